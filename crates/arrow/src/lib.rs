@@ -1,0 +1,14 @@
+//! Blocks to Arrow: the schema of a log format, and the builders that turn located fields into columns.
+//!
+//! This crate knows no files, no compression, no partitions and no storage.
+//!
+//! Text becomes dictionary keys right where it is read: [`Columns`] hands out record batches whose text columns are
+//! dictionary arrays, one dictionary a column, so that nothing behind it has to hash a value again.
+
+mod columns;
+mod dictionary;
+mod schema;
+mod validity;
+
+pub use columns::Columns;
+pub use schema::{BatchSchema, Column, Selection};

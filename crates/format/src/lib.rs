@@ -1,0 +1,28 @@
+//! What a flow log is: the catalogue of fields, log formats and header lines, the key grammar of source objects,
+//! and the partitions of a table.
+//!
+//! This crate knows no I/O, no Arrow, no Parquet writer and no clock: everything here is a value or a pure function.
+//!
+//! ```
+//! use flowquet_format::{Catalogue, LogFormat};
+//!
+//! let catalogue = Catalogue::builtin();
+//! let format = LogFormat::parse("${srcaddr} ${dstaddr} ${bytes}", &catalogue).expect("a valid log format");
+//! assert_eq!(format.fields()[2].column(), "bytes");
+//! ```
+
+mod catalogue;
+mod header;
+mod log_format;
+mod object_key;
+mod partition;
+mod spelling;
+
+pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
+pub use header::header_format;
+pub use log_format::{Field, FormatError, LogFormat, FIELDS_MAX};
+pub use object_key::{DeliveryTime, ObjectKey};
+pub use partition::{
+    HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime, TIME_MAX_S, TIME_MIN_S,
+    TimeSlot, utc_text,
+};

@@ -1,0 +1,402 @@
+//! Log formats: the ordered fields of a flow log, from what people paste.
+
+use std::fmt;
+
+use crate::catalogue::{Catalogue, ColumnType, FieldSpec, is_field_name, normalised};
+
+/// Most fields a log format may have. AWS knows 72; the rest is room for what it adds.
+pub const FIELDS_MAX: usize = 256;
+
+/// One field of a log format, with the column it becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    name: String,
+    column: String,
+    column_type: ColumnType,
+    spec: Option<FieldSpec>,
+}
+
+impl Field {
+    fn new(name: &str, catalogue: &Catalogue) -> Self {
+        let name = normalised(name);
+        let spec = catalogue.field(&name).cloned();
+        Self {
+            column: name.replace('-', "_"),
+            column_type: spec.as_ref().map_or(ColumnType::String, |s| s.parquet),
+            name,
+            spec,
+        }
+    }
+
+    /// The field in AWS's spelling: `pkt-srcaddr`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its column: `pkt_srcaddr`.
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// Its column's type; text for a field that the catalogue does not know.
+    pub fn column_type(&self) -> ColumnType {
+        self.column_type
+    }
+
+    /// Its catalogue entry; `None` for an unknown field.
+    pub fn spec(&self) -> Option<&FieldSpec> {
+        self.spec.as_ref()
+    }
+}
+
+/// The ordered fields of a flow log.
+///
+/// Invariants: 1 to [`FIELDS_MAX`] fields, names and columns unique.
+///
+/// | written as | example |
+/// |---|---|
+/// | AWS's format string | `${version} ${account-id}` |
+/// | the same in quotes, also typographic | `‘${version} ${account-id}’` |
+/// | names or a header line | `version account-id` |
+/// | column names | `version account_id` |
+/// | a default by name | `v2`, `v5`, `tgw` |
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFormat {
+    fields: Vec<Field>,
+}
+
+impl LogFormat {
+    /// Reads a log format in any of the spellings above.
+    ///
+    /// # Errors
+    /// [`FormatError`], which points at the place in `text`.
+    pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Self, FormatError> {
+        let tokens = tokens(text, catalogue)?;
+        if let [token] = tokens.as_slice()
+            && !token.braced
+            && catalogue.field(&normalised(token.name)).is_none()
+        {
+            let named = catalogue.named_format(token.name).ok_or_else(|| {
+                let names = catalogue.format_names().join(", ");
+                FormatError::at(text, token.at, token.name.len(), "expected a log format", format!("`{}`", token.name))
+                    .hint(match catalogue.nearest_field(&normalised(token.name)) {
+                        Some(near) => format!("did you mean the field `{near}`? Default formats are {names}"),
+                        None => format!("default formats are {names}; a custom one looks like '${{version}} ${{account-id}} …'"),
+                    })
+            })?;
+            return Ok(Self { fields: named.iter().map(|n| Field::new(n, catalogue)).collect() });
+        }
+        let mut fields: Vec<Field> = Vec::with_capacity(tokens.len());
+        for token in &tokens {
+            let field = Field::new(token.name, catalogue);
+            if let Some(first) = fields.iter().position(|f| f.name == field.name) {
+                return Err(FormatError::at(
+                    text,
+                    token.at,
+                    token.name.len(),
+                    "expected each field once",
+                    format!("`{}` again", field.name),
+                )
+                .hint(format!("`{}` is already field {} of this format", field.name, first + 1)));
+            }
+            if fields.len() == FIELDS_MAX {
+                return Err(FormatError::at(
+                    text,
+                    token.at,
+                    token.name.len(),
+                    "expected at most 256 fields",
+                    "one more".into(),
+                ));
+            }
+            fields.push(field);
+        }
+        Ok(Self { fields })
+    }
+
+    /// The fields in order.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Position of the field called `name` in AWS's spelling.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|f| f.name == name)
+    }
+
+    /// Fields that the catalogue does not know; they become text columns.
+    pub fn unknown_fields(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(|f| f.spec.is_none())
+    }
+
+    /// One warning a field that the catalogue does not know, with the nearest one that it does.
+    pub fn warnings(&self, catalogue: &Catalogue) -> Vec<String> {
+        self.unknown_fields()
+            .map(|f| {
+                let near = catalogue.nearest_field(&f.name);
+                let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+                format!("field `{}` is not in the catalogue: kept as text column `{}`{near}", f.name, f.column)
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for LogFormat {
+    /// AWS's `LogFormat` text: `${version} ${account-id} …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, field) in self.fields.iter().enumerate() {
+            let blank = if i == 0 { "" } else { " " };
+            write!(f, "{blank}${{{}}}", field.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a text is no log format, and where.
+///
+/// Displayed as one line; [`Self::pointer`] shows the place and [`Self::hint_text`] the way on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormatError {
+    text: String,
+    /// Byte offset of the place in `text`.
+    at: usize,
+    len: usize,
+    expected: &'static str,
+    found: String,
+    hint: Option<String>,
+}
+
+impl FormatError {
+    fn at(text: &str, at: usize, len: usize, expected: &'static str, found: String) -> Self {
+        Self { text: text.to_owned(), at, len: len.max(1), expected, found, hint: None }
+    }
+
+    fn hint(mut self, hint: String) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Byte offset of the place in the text that was given.
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// What to do, if there is something to say.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// Two lines: the text around the place, and carets under it.
+    pub fn pointer(&self) -> String {
+        /// Characters of context on either side; a v11 format is longer than a terminal is wide.
+        const CONTEXT: usize = 40;
+        let before: Vec<char> = self.text[..self.at].chars().collect();
+        let after: Vec<char> = self.text[self.at..].chars().collect();
+        let shown = before.len().min(CONTEXT);
+        let left = if before.len() > CONTEXT { "… " } else { "" };
+        let right = if after.len() > self.len + CONTEXT { " …" } else { "" };
+        let end = (self.at + self.len).min(self.text.len());
+        let carets = self.text.get(self.at..end).map_or(1, |t| t.chars().count()).max(1);
+        format!(
+            "  {left}{}{}{right}\n  {}{}",
+            before[before.len() - shown..].iter().collect::<String>().replace(['\n', '\t', '\r'], " "),
+            after.iter().take(self.len + CONTEXT).collect::<String>().replace(['\n', '\t', '\r'], " "),
+            " ".repeat(left.chars().count() + shown),
+            "^".repeat(carets),
+        )
+    }
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, found {} at byte {}", self.expected, self.found, self.at)
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+struct Token<'a> {
+    name: &'a str,
+    /// Byte offset of `name`.
+    at: usize,
+    /// Written as `${name}`.
+    braced: bool,
+}
+
+/// Quotes that shells, blogs and word processors put around a format.
+const QUOTES: [char; 10] = ['\'', '"', '`', '‘', '’', '“', '”', '«', '»', '\u{feff}'];
+
+fn tokens<'a>(text: &'a str, catalogue: &Catalogue) -> Result<Vec<Token<'a>>, FormatError> {
+    let is_edge = |c: char| c.is_whitespace() || QUOTES.contains(&c);
+    let start = text.len() - text.trim_start_matches(is_edge).len();
+    let end = text.trim_end_matches(is_edge).len();
+    if start >= end {
+        return Err(FormatError::at(text, text.len().min(start), 1, "expected at least one field", "none".into())
+            .hint(format!("default formats are {}", catalogue.format_names().join(", "))));
+    }
+    let mut found = Vec::new();
+    let mut at = start;
+    while at < end {
+        let rest = &text[at..end];
+        if let Some(blank) = rest.chars().next().filter(|c| c.is_whitespace()) {
+            at += blank.len_utf8();
+            continue;
+        }
+        let token_len = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let token = &rest[..token_len];
+        let (name_at, name, braced, len) = if let Some(inner) = token.strip_prefix("${") {
+            let Some(close) = inner.find('}') else {
+                let error = FormatError::at(text, at, token.len(), "expected `}` after the field's name", "none".into());
+                let near = catalogue.nearest_field(&normalised(inner.trim_end_matches(['{', '$', ')', ']'])));
+                return Err(match near {
+                    Some(near) => error.hint(format!("write `${{{near}}}`")),
+                    None => error.hint("write `${field-name}`".into()),
+                });
+            };
+            (at + 2, &inner[..close], true, close + 3)
+        } else {
+            (at, token, false, token.len())
+        };
+        if !is_field_name(name) {
+            return Err(bad_name(text, name_at, name, catalogue));
+        }
+        found.push(Token { name, at: name_at, braced });
+        at += len;
+        if let Some(next) = text[at..end].chars().next()
+            && !next.is_whitespace()
+        {
+            return Err(FormatError::at(text, at, next.len_utf8(), "expected a blank between fields", format!("`{next}`"))
+                .hint("separate fields by single blanks, as AWS does".into()));
+        }
+    }
+    Ok(found)
+}
+
+fn bad_name(text: &str, at: usize, name: &str, catalogue: &Catalogue) -> FormatError {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let Some((bad_at, bad)) = name.char_indices().find(|(i, c)| if *i == 0 { !c.is_ascii_alphabetic() } else { !allowed(*c) })
+    else {
+        return FormatError::at(text, at, 1, "expected a field's name", "none".into())
+            .hint("write `${field-name}`".into());
+    };
+    let error = FormatError::at(text, at + bad_at, bad.len_utf8(), "expected a field's name", format!("`{bad}`"));
+    let plain: String = name.chars().filter(|c| allowed(*c)).collect();
+    match catalogue.nearest_field(&normalised(&plain)) {
+        Some(near) => error.hint(format!("did you mean `${{{near}}}`?")),
+        None if bad == ',' || bad == ';' => error.hint("separate fields by single blanks, as AWS does".into()),
+        None => error.hint("names are letters, digits and dashes".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOG: &str = "‘${version} ${vpc-id} ${subnet-id} ${instance-id} ${interface-id} ${account-id} ${type} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${pkt-srcaddr} ${pkt-dstaddr} ${protocol} ${bytes} ${packets} ${start} ${end} ${action} ${tcp-flags} ${log-status}’";
+
+    fn parse(text: &str) -> Result<LogFormat, FormatError> {
+        LogFormat::parse(text, Catalogue::builtin())
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &[&str]) {
+        let format = parse(text).unwrap_or_else(|e| panic!("{e}\n{}", e.pointer()));
+        let names: Vec<&str> = format.fields().iter().map(Field::name).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[track_caller]
+    fn check_error(text: &str, expected: &str) {
+        let error = parse(text).expect_err("no log format");
+        let hint = error.hint_text().map(|h| format!("\nhint: {h}")).unwrap_or_default();
+        assert_eq!(format!("{error}\n{}{hint}", error.pointer()), expected);
+    }
+
+    #[test]
+    fn what_people_paste() {
+        let two = ["version", "account-id"];
+        for text in [
+            "${version} ${account-id}", "‘${version} ${account-id}’", "“${version} ${account-id}”", "'${version} ${account-id}'",
+            "version account-id", "version account_id", "VERSION Account-Id", "\u{feff}version account-id\r\n", "  version\n  account-id  ", "${version}\n${account_id}",
+        ] {
+            check(text, &two);
+        }
+        assert_eq!(parse(BLOG).expect("the blog's format").fields().len(), 21);
+        assert_eq!(parse("v5").expect("a default").fields().len(), 29);
+        assert_eq!(parse("TGW").expect("a default").fields().len(), 36);
+        check("srcaddr", &["srcaddr"]);
+    }
+
+    #[test]
+    fn unknown_fields_become_text() {
+        let format = parse("${version} ${new-field} ${srcadr}").expect("unknown fields are allowed");
+        assert_eq!(format.fields()[1].column(), "new_field");
+        assert_eq!(format.fields()[1].column_type(), ColumnType::String);
+        assert_eq!(
+            format.warnings(Catalogue::builtin()),
+            [
+                "field `new-field` is not in the catalogue: kept as text column `new_field`",
+                "field `srcadr` is not in the catalogue: kept as text column `srcadr`; did you mean `srcaddr`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn display_is_awss_text_and_reads_back() {
+        let format = parse(BLOG).expect("the blog's format");
+        assert_eq!(format!("‘{format}’"), BLOG);
+        assert_eq!(parse(&format.to_string()), Ok(format));
+    }
+
+    #[test]
+    fn errors_point_at_the_place() {
+        check_error(
+            "${version} ${srcadr",
+            "expected `}` after the field's name, found none at byte 11\n  ${version} ${srcadr\n             ^^^^^^^^\nhint: write `${srcaddr}`",
+        );
+        check_error(
+            "${version} ${srcaddr} ${version}",
+            "expected each field once, found `version` again at byte 24\n  ${version} ${srcaddr} ${version}\n                          ^^^^^^^\nhint: `version` is already field 1 of this format",
+        );
+        check_error(
+            "version account-id account_id",
+            "expected each field once, found `account-id` again at byte 19\n  version account-id account_id\n                     ^^^^^^^^^^\nhint: `account-id` is already field 2 of this format",
+        );
+        check_error(
+            "${version}${srcaddr}",
+            "expected a blank between fields, found `$` at byte 10\n  ${version}${srcaddr}\n            ^\nhint: separate fields by single blanks, as AWS does",
+        );
+        check_error(
+            "‘${version} ${src addr}’",
+            "expected `}` after the field's name, found none at byte 14\n  ‘${version} ${src addr}’\n              ^^^^^\nhint: write `${field-name}`",
+        );
+        check_error(
+            "version,srcaddr",
+            "expected a field's name, found `,` at byte 7\n  version,srcaddr\n         ^\nhint: separate fields by single blanks, as AWS does",
+        );
+        check_error(
+            "version $srcaddr",
+            "expected a field's name, found `$` at byte 8\n  version $srcaddr\n          ^\nhint: did you mean `${srcaddr}`?",
+        );
+        check_error(
+            "v12",
+            "expected a log format, found `v12` at byte 0\n  v12\n  ^^^\nhint: default formats are v2, v3, v4, v5, v7, v8, v9, v10, v11, tgw; a custom one looks like '${version} ${account-id} …'",
+        );
+        check_error(
+            "",
+            "expected at least one field, found none at byte 0\n  \n  ^\nhint: default formats are v2, v3, v4, v5, v7, v8, v9, v10, v11, tgw",
+        );
+        check_error(
+            "${version} ${}",
+            "expected a field's name, found none at byte 13\n  ${version} ${}\n               ^\nhint: write `${field-name}`",
+        );
+    }
+
+    #[test]
+    fn long_formats_are_shown_in_part() {
+        let text = format!("{} ${{bytes", parse("v11").expect("a default"));
+        let pointer = parse(&text).expect_err("unclosed").pointer();
+        let lines: Vec<&str> = pointer.lines().collect();
+        assert!(lines[0].starts_with("  … ") && lines[0].chars().count() < 100, "{pointer}");
+        assert_eq!(lines[1].find('^'), lines[0].chars().position(|_| true).map(|_| lines[0].chars().count() - 7), "{pointer}");
+    }
+}

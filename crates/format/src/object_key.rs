@@ -1,0 +1,177 @@
+//! The key grammar of source objects: what an object's path tells about it before it is read.
+
+use crate::partition::TimeSlot;
+
+/// When AWS delivered an object, as its key tells: UTC, minutes if the file name tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeliveryTime {
+    /// Unix seconds, UTC.
+    pub unix_s: i64,
+    /// Whether the hour is known, not only the day.
+    pub has_hour: bool,
+}
+
+/// What the key of a source object tells.
+///
+/// | layout | key |
+/// |---|---|
+/// | plain | `…/AWSLogs/[org/]ACCOUNT/vpcflowlogs/REGION/YYYY/MM/DD/[HH/]FILE` |
+/// | Hive-compatible | `…/AWSLogs/aws-account-id=ACCOUNT/aws-service=vpcflowlogs/aws-region=REGION/year=YYYY/month=MM/day=DD/[hour=HH/]FILE` |
+/// | file name | `ACCOUNT_vpcflowlogs_REGION_fl-ID_YYYYMMDDTHHmmZ_HASH.log.gz` |
+///
+/// Transit Gateway objects are laid out alike; the `service=` that its documentation prints is read as `aws-service=`.
+/// The file name wins over the folders, and is enough where files were moved. Anything else leaves its part `None`.
+/// Source: docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectKey {
+    /// Twelve-digit account.
+    pub account: Option<String>,
+    /// Region code.
+    pub region: Option<String>,
+    /// Flow log id, `fl-…`.
+    pub flow_log_id: Option<String>,
+    /// When it was delivered.
+    pub delivery: Option<DeliveryTime>,
+}
+
+impl ObjectKey {
+    /// Reads `key`, whose parts are separated by `/`.
+    pub fn parse(key: &str) -> Self {
+        let mut parts: Vec<&str> = key.split('/').filter(|p| !p.is_empty()).collect();
+        let name = parts.pop().unwrap_or_default();
+        let mut known = Self::from_folders(&parts);
+        if let Some(by_name) = Self::from_file_name(name) {
+            known.account = by_name.account.or(known.account);
+            known.region = by_name.region.or(known.region);
+            known.flow_log_id = by_name.flow_log_id;
+            known.delivery = by_name.delivery.or(known.delivery);
+        }
+        known
+    }
+
+    fn from_file_name(name: &str) -> Option<Self> {
+        let stem = name.split('.').next()?;
+        // A region holds dashes but no underscore, and so does a flow log id.
+        let [account, service, region, flow_log_id, time, _hash] = stem.split('_').collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        if service != "vpcflowlogs" || !is_account(account) || !flow_log_id.starts_with("fl-") {
+            return None;
+        }
+        Some(Self {
+            account: Some(account.to_owned()),
+            region: Some(region.to_owned()),
+            flow_log_id: Some(flow_log_id.to_owned()),
+            delivery: file_name_time(time),
+        })
+    }
+
+    fn from_folders(parts: &[&str]) -> Self {
+        let hive = |names: [&str; 2]| {
+            parts.iter().rev().find_map(|p| {
+                let (name, value) = p.split_once('=')?;
+                names.contains(&name).then_some(value)
+            })
+        };
+        if hive(["aws-service", "service"]) == Some("vpcflowlogs") {
+            let date = [hive(["year", ""]), hive(["month", ""]), hive(["day", ""]), hive(["hour", ""])];
+            return Self {
+                account: hive(["aws-account-id", "account-id"]).filter(|a| is_account(a)).map(str::to_owned),
+                region: hive(["aws-region", "region"]).map(str::to_owned),
+                flow_log_id: None,
+                delivery: folder_time(date),
+            };
+        }
+        let Some(service) = parts.iter().rposition(|p| *p == "vpcflowlogs") else { return Self::default() };
+        let at = |i: usize| parts.get(service + i).copied();
+        Self {
+            account: service.checked_sub(1).map(|i| parts[i]).filter(|a| is_account(a)).map(str::to_owned),
+            region: at(1).map(str::to_owned),
+            flow_log_id: None,
+            delivery: folder_time([at(2), at(3), at(4), at(5)]),
+        }
+    }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn number(text: &str, digits: usize) -> Option<i64> {
+    (text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+fn civil(year: i64, month: i64, day: i64) -> Option<i64> {
+    let date = jiff::civil::Date::new(
+        i16::try_from(year).ok()?,
+        i8::try_from(month).ok()?,
+        i8::try_from(day).ok()?,
+    );
+    TimeSlot::of_date(date.ok()?)
+}
+
+/// `YYYYMMDDTHHmmZ`, the minute in which the object's five minutes begin.
+fn file_name_time(text: &str) -> Option<DeliveryTime> {
+    let text = text.strip_suffix('Z')?;
+    let (date, time) = text.split_once('T')?;
+    if date.len() != 8 || time.len() != 4 || !date.is_ascii() || !time.is_ascii() {
+        return None;
+    }
+    let midnight = civil(number(&date[..4], 4)?, number(&date[4..6], 2)?, number(&date[6..], 2)?)?;
+    let (hour, minute) = (number(&time[..2], 2)?, number(&time[2..], 2)?);
+    (hour < 24 && minute < 60)
+        .then_some(DeliveryTime { unix_s: midnight + hour * 3600 + minute * 60, has_hour: true })
+}
+
+fn folder_time([year, month, day, hour]: [Option<&str>; 4]) -> Option<DeliveryTime> {
+    let midnight = civil(number(year?, 4)?, number(month?, 2)?, number(day?, 2)?)?;
+    let hour = hour.and_then(|h| number(h, 2)).filter(|h| *h < 24);
+    Some(DeliveryTime { unix_s: midnight + hour.unwrap_or(0) * 3600, has_hour: hour.is_some() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(key: &str, account: &str, region: &str, id: &str, time: Option<(i64, bool)>) {
+        let text = |s: &str| (!s.is_empty()).then(|| s.to_owned());
+        let expected = ObjectKey {
+            account: text(account),
+            region: text(region),
+            flow_log_id: text(id),
+            delivery: time.map(|(unix_s, has_hour)| DeliveryTime { unix_s, has_hour }),
+        };
+        assert_eq!(ObjectKey::parse(key), expected, "{key}");
+    }
+
+    #[test]
+    fn awss_layouts() {
+        let (a, r, id) = ("123456789012", "us-east-1", "fl-1234abcd");
+        let file = "123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20180620T1620Z_fe123456.log.gz";
+        let at = Some((1_529_511_600, true));
+        let midnight = Some((1_529_452_800, false));
+        let hour = Some((1_529_510_400, true));
+        check(&format!("p/AWSLogs/{a}/vpcflowlogs/{r}/2018/06/20/{file}"), a, r, id, at);
+        check(&format!("AWSLogs/o-abc/{a}/vpcflowlogs/{r}/2018/06/20/16/{file}"), a, r, id, at);
+        check(file, a, r, id, at);
+        check(&format!("AWSLogs/{a}/vpcflowlogs/{r}/2018/06/20/x.log.gz"), a, r, "", midnight);
+        check(&format!("AWSLogs/{a}/vpcflowlogs/{r}/2018/06/20/16/x.log.gz"), a, r, "", hour);
+        for service in ["aws-service", "service"] {
+            let hive = format!("AWSLogs/aws-account-id={a}/{service}=vpcflowlogs/aws-region={r}/year=2018/month=06/day=20");
+            check(&format!("{hive}/x.gz"), a, r, "", midnight);
+            check(&format!("{hive}/hour=16/x.gz"), a, r, "", hour);
+            check(&format!("{hive}/hour=16/{file}"), a, r, id, at);
+        }
+    }
+
+    #[test]
+    fn other_keys_tell_nothing() {
+        check("logs/today.log.gz", "", "", "", None);
+        check("", "", "", "", None);
+        check("vpcflowlogs/x.gz", "", "", "", None);
+        check("12/vpcflowlogs/us-east-1/2018/13/20/x.gz", "", "us-east-1", "", None);
+        check("a_vpcflowlogs_b_fl-1_20180620T1620Z_x.log.gz", "", "", "", None);
+        check("123456789012_vpcflowlogs_r_fl-1_20180620T2520Z_x.log.gz", "123456789012", "r", "fl-1", None);
+    }
+}

@@ -1,0 +1,296 @@
+//! Partitions: which folder of the table a record belongs to.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::object_key::ObjectKey;
+
+/// Hive's name for the partition of a null.
+pub const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Earliest record time that chooses a partition: 2000-01-01. Before it lie lost digits.
+pub const TIME_MIN_S: i64 = 946_684_800;
+
+/// First record time past those that choose a partition: 2100-01-01. Behind it lie milliseconds.
+pub const TIME_MAX_S: i64 = 4_102_444_800;
+
+const DAY_S: i64 = 86_400;
+const HOUR_S: i64 = 3_600;
+
+/// A column of the table that is written as a folder name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PartitionColumn {
+    /// Account in the object's key.
+    Account,
+    /// UTC date of the record.
+    Date,
+    /// UTC hour of the record, 00 to 23.
+    Hour,
+    /// Region in the object's key.
+    Region,
+}
+
+impl PartitionColumn {
+    const ALL: [Self; 4] = [Self::Account, Self::Region, Self::Date, Self::Hour];
+
+    /// Name of the column, as in the folder `date=2019-08-20`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Date => "date",
+            Self::Hour => "hour",
+            Self::Region => "region",
+        }
+    }
+}
+
+/// Which time of a record chooses its date and hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionTime {
+    /// The field `end`.
+    End,
+    /// The field `start`.
+    Start,
+}
+
+impl PartitionTime {
+    /// The field's name.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::End => "end",
+            Self::Start => "start",
+        }
+    }
+}
+
+/// The partition columns of a table, in folder order. Each at most once; `hour` only with `date`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionSpec {
+    columns: Vec<PartitionColumn>,
+}
+
+/// Why a text is no list of partition columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartitionSpecError {
+    /// `hour` without `date` would mix the hours of all days.
+    HourWithoutDate,
+    /// A column is named twice.
+    Repeated(String),
+    /// A word is no partition column.
+    Unknown(String),
+}
+
+impl fmt::Display for PartitionSpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HourWithoutDate => f.write_str("expected `date` beside `hour`, found `hour` alone"),
+            Self::Repeated(word) => write!(f, "expected each partition column once, found `{word}` again"),
+            Self::Unknown(word) => {
+                write!(f, "expected `account`, `region`, `date` or `hour`, comma-separated, or `none`, found `{word}`")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PartitionSpecError {}
+
+impl FromStr for PartitionSpec {
+    type Err = PartitionSpecError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut columns = Vec::new();
+        if text.trim() != "none" {
+            for word in text.split(',').map(str::trim) {
+                let column = PartitionColumn::ALL.into_iter().find(|c| c.name() == word);
+                let column = column.ok_or_else(|| PartitionSpecError::Unknown(word.to_owned()))?;
+                if columns.contains(&column) {
+                    return Err(PartitionSpecError::Repeated(word.to_owned()));
+                }
+                columns.push(column);
+            }
+        }
+        if columns.contains(&PartitionColumn::Hour) && !columns.contains(&PartitionColumn::Date) {
+            return Err(PartitionSpecError::HourWithoutDate);
+        }
+        Ok(Self { columns })
+    }
+}
+
+impl fmt::Display for PartitionSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.columns.is_empty() {
+            return f.write_str("none");
+        }
+        let names: Vec<&str> = self.columns.iter().map(|c| c.name()).collect();
+        f.write_str(&names.join(","))
+    }
+}
+
+impl PartitionSpec {
+    /// The columns in folder order.
+    pub fn columns(&self) -> &[PartitionColumn] {
+        &self.columns
+    }
+
+    /// Whether `column` is one of them.
+    pub fn contains(&self, column: PartitionColumn) -> bool {
+        self.columns.contains(&column)
+    }
+
+    /// The slot that a record time of `unix_s` falls into, or `None` where it is outside 2000 to 2100.
+    ///
+    /// Without a time column all records share [`TimeSlot::NULL`].
+    #[inline]
+    pub fn slot(&self, unix_s: i64) -> Option<TimeSlot> {
+        if !(TIME_MIN_S..TIME_MAX_S).contains(&unix_s) {
+            return None;
+        }
+        Some(TimeSlot(unix_s - unix_s.rem_euclid(self.slot_s()?)))
+    }
+
+    /// Seconds of one slot; `None` where no column is a time.
+    #[inline]
+    pub fn slot_s(&self) -> Option<i64> {
+        if self.contains(PartitionColumn::Hour) {
+            Some(HOUR_S)
+        } else {
+            self.contains(PartitionColumn::Date).then_some(DAY_S)
+        }
+    }
+
+    /// The slot of records that have no time of their own: the delivery time in the object's key, else null.
+    pub fn delivery_slot(&self, key: &ObjectKey) -> TimeSlot {
+        let Some(delivery) = key.delivery else { return TimeSlot::NULL };
+        match self.slot(delivery.unix_s) {
+            Some(slot) if delivery.has_hour || !self.contains(PartitionColumn::Hour) => slot,
+            // The day is known and the hour is not: a date with a null hour.
+            Some(slot) => TimeSlot(slot.0 + TimeSlot::HOUR_UNKNOWN_S),
+            None => TimeSlot::NULL,
+        }
+    }
+
+    /// The partition's folder, such as `date=2019-08-20` or `account=123456789012/date=2019-08-20/hour=05`.
+    ///
+    /// Empty where there are no partition columns; each unknown value is [`HIVE_NULL`].
+    pub fn folder(&self, key: &ObjectKey, slot: TimeSlot) -> String {
+        let mut parts = Vec::with_capacity(self.columns.len());
+        for column in &self.columns {
+            let value = match column {
+                PartitionColumn::Account => key.account.clone(),
+                PartitionColumn::Region => key.region.clone(),
+                PartitionColumn::Date => slot.date(),
+                PartitionColumn::Hour => slot.hour(),
+            };
+            let value = value.map_or_else(|| HIVE_NULL.to_owned(), |v| hive_escaped(&v));
+            parts.push(format!("{}={value}", column.name()));
+        }
+        parts.join("/")
+    }
+}
+
+/// A day or an hour of UTC, or null: what the time columns of a partition hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimeSlot(i64);
+
+impl TimeSlot {
+    /// No time.
+    pub const NULL: Self = Self(i64::MIN);
+
+    /// Added to a midnight to say that the hour is unknown; no slot of a known hour has odd seconds.
+    const HOUR_UNKNOWN_S: i64 = 1;
+
+    pub(crate) fn of_date(date: Date) -> Option<i64> {
+        let midnight = jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+        Some(midnight.as_second())
+    }
+
+    fn date(self) -> Option<String> {
+        let text = utc_text((self != Self::NULL).then_some(self.0)?)?;
+        Some(text[..10].to_owned())
+    }
+
+    fn hour(self) -> Option<String> {
+        let known = self != Self::NULL && self.0.rem_euclid(HOUR_S) == 0;
+        known.then(|| format!("{:02}", self.0.rem_euclid(DAY_S) / HOUR_S))
+    }
+}
+
+/// `unix_s` as `YYYY-MM-DDTHH:MM:SSZ`; `None` outside the years 0 to 9999.
+pub fn utc_text(unix_s: i64) -> Option<String> {
+    let text = Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_secs(unix_s)).ok()?.to_string();
+    (text.len() == 20).then_some(text)
+}
+
+/// Hive's escaping of a folder value: `%XX` for what separates or hides, as `FileUtils.escapePathName` does.
+fn hive_escaped(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for c in value.chars() {
+        if c.is_ascii_control() || "\"#%'*/:=?\\{[]^".contains(c) {
+            out.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    if out.is_empty() { HIVE_NULL.to_owned() } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2019/08/20/x.log.gz";
+
+    #[track_caller]
+    fn check(spec: &str, key: &str, unix_s: Option<i64>, expected: &str) {
+        let spec: PartitionSpec = spec.parse().expect("valid");
+        let key = ObjectKey::parse(key);
+        let slot = unix_s.and_then(|t| spec.slot(t)).unwrap_or_else(|| spec.delivery_slot(&key));
+        assert_eq!(spec.folder(&key, slot), expected);
+    }
+
+    #[test]
+    fn folders() {
+        let t = Some(1_566_328_660);
+        check("date", "x", t, "date=2019-08-20");
+        check("date", "x", Some(1_566_259_199), "date=2019-08-19");
+        check("date", "x", Some(1_566_259_200), "date=2019-08-20");
+        check("date,hour", "x", t, "date=2019-08-20/hour=19");
+        check("account,region,date", KEY, t, "account=123456789012/region=us-east-1/date=2019-08-20");
+        check("account,date", "x", t, "account=__HIVE_DEFAULT_PARTITION__/date=2019-08-20");
+        check("none", KEY, t, "");
+        check("region", KEY, None, "region=us-east-1");
+        check("date", KEY, None, "date=2019-08-20");
+        check("date,hour", KEY, None, "date=2019-08-20/hour=__HIVE_DEFAULT_PARTITION__");
+        check("date", "x", None, "date=__HIVE_DEFAULT_PARTITION__");
+        check("date", "x", Some(1_566_328_660_000), "date=__HIVE_DEFAULT_PARTITION__");
+        check("date", KEY, Some(156_632_866), "date=2019-08-20");
+    }
+
+    #[test]
+    fn specs() {
+        let check = |text: &str, expected: &str| {
+            let error = text.parse::<PartitionSpec>().expect_err("invalid").to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("day", "found `day`");
+        check("date,date", "found `date` again");
+        check("hour", "found `hour` alone");
+        check("", "found ``");
+        assert_eq!("account, region,date".parse::<PartitionSpec>().expect("valid").to_string(), "account,region,date");
+    }
+
+    #[test]
+    fn values_are_escaped_as_hive_does() {
+        assert_eq!(hive_escaped("a/b=c%"), "a%2Fb%3Dc%25");
+        assert_eq!(hive_escaped("us-east-1"), "us-east-1");
+    }
+
+    #[test]
+    fn times_as_text() {
+        assert_eq!(utc_text(1_566_328_660).as_deref(), Some("2019-08-20T19:17:40Z"));
+        assert_eq!(utc_text(i64::MAX), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! A block: whole lines, located, each with as many fields as the log format.
+
+use crate::integer::{BAD, IntegerColumns, parse_integer};
+use crate::reject::{Reject, RejectReason};
+use flowquet_format::LogFormat;
+
+/// A record's place in its block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Index in the delimiter table of the end of the record's first field.
+    pub(crate) first: u32,
+    /// Index of the record's line among the block's lines.
+    pub(crate) line: u32,
+}
+
+/// A run of whole lines whose fields are located. Rows are those lines that have the right number of fields.
+#[derive(Debug)]
+pub struct Block<'a> {
+    /// What the offsets refer to: the caller's bytes, or a copy in which odd lines were put right.
+    pub(crate) text: &'a [u8],
+    pub(crate) ends: &'a [u32],
+    pub(crate) rows: &'a mut Vec<Row>,
+    /// The lines as they came, for rejects.
+    pub(crate) original: &'a [u8],
+    /// Start of each line in `original`, and the end of the last one.
+    pub(crate) line_starts: &'a [u32],
+    /// Number of the first line in the object, from 1.
+    pub(crate) first_line: u64,
+    /// Byte offset of `original` in the inflated object.
+    pub(crate) offset: u64,
+    pub(crate) format: &'a LogFormat,
+}
+
+impl<'a> Block<'a> {
+    /// The records, in the order of their lines.
+    #[inline]
+    pub fn rows(&self) -> &[Row] {
+        self.rows
+    }
+
+    /// The text that [`Self::bounds`] refer to; valid UTF-8 in every row.
+    #[inline]
+    pub fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    /// The log format of these lines.
+    pub fn format(&self) -> &LogFormat {
+        self.format
+    }
+
+    /// Start and end of a field in [`Self::text`].
+    #[inline]
+    pub fn bounds(&self, row: Row, field: usize) -> (usize, usize) {
+        let end = row.first as usize + field;
+        // The sentinel before the first delimiter is u32::MAX, so that the first field starts at 0.
+        (self.ends[end - 1].wrapping_add(1) as usize, self.ends[end] as usize)
+    }
+
+    /// The bytes of a field.
+    #[inline]
+    pub fn field(&self, row: Row, field: usize) -> &'a [u8] {
+        let (start, end) = self.bounds(row, field);
+        &self.text[start..end]
+    }
+
+    /// Takes rows with a bad integer out of the block and of `integers`, and adds them to `rejects`.
+    pub fn reject_bad_integers(&mut self, integers: &mut IntegerColumns, rejects: &mut Vec<Reject>) {
+        let mut keep = vec![true; self.rows.len()];
+        for i in 0..self.rows.len() {
+            let bad = (0..integers.len()).filter(|c| integers.column(*c)[i] == BAD).map(|c| integers.field(c)).min();
+            if let Some(field) = bad {
+                keep[i] = false;
+                rejects.push(self.reject_field(self.rows[i], field));
+            }
+        }
+        integers.retain(&keep);
+        let mut keep = keep.into_iter();
+        self.rows.retain(|_| keep.next().expect("one flag a row"));
+    }
+
+    /// Sorts rows and `integers` by `key`, one a row, keeping the order of equals.
+    pub fn sort_rows_by_key<K: Ord + Copy>(&mut self, integers: &mut IntegerColumns, keys: &mut Vec<K>) {
+        let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
+        order.sort_by_key(|&i| keys[i as usize]);
+        integers.permute(&order, &mut Vec::new());
+        *self.rows = order.iter().map(|&i| self.rows[i as usize]).collect();
+        *keys = order.iter().map(|&i| keys[i as usize]).collect();
+    }
+
+    fn reject_field(&self, row: Row, field: usize) -> Reject {
+        /// A value is quoted up to this many bytes; the whole line is kept beside it.
+        const QUOTED_MAX: usize = 40;
+        let value = self.field(row, field);
+        let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        let spec = &self.format.fields()[field];
+        let (mut shown, more) = (String::from_utf8_lossy(value).into_owned(), value.len() > QUOTED_MAX);
+        if more {
+            shown = shown.chars().take(QUOTED_MAX).chain(['…']).collect();
+        }
+        debug_assert!(!is_number || parse_integer(value) == BAD || spec.column_type().integer_max().is_some());
+        let detail = if is_number {
+            let max = spec.column_type().integer_max().unwrap_or(i64::MAX);
+            format!("expected a number up to {max} in `{}`, found `{shown}`", spec.name())
+        } else {
+            format!("expected a whole number or `-` in `{}`, found `{shown}`", spec.name())
+        };
+        let (start, end) = (self.line_starts[row.line as usize] as usize, self.line_starts[row.line as usize + 1] as usize);
+        let line = &self.original[start..end];
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        Reject {
+            line: self.first_line + u64::from(row.line),
+            offset: self.offset + start as u64,
+            reason: if is_number { RejectReason::NumberOutOfRange } else { RejectReason::NotANumber },
+            field: Some(spec.name().to_owned()),
+            detail,
+            raw: line.strip_suffix(b"\r").unwrap_or(line).to_owned(),
+        }
+    }
+}

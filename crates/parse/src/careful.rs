@@ -1,0 +1,103 @@
+//! The careful path: what a line is that has not simply the right number of fields.
+
+use flowquet_format::{Catalogue, LogFormat, header_format};
+
+use crate::reject::RejectReason;
+
+/// UTF-8's byte-order mark.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What a line turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LineKind {
+    /// Nothing but blanks.
+    Blank,
+    /// A header with these fields.
+    Header(LogFormat),
+    /// A record, if read with single blanks between its fields, as appended to the output.
+    Record,
+    /// No record.
+    Reject(RejectReason, String),
+}
+
+/// Looks at one line (without its newline). Where it is a record, appends it to `clean`, put right, with a newline.
+///
+/// Between records one word alone is a header only if it is the object's own; it might be the value of a tag.
+pub(crate) fn classify(line: &[u8], format: &LogFormat, catalogue: &Catalogue, clean: &mut Vec<u8>) -> LineKind {
+    let fields = format.fields().len();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+    if is_blank(line) {
+        return LineKind::Blank;
+    }
+    if let Some(header) = header_format(line, catalogue)
+        && (header.fields().len() > 1 || header == *format)
+    {
+        return LineKind::Header(header);
+    }
+    if let Err(error) = std::str::from_utf8(line) {
+        let at = error.valid_up_to();
+        return LineKind::Reject(
+            RejectReason::InvalidUtf8,
+            format!("expected UTF-8, found byte 0x{:02x} at byte {at} of the line", line[at]),
+        );
+    }
+    let start = clean.len();
+    if line.split(|b| *b == b' ').count() == fields {
+        clean.extend_from_slice(line);
+        clean.push(b'\n');
+        return LineKind::Record;
+    }
+    let mut found = 0;
+    for word in line.split(|b| *b == b' ').filter(|w| !w.is_empty()) {
+        if found > 0 {
+            clean.push(b' ');
+        }
+        clean.extend_from_slice(word);
+        found += 1;
+    }
+    if found == fields {
+        clean.push(b'\n');
+        return LineKind::Record;
+    }
+    clean.truncate(start);
+    let reason = if found < fields { RejectReason::TooFewFields } else { RejectReason::TooManyFields };
+    LineKind::Reject(reason, format!("expected {fields} fields, found {found}"))
+}
+
+/// Whether a line holds nothing: blanks, tabs and carriage returns only.
+pub(crate) fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expected: LineKind, clean: &str) {
+        let mut out = Vec::new();
+        let format = LogFormat::parse("vpc-id action type", Catalogue::builtin()).expect("valid");
+        assert_eq!(classify(line.as_bytes(), &format, Catalogue::builtin(), &mut out), expected, "{line:?}");
+        assert_eq!(String::from_utf8(out).expect("text"), clean, "{line:?}");
+    }
+
+    #[test]
+    fn lines() {
+        check("", LineKind::Blank, "");
+        check("  \t\r", LineKind::Blank, "");
+        check("a b c", LineKind::Record, "a b c\n");
+        check("a b c\r", LineKind::Record, "a b c\n");
+        check("a b c ", LineKind::Record, "a b c\n");
+        check(" a  b   c  \r", LineKind::Record, "a b c\n");
+        check("a  c", LineKind::Record, "a  c\n");
+        check("\u{feff}a b c", LineKind::Record, "a b c\n");
+        let few = |n| LineKind::Reject(RejectReason::TooFewFields, format!("expected 3 fields, found {n}"));
+        check("a", few(1), "");
+        check("bytes", few(1), "");
+        check("  a    b   ", few(2), "");
+        check("a b c d", LineKind::Reject(RejectReason::TooManyFields, "expected 3 fields, found 4".into()), "");
+        let header = LogFormat::parse("srcaddr dstaddr", Catalogue::builtin()).expect("valid");
+        check("\u{feff}srcaddr dstaddr\r", LineKind::Header(header), "");
+    }
+}

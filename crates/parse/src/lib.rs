@@ -1,0 +1,29 @@
+//! Bytes to located fields to typed values.
+//!
+//! The parser is pushed bytes and never reads: it works alike under threads, over a network and in a fuzzer. It knows
+//! no files, no compression beyond [`inflate`]'s one buffer, no Arrow and no tables.
+//!
+//! # How a block is read
+//!
+//! [`Parser::next_block`] cuts a run of whole lines that fits the L2 cache, locates every blank and newline in one
+//! sweep ([`locate`]), checks that each line has as many fields as the log format, and hands out a [`Block`]. Its values
+//! are then read one column at a time ([`IntegerColumns`], [`Block::field`]). Lines that do not fit go down a careful
+//! path that repairs what may be repaired (runs of blanks, carriage returns) and names the reason of every reject.
+//!
+//! Where blocks end depends on the bytes alone, never on how many of them the caller happens to hold, so that what
+//! follows from blocks (row groups, files) is the same under every memory budget.
+//!
+//! `unsafe` stands in two named modules: `locate::avx2` (vector loads) and `inflate` (libdeflate).
+
+mod block;
+mod careful;
+pub mod inflate;
+mod integer;
+pub mod locate;
+mod parser;
+mod reject;
+
+pub use block::{Block, Row};
+pub use integer::{BAD, IntegerColumns, NULL, parse_integer};
+pub use parser::{BLOCK_BYTES, LINE_BYTES_MAX, LineCounts, ObjectError, Parser, Step, WINDOW_BYTES_MIN};
+pub use reject::{Reject, RejectReason};

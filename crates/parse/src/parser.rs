@@ -1,0 +1,515 @@
+//! The push parser: an object's inflated bytes in, blocks and rejects out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use flowquet_format::{Catalogue, LogFormat, header_format};
+
+use crate::block::{Block, Row};
+use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, is_blank};
+use crate::locate::{Backend, Delimiters};
+use crate::reject::{Reject, RejectReason};
+
+/// Most bytes of a block of more than one line. With its tables and the typed values it fits an L2 cache of 1 MiB:
+/// some 600 records of 21 fields.
+pub const BLOCK_BYTES: usize = 128 << 10;
+
+/// Longest line that is read. AWS's longest records are some kilobytes; the limit is for what is no flow log at all.
+pub const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes a window must hold unless it is the object's last: one line of the largest length and its newline.
+pub const WINDOW_BYTES_MIN: usize = LINE_BYTES_MAX + 2;
+
+/// Lines that are neither records nor rejects, and all lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LineCounts {
+    /// All lines; the last one counts without its newline if it is not empty.
+    pub lines: u64,
+    /// Header lines.
+    pub headers: u64,
+    /// Lines of nothing but blanks.
+    pub blanks: u64,
+}
+
+/// Why an object cannot be read as flow logs at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectError {
+    /// Bytes that are no text.
+    Binary,
+    /// JSON text, such as a CloudWatch or Firehose envelope.
+    Json,
+    /// No header line, and no log format was given. Holds the first line's beginning.
+    NoFormat(String),
+    /// A Parquet file.
+    Parquet,
+}
+
+impl ObjectError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Binary => "flowquet reads text, gzip and zstd; is this a flow log?",
+            Self::Json => "flow logs delivered to S3 are plain lines; take the `message` values out of the JSON first",
+            Self::NoFormat(_) => {
+                "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
+            }
+            Self::Parquet => "it needs no conversion; `flowquet inspect` shows what is in it",
+        }
+    }
+}
+
+impl fmt::Display for ObjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary => f.write_str("expected lines of text, found binary data"),
+            Self::Json => f.write_str("expected flow log lines, found JSON"),
+            Self::NoFormat(line) => write!(f, "expected a header line of field names, found `{line}`"),
+            Self::Parquet => f.write_str("expected flow log lines, found a Parquet file"),
+        }
+    }
+}
+
+impl std::error::Error for ObjectError {}
+
+/// What [`Parser::next_block`] did.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Took this many bytes from the window's start; `block` holds the lines among them that may be records.
+    Block {
+        /// Bytes to drop from the window's start.
+        consumed: usize,
+        /// The located lines.
+        block: Block<'a>,
+    },
+    /// All of the last window is read.
+    Done,
+    /// The window is shorter than [`WINDOW_BYTES_MIN`] and not the last.
+    NeedMore,
+    /// Took this many bytes without finding a record: headers, blank lines, the rest of an over-long line.
+    Skipped(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Before the first line that is not blank.
+    Start,
+    Lines,
+    /// Inside a line that is too long, and already rejected.
+    TooLong,
+}
+
+/// Reads one object. Buffers are reused by [`Parser::start`] for the next one.
+#[derive(Debug)]
+pub struct Parser {
+    catalogue: Arc<Catalogue>,
+    backend: Backend,
+    /// For objects without a header.
+    given: Option<Arc<LogFormat>>,
+    phase: Phase,
+    format: Option<Arc<LogFormat>>,
+    /// Another header inside the object: its format holds from the next block on.
+    upcoming: Option<Arc<LogFormat>>,
+    from_header: bool,
+    header_starts: HeaderStarts,
+    /// The format that `header_starts` was made for; mostly all objects of a run share one.
+    header_starts_of: Option<Arc<LogFormat>>,
+    counts: LineCounts,
+    offset: u64,
+    found: Delimiters,
+    rows: Vec<Row>,
+    line_starts: Vec<u32>,
+    /// Indexes of lines for the careful path.
+    odd: Vec<u32>,
+    clean: Vec<u8>,
+}
+
+impl Parser {
+    /// A parser for objects whose headers name fields of `catalogue`; objects without a header have the `given` format.
+    pub fn new(catalogue: Arc<Catalogue>, given: Option<Arc<LogFormat>>) -> Self {
+        Self {
+            catalogue,
+            backend: Backend::detect(),
+            given,
+            phase: Phase::Start,
+            format: None,
+            upcoming: None,
+            from_header: false,
+            header_starts: HeaderStarts { by_letter: [const { Vec::new() }; 32] },
+            header_starts_of: None,
+            counts: LineCounts::default(),
+            offset: 0,
+            found: Delimiters::default(),
+            rows: Vec::new(),
+            line_starts: Vec::new(),
+            odd: Vec::new(),
+            clean: Vec::new(),
+        }
+    }
+
+    /// Sweeps with `backend` instead of the best one: for tests and benchmarks.
+    pub fn with_backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// Begins another object.
+    pub fn start(&mut self) {
+        self.phase = Phase::Start;
+        self.format = None;
+        self.upcoming = None;
+        self.from_header = false;
+        self.counts = LineCounts::default();
+        self.offset = 0;
+    }
+
+    /// Lines so far in this object.
+    pub fn counts(&self) -> LineCounts {
+        self.counts
+    }
+
+    /// The log format of the lines being read; `None` before the first line.
+    pub fn format(&self) -> Option<&Arc<LogFormat>> {
+        self.upcoming.as_ref().or(self.format.as_ref())
+    }
+
+    /// Whether the object declared its format in a header line.
+    pub fn has_header(&self) -> bool {
+        self.from_header
+    }
+
+    /// Reads the next block from the start of `window`, which holds all bytes not consumed yet; `last` says that no
+    /// more will follow. Lines that are no records go to `rejects`.
+    ///
+    /// # Errors
+    /// [`ObjectError`], at the object's start only, where it is no flow log or its format is unknown.
+    pub fn next_block<'a>(
+        &'a mut self,
+        window: &'a [u8],
+        last: bool,
+        rejects: &mut Vec<Reject>,
+    ) -> Result<Step<'a>, ObjectError> {
+        if window.is_empty() && last {
+            return Ok(Step::Done);
+        }
+        if window.len() < WINDOW_BYTES_MIN && !last {
+            return Ok(Step::NeedMore);
+        }
+        if let Some(format) = self.upcoming.take() {
+            self.set_format(format);
+        }
+        let consumed = match self.phase {
+            Phase::Start => self.read_start(window)?,
+            Phase::TooLong => self.skip_line(window),
+            Phase::Lines => {
+                let Some(len) = self.locate(window, rejects) else {
+                    self.offset += LINE_BYTES_MAX as u64;
+                    return Ok(Step::Skipped(LINE_BYTES_MAX));
+                };
+                return Ok(self.take_block(&window[..len], rejects));
+            }
+        };
+        self.offset += consumed as u64;
+        Ok(Step::Skipped(consumed))
+    }
+
+    fn set_format(&mut self, format: Arc<LogFormat>) {
+        if self.header_starts_of.as_ref() == Some(&format) {
+            self.format = Some(format);
+            return;
+        }
+        self.header_starts_of = Some(format.clone());
+        self.header_starts = HeaderStarts::of(&self.catalogue, &format);
+        self.format = Some(format);
+    }
+
+    /// Up to and with the header line, or up to the first record.
+    fn read_start(&mut self, window: &[u8]) -> Result<usize, ObjectError> {
+        let mut at = 0;
+        if self.offset == 0 {
+            check_magic(window)?;
+            at = if window.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        }
+        while at < window.len() {
+            let rest = &window[at..];
+            let line_len = rest.iter().take(LINE_BYTES_MAX + 1).position(|b| *b == b'\n');
+            let line = &rest[..line_len.unwrap_or(rest.len())];
+            let next = (at + line.len() + 1).min(window.len());
+            if is_blank(line) {
+                self.counts.lines += 1;
+                self.counts.blanks += 1;
+                at = next;
+                continue;
+            }
+            let header = (line.len() <= LINE_BYTES_MAX).then(|| header_format(line, &self.catalogue)).flatten();
+            self.phase = Phase::Lines;
+            if let Some(format) = header {
+                self.counts.lines += 1;
+                self.counts.headers += 1;
+                self.from_header = true;
+                self.set_format(Arc::new(format));
+                return Ok(next);
+            }
+            let Some(given) = self.given.clone() else {
+                return Err(ObjectError::NoFormat(excerpt(line)));
+            };
+            self.set_format(given);
+            return Ok(at);
+        }
+        Ok(at)
+    }
+
+    fn skip_line(&mut self, window: &[u8]) -> usize {
+        match window.iter().position(|b| *b == b'\n') {
+            Some(newline) => {
+                self.phase = Phase::Lines;
+                newline + 1
+            }
+            None => window.len(),
+        }
+    }
+
+    /// Locates the block at the window's start and returns its length; `None` where the first line is too long.
+    fn locate(&mut self, window: &[u8], rejects: &mut Vec<Reject>) -> Option<usize> {
+        let limit = window.len().min(BLOCK_BYTES);
+        self.backend.locate(&window[..limit], &mut self.found);
+        let newline = self.found.line_ends().last().map(|&i| self.found.ends()[i as usize] as usize);
+        match newline {
+            // The object's end without a newline: its last line ends there all the same.
+            _ if limit == window.len() && newline != Some(limit - 1) => {
+                self.found.push_virtual_newline(limit);
+                Some(limit)
+            }
+            Some(newline) => {
+                self.found.truncate_to_lines();
+                Some(newline + 1)
+            }
+            None => self.locate_long_line(window, limit, rejects),
+        }
+    }
+
+    fn locate_long_line(&mut self, window: &[u8], searched: usize, rejects: &mut Vec<Reject>) -> Option<usize> {
+        let newline = window.iter().take(LINE_BYTES_MAX + 1).skip(searched).position(|b| *b == b'\n');
+        if let Some(newline) = newline {
+            let len = searched + newline + 1;
+            self.backend.locate(&window[..len], &mut self.found);
+            return Some(len);
+        }
+        if window.len() <= LINE_BYTES_MAX {
+            self.backend.locate(window, &mut self.found);
+            self.found.push_virtual_newline(window.len());
+            return Some(window.len());
+        }
+        self.counts.lines += 1;
+        self.phase = Phase::TooLong;
+        rejects.push(Reject {
+            line: self.counts.lines,
+            offset: self.offset,
+            reason: RejectReason::LineTooLong,
+            field: None,
+            detail: format!("expected a line of at most {LINE_BYTES_MAX} bytes, found a longer one; kept its beginning"),
+            raw: window[..LINE_BYTES_MAX].to_owned(),
+        });
+        None
+    }
+
+    fn take_block<'a>(&'a mut self, original: &'a [u8], rejects: &mut Vec<Reject>) -> Step<'a> {
+        let format = self.format.clone().expect("set before the first line");
+        let fields = format.fields().len();
+        self.check_lines(original, fields);
+        let mut lines = self.found.line_ends().len();
+        let is_clean = self.odd.is_empty();
+        if !is_clean {
+            lines = self.put_right(original, &format, rejects);
+        }
+        let consumed = (self.line_starts[lines] as usize).min(original.len());
+        let block = Block {
+            text: if is_clean { original } else { &self.clean },
+            ends: self.found.ends(),
+            rows: &mut self.rows,
+            original,
+            line_starts: &self.line_starts,
+            first_line: self.counts.lines + 1,
+            offset: self.offset,
+            format: self.format.as_ref().expect("set above"),
+        };
+        self.counts.lines += lines as u64;
+        self.offset += consumed as u64;
+        Step::Block { consumed, block }
+    }
+
+    /// Fills `rows` with the lines of exactly `fields` fields, `odd` with all others, and `line_starts`.
+    fn check_lines(&mut self, text: &[u8], fields: usize) {
+        self.rows.clear();
+        self.odd.clear();
+        self.line_starts.clear();
+        self.line_starts.push(0);
+        let is_ascii = text.is_ascii();
+        let ends = self.found.ends();
+        let (mut before, mut start) = (0, 0);
+        for (line, &newline) in self.found.line_ends().iter().enumerate() {
+            let end = ends[newline as usize] as usize;
+            // A line that begins with a blank, or with nothing, may be a blank one of any number of fields.
+            let is_record = (newline - before) as usize == fields
+                && end > start
+                && text[start] > b' '
+                && text[end - 1] != b'\r'
+                && !self.header_starts.matches(&text[start..end])
+                && (is_ascii || text[start..end].is_ascii());
+            if is_record {
+                self.rows.push(Row { first: before + 1, line: line as u32 });
+            } else {
+                self.odd.push(line as u32);
+            }
+            before = newline;
+            start = end + 1;
+            self.line_starts.push(start as u32);
+        }
+        // A virtual newline stands behind the text; the last line still ends with the text.
+        if let Some(end) = self.line_starts.last_mut() {
+            *end = (*end).min(text.len() as u32);
+        }
+    }
+
+    /// Copies the block's records, odd lines put right, and locates the copy. Returns how many lines it covers: all, or
+    /// up to a header with other fields.
+    fn put_right(&mut self, original: &[u8], format: &LogFormat, rejects: &mut Vec<Reject>) -> usize {
+        let fields = format.fields().len();
+        let lines = self.found.line_ends().len();
+        self.clean.clear();
+        self.rows.clear();
+        let mut odd = self.odd.iter().copied().peekable();
+        let mut covered = lines;
+        for line in 0..lines {
+            let raw = &original[self.line_starts[line] as usize..self.line_starts[line + 1] as usize];
+            let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
+            let mut is_record = true;
+            if odd.next_if_eq(&(line as u32)).is_some() {
+                match classify(raw, format, &self.catalogue, &mut self.clean) {
+                    LineKind::Record => {}
+                    LineKind::Blank => {
+                        self.counts.blanks += 1;
+                        is_record = false;
+                    }
+                    LineKind::Header(header) => {
+                        self.counts.headers += 1;
+                        is_record = false;
+                        if header != *format {
+                            self.upcoming = Some(Arc::new(header));
+                            covered = line + 1;
+                        }
+                    }
+                    LineKind::Reject(reason, detail) => {
+                        is_record = false;
+                        rejects.push(Reject {
+                            line: self.counts.lines + line as u64 + 1,
+                            offset: self.offset + u64::from(self.line_starts[line]),
+                            reason,
+                            field: None,
+                            detail,
+                            raw: raw.strip_suffix(b"\r").unwrap_or(raw).to_owned(),
+                        });
+                    }
+                }
+            } else {
+                self.clean.extend_from_slice(raw);
+                self.clean.push(b'\n');
+            }
+            if is_record {
+                self.rows.push(Row { first: (self.rows.len() * fields) as u32 + 1, line: line as u32 });
+            }
+            if covered == line + 1 {
+                break;
+            }
+        }
+        self.backend.locate(&self.clean, &mut self.found);
+        debug_assert_eq!(self.found.ends().len(), self.rows.len() * fields + 1, "each line put right has all fields");
+        covered
+    }
+}
+
+/// The first bytes of lines that may be headers, to find one among records at the price of a table look-up a line.
+///
+/// What passes goes down the careful path, which reads the whole line; so false matches cost time only.
+#[derive(Debug)]
+struct HeaderStarts {
+    /// By the low five bits of the first letter: the first bytes of names as a word, and which of them count.
+    by_letter: [Vec<(u64, u64)>; 32],
+}
+
+impl HeaderStarts {
+    fn of(catalogue: &Catalogue, format: &LogFormat) -> Self {
+        let mut by_letter = [const { Vec::new() }; 32];
+        let first = format.fields().iter().take(1).map(|f| f.name());
+        for name in catalogue.fields().iter().map(|f| f.name.as_str()).chain(first) {
+            let len = name.len().min(8);
+            let mask = if len == 8 { u64::MAX } else { (1 << (8 * len)) - 1 };
+            let start = (fold(first_word(name.as_bytes())) & mask, mask);
+            let same_letter: &mut Vec<_> = &mut by_letter[usize::from(name.as_bytes()[0] & 31)];
+            if !same_letter.contains(&start) {
+                same_letter.push(start);
+            }
+        }
+        Self { by_letter }
+    }
+
+    /// Whether `line` may be a header. Letters are compared without case and `_` equals `-`.
+    #[inline]
+    fn matches(&self, line: &[u8]) -> bool {
+        let Some(first) = line.first() else { return false };
+        if !first.is_ascii_alphabetic() {
+            return false;
+        }
+        let word = fold(first_word(line));
+        self.by_letter[usize::from(first & 31)].iter().any(|(start, mask)| word & mask == *start)
+    }
+}
+
+/// The first eight bytes, zeros behind a shorter text.
+#[inline]
+fn first_word(text: &[u8]) -> u64 {
+    match text.first_chunk::<8>() {
+        Some(first) => u64::from_le_bytes(*first),
+        None => {
+            let mut padded = [0; 8];
+            padded[..text.len()].copy_from_slice(text);
+            u64::from_le_bytes(padded)
+        }
+    }
+}
+
+/// Maps upper to lower case and `_` and `-` to one value, at the price of some false matches that the careful path
+/// sorts out: sets bit 5, which makes `A` an `a` and `_` a DEL, and bits 1, 4 and 6, which makes `-` a DEL too.
+#[inline]
+fn fold(word: u64) -> u64 {
+    word | 0x7272_7272_7272_7272
+}
+
+fn check_magic(window: &[u8]) -> Result<(), ObjectError> {
+    /// Text has no zero bytes; UTF-16 and archives show one at once.
+    const PROBE_BYTES: usize = 512;
+    if window.starts_with(b"PAR1") {
+        return Err(ObjectError::Parquet);
+    }
+    if window[..window.len().min(PROBE_BYTES)].contains(&0) {
+        return Err(ObjectError::Binary);
+    }
+    match window.iter().find(|b| !b.is_ascii_whitespace()) {
+        Some(b'{' | b'[') => Err(ObjectError::Json),
+        _ => Ok(()),
+    }
+}
+
+/// The beginning of a line, for a message.
+fn excerpt(line: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    let text = String::from_utf8_lossy(&line[..line.len().min(4 * SHOWN)]);
+    let text = text.trim_end();
+    let mut shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '·' } else { c }).collect();
+    if text.chars().count() > SHOWN {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;

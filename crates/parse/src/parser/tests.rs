@@ -1,0 +1,242 @@
+use super::*;
+use crate::integer::IntegerColumns;
+use flowquet_format::ColumnType;
+use flowquet_testkit::naive;
+
+/// What became of an object: its records field by field, its rejects, its lines.
+#[derive(Debug, PartialEq, Eq)]
+struct Parsed {
+    records: Vec<(Vec<String>, Vec<Vec<u8>>)>,
+    rejects: Vec<(u64, u64, RejectReason, Option<String>, Vec<u8>)>,
+    counts: LineCounts,
+}
+
+/// Drives a parser over `text` with windows of the smallest allowed size plus `extra` bytes.
+fn parse(text: &[u8], given: Option<&str>, backend: Backend, extra: usize) -> Result<Parsed, ObjectError> {
+    let catalogue = Catalogue::builtin();
+    // In braces, so that a single unknown name is a field and not a misspelt default.
+    let braced = |names: &str| names.split(' ').map(|n| format!("${{{n}}}")).collect::<Vec<_>>().join(" ");
+    let given = given.map(|f| Arc::new(LogFormat::parse(&braced(f), catalogue).expect("a valid format")));
+    let mut parser = Parser::new(Arc::new(catalogue.clone()), given).with_backend(backend);
+    let mut parsed = Parsed { records: Vec::new(), rejects: Vec::new(), counts: LineCounts::default() };
+    let mut rejects = Vec::new();
+    let (mut at, mut window_len) = (0, extra);
+    loop {
+        let end = text.len().min(at + window_len);
+        let (window, last) = (&text[at..end], end == text.len());
+        match parser.next_block(window, last, &mut rejects)? {
+            Step::NeedMore => {
+                assert!(window.len() < WINDOW_BYTES_MIN && !last);
+                window_len += WINDOW_BYTES_MIN;
+            }
+            Step::Done => break,
+            Step::Skipped(n) => at += n,
+            Step::Block { consumed, mut block } => {
+                at += consumed;
+                window_len = extra.max(1);
+                let fields = block.format().fields();
+                let names: Vec<String> = fields.iter().map(|f| f.name().to_owned()).collect();
+                let ints = |t: ColumnType| t.integer_max();
+                let ints = fields.iter().enumerate().filter_map(|(i, f)| Some((i, ints(f.column_type())?))).collect();
+                let mut ints = IntegerColumns::new(ints);
+                if ints.parse(&block) {
+                    block.reject_bad_integers(&mut ints, &mut rejects);
+                }
+                for (i, row) in block.rows().iter().enumerate() {
+                    let values: Vec<Vec<u8>> = (0..names.len()).map(|f| block.field(*row, f).to_owned()).collect();
+                    for c in 0..ints.len() {
+                        let text = &values[ints.field(c)];
+                        assert_eq!(ints.column(c)[i], crate::parse_integer(text), "{text:?}");
+                    }
+                    parsed.records.push((names.clone(), values));
+                }
+            }
+        }
+    }
+    parsed.rejects =
+        rejects.into_iter().map(|r| (r.line, r.offset, r.reason, r.field, r.raw)).collect();
+    parsed.rejects.sort_by_key(|r| r.0);
+    parsed.counts = parser.counts();
+    Ok(parsed)
+}
+
+/// Parses with every backend and several windows, compares with the naive reading, and returns the result.
+#[track_caller]
+fn check(text: &[u8], given: Option<&str>) -> Parsed {
+    let first = parse(text, given, Backend::Scalar, usize::MAX >> 1).expect("readable");
+    for backend in Backend::available() {
+        for extra in [0, 1, 100_000] {
+            assert_eq!(parse(text, given, backend, extra).as_ref(), Ok(&first), "{backend:?}, window {extra}");
+        }
+    }
+    let expected = naive::read(text, given);
+    let records: Vec<_> = first.records.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
+    assert_eq!(records, expected.records);
+    let rejects: Vec<_> = first.rejects.iter().map(|r| (r.0, r.4.clone())).collect();
+    assert_eq!(rejects, expected.rejects);
+    let LineCounts { lines, headers, blanks } = first.counts;
+    assert_eq!((lines, headers, blanks), (expected.lines, expected.headers, expected.blanks));
+    assert_eq!(lines, first.records.len() as u64 + first.rejects.len() as u64 + headers + blanks, "nothing is lost");
+    first
+}
+
+const HEADER: &str = "version srcaddr bytes start\n";
+
+#[test]
+fn ordinary_and_odd_lines() {
+    let text = "version srcaddr bytes start\n2 10.0.0.1 40 1566328660\n\n2 10.0.0.2 - 1566328661\r\nversion srcaddr bytes start\n\
+                 2  10.0.0.3   7 1566328662 \n2 10.0.0.4 7\n2 10.0.0.5 7 1 1\n2 10.0.0.6 x 1\n2 10.0.0.7 9223372036854775808 1\n\
+                 2147483648 10.0.0.8 1 1\n2 - 1 1";
+    let parsed = check(text.as_bytes(), None);
+    assert_eq!(parsed.records.len(), 4);
+    let reasons: Vec<_> = parsed.rejects.iter().map(|r| (r.0, r.2, r.3.as_deref())).collect();
+    assert_eq!(
+        reasons,
+        [
+            (7, RejectReason::TooFewFields, None),
+            (8, RejectReason::TooManyFields, None),
+            (9, RejectReason::NotANumber, Some("bytes")),
+            (10, RejectReason::NumberOutOfRange, Some("bytes")),
+            (11, RejectReason::NumberOutOfRange, Some("version")),
+        ]
+    );
+    for (line, offset, _, _, raw) in &parsed.rejects {
+        let expected = text.lines().nth(*line as usize - 1).expect("a line");
+        assert_eq!(&text.as_bytes()[*offset as usize..][..raw.len()], raw);
+        assert_eq!(raw, expected.as_bytes());
+    }
+}
+
+#[test]
+fn starts() {
+    assert_eq!(check(b"\xef\xbb\xbfversion srcaddr\r\n2 10.0.0.1\r\n", None).records.len(), 1);
+    assert_eq!(check(b"\n \n\xc3\xa4 srcaddr\n", Some("version srcaddr")).rejects.len(), 1);
+    assert_eq!(check(b"2 10.0.0.1\nversion srcaddr\n2 10.0.0.2", Some("version srcaddr")).records.len(), 2);
+    assert_eq!(check(b"", None).counts.lines, 0);
+    assert_eq!(check(b"\n", None).counts, LineCounts { lines: 1, headers: 0, blanks: 1 });
+    assert_eq!(check(b"version srcaddr", None).counts, LineCounts { lines: 1, headers: 1, blanks: 0 });
+    assert_eq!(check(b"srcaddr dstaddr\n10.0.0.1 10.0.0.2\nsrcaddr dstaddr\n", None).counts.headers, 2);
+    assert_eq!(check(b"SRCADDR Dst_addr\n10.0.0.1 10.0.0.2\nsrcaddr dstaddr\nSrcAddr dst_addr", None).counts.headers, 3);
+}
+
+#[test]
+fn a_header_with_other_fields_changes_the_format() {
+    let text = b"version srcaddr\n2 a\nsrcaddr version bytes\nb 3 4\nc 3 x\nversion srcaddr\n2 d\n";
+    let parsed = check(text, None);
+    let lens: Vec<usize> = parsed.records.iter().map(|r| r.0.len()).collect();
+    assert_eq!((lens, parsed.rejects.len()), (vec![2, 3, 2], 1));
+}
+
+#[test]
+fn a_header_of_as_many_fields_in_another_order_changes_the_format() {
+    let text = b"action srcaddr\nACCEPT a\nvpc-1 b\nsrcaddr action\nc REJECT\n";
+    let parsed = check(text, None);
+    assert_eq!(parsed.records[2].0, ["srcaddr", "action"]);
+    assert_eq!((parsed.records.len(), parsed.counts.headers), (3, 2));
+}
+
+#[test]
+fn glued_files_with_byte_order_marks() {
+    let one = "\u{feff}version srcaddr\r\n2 10.0.0.1\r\n";
+    let parsed = check(one.repeat(3).as_bytes(), None);
+    assert_eq!((parsed.records.len(), parsed.counts.headers, parsed.rejects.len()), (3, 3, 0));
+}
+
+#[test]
+fn invalid_utf8_costs_its_line_only() {
+    let text = [HEADER.as_bytes(), b"2 \xff 1 1\n2 a 1 1\n2 \xc3\xa4 1 1\n"].concat();
+    let parsed = check(&text, None);
+    assert_eq!((parsed.records.len(), parsed.rejects.len()), (2, 1));
+    assert_eq!(parsed.rejects[0].2, RejectReason::InvalidUtf8);
+}
+
+#[test]
+fn long_lines() {
+    for len in [BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, LINE_BYTES_MAX - 1, LINE_BYTES_MAX, LINE_BYTES_MAX + 1, 3 * LINE_BYTES_MAX] {
+        for end in ["\n", "\n2 b 1 1\n", ""] {
+            let tail = " 1 1566328660";
+            let long = format!("2 {}{tail}", "a".repeat(len - 2 - tail.len()));
+            let text = format!("{HEADER}2 x 1 1\n{long}{end}");
+            let parsed = check(text.as_bytes(), None);
+            let too_long = usize::from(len > LINE_BYTES_MAX);
+            assert_eq!(parsed.rejects.len(), too_long, "{len}");
+            assert_eq!(parsed.records.len(), 2 - too_long + usize::from(end.len() > 1), "{len}");
+        }
+    }
+}
+
+#[test]
+fn objects_that_are_no_flow_logs() {
+    let check = |text: &[u8], expected: &str| {
+        let error = parse(text, None, Backend::Scalar, 1 << 30).expect_err("unreadable");
+        assert_eq!(error.to_string(), expected);
+    };
+    check(b"PAR1....", "expected flow log lines, found a Parquet file");
+    check(b" {\"a\": 1}", "expected flow log lines, found JSON");
+    check(b"a\0b\0", "expected lines of text, found binary data");
+    check(b"2 123 eni-1 OK\n", "expected a header line of field names, found `2 123 eni-1 OK`");
+}
+
+mod property {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FIELDS: [&str; 8] =
+        ["version", "srcaddr", "bytes", "start", "log-status", "srcport", "new-field", "packets-lost-no-route"];
+
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "[0-9]{1,10}",
+            2 => Just("-".to_owned()),
+            2 => "(10|192)\\.[0-9]{1,3}\\.0\\.1",
+            1 => "[0-9]{15,20}",
+            1 => "\\PC{0,6}",
+            1 => "[a-z0-9-]{1,30}",
+        ]
+    }
+
+    fn line(fields: usize) -> impl Strategy<Value = Vec<u8>> {
+        let good = proptest::collection::vec(value(), fields).prop_map(|v| v.join(" ").into_bytes());
+        let typed = proptest::collection::vec("[0-9]{1,9}|-", fields).prop_map(|v| v.join(" ").into_bytes());
+        let any_count = proptest::collection::vec(value(), 0..fields * 2).prop_map(|v| v.join(" ").into_bytes());
+        let blanks = proptest::collection::vec("[0-9]{1,9}|-", fields).prop_map(|v| format!(" {} ", v.join("  ")).into_bytes());
+        let junk = proptest::collection::vec(any::<u8>(), 0..30);
+        prop_oneof![6 => typed, 3 => good, 2 => any_count, 1 => blanks, 1 => junk, 1 => Just(b"".to_vec())]
+    }
+
+    fn object() -> impl Strategy<Value = (String, Vec<u8>)> {
+        let fields = proptest::sample::subsequence(FIELDS.to_vec(), 1..=FIELDS.len()).prop_shuffle();
+        fields.prop_flat_map(|fields| {
+            let header = fields.join(" ");
+            let lines = proptest::collection::vec(
+                (prop_oneof![20 => line(fields.len()), 1 => Just(header.clone().into_bytes())], any::<bool>()),
+                0..40,
+            );
+            (Just(header), lines, any::<bool>()).prop_map(|(header, lines, has_header)| {
+                let mut text = Vec::new();
+                if has_header {
+                    text.extend_from_slice(header.as_bytes());
+                    text.push(b'\n');
+                }
+                for (line, carriage_return) in lines {
+                    text.extend(line);
+                    text.extend_from_slice(if carriage_return { b"\r\n" } else { b"\n" });
+                }
+                (header, text)
+            })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// Generated lines of any format, cut at any byte, against the naive parser.
+        #[test]
+        fn equals_the_naive_parser((format, text) in object(), cut in any::<proptest::sample::Index>()) {
+            let cut = cut.index(text.len() + 1);
+            if parse(&text[..cut], Some(&format), Backend::Scalar, 1 << 30).is_ok() {
+                check(&text[..cut], Some(&format));
+            }
+        }
+    }
+}

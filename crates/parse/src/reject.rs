@@ -1,0 +1,67 @@
+//! Rejects: lines that are no record, kept with their place and reason.
+
+use std::fmt;
+
+/// Why a line is no record. In order of checking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RejectReason {
+    /// Longer than [`crate::LINE_BYTES_MAX`].
+    LineTooLong,
+    /// Not UTF-8.
+    InvalidUtf8,
+    /// Fewer fields than the log format.
+    TooFewFields,
+    /// More fields than the log format.
+    TooManyFields,
+    /// An integer field that is no whole number.
+    NotANumber,
+    /// A whole number that does not fit its column.
+    NumberOutOfRange,
+}
+
+impl RejectReason {
+    /// All reasons, in order of checking.
+    pub const ALL: [Self; 6] = [
+        Self::LineTooLong,
+        Self::InvalidUtf8,
+        Self::TooFewFields,
+        Self::TooManyFields,
+        Self::NotANumber,
+        Self::NumberOutOfRange,
+    ];
+
+    /// The name in reports and reject files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LineTooLong => "line-too-long",
+            Self::InvalidUtf8 => "invalid-utf8",
+            Self::TooFewFields => "too-few-fields",
+            Self::TooManyFields => "too-many-fields",
+            Self::NotANumber => "not-a-number",
+            Self::NumberOutOfRange => "number-out-of-range",
+        }
+    }
+}
+
+impl fmt::Display for RejectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A line that is no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Line number in the object, from 1.
+    pub line: u64,
+    /// Byte offset of the line's start in the inflated object.
+    pub offset: u64,
+    /// Why.
+    pub reason: RejectReason,
+    /// The field at fault, in AWS's spelling, where one is.
+    pub field: Option<String>,
+    /// What was expected and found.
+    pub detail: String,
+    /// The line without its newline; only its first [`crate::LINE_BYTES_MAX`] bytes where it is too long.
+    pub raw: Vec<u8>,
+}
