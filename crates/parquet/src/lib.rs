@@ -1,1 +1,32 @@
-//! x
+//! Columns to encoded row groups to Parquet files, in memory.
+//!
+//! This crate knows no storage, no partitions and no flow-log text: it is handed record batches whose text columns are
+//! dictionary arrays, and writes to any `Write`.
+//!
+//! The `parquet` crate's own column writer would hash every value once more to build a dictionary that the batch already
+//! has. So pages are made here, from keys that exist ([`Encoder`]), and handed to the `parquet` crate as finished column
+//! chunks ([`FileWriter`]); it keeps what surrounds them: page headers, footer and page index.
+
+mod chunk;
+mod compression;
+mod encoder;
+mod file;
+mod inspect;
+mod integers;
+mod rle;
+mod text;
+
+pub use compression::{Compression, CompressionError};
+pub use encoder::{EncodedRowGroup, Encoder};
+pub use file::{FileSchema, FileWriter};
+pub use inspect::{ColumnLayout, FileLayout, inspect};
+
+/// What stops encoding or writing.
+pub type Error = parquet::errors::ParquetError;
+
+/// Rows of a data page: a page is what a reader with the page index can skip, and 16,384 rows of a flow log cover some
+/// seconds of a busy interface; smaller ones would spend more on headers than they save.
+pub const PAGE_ROWS: usize = 16_384;
+
+/// Bytes of a data page before compression, in columns of long text. AWS asks for pages of at most 1 MB (Security Lake).
+pub const PAGE_BYTES: usize = 1 << 20;

@@ -1,0 +1,182 @@
+//! One column chunk: its pages, its metadata and its part of the page index.
+
+use arrow_buffer::NullBuffer;
+use bytes::Bytes;
+use parquet::basic::{BoundaryOrder, Encoding, PageType};
+use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+
+use crate::compression::Codec;
+use crate::{Error, rle};
+
+/// An encoded column chunk, its offsets counted from its own start.
+pub(crate) struct Chunk {
+    pub(crate) bytes: Bytes,
+    pub(crate) close: ColumnCloseResult,
+}
+
+/// What a data page holds, before levels and compression.
+pub(crate) struct PageValues<'a> {
+    /// Rows, nulls included.
+    pub(crate) rows: usize,
+    /// Which rows are not null; `None` where all are valid.
+    pub(crate) validity: Option<&'a NullBuffer>,
+    /// Encoded values that are not null.
+    pub(crate) body: &'a [u8],
+    pub(crate) encoding: Encoding,
+    /// Smallest and largest value as the page index holds them; `None` where all are null.
+    pub(crate) bounds: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Writes the pages of one column chunk.
+pub(crate) struct ChunkWriter<'a> {
+    descr: ColumnDescPtr,
+    codec: &'a mut Codec,
+    sink: TrackedWrite<Vec<u8>>,
+    column_index: ColumnIndexBuilder,
+    offset_index: OffsetIndexBuilder,
+    encoding_stats: Vec<PageEncodingStats>,
+    dictionary_at: Option<i64>,
+    data_at: Option<i64>,
+    uncompressed_bytes: usize,
+    rows: usize,
+    scratch: &'a mut Vec<u8>,
+}
+
+impl<'a> ChunkWriter<'a> {
+    pub(crate) fn new(descr: ColumnDescPtr, codec: &'a mut Codec, scratch: &'a mut Vec<u8>) -> Self {
+        Self {
+            column_index: ColumnIndexBuilder::new(descr.physical_type()),
+            descr,
+            codec,
+            sink: TrackedWrite::new(Vec::new()),
+            offset_index: OffsetIndexBuilder::new(),
+            encoding_stats: Vec::new(),
+            dictionary_at: None,
+            data_at: None,
+            uncompressed_bytes: 0,
+            rows: 0,
+            scratch,
+        }
+    }
+
+    /// Writes the dictionary page; `plain` holds its `count` values. Comes first, if at all.
+    pub(crate) fn dictionary(&mut self, plain: &[u8], count: usize, is_sorted: bool) -> Result<(), Error> {
+        self.dictionary_at = Some(self.sink.bytes_written() as i64);
+        let page = Page::DictionaryPage {
+            buf: self.codec.compress(plain)?.into(),
+            num_values: u32::try_from(count).expect("keys are 32 bits"),
+            encoding: Encoding::PLAIN,
+            is_sorted,
+        };
+        self.write(page, plain.len())?;
+        self.count_page(PageType::DICTIONARY_PAGE, Encoding::PLAIN);
+        Ok(())
+    }
+
+    pub(crate) fn data(&mut self, page: PageValues<'_>) -> Result<(), Error> {
+        self.data_at.get_or_insert(self.sink.bytes_written() as i64);
+        let nulls = page.validity.map_or(0, NullBuffer::null_count);
+        let mut raw = std::mem::take(self.scratch);
+        raw.clear();
+        definition_levels(page.rows, page.validity, &mut raw);
+        raw.extend_from_slice(page.body);
+        let data = Page::DataPage {
+            buf: self.codec.compress(&raw)?.into(),
+            num_values: u32::try_from(page.rows).expect("pages are limited to PAGE_ROWS"),
+            encoding: page.encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        let at = self.sink.bytes_written();
+        self.write(data, raw.len())?;
+        *self.scratch = raw;
+        let size = i32::try_from(self.sink.bytes_written() - at).expect("pages are limited to about a megabyte");
+        self.offset_index.append_row_count(page.rows as i64);
+        self.offset_index.append_offset_and_size(at as i64, size);
+        let is_null = page.bounds.is_none();
+        let (min, max) = page.bounds.unwrap_or_default();
+        self.column_index.append(is_null, min, max, nulls as i64, None);
+        self.count_page(PageType::DATA_PAGE, page.encoding);
+        self.rows += page.rows;
+        Ok(())
+    }
+
+    /// Ends the chunk; `statistics` are those of all its values, `order` that of its pages' bounds.
+    pub(crate) fn finish(mut self, statistics: Statistics, order: BoundaryOrder) -> Result<Chunk, Error> {
+        self.column_index.set_boundary_order(order);
+        let bytes_written = self.sink.bytes_written() as u64;
+        let mut encodings = vec![Encoding::RLE];
+        for stats in &self.encoding_stats {
+            if !encodings.contains(&stats.encoding) {
+                encodings.push(stats.encoding);
+            }
+        }
+        let metadata = ColumnChunkMetaData::builder(self.descr)
+            .set_compression_codec(self.codec.parquet())
+            .set_encodings(encodings)
+            .set_page_encoding_stats(self.encoding_stats)
+            .set_total_compressed_size(bytes_written as i64)
+            .set_total_uncompressed_size(self.uncompressed_bytes as i64)
+            .set_num_values(self.rows as i64)
+            .set_data_page_offset(self.data_at.unwrap_or_default())
+            .set_dictionary_page_offset(self.dictionary_at)
+            .set_statistics(statistics)
+            .build()?;
+        let close = ColumnCloseResult {
+            bytes_written,
+            rows_written: self.rows as u64,
+            metadata,
+            bloom_filter: None,
+            column_index: Some(self.column_index.build()?),
+            offset_index: Some(self.offset_index.build()),
+        };
+        Ok(Chunk { bytes: self.sink.into_inner()?.into(), close })
+    }
+
+    fn write(&mut self, page: Page, uncompressed_len: usize) -> Result<(), Error> {
+        let mut writer = SerializedPageWriter::new(&mut self.sink);
+        let spec = writer.write_page(CompressedPage::new(page, uncompressed_len))?;
+        self.uncompressed_bytes += spec.uncompressed_size;
+        Ok(())
+    }
+
+    fn count_page(&mut self, page_type: PageType, encoding: Encoding) {
+        match self.encoding_stats.iter_mut().find(|s| s.page_type == page_type && s.encoding == encoding) {
+            Some(stats) => stats.count += 1,
+            None => self.encoding_stats.push(PageEncodingStats { page_type, encoding, count: 1 }),
+        }
+    }
+}
+
+/// Levels of an optional column: 1 where a value is, 0 where null; four bytes of length before them (data page v1).
+fn definition_levels(rows: usize, validity: Option<&NullBuffer>, out: &mut Vec<u8>) {
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    match validity {
+        Some(nulls) if nulls.null_count() == rows => rle::run_of(0, rows, 1, out),
+        Some(nulls) if nulls.null_count() > 0 => {
+            let levels: Vec<u32> = nulls.iter().map(u32::from).collect();
+            rle::encode(&levels, 1, out);
+        }
+        _ => rle::run_of(1, rows, 1, out),
+    }
+    let len = u32::try_from(out.len() - at - 4).expect("levels of a page are a few kilobytes");
+    out[at..at + 4].copy_from_slice(&len.to_le_bytes());
+}
+
+/// The order of page bounds, which lets readers search instead of scan: `mins` and `maxs` of pages that are not all null.
+pub(crate) fn boundary_order<T: PartialOrd>(bounds: &[(T, T)]) -> BoundaryOrder {
+    if bounds.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1) {
+        BoundaryOrder::ASCENDING
+    } else if bounds.is_sorted_by(|a, b| a.0 >= b.0 && a.1 >= b.1) {
+        BoundaryOrder::DESCENDING
+    } else {
+        BoundaryOrder::UNORDERED
+    }
+}

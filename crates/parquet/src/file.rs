@@ -1,0 +1,116 @@
+//! Files: row groups appended in order, then the footer.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use flowquet_format::ColumnType;
+use parquet::basic::{LogicalType, Repetition, Type as PhysicalType};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type, TypePtr};
+
+use crate::Error;
+use crate::encoder::EncodedRowGroup;
+
+/// The Parquet schema of a file: optional INT32, INT64 and STRING columns.
+#[derive(Debug, Clone)]
+pub struct FileSchema {
+    root: TypePtr,
+    descriptor: Arc<SchemaDescriptor>,
+}
+
+impl FileSchema {
+    /// A schema of these columns, in order.
+    pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, ColumnType)>) -> Self {
+        let field = |(name, column_type): (&str, ColumnType)| -> TypePtr {
+            let (physical, logical) = match column_type {
+                ColumnType::Int32 => (PhysicalType::INT32, None),
+                ColumnType::Int64 => (PhysicalType::INT64, None),
+                ColumnType::String => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
+            };
+            let builder = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
+            Arc::new(builder.with_logical_type(logical).build().expect("these types are valid Parquet"))
+        };
+        let fields = columns.into_iter().map(field).collect();
+        let root = Type::group_type_builder("schema").with_fields(fields).build();
+        let root = Arc::new(root.expect("a group of valid fields"));
+        Self { descriptor: Arc::new(SchemaDescriptor::new(root.clone())), root }
+    }
+
+    pub(crate) fn column(&self, i: usize) -> ColumnDescPtr {
+        self.descriptor.column(i)
+    }
+}
+
+impl std::fmt::Display for FileSchema {
+    /// The schema in Parquet's message syntax.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = Vec::new();
+        parquet::schema::printer::print_schema(&mut text, &self.root);
+        f.write_str(String::from_utf8_lossy(&text).trim_end())
+    }
+}
+
+/// A file being written. Row groups go to `W` as they come; the footer follows on [`Self::finish`].
+pub struct FileWriter<W: Write + Send> {
+    inner: SerializedFileWriter<W>,
+    rows: u64,
+}
+
+impl<W: Write + Send> std::fmt::Debug for FileWriter<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileWriter").field("rows", &self.rows).finish()
+    }
+}
+
+impl<W: Write + Send> FileWriter<W> {
+    /// Begins a file with `schema` and key-value `metadata`.
+    ///
+    /// # Errors
+    /// If `sink` fails.
+    pub fn new(sink: W, schema: &FileSchema, metadata: &[(String, String)]) -> Result<Self, Error> {
+        let pairs = metadata.iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())).collect();
+        let properties = WriterProperties::builder()
+            .set_created_by(format!("flowquet version {}", env!("CARGO_PKG_VERSION")))
+            .set_key_value_metadata(Some(pairs))
+            .build();
+        let inner = SerializedFileWriter::new(sink, schema.root.clone(), Arc::new(properties))?;
+        Ok(Self { inner, rows: 0 })
+    }
+
+    /// Appends a row group that was encoded with the same schema.
+    ///
+    /// # Errors
+    /// If the sink fails or the schema is another one.
+    pub fn append(&mut self, row_group: EncodedRowGroup) -> Result<(), Error> {
+        let mut writer = self.inner.next_row_group()?;
+        self.rows += row_group.rows() as u64;
+        for chunk in row_group.chunks {
+            writer.append_column(&chunk.bytes, chunk.close)?;
+        }
+        writer.close()?;
+        Ok(())
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes so far, without the footer.
+    pub fn bytes(&self) -> u64 {
+        self.inner.bytes_written() as u64
+    }
+
+    /// Writes page index and footer and hands the sink back.
+    ///
+    /// # Errors
+    /// If the sink fails.
+    pub fn finish(self) -> Result<W, Error> {
+        self.inner.into_inner()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! What is written is read back by the `parquet` crate's own reader, and its layout and statistics are checked.
+
+use std::sync::Arc;
+
+use arrow_array::types::UInt32Type;
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow_schema::{Field, Schema};
+use bytes::Bytes;
+use parquet::basic::Encoding;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::RowAccessor;
+use proptest::prelude::*;
+
+use super::*;
+use crate::compression::Compression;
+use crate::encoder::Encoder;
+use crate::PAGE_ROWS;
+
+/// One row: an INT32, an INT64 and a text.
+type Row = (Option<i32>, Option<i64>, Option<String>);
+
+fn batch(rows: &[Row]) -> RecordBatch {
+    let mut values: Vec<&str> = Vec::new();
+    let mut by_value = std::collections::HashMap::new();
+    let keys: UInt32Array = rows
+        .iter()
+        .map(|r| {
+            r.2.as_deref().map(|v| {
+                *by_value.entry(v).or_insert_with(|| {
+                    values.push(v);
+                    values.len() as u32 - 1
+                })
+            })
+        })
+        .collect();
+    let text = DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(StringArray::from(values))).expect("valid");
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(rows.iter().map(|r| r.0).collect::<Int32Array>()),
+        Arc::new(rows.iter().map(|r| r.1).collect::<Int64Array>()),
+        Arc::new(text),
+    ];
+    let fields: Vec<Field> =
+        ["a", "b", "c"].iter().zip(&columns).map(|(n, c)| Field::new(*n, c.data_type().clone(), true)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("valid")
+}
+
+fn write(row_groups: &[&[Row]], compression: Compression) -> Bytes {
+    let schema = FileSchema::new([("a", ColumnType::Int32), ("b", ColumnType::Int64), ("c", ColumnType::String)]);
+    let mut encoder = Encoder::new(compression).expect("a compressor");
+    let mut file = FileWriter::new(Vec::new(), &schema, &[("k".into(), "v".into())]).expect("a vector");
+    for rows in row_groups {
+        file.append(encoder.encode(&batch(rows), &schema).expect("encodes")).expect("a vector");
+    }
+    assert_eq!(file.rows(), row_groups.iter().map(|g| g.len() as u64).sum::<u64>());
+    file.finish().expect("a vector").into()
+}
+
+/// Writes, reads back, and compares values, statistics and page index with the rows.
+#[track_caller]
+fn check(row_groups: &[&[Row]], compression: Compression) {
+    let file = write(row_groups, compression);
+    let reader = SerializedFileReader::new(file.clone()).expect("a Parquet file");
+    let read: Vec<Row> = reader
+        .get_row_iter(None)
+        .expect("rows")
+        .map(|row| {
+            let row = row.expect("a row");
+            (row.get_int(0).ok(), row.get_long(1).ok(), row.get_string(2).ok().cloned())
+        })
+        .collect();
+    assert!(read == row_groups.concat(), "values differ");
+    let policy = PageIndexPolicy::Required;
+    let meta = ParquetMetaDataReader::new().with_page_index_policy(policy).parse_and_finish(&file).expect("metadata");
+    assert_eq!(meta.num_row_groups(), row_groups.len());
+    for (g, rows) in row_groups.iter().enumerate() {
+        let group = meta.row_group(g);
+        let stats = |c: usize| group.column(c).statistics().expect("statistics");
+        let pages = meta.page_index_for_row_group(g).num_data_pages(0).expect("an offset index");
+        assert_eq!(pages, rows.len().div_ceil(PAGE_ROWS));
+        fn range<T: Ord>(values: impl Iterator<Item = T> + Clone) -> (Option<T>, Option<T>) {
+            (values.clone().min(), values.max())
+        }
+        use parquet::file::statistics::Statistics;
+        let (Statistics::Int32(a), Statistics::Int64(b)) = (stats(0), stats(1)) else { panic!("typed statistics") };
+        assert_eq!((a.min_opt().copied(), a.max_opt().copied()), range(rows.iter().filter_map(|r| r.0)));
+        assert_eq!((b.min_opt().copied(), b.max_opt().copied()), range(rows.iter().filter_map(|r| r.1)));
+        assert_eq!(a.null_count_opt(), Some(nulls(rows, |r| r.0.is_none())));
+        assert_eq!(b.null_count_opt(), Some(nulls(rows, |r| r.1.is_none())));
+        let (min, max) = range(rows.iter().filter_map(|r| r.2.as_deref()));
+        let bytes = |b: Option<&[u8]>| b.map(|b| b.to_vec());
+        assert!(min.is_none() || bytes(stats(2).min_bytes_opt()).expect("a bound") <= min.expect("some").as_bytes().to_vec());
+        assert!(max.is_none() || bytes(stats(2).max_bytes_opt()).expect("a bound") >= max.expect("some").as_bytes().to_vec());
+        assert_eq!(stats(2).null_count_opt(), Some(nulls(rows, |r| r.2.is_none())));
+        check_page_bounds(&meta, g, rows);
+    }
+}
+
+fn nulls(rows: &[Row], is_null: impl Fn(&Row) -> bool) -> u64 {
+    rows.iter().filter(|r| is_null(r)).count() as u64
+}
+
+/// Each page's bounds hold its rows: a reader that prunes by them loses nothing.
+fn check_page_bounds(meta: &parquet::file::metadata::ParquetMetaData, g: usize, rows: &[Row]) {
+    use parquet::file::page_index::column_index::ColumnIndexMetaData;
+    for c in 0..3 {
+        let page_index = meta.page_index_for_row_group(g);
+        let index = page_index.column_index(c).expect("a column index");
+        let locations = page_index.page_locations(c).expect("an offset index");
+        for (p, location) in locations.iter().enumerate() {
+            let start = location.first_row_index as usize;
+            let end = locations.get(p + 1).map_or(rows.len(), |l| l.first_row_index as usize);
+            let page = &rows[start..end];
+            match index {
+                ColumnIndexMetaData::INT32(i) => {
+                    assert_eq!(i.min_value(p).copied(), page.iter().filter_map(|r| r.0).min());
+                    assert_eq!(i.max_value(p).copied(), page.iter().filter_map(|r| r.0).max());
+                }
+                ColumnIndexMetaData::INT64(i) => {
+                    assert_eq!(i.min_value(p).copied(), page.iter().filter_map(|r| r.1).min());
+                    assert_eq!(i.max_value(p).copied(), page.iter().filter_map(|r| r.1).max());
+                }
+                ColumnIndexMetaData::BYTE_ARRAY(i) => {
+                    let texts = || page.iter().filter_map(|r| r.2.as_deref());
+                    assert_eq!(i.is_null_page(p), texts().next().is_none());
+                    for text in texts() {
+                        assert!(i.min_value(p).expect("a bound") <= text.as_bytes());
+                        assert!(i.max_value(p).expect("a bound") >= text.as_bytes());
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+fn rows(count: usize, of: impl Fn(usize) -> Row) -> Vec<Row> {
+    (0..count).map(of).collect()
+}
+
+#[test]
+fn shapes_of_columns() {
+    let constant = rows(40_000, |_| (Some(6), Some(1_566_328_660), Some("eni-1".into())));
+    let distinct = rows(40_000, |i| {
+        (Some(i32::MAX - i as i32), Some(i as i64 * 1_000_003), Some(format!("10.0.{}.{}-{}", i % 250, i / 250, "x".repeat(i % 90))))
+    });
+    let null = rows(40_000, |_| (None, None, None));
+    let mixed = rows(40_000, |i| {
+        (
+            (i % 3 > 0).then_some(i as i32 % 700),
+            (i > 20_000).then_some(i64::MAX - i as i64 % 2),
+            (i % 17_000 > 900).then(|| format!("10.0.0.{}", i * 31 % 251)),
+        )
+    });
+    let extreme = rows(3, |i| (Some([0, i32::MAX, 1][i]), Some([0, i64::MAX, 1][i]), Some(["", "ä", "\u{10ffff}"][i].into())));
+    let one = rows(1, |_| (Some(0), None, Some("-".into())));
+    for compression in [Compression::Zstd(1), Compression::Snappy, Compression::Gzip, Compression::None] {
+        check(&[&constant, &distinct, &null, &mixed, &extreme, &one], compression);
+    }
+    check(&[], Compression::None);
+}
+
+#[test]
+fn encodings_follow_the_values() {
+    let close = rows(20_000, |i| (Some(i as i32 % 100), Some(i as i64 % 100), Some(format!("eni-{}", i % 100))));
+    let apart = rows(20_000, |i| (Some(i as i32 * 1000), Some(i as i64 * 1000), Some(format!("task/{i}"))));
+    for (rows, dictionary) in [(close, true), (apart, false)] {
+        let file = write(&[&rows], Compression::None);
+        let meta = ParquetMetaDataReader::new().parse_and_finish(&file).expect("metadata");
+        for column in meta.row_group(0).columns() {
+            let has = column.encodings().any(|e| e == Encoding::RLE_DICTIONARY);
+            assert_eq!((has, column.dictionary_page_offset().is_some()), (dictionary, dictionary));
+        }
+    }
+}
+
+#[test]
+fn the_same_rows_give_the_same_bytes() {
+    let rows = rows(30_000, |i| (Some(i as i32 % 7), None, Some(format!("{}", i % 1000))));
+    assert_eq!(write(&[&rows], Compression::Zstd(3)), write(&[&rows], Compression::Zstd(3)));
+}
+
+proptest! {
+    #[test]
+    fn reads_back(rows in proptest::collection::vec((
+        proptest::option::of(prop_oneof![0..5i32, 0..i32::MAX]),
+        proptest::option::of(prop_oneof![0..300i64, 0..i64::MAX]),
+        proptest::option::of("[ab]{0,2}|\\PC{0,90}"),
+    ), 1..200)) {
+        check(&[&rows], Compression::Zstd(1));
+    }
+}
