@@ -1,1 +1,48 @@
-//! x
+//! The `flowquet` command as a library: [`run`] takes arguments and returns an exit code.
+//!
+//! Data goes to standard output, words to standard error. What a run does is told by events; reporters put them on a
+//! terminal, into plain lines, or into a JSON report.
+
+mod args;
+mod convert;
+mod exit;
+mod inspect;
+mod output;
+mod report;
+mod reporter;
+mod schema;
+mod size;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+pub use crate::exit::Exit;
+use crate::output::Failure;
+
+/// Runs the command line `args`, the program's name first.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let is_usage = error.use_stderr();
+            // A closed pipe is no failure of ours.
+            let _ = error.print();
+            return if is_usage { Exit::Usage } else { Exit::Success };
+        }
+    };
+    let result = match cli.command {
+        Command::Convert(args) => convert::run(*args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Schema(args) => schema::run(&args),
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(Failure::BrokenPipe) => Exit::Success,
+        Err(Failure::Told(exit, message)) => {
+            output::say(&message);
+            exit
+        }
+    }
+}

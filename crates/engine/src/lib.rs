@@ -1,1 +1,33 @@
-//! x
+//! Performs a plan: read, inflate, parse, build, encode, put, commit; in parallel, within a memory budget, cancellable.
+//!
+//! This crate knows no command line, no terminal and no clock: it is given a [`Request`], tells an [`Observer`] what
+//! happens, and returns a [`Summary`].
+//!
+//! # Who does what
+//!
+//! A task is a fixed list of objects; its units are worth about one row group each. Workers (rayon) take units in order;
+//! each reads, parses and encodes on its own and hands finished pieces to the task's sink, which takes
+//! them in unit order, whatever order they arrive in. So the bytes of the files depend neither on the number of threads
+//! nor on the memory budget; that one decides only how many workers run and which objects are inflated whole.
+
+mod budget;
+mod content;
+mod context;
+mod convert;
+mod error;
+mod events;
+mod rejects;
+mod router;
+mod sink;
+mod source;
+mod summary;
+mod table;
+mod worker;
+
+pub use budget::{Budget, MEMORY_MIN};
+pub use content::{Compression as ContentCompression, head};
+pub use convert::{RejectLimit, Request, Run, convert};
+pub use error::Error;
+pub use events::{Event, Observer};
+pub use source::{Source, SourceSet};
+pub use summary::{FailedObject, Objects, OutputSummary, Summary};

@@ -212,6 +212,24 @@ impl Parser {
         Ok(Step::Skipped(consumed))
     }
 
+    /// Ends the object at a line whose end is lost, `rest`: it is rejected, since even a whole-looking line may lack its
+    /// end. Not for the rest of a line that was too long, which is rejected already.
+    pub fn cut_short(&mut self, rest: &[u8], rejects: &mut Vec<Reject>) {
+        if rest.is_empty() || self.phase == Phase::TooLong {
+            return;
+        }
+        self.counts.lines += 1;
+        rejects.push(Reject {
+            line: self.counts.lines,
+            offset: self.offset,
+            reason: RejectReason::CutShort,
+            field: None,
+            detail: "expected the rest of the line, found the end of the readable part of a damaged object".to_owned(),
+            raw: rest[..rest.len().min(LINE_BYTES_MAX)].to_owned(),
+        });
+        self.offset += rest.len() as u64;
+    }
+
     fn set_format(&mut self, format: Arc<LogFormat>) {
         if self.header_starts_of.as_ref() == Some(&format) {
             self.format = Some(format);

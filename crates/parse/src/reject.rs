@@ -17,22 +17,26 @@ pub enum RejectReason {
     NotANumber,
     /// A whole number that does not fit its column.
     NumberOutOfRange,
+    /// The object is damaged behind this line's beginning.
+    CutShort,
 }
 
 impl RejectReason {
     /// All reasons, in order of checking.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::LineTooLong,
         Self::InvalidUtf8,
         Self::TooFewFields,
         Self::TooManyFields,
         Self::NotANumber,
         Self::NumberOutOfRange,
+        Self::CutShort,
     ];
 
     /// The name in reports and reject files.
     pub fn name(self) -> &'static str {
         match self {
+            Self::CutShort => "cut-short",
             Self::LineTooLong => "line-too-long",
             Self::InvalidUtf8 => "invalid-utf8",
             Self::TooFewFields => "too-few-fields",

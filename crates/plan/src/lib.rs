@@ -1,1 +1,28 @@
-//! x
+//! Listing, records and options to tasks: values and pure functions.
+//!
+//! This crate performs nothing: no I/O, no clock, no threads. It says what a table's records look like on disk
+//! ([`TableContract`], [`PlanRecord`], [`CommitRecord`]; JSON Schemas in `schemas/`), which objects are new
+//! ([`Known::sort_out`]), and how they are grouped into tasks and units ([`plan_tasks`], [`plan_units`]). The same listing
+//! in any order gives the same tasks.
+
+mod known;
+mod layout;
+mod options;
+mod records;
+mod tasks;
+
+pub use known::{Known, SortedOut};
+pub use layout::{
+    COMMITS, CONTRACT_KEY, PLANS, RECORDS, REJECTS, SPOOL, STAGING, commit_key, output_name, plan_key, plan_number,
+    rejects_key,
+};
+pub use options::{Options, OptionsError, TableContract};
+pub use records::{
+    CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, SourceObject, Task, TimeRange, from_json,
+    to_json,
+};
+pub use tasks::{estimated_rows, inputs_digest, plan_tasks, plan_units};
+
+/// Version of the table's layout: of record forms, task and file names, and of what decides a file's bytes. A table of
+/// another version is not written to.
+pub const LAYOUT_VERSION: u32 = 1;

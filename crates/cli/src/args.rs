@@ -1,0 +1,163 @@
+//! The command line as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flowquet_engine::RejectLimit;
+use flowquet_format::PartitionSpec;
+use flowquet_parquet::Compression;
+
+use crate::size::parse_bytes;
+
+/// Raw AWS flow logs to date-partitioned Parquet.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flowquet",
+    version,
+    about = "Raw AWS flow logs (VPC, Transit Gateway) to date-partitioned Parquet",
+    long_about = "Turns raw AWS flow logs, VPC and Transit Gateway, into date-partitioned Parquet that Athena, Spark, \
+                  DuckDB and Polars read as one table. Every input line is accounted for; run again and only new files \
+                  are converted.",
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 too many rejects, 4 some objects left out, 130 interrupted",
+    max_term_width = 110
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Convert files and folders of flow logs into a Parquet table
+    #[command(
+        long_about = "Converts files and folders of flow logs, compressed with gzip or zstd or not at all, into a Parquet \
+                      table. What is in the table already is skipped, so the same command can be run every hour; a run that \
+                      was killed is finished by the next one."
+    )]
+    Convert(Box<ConvertArgs>),
+    /// Show what a file is: log format and first records, or the layout of a Parquet file
+    Inspect(InspectArgs),
+    /// Show the schema that a log format becomes
+    Schema(SchemaArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FormatArgs {
+    /// Log format: `${version} ${account-id} …`, bare names, or a default (v2, v3, v4, v5, v7 to v11, tgw)
+    #[arg(long, value_name = "FORMAT", help_heading = "Log format")]
+    pub(crate) format: Option<String>,
+
+    /// File of `[[field]]` entries that extend the catalogue, in the form of schemas/fields.toml
+    #[arg(long, value_name = "FILE", help_heading = "Log format")]
+    pub(crate) fields: Option<PathBuf>,
+
+    /// Columns to keep, comma-separated; all by default
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Log format")]
+    pub(crate) columns: Option<Vec<String>>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// Files and folders to convert; `-` for standard input
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(crate) sources: Vec<PathBuf>,
+
+    /// Folder of the Parquet table; made if it does not exist
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+
+    /// Partition columns: account, region, date, hour, comma-separated, or none
+    #[arg(long, value_name = "COLUMNS", default_value = "date", help_heading = "Table")]
+    pub(crate) partition_by: PartitionSpec,
+
+    /// Field whose UTC time chooses date and hour
+    #[arg(long, value_enum, default_value = "start", help_heading = "Table")]
+    pub(crate) partition_time: PartitionTimeArg,
+
+    /// Compression: zstd, zstd:N (level 1 to 22), snappy, gzip or none
+    #[arg(long, value_name = "CODEC", default_value = "zstd", help_heading = "Table")]
+    pub(crate) compression: Compression,
+
+    /// Most rows of a row group
+    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = clap::value_parser!(u64).range(1..=16_777_216), help_heading = "Table")]
+    pub(crate) row_group_rows: u64,
+
+    /// Size at which a file is closed and the next one begun, such as 256M
+    #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = parse_bytes, help_heading = "Table")]
+    pub(crate) file_bytes: u64,
+
+    /// Rejects to bear, as lines (`100`) or share (`1%`); checked before each task is committed. Any number by default
+    #[arg(long, value_name = "N|P%", help_heading = "Bad input")]
+    pub(crate) max_rejects: Option<RejectLimit>,
+
+    /// Keep the whole lines of a damaged object instead of leaving the object out
+    #[arg(long, help_heading = "Bad input")]
+    pub(crate) salvage: bool,
+
+    /// Worker threads; as many as cores by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
+    pub(crate) threads: Option<u16>,
+
+    /// Memory to stay within, such as 512M; 240M a thread and 32M by default. Less memory runs fewer threads
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
+    pub(crate) memory: Option<u64>,
+
+    /// Show what would be done and write nothing
+    #[arg(long, help_heading = "Reports")]
+    pub(crate) dry_run: bool,
+
+    /// Write the summary as JSON to this file (`-` for standard output); schemas/report.schema.json describes it
+    #[arg(long, value_name = "FILE", help_heading = "Reports")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Say nothing but errors
+    #[arg(long, short, help_heading = "Reports")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartitionTimeArg {
+    /// When the record's first packet was seen
+    Start,
+    /// When its last packet was seen
+    End,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// Files to look at: flow logs or Parquet
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+
+    /// Records to show
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) rows: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+
+    /// Form of the schema
+    #[arg(long = "as", value_enum, default_value = "table")]
+    pub(crate) form: SchemaForm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaForm {
+    /// A table to read, with what each field means
+    Table,
+    /// Arrow field names and types
+    Arrow,
+    /// Parquet's message syntax
+    Parquet,
+    /// JSON, with all that the catalogue knows
+    Json,
+}

@@ -1,0 +1,52 @@
+//! Exit codes.
+
+use std::process::ExitCode;
+
+/// What the program tells its caller. The numbers are part of the interface; README lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: all is done; every object is in the table.
+    Success,
+    /// 1: the run could not begin, or an error stopped it. What is committed stays; run again to go on.
+    Failed,
+    /// 2: the command line is wrong.
+    Usage,
+    /// 3: more rejects than `--max-rejects` allows.
+    TooManyRejects,
+    /// 4: all else is done, but some objects are not in the table as they are: unreadable, changed, or set aside.
+    ObjectsLeft,
+    /// 130: stopped by Ctrl-C or SIGTERM. Run again to go on.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::TooManyRejects => 3,
+            Self::ObjectsLeft => 4,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::TooManyRejects => "too-many-rejects",
+            Self::ObjectsLeft => "objects-left",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

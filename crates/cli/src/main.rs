@@ -1,0 +1,5 @@
+//! The `flowquet` program: hands its arguments to the library and its exit code to the system.
+
+fn main() -> std::process::ExitCode {
+    flowquet_cli::run(std::env::args_os()).into()
+}

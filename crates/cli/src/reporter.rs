@@ -1,0 +1,117 @@
+//! Reporters: what a person sees while a run goes on.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use flowquet_engine::{Event, Observer};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::output::say;
+
+/// Plain lines of progress are this far apart: often enough to see that a job lives, rare enough for its log.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// A progress bar on a terminal, plain lines elsewhere, nothing if quiet.
+pub(crate) struct Reporter {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    records: std::sync::Arc<AtomicU64>,
+    bytes: AtomicU64,
+    total: AtomicU64,
+    last_line: Mutex<Instant>,
+}
+
+impl Reporter {
+    pub(crate) fn new(quiet: bool, is_terminal: bool) -> Self {
+        Self {
+            bar: (is_terminal && !quiet).then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())),
+            quiet,
+            records: std::sync::Arc::default(),
+            bytes: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+            last_line: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Says something above the progress bar.
+    fn line(&self, words: &str) {
+        match &self.bar {
+            _ if self.quiet => {}
+            Some(bar) => bar.suspend(|| say(words)),
+            None => say(words),
+        }
+    }
+
+    /// Ends the progress bar.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn planned(&self, tasks: u64, objects: u64, bytes: u64, left_over: u64) {
+        if objects == 0 {
+            return;
+        }
+        let rest = match left_over {
+            0 => String::new(),
+            n => format!(", {n} of them left by an earlier run"),
+        };
+        self.line(&format!(
+            "converting {} objects, {}, in {} tasks{rest}",
+            HumanCount(objects),
+            HumanBytes(bytes),
+            HumanCount(tasks)
+        ));
+        self.total.store(bytes, Ordering::Relaxed);
+        let Some(bar) = &self.bar else { return };
+        let records = self.records.clone();
+        let rate = self.records.clone();
+        let style = ProgressStyle::with_template(
+            "{bar:30} {percent:>3} %  {bytes} of {total_bytes}  {records} records  {rate} records/s  {eta} left",
+        );
+        let style = style
+            .expect("a valid template")
+            .with_key("records", move |_: &ProgressState, w: &mut dyn std::fmt::Write| {
+                let _ = write!(w, "{}", HumanCount(records.load(Ordering::Relaxed)));
+            })
+            .with_key("rate", move |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+                let seconds = state.elapsed().as_secs_f64().max(0.001);
+                let _ = write!(w, "{}", HumanCount((rate.load(Ordering::Relaxed) as f64 / seconds) as u64));
+            });
+        bar.set_style(style);
+        bar.set_length(bytes);
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        bar.enable_steady_tick(Duration::from_millis(250));
+        bar.reset_elapsed();
+    }
+
+    fn progress(&self, bytes: u64, records: u64) {
+        self.records.fetch_add(records, Ordering::Relaxed);
+        let done = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+            return;
+        }
+        let Ok(mut last) = self.last_line.try_lock() else { return };
+        if last.elapsed() >= LINE_EVERY {
+            *last = Instant::now();
+            let total = self.total.load(Ordering::Relaxed).max(1);
+            let records = HumanCount(self.records.load(Ordering::Relaxed));
+            self.line(&format!("{} of {} read, {records} records", HumanBytes(done), HumanBytes(total)));
+        }
+    }
+}
+
+impl Observer for Reporter {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::ObjectFailed { url, reason } => self.line(&format!("warning: left out `{url}`: {reason}")),
+            Event::Planned { tasks, objects, bytes, left_over } => self.planned(*tasks, *objects, *bytes, *left_over),
+            Event::Progress { bytes, records, .. } => self.progress(*bytes, *records),
+            Event::TaskCommitted { .. } => {}
+            Event::Warning(text) => self.line(&format!("warning: {text}")),
+        }
+    }
+}

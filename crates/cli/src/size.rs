@@ -1,0 +1,32 @@
+//! Sizes as people write them.
+
+/// Reads `256M`, `2GiB`, `1000000`: bytes, with K, M, G or T for powers of 1024.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let error = || format!("expected bytes such as 512M or 2G, found `{text}`");
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number: u64 = text[..digits].parse().map_err(|_| error())?;
+    let shift = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(error()),
+    };
+    number.checked_mul(1 << shift).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in [("0", 0), ("17", 17), ("4K", 4096), ("512M", 512 << 20), ("2GiB", 2 << 30), ("1 tb", 1 << 40)] {
+            assert_eq!(parse_bytes(text), Ok(expected), "{text}");
+        }
+        for text in ["", "M", "-1", "1.5G", "5X", "99999999999999T"] {
+            assert_eq!(parse_bytes(text), Err(format!("expected bytes such as 512M or 2G, found `{text}`")));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What tasks of one plan share: its options, resolved once.
+
+use std::sync::Arc;
+
+use flowquet_arrow::{BatchSchema, Selection};
+use flowquet_format::{Catalogue, LogFormat, PartitionSpec, PartitionTime};
+use flowquet_parquet::{Compression, FileSchema};
+use flowquet_plan::Options;
+
+/// A plan's options, as typed values. Immutable.
+#[derive(Debug)]
+pub(crate) struct PlanContext {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) given: Option<Arc<LogFormat>>,
+    pub(crate) partitions: PartitionSpec,
+    pub(crate) time: PartitionTime,
+    pub(crate) selection: Selection,
+    pub(crate) compression: Compression,
+    pub(crate) row_group_rows: usize,
+    pub(crate) file_bytes: u64,
+    pub(crate) salvage: bool,
+}
+
+impl PlanContext {
+    /// Resolves `options`; the message says which one is wrong.
+    pub(crate) fn new(options: &Options) -> Result<Self, String> {
+        let builtin = Catalogue::builtin();
+        let catalogue = match &options.fields {
+            Some(text) => builtin.extended(text).map_err(|e| format!("fields: {e}"))?,
+            None => builtin.clone(),
+        };
+        let given = options.format.as_ref().map(|f| LogFormat::parse(f, &catalogue)).transpose();
+        let columns = options.columns.as_ref();
+        Ok(Self {
+            given: given.map_err(|e| format!("format: {e}"))?.map(Arc::new),
+            catalogue: Arc::new(catalogue),
+            partitions: options.partition_spec().map_err(|e| e.to_string())?,
+            time: options.partition_time().map_err(|e| e.to_string())?,
+            selection: columns.map_or_else(Selection::all, |c| Selection::of(c.iter().map(String::as_str))),
+            compression: options.compression.parse().map_err(|e| format!("compression: {e}"))?,
+            row_group_rows: usize::try_from(options.row_group_rows.max(1)).map_err(|e| e.to_string())?,
+            file_bytes: options.file_bytes,
+            salvage: options.salvage,
+        })
+    }
+}
+
+/// A log format as a plan's options have it converted.
+#[derive(Debug)]
+pub(crate) struct FormatContext {
+    pub(crate) schema: Arc<BatchSchema>,
+    pub(crate) file_schema: FileSchema,
+    /// AWS's text of the format: orders and names formats.
+    pub(crate) text: String,
+    /// Field position and largest value of the integer columns that are read: selected ones, and the partition time.
+    pub(crate) integers: Vec<(usize, i64)>,
+    /// Which of `integers` is the partition time, if the format has it and partitions need it.
+    pub(crate) time: Option<usize>,
+    /// Position of `log-status`.
+    pub(crate) status: Option<usize>,
+}
+
+impl FormatContext {
+    pub(crate) fn new(format: &Arc<LogFormat>, plan: &PlanContext) -> Self {
+        let schema = Arc::new(BatchSchema::new(format.clone(), &plan.selection));
+        let time_field = plan.partitions.slot_s().and_then(|_| format.position(plan.time.field()));
+        let selected = |field: usize| schema.columns().iter().any(|c| c.field == field);
+        let fields = format.fields().iter().enumerate();
+        let integers: Vec<(usize, i64)> = fields
+            .filter(|(i, _)| selected(*i) || time_field == Some(*i))
+            .filter_map(|(i, f)| Some((i, f.column_type().integer_max()?)))
+            .collect();
+        let columns = schema.columns().iter().map(|c| (c.name.as_str(), c.column_type));
+        Self {
+            file_schema: FileSchema::new(columns),
+            text: format.to_string(),
+            time: time_field.and_then(|t| integers.iter().position(|(f, _)| *f == t)),
+            status: format.position("log-status"),
+            integers,
+            schema,
+        }
+    }
+}

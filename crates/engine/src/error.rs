@@ -1,0 +1,115 @@
+//! What stops a run.
+
+use std::fmt;
+
+use flowquet_plan::{OptionsError, RecordError};
+
+use crate::budget::MEMORY_MIN;
+
+/// What stops a run. Bad lines and unreadable objects do not; they are counted and reported.
+#[derive(Debug)]
+pub enum Error {
+    /// Lines, records, rejects, headers and blanks do not add up: a defect of this program. Nothing was committed.
+    Accounting(String),
+    /// The table was made with other options; one line a difference.
+    Contract(Vec<String>),
+    /// The run was asked to stop.
+    Interrupted,
+    /// A memory budget below the smallest.
+    MemoryTooSmall {
+        /// Bytes that were given.
+        given: usize,
+    },
+    /// The sources hold no objects.
+    NoObjects(Vec<String>),
+    /// Options in a plan record that this program does not understand.
+    Options(String, OptionsError),
+    /// Encoding failed.
+    Parquet(flowquet_parquet::Error),
+    /// A record of the table cannot be understood.
+    Record(String, RecordError),
+    /// Standard input failed.
+    Stdin(std::io::Error),
+    /// A store failed.
+    Store(flowquet_store::Error),
+    /// More rejects than allowed.
+    TooManyRejects {
+        /// Rejects so far.
+        rejects: u64,
+        /// Lines so far.
+        lines: u64,
+        /// The limit as it was given.
+        limit: String,
+    },
+}
+
+impl Error {
+    /// What to do about it, where something can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Accounting(_) => Some("please report this with the report file and the object's first lines".into()),
+            Self::Contract(_) => Some("use the table's options, or another --out for another table".into()),
+            Self::Interrupted => Some("run the same command again: it goes on where this one stopped".into()),
+            Self::MemoryTooSmall { .. } => Some(format!("give --memory {}M or more", MEMORY_MIN.div_ceil(1 << 20))),
+            Self::NoObjects(_) => Some("check the path; names that begin with a dot are hidden and left out".into()),
+            Self::Record(_, RecordError::Version(_)) => {
+                Some("convert with the version of flowquet that made this table, or into another --out".into())
+            }
+            Self::Options(..) | Self::Record(..) => Some("records are not meant to be edited; restore the file".into()),
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::TooManyRejects { .. } => Some(
+                "does --format fit the objects? Tasks below the limit are committed; the rest goes on with another --max-rejects"
+                    .into(),
+            ),
+            Self::Parquet(_) | Self::Stdin(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accounting(what) => write!(f, "lines are not accounted for: {what}"),
+            Self::Contract(differences) => {
+                f.write_str("the table was made with other options")?;
+                differences.iter().try_for_each(|d| write!(f, "\n  {d}"))
+            }
+            Self::Interrupted => f.write_str("stopped before the end, as asked"),
+            Self::MemoryTooSmall { given } => {
+                write!(f, "expected a memory budget of at least {MEMORY_MIN} bytes, found {given}")
+            }
+            Self::NoObjects(sources) => write!(f, "expected flow logs in {}, found no files", sources.join(", ")),
+            Self::Options(key, error) => write!(f, "read plan record `{key}`: {error}"),
+            Self::Parquet(_) => f.write_str("encode Parquet"),
+            Self::Record(key, error) => write!(f, "read record `{key}`: {error}"),
+            Self::Stdin(_) => f.write_str("read standard input"),
+            Self::Store(error) => error.fmt(f),
+            Self::TooManyRejects { rejects, lines, limit } => {
+                write!(f, "expected at most {limit} rejects, found {rejects} in {lines} lines")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Parquet(error) => Some(error),
+            Self::Stdin(error) => Some(error),
+            Self::Store(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<flowquet_parquet::Error> for Error {
+    fn from(error: flowquet_parquet::Error) -> Self {
+        Self::Parquet(error)
+    }
+}
+
+impl From<flowquet_store::Error> for Error {
+    fn from(error: flowquet_store::Error) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,56 @@
+//! What a run tells while it goes on.
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// An object could not be read.
+    ObjectFailed {
+        /// The object.
+        url: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// The tasks to perform are known.
+    Planned {
+        /// Tasks.
+        tasks: u64,
+        /// Their objects.
+        objects: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// Tasks among them that an earlier run left.
+        left_over: u64,
+    },
+    /// This much more was read since the last such event.
+    Progress {
+        /// Bytes of source objects.
+        bytes: u64,
+        /// Records.
+        records: u64,
+        /// Objects.
+        objects: u64,
+    },
+    /// A task is committed.
+    TaskCommitted {
+        /// Its id.
+        id: &'a str,
+        /// Its records.
+        records: u64,
+        /// Its files.
+        files: u64,
+    },
+    /// Something to know.
+    Warning(&'a str),
+}
+
+/// Hears events, from any thread.
+pub trait Observer: Sync {
+    /// Called for each event.
+    fn event(&self, event: &Event<'_>);
+}
+
+impl<F: Fn(&Event<'_>) + Sync> Observer for F {
+    fn event(&self, event: &Event<'_>) {
+        self(event);
+    }
+}

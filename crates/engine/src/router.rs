@@ -1,0 +1,323 @@
+//! Rows to partitions: each block's rows go to the columns of their partition and format, and on as pieces.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use flowquet_arrow::Columns;
+use flowquet_format::{LogFormat, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
+use flowquet_parquet::{EncodedRowGroup, Encoder};
+use flowquet_parse::{Block, IntegerColumns, NULL, Reject};
+
+use crate::budget::BUILD_BYTES_MAX;
+use crate::content::ConsumerError;
+use crate::context::{FormatContext, PlanContext};
+use crate::error::Error;
+use crate::worker::{Taker, UnitCounts};
+
+/// Where rows of one unit go: one partition and one log format. Ordered, so that everything that follows is repeatable.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Destination {
+    /// Partition folder.
+    pub(crate) folder: Arc<str>,
+    /// AWS's text of the log format.
+    pub(crate) format: Arc<str>,
+}
+
+/// Smallest and largest partition time of some rows, Unix seconds; `None` where none has a time within range.
+pub(crate) type Times = Option<(i64, i64)>;
+
+/// Rows on their way to a file.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) to: Destination,
+    pub(crate) format: Arc<FormatContext>,
+    pub(crate) times: Times,
+    pub(crate) rows: PieceRows,
+}
+
+#[derive(Debug)]
+pub(crate) enum PieceRows {
+    /// Too few for a row group of their own; the task carries them on.
+    Few(RecordBatch),
+    /// A row group.
+    Encoded(EncodedRowGroup),
+}
+
+impl Piece {
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.rows {
+            PieceRows::Few(batch) => batch.get_array_memory_size(),
+            PieceRows::Encoded(group) => group.bytes(),
+        }
+    }
+}
+
+struct Open {
+    columns: Columns,
+    format: Arc<FormatContext>,
+    times: Times,
+}
+
+/// A log format that was met, with what is kept for it from block to block.
+struct KnownFormat {
+    format: Arc<LogFormat>,
+    context: Arc<FormatContext>,
+    text: Arc<str>,
+    integers: IntegerColumns,
+}
+
+/// Rows of one unit, by partition and format.
+pub(crate) struct Router {
+    plan: Arc<PlanContext>,
+    encoder: Encoder,
+    formats: Vec<KnownFormat>,
+    folders: HashMap<(Option<String>, Option<String>, TimeSlot), Arc<str>>,
+    open: BTreeMap<Destination, Open>,
+    open_bytes: usize,
+    slots: Vec<TimeSlot>,
+    pub(crate) counts: UnitCounts,
+}
+
+/// What the rows of one block have in common.
+struct BlockContext<'a> {
+    format: &'a Arc<FormatContext>,
+    text: &'a Arc<str>,
+    key: &'a ObjectKey,
+}
+
+impl Router {
+    pub(crate) fn new(plan: Arc<PlanContext>) -> Result<Self, Error> {
+        Ok(Self {
+            encoder: Encoder::new(plan.compression)?,
+            plan,
+            formats: Vec::new(),
+            folders: HashMap::new(),
+            open: BTreeMap::new(),
+            open_bytes: 0,
+            slots: Vec::new(),
+            counts: UnitCounts::default(),
+        })
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<PlanContext> {
+        &self.plan
+    }
+
+    /// Begins a unit.
+    pub(crate) fn start(&mut self) {
+        self.open.clear();
+        self.open_bytes = 0;
+        self.counts = UnitCounts::default();
+    }
+
+    /// Ends a unit: hands on what is left.
+    pub(crate) fn finish(&mut self, taker: &mut dyn Taker) -> Result<UnitCounts, Error> {
+        while let Some((to, open)) = self.open.pop_first() {
+            let piece = self.seal(to, open)?;
+            taker.piece(piece)?;
+        }
+        self.open_bytes = 0;
+        Ok(std::mem::take(&mut self.counts))
+    }
+
+    /// Types a block's integers and takes its records. Returns how many those are.
+    pub(crate) fn take_block(
+        &mut self,
+        block: &mut Block<'_>,
+        key: &ObjectKey,
+        rejects: &mut Vec<Reject>,
+        taker: &mut dyn Taker,
+    ) -> Result<u64, ConsumerError> {
+        let known = self.format_of(block.format(), taker)?;
+        let known = &mut self.formats[known];
+        let (format, text) = (known.context.clone(), known.text.clone());
+        // Taken out while rows are routed, and put back for the next block.
+        let mut integers = std::mem::take(&mut known.integers);
+        if integers.parse(block) {
+            block.reject_bad_integers(&mut integers, rejects);
+        }
+        self.count_statuses(block, format.status);
+        let routed = self.route(block, &mut integers, &BlockContext { format: &format, text: &text, key }, taker);
+        let position = self.formats.iter().position(|k| Arc::ptr_eq(&k.text, &text));
+        self.formats[position.expect("found above")].integers = integers;
+        routed.map_err(ConsumerError::Run)?;
+        Ok(block.rows().len() as u64)
+    }
+
+    fn format_of(&mut self, format: &LogFormat, taker: &mut dyn Taker) -> Result<usize, ConsumerError> {
+        if let Some(known) = self.formats.iter().position(|k| *k.format == *format) {
+            return Ok(known);
+        }
+        let format = Arc::new(format.clone());
+        let context = Arc::new(FormatContext::new(&format, &self.plan));
+        if context.schema.columns().is_empty() {
+            return Err(ConsumerError::Object(format!("expected a field that --columns names, found {format}")));
+        }
+        for warning in format.warnings(&self.plan.catalogue) {
+            taker.warning(&warning);
+        }
+        let integers = IntegerColumns::new(context.integers.clone());
+        self.formats.push(KnownFormat { text: context.text.as_str().into(), format, context, integers });
+        Ok(self.formats.len() - 1)
+    }
+
+    fn count_statuses(&mut self, block: &Block<'_>, status: Option<usize>) {
+        let Some(field) = status else {
+            *self.counts.records_by_status.entry("-".to_owned()).or_default() += block.rows().len() as u64;
+            return;
+        };
+        // Almost all are OK; a run of equal ones is counted at once.
+        let mut rows = block.rows().iter().peekable();
+        while let Some(row) = rows.next() {
+            let value = block.field(*row, field);
+            let mut count = 1;
+            while rows.next_if(|r| block.field(**r, field) == value).is_some() {
+                count += 1;
+            }
+            let name = match value {
+                b"OK" | b"NODATA" | b"SKIPDATA" | b"-" => std::str::from_utf8(value).expect("ASCII"),
+                _ => "other",
+            };
+            match self.counts.records_by_status.get_mut(name) {
+                Some(n) => *n += count,
+                None => drop(self.counts.records_by_status.insert(name.to_owned(), count)),
+            }
+        }
+    }
+
+    /// Appends the block's rows to the columns of their partitions.
+    fn route(
+        &mut self,
+        block: &mut Block<'_>,
+        integers: &mut IntegerColumns,
+        context: &BlockContext<'_>,
+        taker: &mut dyn Taker,
+    ) -> Result<(), Error> {
+        let rows = block.rows().len();
+        if rows == 0 {
+            return Ok(());
+        }
+        let delivery = self.plan.partitions.delivery_slot(context.key);
+        let Some(time) = context.format.time else {
+            if self.plan.partitions.slot_s().is_some() {
+                self.counts.times_missing += rows as u64;
+            }
+            return self.append(block, integers, 0..rows, delivery, context, taker);
+        };
+        // Nearly every block lies within one day: its earliest and latest time tell, without looking at rows.
+        let times = integers.column(time);
+        let (min, max) = times.iter().fold((i64::MAX, i64::MIN), |(min, max), t| (min.min(*t), max.max(*t)));
+        if let (Some(first), Some(last)) = (self.plan.partitions.slot(min), self.plan.partitions.slot(max))
+            && first == last
+        {
+            return self.append(block, integers, 0..rows, first, context, taker);
+        }
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.clear();
+        slots.extend(times.iter().map(|&t| {
+            self.plan.partitions.slot(t).unwrap_or_else(|| {
+                if t == NULL {
+                    self.counts.times_missing += 1;
+                } else {
+                    self.counts.times_out_of_range += 1;
+                }
+                delivery
+            })
+        }));
+        if !slots.is_sorted() {
+            block.sort_rows_by_key(integers, &mut slots);
+        }
+        let mut start = 0;
+        let mut result = Ok(());
+        while start < rows && result.is_ok() {
+            let end = start + slots[start..].partition_point(|s| *s == slots[start]);
+            result = self.append(block, integers, start..end, slots[start], context, taker);
+            start = end;
+        }
+        self.slots = slots;
+        result
+    }
+
+    fn append(
+        &mut self,
+        block: &Block<'_>,
+        integers: &IntegerColumns,
+        range: Range<usize>,
+        slot: TimeSlot,
+        context: &BlockContext<'_>,
+        taker: &mut dyn Taker,
+    ) -> Result<(), Error> {
+        let BlockContext { format, text, key } = *context;
+        let to = Destination { folder: self.folder(key, slot), format: text.clone() };
+        let mut start = range.start;
+        while start < range.end {
+            let open = self.open.entry(to.clone()).or_insert_with(|| Open {
+                columns: Columns::new(format.schema.clone()),
+                format: format.clone(),
+                times: None,
+            });
+            let before = open.columns.bytes();
+            let end = range.end.min(start + self.plan.row_group_rows - open.columns.rows());
+            open.columns.append(block, integers, start..end);
+            if let Some(time) = format.time {
+                open.times = widened(open.times, &integers.column(time)[start..end]);
+            }
+            self.open_bytes = self.open_bytes + open.columns.bytes() - before;
+            if open.columns.rows() == self.plan.row_group_rows {
+                self.hand_on(&to.clone(), taker)?;
+            }
+            start = end;
+        }
+        while self.open_bytes > BUILD_BYTES_MAX {
+            let largest = self.open.iter().max_by_key(|(_, o)| o.columns.bytes()).map(|(to, _)| to.clone());
+            self.hand_on(&largest.expect("bytes are held by some"), taker)?;
+        }
+        Ok(())
+    }
+
+    fn hand_on(&mut self, to: &Destination, taker: &mut dyn Taker) -> Result<(), Error> {
+        let open = self.open.remove(to).expect("named by the caller from what is open");
+        self.open_bytes -= open.columns.bytes();
+        let piece = self.seal(to.clone(), open)?;
+        taker.piece(piece)
+    }
+
+    /// Rows worth a quarter of a row group become one; fewer are carried on.
+    fn seal(&mut self, to: Destination, mut open: Open) -> Result<Piece, Error> {
+        let is_few = open.columns.rows() * 4 < self.plan.row_group_rows;
+        let batch = open.columns.finish();
+        drop(open.columns);
+        let rows = if is_few {
+            PieceRows::Few(batch)
+        } else {
+            PieceRows::Encoded(self.encoder.encode(&batch, &open.format.file_schema)?)
+        };
+        Ok(Piece { to, format: open.format, times: open.times, rows })
+    }
+
+    fn folder(&mut self, key: &ObjectKey, slot: TimeSlot) -> Arc<str> {
+        /// Folders that are remembered; a run over years of forty accounts has fewer.
+        const FOLDERS_MAX: usize = 100_000;
+        if self.folders.len() > FOLDERS_MAX {
+            self.folders.clear();
+        }
+        let known = (key.account.clone(), key.region.clone(), slot);
+        let partitions = &self.plan.partitions;
+        self.folders.entry(known).or_insert_with(|| partitions.folder(key, slot).into()).clone()
+    }
+}
+
+fn widened(times: Times, more: &[i64]) -> Times {
+    let in_range = more.iter().filter(|t| (TIME_MIN_S..TIME_MAX_S).contains(*t));
+    in_range.fold(times, |times, &t| Some(times.map_or((t, t), |(min, max)| (min.min(t), max.max(t)))))
+}
+
+pub(crate) fn merged(a: Times, b: Times) -> Times {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
+    }
+}
+

@@ -1,0 +1,453 @@
+//! A task's sink: takes the pieces of its units in unit order and makes files of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use flowquet_arrow::Columns;
+use flowquet_format::utc_text;
+use flowquet_parquet::{EncodedRowGroup, Encoder, FileWriter};
+use flowquet_plan::{
+    CommitRecord, Counts, LAYOUT_VERSION, OutputRecord, Task, TimeRange, commit_key, inputs_digest, output_name,
+    rejects_key, to_json,
+};
+use flowquet_store::{ErrorKind, LocalStore, Staged, Store};
+
+use crate::budget::{CARRY_BYTES_MAX, OPEN_FILES_MAX, PARKED_BYTES_MAX};
+use crate::context::{FormatContext, PlanContext};
+use crate::error::Error;
+use crate::router::{Destination, Piece, PieceRows, Times, merged};
+use crate::worker::{UnitCounts, describe};
+
+/// How long a worker that waits for its turn sleeps before it looks whether the run has ended.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// What became of a task.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// This run committed it.
+    Committed(Box<CommitRecord>),
+    /// Another run committed it first, with the same files.
+    CommittedByAnother,
+    /// It will never be performed; its objects are free to be planned again.
+    Void(String),
+}
+
+/// Takes pieces of units, in whatever order they arrive, and applies them in unit order.
+pub(crate) struct TaskSink {
+    state: Mutex<State>,
+    turned: Condvar,
+    /// Units ahead of the one whose turn it is that may be worked on.
+    ahead_max: usize,
+}
+
+struct State {
+    /// The unit whose pieces are applied.
+    turn: usize,
+    units: usize,
+    parked: BTreeMap<usize, Parked>,
+    files: TaskFiles,
+    void: Option<String>,
+}
+
+#[derive(Default)]
+struct Parked {
+    pieces: Vec<Item>,
+    bytes: usize,
+    ended: Option<UnitCounts>,
+}
+
+enum Item {
+    Piece(Piece),
+    Rejects(Vec<u8>),
+}
+
+impl TaskSink {
+    pub(crate) fn new(
+        task: &Task,
+        plan_number: u64,
+        plan: Arc<PlanContext>,
+        out: LocalStore,
+        units: usize,
+        ahead_max: usize,
+    ) -> Result<Self, Error> {
+        let files = TaskFiles::new(task, plan_number, plan, out)?;
+        let state = State { turn: 0, units, parked: BTreeMap::new(), files, void: None };
+        Ok(Self { state: Mutex::new(state), turned: Condvar::new(), ahead_max })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A worker that panicked has set the stop flag; what it left is thrown away with the task.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_until(&self, stop: &AtomicBool, ready: impl Fn(&State) -> bool) -> Result<MutexGuard<'_, State>, Error> {
+        let mut state = self.lock();
+        while !ready(&state) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            state = self.turned.wait_timeout(state, WAIT).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(state)
+    }
+
+    /// Waits until `unit` may be worked on. Returns whether there is need to.
+    pub(crate) fn admit(&self, unit: usize, stop: &AtomicBool) -> Result<bool, Error> {
+        let state = self.wait_until(stop, |s| unit <= s.turn + self.ahead_max || s.void.is_some())?;
+        Ok(state.void.is_none())
+    }
+
+    pub(crate) fn piece(&self, unit: usize, piece: Piece, stop: &AtomicBool) -> Result<(), Error> {
+        let bytes = piece.bytes();
+        self.put(unit, Item::Piece(piece), bytes, stop)
+    }
+
+    pub(crate) fn rejects(&self, unit: usize, lines: Vec<u8>, stop: &AtomicBool) -> Result<(), Error> {
+        let bytes = lines.len();
+        self.put(unit, Item::Rejects(lines), bytes, stop)
+    }
+
+    fn put(&self, unit: usize, item: Item, bytes: usize, stop: &AtomicBool) -> Result<(), Error> {
+        let has_room = |s: &State| s.parked.get(&unit).is_none_or(|p| p.bytes + bytes <= PARKED_BYTES_MAX || p.bytes == 0);
+        let mut state = self.wait_until(stop, |s| s.turn == unit || has_room(s) || s.void.is_some())?;
+        if state.void.is_some() {
+            return Ok(());
+        }
+        if state.turn == unit {
+            return state.files.apply(item);
+        }
+        let parked = state.parked.entry(unit).or_default();
+        parked.pieces.push(item);
+        parked.bytes += bytes;
+        Ok(())
+    }
+
+    /// Ends a unit. Returns whether it was the task's last one to end.
+    pub(crate) fn end_unit(&self, unit: usize, counts: UnitCounts) -> Result<bool, Error> {
+        let mut state = self.lock();
+        state.parked.entry(unit).or_default().ended = Some(counts);
+        state.drain()?;
+        self.turned.notify_all();
+        Ok(state.turn == state.units)
+    }
+
+    /// Voids the task, from within `unit`. Returns whether it was the task's last unit to end.
+    pub(crate) fn void(&self, unit: usize, reason: String) -> Result<bool, Error> {
+        self.lock().void.get_or_insert(reason);
+        self.end_unit(unit, UnitCounts::default())
+    }
+
+    /// Commits the task after all its units have ended. `check` sees the record before it is written.
+    pub(crate) fn finish(&self, check: impl FnOnce(&CommitRecord) -> Result<(), Error>) -> Result<Outcome, Error> {
+        let mut state = self.lock();
+        let void = state.void.take();
+        state.files.finish(void, check)
+    }
+}
+
+impl State {
+    /// Applies what is parked for the unit whose turn it is, and for those after it that have ended.
+    fn drain(&mut self) -> Result<(), Error> {
+        while let Some(parked) = self.parked.get_mut(&self.turn) {
+            let pieces = std::mem::take(&mut parked.pieces);
+            parked.bytes = 0;
+            let ended = parked.ended.take();
+            if self.void.is_none() {
+                pieces.into_iter().try_for_each(|item| self.files.apply(item))?;
+            }
+            let Some(counts) = ended else { return Ok(()) };
+            self.files.count(counts);
+            self.parked.remove(&self.turn);
+            self.turn += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Counts what goes through, for the size of a file.
+struct CountingWriter {
+    staged: Box<dyn Staged>,
+    bytes: u64,
+}
+
+impl Write for CountingWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let len = self.staged.write(bytes)?;
+        self.bytes += len as u64;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.staged.flush()
+    }
+}
+
+struct OpenFile {
+    key: String,
+    writer: FileWriter<CountingWriter>,
+    times: Times,
+    /// Counts up with each use; the smallest is the least recently used.
+    used: u64,
+}
+
+struct Carried {
+    columns: Columns,
+    format: Arc<FormatContext>,
+    times: Times,
+}
+
+/// The files of one task, and its counts.
+struct TaskFiles {
+    task: Task,
+    digest: String,
+    plan_number: u64,
+    plan: Arc<PlanContext>,
+    out: LocalStore,
+    encoder: Encoder,
+    carried: BTreeMap<Destination, Carried>,
+    carried_bytes: usize,
+    open: BTreeMap<Destination, OpenFile>,
+    uses: u64,
+    /// Files begun in each partition.
+    begun: HashMap<Arc<str>, usize>,
+    done: Vec<(OutputRecord, Box<dyn Staged>)>,
+    rejects: Option<Box<dyn Staged>>,
+    totals: UnitCounts,
+}
+
+impl TaskFiles {
+    fn new(task: &Task, plan_number: u64, plan: Arc<PlanContext>, out: LocalStore) -> Result<Self, Error> {
+        Ok(Self {
+            task: task.clone(),
+            digest: inputs_digest(&task.objects),
+            plan_number,
+            encoder: Encoder::new(plan.compression)?,
+            plan,
+            out,
+            carried: BTreeMap::new(),
+            carried_bytes: 0,
+            open: BTreeMap::new(),
+            uses: 0,
+            begun: HashMap::new(),
+            done: Vec::new(),
+            rejects: None,
+            totals: UnitCounts::default(),
+        })
+    }
+
+    fn apply(&mut self, item: Item) -> Result<(), Error> {
+        match item {
+            Item::Rejects(lines) => {
+                if self.rejects.is_none() {
+                    self.rejects = Some(self.out.stage(&rejects_key(&self.task.id))?);
+                }
+                let staged = self.rejects.as_mut().expect("staged above");
+                staged.write_all(&lines).map_err(|e| Error::Parquet(flowquet_parquet::Error::from(e)))
+            }
+            Item::Piece(Piece { to, format, times, rows: PieceRows::Encoded(group) }) => {
+                self.append(&to, &format, times, group)
+            }
+            Item::Piece(Piece { to, format, times, rows: PieceRows::Few(batch) }) => {
+                let full = |c: &Carried| c.columns.rows() + batch.num_rows() > self.plan.row_group_rows;
+                if self.carried.get(&to).is_some_and(full) {
+                    self.write_carried(&to)?;
+                }
+                let carried = self.carried.entry(to).or_insert_with(|| Carried {
+                    columns: Columns::new(format.schema.clone()),
+                    format,
+                    times: None,
+                });
+                let before = carried.columns.bytes();
+                carried.columns.append_batch(&batch);
+                carried.times = merged(carried.times, times);
+                self.carried_bytes = self.carried_bytes + carried.columns.bytes() - before;
+                while self.carried_bytes > CARRY_BYTES_MAX {
+                    let largest = self.carried.iter().max_by_key(|(_, c)| c.columns.bytes()).map(|(to, _)| to.clone());
+                    self.write_carried(&largest.expect("bytes are carried by some"))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn write_carried(&mut self, to: &Destination) -> Result<(), Error> {
+        let mut carried = self.carried.remove(to).expect("named by the caller from what is carried");
+        self.carried_bytes -= carried.columns.bytes();
+        let group = self.encoder.encode(&carried.columns.finish(), &carried.format.file_schema)?;
+        self.append(to, &carried.format, carried.times, group)
+    }
+
+    fn append(
+        &mut self,
+        to: &Destination,
+        format: &FormatContext,
+        times: Times,
+        group: EncodedRowGroup,
+    ) -> Result<(), Error> {
+        if !self.open.contains_key(to) {
+            self.begin_file(to, format)?;
+        }
+        self.uses += 1;
+        let file = self.open.get_mut(to).expect("begun above");
+        file.used = self.uses;
+        file.times = merged(file.times, times);
+        file.writer.append(group)?;
+        if file.writer.bytes() >= self.plan.file_bytes {
+            self.end_file(&to.clone())?;
+        }
+        Ok(())
+    }
+
+    fn begin_file(&mut self, to: &Destination, format: &FormatContext) -> Result<(), Error> {
+        if self.open.len() == OPEN_FILES_MAX {
+            let oldest = self.open.iter().min_by_key(|(_, f)| f.used).map(|(to, _)| to.clone());
+            self.end_file(&oldest.expect("there are many"))?;
+        }
+        let sequence = self.begun.entry(to.folder.clone()).or_default();
+        let key = output_name(&to.folder, &self.task.id, *sequence);
+        *sequence += 1;
+        let metadata = [
+            ("flowquet.version", env!("CARGO_PKG_VERSION")),
+            ("flowquet.layout_version", &LAYOUT_VERSION.to_string()),
+            ("flowquet.log_format", &format.text),
+            ("flowquet.task", &self.task.id),
+            ("flowquet.inputs_sha256", &self.digest),
+        ];
+        let metadata: Vec<_> = metadata.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let sink = CountingWriter { staged: self.out.stage(&key)?, bytes: 0 };
+        let writer = FileWriter::new(sink, &format.file_schema, &metadata)?;
+        self.open.insert(to.clone(), OpenFile { key, writer, times: None, used: 0 });
+        Ok(())
+    }
+
+    fn end_file(&mut self, to: &Destination) -> Result<(), Error> {
+        let OpenFile { key, writer, times, .. } = self.open.remove(to).expect("named by the caller from what is open");
+        let rows = writer.rows();
+        let mut sink = writer.finish()?;
+        sink.staged.seal()?;
+        let text = |t| utc_text(t).expect("within 2000 to 2100");
+        let record = OutputRecord {
+            key,
+            partition: to.folder.to_string(),
+            rows,
+            bytes: sink.bytes,
+            time: times.map(|(min, max)| TimeRange { min: text(min), max: text(max) }),
+            format: to.format.to_string(),
+        };
+        self.done.push((record, sink.staged));
+        Ok(())
+    }
+
+    fn count(&mut self, counts: UnitCounts) {
+        let totals = &mut self.totals;
+        totals.inputs.extend(counts.inputs);
+        for (status, n) in counts.records_by_status {
+            *totals.records_by_status.entry(status).or_default() += n;
+        }
+        for (reason, n) in counts.rejects_by_reason {
+            *totals.rejects_by_reason.entry(reason).or_default() += n;
+        }
+        totals.times_out_of_range += counts.times_out_of_range;
+        totals.times_missing += counts.times_missing;
+    }
+
+    fn finish(
+        &mut self,
+        void: Option<String>,
+        check: impl FnOnce(&CommitRecord) -> Result<(), Error>,
+    ) -> Result<Outcome, Error> {
+        if let Some(reason) = void {
+            return self.commit_void(reason);
+        }
+        while let Some((to, _)) = self.carried.first_key_value() {
+            self.write_carried(&to.clone())?;
+        }
+        while let Some((to, _)) = self.open.first_key_value() {
+            self.end_file(&to.clone())?;
+        }
+        let mut files = std::mem::take(&mut self.done);
+        files.sort_by(|a, b| a.0.key.cmp(&b.0.key));
+        let (outputs, staged): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        let record = self.record(None, outputs)?;
+        check(&record)?;
+        let key = commit_key(&self.task.id);
+        if self.is_committed(&key)? {
+            return Ok(Outcome::CommittedByAnother);
+        }
+        for file in staged {
+            file.commit()?;
+        }
+        if let Some(rejects) = self.rejects.take() {
+            rejects.commit()?;
+        }
+        match self.out.put_if_absent(&key, &to_json(&record)) {
+            Ok(()) => Ok(Outcome::Committed(Box::new(record))),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.yield_to_another(&key, &record),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Another run has committed this task: with the same files, or it found an object changed and made the task void.
+    fn yield_to_another(&self, key: &str, ours: &CommitRecord) -> Result<Outcome, Error> {
+        let theirs: CommitRecord =
+            flowquet_plan::from_json(&self.out.get(key)?).map_err(|e| Error::Record(key.to_owned(), e))?;
+        let Some(reason) = theirs.void else { return Ok(Outcome::CommittedByAnother) };
+        for output in &ours.outputs {
+            self.out.delete(&output.key)?;
+        }
+        Ok(Outcome::Void(reason))
+    }
+
+    fn is_committed(&self, key: &str) -> Result<bool, Error> {
+        match self.out.list(key) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn commit_void(&mut self, reason: String) -> Result<Outcome, Error> {
+        self.totals = UnitCounts::default();
+        let record = self.record(Some(reason.clone()), Vec::new())?;
+        match self.out.put_if_absent(&commit_key(&self.task.id), &to_json(&record)) {
+            Ok(()) => Ok(Outcome::Void(reason)),
+            // Another run had read the objects before they changed.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Outcome::CommittedByAnother),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The commit record; this is where lines are checked against rows.
+    fn record(&mut self, void: Option<String>, outputs: Vec<OutputRecord>) -> Result<CommitRecord, Error> {
+        let totals = std::mem::take(&mut self.totals);
+        let mut counts = Counts::default();
+        totals.inputs.iter().for_each(|i| counts.add(&i.counts));
+        let rows: u64 = outputs.iter().map(|o| o.rows).sum();
+        let by_status: u64 = totals.records_by_status.values().sum();
+        let by_reason: u64 = totals.rejects_by_reason.values().sum();
+        if !counts.balances() || rows != counts.records || by_status != counts.records || by_reason != counts.rejects {
+            let found = describe(&counts);
+            return Err(Error::Accounting(format!(
+                "{found}; {rows} rows in files, {by_status} by status, {by_reason} rejects by reason, in task {}",
+                self.task.id
+            )));
+        }
+        Ok(CommitRecord {
+            layout_version: LAYOUT_VERSION,
+            written_by: format!("flowquet {}", env!("CARGO_PKG_VERSION")),
+            task: self.task.id.clone(),
+            plan: self.plan_number,
+            void,
+            inputs: totals.inputs,
+            outputs,
+            counts,
+            records_by_status: totals.records_by_status,
+            rejects_by_reason: totals.rejects_by_reason.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+            times_out_of_range: totals.times_out_of_range,
+            times_missing: totals.times_missing,
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! What a run did, in numbers.
+
+use std::collections::BTreeMap;
+
+use flowquet_plan::{CommitRecord, Counts};
+use serde::Serialize;
+
+/// Source objects of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Objects {
+    /// Listed.
+    pub listed: u64,
+    /// Converted by this run.
+    pub converted: u64,
+    /// In the table already.
+    pub known: u64,
+    /// In the table already, at another size: what they hold now is not in it.
+    pub changed: u64,
+    /// Could not be read, now or before.
+    pub failed: u64,
+    /// Set aside because they, or an object of the same task, changed while they were read.
+    pub set_aside: u64,
+    /// Read in part only, with `--salvage`.
+    pub damaged: u64,
+}
+
+/// An object that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailedObject {
+    /// The object.
+    pub url: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A file that a run wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutputSummary {
+    /// Key below the table root.
+    pub key: String,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What a run did. Counts are of tasks that this run committed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Source objects.
+    pub objects: Objects,
+    /// Lines.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Records by log status; `-` where the format has none or it is null.
+    pub records_by_status: BTreeMap<String, u64>,
+    /// Rejects by reason.
+    pub rejects_by_reason: BTreeMap<String, u64>,
+    /// Records whose time lies outside 2000 to 2100, and did not choose their partition.
+    pub times_out_of_range: u64,
+    /// Records without a time, in the partition of their object's delivery or of null.
+    pub times_missing: u64,
+    /// Tasks that this run committed.
+    pub tasks: u64,
+    /// Tasks that another run committed meanwhile.
+    pub tasks_by_another: u64,
+    /// Tasks still without a commit, because the run stopped.
+    pub tasks_left: u64,
+    /// Partitions that files were written to.
+    pub partitions: u64,
+    /// Files written, in key order.
+    pub outputs: Vec<OutputSummary>,
+    /// Bytes of converted source objects.
+    pub bytes_in: u64,
+    /// Bytes of their text.
+    pub text_bytes: u64,
+    /// Bytes of files written.
+    pub bytes_out: u64,
+    /// Keys of reject files written.
+    pub reject_files: Vec<String>,
+    /// Objects that could not be read.
+    pub failed_objects: Vec<FailedObject>,
+    /// Objects that changed after they were converted.
+    pub changed_objects: Vec<FailedObject>,
+    /// Things to know.
+    pub warnings: Vec<String>,
+}
+
+impl Summary {
+    /// Adds a task that this run committed.
+    pub(crate) fn add(&mut self, commit: &CommitRecord) {
+        self.tasks += 1;
+        self.counts.add(&commit.counts);
+        for (sum, more) in [
+            (&mut self.records_by_status, &commit.records_by_status),
+            (&mut self.rejects_by_reason, &commit.rejects_by_reason),
+        ] {
+            for (name, n) in more {
+                *sum.entry(name.clone()).or_default() += n;
+            }
+        }
+        self.times_out_of_range += commit.times_out_of_range;
+        self.times_missing += commit.times_missing;
+        for input in &commit.inputs {
+            match &input.failed {
+                Some(reason) => {
+                    self.objects.failed += 1;
+                    self.failed_objects.push(FailedObject { url: input.object.url.clone(), reason: reason.clone() });
+                }
+                None => {
+                    self.objects.converted += 1;
+                    self.bytes_in += input.object.bytes;
+                    self.text_bytes += input.text_bytes;
+                }
+            }
+            if let Some(damage) = &input.damaged {
+                self.objects.damaged += 1;
+                self.warnings.push(format!("`{}` is damaged, its readable lines were kept: {damage}", input.object.url));
+            }
+        }
+        for output in &commit.outputs {
+            self.bytes_out += output.bytes;
+            self.outputs.push(OutputSummary { key: output.key.clone(), rows: output.rows, bytes: output.bytes });
+        }
+        if commit.counts.rejects > 0 {
+            self.reject_files.push(flowquet_plan::rejects_key(&commit.task));
+        }
+    }
+
+    /// Puts lists in an order that does not depend on threads, and counts partitions.
+    pub(crate) fn settle(&mut self) {
+        self.outputs.sort_by(|a, b| a.key.cmp(&b.key));
+        self.reject_files.sort();
+        self.failed_objects.sort_by(|a, b| a.url.cmp(&b.url));
+        self.warnings.sort();
+        self.warnings.dedup();
+        let folders = self.outputs.iter().map(|o| o.key.rsplit_once('/').map_or("", |(folder, _)| folder));
+        self.partitions = folders.collect::<std::collections::BTreeSet<_>>().len() as u64;
+    }
+}

@@ -1,0 +1,110 @@
+//! The table at the destination: its contract, plans and commits.
+
+use std::collections::HashMap;
+
+use flowquet_plan::{
+    COMMITS, CONTRACT_KEY, CommitRecord, Known, LAYOUT_VERSION, Options, PLANS, PlanRecord, SourceObject, SortedOut,
+    TableContract, from_json, plan_key, plan_number, plan_tasks, to_json,
+};
+use flowquet_store::{ErrorKind, LocalStore, Store};
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// A table's records as they were read.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) plans: Vec<PlanRecord>,
+    pub(crate) commits: HashMap<String, CommitRecord>,
+}
+
+fn read_record<T: DeserializeOwned>(out: &LocalStore, key: &str) -> Result<T, Error> {
+    from_json(&out.get(key)?).map_err(|e| Error::Record(key.to_owned(), e))
+}
+
+fn list_or_none(out: &LocalStore, prefix: &str) -> Result<Vec<String>, Error> {
+    match out.list(prefix) {
+        Ok(found) => Ok(found.into_iter().map(|o| o.key).collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Checks the table's contract against what a run wants; makes the contract where there is none, if `make`.
+pub(crate) fn check_contract(out: &LocalStore, options: &Options, make: bool) -> Result<(), Error> {
+    let wanted = TableContract::of(options);
+    if make {
+        match out.put_if_absent(CONTRACT_KEY, &to_json(&wanted)) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
+    } else if list_or_none(out, CONTRACT_KEY)?.is_empty() {
+        return Ok(());
+    }
+    let found: TableContract = read_record(out, CONTRACT_KEY)?;
+    let differences = found.differences(&wanted);
+    if differences.is_empty() { Ok(()) } else { Err(Error::Contract(differences)) }
+}
+
+impl Table {
+    /// Reads all plans and commits.
+    pub(crate) fn read(out: &LocalStore) -> Result<Self, Error> {
+        // Plans first: a commit always belongs to a plan that was there before it.
+        let mut plans = Vec::new();
+        for key in list_or_none(out, PLANS)?.iter().filter(|k| plan_number(k).is_some()) {
+            plans.push(read_record::<PlanRecord>(out, key)?);
+        }
+        plans.sort_by_key(|p| p.number);
+        let mut commits = HashMap::new();
+        for key in list_or_none(out, COMMITS)?.iter().filter(|k| k.ends_with(".json")) {
+            let commit: CommitRecord = read_record(out, key)?;
+            commits.insert(commit.task.clone(), commit);
+        }
+        Ok(Self { plans, commits })
+    }
+
+    /// Sorts out a listing against the plans.
+    pub(crate) fn sort_out(&self, listing: Vec<SourceObject>, options: &Options) -> SortedOut {
+        Known::of(&self.plans, &self.commits).sort_out(listing, options)
+    }
+
+    /// Number of the next plan.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.plans.last().map_or(1, |p| p.number + 1)
+    }
+
+    /// The plan that takes `new` objects into the table.
+    pub(crate) fn plan(&self, new: Vec<SourceObject>, options: &Options) -> Result<PlanRecord, Error> {
+        let number = self.next_number();
+        let spec = options.partition_spec().map_err(|e| Error::Options(plan_key(number), e))?;
+        let tasks = plan_tasks(new, number, options, &spec);
+        Ok(PlanRecord { layout_version: LAYOUT_VERSION, number, options: options.clone(), tasks })
+    }
+
+    /// Takes the new objects of `listing` into the table. Where another run takes some at the same moment, reads what it
+    /// took and takes the rest. Returns what was sorted out, and the plan if there was anything new.
+    pub(crate) fn take(
+        &mut self,
+        out: &LocalStore,
+        listing: &[SourceObject],
+        options: &Options,
+    ) -> Result<(SortedOut, Option<u64>), Error> {
+        loop {
+            let mut sorted = self.sort_out(listing.to_vec(), options);
+            if sorted.new.is_empty() {
+                return Ok((sorted, None));
+            }
+            let plan = self.plan(std::mem::take(&mut sorted.new), options)?;
+            match out.put_if_absent(&plan_key(plan.number), &to_json(&plan)) {
+                Ok(()) => {
+                    let number = plan.number;
+                    self.plans.push(plan);
+                    return Ok((sorted, Some(number)));
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => *self = Self::read(out)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! A unit on a worker: its objects read, parsed and routed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flowquet_format::ObjectKey;
+use flowquet_parse::{Parser, Reject, Step};
+use flowquet_plan::{Counts, InputRecord, SourceObject};
+use flowquet_store::ErrorKind;
+
+use crate::content::{ConsumerError, Position, ReadError, Reader};
+use crate::context::PlanContext;
+use crate::error::Error;
+use crate::rejects::push_json_lines;
+use crate::router::{Piece, Router};
+use crate::source::SourceSet;
+
+/// What a unit counts apart from its pieces.
+#[derive(Debug, Default)]
+pub(crate) struct UnitCounts {
+    pub(crate) inputs: Vec<InputRecord>,
+    pub(crate) records_by_status: BTreeMap<String, u64>,
+    pub(crate) rejects_by_reason: BTreeMap<&'static str, u64>,
+    pub(crate) times_out_of_range: u64,
+    pub(crate) times_missing: u64,
+}
+
+/// Takes what a unit makes, while it makes it.
+pub(crate) trait Taker {
+    /// Rows.
+    fn piece(&mut self, piece: Piece) -> Result<(), Error>;
+    /// Rejects as JSON lines.
+    fn rejects(&mut self, lines: Vec<u8>) -> Result<(), Error>;
+    /// Something was read: bytes of source objects, records, objects.
+    fn progress(&mut self, bytes: u64, records: u64, objects: u64);
+    /// Something to know, said once a run.
+    fn warning(&mut self, text: &str);
+}
+
+/// Why a unit did not end.
+#[derive(Debug)]
+pub(crate) enum UnitError {
+    /// An object is not what was planned: the task is void.
+    Changed(String),
+    /// The run must end.
+    Run(Error),
+}
+
+impl From<Error> for UnitError {
+    fn from(error: Error) -> Self {
+        Self::Run(error)
+    }
+}
+
+/// For the progress of a stream: flow logs compress about eight to one.
+const TEXT_PER_COMPRESSED_BYTE: u64 = 8;
+
+/// Rejects that are held before they are handed on as JSON lines.
+const REJECTS_HELD_MAX: usize = 1_000;
+
+/// One worker's state for tasks of one plan; buffers live from object to object.
+pub(crate) struct Worker {
+    whole_max: usize,
+    reader: Reader,
+    lines: LineTaker,
+}
+
+/// What windows of text are pushed to.
+struct LineTaker {
+    parser: Parser,
+    router: Router,
+    rejects: Vec<Reject>,
+}
+
+impl Worker {
+    pub(crate) fn new(plan: Arc<PlanContext>, whole_max: usize) -> Result<Self, Error> {
+        let parser = Parser::new(plan.catalogue.clone(), plan.given.clone());
+        let lines = LineTaker { parser, router: Router::new(plan)?, rejects: Vec::new() };
+        Ok(Self { whole_max, reader: Reader::default(), lines })
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<PlanContext> {
+        self.lines.router.plan()
+    }
+
+    /// Converts the objects of one unit, handing pieces to `taker`.
+    pub(crate) fn run_unit(
+        &mut self,
+        objects: &[SourceObject],
+        sources: &SourceSet,
+        taker: &mut dyn Taker,
+    ) -> Result<UnitCounts, UnitError> {
+        self.lines.router.start();
+        for object in objects {
+            let input = self.run_object(object, sources, taker)?;
+            self.lines.router.counts.inputs.push(input);
+        }
+        Ok(self.lines.router.finish(taker)?)
+    }
+
+    fn run_object(
+        &mut self,
+        object: &SourceObject,
+        sources: &SourceSet,
+        taker: &mut dyn Taker,
+    ) -> Result<InputRecord, UnitError> {
+        let mut input = InputRecord {
+            object: object.clone(),
+            counts: Counts::default(),
+            text_bytes: 0,
+            failed: None,
+            damaged: None,
+        };
+        let key = ObjectKey::parse(&object.url);
+        let lines = &mut self.lines;
+        lines.parser.start();
+        lines.rejects.clear();
+        let salvage = lines.router.plan().salvage;
+        let mut reported = 0;
+        let read =
+            self.reader.read(&|| sources.open(object), object.bytes, self.whole_max, salvage, &mut |window, position| {
+                let used = lines.consume(window, position, &key, &mut input, taker)?;
+                input.text_bytes += used as u64;
+                // How far a stream is, guessed from the text so far; exact at the end of the object.
+                if position == Position::More && reported < object.bytes {
+                    let step = (used as u64 / TEXT_PER_COMPRESSED_BYTE).min(object.bytes - reported);
+                    taker.progress(step, 0, 0);
+                    reported += step;
+                }
+                Ok(used)
+            });
+        match read {
+            Ok(damaged) => input.damaged = damaged,
+            Err(ReadError::Consumer(ConsumerError::Object(reason)) | ReadError::Damaged(reason)) => {
+                input.failed = Some(reason);
+            }
+            Err(ReadError::Consumer(ConsumerError::Run(error))) => return Err(error.into()),
+            Err(ReadError::Store(error)) => return Err(store_error(object, error)),
+        }
+        // What was read is what was planned, whole or damaged, only if it still is what was listed.
+        check_unchanged(object, sources)?;
+        if input.failed.is_none() {
+            let counts = lines.parser.counts();
+            input.counts.lines = counts.lines;
+            input.counts.headers = counts.headers;
+            input.counts.blanks = counts.blanks;
+            if !input.counts.balances() {
+                return Err(Error::Accounting(format!("{} of `{}`", describe(&input.counts), object.url)).into());
+            }
+        } else if input.counts != Counts::default() {
+            // Damage is found out before the first line is taken, and what is no flow log at its first line.
+            return Err(Error::Accounting(format!("lines of the unreadable `{}` were taken", object.url)).into());
+        } else {
+            input.text_bytes = 0;
+        }
+        taker.progress(object.bytes - reported, input.counts.records, 1);
+        Ok(input)
+    }
+}
+
+impl LineTaker {
+    /// Takes all of `window` that can be taken. Returns the bytes used.
+    fn consume(
+        &mut self,
+        window: &[u8],
+        position: Position,
+        key: &ObjectKey,
+        input: &mut InputRecord,
+        taker: &mut dyn Taker,
+    ) -> Result<usize, ConsumerError> {
+        // Of a text that is cut off only whole lines are taken.
+        let whole = match position {
+            Position::Cut => window.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1),
+            _ => window.len(),
+        };
+        let mut at = 0;
+        loop {
+            let step = self.parser.next_block(&window[at..whole], position != Position::More, &mut self.rejects);
+            match step.map_err(|error| ConsumerError::Object(format!("{error}; {}", error.hint())))? {
+                Step::Done | Step::NeedMore => break,
+                Step::Skipped(len) => at += len,
+                Step::Block { consumed, mut block } => {
+                    at += consumed;
+                    input.counts.records += self.router.take_block(&mut block, key, &mut self.rejects, taker)?;
+                }
+            }
+            if self.rejects.len() >= REJECTS_HELD_MAX {
+                self.hand_rejects_on(input, taker)?;
+            }
+        }
+        if position == Position::Cut {
+            self.parser.cut_short(&window[whole..], &mut self.rejects);
+            at = window.len();
+        }
+        self.hand_rejects_on(input, taker)?;
+        Ok(at)
+    }
+
+    fn hand_rejects_on(&mut self, input: &mut InputRecord, taker: &mut dyn Taker) -> Result<(), ConsumerError> {
+        if self.rejects.is_empty() {
+            return Ok(());
+        }
+        input.counts.rejects += self.rejects.len() as u64;
+        let mut lines = Vec::new();
+        push_json_lines(&input.object.url, &self.rejects, &mut lines);
+        for reject in self.rejects.drain(..) {
+            *self.router.counts.rejects_by_reason.entry(reject.reason.name()).or_default() += 1;
+        }
+        taker.rejects(lines).map_err(ConsumerError::Run)
+    }
+}
+
+pub(crate) fn describe(counts: &Counts) -> String {
+    let Counts { lines, records, rejects, headers, blanks } = counts;
+    format!("{lines} lines, but {records} records + {rejects} rejects + {headers} headers + {blanks} blanks")
+}
+
+fn check_unchanged(object: &SourceObject, sources: &SourceSet) -> Result<(), UnitError> {
+    if object.etag.is_empty() {
+        return Ok(());
+    }
+    let (bytes, etag) = sources.current(object).map_err(|e| store_error(object, e))?;
+    if (bytes, &etag) != (object.bytes, &object.etag) {
+        let what = format!("`{}` changed after it was listed ({} bytes then, {bytes} now)", object.url, object.bytes);
+        return Err(UnitError::Changed(what));
+    }
+    Ok(())
+}
+
+fn store_error(object: &SourceObject, error: flowquet_store::Error) -> UnitError {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::Denied => UnitError::Changed(format!("`{}` is gone: {error}", object.url)),
+        _ => UnitError::Run(error.into()),
+    }
+}

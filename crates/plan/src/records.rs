@@ -1,0 +1,202 @@
+//! Records on disk: plans and commits.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::LAYOUT_VERSION;
+use crate::options::Options;
+
+/// One source object as it was listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceObject {
+    /// Where it is, unambiguously: `file:///logs/AWSLogs/…`. An object is converted once per table and URL.
+    pub url: String,
+    /// Its key below the source that was named. Decides order and digests, so that they do not depend on where a folder
+    /// lies.
+    pub key: String,
+    /// Size as listed.
+    pub bytes: u64,
+    /// Changes when its content does.
+    pub etag: String,
+}
+
+/// A fixed list of source objects: the unit of commit and retry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// Sixteen hexadecimal digits of a digest of all that decides the task's bytes, and of its place in the table's plans.
+    pub id: String,
+    /// In key order.
+    pub objects: Vec<SourceObject>,
+}
+
+/// Objects newly taken into the table, grouped into tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanRecord {
+    /// [`LAYOUT_VERSION`] of the program that wrote it.
+    pub layout_version: u32,
+    /// From 1, without gaps.
+    pub number: u64,
+    /// Options that the tasks are performed with.
+    pub options: Options,
+    /// In the order in which they are performed.
+    pub tasks: Vec<Task>,
+}
+
+/// Lines of an object, a task or a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// All lines.
+    pub lines: u64,
+    /// Lines that became rows.
+    pub records: u64,
+    /// Lines that are no record.
+    pub rejects: u64,
+    /// Header lines.
+    pub headers: u64,
+    /// Blank lines.
+    pub blanks: u64,
+}
+
+impl Counts {
+    /// Whether every line is accounted for.
+    pub fn balances(&self) -> bool {
+        self.lines == self.records + self.rejects + self.headers + self.blanks
+    }
+
+    /// Adds another's lines.
+    pub fn add(&mut self, other: &Self) {
+        self.lines += other.lines;
+        self.records += other.records;
+        self.rejects += other.rejects;
+        self.headers += other.headers;
+        self.blanks += other.blanks;
+    }
+}
+
+/// An input of a committed task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputRecord {
+    /// The object.
+    #[serde(flatten)]
+    pub object: SourceObject,
+    /// Its lines; all zero where it could not be read.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Bytes of its text.
+    pub text_bytes: u64,
+    /// Why nothing of it is in the table: it could not be read. It is tried again once it or the options change.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed: Option<String>,
+    /// Where reading stopped, with `--salvage`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub damaged: Option<String>,
+}
+
+/// Smallest and largest time, as UTC text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeRange {
+    /// The earliest.
+    pub min: String,
+    /// The latest.
+    pub max: String,
+}
+
+/// A file of a committed task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputRecord {
+    /// Key below the table root.
+    pub key: String,
+    /// Partition folder.
+    pub partition: String,
+    /// Rows.
+    pub rows: u64,
+    /// Size.
+    pub bytes: u64,
+    /// Range of the partition time over its rows, where they have one between 2000 and 2100.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time: Option<TimeRange>,
+    /// Log format of its rows.
+    pub format: String,
+}
+
+/// A task is done: from these inputs, with these outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitRecord {
+    /// [`LAYOUT_VERSION`] of the program that wrote it.
+    pub layout_version: u32,
+    /// Version of the program that wrote it.
+    pub written_by: String,
+    /// The task.
+    pub task: String,
+    /// The plan that holds it.
+    pub plan: u64,
+    /// Why the task will never be performed: an object changed or vanished between planning and reading. Its objects are
+    /// then as if never planned, and there are neither inputs nor outputs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub void: Option<String>,
+    /// What was read.
+    pub inputs: Vec<InputRecord>,
+    /// What was written.
+    pub outputs: Vec<OutputRecord>,
+    /// Sums over inputs.
+    pub counts: Counts,
+    /// Records by log status; `-` where the format has none or it is null.
+    pub records_by_status: BTreeMap<String, u64>,
+    /// Rejects by reason.
+    pub rejects_by_reason: BTreeMap<String, u64>,
+    /// Records whose time lies outside 2000 to 2100, and did not choose their partition.
+    pub times_out_of_range: u64,
+    /// Records that have no time and stand in the partition of their object's delivery, or of null.
+    pub times_missing: u64,
+}
+
+/// A record that cannot be understood.
+#[derive(Debug)]
+pub enum RecordError {
+    /// No JSON of the expected form.
+    Malformed(serde_json::Error),
+    /// Written by another layout version, which is given.
+    Version(u64),
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(error) => write!(f, "expected a record of layout version {LAYOUT_VERSION}, found {error}"),
+            Self::Version(found) => write!(f, "expected layout version {LAYOUT_VERSION}, found {found}"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+/// Reads a record, checking its version first.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        layout_version: u64,
+    }
+    let found: Versioned = serde_json::from_slice(bytes).map_err(RecordError::Malformed)?;
+    if found.layout_version != u64::from(LAYOUT_VERSION) {
+        return Err(RecordError::Version(found.layout_version));
+    }
+    serde_json::from_slice(bytes).map_err(RecordError::Malformed)
+}
+
+/// Writes a record: indented JSON that ends in a newline.
+pub fn to_json<T: Serialize>(record: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(record).expect("records are plain values with text keys");
+    bytes.push(b'\n');
+    bytes
+}
