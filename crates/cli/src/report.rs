@@ -14,6 +14,9 @@ use crate::exit::Exit;
 /// Version of the report's form; `schemas/report.schema.json` describes it.
 const REPORT_VERSION: u32 = 1;
 
+/// Unreadable or changed objects that the summary names.
+const NAMED_MAX: usize = 10;
+
 /// What `--report` writes.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report<'a> {
@@ -135,11 +138,16 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
         "read",
         format!("{} ({} of text) in {:.1} s", HumanBytes(summary.bytes_in), HumanBytes(summary.text_bytes), facts.seconds()),
     );
-    for failed in &summary.failed_objects {
-        row("unreadable", format!("`{}`: {}", failed.url, failed.reason));
+    for (name, objects) in [("unreadable", &summary.failed_objects), ("changed", &summary.changed_objects)] {
+        for object in objects.iter().take(NAMED_MAX) {
+            row(name, format!("`{}`: {}", object.url, object.reason));
+        }
+        if objects.len() > NAMED_MAX {
+            row("", format!("and {} more; --report names them all", count((objects.len() - NAMED_MAX) as u64)));
+        }
     }
-    for changed in &summary.changed_objects {
-        row("changed", format!("`{}`: {}; what was added since is not in the table", changed.url, changed.reason));
+    for hint in &summary.hints {
+        writeln!(text, "hint: {hint}").expect("a string takes all");
     }
     let verb = match facts.exit {
         Exit::Success | Exit::ObjectsLeft => "done",

@@ -107,10 +107,10 @@ impl Reporter {
 impl Observer for Reporter {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::ObjectFailed { url, reason } => self.line(&format!("warning: left out `{url}`: {reason}")),
             Event::Planned { tasks, objects, bytes, left_over } => self.planned(*tasks, *objects, *bytes, *left_over),
             Event::Progress { bytes, records, .. } => self.progress(*bytes, *records),
-            Event::TaskCommitted { .. } => {}
+            // The summary names failed objects, once.
+            Event::ObjectFailed { .. } | Event::TaskCommitted { .. } => {}
             Event::Warning(text) => self.line(&format!("warning: {text}")),
         }
     }

@@ -134,8 +134,13 @@ pub(crate) enum ReadError {
 /// What a consumer of windows may say.
 #[derive(Debug)]
 pub(crate) enum ConsumerError {
-    /// This object is no flow log: message and hint.
-    Object(String),
+    /// This object is no flow log that can be read.
+    Object {
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// The run must end.
     Run(crate::error::Error),
 }

@@ -452,6 +452,10 @@ impl Taker for UnitTaker<'_, '_> {
         self.shared.observer.event(&Event::Progress { bytes, records, objects });
     }
 
+    fn hint(&mut self, text: &'static str) {
+        self.shared.result.lock().unwrap_or_else(PoisonError::into_inner).summary.hints.insert(text.to_owned());
+    }
+
     fn warning(&mut self, text: &str) {
         let mut warned = self.shared.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.insert(text.to_owned()) {

@@ -153,7 +153,10 @@ impl Router {
         let format = Arc::new(format.clone());
         let context = Arc::new(FormatContext::new(&format, &self.plan));
         if context.schema.columns().is_empty() {
-            return Err(ConsumerError::Object(format!("expected a field that --columns names, found {format}")));
+            return Err(ConsumerError::Object {
+                reason: format!("expected a field that --columns names, found {format}"),
+                hint: "give --columns at least one field of each log format",
+            });
         }
         for warning in format.warnings(&self.plan.catalogue) {
             taker.warning(&warning);
@@ -253,10 +256,11 @@ impl Router {
         let to = Destination { folder: self.folder(key, slot), format: text.clone() };
         let mut start = range.start;
         while start < range.end {
-            let open = self.open.entry(to.clone()).or_insert_with(|| Open {
-                columns: Columns::new(format.schema.clone()),
-                format: format.clone(),
-                times: None,
+            let open = self.open.entry(to.clone()).or_insert_with(|| {
+                let columns = Columns::new(format.schema.clone());
+                // Empty columns hold their tables already.
+                self.open_bytes += columns.bytes();
+                Open { columns, format: format.clone(), times: None }
             });
             let before = open.columns.bytes();
             let end = range.end.min(start + self.plan.row_group_rows - open.columns.rows());

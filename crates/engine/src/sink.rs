@@ -255,10 +255,10 @@ impl TaskFiles {
                 if self.carried.get(&to).is_some_and(full) {
                     self.write_carried(&to)?;
                 }
-                let carried = self.carried.entry(to).or_insert_with(|| Carried {
-                    columns: Columns::new(format.schema.clone()),
-                    format,
-                    times: None,
+                let carried = self.carried.entry(to).or_insert_with(|| {
+                    let columns = Columns::new(format.schema.clone());
+                    self.carried_bytes += columns.bytes();
+                    Carried { columns, format, times: None }
                 });
                 let before = carried.columns.bytes();
                 carried.columns.append_batch(&batch);

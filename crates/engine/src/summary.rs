@@ -1,6 +1,6 @@
 //! What a run did, in numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_plan::{CommitRecord, Counts};
 use serde::Serialize;
@@ -82,6 +82,8 @@ pub struct Summary {
     pub failed_objects: Vec<FailedObject>,
     /// Objects that changed after they were converted.
     pub changed_objects: Vec<FailedObject>,
+    /// What to do about unreadable objects.
+    pub hints: BTreeSet<String>,
     /// Things to know.
     pub warnings: Vec<String>,
 }
@@ -135,6 +137,6 @@ impl Summary {
         self.warnings.sort();
         self.warnings.dedup();
         let folders = self.outputs.iter().map(|o| o.key.rsplit_once('/').map_or("", |(folder, _)| folder));
-        self.partitions = folders.collect::<std::collections::BTreeSet<_>>().len() as u64;
+        self.partitions = folders.collect::<BTreeSet<_>>().len() as u64;
     }
 }

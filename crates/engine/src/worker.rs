@@ -35,6 +35,8 @@ pub(crate) trait Taker {
     fn progress(&mut self, bytes: u64, records: u64, objects: u64);
     /// Something to know, said once a run.
     fn warning(&mut self, text: &str);
+    /// What to do about unreadable objects, said once a run.
+    fn hint(&mut self, text: &'static str);
 }
 
 /// Why a unit did not end.
@@ -51,6 +53,10 @@ impl From<Error> for UnitError {
         Self::Run(error)
     }
 }
+
+/// What to do about damaged objects.
+const DAMAGED_HINT: &str =
+    "a damaged object is tried again once it changes; --salvage keeps its whole lines up to the damage";
 
 /// For the progress of a stream: flow logs compress about eight to one.
 const TEXT_PER_COMPRESSED_BYTE: u64 = 8;
@@ -131,7 +137,12 @@ impl Worker {
             });
         match read {
             Ok(damaged) => input.damaged = damaged,
-            Err(ReadError::Consumer(ConsumerError::Object(reason)) | ReadError::Damaged(reason)) => {
+            Err(ReadError::Consumer(ConsumerError::Object { reason, hint })) => {
+                taker.hint(hint);
+                input.failed = Some(reason);
+            }
+            Err(ReadError::Damaged(reason)) => {
+                taker.hint(DAMAGED_HINT);
                 input.failed = Some(reason);
             }
             Err(ReadError::Consumer(ConsumerError::Run(error))) => return Err(error.into()),
@@ -176,7 +187,7 @@ impl LineTaker {
         let mut at = 0;
         loop {
             let step = self.parser.next_block(&window[at..whole], position != Position::More, &mut self.rejects);
-            match step.map_err(|error| ConsumerError::Object(format!("{error}; {}", error.hint())))? {
+            match step.map_err(|e| ConsumerError::Object { reason: e.to_string(), hint: e.hint() })? {
                 Step::Done | Step::NeedMore => break,
                 Step::Skipped(len) => at += len,
                 Step::Block { consumed, mut block } => {

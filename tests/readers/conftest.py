@@ -1,0 +1,93 @@
+"""Fixtures: the built program, made-up flow logs, and tables read by readers that we did not write."""
+
+import collections
+import json
+import os
+import pathlib
+import subprocess
+
+import duckdb
+import pyarrow.parquet
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+FLOWQUET = TARGET / "flowquet"
+FLOWLOGS = TARGET / "flowlogs"
+
+
+def run(*args, check=0, **options):
+    """Runs flowquet; `check` is the expected exit code, or None for any."""
+    process = subprocess.run([FLOWQUET, *map(str, args)], capture_output=True, text=True, stdin=options.pop("stdin", subprocess.DEVNULL), **options)
+    assert check is None or process.returncode == check, process.stderr
+    return process
+
+
+def convert(source, out, *args, check=0):
+    """Converts and returns the report. Whatever the exit code, lines add up."""
+    sources = source if isinstance(source, list) else [source]
+    process = run("convert", *sources, "--out", out, "--quiet", "--report", "-", *args, check=check)
+    report = json.loads(process.stdout)
+    assert report["lines"] == report["records"] + report["rejects"] + report["headers"] + report["blanks"]
+    return report
+
+
+def flowlogs(out, *args):
+    subprocess.run([FLOWLOGS, out, *map(str, args)], check=True)
+    return out
+
+
+def files(out):
+    """Data files of a table, by key."""
+    out = pathlib.Path(out)
+    found = {str(p.relative_to(out)): p for p in sorted(out.rglob("*.parquet"))}
+    return {key: path for key, path in found.items() if not key.startswith("_")}
+
+
+def content(out):
+    """All that engines see of a table, and its rejects, byte by byte."""
+    out = pathlib.Path(out)
+    found = {key: path.read_bytes() for key, path in files(out).items()}
+    found |= {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("_flowquet/rejects/*.jsonl")}
+    return found
+
+
+def rows(out):
+    """Rows by pyarrow, each with its partition folder."""
+    found = []
+    for key, path in files(out).items():
+        folder = os.path.dirname(key)
+        found += [(folder, row) for row in pyarrow.parquet.ParquetFile(path).read().to_pylist()]
+    return found
+
+
+def duckdb_rows(out):
+    """The same by DuckDB, one file at a time: it has no folder column to take for a field."""
+    found = []
+    connection = duckdb.connect()
+    for key, path in files(out).items():
+        result = connection.execute(f"select * from read_parquet('{path}', hive_partitioning = false)")
+        names = [d[0] for d in result.description]
+        found += [(os.path.dirname(key), dict(zip(names, row))) for row in result.fetchall()]
+    return found
+
+
+def multiset(found):
+    return collections.Counter((folder, tuple(sorted(row.items(), key=lambda item: item[0]))) for folder, row in found)
+
+
+def rejects(out):
+    lines = [line for path in sorted(pathlib.Path(out).glob("_flowquet/rejects/*.jsonl")) for line in path.read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def logs(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    return folder

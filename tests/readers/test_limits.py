@@ -1,0 +1,81 @@
+"""Memory stays within --memory, whatever the input."""
+
+import gzip
+import subprocess
+import sys
+import zlib
+
+import pyarrow.parquet
+
+import naive
+from conftest import FLOWQUET, files, flowlogs, rows, multiset
+
+MIB = 1 << 20
+
+
+# Measured by a small process between: a child's peak counts what it shared with its parent before it began.
+MEASURE = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:])
+_, status, usage = os.wait4(process.pid, 0)
+print(usage.ru_maxrss * 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def peak(command):
+    """Peak resident bytes of a command that succeeds, and its words."""
+    process = subprocess.run([sys.executable, "-c", MEASURE, *map(str, command)], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    return int(process.stdout), process.stderr
+
+
+def test_an_object_that_inflates_to_gigabytes(logs, out):
+    text = (naive.V2 + "\n").encode()
+    lines = "".join(f"2 1 eni-{i % 97} 10.0.{i % 251}.{i % 241} 10.0.0.1 {i % 60000} 443 6 3 {i * 7919 % 100003} {1566172800 + i % 300} 1566328661 ACCEPT OK\n" for i in range(100_000))
+    member = gzip.compress(lines.encode(), 6)
+    times = 2200 * MIB // len(lines)
+    with open(logs / "large.log.gz", "wb") as file:
+        file.write(gzip.compress(text))
+        for _ in range(times):
+            file.write(member)
+    records = times * 100_000
+    used, words = peak([FLOWQUET, "convert", logs, "--out", out, "--memory", "256M"])
+    assert f"{records:,} records read, {records:,} written, 0 rejected" in words
+    assert used < 256 * MIB, f"{used / MIB:.0f} MiB"
+    assert sum(pyarrow.parquet.ParquetFile(p).metadata.num_rows for p in files(out).values()) == records
+
+
+def test_many_partitions_at_once(logs, out):
+    """400 days in each object, in no order."""
+    days = 400
+    for n in range(12):
+        lines = [naive.V2]
+        for i in range(60_000):
+            day = (i * 7919 + n * 31) % days
+            lines.append(f"2 1 eni-{i % 97} 10.0.{i % 251}.{n} 10.0.0.1 {i} 443 6 3 {i} {1566172800 + day * 86400} 1566328661 ACCEPT OK")
+        (logs / f"{n:02}.log.gz").write_bytes(gzip.compress("\n".join(lines).encode(), 1))
+    used, words = peak([FLOWQUET, "convert", logs, "--out", out, "--threads", "2"])
+    assert "720,000 written, 0 rejected" in words and used < 512 * MIB, f"{used / MIB:.0f} MiB"
+    assert len(files(out)) == days, "one file a partition"
+    want = multiset(("date=" + naive.date_of(r), r) for p in logs.iterdir() for r in naive.read(p.read_bytes())[0])
+    assert multiset(rows(out)) == want
+
+
+def test_lines_without_end(logs, out):
+    """A line of a gigabyte is one reject, and costs its neighbours nothing."""
+    good = "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 4 1566328660 1566328661 ACCEPT OK\n"
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    with open(logs / "long.log.gz", "wb") as file:
+        file.write(packer.compress(f"{naive.V2}\n{good}".encode()))
+        for _ in range(1024):
+            file.write(packer.compress(b"x" * MIB))
+        file.write(packer.compress(f"\n{good}".encode()) + packer.flush())
+    used, words = peak([FLOWQUET, "convert", logs, "--out", out, "--memory", "256M"])
+    assert "3 records read, 2 written, 1 rejected" in words and used < 256 * MIB, f"{used / MIB:.0f} MiB"
+
+
+def test_memory_for_few_rows_is_small(tmp_path, out):
+    logs = flowlogs(tmp_path / "logs", "--objects", 20, "--records", 50)
+    used, _ = peak([FLOWQUET, "convert", logs, "--out", out])
+    assert used < 64 * MIB, f"{used / MIB:.0f} MiB"

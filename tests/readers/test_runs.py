@@ -1,0 +1,302 @@
+"""Re-runs, concurrent runs and kills: the same rows as one undisturbed run, each once; the same names and bytes."""
+
+import gzip
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import naive
+from conftest import FLOWQUET, content, convert, files, flowlogs, multiset, rejects, rows, run
+
+
+def line(i, day=0):
+    return f"2 1 eni-{i} 10.0.0.{i % 256} 10.0.0.1 1 2 6 3 {i} {1566172800 + 86400 * day} 1566328661 ACCEPT OK\n"
+
+
+def table_rows(logs):
+    """What an undisturbed run makes of a folder."""
+    return multiset(
+        ("date=" + naive.date_of(record), record)
+        for path in logs.rglob("*.log*")
+        for record in naive.read(path.read_bytes())[0]
+    )
+
+
+def test_run_again(logs, out):
+    for i in range(5):
+        (logs / f"{i}.log").write_text(f"{naive.V2}\n{line(i)}bad line\n")
+    first = convert(logs, out)
+    before = content(out)
+    again = convert(logs, out)
+    assert (first["records"], again["records"], again["objects"]["known"]) == (5, 0, 5)
+    assert content(out) == before
+    (logs / "9.log").write_text(f"{naive.V2}\n{line(9)}")
+    third = convert(logs, out)
+    assert (third["records"], third["objects"]["converted"], third["objects"]["known"]) == (1, 1, 5)
+    assert multiset(rows(out)) == table_rows(logs) and before.items() <= content(out).items()
+    words = run("convert", logs, "--out", out).stderr
+    assert words.strip().splitlines()[-1].startswith("done (nothing new): 0 records read") and "6 in the table already" in words
+
+
+def test_same_input_same_bytes(tmp_path):
+    logs = flowlogs(tmp_path / "logs", "--format", "v5", "--objects", 40, "--records", 3000, "--accounts", 2, "--every-s", 4000)
+    for path in list(logs.rglob("*.gz"))[::7]:
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"no record\n\n"))
+    moved = tmp_path / "another" / "place"
+    shutil.copytree(logs, moved)
+    reference = None
+    options = ["--row-group-rows", "5000", "--file-bytes", "200K"]
+    for name, source, args in [
+        ("one", logs, ["--threads", "1"]),
+        ("two", logs, ["--threads", "2"]),
+        ("many", logs, ["--threads", "7", "--memory", "4G"]),
+        ("small", logs, ["--memory", "256M"]),
+        ("moved", moved, []),
+    ]:
+        out = tmp_path / name
+        convert(source, out, *options, *args)
+        found = {k: v for k, v in content(out).items() if k.endswith(".parquet")}
+        reference = reference or found
+        assert found == reference, name
+    assert len(reference) > 5
+
+
+def test_any_order_of_sources(tmp_path):
+    logs = flowlogs(tmp_path / "logs", "--objects", 12, "--records", 50, "--accounts", 3)
+    paths = sorted(p for p in logs.rglob("*.gz"))
+    outs = []
+    for seed in range(3):
+        random.Random(seed).shuffle(paths)
+        outs.append(tmp_path / f"out{seed}")
+        convert(paths + [paths[0]], outs[-1])
+    assert content(outs[0]) == content(outs[1]) == content(outs[2])
+    assert multiset(rows(outs[0])) == table_rows(logs), "an object that is named twice is taken once"
+
+
+def test_a_link_is_the_object_it_leads_to(logs, out):
+    (logs / "a.log").write_text(f"{naive.V2}\n{line(1)}")
+    (logs / "b.log").symlink_to(logs / "a.log")
+    (logs / "sub").symlink_to(logs)
+    assert convert(logs, out)["records"] == 1
+
+
+def test_contract(logs, out):
+    (logs / "a.log").write_text(f"{naive.V2}\n{line(1)}")
+    convert(logs, out)
+    words = run("convert", logs, "--out", out, "--partition-by", "account,date", "--partition-time", "end", check=1).stderr
+    assert "--partition-by: the table has `date`, this run asks for `account,date`" in words
+    assert "--partition-time: the table has `start`, this run asks for `end`" in words
+
+
+def test_the_table_inside_the_source(logs):
+    (logs / "a.log").write_text(f"{naive.V2}\n{line(1)}")
+    for records in [1, 0]:
+        assert convert(logs, logs / "table")["records"] == records
+
+
+def test_an_object_that_changes_is_told(logs, out):
+    path = logs / "a.log"
+    path.write_text(f"{naive.V2}\n{line(1)}")
+    convert(logs, out)
+    path.write_text(f"{naive.V2}\n{line(1)}{line(2)}")
+    report = convert(logs, out, check=4)
+    assert report["objects"]["changed"] == 1 and report["records"] == 0 and len(rows(out)) == 1
+    assert "bytes when it was taken into the table" in report["changed_objects"][0]["reason"]
+
+
+def test_unreadable_objects_cost_nobody_else(logs, out):
+    good = f"{naive.V2}\n{line(1)}".encode()
+    (logs / "good.log").write_bytes(good)
+    (logs / "cut.log.gz").write_bytes(gzip.compress(good * 100)[:-9])
+    (logs / "no-header.log").write_text(line(2))
+    (logs / "table.parquet").write_bytes(b"PAR1 and more")
+    (logs / "cloudwatch.json").write_text('{"messageType": "DATA_MESSAGE"}')
+    (logs / "binary").write_bytes(bytes(range(256)))
+    report = convert(logs, out, check=4)
+    assert (report["records"], report["objects"]["failed"]) == (1, 5)
+    reasons = {os.path.basename(f["url"]): f["reason"] for f in report["failed_objects"]}
+    assert "damaged or cut short" in reasons["cut.log.gz"] and "expected a header line" in reasons["no-header.log"]
+    assert "Parquet" in reasons["table.parquet"] and "JSON" in reasons["cloudwatch.json"] and "binary" in reasons["binary"]
+    again = convert(logs, out, check=4)
+    assert (again["records"], again["objects"]["failed"], again["tasks"]) == (0, 5, 0), "said again, not tried again"
+    with_format = convert(logs, out, "--format", "v2", check=4)
+    assert (with_format["records"], with_format["objects"]["converted"]) == (1, 1)
+    (logs / "cut.log.gz").write_bytes(gzip.compress(good * 100))
+    repaired = convert(logs, out, check=4)
+    assert repaired["records"] == 100
+    assert sorted(r["bytes"] for _, r in rows(out)) == [1] * 101 + [2]
+
+
+@pytest.mark.parametrize("size", ["small", "streamed"])
+def test_salvage(logs, out, size):
+    lines = [line(i) for i in range(1000 if size == "small" else 700_000)]
+    text = (naive.V2 + "\n" + "".join(lines)).encode()
+    packed = gzip.compress(text, 1)
+    (logs / "cut.log.gz").write_bytes(packed[: len(packed) * 2 // 3])
+    assert convert(logs, out, check=4)["records"] == 0
+    report = convert(logs, out, "--salvage")
+    assert report["objects"]["damaged"] == 1 and report["rejects_by_reason"] == {"cut-short": 1}
+    assert 0.5 * len(lines) < report["records"] < 0.8 * len(lines)
+    (reject,) = rejects(out)
+    assert text[reject["offset"] :].startswith(reject["raw"].encode())
+
+
+def test_max_rejects(logs, tmp_path):
+    (logs / "a.log").write_text(f"{naive.V2}\n" + "".join(line(i) for i in range(98)) + "bad\nbad\n")
+    for limit, code in [("2", 0), ("1", 3), ("0", 3), ("1%", 3), ("2%", 0)]:
+        out = tmp_path / limit
+        report = convert(logs, out, "--max-rejects", limit, check=code)
+        assert (len(files(out)) == 0) == (code == 3)
+        if code:
+            assert "rejects, found 2 in 101 lines" in report["error"] and report["tasks_left"] == 1
+            assert convert(logs, out)["records"] == 98, "goes on with another limit"
+
+
+def kill_after(command, seconds):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    return process.returncode
+
+
+def test_killed_at_many_moments(tmp_path):
+    logs = flowlogs(tmp_path / "logs", "--objects", 60, "--records", 2000, "--every-s", 14400)
+    undisturbed = tmp_path / "undisturbed"
+    options = ["--row-group-rows", "1000", "--file-bytes", "30K", "--quiet"]
+    started = time.monotonic()
+    convert(logs, undisturbed, *options[:-1])
+    seconds = time.monotonic() - started
+    want = content(undisturbed)
+    assert multiset(rows(undisturbed)) == table_rows(logs)
+    kills = 0
+    for attempt in range(24):
+        out = tmp_path / f"killed{attempt}"
+        command = [FLOWQUET, "convert", logs, "--out", out, *options]
+        for _ in range(2):
+            kills += kill_after(command, seconds * random.Random(attempt).uniform(0, 1.1)) == -signal.SIGKILL
+        report = convert(logs, out, *options[:-1])
+        assert content(out) == want, "the same names and bytes as one undisturbed run"
+        assert report["tasks_left"] == 0 and not list(out.glob("_flowquet/staging/*")), "what the killed left is swept"
+    assert kills > 10, "the kills came while it ran"
+
+
+def test_two_runs_over_a_folder_that_grows(tmp_path, out):
+    source = flowlogs(tmp_path / "source", "--objects", 120, "--records", 300, "--every-s", 3600)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    paths = sorted(source.rglob("*.gz"))
+    random.Random(3).shuffle(paths)
+
+    def grow():
+        for path in paths:
+            # As a careful copier does: under another name first.
+            shutil.copy(path, logs / ("." + path.name))
+            os.rename(logs / ("." + path.name), logs / path.name)
+            time.sleep(0.005)
+
+    shutil.copy(paths[0], logs / paths[0].name)
+    grower = threading.Thread(target=grow)
+    grower.start()
+    while grower.is_alive():
+        runs = [subprocess.Popen([FLOWQUET, "convert", logs, "--out", out, "-q", "--row-group-rows", "500"]) for _ in range(3)]
+        codes = [process.wait() for process in runs]
+        assert set(codes) <= {0, 4}, codes
+    grower.join()
+    assert convert(logs, out)["tasks_left"] == 0
+    assert multiset(rows(out)) == table_rows(source), "each record once"
+
+
+def test_a_file_that_is_still_being_written(logs, out):
+    """A file that grows while it is read is set aside, not taken by half."""
+    path = logs / "a.log"
+    stop = threading.Event()
+    path.write_text(naive.V2 + "\n")
+
+    def write():
+        with open(path, "a") as file:
+            i = 0
+            while not stop.is_set():
+                file.write(line(i) * 50)
+                file.flush()
+                i += 1
+                time.sleep(0.0005)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        codes = [convert(logs, out, check=None)["exit_code"] for _ in range(5)]
+    finally:
+        stop.set()
+        writer.join()
+    assert set(codes) <= {0, 4}
+    if not rows(out):
+        report = convert(logs, out)
+        assert report["records"] == len(naive.read(path.read_bytes())[0]) == len(rows(out))
+
+
+def test_a_task_whose_object_vanished_is_void(tmp_path, logs, out):
+    for i in range(3):
+        (logs / f"{i}.log").write_text(f"{naive.V2}\n{line(i)}")
+    dry = tmp_path / "other"
+    convert(logs, dry)
+    # A plan without its commits, as a killed run leaves it.
+    shutil.copytree(dry / "_flowquet/plans", out / "_flowquet/plans")
+    shutil.copy(dry / "_flowquet/table.json", out / "_flowquet/table.json")
+    os.remove(logs / "1.log")
+    report = convert(logs, out, check=4)
+    assert report["objects"]["set_aside"] == 3 and report["records"] == 0
+    assert convert(logs, out)["records"] == 2, "the rest is planned anew"
+    assert multiset(rows(out)) == table_rows(logs)
+
+
+def test_interrupted(tmp_path, out):
+    logs = flowlogs(tmp_path / "logs", "--objects", 300, "--records", 3000, "--every-s", 86400)
+    process = subprocess.Popen([FLOWQUET, "convert", logs, "--out", out], stderr=subprocess.PIPE, text=True)
+    while not list(out.glob("_flowquet/commits/*.json")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    words = process.communicate(timeout=30)[1]
+    if process.returncode == 130:
+        assert "run the same command again" in words and words.count("stopped:") == 1
+    else:
+        assert process.returncode == 0, "it was done before the signal came"
+    convert(logs, out)
+    assert multiset(rows(out)) == table_rows(logs)
+
+
+def test_unwritable_output(logs, tmp_path):
+    (logs / "a.log").write_text(f"{naive.V2}\n{line(1)}")
+    (tmp_path / "file").write_text("")
+    words = run("convert", logs, "--out", tmp_path / "file" / "out", check=1).stderr
+    assert words.startswith("error: create `file://")
+
+
+def test_records_fit_their_schemas(tmp_path, out):
+    import json
+
+    import jsonschema
+
+    root = pathlib.Path(__file__).resolve().parents[2]
+    schema = lambda name: json.loads((root / f"schemas/{name}.schema.json").read_text())
+    logs = flowlogs(tmp_path / "logs", "--objects", 4, "--records", 50)
+    (logs / "bad.log").write_text(f"{naive.V2}\nbad\n{line(1)}" + "2 1 e \udcff\n".encode("utf-8", "surrogateescape").decode("latin-1"))
+    (logs / "none.log").write_text("nothing here\n")
+    report = convert(logs, out, "--columns", "srcaddr,bytes,start", "--format", "version srcaddr", check=None)
+    checks = [(report, "report")]
+    checks += [(json.loads(p.read_text()), "plan") for p in out.glob("_flowquet/plans/*")]
+    checks += [(json.loads(p.read_text()), "commit") for p in out.glob("_flowquet/commits/*")]
+    checks += [(json.loads((out / "_flowquet/table.json").read_text()), "table")]
+    checks += [(reject, "reject") for reject in rejects(out)]
+    assert {name for _, name in checks} == {"report", "plan", "commit", "table", "reject"}
+    for record, name in checks:
+        jsonschema.Draft202012Validator(schema(name)).validate(record)
