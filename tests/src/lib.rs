@@ -1,1 +1,1 @@
-//! x
+//! Tests of the workspace as a whole: `tests/` in Rust, `readers/` in Python, `sample/` with logs made up for both.

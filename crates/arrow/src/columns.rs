@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow_buffer::ScalarBuffer;
-use arrow_array::types::{Int32Type, Int64Type};
 use flowquet_format::ColumnType;
 use flowquet_parse::{Block, IntegerColumns};
 
@@ -128,12 +128,14 @@ impl Columns {
             .iter_mut()
             .map(|b| -> ArrayRef {
                 match b {
-                    Builder::Int32 { values, validity } => {
-                        Arc::new(Int32Array::new(ScalarBuffer::from(std::mem::take(values)), validity.finish()))
-                    }
-                    Builder::Int64 { values, validity } => {
-                        Arc::new(Int64Array::new(ScalarBuffer::from(std::mem::take(values)), validity.finish()))
-                    }
+                    Builder::Int32 { values, validity } => Arc::new(Int32Array::new(
+                        ScalarBuffer::from(std::mem::take(values)),
+                        validity.finish(),
+                    )),
+                    Builder::Int64 { values, validity } => Arc::new(Int64Array::new(
+                        ScalarBuffer::from(std::mem::take(values)),
+                        validity.finish(),
+                    )),
                     Builder::Text(text) => text.finish(),
                 }
             })
@@ -194,14 +196,22 @@ mod tests {
 
     #[test]
     fn blocks_become_the_columns_a_naive_reader_sees() {
-        let object = Object { account: 1, region: "r", delivered_s: 1_566_328_660, records: 3_000, format: BLOG_FORMAT, header: true };
+        let object = Object {
+            account: 1,
+            region: "r",
+            delivered_s: 1_566_328_660,
+            records: 3_000,
+            format: BLOG_FORMAT,
+            header: true,
+        };
         let text = object.text(7);
         let catalogue = Catalogue::builtin();
         let format = Arc::new(LogFormat::parse(BLOG_FORMAT, catalogue).expect("valid"));
         let schema = Arc::new(BatchSchema::new(format.clone(), &Selection::all()));
         let fields = format.fields().iter().enumerate();
-        let mut integers =
-            IntegerColumns::new(fields.filter_map(|(i, f)| Some((i, f.column_type().integer_max()?))).collect());
+        let mut integers = IntegerColumns::new(
+            fields.filter_map(|(i, f)| Some((i, f.column_type().integer_max()?))).collect(),
+        );
         let mut parser = Parser::new(Arc::new(catalogue.clone()), None);
         let mut columns = Columns::new(schema.clone());
         let mut parts = Columns::new(schema);

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::UInt32Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, StringArray, UInt32Array};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
-use arrow_array::types::UInt32Type;
 
 use crate::validity::Validity;
 
@@ -30,7 +30,7 @@ const fn masks() -> [Words; SHORT_MAX + 1] {
     while len <= SHORT_MAX {
         let mut word = 0;
         while word < 4 {
-            let kept = if len > word * 8 { len - word * 8 } else { 0 };
+            let kept = len.saturating_sub(word * 8);
             all[len][word] = if kept >= 8 { u64::MAX } else { (1 << (8 * kept)) - 1 };
             word += 1;
         }
@@ -125,7 +125,11 @@ impl DictionaryBuilder {
 
     /// Bytes that the column holds, by lengths and not by capacities, so that it depends on the values alone.
     pub(crate) fn bytes(&self) -> usize {
-        self.keys.len() * 4 + self.validity.len() / 8 + self.slots.len() * 8 + self.offsets.len() * 4 + self.bytes.len()
+        self.keys.len() * 4
+            + self.validity.len() / 8
+            + self.slots.len() * 8
+            + self.offsets.len() * 4
+            + self.bytes.len()
     }
 
     /// The column so far. Leaves this empty.
@@ -316,7 +320,8 @@ mod tests {
         merged.append_at(b"before", 0, 6);
         merged.append_array(&array);
         merged.append_array(&array);
-        let expected: Vec<_> = std::iter::once(Some("before".to_owned())).chain([values, values].concat()).collect();
+        let expected: Vec<_> =
+            std::iter::once(Some("before".to_owned())).chain([values, values].concat()).collect();
         assert_eq!(read(&merged.finish()), expected);
     }
 
@@ -332,12 +337,19 @@ mod tests {
 
     #[test]
     fn zeros_are_not_padding() {
-        check(&[Some("a".into()), Some("a\0".into()), Some("a\0\0".into()), Some("\0".into()), Some("\0\0".into())]);
+        check(&[
+            Some("a".into()),
+            Some("a\0".into()),
+            Some("a\0\0".into()),
+            Some("\0".into()),
+            Some("\0\0".into()),
+        ]);
     }
 
     #[test]
     fn many_values_grow_the_table() {
-        let values: Vec<_> = (0..50_000).map(|i| Some(format!("10.{}.{}.{}", i % 7, i / 251, i % 251))).collect();
+        let values: Vec<_> =
+            (0..50_000).map(|i| Some(format!("10.{}.{}.{}", i % 7, i / 251, i % 251))).collect();
         check(&values);
         check(&[None, None]);
         check(&[]);

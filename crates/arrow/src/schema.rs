@@ -106,13 +106,20 @@ mod tests {
 
     #[test]
     fn columns_of_a_format() {
-        let format = LogFormat::parse("${bytes} ${pkt-srcaddr} ${new-field} ${srcport}", Catalogue::builtin());
+        let format =
+            LogFormat::parse("${bytes} ${pkt-srcaddr} ${new-field} ${srcport}", Catalogue::builtin());
         let format = Arc::new(format.expect("valid"));
         let names = |s: &Selection| {
             let schema = BatchSchema::new(format.clone(), s);
             schema.columns().iter().map(|c| format!("{} {}", c.name, c.column_type)).collect::<Vec<_>>()
         };
-        assert_eq!(names(&Selection::all()), ["bytes INT64", "pkt_srcaddr STRING", "new_field STRING", "srcport INT32"]);
-        assert_eq!(names(&Selection::of(["new-field", "Bytes", "srcaddr"])), ["bytes INT64", "new_field STRING"]);
+        assert_eq!(
+            names(&Selection::all()),
+            ["bytes INT64", "pkt_srcaddr STRING", "new_field STRING", "srcport INT32"]
+        );
+        assert_eq!(
+            names(&Selection::of(["new-field", "Bytes", "srcaddr"])),
+            ["bytes INT64", "new_field STRING"]
+        );
     }
 }

@@ -24,16 +24,19 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let formats = Formats::resolve(&args.format)?;
-    let threads = args.threads.map_or_else(
-        || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        usize::from,
-    );
+    let threads = args
+        .threads
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
     let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
     let budget = Budget::new(threads, memory).map_err(|e| Failure::new(Exit::Usage, &e, e.hint()))?;
     let options = options(&args, &formats);
     let sources = sources(&args.sources);
     if args.dry_run && sources.contains(&Source::Stdin) {
-        return Err(Failure::message(Exit::Usage, "expected files or folders with --dry-run, found `-`", None));
+        return Err(Failure::message(
+            Exit::Usage,
+            "expected files or folders with --dry-run, found `-`",
+            None,
+        ));
     }
     let request = Request {
         sources,
@@ -145,7 +148,9 @@ fn write_report(path: &Path, report: &str) -> Result<(), Failure> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("report.json").to_owned();
     let folder = path.parent().unwrap_or(Path::new("/"));
     let store = LocalStore::new(folder, ".flowquet-staging");
-    store.put(&name, report.as_bytes()).map_err(|e| Failure::new(Exit::Failed, &e, e.hint().map(str::to_owned)))
+    store
+        .put(&name, report.as_bytes())
+        .map_err(|e| Failure::new(Exit::Failed, &e, e.hint().map(str::to_owned)))
 }
 
 /// What `--dry-run` prints: a line a task, then the sums.
@@ -175,7 +180,10 @@ fn tasks_text(plan: &PlanRecord, options: &Options) -> String {
     for task in &plan.tasks {
         let first = &task.objects[0];
         let key = ObjectKey::parse(&first.url);
-        let folder = partitions.as_ref().filter(|_| key.delivery.is_some()).map(|p| p.folder(&key, p.delivery_slot(&key)));
+        let folder = partitions
+            .as_ref()
+            .filter(|_| key.delivery.is_some())
+            .map(|p| p.folder(&key, p.delivery_slot(&key)));
         table.add_row([
             task.id.clone(),
             HumanCount(task.objects.len() as u64).to_string(),

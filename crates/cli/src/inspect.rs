@@ -66,9 +66,12 @@ fn key_text(path: &Path, text: &mut String) {
         let time = utc_text(d.unix_s)?;
         Some(if d.has_hour { time } else { time[..10].to_owned() })
     });
-    for (name, value) in
-        [("account", key.account), ("region", key.region), ("flow log", key.flow_log_id), ("delivered", delivery)]
-    {
+    for (name, value) in [
+        ("account", key.account),
+        ("region", key.region),
+        ("flow log", key.flow_log_id),
+        ("delivered", delivery),
+    ] {
         if let Some(value) = value {
             line(text, name, &value);
         }
@@ -90,7 +93,10 @@ fn flow_log_text(
     let mut records = 0;
     let mut at = 0;
     loop {
-        match parser.next_block(&content[at..], true, &mut rejects).map_err(|e| format!("{e}\nhint: {}", e.hint()))? {
+        match parser
+            .next_block(&content[at..], true, &mut rejects)
+            .map_err(|e| format!("{e}\nhint: {}", e.hint()))?
+        {
             Step::Done | Step::NeedMore => break,
             Step::Skipped(len) => at += len,
             Step::Block { consumed, block } => {
@@ -114,7 +120,8 @@ fn flow_log_text(
     };
     line(text, "log format", &format!("{} fields, {found}", format.fields().len()));
     line(text, "", &named(format, &formats.catalogue).unwrap_or_else(|| format.to_string()));
-    let of = if is_whole { String::new() } else { format!(" in the first {}", HumanBytes(content.len() as u64)) };
+    let of =
+        if is_whole { String::new() } else { format!(" in the first {}", HumanBytes(content.len() as u64)) };
     let lines = parser.counts().lines;
     line(
         text,
@@ -167,7 +174,10 @@ fn guess(content: &[u8], catalogue: &Catalogue) -> Option<Arc<LogFormat>> {
 /// The name of the default format that `format` is, if it is one.
 fn named(format: &LogFormat, catalogue: &Catalogue) -> Option<String> {
     let fields: Vec<&str> = format.fields().iter().map(|f| f.name()).collect();
-    let name = catalogue.format_names().into_iter().find(|n| catalogue.named_format(n).as_deref() == Some(&fields))?;
+    let name = catalogue
+        .format_names()
+        .into_iter()
+        .find(|n| catalogue.named_format(n).as_deref() == Some(&fields))?;
     Some(format!("{name} (a default): {format}"))
 }
 
@@ -182,10 +192,19 @@ fn parquet_text(layout: &FileLayout, bytes: u64, text: &mut String) {
     for (key, value) in &layout.metadata {
         line(text, "metadata", &format!("{key} = {value}"));
     }
-    let mut table = plain_table(&["COLUMN", "TYPE", "CODEC", "ENCODINGS", "BYTES", "PLAIN", "NULLS", "INDEX", "MIN", "MAX"]);
-    let shown = |bound: &Option<String>| {
-        bound.as_deref().unwrap_or("").chars().take(40).collect::<String>()
-    };
+    let mut table = plain_table(&[
+        "COLUMN",
+        "TYPE",
+        "CODEC",
+        "ENCODINGS",
+        "BYTES",
+        "PLAIN",
+        "NULLS",
+        "INDEX",
+        "MIN",
+        "MAX",
+    ]);
+    let shown = |bound: &Option<String>| bound.as_deref().unwrap_or("").chars().take(40).collect::<String>();
     for column in &layout.columns {
         table.add_row([
             column.name.clone(),

@@ -83,7 +83,8 @@ fn per_second(n: u64, facts: &RunFacts<'_>) -> f64 {
 pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     let count = |n: u64| HumanCount(n).to_string();
     let mut text = String::new();
-    let mut row = |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
+    let mut row =
+        |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
     let o = &summary.objects;
     let mut objects = format!("{} converted of {} listed", count(o.converted), count(o.listed));
     for (n, what) in [
@@ -120,7 +121,13 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
         row("", format!("kept in {}/{}{more}", facts.out, files.first().map_or("", String::as_str)));
     }
     if summary.times_out_of_range > 0 {
-        row("times", format!("{} outside 2000 to 2100: partitioned by delivery date", count(summary.times_out_of_range)));
+        row(
+            "times",
+            format!(
+                "{} outside 2000 to 2100: partitioned by delivery date",
+                count(summary.times_out_of_range)
+            ),
+        );
     }
     if summary.times_missing > 0 {
         row("times", format!("{} missing: partitioned by delivery date", count(summary.times_missing)));
@@ -136,14 +143,22 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     );
     row(
         "read",
-        format!("{} ({} of text) in {:.1} s", HumanBytes(summary.bytes_in), HumanBytes(summary.text_bytes), facts.seconds()),
+        format!(
+            "{} ({} of text) in {:.1} s",
+            HumanBytes(summary.bytes_in),
+            HumanBytes(summary.text_bytes),
+            facts.seconds()
+        ),
     );
     for (name, objects) in [("unreadable", &summary.failed_objects), ("changed", &summary.changed_objects)] {
         for object in objects.iter().take(NAMED_MAX) {
             row(name, format!("`{}`: {}", object.url, object.reason));
         }
         if objects.len() > NAMED_MAX {
-            row("", format!("and {} more; --report names them all", count((objects.len() - NAMED_MAX) as u64)));
+            row(
+                "",
+                format!("and {} more; --report names them all", count((objects.len() - NAMED_MAX) as u64)),
+            );
         }
     }
     for hint in &summary.hints {
@@ -171,6 +186,7 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
 fn counted<'a>(counts: &'a BTreeMap<String, u64>, name: impl Fn(&'a str) -> &'a str) -> String {
     let mut by_count: Vec<_> = counts.iter().collect();
     by_count.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
-    let parts: Vec<String> = by_count.iter().map(|(k, n)| format!("{} {}", HumanCount(**n), name(k))).collect();
+    let parts: Vec<String> =
+        by_count.iter().map(|(k, n)| format!("{} {}", HumanCount(**n), name(k))).collect();
     parts.join(", ")
 }

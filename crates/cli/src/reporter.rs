@@ -25,7 +25,8 @@ pub(crate) struct Reporter {
 impl Reporter {
     pub(crate) fn new(quiet: bool, is_terminal: bool) -> Self {
         Self {
-            bar: (is_terminal && !quiet).then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())),
+            bar: (is_terminal && !quiet)
+                .then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())),
             quiet,
             records: std::sync::Arc::default(),
             bytes: AtomicU64::new(0),
@@ -107,7 +108,9 @@ impl Reporter {
 impl Observer for Reporter {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Planned { tasks, objects, bytes, left_over } => self.planned(*tasks, *objects, *bytes, *left_over),
+            Event::Planned { tasks, objects, bytes, left_over } => {
+                self.planned(*tasks, *objects, *bytes, *left_over)
+            }
             Event::Progress { bytes, records, .. } => self.progress(*bytes, *records),
             // The summary names failed objects, once.
             Event::ObjectFailed { .. } | Event::TaskCommitted { .. } => {}

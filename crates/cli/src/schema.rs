@@ -53,16 +53,18 @@ fn select(names: &[String], catalogue: &Catalogue, given: Option<&LogFormat>) ->
         let field = name.trim().to_ascii_lowercase().replace('_', "-");
         let is_given = given.is_some_and(|f| f.position(&field).is_some());
         if field.is_empty() {
-            return Err(Failure::message(Exit::Usage, "expected column names in --columns, found an empty one", None));
-        }
-        if let (Some(format), false) = (given, is_given) {
-            let hint = format!("the format has {format}");
-            let message = format!("expected fields of --format in --columns, found `{name}`");
-            return Err(Failure::message(Exit::Usage, &message, Some(&hint)));
+            return Err(Failure::message(
+                Exit::Usage,
+                "expected column names in --columns, found an empty one",
+                None,
+            ));
         }
         if !is_given && catalogue.field(&field).is_none() {
-            let near = catalogue.nearest_field(&field).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            say(&format!("warning: column `{name}` is not in the catalogue, kept where an object has it{near}"));
+            let near =
+                catalogue.nearest_field(&field).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+            say(&format!(
+                "warning: column `{name}` is not in the catalogue, kept where an object has it{near}"
+            ));
         }
     }
     Ok(Selection::of(names.iter().map(String::as_str)))

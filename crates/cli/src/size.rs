@@ -22,7 +22,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, expected) in [("0", 0), ("17", 17), ("4K", 4096), ("512M", 512 << 20), ("2GiB", 2 << 30), ("1 tb", 1 << 40)] {
+        for (text, expected) in
+            [("0", 0), ("17", 17), ("4K", 4096), ("512M", 512 << 20), ("2GiB", 2 << 30), ("1 tb", 1 << 40)]
+        {
             assert_eq!(parse_bytes(text), Ok(expected), "{text}");
         }
         for text in ["", "M", "-1", "1.5G", "5X", "99999999999999T"] {

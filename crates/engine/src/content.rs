@@ -151,6 +151,9 @@ impl From<ConsumerError> for ReadError {
     }
 }
 
+/// Takes windows of text and returns how much of each it used up.
+pub(crate) type Consume<'a> = &'a mut dyn FnMut(&[u8], Position) -> Result<usize, ConsumerError>;
+
 /// What one window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Position {
@@ -174,7 +177,7 @@ impl Reader {
         bytes: u64,
         whole_max: usize,
         salvage: bool,
-        consume: &mut dyn FnMut(&[u8], Position) -> Result<usize, ConsumerError>,
+        consume: Consume<'_>,
     ) -> Result<Option<String>, ReadError> {
         let opened = input.open().map_err(ReadError::Store)?;
         if bytes <= whole_max as u64 {
@@ -211,7 +214,7 @@ impl Reader {
         &mut self,
         input: &dyn Open,
         salvage: bool,
-        consume: &mut dyn FnMut(&[u8], Position) -> Result<usize, ConsumerError>,
+        consume: Consume<'_>,
     ) -> Result<Option<String>, ReadError> {
         let open = || -> Result<_, ReadError> {
             let mut buffered = BufReader::with_capacity(READ_BYTES, input.open().map_err(ReadError::Store)?);
@@ -222,7 +225,9 @@ impl Reader {
         let (compression, mut text) = open()?;
         if !salvage && compression != Compression::Plain {
             let counted = io::copy(&mut text, &mut io::sink());
-            counted.map_err(|e| ReadError::Damaged(format!("expected whole {} data, found {e}", compression.name())))?;
+            counted.map_err(|e| {
+                ReadError::Damaged(format!("expected whole {} data, found {e}", compression.name()))
+            })?;
             text = open()?.1;
         }
         self.text.resize(self.text.len().max(WINDOW_BYTES), 0);
@@ -260,10 +265,7 @@ impl Reader {
     }
 }
 
-fn consume_whole(
-    text: &[u8],
-    consume: &mut dyn FnMut(&[u8], Position) -> Result<usize, ConsumerError>,
-) -> Result<(), ReadError> {
+fn consume_whole(text: &[u8], consume: Consume<'_>) -> Result<(), ReadError> {
     let used = consume(text, Position::Last)?;
     debug_assert_eq!(used, text.len(), "the last window is used up");
     Ok(())
@@ -276,15 +278,18 @@ mod tests {
 
     fn read(bytes: &[u8], whole_max: usize, salvage: bool) -> Result<(Vec<u8>, Option<String>), ReadError> {
         let owned = bytes.to_vec();
-        let open = move || -> Result<Box<dyn Read + Send>, flowquet_store::Error> { Ok(Box::new(io::Cursor::new(owned.clone()))) };
+        let open = move || -> Result<Box<dyn Read + Send>, flowquet_store::Error> {
+            Ok(Box::new(io::Cursor::new(owned.clone())))
+        };
         let mut text = Vec::new();
         let mut reader = Reader::default();
-        let damage = reader.read(&open, bytes.len() as u64, whole_max, salvage, &mut |window, position| {
-            // Leaves some of each window for the next one, as a parser does.
-            let used = if position == Position::More { window.len() - 100 } else { window.len() };
-            text.extend_from_slice(&window[..used]);
-            Ok(used)
-        })?;
+        let damage =
+            reader.read(&open, bytes.len() as u64, whole_max, salvage, &mut |window, position| {
+                // Leaves some of each window for the next one, as a parser does.
+                let used = if position == Position::More { window.len() - 100 } else { window.len() };
+                text.extend_from_slice(&window[..used]);
+                Ok(used)
+            })?;
         Ok((text, damage))
     }
 
@@ -297,11 +302,17 @@ mod tests {
         let text: Vec<u8> = (0..400_000u32).flat_map(|i| format!("{} ", i * 7).into_bytes()).collect();
         let (a, b) = text.split_at(1_000_000);
         let padded = [gzip(a), gzip(b), vec![0; 1000]].concat();
-        for bytes in [text.clone(), gzip(&text), [gzip(a), gzip(b"")].concat(), padded, [zstd(a), zstd(b)].concat()] {
+        for bytes in
+            [text.clone(), gzip(&text), [gzip(a), gzip(b"")].concat(), padded, [zstd(a), zstd(b)].concat()]
+        {
             let expected = if bytes == [gzip(a), gzip(b"")].concat() { a } else { &text[..] };
             for whole_max in [0, 100_000, 1 << 30] {
                 let (found, damage) = read(&bytes, whole_max, false).expect("whole");
-                assert!(found == expected && damage.is_none(), "{:?} {whole_max}", Compression::detect(&bytes));
+                assert!(
+                    found == expected && damage.is_none(),
+                    "{:?} {whole_max}",
+                    Compression::detect(&bytes)
+                );
             }
         }
         assert_eq!(read(b"", 0, false).expect("empty").0, b"");

@@ -14,11 +14,11 @@ use crate::budget::Budget;
 use crate::context::PlanContext;
 use crate::error::Error;
 use crate::events::{Event, Observer};
+use crate::router::Piece;
 use crate::sink::{Outcome, TaskSink};
 use crate::source::{Source, SourceSet, spool, spool_key};
 use crate::summary::{FailedObject, Summary};
 use crate::table::{Table, check_contract};
-use crate::router::Piece;
 use crate::worker::{Taker, UnitCounts, UnitError, Worker};
 
 /// How many rejects a run bears.
@@ -104,7 +104,8 @@ pub fn convert(
     let sources = SourceSet::default();
     let mut listing = sources.list(&request.sources, request.out.root())?;
     let mut summary = Summary::default();
-    let plan_context = PlanContext::new(&request.options).map_err(|m| invalid_options("the command line", m))?;
+    let plan_context =
+        PlanContext::new(&request.options).map_err(|m| invalid_options("the command line", m))?;
     check_contract(&request.out, &request.options, false)?;
     if !request.dry_run {
         request.out.create()?;
@@ -210,7 +211,8 @@ fn tasks_to_perform(table: &Table, out: &LocalStore) -> Result<Vec<PlannedTask>,
             }
             continue;
         }
-        let context = PlanContext::new(&plan.options).map_err(|m| invalid_options(&plan_key(plan.number), m))?;
+        let context =
+            PlanContext::new(&plan.options).map_err(|m| invalid_options(&plan_key(plan.number), m))?;
         let context = Arc::new(context);
         tasks.extend(open.into_iter().map(|t| PlannedTask {
             plan_number: plan.number,
@@ -266,7 +268,8 @@ fn perform(
             sink: Mutex::new(None),
         })
         .collect();
-    let queue = tasks.iter().enumerate().flat_map(|(t, task)| (0..task.units.len()).map(move |u| (t, u))).collect();
+    let queue =
+        tasks.iter().enumerate().flat_map(|(t, task)| (0..task.units.len()).map(move |u| (t, u))).collect();
     let count = tasks.len() as u64;
     let shared = Shared {
         request,
@@ -281,7 +284,8 @@ fn perform(
         warned: Mutex::new(HashSet::new()),
     };
     let workers = request.budget.workers;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).thread_name(|i| format!("flowquet-{i}")).build();
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(workers).thread_name(|i| format!("flowquet-{i}")).build();
     let pool = pool.expect("threads can be made");
     pool.broadcast(|_| shared.work());
     let Shareable { summary, error } = shared.result.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -313,7 +317,9 @@ impl Shared<'_> {
         let _guard = PanicGuard(&self.failed);
         let mut worker: Option<Worker> = None;
         while !self.ended() {
-            let Some(&(task, unit)) = self.queue.get(self.next.fetch_add(1, Ordering::Relaxed)) else { return };
+            let Some(&(task, unit)) = self.queue.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
+                return;
+            };
             if let Err(error) = self.run_unit(task, unit, &mut worker) {
                 self.fail(error);
             }
@@ -385,7 +391,11 @@ impl Shared<'_> {
             Outcome::Committed(commit) => {
                 result.summary.add(&commit);
                 let files = commit.outputs.len() as u64;
-                self.observer.event(&Event::TaskCommitted { id: &commit.task, records: commit.counts.records, files });
+                self.observer.event(&Event::TaskCommitted {
+                    id: &commit.task,
+                    records: commit.counts.records,
+                    files,
+                });
                 warn_of_misfits(&commit, &mut result.summary.warnings, self.observer);
             }
             Outcome::CommittedByAnother => result.summary.tasks_by_another += 1,
@@ -453,7 +463,13 @@ impl Taker for UnitTaker<'_, '_> {
     }
 
     fn hint(&mut self, text: &'static str) {
-        self.shared.result.lock().unwrap_or_else(PoisonError::into_inner).summary.hints.insert(text.to_owned());
+        self.shared
+            .result
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .summary
+            .hints
+            .insert(text.to_owned());
     }
 
     fn warning(&mut self, text: &str) {

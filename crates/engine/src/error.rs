@@ -78,7 +78,9 @@ impl fmt::Display for Error {
             Self::MemoryTooSmall { given } => {
                 write!(f, "expected a memory budget of at least {MEMORY_MIN} bytes, found {given}")
             }
-            Self::NoObjects(sources) => write!(f, "expected flow logs in {}, found no files", sources.join(", ")),
+            Self::NoObjects(sources) => {
+                write!(f, "expected flow logs in {}, found no files", sources.join(", "))
+            }
             Self::Options(key, error) => write!(f, "read plan record `{key}`: {error}"),
             Self::Parquet(_) => f.write_str("encode Parquet"),
             Self::Record(key, error) => write!(f, "read record `{key}`: {error}"),

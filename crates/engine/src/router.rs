@@ -139,7 +139,8 @@ impl Router {
             block.reject_bad_integers(&mut integers, rejects);
         }
         self.count_statuses(block, format.status);
-        let routed = self.route(block, &mut integers, &BlockContext { format: &format, text: &text, key }, taker);
+        let routed =
+            self.route(block, &mut integers, &BlockContext { format: &format, text: &text, key }, taker);
         let position = self.formats.iter().position(|k| Arc::ptr_eq(&k.text, &text));
         self.formats[position.expect("found above")].integers = integers;
         routed.map_err(ConsumerError::Run)?;
@@ -324,4 +325,3 @@ pub(crate) fn merged(a: Times, b: Times) -> Times {
         (a, b) => a.or(b),
     }
 }
-

@@ -10,8 +10,8 @@ use flowquet_arrow::Columns;
 use flowquet_format::utc_text;
 use flowquet_parquet::{EncodedRowGroup, Encoder, FileWriter};
 use flowquet_plan::{
-    CommitRecord, Counts, LAYOUT_VERSION, OutputRecord, Task, TimeRange, commit_key, inputs_digest, output_name,
-    rejects_key, to_json,
+    CommitRecord, Counts, LAYOUT_VERSION, OutputRecord, Task, TimeRange, commit_key, inputs_digest,
+    output_name, rejects_key, to_json,
 };
 use flowquet_store::{ErrorKind, LocalStore, Staged, Store};
 
@@ -83,7 +83,11 @@ impl TaskSink {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_until(&self, stop: &AtomicBool, ready: impl Fn(&State) -> bool) -> Result<MutexGuard<'_, State>, Error> {
+    fn wait_until(
+        &self,
+        stop: &AtomicBool,
+        ready: impl Fn(&State) -> bool,
+    ) -> Result<MutexGuard<'_, State>, Error> {
         let mut state = self.lock();
         while !ready(&state) {
             if stop.load(Ordering::Relaxed) {
@@ -111,7 +115,9 @@ impl TaskSink {
     }
 
     fn put(&self, unit: usize, item: Item, bytes: usize, stop: &AtomicBool) -> Result<(), Error> {
-        let has_room = |s: &State| s.parked.get(&unit).is_none_or(|p| p.bytes + bytes <= PARKED_BYTES_MAX || p.bytes == 0);
+        let has_room = |s: &State| {
+            s.parked.get(&unit).is_none_or(|p| p.bytes + bytes <= PARKED_BYTES_MAX || p.bytes == 0)
+        };
         let mut state = self.wait_until(stop, |s| s.turn == unit || has_room(s) || s.void.is_some())?;
         if state.void.is_some() {
             return Ok(());
@@ -141,7 +147,10 @@ impl TaskSink {
     }
 
     /// Commits the task after all its units have ended. `check` sees the record before it is written.
-    pub(crate) fn finish(&self, check: impl FnOnce(&CommitRecord) -> Result<(), Error>) -> Result<Outcome, Error> {
+    pub(crate) fn finish(
+        &self,
+        check: impl FnOnce(&CommitRecord) -> Result<(), Error>,
+    ) -> Result<Outcome, Error> {
         let mut state = self.lock();
         let void = state.void.take();
         state.files.finish(void, check)
@@ -265,7 +274,8 @@ impl TaskFiles {
                 carried.times = merged(carried.times, times);
                 self.carried_bytes = self.carried_bytes + carried.columns.bytes() - before;
                 while self.carried_bytes > CARRY_BYTES_MAX {
-                    let largest = self.carried.iter().max_by_key(|(_, c)| c.columns.bytes()).map(|(to, _)| to.clone());
+                    let largest =
+                        self.carried.iter().max_by_key(|(_, c)| c.columns.bytes()).map(|(to, _)| to.clone());
                     self.write_carried(&largest.expect("bytes are carried by some"))?;
                 }
                 Ok(())
@@ -324,7 +334,8 @@ impl TaskFiles {
     }
 
     fn end_file(&mut self, to: &Destination) -> Result<(), Error> {
-        let OpenFile { key, writer, times, .. } = self.open.remove(to).expect("named by the caller from what is open");
+        let OpenFile { key, writer, times, .. } =
+            self.open.remove(to).expect("named by the caller from what is open");
         let rows = writer.rows();
         let mut sink = writer.finish()?;
         sink.staged.seal()?;
@@ -428,7 +439,11 @@ impl TaskFiles {
         let rows: u64 = outputs.iter().map(|o| o.rows).sum();
         let by_status: u64 = totals.records_by_status.values().sum();
         let by_reason: u64 = totals.rejects_by_reason.values().sum();
-        if !counts.balances() || rows != counts.records || by_status != counts.records || by_reason != counts.rejects {
+        if !counts.balances()
+            || rows != counts.records
+            || by_status != counts.records
+            || by_reason != counts.rejects
+        {
             let found = describe(&counts);
             return Err(Error::Accounting(format!(
                 "{found}; {rows} rows in files, {by_status} by status, {by_reason} rejects by reason, in task {}",

@@ -46,12 +46,25 @@ impl SourceSet {
         let mut seen = HashSet::new();
         let mut found = Vec::new();
         for path in sources.iter().filter_map(Source::path) {
-            let root = if path.is_dir() { path } else { path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")) };
-            let name = if path.is_dir() { "" } else { path.file_name().and_then(|n| n.to_str()).unwrap_or_default() };
+            let root = if path.is_dir() {
+                path
+            } else {
+                path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+            };
+            let name = if path.is_dir() {
+                ""
+            } else {
+                path.file_name().and_then(|n| n.to_str()).unwrap_or_default()
+            };
             for object in LocalStore::new(root, "").list(name)? {
                 let is_ours = out.as_ref().is_ok_and(|o| object.url.starts_with(o));
                 if !is_ours && seen.insert(object.url.clone()) {
-                    found.push(SourceObject { url: object.url, key: object.key, bytes: object.bytes, etag: object.etag });
+                    found.push(SourceObject {
+                        url: object.url,
+                        key: object.key,
+                        bytes: object.bytes,
+                        etag: object.etag,
+                    });
                 }
             }
         }
@@ -115,7 +128,12 @@ pub(crate) fn spool(input: &mut dyn Read, out: &LocalStore) -> Result<SourceObje
     out.rename(&incoming, &key)?;
     let listed = out.list(&key)?;
     let object = listed.into_iter().next().expect("renamed above");
-    Ok(SourceObject { url: object.url, key: format!("stdin-{name}"), bytes: object.bytes, etag: String::new() })
+    Ok(SourceObject {
+        url: object.url,
+        key: format!("stdin-{name}"),
+        bytes: object.bytes,
+        etag: String::new(),
+    })
 }
 
 /// The spool key of an object that came from standard input.

@@ -107,7 +107,8 @@ impl Summary {
             match &input.failed {
                 Some(reason) => {
                     self.objects.failed += 1;
-                    self.failed_objects.push(FailedObject { url: input.object.url.clone(), reason: reason.clone() });
+                    self.failed_objects
+                        .push(FailedObject { url: input.object.url.clone(), reason: reason.clone() });
                 }
                 None => {
                     self.objects.converted += 1;
@@ -117,12 +118,19 @@ impl Summary {
             }
             if let Some(damage) = &input.damaged {
                 self.objects.damaged += 1;
-                self.warnings.push(format!("`{}` is damaged, its readable lines were kept: {damage}", input.object.url));
+                self.warnings.push(format!(
+                    "`{}` is damaged, its readable lines were kept: {damage}",
+                    input.object.url
+                ));
             }
         }
         for output in &commit.outputs {
             self.bytes_out += output.bytes;
-            self.outputs.push(OutputSummary { key: output.key.clone(), rows: output.rows, bytes: output.bytes });
+            self.outputs.push(OutputSummary {
+                key: output.key.clone(),
+                rows: output.rows,
+                bytes: output.bytes,
+            });
         }
         if commit.counts.rejects > 0 {
             self.reject_files.push(flowquet_plan::rejects_key(&commit.task));

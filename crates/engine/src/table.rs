@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use flowquet_plan::{
-    COMMITS, CONTRACT_KEY, CommitRecord, Known, LAYOUT_VERSION, Options, PLANS, PlanRecord, SourceObject, SortedOut,
-    TableContract, from_json, plan_key, plan_number, plan_tasks, to_json,
+    COMMITS, CONTRACT_KEY, CommitRecord, Known, LAYOUT_VERSION, Options, PLANS, PlanRecord, SortedOut,
+    SourceObject, TableContract, from_json, plan_key, plan_number, plan_tasks, to_json,
 };
 use flowquet_store::{ErrorKind, LocalStore, Store};
 use serde::de::DeserializeOwned;

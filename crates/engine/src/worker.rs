@@ -123,8 +123,12 @@ impl Worker {
         lines.rejects.clear();
         let salvage = lines.router.plan().salvage;
         let mut reported = 0;
-        let read =
-            self.reader.read(&|| sources.open(object), object.bytes, self.whole_max, salvage, &mut |window, position| {
+        let read = self.reader.read(
+            &|| sources.open(object),
+            object.bytes,
+            self.whole_max,
+            salvage,
+            &mut |window, position| {
                 let used = lines.consume(window, position, &key, &mut input, taker)?;
                 input.text_bytes += used as u64;
                 // How far a stream is, guessed from the text so far; exact at the end of the object.
@@ -134,7 +138,8 @@ impl Worker {
                     reported += step;
                 }
                 Ok(used)
-            });
+            },
+        );
         match read {
             Ok(damaged) => input.damaged = damaged,
             Err(ReadError::Consumer(ConsumerError::Object { reason, hint })) => {
@@ -156,11 +161,15 @@ impl Worker {
             input.counts.headers = counts.headers;
             input.counts.blanks = counts.blanks;
             if !input.counts.balances() {
-                return Err(Error::Accounting(format!("{} of `{}`", describe(&input.counts), object.url)).into());
+                return Err(
+                    Error::Accounting(format!("{} of `{}`", describe(&input.counts), object.url)).into()
+                );
             }
         } else if input.counts != Counts::default() {
             // Damage is found out before the first line is taken, and what is no flow log at its first line.
-            return Err(Error::Accounting(format!("lines of the unreadable `{}` were taken", object.url)).into());
+            return Err(
+                Error::Accounting(format!("lines of the unreadable `{}` were taken", object.url)).into()
+            );
         } else {
             input.text_bytes = 0;
         }
@@ -186,13 +195,15 @@ impl LineTaker {
         };
         let mut at = 0;
         loop {
-            let step = self.parser.next_block(&window[at..whole], position != Position::More, &mut self.rejects);
+            let step =
+                self.parser.next_block(&window[at..whole], position != Position::More, &mut self.rejects);
             match step.map_err(|e| ConsumerError::Object { reason: e.to_string(), hint: e.hint() })? {
                 Step::Done | Step::NeedMore => break,
                 Step::Skipped(len) => at += len,
                 Step::Block { consumed, mut block } => {
                     at += consumed;
-                    input.counts.records += self.router.take_block(&mut block, key, &mut self.rejects, taker)?;
+                    input.counts.records +=
+                        self.router.take_block(&mut block, key, &mut self.rejects, taker)?;
                 }
             }
             if self.rejects.len() >= REJECTS_HELD_MAX {
@@ -207,7 +218,11 @@ impl LineTaker {
         Ok(at)
     }
 
-    fn hand_rejects_on(&mut self, input: &mut InputRecord, taker: &mut dyn Taker) -> Result<(), ConsumerError> {
+    fn hand_rejects_on(
+        &mut self,
+        input: &mut InputRecord,
+        taker: &mut dyn Taker,
+    ) -> Result<(), ConsumerError> {
         if self.rejects.is_empty() {
             return Ok(());
         }
@@ -232,7 +247,10 @@ fn check_unchanged(object: &SourceObject, sources: &SourceSet) -> Result<(), Uni
     }
     let (bytes, etag) = sources.current(object).map_err(|e| store_error(object, e))?;
     if (bytes, &etag) != (object.bytes, &object.etag) {
-        let what = format!("`{}` changed after it was listed ({} bytes then, {bytes} now)", object.url, object.bytes);
+        let what = format!(
+            "`{}` changed after it was listed ({} bytes then, {bytes} now)",
+            object.url, object.bytes
+        );
         return Err(UnitError::Changed(what));
     }
     Ok(())
@@ -240,7 +258,9 @@ fn check_unchanged(object: &SourceObject, sources: &SourceSet) -> Result<(), Uni
 
 fn store_error(object: &SourceObject, error: flowquet_store::Error) -> UnitError {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::Denied => UnitError::Changed(format!("`{}` is gone: {error}", object.url)),
+        ErrorKind::NotFound | ErrorKind::Denied => {
+            UnitError::Changed(format!("`{}` is gone: {error}", object.url))
+        }
         _ => UnitError::Run(error.into()),
     }
 }

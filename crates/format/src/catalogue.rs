@@ -154,13 +154,18 @@ impl fmt::Display for CatalogueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict(name, known, found) => {
-                write!(f, "field `{name}` is {known} in the catalogue, found {found}: a known field keeps its type")
+                write!(
+                    f,
+                    "field `{name}` is {known} in the catalogue, found {found}: a known field keeps its type"
+                )
             }
             Self::Name(name) => write!(
                 f,
                 "expected a field name of lower-case letters, digits and dashes that starts with a letter, found `{name}`"
             ),
-            Self::Syntax(message) => write!(f, "expected `[[field]]` entries as in schemas/fields.toml: {message}"),
+            Self::Syntax(message) => {
+                write!(f, "expected `[[field]]` entries as in schemas/fields.toml: {message}")
+            }
         }
     }
 }
@@ -247,7 +252,8 @@ impl Catalogue {
         }
         let version: u32 = name.strip_prefix('v')?.parse().ok()?;
         let vpc = || self.specs.iter().filter(|s| s.logs.contains(&LogKind::Vpc));
-        vpc().any(|s| s.since == version)
+        vpc()
+            .any(|s| s.since == version)
             .then(|| vpc().filter(|s| s.since <= version).map(|s| s.name.as_str()).collect())
     }
 
@@ -282,7 +288,17 @@ mod tests {
         let catalogue = Catalogue::builtin();
         assert_eq!(catalogue.fields().len(), 72);
         for (name, count) in [
-            ("v2", 14), ("v3", 21), ("v4", 25), ("v5", 29), ("v7", 39), ("v8", 40), ("v9", 41), ("v10", 42), ("v11", 54), ("tgw", 36), ("v6", 36),
+            ("v2", 14),
+            ("v3", 21),
+            ("v4", 25),
+            ("v5", 29),
+            ("v7", 39),
+            ("v8", 40),
+            ("v9", 41),
+            ("v10", 42),
+            ("v11", 54),
+            ("tgw", 36),
+            ("v6", 36),
         ] {
             assert_eq!(catalogue.named_format(name).map(|f| f.len()), Some(count), "{name}");
         }
@@ -320,7 +336,9 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         let entry = |name: &str, ty: &str| {
-            format!("[[field]]\nname = \"{name}\"\nsince = 12\nlogs = [\"vpc\"]\nkind = \"number\"\nparquet = \"{ty}\"\ndoc = \"Doc.\"\n")
+            format!(
+                "[[field]]\nname = \"{name}\"\nsince = 12\nlogs = [\"vpc\"]\nkind = \"number\"\nparquet = \"{ty}\"\ndoc = \"Doc.\"\n"
+            )
         };
         check(&entry("two words", "INT32"), "found `two words`");
         check(&entry("Upper", "INT32"), "found `Upper`");

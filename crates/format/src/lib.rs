@@ -20,7 +20,7 @@ mod spelling;
 
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
 pub use header::header_format;
-pub use log_format::{Field, FormatError, LogFormat, FIELDS_MAX};
+pub use log_format::{FIELDS_MAX, Field, FormatError, LogFormat};
 pub use object_key::{DeliveryTime, ObjectKey};
 pub use partition::{
     HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime, TIME_MAX_S, TIME_MIN_S,

@@ -97,7 +97,11 @@ impl LogFormat {
                     "expected each field once",
                     format!("`{}` again", field.name),
                 )
-                .hint(format!("`{}` is already field {} of this format", field.name, first + 1)));
+                .hint(format!(
+                    "`{}` is already field {} of this format",
+                    field.name,
+                    first + 1
+                )));
             }
             if fields.len() == FIELDS_MAX {
                 return Err(FormatError::at(
@@ -134,7 +138,10 @@ impl LogFormat {
             .map(|f| {
                 let near = catalogue.nearest_field(&f.name);
                 let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-                format!("field `{}` is not in the catalogue: kept as text column `{}`{near}", f.name, f.column)
+                format!(
+                    "field `{}` is not in the catalogue: kept as text column `{}`{near}",
+                    f.name, f.column
+                )
             })
             .collect()
     }
@@ -230,8 +237,14 @@ fn tokens<'a>(text: &'a str, catalogue: &Catalogue) -> Result<Vec<Token<'a>>, Fo
     let start = text.len() - text.trim_start_matches(is_edge).len();
     let end = text.trim_end_matches(is_edge).len();
     if start >= end {
-        return Err(FormatError::at(text, text.len().min(start), 1, "expected at least one field", "none".into())
-            .hint(format!("default formats are {}", catalogue.format_names().join(", "))));
+        return Err(FormatError::at(
+            text,
+            text.len().min(start),
+            1,
+            "expected at least one field",
+            "none".into(),
+        )
+        .hint(format!("default formats are {}", catalogue.format_names().join(", "))));
     }
     let mut found = Vec::new();
     let mut at = start;
@@ -245,7 +258,13 @@ fn tokens<'a>(text: &'a str, catalogue: &Catalogue) -> Result<Vec<Token<'a>>, Fo
         let token = &rest[..token_len];
         let (name_at, name, braced, len) = if let Some(inner) = token.strip_prefix("${") {
             let Some(close) = inner.find('}') else {
-                let error = FormatError::at(text, at, token.len(), "expected `}` after the field's name", "none".into());
+                let error = FormatError::at(
+                    text,
+                    at,
+                    token.len(),
+                    "expected `}` after the field's name",
+                    "none".into(),
+                );
                 let near = catalogue.nearest_field(&normalised(inner.trim_end_matches(['{', '$', ')', ']'])));
                 return Err(match near {
                     Some(near) => error.hint(format!("write `${{{near}}}`")),
@@ -264,8 +283,14 @@ fn tokens<'a>(text: &'a str, catalogue: &Catalogue) -> Result<Vec<Token<'a>>, Fo
         if let Some(next) = text[at..end].chars().next()
             && !next.is_whitespace()
         {
-            return Err(FormatError::at(text, at, next.len_utf8(), "expected a blank between fields", format!("`{next}`"))
-                .hint("separate fields by single blanks, as AWS does".into()));
+            return Err(FormatError::at(
+                text,
+                at,
+                next.len_utf8(),
+                "expected a blank between fields",
+                format!("`{next}`"),
+            )
+            .hint("separate fields by single blanks, as AWS does".into()));
         }
     }
     Ok(found)
@@ -273,16 +298,20 @@ fn tokens<'a>(text: &'a str, catalogue: &Catalogue) -> Result<Vec<Token<'a>>, Fo
 
 fn bad_name(text: &str, at: usize, name: &str, catalogue: &Catalogue) -> FormatError {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let Some((bad_at, bad)) = name.char_indices().find(|(i, c)| if *i == 0 { !c.is_ascii_alphabetic() } else { !allowed(*c) })
+    let Some((bad_at, bad)) =
+        name.char_indices().find(|(i, c)| if *i == 0 { !c.is_ascii_alphabetic() } else { !allowed(*c) })
     else {
         return FormatError::at(text, at, 1, "expected a field's name", "none".into())
             .hint("write `${field-name}`".into());
     };
-    let error = FormatError::at(text, at + bad_at, bad.len_utf8(), "expected a field's name", format!("`{bad}`"));
+    let error =
+        FormatError::at(text, at + bad_at, bad.len_utf8(), "expected a field's name", format!("`{bad}`"));
     let plain: String = name.chars().filter(|c| allowed(*c)).collect();
     match catalogue.nearest_field(&normalised(&plain)) {
         Some(near) => error.hint(format!("did you mean `${{{near}}}`?")),
-        None if bad == ',' || bad == ';' => error.hint("separate fields by single blanks, as AWS does".into()),
+        None if bad == ',' || bad == ';' => {
+            error.hint("separate fields by single blanks, as AWS does".into())
+        }
         None => error.hint("names are letters, digits and dashes".into()),
     }
 }
@@ -315,8 +344,16 @@ mod tests {
     fn what_people_paste() {
         let two = ["version", "account-id"];
         for text in [
-            "${version} ${account-id}", "‘${version} ${account-id}’", "“${version} ${account-id}”", "'${version} ${account-id}'",
-            "version account-id", "version account_id", "VERSION Account-Id", "\u{feff}version account-id\r\n", "  version\n  account-id  ", "${version}\n${account_id}",
+            "${version} ${account-id}",
+            "‘${version} ${account-id}’",
+            "“${version} ${account-id}”",
+            "'${version} ${account-id}'",
+            "version account-id",
+            "version account_id",
+            "VERSION Account-Id",
+            "\u{feff}version account-id\r\n",
+            "  version\n  account-id  ",
+            "${version}\n${account_id}",
         ] {
             check(text, &two);
         }
@@ -397,6 +434,10 @@ mod tests {
         let pointer = parse(&text).expect_err("unclosed").pointer();
         let lines: Vec<&str> = pointer.lines().collect();
         assert!(lines[0].starts_with("  … ") && lines[0].chars().count() < 100, "{pointer}");
-        assert_eq!(lines[1].find('^'), lines[0].chars().position(|_| true).map(|_| lines[0].chars().count() - 7), "{pointer}");
+        assert_eq!(
+            lines[1].find('^'),
+            lines[0].chars().position(|_| true).map(|_| lines[0].chars().count() - 7),
+            "{pointer}"
+        );
     }
 }

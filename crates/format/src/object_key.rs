@@ -52,7 +52,8 @@ impl ObjectKey {
     fn from_file_name(name: &str) -> Option<Self> {
         let stem = name.split('.').next()?;
         // A region holds dashes but no underscore, and so does a flow log id.
-        let [account, service, region, flow_log_id, time, _hash] = stem.split('_').collect::<Vec<_>>()[..] else {
+        let [account, service, region, flow_log_id, time, _hash] = stem.split('_').collect::<Vec<_>>()[..]
+        else {
             return None;
         };
         if service != "vpcflowlogs" || !is_account(account) || !flow_log_id.starts_with("fl-") {
@@ -102,11 +103,8 @@ fn number(text: &str, digits: usize) -> Option<i64> {
 }
 
 fn civil(year: i64, month: i64, day: i64) -> Option<i64> {
-    let date = jiff::civil::Date::new(
-        i16::try_from(year).ok()?,
-        i8::try_from(month).ok()?,
-        i8::try_from(day).ok()?,
-    );
+    let date =
+        jiff::civil::Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
     TimeSlot::of_date(date.ok()?)
 }
 
@@ -158,7 +156,9 @@ mod tests {
         check(&format!("AWSLogs/{a}/vpcflowlogs/{r}/2018/06/20/x.log.gz"), a, r, "", midnight);
         check(&format!("AWSLogs/{a}/vpcflowlogs/{r}/2018/06/20/16/x.log.gz"), a, r, "", hour);
         for service in ["aws-service", "service"] {
-            let hive = format!("AWSLogs/aws-account-id={a}/{service}=vpcflowlogs/aws-region={r}/year=2018/month=06/day=20");
+            let hive = format!(
+                "AWSLogs/aws-account-id={a}/{service}=vpcflowlogs/aws-region={r}/year=2018/month=06/day=20"
+            );
             check(&format!("{hive}/x.gz"), a, r, "", midnight);
             check(&format!("{hive}/hour=16/x.gz"), a, r, "", hour);
             check(&format!("{hive}/hour=16/{file}"), a, r, id, at);

@@ -89,7 +89,10 @@ impl fmt::Display for PartitionSpecError {
             Self::HourWithoutDate => f.write_str("expected `date` beside `hour`, found `hour` alone"),
             Self::Repeated(word) => write!(f, "expected each partition column once, found `{word}` again"),
             Self::Unknown(word) => {
-                write!(f, "expected `account`, `region`, `date` or `hour`, comma-separated, or `none`, found `{word}`")
+                write!(
+                    f,
+                    "expected `account`, `region`, `date` or `hour`, comma-separated, or `none`, found `{word}`"
+                )
             }
         }
     }
@@ -279,7 +282,10 @@ mod tests {
         check("date,date", "found `date` again");
         check("hour", "found `hour` alone");
         check("", "found ``");
-        assert_eq!("account, region,date".parse::<PartitionSpec>().expect("valid").to_string(), "account,region,date");
+        assert_eq!(
+            "account, region,date".parse::<PartitionSpec>().expect("valid").to_string(),
+            "account,region,date"
+        );
     }
 
     #[test]

@@ -5,7 +5,9 @@ use bytes::Bytes;
 use parquet::basic::{BoundaryOrder, Encoding, PageType};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
+};
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
@@ -96,7 +98,8 @@ impl<'a> ChunkWriter<'a> {
         let at = self.sink.bytes_written();
         self.write(data, raw.len())?;
         *self.scratch = raw;
-        let size = i32::try_from(self.sink.bytes_written() - at).expect("pages are limited to about a megabyte");
+        let size =
+            i32::try_from(self.sink.bytes_written() - at).expect("pages are limited to about a megabyte");
         self.offset_index.append_row_count(page.rows as i64);
         self.offset_index.append_offset_and_size(at as i64, size);
         let is_null = page.bounds.is_none();

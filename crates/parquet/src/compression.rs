@@ -55,7 +55,8 @@ impl FromStr for Compression {
             "snappy" => Ok(Self::Snappy),
             "zstd" => Ok(Self::default()),
             _ => {
-                let level: i32 = text.strip_prefix("zstd:").ok_or_else(error)?.parse().map_err(|_| error())?;
+                let level: i32 =
+                    text.strip_prefix("zstd:").ok_or_else(error)?.parse().map_err(|_| error())?;
                 if (1..=22).contains(&level) { Ok(Self::Zstd(level)) } else { Err(error()) }
             }
         }
@@ -77,7 +78,7 @@ impl fmt::Display for Compression {
 pub(crate) enum Codec {
     Gzip(libdeflater::Compressor),
     None,
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
@@ -89,7 +90,7 @@ impl Codec {
                 Self::Gzip(libdeflater::Compressor::new(level))
             }
             Compression::None => Self::None,
-            Compression::Snappy => Self::Snappy(snap::raw::Encoder::new()),
+            Compression::Snappy => Self::Snappy(Box::new(snap::raw::Encoder::new())),
             Compression::Zstd(level) => Self::Zstd(zstd::bulk::Compressor::new(level).map_err(external)?),
         })
     }

@@ -68,8 +68,12 @@ impl Encoder {
         for (i, array) in batch.columns().iter().enumerate() {
             let writer = ChunkWriter::new(schema.column(i), &mut self.codec, &mut self.scratch);
             chunks.push(match array.data_type() {
-                DataType::Int32 => integers::encode(array.as_primitive::<Int32Type>().values(), array.nulls(), writer)?,
-                DataType::Int64 => integers::encode(array.as_primitive::<Int64Type>().values(), array.nulls(), writer)?,
+                DataType::Int32 => {
+                    integers::encode(array.as_primitive::<Int32Type>().values(), array.nulls(), writer)?
+                }
+                DataType::Int64 => {
+                    integers::encode(array.as_primitive::<Int64Type>().values(), array.nulls(), writer)?
+                }
                 DataType::Dictionary(_, _) => text::encode(array.as_dictionary::<UInt32Type>(), writer)?,
                 other => unreachable!("flowquet-arrow makes no {other}"),
             });

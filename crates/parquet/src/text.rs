@@ -18,7 +18,10 @@ const BOUND_BYTES_MAX: usize = 64;
 const DICTIONARY_BYTES_MAX: usize = 16 << 20;
 
 /// Encodes a column of text.
-pub(crate) fn encode(array: &DictionaryArray<UInt32Type>, mut writer: ChunkWriter<'_>) -> Result<Chunk, Error> {
+pub(crate) fn encode(
+    array: &DictionaryArray<UInt32Type>,
+    mut writer: ChunkWriter<'_>,
+) -> Result<Chunk, Error> {
     let validity = array.nulls().filter(|n| n.null_count() > 0);
     let values = Values::new(array.values().as_string::<i32>());
     let keys = array.keys().values();
@@ -59,7 +62,8 @@ pub(crate) fn encode(array: &DictionaryArray<UInt32Type>, mut writer: ChunkWrite
         };
         let bounds = values.bounds(page);
         page_bounds.extend(bounds.map(|(min, max)| (values.get(min), values.get(max))));
-        let bounds = bounds.map(|(min, max)| (lower_bound(values.get(min)).0, upper_bound(values.get(max)).0));
+        let bounds =
+            bounds.map(|(min, max)| (lower_bound(values.get(min)).0, upper_bound(values.get(max)).0));
         writer.data(PageValues { rows, validity: validity.as_ref(), body: &body, encoding, bounds })?;
         start += rows;
         taken += count;
@@ -123,7 +127,13 @@ impl<'a> Values<'a> {
     }
 
     /// Rows and values of the next plain page: up to [`PAGE_ROWS`] rows or [`PAGE_BYTES`] bytes, at least one row.
-    fn plain_page(&self, keys: &[u32], validity: Option<&NullBuffer>, start: usize, end: usize) -> (usize, usize) {
+    fn plain_page(
+        &self,
+        keys: &[u32],
+        validity: Option<&NullBuffer>,
+        start: usize,
+        end: usize,
+    ) -> (usize, usize) {
         let (mut rows, mut count, mut bytes) = (0, 0, 0);
         while rows < PAGE_ROWS && start + rows < end && (rows == 0 || bytes < PAGE_BYTES) {
             if validity.is_none_or(|v| v.is_valid(start + rows)) {

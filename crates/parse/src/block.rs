@@ -66,13 +66,14 @@ impl<'a> Block<'a> {
 
     /// Takes rows with a bad integer out of the block and of `integers`, and adds them to `rejects`.
     pub fn reject_bad_integers(&mut self, integers: &mut IntegerColumns, rejects: &mut Vec<Reject>) {
-        let mut keep = vec![true; self.rows.len()];
-        for i in 0..self.rows.len() {
-            let bad = (0..integers.len()).filter(|c| integers.column(*c)[i] == BAD).map(|c| integers.field(c)).min();
-            if let Some(field) = bad {
-                keep[i] = false;
-                rejects.push(self.reject_field(self.rows[i], field));
-            }
+        let mut keep = Vec::with_capacity(self.rows.len());
+        for (i, row) in self.rows.iter().enumerate() {
+            let bad = (0..integers.len())
+                .filter(|c| integers.column(*c)[i] == BAD)
+                .map(|c| integers.field(c))
+                .min();
+            rejects.extend(bad.map(|field| self.reject_field(*row, field)));
+            keep.push(bad.is_none());
         }
         integers.retain(&keep);
         let mut keep = keep.into_iter();
@@ -98,14 +99,17 @@ impl<'a> Block<'a> {
         if more {
             shown = shown.chars().take(QUOTED_MAX).chain(['…']).collect();
         }
-        debug_assert!(!is_number || parse_integer(value) == BAD || spec.column_type().integer_max().is_some());
+        debug_assert!(
+            !is_number || parse_integer(value) == BAD || spec.column_type().integer_max().is_some()
+        );
         let detail = if is_number {
             let max = spec.column_type().integer_max().unwrap_or(i64::MAX);
             format!("expected a number up to {max} in `{}`, found `{shown}`", spec.name())
         } else {
             format!("expected a whole number or `-` in `{}`, found `{shown}`", spec.name())
         };
-        let (start, end) = (self.line_starts[row.line as usize] as usize, self.line_starts[row.line as usize + 1] as usize);
+        let (start, end) =
+            (self.line_starts[row.line as usize] as usize, self.line_starts[row.line as usize + 1] as usize);
         let line = &self.original[start..end];
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         Reject {

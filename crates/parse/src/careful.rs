@@ -23,7 +23,12 @@ pub(crate) enum LineKind {
 /// Looks at one line (without its newline). Where it is a record, appends it to `clean`, put right, with a newline.
 ///
 /// Between records one word alone is a header only if it is the object's own; it might be the value of a tag.
-pub(crate) fn classify(line: &[u8], format: &LogFormat, catalogue: &Catalogue, clean: &mut Vec<u8>) -> LineKind {
+pub(crate) fn classify(
+    line: &[u8],
+    format: &LogFormat,
+    catalogue: &Catalogue,
+    clean: &mut Vec<u8>,
+) -> LineKind {
     let fields = format.fields().len();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
@@ -96,7 +101,11 @@ mod tests {
         check("a", few(1), "");
         check("bytes", few(1), "");
         check("  a    b   ", few(2), "");
-        check("a b c d", LineKind::Reject(RejectReason::TooManyFields, "expected 3 fields, found 4".into()), "");
+        check(
+            "a b c d",
+            LineKind::Reject(RejectReason::TooManyFields, "expected 3 fields, found 4".into()),
+            "",
+        );
         let header = LogFormat::parse("srcaddr dstaddr", Catalogue::builtin()).expect("valid");
         check("\u{feff}srcaddr dstaddr\r", LineKind::Header(header), "");
     }

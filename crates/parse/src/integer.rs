@@ -148,7 +148,9 @@ pub fn parse_integer(text: &[u8]) -> i64 {
         if digit > 9 {
             return BAD;
         }
-        let Some(next) = value.checked_mul(10).and_then(|v| v.checked_add(i64::from(digit))) else { return BAD };
+        let Some(next) = value.checked_mul(10).and_then(|v| v.checked_add(i64::from(digit))) else {
+            return BAD;
+        };
         value = next;
     }
     value
@@ -167,7 +169,12 @@ mod tests {
             for before in [&b""[..], b"9 ", b"- - "] {
                 let text = [before, field, behind].concat();
                 let start = before.len();
-                assert_eq!(parse_at(&text, start, start + field.len()), expected, "{:?}", String::from_utf8_lossy(&text));
+                assert_eq!(
+                    parse_at(&text, start, start + field.len()),
+                    expected,
+                    "{:?}",
+                    String::from_utf8_lossy(&text)
+                );
             }
         }
     }
@@ -175,9 +182,21 @@ mod tests {
     #[test]
     fn oracle() {
         for (text, expected) in [
-            ("0", 0), ("-", NULL), ("", BAD), ("--", BAD), ("-1", BAD), ("+1", BAD), ("1.0", BAD), ("12a", BAD), ("007", 7),
-            ("9223372036854775807", i64::MAX), ("9223372036854775808", BAD), ("99999999999999999999", BAD),
-            ("00000000000000000000000000000042", 42), ("1566328660", 1_566_328_660), ("１", BAD),
+            ("0", 0),
+            ("-", NULL),
+            ("", BAD),
+            ("--", BAD),
+            ("-1", BAD),
+            ("+1", BAD),
+            ("1.0", BAD),
+            ("12a", BAD),
+            ("007", 7),
+            ("9223372036854775807", i64::MAX),
+            ("9223372036854775808", BAD),
+            ("99999999999999999999", BAD),
+            ("00000000000000000000000000000042", 42),
+            ("1566328660", 1_566_328_660),
+            ("１", BAD),
         ] {
             assert_eq!(parse_integer(text.as_bytes()), expected, "{text}");
         }

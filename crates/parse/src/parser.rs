@@ -49,7 +49,9 @@ impl ObjectError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Binary => "flowquet reads text, gzip and zstd; is this a flow log?",
-            Self::Json => "flow logs delivered to S3 are plain lines; take the `message` values out of the JSON first",
+            Self::Json => {
+                "flow logs delivered to S3 are plain lines; take the `message` values out of the JSON first"
+            }
             Self::NoFormat(_) => {
                 "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
             }
@@ -224,7 +226,8 @@ impl Parser {
             offset: self.offset,
             reason: RejectReason::CutShort,
             field: None,
-            detail: "expected the rest of the line, found the end of the readable part of a damaged object".to_owned(),
+            detail: "expected the rest of the line, found the end of the readable part of a damaged object"
+                .to_owned(),
             raw: rest[..rest.len().min(LINE_BYTES_MAX)].to_owned(),
         });
         self.offset += rest.len() as u64;
@@ -258,7 +261,8 @@ impl Parser {
                 at = next;
                 continue;
             }
-            let header = (line.len() <= LINE_BYTES_MAX).then(|| header_format(line, &self.catalogue)).flatten();
+            let header =
+                (line.len() <= LINE_BYTES_MAX).then(|| header_format(line, &self.catalogue)).flatten();
             self.phase = Phase::Lines;
             if let Some(format) = header {
                 self.counts.lines += 1;
@@ -305,7 +309,12 @@ impl Parser {
         }
     }
 
-    fn locate_long_line(&mut self, window: &[u8], searched: usize, rejects: &mut Vec<Reject>) -> Option<usize> {
+    fn locate_long_line(
+        &mut self,
+        window: &[u8],
+        searched: usize,
+        rejects: &mut Vec<Reject>,
+    ) -> Option<usize> {
         let newline = window.iter().take(LINE_BYTES_MAX + 1).skip(searched).position(|b| *b == b'\n');
         if let Some(newline) = newline {
             let len = searched + newline + 1;
@@ -324,7 +333,9 @@ impl Parser {
             offset: self.offset,
             reason: RejectReason::LineTooLong,
             field: None,
-            detail: format!("expected a line of at most {LINE_BYTES_MAX} bytes, found a longer one; kept its beginning"),
+            detail: format!(
+                "expected a line of at most {LINE_BYTES_MAX} bytes, found a longer one; kept its beginning"
+            ),
             raw: window[..LINE_BYTES_MAX].to_owned(),
         });
         None
@@ -440,7 +451,11 @@ impl Parser {
             }
         }
         self.backend.locate(&self.clean, &mut self.found);
-        debug_assert_eq!(self.found.ends().len(), self.rows.len() * fields + 1, "each line put right has all fields");
+        debug_assert_eq!(
+            self.found.ends().len(),
+            self.rows.len() * fields + 1,
+            "each line put right has all fields"
+        );
         covered
     }
 }

@@ -10,7 +10,15 @@ enum State {
     /// In a plan; converted, or about to be.
     Taken { bytes: u64 },
     /// In a committed task, where it could not be read.
-    Failed { bytes: u64, etag: String, options: Options, reason: String },
+    Failed(Box<Failed>),
+}
+
+#[derive(Debug, Clone)]
+struct Failed {
+    bytes: u64,
+    etag: String,
+    options: Options,
+    reason: String,
 }
 
 /// Objects that a table's plans hold, by URL.
@@ -51,15 +59,13 @@ impl Known {
                 }
                 let inputs = commits.get(&task.id).into_iter().flat_map(|c| &c.inputs);
                 for (object, reason) in inputs.filter_map(|i| Some((&i.object, i.failed.clone()?))) {
-                    known.by_url.insert(
-                        object.url.clone(),
-                        State::Failed {
-                            bytes: object.bytes,
-                            etag: object.etag.clone(),
-                            options: plan.options.clone(),
-                            reason,
-                        },
-                    );
+                    let failed = Failed {
+                        bytes: object.bytes,
+                        etag: object.etag.clone(),
+                        options: plan.options.clone(),
+                        reason,
+                    };
+                    known.by_url.insert(object.url.clone(), State::Failed(Box::new(failed)));
                 }
             }
         }
@@ -79,11 +85,12 @@ impl Known {
                         sorted.changed.push((object, *bytes));
                     }
                 }
-                Some(State::Failed { bytes, etag, options: then, reason }) => {
-                    if (object.bytes, &object.etag) != (*bytes, etag) || options.reads_otherwise(then) {
+                Some(State::Failed(then)) => {
+                    let is_changed = (object.bytes, &object.etag) != (then.bytes, &then.etag);
+                    if is_changed || options.reads_otherwise(&then.options) {
                         sorted.new.push(object);
                     } else {
-                        sorted.failed.push((object, reason.clone()));
+                        sorted.failed.push((object, then.reason.clone()));
                     }
                 }
             }

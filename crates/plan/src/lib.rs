@@ -13,13 +13,13 @@ mod tasks;
 
 pub use known::{Known, SortedOut};
 pub use layout::{
-    COMMITS, CONTRACT_KEY, PLANS, RECORDS, REJECTS, SPOOL, STAGING, commit_key, output_name, plan_key, plan_number,
-    rejects_key,
+    COMMITS, CONTRACT_KEY, PLANS, RECORDS, REJECTS, SPOOL, STAGING, commit_key, output_name, plan_key,
+    plan_number, rejects_key,
 };
 pub use options::{Options, OptionsError, TableContract};
 pub use records::{
-    CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, SourceObject, Task, TimeRange, from_json,
-    to_json,
+    CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, SourceObject, Task, TimeRange,
+    from_json, to_json,
 };
 pub use tasks::{estimated_rows, inputs_digest, plan_tasks, plan_units};
 

@@ -170,7 +170,9 @@ pub enum RecordError {
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(error) => write!(f, "expected a record of layout version {LAYOUT_VERSION}, found {error}"),
+            Self::Malformed(error) => {
+                write!(f, "expected a record of layout version {LAYOUT_VERSION}, found {error}")
+            }
             Self::Version(found) => write!(f, "expected layout version {LAYOUT_VERSION}, found {found}"),
         }
     }

@@ -6,9 +6,9 @@ use std::ops::Range;
 use flowquet_format::{ObjectKey, PartitionSpec};
 use sha2::{Digest, Sha256};
 
+use crate::LAYOUT_VERSION;
 use crate::options::Options;
 use crate::records::{SourceObject, Task};
-use crate::LAYOUT_VERSION;
 
 /// Compressed bytes of a record in a gzip or zstd object. Real and made-up logs of 14 to 29 fields lie between 25 and 45.
 const COMPRESSED_BYTES_PER_RECORD: u64 = 32;
@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn tasks_do_not_depend_on_the_order_of_the_listing() {
-        let key = |day, n| format!("AWSLogs/123456789012/vpcflowlogs/us-east-1/2024/01/{day:02}/{n:03}.log.gz");
+        let key =
+            |day, n| format!("AWSLogs/123456789012/vpcflowlogs/us-east-1/2024/01/{day:02}/{n:03}.log.gz");
         let objects: Vec<_> = (0..60).map(|i| object(&key(1 + i % 3, i), 32_000 + i)).collect();
         let tasks = plan(objects.clone(), 1);
         let mut reversed = objects.clone();
@@ -177,7 +178,12 @@ mod tests {
     #[test]
     fn known_objects_are_not_planned_again() {
         let tasks = plan(vec![object("a", 1), object("b", 2), object("c", 3)], 1);
-        let record = PlanRecord { layout_version: LAYOUT_VERSION, number: 1, options: options(), tasks: tasks.clone() };
+        let record = PlanRecord {
+            layout_version: LAYOUT_VERSION,
+            number: 1,
+            options: options(),
+            tasks: tasks.clone(),
+        };
         let input = |o: &SourceObject, failed: Option<&str>| InputRecord {
             object: o.clone(),
             counts: Counts::default(),
@@ -201,7 +207,11 @@ mod tests {
         };
         let void = CommitRecord { void: Some("b changed".into()), inputs: Vec::new(), ..commit.clone() };
         let known = Known::of([&record], &HashMap::from([(void.task.clone(), void)]));
-        assert_eq!(known.sort_out(vec![object("a", 1)], &options()).new, [object("a", 1)], "a void task holds nothing");
+        assert_eq!(
+            known.sort_out(vec![object("a", 1)], &options()).new,
+            [object("a", 1)],
+            "a void task holds nothing"
+        );
         let known = Known::of([&record], &HashMap::from([(commit.task.clone(), commit)]));
         let listing = vec![object("a", 1), object("b", 20), object("c", 3), object("d", 4)];
         let sorted = known.sort_out(listing.clone(), &options());

@@ -33,7 +33,9 @@ fn listing(store: &dyn Store) {
     for key in ["list/b", "list/a/z", "list/a/c/d", "list-other"] {
         store.put(key, key.as_bytes()).expect("put");
     }
-    let keys = |prefix: &str| -> Vec<String> { store.list(prefix).expect("list").into_iter().map(|o| o.key).collect() };
+    let keys = |prefix: &str| -> Vec<String> {
+        store.list(prefix).expect("list").into_iter().map(|o| o.key).collect()
+    };
     assert_eq!(keys("list"), ["list/a/c/d", "list/a/z", "list/b"]);
     assert_eq!(keys("list/a"), ["list/a/c/d", "list/a/z"]);
     assert_eq!(keys("list/b"), ["list/b"]);

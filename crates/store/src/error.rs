@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Full,
     /// A name that is no key.
     InvalidKey,
+    /// A part of the path is a file, where a folder is needed.
+    NotAFolder,
     /// Neither object nor folder.
     NotFound,
     /// Anything else the system reports.
@@ -37,6 +39,7 @@ impl Error {
     pub(crate) fn io(action: &'static str, url: String, source: io::Error) -> Self {
         let kind = match source.kind() {
             io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
+            io::ErrorKind::NotADirectory => ErrorKind::NotAFolder,
             io::ErrorKind::NotFound => ErrorKind::NotFound,
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
             io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull => ErrorKind::Full,
@@ -59,9 +62,11 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self.kind {
             ErrorKind::Denied => Some("check the owner and permissions of the folder"),
-            ErrorKind::Full => Some("free some room and run the same command again: it goes on where it stopped"),
+            ErrorKind::Full => {
+                Some("free some room and run the same command again: it goes on where it stopped")
+            }
             ErrorKind::InvalidKey => Some("rename the file: keys are UTF-8"),
-            ErrorKind::NotFound => Some("check the path"),
+            ErrorKind::NotAFolder | ErrorKind::NotFound => Some("check the path"),
             ErrorKind::AlreadyExists | ErrorKind::Other => None,
         }
     }
@@ -74,6 +79,7 @@ impl fmt::Display for Error {
             ErrorKind::Denied => "permission denied",
             ErrorKind::Full => "no room left",
             ErrorKind::InvalidKey => "name is not UTF-8",
+            ErrorKind::NotAFolder => "a part of the path is a file, not a folder",
             ErrorKind::NotFound => "no such file or folder",
             ErrorKind::Other => "failed",
         };

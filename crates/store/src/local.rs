@@ -81,7 +81,8 @@ impl LocalStore {
             return Ok(folder);
         }
         let url = || url_of(&self.staging.parent);
-        let made = StagingFolder::make(&self.staging.parent).map_err(|e| Error::io("write below", url(), e))?;
+        let made =
+            StagingFolder::make(&self.staging.parent).map_err(|e| Error::io("write below", url(), e))?;
         Ok(self.staging.made.get_or_init(|| made))
     }
 
@@ -129,7 +130,8 @@ impl Store for LocalStore {
         let staged = self.stage_bytes(key, bytes)?;
         let path = self.path(key);
         // A hard link fails where the name exists, atomically, and the file is whole when it appears.
-        let linked = make_parent(&path).and_then(|()| fs::hard_link(&staged, &path)).and_then(|()| sync_parent(&path));
+        let linked =
+            make_parent(&path).and_then(|()| fs::hard_link(&staged, &path)).and_then(|()| sync_parent(&path));
         let _ = fs::remove_file(&staged);
         linked.map_err(|e| self.error("create", key, e))
     }
@@ -137,7 +139,13 @@ impl Store for LocalStore {
     fn stage(&self, key: &str) -> Result<Box<dyn Staged>, Error> {
         let path = self.staging_folder()?.next_path();
         let file = File::create_new(&path).map_err(|e| self.error("write", key, e))?;
-        Ok(Box::new(StagedFile { file: Some(file), is_committed: false, path, target: self.path(key), url: self.url(key) }))
+        Ok(Box::new(StagedFile {
+            file: Some(file),
+            is_committed: false,
+            path,
+            target: self.path(key),
+            url: self.url(key),
+        }))
     }
 
     fn delete(&self, key: &str) -> Result<(), Error> {
@@ -350,7 +358,8 @@ mod tests {
         store.put("a", b"1").expect("writable");
         drop(store.stage("b").expect("writable"));
         drop(store);
-        let left: Vec<_> = LocalStore::new(folder.path(), "x").list("").expect("there").into_iter().map(|o| o.key).collect();
+        let left: Vec<_> =
+            LocalStore::new(folder.path(), "x").list("").expect("there").into_iter().map(|o| o.key).collect();
         assert_eq!(left, ["root/a"]);
     }
 
@@ -372,17 +381,24 @@ mod tests {
         let (folder, store) = store();
         store.put("x/a.log", b"1").expect("writable");
         store.put("x/.hidden", b"1").expect("writable");
-        std::os::unix::fs::symlink(folder.path().join("root"), folder.path().join("root/x/loop")).expect("a link");
+        std::os::unix::fs::symlink(folder.path().join("root"), folder.path().join("root/x/loop"))
+            .expect("a link");
         let keys: Vec<_> = store.list("x").expect("there").into_iter().map(|o| o.key).collect();
-        assert!(keys.contains(&"x/a.log".to_owned()) && !keys.iter().any(|k| k.contains("hidden")), "{keys:?}");
+        assert!(
+            keys.contains(&"x/a.log".to_owned()) && !keys.iter().any(|k| k.contains("hidden")),
+            "{keys:?}"
+        );
     }
 
     #[test]
     fn errors_name_the_place() {
         let (_folder, store) = store();
         let error = store.get("no/such").expect_err("missing");
-        assert_eq!(error.to_string(), format!("read `file://{}/no/such`: no such file or folder", store.root().display()));
+        assert_eq!(
+            error.to_string(),
+            format!("read `file://{}/no/such`: no such file or folder", store.root().display())
+        );
         store.put("file", b"").expect("writable");
-        assert_eq!(store.put("file/below", b"").expect_err("no folder").kind(), ErrorKind::Other);
+        assert_eq!(store.put("file/below", b"").expect_err("no folder").kind(), ErrorKind::NotAFolder);
     }
 }

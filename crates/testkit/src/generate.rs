@@ -9,8 +9,7 @@ use std::fmt::Write as _;
 pub const BLOG_FORMAT: &str = "version vpc-id subnet-id instance-id interface-id account-id type srcaddr dstaddr srcport dstport pkt-srcaddr pkt-dstaddr protocol bytes packets start end action tcp-flags log-status";
 
 /// Field names of the default format.
-pub const V2_FORMAT: &str =
-    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
+pub const V2_FORMAT: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
 
 /// Field names of all fields up to version 5.
 pub const V5_FORMAT: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr region az-id sublocation-type sublocation-id pkt-src-aws-service pkt-dst-aws-service flow-direction traffic-path";
@@ -26,7 +25,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -36,7 +35,7 @@ impl Random {
 
     /// A number below `n`, which is not 0.
     pub fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(n)) >> 64) as u64
     }
 
     /// A number below `n` that is small more often than large, as popularity is.
@@ -159,7 +158,17 @@ impl Flow {
     fn push(&self, field: &str, text: &mut String, object: &Object) {
         let keeps = matches!(
             field,
-            "version" | "account-id" | "interface-id" | "start" | "end" | "log-status" | "vpc-id" | "subnet-id" | "instance-id" | "region" | "az-id"
+            "version"
+                | "account-id"
+                | "interface-id"
+                | "start"
+                | "end"
+                | "log-status"
+                | "vpc-id"
+                | "subnet-id"
+                | "instance-id"
+                | "region"
+                | "az-id"
         );
         if self.no_data && !keeps {
             text.push('-');
@@ -172,11 +181,21 @@ impl Flow {
         let interface = self.interface;
         let scattered = (interface + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let done = match field {
-            "version" => write!(text, "{}", if object.format.contains("region") { 5 } else if object.format.contains("vpc-id") { 3 } else { 2 }),
+            "version" => write!(
+                text,
+                "{}",
+                if object.format.contains("region") {
+                    5
+                } else if object.format.contains("vpc-id") {
+                    3
+                } else {
+                    2
+                }
+            ),
             "account-id" => write!(text, "{:012}", object.account),
             "interface-id" => write!(text, "eni-0{scattered:016x}"),
             "vpc-id" => write!(text, "vpc-0{:016x}", 0xa1b2_c3d4_e5f6_0718u64 ^ (interface / 100)),
-            "subnet-id" => write!(text, "subnet-0{:016x}", scattered % 6 * 0x1234_5678_9abc_def),
+            "subnet-id" => write!(text, "subnet-0{:016x}", scattered % 6 * 0x0123_4567_89ab_cdef),
             "instance-id" if interface.is_multiple_of(5) => write!(text, "-"),
             "instance-id" => write!(text, "i-0{:016x}", scattered.rotate_left(17)),
             "srcaddr" if is_source => inside(text),

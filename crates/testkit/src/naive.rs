@@ -21,8 +21,18 @@ const INT64: [&str; 8] = [
 
 /// Words that make a line a header; enough for what tests write.
 const OTHERS: [&str; 12] = [
-    "srcaddr", "dstaddr", "log-status", "action", "account-id", "interface-id", "vpc-id", "subnet-id", "instance-id",
-    "type", "pkt-srcaddr", "pkt-dstaddr",
+    "srcaddr",
+    "dstaddr",
+    "log-status",
+    "action",
+    "account-id",
+    "interface-id",
+    "vpc-id",
+    "subnet-id",
+    "instance-id",
+    "type",
+    "pkt-srcaddr",
+    "pkt-dstaddr",
 ];
 
 /// A whole object, read naively.
@@ -67,7 +77,8 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
             names = Some(header);
             continue;
         }
-        let names = names.get_or_insert_with(|| given.expect("a format").split(' ').map(str::to_owned).collect());
+        let names =
+            names.get_or_insert_with(|| given.expect("a format").split(' ').map(str::to_owned).collect());
         match record(line, names) {
             Some(values) => read.records.push((names.clone(), values)),
             None => read.rejects.push((read.lines, raw.to_vec())),
@@ -78,14 +89,20 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
 
 fn header(line: &[u8]) -> Option<Vec<String>> {
     let text = std::str::from_utf8(line).ok()?;
-    let words: Vec<String> =
-        text.split([' ', '\t', '\r']).filter(|w| !w.is_empty()).map(|w| w.to_lowercase().replace('_', "-")).collect();
+    let words: Vec<String> = text
+        .split([' ', '\t', '\r'])
+        .filter(|w| !w.is_empty())
+        .map(|w| w.to_lowercase().replace('_', "-"))
+        .collect();
     let shaped = words.iter().all(|w| {
-        w.starts_with(|c: char| c.is_ascii_lowercase()) && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        w.starts_with(|c: char| c.is_ascii_lowercase())
+            && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     });
     let known = words
         .iter()
-        .filter(|w| INT32.contains(&w.as_str()) || INT64.contains(&w.as_str()) || OTHERS.contains(&w.as_str()))
+        .filter(|w| {
+            INT32.contains(&w.as_str()) || INT64.contains(&w.as_str()) || OTHERS.contains(&w.as_str())
+        })
         .count();
     (shaped && !text.contains('\t') && known * 2 >= words.len()).then_some(words)
 }
@@ -108,7 +125,8 @@ fn record(line: &[u8], names: &[String]) -> Option<Vec<Vec<u8>>> {
             _ => continue,
         };
         let significant = value.trim_start_matches('0');
-        let fits = significant.len() <= 30 && format!("0{significant}").parse::<u128>().is_ok_and(|v| v <= max);
+        let fits =
+            significant.len() <= 30 && format!("0{significant}").parse::<u128>().is_ok_and(|v| v <= max);
         if value != "-" && !(digits && fits) {
             return None;
         }

@@ -13,9 +13,9 @@ use parquet::record::RowAccessor;
 use proptest::prelude::*;
 
 use super::*;
+use crate::PAGE_ROWS;
 use crate::compression::Compression;
 use crate::encoder::Encoder;
-use crate::PAGE_ROWS;
 
 /// One row: an INT32, an INT64 and a text.
 type Row = (Option<i32>, Option<i64>, Option<String>);
@@ -34,19 +34,24 @@ fn batch(rows: &[Row]) -> RecordBatch {
             })
         })
         .collect();
-    let text = DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(StringArray::from(values))).expect("valid");
+    let text =
+        DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(StringArray::from(values))).expect("valid");
     let columns: Vec<ArrayRef> = vec![
         Arc::new(rows.iter().map(|r| r.0).collect::<Int32Array>()),
         Arc::new(rows.iter().map(|r| r.1).collect::<Int64Array>()),
         Arc::new(text),
     ];
-    let fields: Vec<Field> =
-        ["a", "b", "c"].iter().zip(&columns).map(|(n, c)| Field::new(*n, c.data_type().clone(), true)).collect();
+    let fields: Vec<Field> = ["a", "b", "c"]
+        .iter()
+        .zip(&columns)
+        .map(|(n, c)| Field::new(*n, c.data_type().clone(), true))
+        .collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("valid")
 }
 
 fn write(row_groups: &[&[Row]], compression: Compression) -> Bytes {
-    let schema = FileSchema::new([("a", ColumnType::Int32), ("b", ColumnType::Int64), ("c", ColumnType::String)]);
+    let schema =
+        FileSchema::new([("a", ColumnType::Int32), ("b", ColumnType::Int64), ("c", ColumnType::String)]);
     let mut encoder = Encoder::new(compression).expect("a compressor");
     let mut file = FileWriter::new(Vec::new(), &schema, &[("k".into(), "v".into())]).expect("a vector");
     for rows in row_groups {
@@ -71,7 +76,10 @@ fn check(row_groups: &[&[Row]], compression: Compression) {
         .collect();
     assert!(read == row_groups.concat(), "values differ");
     let policy = PageIndexPolicy::Required;
-    let meta = ParquetMetaDataReader::new().with_page_index_policy(policy).parse_and_finish(&file).expect("metadata");
+    let meta = ParquetMetaDataReader::new()
+        .with_page_index_policy(policy)
+        .parse_and_finish(&file)
+        .expect("metadata");
     assert_eq!(meta.num_row_groups(), row_groups.len());
     for (g, rows) in row_groups.iter().enumerate() {
         let group = meta.row_group(g);
@@ -82,15 +90,25 @@ fn check(row_groups: &[&[Row]], compression: Compression) {
             (values.clone().min(), values.max())
         }
         use parquet::file::statistics::Statistics;
-        let (Statistics::Int32(a), Statistics::Int64(b)) = (stats(0), stats(1)) else { panic!("typed statistics") };
+        let (Statistics::Int32(a), Statistics::Int64(b)) = (stats(0), stats(1)) else {
+            panic!("typed statistics")
+        };
         assert_eq!((a.min_opt().copied(), a.max_opt().copied()), range(rows.iter().filter_map(|r| r.0)));
         assert_eq!((b.min_opt().copied(), b.max_opt().copied()), range(rows.iter().filter_map(|r| r.1)));
         assert_eq!(a.null_count_opt(), Some(nulls(rows, |r| r.0.is_none())));
         assert_eq!(b.null_count_opt(), Some(nulls(rows, |r| r.1.is_none())));
         let (min, max) = range(rows.iter().filter_map(|r| r.2.as_deref()));
         let bytes = |b: Option<&[u8]>| b.map(|b| b.to_vec());
-        assert!(min.is_none() || bytes(stats(2).min_bytes_opt()).expect("a bound") <= min.expect("some").as_bytes().to_vec());
-        assert!(max.is_none() || bytes(stats(2).max_bytes_opt()).expect("a bound") >= max.expect("some").as_bytes().to_vec());
+        assert!(
+            min.is_none()
+                || bytes(stats(2).min_bytes_opt()).expect("a bound")
+                    <= min.expect("some").as_bytes().to_vec()
+        );
+        assert!(
+            max.is_none()
+                || bytes(stats(2).max_bytes_opt()).expect("a bound")
+                    >= max.expect("some").as_bytes().to_vec()
+        );
         assert_eq!(stats(2).null_count_opt(), Some(nulls(rows, |r| r.2.is_none())));
         check_page_bounds(&meta, g, rows);
     }
@@ -142,7 +160,11 @@ fn rows(count: usize, of: impl Fn(usize) -> Row) -> Vec<Row> {
 fn shapes_of_columns() {
     let constant = rows(40_000, |_| (Some(6), Some(1_566_328_660), Some("eni-1".into())));
     let distinct = rows(40_000, |i| {
-        (Some(i32::MAX - i as i32), Some(i as i64 * 1_000_003), Some(format!("10.0.{}.{}-{}", i % 250, i / 250, "x".repeat(i % 90))))
+        (
+            Some(i32::MAX - i as i32),
+            Some(i as i64 * 1_000_003),
+            Some(format!("10.0.{}.{}-{}", i % 250, i / 250, "x".repeat(i % 90))),
+        )
     });
     let null = rows(40_000, |_| (None, None, None));
     let mixed = rows(40_000, |i| {
@@ -152,7 +174,9 @@ fn shapes_of_columns() {
             (i % 17_000 > 900).then(|| format!("10.0.0.{}", i * 31 % 251)),
         )
     });
-    let extreme = rows(3, |i| (Some([0, i32::MAX, 1][i]), Some([0, i64::MAX, 1][i]), Some(["", "ä", "\u{10ffff}"][i].into())));
+    let extreme = rows(3, |i| {
+        (Some([0, i32::MAX, 1][i]), Some([0, i64::MAX, 1][i]), Some(["", "ä", "\u{10ffff}"][i].into()))
+    });
     let one = rows(1, |_| (Some(0), None, Some("-".into())));
     for compression in [Compression::Zstd(1), Compression::Snappy, Compression::Gzip, Compression::None] {
         check(&[&constant, &distinct, &null, &mixed, &extreme, &one], compression);
@@ -162,7 +186,8 @@ fn shapes_of_columns() {
 
 #[test]
 fn encodings_follow_the_values() {
-    let close = rows(20_000, |i| (Some(i as i32 % 100), Some(i as i64 % 100), Some(format!("eni-{}", i % 100))));
+    let close =
+        rows(20_000, |i| (Some(i as i32 % 100), Some(i as i64 % 100), Some(format!("eni-{}", i % 100))));
     let apart = rows(20_000, |i| (Some(i as i32 * 1000), Some(i as i64 * 1000), Some(format!("task/{i}"))));
     for (rows, dictionary) in [(close, true), (apart, false)] {
         let file = write(&[&rows], Compression::None);

@@ -1,7 +1,9 @@
 //! The sweep on AVX2: two loads and four compares for 64 bytes.
 #![allow(unsafe_code, reason = "vector loads from a pointer, and the call behind a feature check")]
 
-use std::arch::x86_64::{__m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8};
+use std::arch::x86_64::{
+    __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8,
+};
 
 use super::{Delimiters, STEP, sweep};
 

@@ -169,7 +169,11 @@ mod tests {
             // Twice: buffers must not remember.
             backend.locate(b"a b\nc \n\n x", &mut found);
             backend.locate(text, &mut found);
-            assert_eq!((found.ends(), found.line_ends()), (&ends[..], &line_ends[..]), "{backend:?} {text:?}");
+            assert_eq!(
+                (found.ends(), found.line_ends()),
+                (&ends[..], &line_ends[..]),
+                "{backend:?} {text:?}"
+            );
         }
     }
 
@@ -177,7 +181,9 @@ mod tests {
     fn each_seed_at_every_offset() {
         for seed in ["", " ", "\n", " \n", "ab", "2 123 - x\n", "\n\n\n", "\u{a0} \u{20ac}\n"] {
             for offset in 0..130 {
-                let text = ["x".repeat(offset).as_bytes(), seed.as_bytes(), "y".repeat(130 - offset).as_bytes()].concat();
+                let text =
+                    ["x".repeat(offset).as_bytes(), seed.as_bytes(), "y".repeat(130 - offset).as_bytes()]
+                        .concat();
                 check(&text);
             }
         }

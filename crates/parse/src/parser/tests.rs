@@ -3,11 +3,14 @@ use crate::integer::IntegerColumns;
 use flowquet_format::ColumnType;
 use flowquet_testkit::naive;
 
+/// Line, offset, reason, field and raw line.
+type Rejected = (u64, u64, RejectReason, Option<String>, Vec<u8>);
+
 /// What became of an object: its records field by field, its rejects, its lines.
 #[derive(Debug, PartialEq, Eq)]
 struct Parsed {
     records: Vec<(Vec<String>, Vec<Vec<u8>>)>,
-    rejects: Vec<(u64, u64, RejectReason, Option<String>, Vec<u8>)>,
+    rejects: Vec<Rejected>,
     counts: LineCounts,
 }
 
@@ -37,13 +40,18 @@ fn parse(text: &[u8], given: Option<&str>, backend: Backend, extra: usize) -> Re
                 let fields = block.format().fields();
                 let names: Vec<String> = fields.iter().map(|f| f.name().to_owned()).collect();
                 let ints = |t: ColumnType| t.integer_max();
-                let ints = fields.iter().enumerate().filter_map(|(i, f)| Some((i, ints(f.column_type())?))).collect();
+                let ints = fields
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(i, f)| Some((i, ints(f.column_type())?)))
+                    .collect();
                 let mut ints = IntegerColumns::new(ints);
                 if ints.parse(&block) {
                     block.reject_bad_integers(&mut ints, &mut rejects);
                 }
                 for (i, row) in block.rows().iter().enumerate() {
-                    let values: Vec<Vec<u8>> = (0..names.len()).map(|f| block.field(*row, f).to_owned()).collect();
+                    let values: Vec<Vec<u8>> =
+                        (0..names.len()).map(|f| block.field(*row, f).to_owned()).collect();
                     for c in 0..ints.len() {
                         let text = &values[ints.field(c)];
                         assert_eq!(ints.column(c)[i], crate::parse_integer(text), "{text:?}");
@@ -53,8 +61,7 @@ fn parse(text: &[u8], given: Option<&str>, backend: Backend, extra: usize) -> Re
             }
         }
     }
-    parsed.rejects =
-        rejects.into_iter().map(|r| (r.line, r.offset, r.reason, r.field, r.raw)).collect();
+    parsed.rejects = rejects.into_iter().map(|r| (r.line, r.offset, r.reason, r.field, r.raw)).collect();
     parsed.rejects.sort_by_key(|r| r.0);
     parsed.counts = parser.counts();
     Ok(parsed)
@@ -66,7 +73,11 @@ fn check(text: &[u8], given: Option<&str>) -> Parsed {
     let first = parse(text, given, Backend::Scalar, usize::MAX >> 1).expect("readable");
     for backend in Backend::available() {
         for extra in [0, 1, 100_000] {
-            assert_eq!(parse(text, given, backend, extra).as_ref(), Ok(&first), "{backend:?}, window {extra}");
+            assert_eq!(
+                parse(text, given, backend, extra).as_ref(),
+                Ok(&first),
+                "{backend:?}, window {extra}"
+            );
         }
     }
     let expected = naive::read(text, given);
@@ -76,7 +87,11 @@ fn check(text: &[u8], given: Option<&str>) -> Parsed {
     assert_eq!(rejects, expected.rejects);
     let LineCounts { lines, headers, blanks } = first.counts;
     assert_eq!((lines, headers, blanks), (expected.lines, expected.headers, expected.blanks));
-    assert_eq!(lines, first.records.len() as u64 + first.rejects.len() as u64 + headers + blanks, "nothing is lost");
+    assert_eq!(
+        lines,
+        first.records.len() as u64 + first.rejects.len() as u64 + headers + blanks,
+        "nothing is lost"
+    );
     first
 }
 
@@ -116,7 +131,10 @@ fn starts() {
     assert_eq!(check(b"\n", None).counts, LineCounts { lines: 1, headers: 0, blanks: 1 });
     assert_eq!(check(b"version srcaddr", None).counts, LineCounts { lines: 1, headers: 1, blanks: 0 });
     assert_eq!(check(b"srcaddr dstaddr\n10.0.0.1 10.0.0.2\nsrcaddr dstaddr\n", None).counts.headers, 2);
-    assert_eq!(check(b"SRCADDR Dst_addr\n10.0.0.1 10.0.0.2\nsrcaddr dstaddr\nSrcAddr dst_addr", None).counts.headers, 3);
+    assert_eq!(
+        check(b"SRCADDR Dst_addr\n10.0.0.1 10.0.0.2\nsrcaddr dstaddr\nSrcAddr dst_addr", None).counts.headers,
+        3
+    );
 }
 
 #[test]
@@ -152,7 +170,15 @@ fn invalid_utf8_costs_its_line_only() {
 
 #[test]
 fn long_lines() {
-    for len in [BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, LINE_BYTES_MAX - 1, LINE_BYTES_MAX, LINE_BYTES_MAX + 1, 3 * LINE_BYTES_MAX] {
+    for len in [
+        BLOCK_BYTES - 1,
+        BLOCK_BYTES,
+        BLOCK_BYTES + 1,
+        LINE_BYTES_MAX - 1,
+        LINE_BYTES_MAX,
+        LINE_BYTES_MAX + 1,
+        3 * LINE_BYTES_MAX,
+    ] {
         for end in ["\n", "\n2 b 1 1\n", ""] {
             let tail = " 1 1566328660";
             let long = format!("2 {}{tail}", "a".repeat(len - 2 - tail.len()));
@@ -181,8 +207,16 @@ mod property {
     use super::*;
     use proptest::prelude::*;
 
-    const FIELDS: [&str; 8] =
-        ["version", "srcaddr", "bytes", "start", "log-status", "srcport", "new-field", "packets-lost-no-route"];
+    const FIELDS: [&str; 8] = [
+        "version",
+        "srcaddr",
+        "bytes",
+        "start",
+        "log-status",
+        "srcport",
+        "new-field",
+        "packets-lost-no-route",
+    ];
 
     fn value() -> impl Strategy<Value = String> {
         prop_oneof![
@@ -198,8 +232,10 @@ mod property {
     fn line(fields: usize) -> impl Strategy<Value = Vec<u8>> {
         let good = proptest::collection::vec(value(), fields).prop_map(|v| v.join(" ").into_bytes());
         let typed = proptest::collection::vec("[0-9]{1,9}|-", fields).prop_map(|v| v.join(" ").into_bytes());
-        let any_count = proptest::collection::vec(value(), 0..fields * 2).prop_map(|v| v.join(" ").into_bytes());
-        let blanks = proptest::collection::vec("[0-9]{1,9}|-", fields).prop_map(|v| format!(" {} ", v.join("  ")).into_bytes());
+        let any_count =
+            proptest::collection::vec(value(), 0..fields * 2).prop_map(|v| v.join(" ").into_bytes());
+        let blanks = proptest::collection::vec("[0-9]{1,9}|-", fields)
+            .prop_map(|v| format!(" {} ", v.join("  ")).into_bytes());
         let junk = proptest::collection::vec(any::<u8>(), 0..30);
         prop_oneof![6 => typed, 3 => good, 2 => any_count, 1 => blanks, 1 => junk, 1 => Just(b"".to_vec())]
     }
@@ -209,7 +245,10 @@ mod property {
         fields.prop_flat_map(|fields| {
             let header = fields.join(" ");
             let lines = proptest::collection::vec(
-                (prop_oneof![20 => line(fields.len()), 1 => Just(header.clone().into_bytes())], any::<bool>()),
+                (
+                    prop_oneof![20 => line(fields.len()), 1 => Just(header.clone().into_bytes())],
+                    any::<bool>(),
+                ),
                 0..40,
             );
             (Just(header), lines, any::<bool>()).prop_map(|(header, lines, has_header)| {

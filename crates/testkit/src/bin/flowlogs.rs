@@ -15,7 +15,8 @@ const FIRST_DELIVERY_S: i64 = 1_705_276_800;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let out = PathBuf::from(args.next().ok_or("expected a folder to write to")?);
-    let (mut format, mut objects, mut records, mut accounts, mut seed, mut every_s) = (V2_FORMAT, 12, 1000, 1, 1u64, 300);
+    let (mut format, mut objects, mut records, mut accounts, mut seed, mut every_s) =
+        (V2_FORMAT, 12, 1000, 1, 1u64, 300);
     let (mut header, mut plain) = (true, false);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("expected a value after {arg}"));
@@ -60,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             0x0abc_def0_1234_5678_u64 + account_index as u64,
             date.replace('-', ""),
             clock.replace(':', ""),
-            random.next() as u32,
+            random.bits() as u32,
             if plain { "" } else { ".gz" },
         );
         let folder = out.join(format!(
@@ -70,7 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             date.replace('-', "/")
         ));
         std::fs::create_dir_all(&folder)?;
-        let text = object.text(random.next());
+        let text = object.text(random.bits());
         std::fs::write(folder.join(name), if plain { text.into_bytes() } else { gzip(text.as_bytes()) })?;
     }
     Ok(())

@@ -1,0 +1,160 @@
+"""The command line: help, errors, exit codes, schema and inspect."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+
+import naive
+from conftest import FLOWQUET, ROOT, convert, files, flowlogs, run
+
+GOOD = "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 4 1566328660 1566328661 ACCEPT OK\n"
+
+
+def test_help_and_version():
+    assert "Exit codes: 0 done" in run("--help").stdout
+    words = run("convert", "--help").stdout
+    for option in ["--out", "--format", "--fields", "--columns", "--partition-by", "--partition-time", "--compression", "--row-group-rows",
+                   "--file-bytes", "--max-rejects", "--salvage", "--threads", "--memory", "--dry-run", "--report", "--quiet"]:  # fmt: skip
+        assert option in words
+    assert run("--version").stdout.startswith("flowquet 0.")
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["convert"], "required arguments were not provided"),
+        (["convert", "x", "--out", "y", "--format", "${version} ${srcadr"], "  ${version} ${srcadr\n             ^^^^^^^^\nhint: write `${srcaddr}`"),
+        (["convert", "x", "--out", "y", "--format", "v12"], "expected a log format, found `v12`"),
+        (["convert", "x", "--out", "y", "--partition-by", "day"], "found `day`"),
+        (["convert", "x", "--out", "y", "--partition-by", "hour"], "expected `date` beside `hour`"),
+        (["convert", "x", "--out", "y", "--compression", "lz4"], "expected zstd, zstd:N (N from 1 to 22), snappy, gzip or none, found `lz4`"),
+        (["convert", "x", "--out", "y", "--memory", "12M"], "hint: give --memory 2"),
+        (["convert", "x", "--out", "y", "--memory", "lots"], "expected bytes such as 512M or 2G, found `lots`"),
+        (["convert", "x", "--out", "y", "--max-rejects", "half"], "expected a number of lines or a percentage such as `1%`"),
+        (["convert", "x", "--out", "y", "--fields", "/nowhere.toml"], "read `/nowhere.toml`: No such file"),
+        (["convert", "-", "--out", "y", "--dry-run"], "expected files or folders with --dry-run"),
+        (["schema", "--as", "ddl"], "possible values: table, arrow, parquet, json"),
+    ],
+)
+def test_wrong_usage(args, words):
+    process = run(*args, check=2)
+    assert words in process.stderr and process.stdout == ""
+
+
+def test_wrong_input(logs, out):
+    assert "error: list `file:///no/such`: no such file or folder\nhint: check the path" in run("convert", "/no/such/place", "--out", out, check=1).stderr.replace("/place", "")
+    assert "found no files" in run("convert", logs, "--out", out, check=1).stderr
+    assert not out.exists(), "nothing is made for a run that cannot begin"
+    (logs / "a.log").write_text(GOOD)
+    words = run("convert", logs, "--out", out, check=4).stderr
+    assert "expected a header line of field names, found `2 1 eni-1" in words and "hint: give the log format: --format v2" in words
+
+
+def test_a_wrong_format_is_noticed(logs, out):
+    (logs / "a.log").write_text(GOOD * 3)
+    report = convert(logs, out, "--format", "v3")
+    assert report["rejects"] == 3 and "all 3 lines of" in report["warnings"][0]
+
+
+def test_dry_run_writes_nothing(tmp_path, out):
+    logs = flowlogs(tmp_path / "logs", "--objects", 4, "--records", 20, "--every-s", 86400)
+    process = run("convert", logs, "--out", out, "--dry-run")
+    lines = process.stdout.splitlines()
+    assert lines[-1].startswith("would convert 4 objects") and lines[-1].endswith("nothing was written") and "date=2024-01-17" in process.stdout
+    assert not out.exists()
+    convert(logs, out)
+    assert "would convert 0 objects" in run("convert", logs, "--out", out, "--dry-run").stdout
+
+
+def test_summary_and_plain_lines(tmp_path, out):
+    logs = flowlogs(tmp_path / "logs", "--objects", 3, "--records", 20)
+    (logs / "b.log").write_text(f"{naive.V2}\n{GOOD}\nbad\n")
+    process = run("convert", logs, "--out", out)
+    assert process.stdout == "" and "\x1b" not in process.stderr
+    lines = process.stderr.splitlines()
+    assert lines[0].startswith("converting 4 objects")
+    assert re.search(r"lines +67 = 61 records \+ 1 rejects \+ 4 headers \+ 1 blanks", process.stderr)
+    assert re.search(r"rejects +1 too-few-fields\n +kept in .*/_flowquet/rejects/[0-9a-f]{16}.jsonl", process.stderr)
+    assert re.fullmatch(r"done: 62 records read, 61 written, 1 rejected, 0 objects skipped, [0-9,]+ records/s", lines[-1])
+
+
+def test_progress_bar_on_a_terminal(tmp_path, out):
+    logs = flowlogs(tmp_path / "logs", "--format", "v5", "--objects", 30, "--records", 20000)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([FLOWQUET, "convert", logs, "--out", out, "--threads", "1"], stderr=follower)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(leader, 65536)
+        except OSError:
+            break
+    assert process.wait() == 0
+    text = shown.decode()
+    assert "records/s" in text and " left" in text and "done: 600,000 records read" in text
+
+
+def test_report_in_a_file(logs, out, tmp_path):
+    (logs / "a.log").write_text(f"{naive.V2}\n{GOOD}")
+    run("convert", logs, "--out", out, "--report", tmp_path / "report.json")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["outcome"], report["records"]) == ("success", 1) and not list(tmp_path.glob(".*"))
+    run("convert", "/no/such", "--out", out, "--report", tmp_path / "report.json", check=1)
+    assert json.loads((tmp_path / "report.json").read_text())["outcome"] == "failed"
+
+
+def test_schema():
+    assert len(run("schema").stdout.splitlines()) == 73
+    assert run("schema", "--format", "bytes srcaddr", "--as", "arrow").stdout == "bytes: Int64\nsrcaddr: Utf8\n"
+    assert run("schema", "--format", "v2", "--columns", "srcaddr,end", "--as", "parquet").stdout == "message schema {\n  OPTIONAL BYTE_ARRAY srcaddr (STRING);\n  OPTIONAL INT64 end;\n}\n"
+    process = run("schema", "--format", "${version} ${srcadr}", "--as", "json")
+    assert "warning: field `srcadr` is not in the catalogue: kept as text column `srcadr`; did you mean `srcaddr`?" in process.stderr
+    columns = json.loads(process.stdout)["columns"]
+    assert [(c["column"], c["type"], c["known"]) for c in columns] == [("version", "INT32", True), ("srcadr", "STRING", False)]
+
+
+def test_the_schema_is_that_of_the_files(tmp_path, out):
+    import pyarrow.parquet
+
+    logs = flowlogs(tmp_path / "logs", "--format", "v5", "--objects", 1, "--records", 10)
+    convert(logs, out)
+    shown = [line.split(": ") for line in run("schema", "--format", "v5", "--as", "arrow").stdout.splitlines()]
+    names = {"Utf8": "string", "Int32": "int32", "Int64": "int64"}
+    written = pyarrow.parquet.read_schema(next(iter(files(out).values())))
+    assert [(n, names[t]) for n, t in shown] == [(f.name, str(f.type)) for f in written]
+
+
+def test_inspect(tmp_path, out):
+    logs = flowlogs(tmp_path / "logs", "--objects", 1, "--records", 30)
+    path = next(logs.rglob("*.gz"))
+    words = run("inspect", path, "--rows", 2).stdout
+    for part in ["flow log, gzip", "account      111111111111", "region       us-east-1", "delivered    2024-01-15T00:00:00Z", "14 fields, from its header line", "v2 (a default)", "RECORD 2", "eni-0"]:
+        assert part in words
+    assert "RECORD 3" not in words
+    convert(logs, out)
+    words = run("inspect", next(iter(files(out).values()))).stdout
+    for part in ["Parquet, ", "30 in 1 row groups", "flowquet.log_format = ${version}", "srcaddr", "RLE_DICTIONARY", "pages"]:
+        assert part in words
+    (tmp_path / "plain").write_text(GOOD)
+    assert "a guess, no header line" in run("inspect", tmp_path / "plain").stdout
+    (tmp_path / "x.json").write_text("{}")
+    process = run("inspect", tmp_path / "x.json", path, check=1)
+    assert "found JSON" in process.stderr and "flow log, gzip" in process.stdout
+
+
+def test_a_closed_pipe_is_no_failure():
+    process = subprocess.Popen([FLOWQUET, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait() == 0 and process.stderr.read() == b""
+
+
+def test_every_flag_and_exit_code_is_documented():
+    readme = (ROOT / "README.md").read_text()
+    for flag in set(re.findall(r"--[a-z-]+", run("convert", "--help").stdout)) - {"--help"}:
+        assert f"`{flag}" in readme, flag
+    for code in ["0", "1", "2", "3", "4", "130"]:
+        assert f"| {code} |" in readme
