@@ -54,10 +54,17 @@ def test_wrong_input(logs, out):
     assert "expected a header line of field names, found `2 1 eni-1" in words and "hint: give the log format: --format v2" in words
 
 
+def test_pipes_are_no_files(logs, out):
+    os.mkfifo(logs / "pipe")
+    assert "neither a file nor a folder\nhint: pipes are read from standard input: `-`" in run("convert", logs / "pipe", "--out", out, check=1).stderr
+    (logs / "a.log").write_text(f"{naive.V2}\n{GOOD}")
+    assert convert(logs, out)["objects"]["listed"] == 1
+
+
 def test_a_wrong_format_is_noticed(logs, out):
     (logs / "a.log").write_text(GOOD * 3)
     report = convert(logs, out, "--format", "v3")
-    assert report["rejects"] == 3 and "all 3 lines of" in report["warnings"][0]
+    assert report["rejects"] == 3 and "no line of" in report["warnings"][0]
 
 
 def test_dry_run_writes_nothing(tmp_path, out):
@@ -137,7 +144,7 @@ def test_inspect(tmp_path, out):
     assert "RECORD 3" not in words
     convert(logs, out)
     words = run("inspect", next(iter(files(out).values()))).stdout
-    for part in ["Parquet, ", "30 in 1 row groups", "flowquet.log_format = ${version}", "srcaddr", "RLE_DICTIONARY", "pages"]:
+    for part in ["Parquet, ", "30 in 1 row group", "flowquet.log_format = ${version}", "srcaddr", "RLE_DICTIONARY", "pages"]:
         assert part in words
     (tmp_path / "plain").write_text(GOOD)
     assert "a guess, no header line" in run("inspect", tmp_path / "plain").stdout

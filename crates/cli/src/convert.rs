@@ -14,7 +14,7 @@ use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::{ConvertArgs, PartitionTimeArg};
 use crate::exit::Exit;
-use crate::output::{Failure, error_text, put, say};
+use crate::output::{Failure, counted, error_text, put, say};
 use crate::report::{RunFacts, json, text};
 use crate::reporter::Reporter;
 use crate::schema::{Formats, plain_table, table_text};
@@ -163,10 +163,10 @@ fn plan_text(run: &Run, options: &Options) -> String {
     let new: Vec<_> = run.plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects).collect();
     writeln!(
         text,
-        "would convert {} objects, {}, in {} tasks; {} in the table already, {} unreadable; nothing was written",
-        HumanCount(new.len() as u64),
+        "would convert {}, {}, in {}; {} in the table already, {} unreadable; nothing was written",
+        counted(new.len() as u64, "object"),
         HumanBytes(new.iter().map(|o| o.bytes).sum()),
-        HumanCount(run.summary.tasks_left),
+        counted(run.summary.tasks_left, "task"),
         HumanCount(objects.known),
         HumanCount(objects.failed)
     )

@@ -12,7 +12,7 @@ use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::InspectArgs;
 use crate::exit::Exit;
-use crate::output::{Failure, put, say};
+use crate::output::{Failure, counted, put, say};
 use crate::schema::{Formats, plain_table, table_text};
 
 /// Text that is looked at, at most.
@@ -86,6 +86,9 @@ fn flow_log_text(
     text: &mut String,
 ) -> Result<(), String> {
     let is_whole = content.len() < TEXT_BYTES_MAX;
+    // Of a part of the text the last line is a part too.
+    let end = if is_whole { None } else { content.iter().rposition(|b| *b == b'\n') };
+    let content = &content[..end.map_or(content.len(), |n| n + 1)];
     let given = formats.given.clone().or_else(|| guess(content, &formats.catalogue));
     let mut parser = Parser::new(Arc::new(formats.catalogue.clone()), given);
     let mut rejects = Vec::new();
@@ -185,7 +188,11 @@ fn parquet_text(layout: &FileLayout, bytes: u64, text: &mut String) {
     line(text, "kind", &format!("Parquet, {}", HumanBytes(bytes)));
     line(text, "written by", &layout.created_by);
     let groups: Vec<String> = layout.row_groups.iter().map(|r| HumanCount(*r as u64).to_string()).collect();
-    line(text, "rows", &format!("{} in {} row groups", HumanCount(layout.rows as u64), groups.len()));
+    line(
+        text,
+        "rows",
+        &format!("{} in {}", HumanCount(layout.rows as u64), counted(groups.len() as u64, "row group")),
+    );
     if !groups.is_empty() {
         line(text, "row groups", &groups.join(" + "));
     }

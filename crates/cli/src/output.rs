@@ -39,6 +39,11 @@ pub(crate) fn error_text(error: &dyn std::error::Error, hint: Option<&str>) -> S
     text
 }
 
+/// A count with its noun: `1 object`, `1,200 objects`.
+pub(crate) fn counted(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", indicatif::HumanCount(n), if n == 1 { "" } else { "s" })
+}
+
 /// Puts data on standard output.
 pub(crate) fn put(data: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();

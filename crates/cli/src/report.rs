@@ -10,6 +10,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::output::counted;
 
 /// Version of the report's form; `schemas/report.schema.json` describes it.
 const REPORT_VERSION: u32 = 1;
@@ -112,10 +113,10 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
         ),
     );
     if c.records > 0 {
-        row("records", counted(&summary.records_by_status, |s| if s == "-" { "without status" } else { s }));
+        row("records", tally(&summary.records_by_status, |s| if s == "-" { "without status" } else { s }));
     }
     if c.rejects > 0 {
-        row("rejects", counted(&summary.rejects_by_reason, |r| r));
+        row("rejects", tally(&summary.rejects_by_reason, |r| r));
         let files = &summary.reject_files;
         let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
         row("", format!("kept in {}/{}{more}", facts.out, files.first().map_or("", String::as_str)));
@@ -135,9 +136,9 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     row(
         "written",
         format!(
-            "{} files in {} partitions, {}",
-            count(summary.outputs.len() as u64),
-            count(summary.partitions),
+            "{} in {}, {}",
+            counted(summary.outputs.len() as u64, "file"),
+            counted(summary.partitions, "partition"),
             HumanBytes(summary.bytes_out)
         ),
     );
@@ -183,7 +184,7 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     text
 }
 
-fn counted<'a>(counts: &'a BTreeMap<String, u64>, name: impl Fn(&'a str) -> &'a str) -> String {
+fn tally<'a>(counts: &'a BTreeMap<String, u64>, name: impl Fn(&'a str) -> &'a str) -> String {
     let mut by_count: Vec<_> = counts.iter().collect();
     by_count.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
     let parts: Vec<String> =

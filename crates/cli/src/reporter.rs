@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flowquet_engine::{Event, Observer};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::output::say;
+use crate::output::{counted, say};
 
 /// Plain lines of progress are this far apart: often enough to see that a job lives, rare enough for its log.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -59,12 +59,8 @@ impl Reporter {
             0 => String::new(),
             n => format!(", {n} of them left by an earlier run"),
         };
-        self.line(&format!(
-            "converting {} objects, {}, in {} tasks{rest}",
-            HumanCount(objects),
-            HumanBytes(bytes),
-            HumanCount(tasks)
-        ));
+        let (objects, tasks) = (counted(objects, "object"), counted(tasks, "task"));
+        self.line(&format!("converting {objects}, {}, in {tasks}{rest}", HumanBytes(bytes)));
         self.total.store(bytes, Ordering::Relaxed);
         let Some(bar) = &self.bar else { return };
         let records = self.records.clone();

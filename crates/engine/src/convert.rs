@@ -434,7 +434,7 @@ fn warn_of_misfits(commit: &CommitRecord, warnings: &mut Vec<String>, observer: 
     let misfits = commit.inputs.iter().filter(|i| i.counts.rejects > 0 && i.counts.records == 0);
     for input in misfits.take(NAMED_MAX) {
         let warning = format!(
-            "all {} lines of `{}` were rejected: is its log format right?",
+            "no line of `{1}` fits its log format, {0} rejected: is the format right?",
             input.counts.rejects, input.object.url
         );
         observer.event(&Event::Warning(&warning));
@@ -456,6 +456,10 @@ impl Taker for UnitTaker<'_, '_> {
 
     fn rejects(&mut self, lines: Vec<u8>) -> Result<(), Error> {
         self.sink.rejects(self.unit, lines, &self.shared.failed)
+    }
+
+    fn go_on(&self) -> Result<(), Error> {
+        if self.shared.ended() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     fn progress(&mut self, bytes: u64, records: u64, objects: u64) {

@@ -46,6 +46,9 @@ impl SourceSet {
         let mut seen = HashSet::new();
         let mut found = Vec::new();
         for path in sources.iter().filter_map(Source::path) {
+            if path.file_name().is_some_and(|n| n.to_str().is_none()) {
+                return Err(Error::Store(flowquet_store::Error::invalid_key(path)));
+            }
             let root = if path.is_dir() {
                 path
             } else {

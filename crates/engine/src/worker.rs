@@ -31,6 +31,8 @@ pub(crate) trait Taker {
     fn piece(&mut self, piece: Piece) -> Result<(), Error>;
     /// Rejects as JSON lines.
     fn rejects(&mut self, lines: Vec<u8>) -> Result<(), Error>;
+    /// Whether the run goes on; asked once a window.
+    fn go_on(&self) -> Result<(), Error>;
     /// Something was read: bytes of source objects, records, objects.
     fn progress(&mut self, bytes: u64, records: u64, objects: u64);
     /// Something to know, said once a run.
@@ -188,6 +190,7 @@ impl LineTaker {
         input: &mut InputRecord,
         taker: &mut dyn Taker,
     ) -> Result<usize, ConsumerError> {
+        taker.go_on().map_err(ConsumerError::Run)?;
         // Of a text that is cut off only whole lines are taken.
         let whole = match position {
             Position::Cut => window.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1),

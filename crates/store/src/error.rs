@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Full,
     /// A name that is no key.
     InvalidKey,
+    /// A pipe or a device.
+    NotAFile,
     /// A part of the path is a file, where a folder is needed.
     NotAFolder,
     /// Neither object nor folder.
@@ -34,6 +36,11 @@ pub struct Error {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, action: &'static str, url: String) -> Self {
         Self { kind, action, url, source: None }
+    }
+
+    /// `path` is no key, since its name is not UTF-8.
+    pub fn invalid_key(path: &std::path::Path) -> Self {
+        Self::new(ErrorKind::InvalidKey, "list", format!("file://{}", path.display()))
     }
 
     pub(crate) fn io(action: &'static str, url: String, source: io::Error) -> Self {
@@ -66,6 +73,7 @@ impl Error {
                 Some("free some room and run the same command again: it goes on where it stopped")
             }
             ErrorKind::InvalidKey => Some("rename the file: keys are UTF-8"),
+            ErrorKind::NotAFile => Some("pipes are read from standard input: `-`"),
             ErrorKind::NotAFolder | ErrorKind::NotFound => Some("check the path"),
             ErrorKind::AlreadyExists | ErrorKind::Other => None,
         }
@@ -79,6 +87,7 @@ impl fmt::Display for Error {
             ErrorKind::Denied => "permission denied",
             ErrorKind::Full => "no room left",
             ErrorKind::InvalidKey => "name is not UTF-8",
+            ErrorKind::NotAFile => "neither a file nor a folder",
             ErrorKind::NotAFolder => "a part of the path is a file, not a folder",
             ErrorKind::NotFound => "no such file or folder",
             ErrorKind::Other => "failed",

@@ -110,6 +110,8 @@ impl Store for LocalStore {
         if meta.is_dir() {
             let mut parents = HashSet::new();
             self.walk(&start, prefix, &mut parents, &mut found)?;
+        } else if !meta.is_file() {
+            return Err(Error::new(ErrorKind::NotAFile, "list", self.url(prefix)));
         } else {
             let canonical = start.canonicalize().map_err(|e| self.error("list", prefix, e))?;
             found.push(object_meta(prefix.to_owned(), &canonical, &meta));
@@ -173,7 +175,7 @@ impl LocalStore {
         for entry in fs::read_dir(folder).map_err(|e| self.error("list", prefix, e))? {
             let entry = entry.map_err(|e| self.error("list", prefix, e))?;
             let Ok(name) = entry.file_name().into_string() else {
-                return Err(Error::new(ErrorKind::InvalidKey, "list", url_of(&entry.path())));
+                return Err(Error::invalid_key(&entry.path()));
             };
             if name.starts_with('.') {
                 continue;
@@ -182,13 +184,15 @@ impl LocalStore {
             let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
             match fs::metadata(entry.path()) {
                 Ok(meta) if meta.is_dir() => self.walk(&entry.path(), &key, parents, found)?,
-                Ok(meta) => {
+                Ok(meta) if meta.is_file() => {
                     let mut path = canonical.join(entry.file_name());
                     if is_link {
                         path = path.canonicalize().map_err(|e| self.error("list", &key, e))?;
                     }
                     found.push(object_meta(key, &path, &meta));
                 }
+                // Pipes and devices are no objects.
+                Ok(_) => {}
                 // Gone since the folder was read, such as another process's staging; or a link that leads nowhere.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(self.error("list", &key, e)),
