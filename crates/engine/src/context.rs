@@ -7,6 +7,8 @@ use flowquet_format::{Catalogue, LogFormat, PartitionSpec, PartitionTime};
 use flowquet_parquet::{Compression, FileSchema};
 use flowquet_plan::Options;
 
+use crate::error::Error;
+
 /// A plan's options, as typed values. Immutable.
 #[derive(Debug)]
 pub(crate) struct PlanContext {
@@ -22,23 +24,29 @@ pub(crate) struct PlanContext {
 }
 
 impl PlanContext {
-    /// Resolves `options`; the message says which one is wrong.
-    pub(crate) fn new(options: &Options) -> Result<Self, String> {
+    /// Resolves `options`, those of this run or those in a plan record.
+    ///
+    /// # Errors
+    /// [`Error::Options`]. The command line has checked its own; only a record that was edited can be wrong.
+    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+        let wrong =
+            |name: &'static str, error: &dyn std::fmt::Display| Error::Options(format!("{name}: {error}"));
         let builtin = Catalogue::builtin();
         let catalogue = match &options.fields {
-            Some(text) => builtin.extended(text).map_err(|e| format!("fields: {e}"))?,
+            Some(text) => builtin.extended(text).map_err(|e| wrong("fields", &e))?,
             None => builtin.clone(),
         };
         let given = options.format.as_ref().map(|f| LogFormat::parse(f, &catalogue)).transpose();
         let columns = options.columns.as_ref();
+        let rows = usize::try_from(options.row_group_rows.max(1));
         Ok(Self {
-            given: given.map_err(|e| format!("format: {e}"))?.map(Arc::new),
+            given: given.map_err(|e| wrong("format", &e))?.map(Arc::new),
             catalogue: Arc::new(catalogue),
-            partitions: options.partition_spec().map_err(|e| e.to_string())?,
-            time: options.partition_time().map_err(|e| e.to_string())?,
+            partitions: options.partition_spec()?,
+            time: options.partition_time()?,
             selection: columns.map_or_else(Selection::all, |c| Selection::of(c.iter().map(String::as_str))),
-            compression: options.compression.parse().map_err(|e| format!("compression: {e}"))?,
-            row_group_rows: usize::try_from(options.row_group_rows.max(1)).map_err(|e| e.to_string())?,
+            compression: options.compression.parse().map_err(|e| wrong("compression", &e))?,
+            row_group_rows: rows.map_err(|e| wrong("row_group_rows", &e))?,
             file_bytes: options.file_bytes,
             salvage: options.salvage,
         })

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flowquet_plan::{CommitRecord, Options, PlanRecord, SourceObject, Task, plan_key, plan_units};
+use flowquet_plan::{CommitRecord, Options, PlanRecord, SourceObject, Task, plan_units};
 use flowquet_store::{LocalStore, Store};
 
 use crate::budget::Budget;
@@ -104,8 +104,7 @@ pub fn convert(
     let sources = SourceSet::default();
     let mut listing = sources.list(&request.sources, request.out.root())?;
     let mut summary = Summary::default();
-    let plan_context =
-        PlanContext::new(&request.options).map_err(|m| invalid_options("the command line", m))?;
+    let plan_context = PlanContext::new(&request.options)?;
     check_contract(&request.out, &request.options, false)?;
     if !request.dry_run {
         request.out.create()?;
@@ -163,14 +162,6 @@ pub fn convert(
     Ok(Run { summary, plan: None, error })
 }
 
-fn invalid_options(place: &str, message: String) -> Error {
-    // Options are checked where they are given; here only a record that was edited can be wrong.
-    Error::Record(
-        place.to_owned(),
-        flowquet_plan::RecordError::Malformed(<serde_json::Error as serde::de::Error>::custom(message)),
-    )
-}
-
 /// Leaves out objects that may not be read, and reports them: a plan that holds one could never be performed.
 fn readable(
     listing: Vec<SourceObject>,
@@ -200,7 +191,7 @@ struct PlannedTask {
     task: Task,
 }
 
-fn tasks_to_perform(table: &Table, out: &LocalStore) -> Result<Vec<PlannedTask>, Error> {
+fn tasks_to_perform(table: &Table, out: &dyn Store) -> Result<Vec<PlannedTask>, Error> {
     let mut tasks = Vec::new();
     for plan in &table.plans {
         let open: Vec<&Task> = plan.tasks.iter().filter(|t| !table.commits.contains_key(&t.id)).collect();
@@ -211,9 +202,7 @@ fn tasks_to_perform(table: &Table, out: &LocalStore) -> Result<Vec<PlannedTask>,
             }
             continue;
         }
-        let context =
-            PlanContext::new(&plan.options).map_err(|m| invalid_options(&plan_key(plan.number), m))?;
-        let context = Arc::new(context);
+        let context = Arc::new(PlanContext::new(&plan.options)?);
         tasks.extend(open.into_iter().map(|t| PlannedTask {
             plan_number: plan.number,
             context: context.clone(),
@@ -341,7 +330,7 @@ impl Shared<'_> {
             return Ok(sink.clone());
         }
         let PlannedTask { plan_number, context, task: planned } = task.planned;
-        let out = self.request.out.clone();
+        let out = Arc::new(self.request.out.clone());
         let ahead_max = self.request.budget.workers + 1;
         let made = TaskSink::new(planned, *plan_number, context.clone(), out, task.units.len(), ahead_max)?;
         Ok(sink.insert(Arc::new(made)).clone())

@@ -22,8 +22,8 @@ pub enum Error {
     },
     /// The sources hold no objects.
     NoObjects(Vec<String>),
-    /// Options in a plan record that this program does not understand.
-    Options(String, OptionsError),
+    /// Options of a plan that this program does not understand.
+    Options(String),
     /// Encoding failed.
     Parquet(flowquet_parquet::Error),
     /// A record of the table cannot be understood.
@@ -81,7 +81,7 @@ impl fmt::Display for Error {
             Self::NoObjects(sources) => {
                 write!(f, "expected flow logs in {}, found no files", sources.join(", "))
             }
-            Self::Options(key, error) => write!(f, "read plan record `{key}`: {error}"),
+            Self::Options(what) => write!(f, "read the options of a plan record: {what}"),
             Self::Parquet(_) => f.write_str("encode Parquet"),
             Self::Record(key, error) => write!(f, "read record `{key}`: {error}"),
             Self::Stdin(_) => f.write_str("read standard input"),
@@ -101,6 +101,12 @@ impl std::error::Error for Error {
             Self::Store(error) => error.source(),
             _ => None,
         }
+    }
+}
+
+impl From<OptionsError> for Error {
+    fn from(error: OptionsError) -> Self {
+        Self::Options(error.to_string())
     }
 }
 

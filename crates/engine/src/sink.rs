@@ -13,7 +13,7 @@ use flowquet_plan::{
     CommitRecord, Counts, LAYOUT_VERSION, OutputRecord, Task, TimeRange, commit_key, inputs_digest,
     output_name, rejects_key, to_json,
 };
-use flowquet_store::{ErrorKind, LocalStore, Staged, Store};
+use flowquet_store::{ErrorKind, Staged, Store};
 
 use crate::budget::{CARRY_BYTES_MAX, OPEN_FILES_MAX, PARKED_BYTES_MAX};
 use crate::context::{FormatContext, PlanContext};
@@ -69,7 +69,7 @@ impl TaskSink {
         task: &Task,
         plan_number: u64,
         plan: Arc<PlanContext>,
-        out: LocalStore,
+        out: Arc<dyn Store>,
         units: usize,
         ahead_max: usize,
     ) -> Result<Self, Error> {
@@ -214,7 +214,7 @@ struct TaskFiles {
     digest: String,
     plan_number: u64,
     plan: Arc<PlanContext>,
-    out: LocalStore,
+    out: Arc<dyn Store>,
     encoder: Encoder,
     carried: BTreeMap<Destination, Carried>,
     carried_bytes: usize,
@@ -228,7 +228,12 @@ struct TaskFiles {
 }
 
 impl TaskFiles {
-    fn new(task: &Task, plan_number: u64, plan: Arc<PlanContext>, out: LocalStore) -> Result<Self, Error> {
+    fn new(
+        task: &Task,
+        plan_number: u64,
+        plan: Arc<PlanContext>,
+        out: Arc<dyn Store>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             task: task.clone(),
             digest: inputs_digest(&task.objects),

@@ -6,7 +6,7 @@ use flowquet_plan::{
     COMMITS, CONTRACT_KEY, CommitRecord, Known, LAYOUT_VERSION, Options, PLANS, PlanRecord, SortedOut,
     SourceObject, TableContract, from_json, plan_key, plan_number, plan_tasks, to_json,
 };
-use flowquet_store::{ErrorKind, LocalStore, Store};
+use flowquet_store::{ErrorKind, Store};
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
@@ -18,11 +18,11 @@ pub(crate) struct Table {
     pub(crate) commits: HashMap<String, CommitRecord>,
 }
 
-fn read_record<T: DeserializeOwned>(out: &LocalStore, key: &str) -> Result<T, Error> {
+fn read_record<T: DeserializeOwned>(out: &dyn Store, key: &str) -> Result<T, Error> {
     from_json(&out.get(key)?).map_err(|e| Error::Record(key.to_owned(), e))
 }
 
-fn list_or_none(out: &LocalStore, prefix: &str) -> Result<Vec<String>, Error> {
+fn list_or_none(out: &dyn Store, prefix: &str) -> Result<Vec<String>, Error> {
     match out.list(prefix) {
         Ok(found) => Ok(found.into_iter().map(|o| o.key).collect()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -31,7 +31,7 @@ fn list_or_none(out: &LocalStore, prefix: &str) -> Result<Vec<String>, Error> {
 }
 
 /// Checks the table's contract against what a run wants; makes the contract where there is none, if `make`.
-pub(crate) fn check_contract(out: &LocalStore, options: &Options, make: bool) -> Result<(), Error> {
+pub(crate) fn check_contract(out: &dyn Store, options: &Options, make: bool) -> Result<(), Error> {
     let wanted = TableContract::of(options);
     if make {
         match out.put_if_absent(CONTRACT_KEY, &to_json(&wanted)) {
@@ -49,7 +49,7 @@ pub(crate) fn check_contract(out: &LocalStore, options: &Options, make: bool) ->
 
 impl Table {
     /// Reads all plans and commits.
-    pub(crate) fn read(out: &LocalStore) -> Result<Self, Error> {
+    pub(crate) fn read(out: &dyn Store) -> Result<Self, Error> {
         // Plans first: a commit always belongs to a plan that was there before it.
         let mut plans = Vec::new();
         for key in list_or_none(out, PLANS)?.iter().filter(|k| plan_number(k).is_some()) {
@@ -77,7 +77,7 @@ impl Table {
     /// The plan that takes `new` objects into the table.
     pub(crate) fn plan(&self, new: Vec<SourceObject>, options: &Options) -> Result<PlanRecord, Error> {
         let number = self.next_number();
-        let spec = options.partition_spec().map_err(|e| Error::Options(plan_key(number), e))?;
+        let spec = options.partition_spec()?;
         let tasks = plan_tasks(new, number, options, &spec);
         Ok(PlanRecord { layout_version: LAYOUT_VERSION, number, options: options.clone(), tasks })
     }
@@ -86,7 +86,7 @@ impl Table {
     /// took and takes the rest. Returns what was sorted out, and the plan if there was anything new.
     pub(crate) fn take(
         &mut self,
-        out: &LocalStore,
+        out: &dyn Store,
         listing: &[SourceObject],
         options: &Options,
     ) -> Result<(SortedOut, Option<u64>), Error> {
