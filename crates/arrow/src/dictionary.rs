@@ -21,6 +21,14 @@ const SLOTS_MIN: usize = 256;
 
 type Words = [u64; SHORT_MAX / 8];
 
+/// A short value as words, on a cache line of its own half: one miss checks a candidate.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(32))]
+struct Entry(Words);
+
+/// In a slot, the length of a value that is too long to be an [`Entry`].
+const LONG: u64 = 63;
+
 /// `MASKS[len]` keeps the first `len` bytes of [`Words`].
 const MASKS: [Words; SHORT_MAX + 1] = masks();
 
@@ -55,8 +63,10 @@ const NO_RECENT: Recent = Recent { words: [0; 4], len: usize::MAX, key: 0 };
 pub(crate) struct DictionaryBuilder {
     keys: Vec<u32>,
     validity: Validity,
-    /// The open table: hash in the high half, key + 1 in the low one; 0 is an empty slot. A power of two of them.
+    /// The open table: 26 bits of hash, 6 of length, 32 of key + 1; 0 is an empty slot. A power of two of them.
     slots: Vec<u64>,
+    /// Each value as words; those of long ones are not used.
+    entries: Vec<Entry>,
     /// Value `k` is `bytes[offsets[k]..offsets[k + 1]]`; [`SHORT_MAX`] zeros stand behind the last one.
     offsets: Vec<i32>,
     bytes: Vec<u8>,
@@ -69,6 +79,7 @@ impl Default for DictionaryBuilder {
             keys: Vec::new(),
             validity: Validity::default(),
             slots: vec![0; SLOTS_MIN],
+            entries: Vec::new(),
             offsets: vec![0],
             bytes: vec![0; SHORT_MAX],
             recent: [NO_RECENT; 2],
@@ -128,7 +139,7 @@ impl DictionaryBuilder {
         self.keys.len() * 4
             + self.validity.len() / 8
             + self.slots.len() * 8
-            + self.offsets.len() * 4
+            + self.offsets.len() * (4 + SHORT_MAX)
             + self.bytes.len()
     }
 
@@ -167,6 +178,7 @@ impl DictionaryBuilder {
 
     fn short_key(&mut self, words: Words, len: usize) -> u32 {
         let hash = hash(words, len as u64);
+        let tag = tag(hash, len as u64);
         let mut slot = hash as usize & (self.slots.len() - 1);
         loop {
             let found = self.slots[slot];
@@ -175,51 +187,46 @@ impl DictionaryBuilder {
                 for (bytes, word) in value.as_chunks_mut::<8>().0.iter_mut().zip(words) {
                     *bytes = word.to_le_bytes();
                 }
-                return self.insert(slot, hash, &value[..len]);
+                return self.insert(slot, tag, words, &value[..len]);
             }
-            if found >> 32 == hash >> 32 {
-                let key = (found as u32 - 1) as usize;
-                let start = self.offsets[key] as usize;
-                if self.offsets[key + 1] as usize - start == len && load(&self.bytes, start, len) == words {
-                    return key as u32;
-                }
+            let key = (found as u32).wrapping_sub(1);
+            if found & TAG == tag && self.entries[key as usize].0 == words {
+                return key;
             }
             slot = (slot + 1) & (self.slots.len() - 1);
         }
     }
 
     fn long_key(&mut self, value: &[u8]) -> u32 {
-        let mut state = value.len() as u64;
-        for start in (0..value.len()).step_by(SHORT_MAX) {
-            let len = SHORT_MAX.min(value.len() - start);
-            state = hash(load(value, start, len), state);
-        }
-        let mut slot = state as usize & (self.slots.len() - 1);
+        let hash = long_hash(value);
+        let tag = tag(hash, LONG);
+        let mut slot = hash as usize & (self.slots.len() - 1);
         loop {
             let found = self.slots[slot];
             if found == 0 {
-                return self.insert(slot, state, value);
+                return self.insert(slot, tag, [0; 4], value);
             }
-            if found >> 32 == state >> 32 {
-                let key = (found as u32 - 1) as usize;
-                if &self.bytes[self.offsets[key] as usize..self.offsets[key + 1] as usize] == value {
-                    return key as u32;
-                }
+            let key = (found as u32 - 1) as usize;
+            if found & TAG == tag
+                && &self.bytes[self.offsets[key] as usize..self.offsets[key + 1] as usize] == value
+            {
+                return key as u32;
             }
             slot = (slot + 1) & (self.slots.len() - 1);
         }
     }
 
     #[cold]
-    fn insert(&mut self, slot: usize, hash: u64, value: &[u8]) -> u32 {
+    fn insert(&mut self, slot: usize, tag: u64, words: Words, value: &[u8]) -> u32 {
         let key = (self.offsets.len() - 1) as u32;
         self.bytes.truncate(self.bytes.len() - SHORT_MAX);
         self.bytes.extend_from_slice(value);
         let end = i32::try_from(self.bytes.len()).expect("row groups are limited to far less than 2 GiB");
         self.offsets.push(end);
         self.bytes.resize(self.bytes.len() + SHORT_MAX, 0);
-        self.slots[slot] = (hash >> 32) << 32 | u64::from(key + 1);
-        if self.offsets.len() * 2 > self.slots.len() {
+        self.slots[slot] = tag | u64::from(key + 1);
+        self.entries.push(Entry(words));
+        if self.offsets.len() * 3 > self.slots.len() * 2 {
             self.grow();
         }
         key
@@ -227,12 +234,16 @@ impl DictionaryBuilder {
 
     fn grow(&mut self) {
         let old = std::mem::take(&mut self.slots);
-        self.slots = vec![0; old.len() * 4];
+        self.slots = vec![0; old.len() * 2];
         let mask = self.slots.len() - 1;
         for found in old.into_iter().filter(|f| *f != 0) {
             let key = (found as u32 - 1) as usize;
-            let value = self.offsets[key] as usize..self.offsets[key + 1] as usize;
-            let mut slot = rehash(&self.bytes, value) as usize & mask;
+            let value = &self.bytes[self.offsets[key] as usize..self.offsets[key + 1] as usize];
+            let hash = match value.len() {
+                len @ 0..=SHORT_MAX => hash(self.entries[key].0, len as u64),
+                _ => long_hash(value),
+            };
+            let mut slot = hash as usize & mask;
             while self.slots[slot] != 0 {
                 slot = (slot + 1) & mask;
             }
@@ -241,17 +252,21 @@ impl DictionaryBuilder {
     }
 }
 
-/// The hash of a value that is in the table.
-fn rehash(bytes: &[u8], value: std::ops::Range<usize>) -> u64 {
-    let len = value.len();
-    if len <= SHORT_MAX {
-        return hash(load(bytes, value.start, len), len as u64);
-    }
-    let mut state = len as u64;
-    for start in (0..len).step_by(SHORT_MAX) {
-        state = hash(load(bytes, value.start + start, SHORT_MAX.min(len - start)), state);
-    }
-    state
+/// The part of a slot that is compared before its entry.
+const TAG: u64 = u64::MAX << 32;
+
+/// The high 26 bits of a hash, and a length; the low bits of the hash have chosen the slot already.
+#[inline]
+fn tag(hash: u64, len: u64) -> u64 {
+    hash >> 38 << 38 | len << 32
+}
+
+/// The hash of a value of more than [`SHORT_MAX`] bytes.
+fn long_hash(value: &[u8]) -> u64 {
+    let starts = (0..value.len()).step_by(SHORT_MAX);
+    starts.fold(value.len() as u64, |state, start| {
+        hash(load(value, start, SHORT_MAX.min(value.len() - start)), state)
+    })
 }
 
 /// The first `len` bytes at `start`, at most [`SHORT_MAX`], zeros behind them.
