@@ -36,7 +36,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowquet-store",
         ],
     ),
-    ("flowquet-testkit", &["flowquet-format"]),
+    ("flowquet-testkit", &[]),
 ];
 
 /// Outside packages that a crate must not name: what it does not know, it cannot come to depend on.
