@@ -120,11 +120,11 @@ pub fn convert(
         }
     }
     summary.objects.listed = listing.len() as u64;
-    let listing = readable(listing, &sources, &mut summary, observer);
     let mut table = Table::read(&request.out)?;
+    leave_out_unreadable(&mut listing, &table, request, &sources, &mut summary, observer);
     let mut plan = None;
     let (sorted, new_plan) = if request.dry_run {
-        let mut sorted = table.sort_out(listing, &request.options);
+        let mut sorted = table.sort_out(&listing, &request.options);
         if !sorted.new.is_empty() {
             plan = Some(table.plan(std::mem::take(&mut sorted.new), &request.options)?);
         }
@@ -162,26 +162,26 @@ pub fn convert(
     Ok(Run { summary, plan: None, error })
 }
 
-/// Leaves out objects that may not be read, and reports them: a plan that holds one could never be performed.
-fn readable(
-    listing: Vec<SourceObject>,
+/// Takes new objects that may not be read out of `listing`, and reports them: a plan that holds one could never be performed.
+fn leave_out_unreadable(
+    listing: &mut Vec<SourceObject>,
+    table: &Table,
+    request: &Request,
     sources: &SourceSet,
     summary: &mut Summary,
     observer: &dyn Observer,
-) -> Vec<SourceObject> {
-    let mut kept = Vec::with_capacity(listing.len());
-    for object in listing {
-        match sources.open(&object) {
-            Ok(_) => kept.push(object),
-            Err(error) => {
-                let reason = error.to_string();
-                observer.event(&Event::ObjectFailed { url: &object.url, reason: &reason });
-                summary.objects.failed += 1;
-                summary.failed_objects.push(FailedObject { url: object.url, reason });
-            }
+) {
+    let mut unreadable = HashSet::new();
+    for object in table.sort_out(listing, &request.options).new {
+        if let Err(error) = sources.open(&object) {
+            let reason = error.to_string();
+            observer.event(&Event::ObjectFailed { url: &object.url, reason: &reason });
+            summary.objects.failed += 1;
+            summary.failed_objects.push(FailedObject { url: object.url.clone(), reason });
+            unreadable.insert(object.url);
         }
     }
-    kept
+    listing.retain(|o| !unreadable.contains(&o.url));
 }
 
 /// A task without a commit.
@@ -260,6 +260,7 @@ fn perform(
     let queue =
         tasks.iter().enumerate().flat_map(|(t, task)| (0..task.units.len()).map(move |u| (t, u))).collect();
     let count = tasks.len() as u64;
+    let warned = summary.warnings.iter().cloned().collect();
     let shared = Shared {
         request,
         sources,
@@ -270,7 +271,7 @@ fn perform(
         queue,
         next: AtomicUsize::new(0),
         result: Mutex::new(Shareable { summary, error: None }),
-        warned: Mutex::new(HashSet::new()),
+        warned: Mutex::new(warned),
     };
     let workers = request.budget.workers;
     let pool =

@@ -15,6 +15,7 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) plans: Vec<PlanRecord>,
+    /// By task, without outputs and without inputs that could be read.
     pub(crate) commits: HashMap<String, CommitRecord>,
 }
 
@@ -58,14 +59,17 @@ impl Table {
         plans.sort_by_key(|p| p.number);
         let mut commits = HashMap::new();
         for key in list_or_none(out, COMMITS)?.iter().filter(|k| k.ends_with(".json")) {
-            let commit: CommitRecord = read_record(out, key)?;
+            let mut commit: CommitRecord = read_record(out, key)?;
+            // Of a history of years only what decides the next plan is kept in memory.
+            commit.inputs.retain(|i| i.failed.is_some());
+            commit.outputs.clear();
             commits.insert(commit.task.clone(), commit);
         }
         Ok(Self { plans, commits })
     }
 
     /// Sorts out a listing against the plans.
-    pub(crate) fn sort_out(&self, listing: Vec<SourceObject>, options: &Options) -> SortedOut {
+    pub(crate) fn sort_out(&self, listing: &[SourceObject], options: &Options) -> SortedOut {
         Known::of(&self.plans, &self.commits).sort_out(listing, options)
     }
 
@@ -91,7 +95,7 @@ impl Table {
         options: &Options,
     ) -> Result<(SortedOut, Option<u64>), Error> {
         loop {
-            let mut sorted = self.sort_out(listing.to_vec(), options);
+            let mut sorted = self.sort_out(listing, options);
             if sorted.new.is_empty() {
                 return Ok((sorted, None));
             }

@@ -73,24 +73,24 @@ impl Known {
     }
 
     /// Sorts out `listing` for a run with `options`.
-    pub fn sort_out(&self, listing: Vec<SourceObject>, options: &Options) -> SortedOut {
+    pub fn sort_out(&self, listing: &[SourceObject], options: &Options) -> SortedOut {
         let mut sorted = SortedOut::default();
         for object in listing {
             match self.by_url.get(&object.url) {
-                None => sorted.new.push(object),
+                None => sorted.new.push(object.clone()),
                 Some(State::Taken { bytes }) => {
                     sorted.known += 1;
                     sorted.known_bytes += object.bytes;
                     if *bytes != object.bytes {
-                        sorted.changed.push((object, *bytes));
+                        sorted.changed.push((object.clone(), *bytes));
                     }
                 }
                 Some(State::Failed(then)) => {
                     let is_changed = (object.bytes, &object.etag) != (then.bytes, &then.etag);
                     if is_changed || options.reads_otherwise(&then.options) {
-                        sorted.new.push(object);
+                        sorted.new.push(object.clone());
                     } else {
-                        sorted.failed.push((object, then.reason.clone()));
+                        sorted.failed.push((object.clone(), then.reason.clone()));
                     }
                 }
             }

@@ -208,19 +208,19 @@ mod tests {
         let void = CommitRecord { void: Some("b changed".into()), inputs: Vec::new(), ..commit.clone() };
         let known = Known::of([&record], &HashMap::from([(void.task.clone(), void)]));
         assert_eq!(
-            known.sort_out(vec![object("a", 1)], &options()).new,
+            known.sort_out(&[object("a", 1)], &options()).new,
             [object("a", 1)],
             "a void task holds nothing"
         );
         let known = Known::of([&record], &HashMap::from([(commit.task.clone(), commit)]));
         let listing = vec![object("a", 1), object("b", 20), object("c", 3), object("d", 4)];
-        let sorted = known.sort_out(listing.clone(), &options());
+        let sorted = known.sort_out(&listing, &options());
         assert_eq!(sorted.new, [object("d", 4)]);
         assert_eq!((sorted.known, sorted.known_bytes), (2, 21));
         assert_eq!(sorted.changed, [(object("b", 20), 2)]);
         assert_eq!(sorted.failed, [(object("c", 3), "no header".into())]);
         let with_format = Options { format: Some("${version}".into()), ..options() };
-        assert_eq!(known.sort_out(listing, &with_format).new, [object("c", 3), object("d", 4)]);
-        assert_eq!(known.sort_out(vec![object("c", 33)], &options()).new, [object("c", 33)]);
+        assert_eq!(known.sort_out(&listing, &with_format).new, [object("c", 3), object("d", 4)]);
+        assert_eq!(known.sort_out(&[object("c", 33)], &options()).new, [object("c", 33)]);
     }
 }
