@@ -27,6 +27,7 @@ def peak(command):
     """Peak resident bytes of a command that succeeds, and its words."""
     process = subprocess.run([sys.executable, "-c", MEASURE, *map(str, command)], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
+    print(f"peak {int(process.stdout) / MIB:.0f} MiB")
     return int(process.stdout), process.stderr
 
 
