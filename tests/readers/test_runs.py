@@ -255,6 +255,11 @@ def test_a_task_whose_object_vanished_is_void(tmp_path, logs, out):
     os.remove(logs / "1.log")
     report = convert(logs, out, check=4)
     assert report["objects"]["set_aside"] == 3 and report["records"] == 0
+    # Files of the void task, as a run leaves them that was killed before its commit.
+    for key, path in files(dry).items():
+        (out / key).parent.mkdir(exist_ok=True)
+        shutil.copy(path, out / key)
+    assert len(rows(out)) == 3
     assert convert(logs, out)["records"] == 2, "the rest is planned anew"
     assert multiset(rows(out)) == table_rows(logs)
 

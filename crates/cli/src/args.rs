@@ -32,7 +32,12 @@ pub(crate) enum Command {
     #[command(
         long_about = "Converts files and folders of flow logs, compressed with gzip or zstd or not at all, into a Parquet \
                       table. What is in the table already is skipped, so the same command can be run every hour; a run that \
-                      was killed is finished by the next one."
+                      was killed is finished by the next one.",
+        after_long_help = "Examples:\n  \
+            flowquet convert logs/AWSLogs --out lake/vpc_flow_logs\n  \
+            flowquet convert old.log.gz --out lake/old --format v2\n  \
+            flowquet convert logs --out lake/narrow --columns srcaddr,dstaddr,bytes,start\n  \
+            zcat *.gz | flowquet convert - --out lake/piped"
     )]
     Convert(Box<ConvertArgs>),
     /// Show what a file is: log format and first records, or the layout of a Parquet file

@@ -121,6 +121,9 @@ pub fn convert(
     }
     summary.objects.listed = listing.len() as u64;
     let mut table = Table::read(&request.out)?;
+    if !request.dry_run {
+        table.sweep(&request.out)?;
+    }
     leave_out_unreadable(&mut listing, &table, request, &sources, &mut summary, observer);
     let mut plan = None;
     let (sorted, new_plan) = if request.dry_run {

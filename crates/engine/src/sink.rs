@@ -19,6 +19,7 @@ use crate::budget::{CARRY_BYTES_MAX, OPEN_FILES_MAX, PARKED_BYTES_MAX};
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::router::{Destination, Piece, PieceRows, Times, merged};
+use crate::table::delete_if_there;
 use crate::worker::{UnitCounts, describe};
 
 /// How long a worker that waits for its turn sleeps before it looks whether the run has ended.
@@ -412,8 +413,9 @@ impl TaskFiles {
             flowquet_plan::from_json(&self.out.get(key)?).map_err(|e| Error::Record(key.to_owned(), e))?;
         let Some(reason) = theirs.void else { return Ok(Outcome::CommittedByAnother) };
         for output in &ours.outputs {
-            self.out.delete(&output.key)?;
+            delete_if_there(self.out.as_ref(), &output.key)?;
         }
+        delete_if_there(self.out.as_ref(), &rejects_key(&self.task.id))?;
         Ok(Outcome::Void(reason))
     }
 

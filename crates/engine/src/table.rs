@@ -1,10 +1,11 @@
 //! The table at the destination: its contract, plans and commits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use flowquet_plan::{
-    COMMITS, CONTRACT_KEY, CommitRecord, Known, LAYOUT_VERSION, Options, PLANS, PlanRecord, SortedOut,
-    SourceObject, TableContract, from_json, plan_key, plan_number, plan_tasks, to_json,
+    COMMITS, CONTRACT_KEY, CommitRecord, Known, LAYOUT_VERSION, Options, PLANS, PlanRecord, RECORDS,
+    SortedOut, SourceObject, TableContract, from_json, plan_key, plan_number, plan_tasks, rejects_key,
+    task_of_output, to_json,
 };
 use flowquet_store::{ErrorKind, Store};
 use serde::de::DeserializeOwned;
@@ -48,6 +49,14 @@ pub(crate) fn check_contract(out: &dyn Store, options: &Options, make: bool) -> 
     if differences.is_empty() { Ok(()) } else { Err(Error::Contract(differences)) }
 }
 
+/// Deletes an object that another run may have deleted already.
+pub(crate) fn delete_if_there(out: &dyn Store, key: &str) -> Result<(), Error> {
+    match out.delete(key) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 impl Table {
     /// Reads all plans and commits.
     pub(crate) fn read(out: &dyn Store) -> Result<Self, Error> {
@@ -66,6 +75,27 @@ impl Table {
             commits.insert(commit.task.clone(), commit);
         }
         Ok(Self { plans, commits })
+    }
+
+    /// Removes data files and rejects of void tasks: a run that was killed before it could see that its task was void left them.
+    ///
+    /// Only a table that has void tasks is walked.
+    pub(crate) fn sweep(&self, out: &dyn Store) -> Result<(), Error> {
+        let void: HashSet<&str> =
+            self.commits.values().filter(|c| c.void.is_some()).map(|c| c.task.as_str()).collect();
+        if void.is_empty() {
+            return Ok(());
+        }
+        for id in &void {
+            delete_if_there(out, &rejects_key(id))?;
+        }
+        for object in out.list("")? {
+            let is_record = object.key.starts_with(RECORDS);
+            if !is_record && task_of_output(&object.key).is_some_and(|id| void.contains(id)) {
+                delete_if_there(out, &object.key)?;
+            }
+        }
+        Ok(())
     }
 
     /// Sorts out a listing against the plans.

@@ -56,6 +56,12 @@ pub fn output_name(folder: &str, task_id: &str, sequence: usize) -> String {
     format!("{folder}{slash}{task_id}-{sequence:04}.parquet")
 }
 
+/// The id of the task that an output's key names.
+pub fn task_of_output(key: &str) -> Option<&str> {
+    let name = key.rsplit('/').next()?.strip_suffix(".parquet")?;
+    name.rsplit_once('-').map(|(id, _)| id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +72,9 @@ mod tests {
         assert_eq!(plan_number("_flowquet/plans/x.json"), None);
         assert_eq!(output_name("date=2019-08-20", "ab", 1), "date=2019-08-20/ab-0001.parquet");
         assert_eq!(output_name("", "ab", 0), "ab-0000.parquet");
+        for folder in ["", "account=1/date=2019-08-20"] {
+            assert_eq!(task_of_output(&output_name(folder, "ab", 7)), Some("ab"));
+        }
+        assert_eq!(task_of_output("date=2019-08-20/other.csv"), None);
     }
 }

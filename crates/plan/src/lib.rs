@@ -14,7 +14,7 @@ mod tasks;
 pub use known::{Known, SortedOut};
 pub use layout::{
     COMMITS, CONTRACT_KEY, PLANS, RECORDS, REJECTS, SPOOL, STAGING, commit_key, output_name, plan_key,
-    plan_number, rejects_key,
+    plan_number, rejects_key, task_of_output,
 };
 pub use options::{Options, OptionsError, TableContract};
 pub use records::{
