@@ -24,7 +24,7 @@ pub enum Error {
     NoObjects(Vec<String>),
     /// Options of a plan that this program does not understand.
     Options(String),
-    /// Encoding failed.
+    /// Encoding or writing a Parquet file failed.
     Parquet(flowquet_parquet::Error),
     /// A record of the table cannot be understood.
     Record(String, RecordError),
@@ -61,7 +61,10 @@ impl Error {
                 "does --format fit the objects? Tasks below the limit are committed; the rest goes on with another --max-rejects"
                     .into(),
             ),
-            Self::Parquet(_) | Self::Stdin(_) => None,
+            Self::Parquet(_) => {
+                Some("is there room left on the disk? Run the same command again: it goes on where it stopped".into())
+            }
+            Self::Stdin(_) => None,
         }
     }
 }
@@ -82,7 +85,7 @@ impl fmt::Display for Error {
                 write!(f, "expected flow logs in {}, found no files", sources.join(", "))
             }
             Self::Options(what) => write!(f, "read the options of a plan record: {what}"),
-            Self::Parquet(_) => f.write_str("encode Parquet"),
+            Self::Parquet(_) => f.write_str("write Parquet"),
             Self::Record(key, error) => write!(f, "read record `{key}`: {error}"),
             Self::Stdin(_) => f.write_str("read standard input"),
             Self::Store(error) => error.fmt(f),

@@ -130,8 +130,8 @@ impl Router {
         rejects: &mut Vec<Reject>,
         taker: &mut dyn Taker,
     ) -> Result<u64, ConsumerError> {
-        let known = self.format_of(block.format(), taker)?;
-        let known = &mut self.formats[known];
+        let index = self.format_of(block.format(), taker)?;
+        let known = &mut self.formats[index];
         let (format, text) = (known.context.clone(), known.text.clone());
         // Taken out while rows are routed, and put back for the next block.
         let mut integers = std::mem::take(&mut known.integers);
@@ -141,8 +141,7 @@ impl Router {
         self.count_statuses(block, format.status);
         let routed =
             self.route(block, &mut integers, &BlockContext { format: &format, text: &text, key }, taker);
-        let position = self.formats.iter().position(|k| Arc::ptr_eq(&k.text, &text));
-        self.formats[position.expect("found above")].integers = integers;
+        self.formats[index].integers = integers;
         routed.map_err(ConsumerError::Run)?;
         Ok(block.rows().len() as u64)
     }
@@ -271,7 +270,7 @@ impl Router {
             }
             self.open_bytes = self.open_bytes + open.columns.bytes() - before;
             if open.columns.rows() == self.plan.row_group_rows {
-                self.hand_on(&to.clone(), taker)?;
+                self.hand_on(&to, taker)?;
             }
             start = end;
         }

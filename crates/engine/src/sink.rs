@@ -260,7 +260,9 @@ impl TaskFiles {
                     self.rejects = Some(self.out.stage(&rejects_key(&self.task.id))?);
                 }
                 let staged = self.rejects.as_mut().expect("staged above");
-                staged.write_all(&lines).map_err(|e| Error::Parquet(flowquet_parquet::Error::from(e)))
+                let written = staged.write_all(&lines);
+                let url = || self.out.url(&rejects_key(&self.task.id));
+                Ok(written.map_err(|e| flowquet_store::Error::write(url(), e))?)
             }
             Item::Piece(Piece { to, format, times, rows: PieceRows::Encoded(group) }) => {
                 self.append(&to, &format, times, group)
@@ -312,7 +314,7 @@ impl TaskFiles {
         file.times = merged(file.times, times);
         file.writer.append(group)?;
         if file.writer.bytes() >= self.plan.file_bytes {
-            self.end_file(&to.clone())?;
+            self.end_file(to)?;
         }
         Ok(())
     }

@@ -123,7 +123,8 @@ pub(crate) fn spool(input: &mut dyn Read, out: &LocalStore) -> Result<SourceObje
             Err(e) => return Err(Error::Stdin(e)),
         };
         digest.update(&chunk[..len]);
-        staged.write_all(&chunk[..len]).map_err(Error::Stdin)?;
+        let written = staged.write_all(&chunk[..len]);
+        written.map_err(|e| flowquet_store::Error::write(out.url(&incoming), e))?;
     }
     staged.commit()?;
     let name: String = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();

@@ -148,7 +148,7 @@ pub struct CommitRecord {
     pub outputs: Vec<OutputRecord>,
     /// Sums over inputs.
     pub counts: Counts,
-    /// Records by log status; `-` where the format has none or it is null.
+    /// Records by log status; `-` where the format has none or it is null, `other` for words that AWS does not document.
     pub records_by_status: BTreeMap<String, u64>,
     /// Rejects by reason.
     pub rejects_by_reason: BTreeMap<String, u64>,

@@ -43,6 +43,11 @@ impl Error {
         Self::new(ErrorKind::InvalidKey, "list", format!("file://{}", path.display()))
     }
 
+    /// Writing to a staged object failed.
+    pub fn write(url: String, source: io::Error) -> Self {
+        Self::io("write", url, source)
+    }
+
     pub(crate) fn io(action: &'static str, url: String, source: io::Error) -> Self {
         let kind = match source.kind() {
             io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,

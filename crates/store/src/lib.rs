@@ -73,7 +73,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The object is then not changed.
     fn put(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
         let mut staged = self.stage(key)?;
-        staged.write_all(bytes).map_err(|e| Error::io("write", self.url(key), e))?;
+        staged.write_all(bytes).map_err(|e| Error::write(self.url(key), e))?;
         staged.commit()
     }
 
