@@ -5,10 +5,14 @@
 //! Text becomes dictionary keys right where it is read: [`Columns`] hands out record batches whose text columns are
 //! dictionary arrays, one dictionary a column, so that nothing behind it has to hash a value again.
 
+mod addresses;
 mod columns;
 mod dictionary;
+mod growing;
 mod schema;
-mod validity;
+#[cfg(test)]
+mod testing;
+mod values;
 
 pub use columns::Columns;
 pub use schema::{BatchSchema, Column, Selection};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef};
-use flowquet_format::{ColumnType, LogFormat};
+use flowquet_format::{ColumnType, FieldKind, LogFormat};
 
 /// Which columns to keep: all, or those of some names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +69,13 @@ impl BatchSchema {
     /// The log format.
     pub fn format(&self) -> &Arc<LogFormat> {
         &self.format
+    }
+
+    /// Whether the field at this position of the log format holds addresses.
+    pub(crate) fn is_address(&self, field: usize) -> bool {
+        let field = &self.format.fields()[field];
+        field.column_type() == ColumnType::String
+            && field.spec().is_some_and(|spec| spec.kind == FieldKind::Address)
     }
 
     /// The columns in order.

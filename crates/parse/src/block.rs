@@ -1,5 +1,8 @@
 //! A block: whole lines, located, each with as many fields as the log format.
 
+use std::ops::Range;
+
+use crate::backend::Backend;
 use crate::integer::{BAD, IntegerColumns, parse_integer};
 use crate::reject::{Reject, RejectReason};
 use flowquet_format::LogFormat;
@@ -29,6 +32,57 @@ pub struct Block<'a> {
     /// Byte offset of `original` in the inflated object.
     pub(crate) offset: u64,
     pub(crate) format: &'a LogFormat,
+    pub(crate) backend: Backend,
+}
+
+/// The values of one field in some rows of a block.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldColumn<'a> {
+    pub(crate) text: &'a [u8],
+    ends: &'a [u32],
+    rows: &'a [Row],
+    field: usize,
+    pub(crate) backend: Backend,
+}
+
+impl<'a> FieldColumn<'a> {
+    /// Start and end of each value in [`Self::text`], in the order of the rows.
+    #[inline(always)]
+    pub fn bounds(self) -> impl ExactSizeIterator<Item = (usize, usize)> + 'a {
+        self.rows.iter().map(move |row| bounds(self.ends, *row, self.field))
+    }
+
+    /// The text that bounds refer to.
+    #[inline]
+    pub fn text(self) -> &'a [u8] {
+        self.text
+    }
+
+    /// How many rows.
+    #[inline]
+    pub fn len(self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no rows.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Start and end of the `i`-th value.
+    #[inline]
+    pub fn bounds_at(self, i: usize) -> (usize, usize) {
+        bounds(self.ends, self.rows[i], self.field)
+    }
+}
+
+#[inline(always)]
+fn bounds(ends: &[u32], row: Row, field: usize) -> (usize, usize) {
+    let end = row.first as usize + field;
+    let pair = &ends[end - 1..=end];
+    // The sentinel before the first delimiter is u32::MAX, so that the first field starts at 0.
+    (pair[0].wrapping_add(1) as usize, pair[1] as usize)
 }
 
 impl<'a> Block<'a> {
@@ -52,9 +106,19 @@ impl<'a> Block<'a> {
     /// Start and end of a field in [`Self::text`].
     #[inline]
     pub fn bounds(&self, row: Row, field: usize) -> (usize, usize) {
-        let end = row.first as usize + field;
-        // The sentinel before the first delimiter is u32::MAX, so that the first field starts at 0.
-        (self.ends[end - 1].wrapping_add(1) as usize, self.ends[end] as usize)
+        bounds(self.ends, row, field)
+    }
+
+    /// The values of `field` in the rows `range`.
+    #[inline]
+    pub fn column(&self, field: usize, range: Range<usize>) -> FieldColumn<'_> {
+        FieldColumn {
+            text: self.text,
+            ends: self.ends,
+            rows: &self.rows[range],
+            field,
+            backend: self.backend,
+        }
     }
 
     /// The bytes of a field.
@@ -119,6 +183,33 @@ impl<'a> Block<'a> {
             field: Some(spec.name().to_owned()),
             detail,
             raw: line.strip_suffix(b"\r").unwrap_or(line).to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Hands a column of `fields` to `check`, on every backend: once each field followed by others in its line, once
+    /// behind one, and once with nothing behind the last one, so that loads meet the text's end.
+    #[track_caller]
+    pub(crate) fn with_column(fields: &[&str], mut check: impl FnMut(FieldColumn<'_>)) {
+        for (before, behind) in [("", " 123 - eni-0123456789abcdef\n"), ("9 2 ", "\n"), ("", "\n")] {
+            let text: String = fields.iter().map(|f| format!("{before}{f}{behind}")).collect();
+            for text in [text.as_bytes(), &text.as_bytes()[..text.len() - 1]] {
+                let mut ends = vec![u32::MAX];
+                ends.extend((0..text.len()).filter(|i| matches!(text[*i], b' ' | b'\n')).map(|i| i as u32));
+                ends.push(text.len() as u32);
+                let (field, width) =
+                    (before.matches(' ').count(), format!("{before}{behind}").matches([' ', '\n']).count());
+                let rows: Vec<Row> = (0..fields.len())
+                    .map(|r| Row { first: (r * width) as u32 + 1, line: r as u32 })
+                    .collect();
+                for backend in Backend::available() {
+                    check(FieldColumn { text, ends: &ends, rows: &rows, field, backend });
+                }
+            }
         }
     }
 }

@@ -13,8 +13,15 @@
 //! Where blocks end depends on the bytes alone, never on how many of them the caller happens to hold, so that what
 //! follows from blocks (row groups, files) is the same under every memory budget.
 //!
-//! `unsafe` stands in two named modules: `locate::avx2` (vector loads) and `inflate` (libdeflate).
+//! # Hot loops
+//!
+//! Four, each with a scalar twin that is its oracle and a file per instruction set beside it: [`locate`], the sweep for
+//! delimiters; [`IntegerColumns::parse`]; [`repeats`], which tells what values stand again where they just stood; and
+//! [`pack_addresses`], which makes one word of an IPv4 address. `unsafe` stands in those files (vector loads, and the call
+//! behind a feature check) and in [`inflate`] (libdeflate), nowhere else.
 
+mod address;
+mod backend;
 mod block;
 mod careful;
 pub mod inflate;
@@ -22,8 +29,14 @@ mod integer;
 pub mod locate;
 mod parser;
 mod reject;
+mod repeats;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
-pub use block::{Block, Row};
+pub use address::{PackedAddress, pack_address, pack_addresses};
+pub use backend::Backend;
+pub use block::{Block, FieldColumn, Row};
 pub use integer::{BAD, IntegerColumns, NULL, parse_integer};
 pub use parser::{BLOCK_BYTES, LINE_BYTES_MAX, LineCounts, ObjectError, Parser, Step, WINDOW_BYTES_MIN};
 pub use reject::{Reject, RejectReason};
+pub use repeats::{AS_BEFORE_LAST, AS_LAST, FRESH, repeats};

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use flowquet_format::{Catalogue, LogFormat, header_format};
 
+use crate::backend::Backend;
 use crate::block::{Block, Row};
 use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, is_blank};
-use crate::locate::{Backend, Delimiters};
+use crate::locate::Delimiters;
 use crate::reject::{Reject, RejectReason};
 
 /// Most bytes of a block of more than one line. With its tables and the typed values it fits an L2 cache of 1 MiB:
@@ -148,7 +149,7 @@ impl Parser {
         }
     }
 
-    /// Sweeps with `backend` instead of the best one: for tests and benchmarks.
+    /// Uses `backend` instead of the best one: for tests and benchmarks.
     pub fn with_backend(mut self, backend: Backend) -> Self {
         self.backend = backend;
         self
@@ -360,6 +361,7 @@ impl Parser {
             first_line: self.counts.lines + 1,
             offset: self.offset,
             format: self.format.as_ref().expect("set above"),
+            backend: self.backend,
         };
         self.counts.lines += lines as u64;
         self.offset += consumed as u64;

@@ -7,6 +7,8 @@
 mod avx2;
 mod scalar;
 
+use crate::backend::Backend;
+
 /// Offsets of the delimiters of one block.
 ///
 /// Buffers are reused from block to block; their lengths are kept apart from what is filled.
@@ -52,32 +54,7 @@ fn offset(n: usize) -> u32 {
     u32::try_from(n).expect("blocks are limited to LINE_BYTES_MAX")
 }
 
-/// An instruction set with a sweep of its own, in order of preference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
-    /// 32 bytes a compare.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// 8 bytes a step, on every machine.
-    Scalar,
-}
-
 impl Backend {
-    /// The best one this machine has.
-    pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") {
-            return Self::Avx2;
-        }
-        Self::Scalar
-    }
-
-    /// All that this machine has, best first.
-    pub fn available() -> Vec<Self> {
-        let best = Self::detect();
-        if best == Self::Scalar { vec![best] } else { vec![best, Self::Scalar] }
-    }
-
     /// Fills `found` with the delimiters of `text`.
     #[inline]
     pub fn locate(self, text: &[u8], found: &mut Delimiters) {

@@ -1,6 +1,10 @@
 //! Integer columns: whole ASCII digits to numbers, one column at a time.
 
-use crate::block::Block;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
+use crate::backend::Backend;
+use crate::block::{Block, FieldColumn};
 
 /// Stands for `-` in an integer column. Values of flow logs have no sign.
 pub const NULL: i64 = -1;
@@ -31,16 +35,7 @@ impl IntegerColumns {
         let mut bad = false;
         for ((field, max), column) in self.fields.iter().zip(&mut self.columns) {
             column.clear();
-            column.reserve(block.rows().len());
-            let mut least = 0;
-            column.extend(block.rows().iter().map(|row| {
-                let (start, end) = block.bounds(*row, *field);
-                let value = parse_at(block.text(), start, end);
-                let value = if value > *max { BAD } else { value };
-                least = least.min(value);
-                value
-            }));
-            bad |= least == BAD;
+            bad |= parse_column(block.column(*field, 0..block.rows().len()), *max, column) == BAD;
         }
         bad
     }
@@ -81,6 +76,28 @@ impl IntegerColumns {
             std::mem::swap(column, scratch);
         }
     }
+}
+
+/// Appends the values of `column`, of at most `max` each, to `out`. Returns the least of them: [`BAD`] if any is.
+fn parse_column(column: FieldColumn<'_>, max: i64, out: &mut Vec<i64>) -> i64 {
+    match column.backend {
+        #[cfg(target_arch = "x86_64")]
+        Backend::Avx2 => avx2::parse(column, max, out),
+        Backend::Scalar => extend(column, max, out, |start, end| parse_at(column.text, start, end)),
+    }
+}
+
+/// The loop around `value`, which gives the number between two offsets.
+#[inline(always)]
+fn extend(column: FieldColumn<'_>, max: i64, out: &mut Vec<i64>, value: impl Fn(usize, usize) -> i64) -> i64 {
+    let mut least = 0;
+    out.extend(column.bounds().map(|(start, end)| {
+        let value = value(start, end);
+        let value = if value > max { BAD } else { value };
+        least = least.min(value);
+        value
+    }));
+    least
 }
 
 /// The value of `text[start..end]`, with 8-byte loads that may reach past `end` inside `text`.
@@ -132,7 +149,7 @@ fn digits8(word: u64, len: usize) -> Option<u64> {
     Some(eight)
 }
 
-/// The scalar twin and oracle: a number of at most `i64::MAX`, [`NULL`] for `-`, else [`BAD`].
+/// The oracle: a number of at most `i64::MAX`, [`NULL`] for `-`, else [`BAD`].
 ///
 /// A number is whole ASCII digits, leading zeros allowed.
 pub fn parse_integer(text: &[u8]) -> i64 {
@@ -159,6 +176,7 @@ pub fn parse_integer(text: &[u8]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::tests::with_column;
     use proptest::prelude::*;
 
     #[track_caller]
@@ -176,6 +194,16 @@ mod tests {
                     String::from_utf8_lossy(&text)
                 );
             }
+        }
+        if let Ok(text) = std::str::from_utf8(field)
+            && !text.contains([' ', '\n'])
+        {
+            with_column(&[text, "1234567890123456", text, "0", text], |column| {
+                let mut found = Vec::new();
+                let least = parse_column(column, i64::MAX, &mut found);
+                assert_eq!(found, [expected, 1_234_567_890_123_456, expected, 0, expected], "{text:?}");
+                assert_eq!(least, expected.min(0));
+            });
         }
     }
 

@@ -1,0 +1,74 @@
+//! Repeats on AVX2: a value of up to 32 bytes is one load, and the two before it stay in registers.
+#![allow(unsafe_code, reason = "the call behind a feature check")]
+
+use std::arch::x86_64::{
+    __m256i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_setzero_si256,
+};
+
+use super::{AS_BEFORE_LAST, AS_LAST, FRESH, LEN_MAX};
+use crate::block::FieldColumn;
+use crate::x86::{chunk, load32};
+
+/// `MASKS[len]` keeps the first `len` bytes.
+const MASKS: [[u8; 32]; LEN_MAX + 1] = masks();
+
+const fn masks() -> [[u8; 32]; LEN_MAX + 1] {
+    let mut all = [[0; 32]; LEN_MAX + 1];
+    let mut len = 0;
+    while len <= LEN_MAX {
+        let mut byte = 0;
+        while byte < len {
+            all[len][byte] = 0xff;
+            byte += 1;
+        }
+        len += 1;
+    }
+    all
+}
+
+/// No length of a value that is compared.
+const NONE: usize = usize::MAX;
+
+pub(super) fn repeats(column: FieldColumn<'_>, out: &mut Vec<u8>) {
+    assert!(std::arch::is_x86_feature_detected!("avx2"), "Backend::Avx2 comes from Backend::detect");
+    // SAFETY: the feature is there, checked on the line above (a cached load, once a column of a block).
+    unsafe { repeats_avx2(column, out) }
+}
+
+#[target_feature(enable = "avx2")]
+fn repeats_avx2(column: FieldColumn<'_>, out: &mut Vec<u8>) {
+    let text = column.text;
+    let (mut last, mut last_len) = (_mm256_setzero_si256(), NONE);
+    let (mut before, mut before_len) = (_mm256_setzero_si256(), NONE);
+    out.extend(column.bounds().map(|(start, end)| {
+        let len = end - start;
+        let (value, len) = match chunk::<32>(text, start) {
+            Some(bytes) if len <= LEN_MAX => (_mm256_and_si256(load32(bytes), load32(&MASKS[len])), len),
+            _ if len <= LEN_MAX => {
+                let mut padded = [0; 32];
+                padded[..len].copy_from_slice(&text[start..end]);
+                (load32(&padded), len)
+            }
+            _ => (_mm256_setzero_si256(), NONE - 1),
+        };
+        let as_last = equals(value, last) & (len == last_len);
+        let as_before = equals(value, before) & (len == before_len);
+        // What is too long to be compared repeats nothing, and nothing repeats it.
+        let code = if as_last {
+            AS_LAST
+        } else if as_before {
+            AS_BEFORE_LAST
+        } else {
+            FRESH
+        };
+        (before, before_len) = (last, last_len);
+        (last, last_len) = (value, if len == NONE - 1 { NONE } else { len });
+        code
+    }));
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn equals(a: __m256i, b: __m256i) -> bool {
+    _mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)) == -1
+}

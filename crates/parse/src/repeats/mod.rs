@@ -1,0 +1,90 @@
+//! Which values of a column stand again where they just stood.
+//!
+//! Flows come in pairs and most identifiers hardly ever change, so most values need not be looked up: they are the last one
+//! of their column again, or the one before it.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
+use crate::backend::Backend;
+use crate::block::FieldColumn;
+
+/// A value that equals neither of the two rows before it, or one that is not compared.
+pub const FRESH: u8 = 0;
+/// A value that equals the one of the row before it.
+pub const AS_LAST: u8 = 1;
+/// A value that equals the one two rows before it, and not the one between.
+pub const AS_BEFORE_LAST: u8 = 2;
+
+/// Longest value that is compared: every address, interface or VPC id. Longer ones are [`FRESH`].
+const LEN_MAX: usize = 32;
+
+/// Appends one of [`FRESH`], [`AS_LAST`] and [`AS_BEFORE_LAST`] for each row of `column`.
+///
+/// This is a hot loop: two loads of offsets, one of text, and two compares a value, without a branch on what it is.
+pub fn repeats(column: FieldColumn<'_>, out: &mut Vec<u8>) {
+    match column.backend {
+        #[cfg(target_arch = "x86_64")]
+        Backend::Avx2 => avx2::repeats(column, out),
+        Backend::Scalar => scalar(column, out),
+    }
+}
+
+/// The scalar twin and oracle.
+fn scalar(column: FieldColumn<'_>, out: &mut Vec<u8>) {
+    let (mut last, mut before) = (None, None);
+    out.extend(column.bounds().map(|(start, end)| {
+        let value = Some(&column.text[start..end]).filter(|v| v.len() <= LEN_MAX);
+        let code = match value {
+            None => FRESH,
+            _ if value == last => AS_LAST,
+            _ if value == before => AS_BEFORE_LAST,
+            _ => FRESH,
+        };
+        (before, last) = (last, value);
+        code
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::tests::with_column;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(fields: &[&str]) {
+        let mut expected = Vec::new();
+        for (i, field) in fields.iter().enumerate() {
+            let is = |back: usize| i >= back && fields[i - back] == *field && field.len() <= LEN_MAX;
+            expected.push(if is(1) {
+                AS_LAST
+            } else if is(2) {
+                AS_BEFORE_LAST
+            } else {
+                FRESH
+            });
+        }
+        with_column(fields, |column| {
+            let mut found = Vec::new();
+            repeats(column, &mut found);
+            assert_eq!(found, expected, "{:?} {fields:?}", column.backend);
+        });
+    }
+
+    #[test]
+    fn lengths_around_a_load() {
+        for len in 0..70 {
+            let (a, b) = ("a".repeat(len), format!("{}b", "a".repeat(len)));
+            check(&[&a, &a, &b, &a, &b, &b, "-", &a, &b, &a]);
+        }
+        check(&["a\0", "a", "a\0", "\0", "", "\0\0", ""]);
+    }
+
+    proptest! {
+        #[test]
+        fn fast_equals_scalar(fields in proptest::collection::vec("[ab]{0,2}|[a]{30,34}", 1..40)) {
+            check(&fields.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+}
