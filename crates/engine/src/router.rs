@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use flowquet_arrow::Columns;
 use flowquet_format::{LogFormat, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
 use flowquet_parquet::{EncodedRowGroup, Encoder};
-use flowquet_parse::{Block, IntegerColumns, NULL, Reject};
+use flowquet_parse::{AS_LAST, Block, IntegerColumns, NULL, Reject, repeats};
 
 use crate::budget::BUILD_BYTES_MAX;
 use crate::content::ConsumerError;
@@ -66,6 +66,8 @@ struct KnownFormat {
     context: Arc<FormatContext>,
     text: Arc<str>,
     integers: IntegerColumns,
+    /// Columns that were handed on: their memory is used again.
+    spare: Option<Columns>,
 }
 
 /// Rows of one unit, by partition and format.
@@ -77,6 +79,7 @@ pub(crate) struct Router {
     open: BTreeMap<Destination, Open>,
     open_bytes: usize,
     slots: Vec<TimeSlot>,
+    flags: Vec<u8>,
     pub(crate) counts: UnitCounts,
 }
 
@@ -97,6 +100,7 @@ impl Router {
             open: BTreeMap::new(),
             open_bytes: 0,
             slots: Vec::new(),
+            flags: Vec::new(),
             counts: UnitCounts::default(),
         })
     }
@@ -162,7 +166,8 @@ impl Router {
             taker.warning(&warning);
         }
         let integers = IntegerColumns::new(context.integers.clone());
-        self.formats.push(KnownFormat { text: context.text.as_str().into(), format, context, integers });
+        let text = context.text.as_str().into();
+        self.formats.push(KnownFormat { format, context, text, integers, spare: None });
         Ok(self.formats.len() - 1)
     }
 
@@ -171,23 +176,24 @@ impl Router {
             *self.counts.records_by_status.entry("-".to_owned()).or_default() += block.rows().len() as u64;
             return;
         };
-        // Almost all are OK; a run of equal ones is counted at once.
-        let mut rows = block.rows().iter().peekable();
-        while let Some(row) = rows.next() {
-            let value = block.field(*row, field);
-            let mut count = 1;
-            while rows.next_if(|r| block.field(**r, field) == value).is_some() {
-                count += 1;
-            }
+        // Almost all are OK: a run of equal ones is counted at once.
+        let mut flags = std::mem::take(&mut self.flags);
+        flags.clear();
+        repeats(block.column(field, 0..block.rows().len()), &mut flags);
+        let mut start = 0;
+        for run in flags.chunk_by(|_, next| *next == AS_LAST) {
+            let value = block.field(block.rows()[start], field);
+            start += run.len();
             let name = match value {
                 b"OK" | b"NODATA" | b"SKIPDATA" | b"-" => std::str::from_utf8(value).expect("ASCII"),
                 _ => "other",
             };
             match self.counts.records_by_status.get_mut(name) {
-                Some(n) => *n += count,
-                None => drop(self.counts.records_by_status.insert(name.to_owned(), count)),
+                Some(n) => *n += run.len() as u64,
+                None => drop(self.counts.records_by_status.insert(name.to_owned(), run.len() as u64)),
             }
         }
+        self.flags = flags;
     }
 
     /// Appends the block's rows to the columns of their partitions.
@@ -256,8 +262,13 @@ impl Router {
         let to = Destination { folder: self.folder(key, slot), format: text.clone() };
         let mut start = range.start;
         while start < range.end {
+            // Only while nothing else is open: columns that are used again may hold more memory than they count, and so
+            // they are never many.
+            let is_only = self.open.is_empty();
             let open = self.open.entry(to.clone()).or_insert_with(|| {
-                let columns = Columns::new(format.schema.clone());
+                let known = self.formats.iter_mut().find(|k| is_only && Arc::ptr_eq(&k.context, format));
+                let spare = known.and_then(|k| k.spare.take());
+                let columns = spare.unwrap_or_else(|| Columns::new(format.schema.clone()));
                 // Empty columns hold their tables already.
                 self.open_bytes += columns.bytes();
                 Open { columns, format: format.clone(), times: None }
@@ -292,11 +303,13 @@ impl Router {
     fn seal(&mut self, to: Destination, mut open: Open) -> Result<Piece, Error> {
         let is_few = open.columns.rows() * 4 < self.plan.row_group_rows;
         let batch = open.columns.finish();
-        drop(open.columns);
         let rows = if is_few {
             PieceRows::Few(batch)
         } else {
-            PieceRows::Encoded(self.encoder.encode(&batch, &open.format.file_schema)?)
+            let group = self.encoder.encode(&batch, &open.format.file_schema)?;
+            let known = self.formats.iter_mut().find(|k| Arc::ptr_eq(&k.context, &open.format));
+            known.expect("what is open has a known format").spare = Some(open.columns);
+            PieceRows::Encoded(group)
         };
         Ok(Piece { to, format: open.format, times: open.times, rows })
     }

@@ -2,7 +2,7 @@
 
 use arrow_buffer::NullBuffer;
 use bytes::Bytes;
-use parquet::basic::{BoundaryOrder, Encoding, PageType};
+use parquet::basic::{BoundaryOrder, CompressionCodec, Encoding, PageType};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::{
@@ -34,10 +34,21 @@ pub(crate) struct PageValues<'a> {
     pub(crate) bounds: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+/// A chunk is compressed where that saves one byte in this many: less is not worth the time of writer and readers.
+const COMPRESSION_PAYS: usize = 16;
+
 /// Writes the pages of one column chunk.
+///
+/// Whether the chunk is compressed at all is decided by its dictionary and its first page: keys that are packed to the bit
+/// often do not get any smaller.
 pub(crate) struct ChunkWriter<'a> {
     descr: ColumnDescPtr,
     codec: &'a mut Codec,
+    /// Rows of the chunk, to weigh its first page.
+    rows_expected: usize,
+    /// The dictionary page, until the first data page is there.
+    dictionary: Option<DictionaryPage>,
+    is_compressed: Option<bool>,
     sink: TrackedWrite<Vec<u8>>,
     column_index: ColumnIndexBuilder,
     offset_index: OffsetIndexBuilder,
@@ -49,12 +60,27 @@ pub(crate) struct ChunkWriter<'a> {
     scratch: &'a mut Vec<u8>,
 }
 
+/// Plain values that keys point to.
+struct DictionaryPage {
+    plain: Vec<u8>,
+    count: usize,
+    is_sorted: bool,
+}
+
 impl<'a> ChunkWriter<'a> {
-    pub(crate) fn new(descr: ColumnDescPtr, codec: &'a mut Codec, scratch: &'a mut Vec<u8>) -> Self {
+    pub(crate) fn new(
+        descr: ColumnDescPtr,
+        rows_expected: usize,
+        codec: &'a mut Codec,
+        scratch: &'a mut Vec<u8>,
+    ) -> Self {
         Self {
             column_index: ColumnIndexBuilder::new(descr.physical_type()),
             descr,
+            is_compressed: codec.is_none().then_some(false),
             codec,
+            rows_expected,
+            dictionary: None,
             sink: TrackedWrite::new(Vec::new()),
             offset_index: OffsetIndexBuilder::new(),
             encoding_stats: Vec::new(),
@@ -66,29 +92,31 @@ impl<'a> ChunkWriter<'a> {
         }
     }
 
-    /// Writes the dictionary page; `plain` holds its `count` values. Comes first, if at all.
-    pub(crate) fn dictionary(&mut self, plain: &[u8], count: usize, is_sorted: bool) -> Result<(), Error> {
-        self.dictionary_at = Some(self.sink.bytes_written() as i64);
-        let page = Page::DictionaryPage {
-            buf: self.codec.compress(plain)?.into(),
-            num_values: u32::try_from(count).expect("keys are 32 bits"),
-            encoding: Encoding::PLAIN,
-            is_sorted,
-        };
-        self.write(page, plain.len())?;
-        self.count_page(PageType::DICTIONARY_PAGE, Encoding::PLAIN);
-        Ok(())
+    /// Sets the dictionary page; `plain` holds its `count` values. Comes first, if at all.
+    pub(crate) fn dictionary(&mut self, plain: &[u8], count: usize, is_sorted: bool) {
+        self.dictionary = Some(DictionaryPage { plain: plain.to_vec(), count, is_sorted });
+    }
+
+    /// How long `raw` is once it is compressed.
+    pub(crate) fn compressed_len(&mut self, raw: &[u8]) -> Result<usize, Error> {
+        Ok(self.codec.compress(raw)?.len())
     }
 
     pub(crate) fn data(&mut self, page: PageValues<'_>) -> Result<(), Error> {
-        self.data_at.get_or_insert(self.sink.bytes_written() as i64);
         let nulls = page.validity.map_or(0, NullBuffer::null_count);
         let mut raw = std::mem::take(self.scratch);
         raw.clear();
         definition_levels(page.rows, page.validity, &mut raw);
         raw.extend_from_slice(page.body);
+        let is_compressed = match self.is_compressed {
+            Some(is_compressed) => is_compressed,
+            None => self.compression_pays(&raw, page.rows)?,
+        };
+        self.is_compressed = Some(is_compressed);
+        self.write_dictionary(is_compressed)?;
+        self.data_at.get_or_insert(self.sink.bytes_written() as i64);
         let data = Page::DataPage {
-            buf: self.codec.compress(&raw)?.into(),
+            buf: self.packed(&raw, is_compressed)?.into(),
             num_values: u32::try_from(page.rows).expect("pages are limited to PAGE_ROWS"),
             encoding: page.encoding,
             def_level_encoding: Encoding::RLE,
@@ -110,6 +138,34 @@ impl<'a> ChunkWriter<'a> {
         Ok(())
     }
 
+    /// Whether compression makes the chunk enough smaller, as its dictionary and its first page of `rows` rows have it.
+    fn compression_pays(&mut self, first: &[u8], rows: usize) -> Result<bool, Error> {
+        let dictionary = self.dictionary.as_ref().map_or(&[][..], |d| &d.plain);
+        let dictionary_saved = dictionary.len().saturating_sub(self.codec.compress(dictionary)?.len());
+        let page_saved = first.len().saturating_sub(self.codec.compress(first)?.len());
+        let pages = self.rows_expected.div_ceil(rows.max(1));
+        let saved = dictionary_saved + pages * page_saved;
+        Ok(saved * COMPRESSION_PAYS >= dictionary.len() + pages * first.len() && saved > 0)
+    }
+
+    fn write_dictionary(&mut self, is_compressed: bool) -> Result<(), Error> {
+        let Some(DictionaryPage { plain, count, is_sorted }) = self.dictionary.take() else { return Ok(()) };
+        self.dictionary_at = Some(self.sink.bytes_written() as i64);
+        let page = Page::DictionaryPage {
+            buf: self.packed(&plain, is_compressed)?.into(),
+            num_values: u32::try_from(count).expect("keys are 32 bits"),
+            encoding: Encoding::PLAIN,
+            is_sorted,
+        };
+        self.write(page, plain.len())?;
+        self.count_page(PageType::DICTIONARY_PAGE, Encoding::PLAIN);
+        Ok(())
+    }
+
+    fn packed(&mut self, raw: &[u8], is_compressed: bool) -> Result<Vec<u8>, Error> {
+        if is_compressed { self.codec.compress(raw) } else { Ok(raw.to_vec()) }
+    }
+
     /// Ends the chunk; `statistics` are those of all its values, `order` that of its pages' bounds.
     pub(crate) fn finish(mut self, statistics: Statistics, order: BoundaryOrder) -> Result<Chunk, Error> {
         self.column_index.set_boundary_order(order);
@@ -121,7 +177,10 @@ impl<'a> ChunkWriter<'a> {
             }
         }
         let metadata = ColumnChunkMetaData::builder(self.descr)
-            .set_compression_codec(self.codec.parquet())
+            .set_compression_codec(match self.is_compressed {
+                Some(true) => self.codec.parquet(),
+                _ => CompressionCodec::UNCOMPRESSED,
+            })
             .set_encodings(encodings)
             .set_page_encoding_stats(self.encoding_stats)
             .set_total_compressed_size(bytes_written as i64)
@@ -164,8 +223,10 @@ fn definition_levels(rows: usize, validity: Option<&NullBuffer>, out: &mut Vec<u
     match validity {
         Some(nulls) if nulls.null_count() == rows => rle::run_of(0, rows, 1, out),
         Some(nulls) if nulls.null_count() > 0 => {
-            let levels: Vec<u32> = nulls.iter().map(u32::from).collect();
-            rle::encode(&levels, 1, out);
+            let words = nulls.inner().bit_chunks();
+            let mut bits: Vec<u8> = words.iter_padded().flat_map(u64::to_le_bytes).collect();
+            bits.truncate(rows.div_ceil(8));
+            rle::levels(&bits, rows, out);
         }
         _ => rle::run_of(1, rows, 1, out),
     }

@@ -95,6 +95,11 @@ impl Codec {
         })
     }
 
+    /// Whether this leaves pages as they are.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     /// The codec's name in column metadata.
     pub(crate) fn parquet(&self) -> CompressionCodec {
         match self {

@@ -38,7 +38,18 @@ impl EncodedRowGroup {
 /// Encodes row groups; keeps the compressor's state between them. The same batch gives the same bytes.
 pub struct Encoder {
     codec: Codec,
-    scratch: Vec<u8>,
+    scratch: Scratch,
+}
+
+/// Buffers that live from column to column.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    /// Keys of a page.
+    pub(crate) keys: Vec<u32>,
+    /// Keys of integers by value.
+    pub(crate) table: Vec<u32>,
+    /// A page before compression.
+    raw: Vec<u8>,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -53,7 +64,7 @@ impl Encoder {
     /// # Errors
     /// If the compressor cannot be set up.
     pub fn new(compression: Compression) -> Result<Self, Error> {
-        Ok(Self { codec: Codec::new(compression)?, scratch: Vec::new() })
+        Ok(Self { codec: Codec::new(compression)?, scratch: Scratch::default() })
     }
 
     /// Encodes `batch` as one row group of `schema`, whose columns are those of the batch.
@@ -66,17 +77,24 @@ impl Encoder {
     pub fn encode(&mut self, batch: &RecordBatch, schema: &FileSchema) -> Result<EncodedRowGroup, Error> {
         let mut chunks = Vec::with_capacity(batch.num_columns());
         for (i, array) in batch.columns().iter().enumerate() {
-            let writer = ChunkWriter::new(schema.column(i), &mut self.codec, &mut self.scratch);
+            let mut raw = std::mem::take(&mut self.scratch.raw);
+            let writer = ChunkWriter::new(schema.column(i), array.len(), &mut self.codec, &mut raw);
+            let scratch = &mut self.scratch;
             chunks.push(match array.data_type() {
                 DataType::Int32 => {
-                    integers::encode(array.as_primitive::<Int32Type>().values(), array.nulls(), writer)?
+                    let array = array.as_primitive::<Int32Type>();
+                    integers::encode(array.values(), array.nulls(), writer, scratch)?
                 }
                 DataType::Int64 => {
-                    integers::encode(array.as_primitive::<Int64Type>().values(), array.nulls(), writer)?
+                    let array = array.as_primitive::<Int64Type>();
+                    integers::encode(array.values(), array.nulls(), writer, scratch)?
                 }
-                DataType::Dictionary(_, _) => text::encode(array.as_dictionary::<UInt32Type>(), writer)?,
+                DataType::Dictionary(_, _) => {
+                    text::encode(array.as_dictionary::<UInt32Type>(), writer, scratch)?
+                }
                 other => unreachable!("flowquet-arrow makes no {other}"),
             });
+            self.scratch.raw = raw;
         }
         let bytes = chunks.iter().map(|c| c.bytes.len()).sum();
         Ok(EncodedRowGroup { chunks, rows: batch.num_rows(), bytes })

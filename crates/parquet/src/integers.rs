@@ -1,11 +1,13 @@
-//! Integer columns: a sorted dictionary where values lie close together, plain values elsewhere.
+//! Integer columns: a sorted dictionary where values lie close together, differences or plain values elsewhere.
 
 use arrow_buffer::{ArrowNativeType, NullBuffer};
 use parquet::basic::{BoundaryOrder, Encoding};
 use parquet::file::statistics::Statistics;
 
 use crate::chunk::{Chunk, ChunkWriter, PageValues, boundary_order};
-use crate::{Error, PAGE_ROWS, rle};
+use crate::encoder::Scratch;
+use crate::pages::{PageRows, pages, present};
+use crate::{Error, PAGE_ROWS, delta, rle};
 
 /// Widest span of values for which a table indexed by value is kept: 1 MiB of it, which an L2 cache holds. Ports, flags,
 /// and the times of a day lie within; byte counts do not.
@@ -62,54 +64,67 @@ impl Integer for i64 {
     }
 }
 
+/// How the values of a column are encoded.
+enum Plan {
+    /// By their keys in a sorted dictionary.
+    Dictionary(Dictionary),
+    /// As differences.
+    Delta,
+    Plain,
+}
+
 /// Encodes a column of integers.
 pub(crate) fn encode<T: Integer>(
     values: &[T],
     validity: Option<&NullBuffer>,
     mut writer: ChunkWriter<'_>,
+    scratch: &mut Scratch,
 ) -> Result<Chunk, Error> {
     // Values alone, so that no loop below asks again which are null.
-    let compact: Vec<T>;
-    let present: &[T] = match validity.filter(|v| v.null_count() > 0) {
-        None => values,
-        Some(nulls) => {
-            compact = nulls.valid_indices().map(|i| values[i]).collect();
-            &compact
-        }
-    };
+    let mut compact = Vec::new();
+    let present = present(values, validity, &mut compact);
     let bounds = bounds(present);
-    let dictionary = bounds.and_then(|(min, max)| Dictionary::of(present, min.widened(), max.widened()));
     let mut body = Vec::new();
-    let mut keys = Vec::new();
-    if let Some(dictionary) = &dictionary {
-        for value in &dictionary.values {
-            T::narrowed(*value).push_plain(&mut body);
-        }
-        writer.dictionary(&body, dictionary.values.len(), true)?;
+    let mut dictionary = None;
+    if let Some((min, max)) = bounds {
+        dictionary = Dictionary::of(present, min.widened(), max.widened(), &mut scratch.table);
     }
-    let mut page_bounds = Vec::new();
-    let mut taken = 0;
-    for start in (0..values.len()).step_by(PAGE_ROWS) {
-        let rows = PAGE_ROWS.min(values.len() - start);
-        let validity = validity.map(|v| v.slice(start, rows));
-        let count = rows - validity.as_ref().map_or(0, NullBuffer::null_count);
-        let page = &present[taken..taken + count];
-        taken += count;
-        body.clear();
-        let encoding = match &dictionary {
-            Some(dictionary) if count > 0 => {
-                keys.clear();
-                keys.extend(page.iter().map(|v| dictionary.key(v.widened())));
-                body.push(dictionary.width as u8);
-                rle::encode(&keys, dictionary.width, &mut body);
-                Encoding::RLE_DICTIONARY
+    let plan = match dictionary {
+        Some(dictionary) => {
+            for value in &dictionary.values {
+                T::narrowed(*value).push_plain(&mut body);
             }
-            _ => {
+            writer.dictionary(&body, dictionary.values.len(), true);
+            Plan::Dictionary(dictionary)
+        }
+        None if delta_pays(&present[..present.len().min(PAGE_ROWS)], &mut writer)? => Plan::Delta,
+        None => Plan::Plain,
+    };
+    let mut page_bounds = Vec::new();
+    for PageRows { rows, validity, present: range } in pages(values.len(), validity) {
+        let page = &present[range];
+        body.clear();
+        let (encoding, of_page) = match &plan {
+            _ if page.is_empty() => (Encoding::PLAIN, None),
+            Plan::Dictionary(Dictionary { min, values }) => {
+                let keys = &mut scratch.keys;
+                keys.clear();
+                keys.extend(page.iter().map(|v| scratch.table[(v.widened() - min) as usize]));
+                // The dictionary is sorted: the smallest key is that of the smallest value.
+                let (least, most) = key_bounds(keys);
+                push_keys(keys, most, &mut body);
+                let value = |key: u32| T::narrowed(values[key as usize]);
+                (Encoding::RLE_DICTIONARY, Some((value(least), value(most))))
+            }
+            Plan::Delta => {
+                delta::encode(page.iter().map(|v| v.widened()), T::BYTES, &mut body);
+                (Encoding::DELTA_BINARY_PACKED, self::bounds(page))
+            }
+            Plan::Plain => {
                 page.iter().for_each(|v| v.push_plain(&mut body));
-                Encoding::PLAIN
+                (Encoding::PLAIN, self::bounds(page))
             }
         };
-        let of_page = self::bounds(page);
         page_bounds.extend(of_page);
         let plain = |value: T| {
             let mut bytes = Vec::with_capacity(T::BYTES);
@@ -124,30 +139,54 @@ pub(crate) fn encode<T: Integer>(
     writer.finish(T::statistics(bounds, nulls as u64), order)
 }
 
+/// Appends a page's keys: their bit width, wide enough for `most`, and the keys in it.
+pub(crate) fn push_keys(keys: &[u32], most: u32, out: &mut Vec<u8>) {
+    let width = rle::bit_width(most);
+    out.push(width as u8);
+    rle::encode(keys, width, out);
+}
+
+/// Smallest and largest of some keys.
+pub(crate) fn key_bounds(keys: &[u32]) -> (u32, u32) {
+    keys.iter().fold((u32::MAX, 0), |(min, max), k| (min.min(*k), max.max(*k)))
+}
+
+/// Whether differences are smaller than plain values, both compressed, in a column that begins with `page`.
+fn delta_pays<T: Integer>(page: &[T], writer: &mut ChunkWriter<'_>) -> Result<bool, Error> {
+    if page.is_empty() {
+        return Ok(false);
+    }
+    let (mut delta, mut plain) = (Vec::new(), Vec::new());
+    delta::encode(page.iter().map(|v| v.widened()), T::BYTES, &mut delta);
+    page.iter().for_each(|v| v.push_plain(&mut plain));
+    let plain = writer.compressed_len(&plain)?;
+    // Differences hardly compress, which saves the time that plain values cost there: worth a few bytes.
+    Ok(delta.len() <= plain + plain / 16 || writer.compressed_len(&delta)? < plain)
+}
+
 fn bounds<T: Integer>(values: &[T]) -> Option<(T, T)> {
     let first = *values.first()?;
     Some(values.iter().fold((first, first), |(min, max), v| (min.min(*v), max.max(*v))))
 }
 
-/// Distinct values in ascending order, and each one's key by a table.
+/// Distinct values in ascending order.
 struct Dictionary {
     min: i64,
     values: Vec<i64>,
-    /// `keys[value - min]`.
-    keys: Vec<u32>,
-    width: u32,
 }
 
 impl Dictionary {
-    /// The dictionary of `values`, if they lie close together and it makes the column smaller.
-    fn of<T: Integer>(values: &[T], min: i64, max: i64) -> Option<Self> {
+    /// The dictionary of `values`, if they lie close together and it makes the column smaller. Then the key of a value is
+    /// `table[value - min]`.
+    fn of<T: Integer>(values: &[T], min: i64, max: i64, table: &mut Vec<u32>) -> Option<Self> {
         let span = max.checked_sub(min).filter(|s| *s < SPAN_MAX)? as usize + 1;
-        let mut keys = vec![0; span];
+        table.clear();
+        table.resize(span, 0);
         for value in values {
-            keys[(value.widened() - min) as usize] = 1;
+            table[(value.widened() - min) as usize] = 1;
         }
         let mut distinct = Vec::new();
-        for (offset, key) in keys.iter_mut().enumerate() {
+        for (offset, key) in table.iter_mut().enumerate() {
             if *key == 1 {
                 *key = distinct.len() as u32;
                 distinct.push(min + offset as i64);
@@ -155,11 +194,6 @@ impl Dictionary {
         }
         let width = rle::bit_width(distinct.len() as u32 - 1);
         let packed_bits = distinct.len() * T::BYTES * 8 + values.len() * width as usize;
-        (packed_bits < values.len() * T::BYTES * 8).then_some(Self { min, values: distinct, keys, width })
-    }
-
-    #[inline]
-    fn key(&self, value: i64) -> u32 {
-        self.keys[(value - self.min) as usize]
+        (packed_bits < values.len() * T::BYTES * 8).then_some(Self { min, values: distinct })
     }
 }

@@ -9,10 +9,12 @@
 
 mod chunk;
 mod compression;
+mod delta;
 mod encoder;
 mod file;
 mod inspect;
 mod integers;
+mod pages;
 mod rle;
 mod text;
 

@@ -2,9 +2,8 @@
 //!
 //! Source: <https://parquet.apache.org/docs/file-format/data-pages/encodings/> (RLE / bit-packing hybrid).
 
-/// Shortest run that is written as a run inside other values; a shorter one would cost more than its packed bits, since
-/// it ends the group of packed values before it.
-const RUN_MIN: usize = 16;
+/// Values that are packed together: a packed run is a whole number of such groups.
+const GROUP: usize = 8;
 
 /// Bits that hold every value up to `max`, at least one: some readers do not expect a width of zero.
 pub(crate) fn bit_width(max: u32) -> u32 {
@@ -12,28 +11,60 @@ pub(crate) fn bit_width(max: u32) -> u32 {
 }
 
 /// Appends `values`, each below `1 << width`, to `out`.
+///
+/// This is a hot loop. Runs are looked for group by group only: that misses less than a group at either end of a run, and
+/// costs a vector compare for eight values.
 pub(crate) fn encode(values: &[u32], width: u32, out: &mut Vec<u8>) {
-    let mut packed_from = 0;
-    let mut at = 0;
-    while at < values.len() {
-        let value = values[at];
-        let run = values[at..].iter().take_while(|v| **v == value).count();
-        let unaligned = (at - packed_from) % 8;
-        // Packed values come in groups of eight; only the last group of a page may be padded.
-        let to_group = if unaligned == 0 { 0 } else { 8 - unaligned };
-        let ends_page = at + run == values.len();
-        if run >= to_group + RUN_MIN || (ends_page && unaligned == 0 && run >= 8) {
-            at += to_group;
-            pack(&values[packed_from..at], width, out);
-            let run = run - to_group;
-            run_of(value, run, width, out);
+    let (groups, tail) = values.as_chunks::<GROUP>();
+    // A run ends the packed values before it; one that saves less than the headers of both would not pay.
+    let run_min = 5usize.div_ceil(width as usize);
+    let (mut packed_from, mut at) = (0, 0);
+    while at < groups.len() {
+        let value = groups[at][0];
+        let run = groups[at..].iter().take_while(|g| **g == [value; GROUP]).count();
+        if run >= run_min {
+            pack(&groups[packed_from..at], &[], width, out);
+            at += run;
+            packed_from = at;
+            // The last run may take the tail along, which else needs a padded group of its own.
+            let ends_page = at == groups.len() && tail.iter().all(|v| *v == value);
+            if ends_page {
+                return run_of(value, run * GROUP + tail.len(), width, out);
+            }
+            run_of(value, run * GROUP, width, out);
+        } else {
+            at += run.max(1);
+        }
+    }
+    pack(&groups[packed_from..], tail, width, out);
+}
+
+/// Appends levels of one bit, given as bytes of eight, lowest bit first, of `count` values; bits past them are zero.
+///
+/// Packed levels are those very bytes; only long runs of ones are found among them.
+pub(crate) fn levels(bytes: &[u8], count: usize, out: &mut Vec<u8>) {
+    const RUN_MIN: usize = 5;
+    let whole = count / GROUP;
+    let (mut packed_from, mut at) = (0, 0);
+    while at < whole {
+        let run = bytes[at..whole].iter().take_while(|b| **b == 0xff).count();
+        if run >= RUN_MIN {
+            packed_levels(&bytes[packed_from..at], out);
+            run_of(1, run * GROUP, 1, out);
             at += run;
             packed_from = at;
         } else {
-            at += run;
+            at += run.max(1);
         }
     }
-    pack(&values[packed_from..], width, out);
+    packed_levels(&bytes[packed_from..], out);
+}
+
+fn packed_levels(bytes: &[u8], out: &mut Vec<u8>) {
+    if !bytes.is_empty() {
+        varint((bytes.len() as u64) << 1 | 1, out);
+        out.extend_from_slice(bytes);
+    }
 }
 
 /// Appends a run of `count` times `value`.
@@ -44,30 +75,61 @@ pub(crate) fn run_of(value: u32, count: usize, width: u32, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends one bit-packed run, padded to a multiple of eight values.
-fn pack(values: &[u32], width: u32, out: &mut Vec<u8>) {
-    if values.is_empty() {
+/// Appends one bit-packed run of `groups` and a `tail` of less than a group, padded with zeros.
+fn pack(groups: &[[u32; GROUP]], tail: &[u32], width: u32, out: &mut Vec<u8>) {
+    let count = groups.len() + usize::from(!tail.is_empty());
+    if count == 0 {
         return;
     }
-    let groups = values.len().div_ceil(8);
-    varint((groups as u64) << 1 | 1, out);
-    let end = out.len() + groups * width as usize;
-    out.reserve(groups * width as usize + 8);
-    let (mut bits, mut filled) = (0u64, 0);
-    for value in values {
-        bits |= u64::from(*value) << filled;
-        filled += width;
-        if filled >= 32 {
-            out.extend_from_slice(&(bits as u32).to_le_bytes());
-            bits >>= 32;
-            filled -= 32;
-        }
+    varint((count as u64) << 1 | 1, out);
+    out.reserve(count * width as usize);
+    pack_groups(groups, width, out);
+    if !tail.is_empty() {
+        let mut padded = [0; GROUP];
+        padded[..tail.len()].copy_from_slice(tail);
+        pack_groups(&[padded], width, out);
     }
-    out.extend_from_slice(&bits.to_le_bytes()[..filled.div_ceil(8) as usize]);
-    out.resize(end, 0);
 }
 
-fn varint(mut value: u64, out: &mut Vec<u8>) {
+/// Appends `width` bytes for each group. This is a hot loop: one for each width that dictionaries of a row group have, so
+/// that shifts are constants and nothing is carried from group to group.
+fn pack_groups(groups: &[[u32; GROUP]], width: u32, out: &mut Vec<u8>) {
+    macro_rules! by_width {
+        ($($width:literal)*) => {
+            match width {
+                $($width => groups.iter().for_each(|g| pack_group::<$width>(g, out)),)*
+                _ => groups.iter().for_each(|g| pack_wide_group(g, width, out)),
+            }
+        };
+    }
+    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+}
+
+#[inline(always)]
+fn pack_group<const WIDTH: usize>(group: &[u32; GROUP], out: &mut Vec<u8>) {
+    let half =
+        |values: &[u32]| values.iter().rev().fold(0u64, |bits, value| bits << WIDTH | u64::from(*value));
+    let (low, high) = group.split_at(GROUP / 2);
+    let bits = u128::from(half(low)) | u128::from(half(high)) << (WIDTH * GROUP / 2);
+    out.extend_from_slice(&bits.to_le_bytes()[..WIDTH]);
+}
+
+/// The same for widths above sixteen bits, two values at a time.
+fn pack_wide_group(group: &[u32; GROUP], width: u32, out: &mut Vec<u8>) {
+    let (mut bits, mut filled) = (0u128, 0);
+    for value in group {
+        bits |= u128::from(*value) << filled;
+        filled += width;
+        if filled >= 64 {
+            out.extend_from_slice(&(bits as u64).to_le_bytes());
+            bits >>= 64;
+            filled -= 64;
+        }
+    }
+    out.extend_from_slice(&bits.to_le_bytes()[..filled as usize / 8]);
+}
+
+pub(crate) fn varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -117,7 +179,7 @@ mod tests {
     #[track_caller]
     fn check(values: &[u32]) {
         let least = bit_width(values.iter().copied().max().unwrap_or(0));
-        for width in [least, (least + 1).min(32), 32] {
+        for width in least..=32 {
             let mut out = Vec::new();
             encode(values, width, &mut out);
             assert_eq!(decode(&out, width, values.len()), values, "width {width}");
@@ -138,6 +200,20 @@ mod tests {
         }
         check(&[u32::MAX; 3]);
         check(&(0..5000).map(|i| i * 31 % 4097).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn levels_equal_values_of_one_bit() {
+        for count in (0..70).chain([1000, 16_384]) {
+            for every in [1, 2, 7, 60, 500, usize::MAX] {
+                let values: Vec<u32> = (0..count).map(|i| u32::from(i % every != every - 1)).collect();
+                let byte = |bits: &[u32]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | *bit as u8);
+                let bytes: Vec<u8> = values.chunks(8).map(byte).collect();
+                let mut out = Vec::new();
+                levels(&bytes, count, &mut out);
+                assert_eq!(decode(&out, 1, count), values);
+            }
+        }
     }
 
     #[test]

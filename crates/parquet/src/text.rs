@@ -9,6 +9,9 @@ use parquet::data_type::ByteArray;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
 use crate::chunk::{Chunk, ChunkWriter, PageValues, boundary_order};
+use crate::encoder::Scratch;
+use crate::integers::{key_bounds, push_keys};
+use crate::pages::{PageRows, page, present};
 use crate::{Error, PAGE_BYTES, PAGE_ROWS, rle};
 
 /// Longest bound in statistics and page index. Ids and addresses are shorter; only tags and ARNs are cut.
@@ -21,56 +24,50 @@ const DICTIONARY_BYTES_MAX: usize = 16 << 20;
 pub(crate) fn encode(
     array: &DictionaryArray<UInt32Type>,
     mut writer: ChunkWriter<'_>,
+    scratch: &mut Scratch,
 ) -> Result<Chunk, Error> {
     let validity = array.nulls().filter(|n| n.null_count() > 0);
     let values = Values::new(array.values().as_string::<i32>());
-    let keys = array.keys().values();
-    let compact: Vec<u32>;
-    let present: &[u32] = match validity {
-        None => keys,
-        Some(nulls) => {
-            compact = nulls.valid_indices().map(|i| keys[i]).collect();
-            &compact
-        }
-    };
-    let width = rle::bit_width((values.len() as u32).saturating_sub(1));
-    let has_dictionary = values.dictionary_pays(present, width);
+    let mut compact = Vec::new();
+    let present = present(array.keys().values(), validity, &mut compact);
+    let has_dictionary = values.dictionary_pays(present);
     let mut body = Vec::new();
     if has_dictionary {
-        (0..values.len()).for_each(|k| values.push_plain(k as u32, &mut body));
-        writer.dictionary(&body, values.len(), false)?;
+        values.order.iter().for_each(|key| values.push_plain(*key, &mut body));
+        writer.dictionary(&body, values.order.len(), true);
     }
     let mut page_bounds = Vec::new();
     let (mut start, mut taken) = (0, 0);
     while start < array.len() {
-        let (rows, count) = if has_dictionary {
-            let rows = PAGE_ROWS.min(array.len() - start);
-            (rows, validity.map_or(rows, |v| v.slice(start, rows).len() - v.slice(start, rows).null_count()))
-        } else {
-            values.plain_page(&present[taken..], validity, start, array.len())
+        let rows = match has_dictionary {
+            true => PAGE_ROWS.min(array.len() - start),
+            false => values.plain_rows(&present[taken..], validity, start, array.len()),
         };
-        let validity = validity.map(|v| v.slice(start, rows));
-        let page = &present[taken..taken + count];
+        let PageRows { validity, present: range, .. } = page(start, rows, validity, taken);
+        let page = &present[range];
+        let ranks = &mut scratch.keys;
+        ranks.clear();
+        ranks.extend(page.iter().map(|key| values.ranks[*key as usize]));
+        let (least, most) = key_bounds(ranks);
         body.clear();
-        let encoding = if has_dictionary && count > 0 {
-            body.push(width as u8);
-            rle::encode(page, width, &mut body);
+        let encoding = if has_dictionary && !page.is_empty() {
+            push_keys(ranks, most, &mut body);
             Encoding::RLE_DICTIONARY
         } else {
             page.iter().for_each(|k| values.push_plain(*k, &mut body));
             Encoding::PLAIN
         };
-        let bounds = values.bounds(page);
-        page_bounds.extend(bounds.map(|(min, max)| (values.get(min), values.get(max))));
-        let bounds =
-            bounds.map(|(min, max)| (lower_bound(values.get(min)).0, upper_bound(values.get(max)).0));
+        let bounds = (!page.is_empty()).then_some((least, most));
+        page_bounds.extend(bounds);
+        let bounds = bounds
+            .map(|(least, most)| (lower_bound(values.of_rank(least)).0, upper_bound(values.of_rank(most)).0));
+        taken += page.len();
         writer.data(PageValues { rows, validity: validity.as_ref(), body: &body, encoding, bounds })?;
         start += rows;
-        taken += count;
     }
     let order = if page_bounds.is_empty() { BoundaryOrder::UNORDERED } else { boundary_order(&page_bounds) };
-    let min = page_bounds.iter().map(|b| b.0).min().map(lower_bound);
-    let max = page_bounds.iter().map(|b| b.1).max().map(upper_bound);
+    let min = page_bounds.iter().map(|b| b.0).min().map(|rank| lower_bound(values.of_rank(rank)));
+    let max = page_bounds.iter().map(|b| b.1).max().map(|rank| upper_bound(values.of_rank(rank)));
     let nulls = validity.map_or(0, NullBuffer::null_count);
     let is_exact = |bound: &Option<(Vec<u8>, bool)>| bound.as_ref().is_some_and(|b| b.1);
     let (min_is_exact, max_is_exact) = (is_exact(&min), is_exact(&max));
@@ -81,30 +78,28 @@ pub(crate) fn encode(
     writer.finish(Statistics::from(statistics), order)
 }
 
-/// The distinct values of a column, with each one's first eight bytes at hand.
+/// The distinct values of a column, sorted: the dictionary that is written compresses better for it, and bounds of pages
+/// are bounds of ranks.
 struct Values<'a> {
     array: &'a StringArray,
-    /// First eight bytes, big-endian, zeros behind a shorter value: these compare as the values do, up to equality.
-    prefixes: Vec<u64>,
+    /// Keys in the order of their values.
+    order: Vec<u32>,
+    /// The place of each key in `order`.
+    ranks: Vec<u32>,
 }
 
 impl<'a> Values<'a> {
     fn new(array: &'a StringArray) -> Self {
-        let prefix = |value: &str| {
-            let mut bytes = [0; 8];
-            let len = value.len().min(8);
-            bytes[..len].copy_from_slice(&value.as_bytes()[..len]);
-            u64::from_be_bytes(bytes)
-        };
-        Self { array, prefixes: (0..array.len()).map(|i| prefix(array.value(i))).collect() }
-    }
-
-    fn len(&self) -> usize {
-        self.array.len()
+        let (order, ranks) = ranks(array);
+        Self { array, order, ranks }
     }
 
     fn get(&self, key: u32) -> &'a [u8] {
         self.array.value(key as usize).as_bytes()
+    }
+
+    fn of_rank(&self, rank: u32) -> &'a [u8] {
+        self.get(self.order[rank as usize])
     }
 
     fn push_plain(&self, key: u32, out: &mut Vec<u8>) {
@@ -114,26 +109,25 @@ impl<'a> Values<'a> {
         out.extend_from_slice(value);
     }
 
-    /// Whether a dictionary of these values and keys of `width` bits are smaller than plain values.
-    fn dictionary_pays(&self, keys: &[u32], width: u32) -> bool {
-        let dictionary_bytes = self.array.value_data().len() + 4 * self.len();
+    /// Whether a dictionary of these values and keys in it are smaller than plain values.
+    fn dictionary_pays(&self, keys: &[u32]) -> bool {
+        let dictionary_bytes = self.array.value_data().len() + 4 * self.array.len();
         if keys.is_empty() || dictionary_bytes > DICTIONARY_BYTES_MAX {
             return false;
         }
-        let packed_bytes = dictionary_bytes + keys.len() * width as usize / 8;
+        let width = rle::bit_width(self.array.len() as u32 - 1) as usize;
+        let packed_bytes = dictionary_bytes + keys.len() * width / 8;
+        // Sure without a look at each key where even the shortest value is longer than its key, and mostly so.
+        if packed_bytes < keys.len() * 4 {
+            return true;
+        }
         let offsets = self.array.value_offsets();
         let of = |k: &u32| 4 + (offsets[*k as usize + 1] - offsets[*k as usize]) as usize;
         packed_bytes < keys.iter().map(of).sum()
     }
 
-    /// Rows and values of the next plain page: up to [`PAGE_ROWS`] rows or [`PAGE_BYTES`] bytes, at least one row.
-    fn plain_page(
-        &self,
-        keys: &[u32],
-        validity: Option<&NullBuffer>,
-        start: usize,
-        end: usize,
-    ) -> (usize, usize) {
+    /// Rows of the next plain page: up to [`PAGE_ROWS`] rows or [`PAGE_BYTES`] bytes, at least one row.
+    fn plain_rows(&self, keys: &[u32], validity: Option<&NullBuffer>, start: usize, end: usize) -> usize {
         let (mut rows, mut count, mut bytes) = (0, 0, 0);
         while rows < PAGE_ROWS && start + rows < end && (rows == 0 || bytes < PAGE_BYTES) {
             if validity.is_none_or(|v| v.is_valid(start + rows)) {
@@ -142,25 +136,36 @@ impl<'a> Values<'a> {
             }
             rows += 1;
         }
-        (rows, count)
+        rows
     }
+}
 
-    /// Keys of the smallest and the largest value.
-    fn bounds(&self, keys: &[u32]) -> Option<(u32, u32)> {
-        let first = *keys.first()?;
-        let (mut min, mut max) = (first, first);
-        let (mut min_prefix, mut max_prefix) = (self.prefixes[first as usize], self.prefixes[first as usize]);
-        for &key in keys {
-            let prefix = self.prefixes[key as usize];
-            if prefix <= min_prefix && key != min && (prefix < min_prefix || self.get(key) < self.get(min)) {
-                (min, min_prefix) = (key, prefix);
-            }
-            if prefix >= max_prefix && key != max && (prefix > max_prefix || self.get(key) > self.get(max)) {
-                (max, max_prefix) = (key, prefix);
-            }
-        }
-        Some((min, max))
+/// The keys of `values` in the order of the values, and the place of each key in that order.
+fn ranks(values: &StringArray) -> (Vec<u32>, Vec<u32>) {
+    let get = |key: u32| values.value(key as usize).as_bytes();
+    // What all values begin with (`eni-`, `10.`) tells nothing.
+    let mut common = values.iter().flatten().next().unwrap_or_default().as_bytes();
+    for key in 1..values.len() as u32 {
+        let same = common.iter().zip(get(key)).take_while(|(a, b)| a == b).count();
+        common = &common[..same];
     }
+    let common = common.len();
+    let mut sorted: Vec<(u128, u32)> = (0..values.len() as u32)
+        .map(|key| {
+            // Big-endian, zeros behind a shorter value: these compare as the values do, up to equality.
+            let rest = &get(key)[common..];
+            let mut bytes = [0; 16];
+            let len = rest.len().min(16);
+            bytes[..len].copy_from_slice(&rest[..len]);
+            (u128::from_be_bytes(bytes), key)
+        })
+        .collect();
+    sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| get(a.1).cmp(get(b.1))));
+    let mut ranks = vec![0; sorted.len()];
+    for (rank, (_, key)) in sorted.iter().enumerate() {
+        ranks[*key as usize] = rank as u32;
+    }
+    (sorted.into_iter().map(|(_, key)| key).collect(), ranks)
 }
 
 /// A lower bound of at most [`BOUND_BYTES_MAX`] bytes, and whether it is the value itself.
