@@ -72,14 +72,16 @@ impl AddressColumns {
     /// two addresses before it looks one up; the third turns ids into each column's keys.
     pub(crate) fn append(&mut self, block: &Block<'_>, range: Range<usize>) {
         let rows = range.len();
-        self.packed.clear();
-        for column in &self.columns {
-            pack_addresses(block.column(column.field, range.clone()), &mut self.packed);
+        if rows == 0 || self.columns.is_empty() {
+            return;
         }
-        self.block_ids.clear();
+        self.packed.resize(rows * self.columns.len(), PackedAddress::default());
         self.block_ids.resize(self.packed.len(), 0);
         let fields: Vec<FieldColumn<'_>> =
             self.columns.iter().map(|c| block.column(c.field, range.clone())).collect();
+        for (field, packed) in fields.iter().zip(self.packed.chunks_exact_mut(rows)) {
+            pack_addresses(*field, packed);
+        }
         let (mut last, mut last_id) = (PackedAddress::default(), u32::NULL);
         let (mut before_last, mut before_last_id) = (PackedAddress::default(), u32::NULL);
         for row in 0..rows {
@@ -101,11 +103,9 @@ impl AddressColumns {
                 self.block_ids[at] = id;
             }
         }
-        if rows > 0 {
-            let known = self.table.addresses.len();
-            for (column, ids) in self.columns.iter_mut().zip(self.block_ids.chunks_exact(rows)) {
-                column.append(ids, known);
-            }
+        let known = self.table.addresses.len();
+        for (column, ids) in self.columns.iter_mut().zip(self.block_ids.chunks_exact(rows)) {
+            column.append(ids, known);
         }
     }
 

@@ -26,7 +26,6 @@ impl DictionaryBuilder {
     /// This is a hot loop: values that stand again where they just stood take the key from there, sixteen rows at once where
     /// nothing changes; only others are looked up.
     pub(crate) fn append(&mut self, column: FieldColumn<'_>, flags: &mut Vec<u8>) {
-        flags.clear();
         repeats(column, flags);
         let Self { keys, values } = self;
         let mut has_nulls = false;

@@ -178,7 +178,6 @@ impl Router {
         };
         // Almost all are OK: a run of equal ones is counted at once.
         let mut flags = std::mem::take(&mut self.flags);
-        flags.clear();
         repeats(block.column(field, 0..block.rows().len()), &mut flags);
         let mut start = 0;
         for run in flags.chunk_by(|_, next| *next == AS_LAST) {

@@ -27,22 +27,23 @@ const fn masks() -> [[u8; 16]; LEN_MAX + 1] {
     all
 }
 
-pub(super) fn pack(column: FieldColumn<'_>, out: &mut Vec<PackedAddress>) {
+pub(super) fn pack(column: FieldColumn<'_>, out: &mut [PackedAddress]) {
     assert!(std::arch::is_x86_feature_detected!("avx2"), "Backend::Avx2 comes from Backend::detect");
     // SAFETY: the feature is there, checked on the line above (a cached load, once a column of a block).
     unsafe { pack_avx2(column, out) }
 }
 
+// A plain loop, for the reason that `repeats` has one.
 #[target_feature(enable = "avx2")]
-fn pack_avx2(column: FieldColumn<'_>, out: &mut Vec<PackedAddress>) {
+fn pack_avx2(column: FieldColumn<'_>, out: &mut [PackedAddress]) {
     let text = column.text;
-    out.extend(column.bounds().map(|(start, end)| {
+    for ((start, end), packed) in column.bounds().zip(out) {
         let len = end - start;
-        match chunk::<16>(text, start) {
+        *packed = match chunk::<16>(text, start) {
             Some(bytes) if len <= LEN_MAX => sixteen(load16(bytes), load16(&MASKS[len]), len),
             _ => pack_address(&text[start..end]),
-        }
-    }));
+        };
+    }
 }
 
 #[inline]

@@ -6,7 +6,7 @@ use std::arch::x86_64::{
     _mm_set1_epi8, _mm_set1_epi16, _mm_set1_epi32, _mm_sub_epi8, _mm_subs_epu8, _mm_testz_si128,
 };
 
-use super::parse_integer;
+use super::{BAD, parse_integer};
 use crate::block::FieldColumn;
 use crate::x86::{chunk, load16};
 
@@ -30,25 +30,34 @@ const fn masks() -> [[u8; 16]; DIGITS_MAX + 1] {
     all
 }
 
-pub(super) fn parse(column: FieldColumn<'_>, max: i64, out: &mut Vec<i64>) -> i64 {
+pub(super) fn parse(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
     assert!(std::arch::is_x86_feature_detected!("avx2"), "Backend::Avx2 comes from Backend::detect");
     // SAFETY: the feature is there, checked on the line above (a cached load, once a column of a block).
     unsafe { parse_avx2(column, max, out) }
 }
 
+// A plain loop, for the reason that `repeats` has one.
 #[target_feature(enable = "avx2")]
-fn parse_avx2(column: FieldColumn<'_>, max: i64, out: &mut Vec<i64>) -> i64 {
+fn parse_avx2(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
     let text = column.text;
-    super::extend(column, max, out, |start, end| {
+    let mut least = 0;
+    for ((start, end), out) in column.bounds().zip(out) {
         let len = end - start;
-        if len.wrapping_sub(1) < DIGITS_MAX
+        let digits = if len.wrapping_sub(1) < DIGITS_MAX
             && let Some(bytes) = end.checked_sub(16).and_then(|at| chunk::<16>(text, at))
-            && let Some(value) = sixteen_digits(load16(bytes), load16(&MASKS[len]))
         {
-            return value;
-        }
-        parse_integer(&text[start..end])
-    })
+            sixteen_digits(load16(bytes), load16(&MASKS[len]))
+        } else {
+            None
+        };
+        let value = match digits {
+            Some(value) => value,
+            None => parse_integer(&text[start..end]),
+        };
+        *out = if value > max { BAD } else { value };
+        least = least.min(*out);
+    }
+    least
 }
 
 /// The number that those bytes of `text` spell that `mask` keeps, if all are digits.

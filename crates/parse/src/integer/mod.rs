@@ -34,7 +34,7 @@ impl IntegerColumns {
     pub fn parse(&mut self, block: &Block<'_>) -> bool {
         let mut bad = false;
         for ((field, max), column) in self.fields.iter().zip(&mut self.columns) {
-            column.clear();
+            column.resize(block.rows().len(), 0);
             bad |= parse_column(block.column(*field, 0..block.rows().len()), *max, column) == BAD;
         }
         bad
@@ -78,26 +78,22 @@ impl IntegerColumns {
     }
 }
 
-/// Appends the values of `column`, of at most `max` each, to `out`. Returns the least of them: [`BAD`] if any is.
-fn parse_column(column: FieldColumn<'_>, max: i64, out: &mut Vec<i64>) -> i64 {
+/// Puts the values of `column`, of at most `max` each, into `out`, which has as many places. Returns the least of them:
+/// [`BAD`] if any is.
+fn parse_column(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
     match column.backend {
         #[cfg(target_arch = "x86_64")]
         Backend::Avx2 => avx2::parse(column, max, out),
-        Backend::Scalar => extend(column, max, out, |start, end| parse_at(column.text, start, end)),
+        Backend::Scalar => {
+            let mut least = 0;
+            for ((start, end), out) in column.bounds().zip(out) {
+                let value = parse_at(column.text, start, end);
+                *out = if value > max { BAD } else { value };
+                least = least.min(*out);
+            }
+            least
+        }
     }
-}
-
-/// The loop around `value`, which gives the number between two offsets.
-#[inline(always)]
-fn extend(column: FieldColumn<'_>, max: i64, out: &mut Vec<i64>, value: impl Fn(usize, usize) -> i64) -> i64 {
-    let mut least = 0;
-    out.extend(column.bounds().map(|(start, end)| {
-        let value = value(start, end);
-        let value = if value > max { BAD } else { value };
-        least = least.min(value);
-        value
-    }));
-    least
 }
 
 /// The value of `text[start..end]`, with 8-byte loads that may reach past `end` inside `text`.
@@ -199,7 +195,7 @@ mod tests {
             && !text.contains([' ', '\n'])
         {
             with_column(&[text, "1234567890123456", text, "0", text], |column| {
-                let mut found = Vec::new();
+                let mut found = [7; 5];
                 let least = parse_column(column, i64::MAX, &mut found);
                 assert_eq!(found, [expected, 1_234_567_890_123_456, expected, 0, expected], "{text:?}");
                 assert_eq!(least, expected.min(0));

@@ -5,7 +5,7 @@ use std::arch::x86_64::{
     __m256i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_setzero_si256,
 };
 
-use super::{AS_BEFORE_LAST, AS_LAST, FRESH, LEN_MAX};
+use super::{AS_BEFORE_LAST, AS_LAST, LEN_MAX};
 use crate::block::FieldColumn;
 use crate::x86::{chunk, load32};
 
@@ -26,45 +26,47 @@ const fn masks() -> [[u8; 32]; LEN_MAX + 1] {
     all
 }
 
-/// No length of a value that is compared.
+/// Stand for lengths that no value has: where there was none, and where it is too long.
 const NONE: usize = usize::MAX;
+const LONG: usize = usize::MAX - 1;
 
-pub(super) fn repeats(column: FieldColumn<'_>, out: &mut Vec<u8>) {
+pub(super) fn repeats(column: FieldColumn<'_>, out: &mut [u8]) {
     assert!(std::arch::is_x86_feature_detected!("avx2"), "Backend::Avx2 comes from Backend::detect");
     // SAFETY: the feature is there, checked on the line above (a cached load, once a column of a block).
     unsafe { repeats_avx2(column, out) }
 }
 
+// A plain loop: the adapters of iterators have no AVX2, so what is handed to them as a closure would be called and not
+// become part of the loop.
 #[target_feature(enable = "avx2")]
-fn repeats_avx2(column: FieldColumn<'_>, out: &mut Vec<u8>) {
+fn repeats_avx2(column: FieldColumn<'_>, out: &mut [u8]) {
     let text = column.text;
     let (mut last, mut last_len) = (_mm256_setzero_si256(), NONE);
     let (mut before, mut before_len) = (_mm256_setzero_si256(), NONE);
-    out.extend(column.bounds().map(|(start, end)| {
+    for ((start, end), code) in column.bounds().zip(out) {
         let len = end - start;
         let (value, len) = match chunk::<32>(text, start) {
             Some(bytes) if len <= LEN_MAX => (_mm256_and_si256(load32(bytes), load32(&MASKS[len])), len),
-            _ if len <= LEN_MAX => {
-                let mut padded = [0; 32];
-                padded[..len].copy_from_slice(&text[start..end]);
-                (load32(&padded), len)
-            }
-            _ => (_mm256_setzero_si256(), NONE - 1),
+            _ if len <= LEN_MAX => (load_end(&text[start..end]), len),
+            _ => (_mm256_setzero_si256(), LONG),
         };
         let as_last = equals(value, last) & (len == last_len);
         let as_before = equals(value, before) & (len == before_len);
-        // What is too long to be compared repeats nothing, and nothing repeats it.
-        let code = if as_last {
-            AS_LAST
-        } else if as_before {
-            AS_BEFORE_LAST
-        } else {
-            FRESH
-        };
+        *code = if as_last { AS_LAST } else { u8::from(as_before) * AS_BEFORE_LAST };
         (before, before_len) = (last, last_len);
-        (last, last_len) = (value, if len == NONE - 1 { NONE } else { len });
-        code
-    }));
+        // What is too long to be compared repeats nothing, and nothing repeats it.
+        (last, last_len) = (value, if len == LONG { NONE } else { len });
+    }
+}
+
+/// A value at the text's end, where a whole load would reach past it.
+#[cold]
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+fn load_end(value: &[u8]) -> __m256i {
+    let mut padded = [0; LEN_MAX];
+    padded[..value.len()].copy_from_slice(value);
+    load32(&padded)
 }
 
 #[inline]

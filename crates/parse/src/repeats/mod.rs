@@ -19,10 +19,11 @@ pub const AS_BEFORE_LAST: u8 = 2;
 /// Longest value that is compared: every address, interface or VPC id. Longer ones are [`FRESH`].
 const LEN_MAX: usize = 32;
 
-/// Appends one of [`FRESH`], [`AS_LAST`] and [`AS_BEFORE_LAST`] for each row of `column`.
+/// Puts one of [`FRESH`], [`AS_LAST`] and [`AS_BEFORE_LAST`] for each row of `column` into `out`, in place of what is there.
 ///
 /// This is a hot loop: two loads of offsets, one of text, and two compares a value, without a branch on what it is.
 pub fn repeats(column: FieldColumn<'_>, out: &mut Vec<u8>) {
+    out.resize(column.len(), FRESH);
     match column.backend {
         #[cfg(target_arch = "x86_64")]
         Backend::Avx2 => avx2::repeats(column, out),
@@ -31,19 +32,18 @@ pub fn repeats(column: FieldColumn<'_>, out: &mut Vec<u8>) {
 }
 
 /// The scalar twin and oracle.
-fn scalar(column: FieldColumn<'_>, out: &mut Vec<u8>) {
+fn scalar(column: FieldColumn<'_>, out: &mut [u8]) {
     let (mut last, mut before) = (None, None);
-    out.extend(column.bounds().map(|(start, end)| {
+    for ((start, end), code) in column.bounds().zip(out) {
         let value = Some(&column.text[start..end]).filter(|v| v.len() <= LEN_MAX);
-        let code = match value {
+        *code = match value {
             None => FRESH,
             _ if value == last => AS_LAST,
             _ if value == before => AS_BEFORE_LAST,
             _ => FRESH,
         };
         (before, last) = (last, value);
-        code
-    }));
+    }
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
             });
         }
         with_column(fields, |column| {
-            let mut found = Vec::new();
+            let mut found = vec![9; 3];
             repeats(column, &mut found);
             assert_eq!(found, expected, "{:?} {fields:?}", column.backend);
         });
