@@ -1,30 +1,43 @@
 //! The address columns of a log format, looked up together.
 //!
 //! The same addresses stand in all of them: in `pkt-srcaddr` mostly that of `srcaddr`, and in the next row, which is the
-//! same flow the other way, those of this one with their places changed. So the columns share one table of ids, go through
-//! it row by row, and each keeps its own keys by id. IPv4 addresses, which nearly all are, are one word each
-//! ([`PackedAddress`]): a look-up is one probe that compares words.
-
-use arrow_array::{Array, ArrayRef};
-use flowquet_parse::{Block, FieldColumn, PackedAddress, pack_address, pack_addresses};
+//! same flow the other way, those of this one with their places changed. So the columns share one table, go through it row
+//! by row, and each has its own key there. IPv4 addresses, which nearly all are, are one word each ([`PackedAddress`]): a
+//! look-up compares words, and finds the keys of all columns on the same half of a cache line.
 
 use std::ops::Range;
+
+use arrow_array::{Array, ArrayRef};
+use flowquet_parse::{Block, PackedAddress, pack_address, pack_addresses};
 
 use crate::dictionary::{append_mapped, dictionary};
 use crate::growing::{Growing, Nullable};
 use crate::values::{ValueTable, offset, strings};
 
+/// Most columns that share a table: as many as the log formats of AWS have.
+pub(crate) const COLUMNS_MAX: usize = 4;
+
 /// Slots of an empty table.
-const SLOTS_MIN: usize = 1024;
+const SLOTS_MIN: usize = 256;
+
+/// Key + 1 of an address in each column; 0 where the column has not had it yet.
+type Keys = [u32; COLUMNS_MAX];
 
 /// A slot of the open table; the word of an address is never 0, so 0 is an empty slot.
 #[derive(Debug, Clone, Copy, Default)]
+#[repr(align(32))]
 struct Slot {
     word: u64,
-    id: u32,
+    keys: Keys,
 }
 
-/// An address by id.
+/// Where the keys of a value stand: the slot of an address that packs, or [`OTHER`] and the id of another value.
+type Place = u32;
+
+/// In a place: not a slot, but an id in the table of values that do not pack.
+const OTHER: Place = 1 << 31;
+
+/// A distinct value of a column.
 #[derive(Debug, Clone, Copy)]
 enum Address {
     Packed(PackedAddress),
@@ -38,10 +51,8 @@ struct Column {
     /// Position in the log format.
     field: usize,
     keys: Growing<u32>,
-    /// Key + 1 by id; 0, or past the end, where the column has not had the address yet.
-    key_of: Vec<u32>,
-    /// The id of each key.
-    ids: Vec<u32>,
+    /// The value of each key.
+    values: Vec<Address>,
 }
 
 /// All address columns of one log format, growing.
@@ -49,106 +60,99 @@ struct Column {
 pub(crate) struct AddressColumns {
     columns: Vec<Column>,
     table: AddressTable,
-    /// Scratch: the values of a block, column by column.
+    scratch: Scratch,
+}
+
+/// What is known of a block's values while they are looked up.
+#[derive(Debug, Default)]
+struct Scratch {
+    /// The values, column by column.
     packed: Vec<PackedAddress>,
-    /// Scratch: their ids.
-    block_ids: Vec<u32>,
+    /// For each value, which one of `fresh` it equals, or [`Nullable::NULL`].
+    sources: Vec<u32>,
+    /// Values that are not the last two before them again; for one that does not pack, where it stands.
+    fresh: Vec<(PackedAddress, usize)>,
+    /// The place of each of `fresh`.
+    places: Vec<Place>,
 }
 
 impl AddressColumns {
-    /// Columns for the fields at these positions.
+    /// Columns for the fields at these positions, at most [`COLUMNS_MAX`].
     pub(crate) fn new(fields: impl Iterator<Item = usize>) -> Self {
-        Self {
-            columns: fields.map(|field| Column { field, ..Column::default() }).collect(),
-            table: AddressTable::default(),
-            packed: Vec::new(),
-            block_ids: Vec::new(),
-        }
+        let columns: Vec<Column> = fields.map(|field| Column { field, ..Column::default() }).collect();
+        debug_assert!(columns.len() <= COLUMNS_MAX);
+        Self { columns, table: AddressTable::default(), scratch: Scratch::default() }
     }
 
     /// Appends the addresses of the rows `range`; `-` is null.
     ///
-    /// This is a hot loop. The first part packs, column by column; the second finds ids, row by row, comparing with the last
-    /// two addresses before it looks one up; the third turns ids into each column's keys.
+    /// This is a hot loop, in parts that each touch little memory or wait for none of it: pack, column by column; find which
+    /// values are fresh, row by row; look those up, so that misses of the cache overlap; take each column's keys.
     pub(crate) fn append(&mut self, block: &Block<'_>, range: Range<usize>) {
         let rows = range.len();
         if rows == 0 || self.columns.is_empty() {
             return;
         }
-        self.packed.resize(rows * self.columns.len(), PackedAddress::default());
-        self.block_ids.resize(self.packed.len(), 0);
-        let fields: Vec<FieldColumn<'_>> =
-            self.columns.iter().map(|c| block.column(c.field, range.clone())).collect();
-        for (field, packed) in fields.iter().zip(self.packed.chunks_exact_mut(rows)) {
-            pack_addresses(*field, packed);
+        let Scratch { packed, sources, fresh, places } = &mut self.scratch;
+        packed.resize(rows * self.columns.len(), PackedAddress::default());
+        for (column, packed) in self.columns.iter().zip(packed.chunks_exact_mut(rows)) {
+            pack_addresses(block.column(column.field, range.clone()), packed);
         }
-        let (mut last, mut last_id) = (PackedAddress::default(), u32::NULL);
-        let (mut before_last, mut before_last_id) = (PackedAddress::default(), u32::NULL);
-        for row in 0..rows {
-            for (c, field) in fields.iter().enumerate() {
-                let at = c * rows + row;
-                let packed = self.packed[at];
-                let id = if packed.is_unpacked() {
-                    let (start, end) = field.bounds_at(row);
-                    self.table.other_id(field.text(), start, end - start)
-                } else if packed == last {
-                    last_id
-                } else if packed == before_last {
-                    before_last_id
-                } else {
-                    (before_last, before_last_id) = (last, last_id);
-                    (last, last_id) = (packed, self.table.packed_id(packed));
-                    last_id
-                };
-                self.block_ids[at] = id;
+        sources.resize(packed.len(), 0);
+        fresh.clear();
+        find_fresh(packed, rows, sources, fresh, |c, row| {
+            let (start, end) = block.bounds(block.rows()[range.start + row], self.columns[c].field);
+            end - start == 1 && block.text()[start] == b'-'
+        });
+        self.table.find_all(fresh, places, |at| {
+            let (column, row) = (&self.columns[at / rows], block.rows()[range.start + at % rows]);
+            block.field(row, column.field)
+        });
+        for (c, (column, sources)) in self.columns.iter_mut().zip(sources.chunks_exact(rows)).enumerate() {
+            let Column { keys, values, .. } = column;
+            let mut has_nulls = false;
+            keys.open().extend(sources.iter().map(|source| match places.get(*source as usize) {
+                Some(place) => self.table.key(*place, c, values),
+                None => {
+                    has_nulls = true;
+                    u32::NULL
+                }
+            }));
+            if has_nulls {
+                keys.note_nulls();
             }
-        }
-        let known = self.table.addresses.len();
-        for (column, ids) in self.columns.iter_mut().zip(self.block_ids.chunks_exact(rows)) {
-            column.append(ids, known);
         }
     }
 
     /// Appends all of a dictionary column to the `c`-th one.
     pub(crate) fn append_array(&mut self, c: usize, array: &dyn Array) {
-        let (table, column) = (&mut self.table, &mut self.columns[c]);
-        let (key_of, ids) = (&mut column.key_of, &mut column.ids);
-        append_mapped(&mut column.keys, array, |value| {
-            let packed = pack_address(value);
-            let id = if packed.is_unpacked() {
-                table.value_id(value, 0, value.len())
-            } else {
-                table.packed_id(packed)
-            };
-            key_of.resize(table.addresses.len(), 0);
-            key(key_of, ids, id)
+        let Column { keys, values, .. } = &mut self.columns[c];
+        append_mapped(keys, array, |value| {
+            let place = self.table.find(pack_address(value), || value);
+            self.table.key(place, c, values)
         });
     }
 
     /// Bytes that the columns hold, by lengths and not by capacities, so that it depends on the values alone.
     pub(crate) fn bytes(&self) -> usize {
-        let of = |c: &Column| c.keys.bytes() + c.ids.len() * size_of::<u32>();
-        let known = self.table.addresses.len();
-        let slots = (known * 2).next_power_of_two().max(SLOTS_MIN);
-        slots * size_of::<Slot>()
-            + known * (size_of::<Address>() + self.columns.len() * size_of::<u32>())
-            + self.table.others.size()
-            + self.columns.iter().map(of).sum::<usize>()
+        let of = |c: &Column| c.keys.bytes() + c.values.len() * size_of::<Address>();
+        let slots = (self.table.packed * 2).next_power_of_two().max(SLOTS_MIN);
+        let others = self.table.others.size() + self.table.other_keys.len() * size_of::<Keys>();
+        slots * size_of::<Slot>() + others + self.columns.iter().map(of).sum::<usize>()
     }
 
     /// The columns so far, in order. Leaves this empty.
     pub(crate) fn finish(&mut self) -> Vec<ArrayRef> {
-        let table = &self.table;
+        let others = &self.table.others;
         let arrays = self.columns.iter_mut().map(|column| {
             let (mut offsets, mut bytes) = (vec![0], Vec::new());
-            for id in column.ids.drain(..) {
-                match table.addresses[id as usize] {
+            for value in column.values.drain(..) {
+                match value {
                     Address::Packed(packed) => packed.push_text(&mut bytes),
-                    Address::Other(id) => bytes.extend_from_slice(table.others.value(id)),
+                    Address::Other(id) => bytes.extend_from_slice(others.value(id)),
                 }
                 offsets.push(offset(&bytes));
             }
-            column.key_of.clear();
             dictionary(&mut column.keys, strings(offsets, bytes))
         });
         let arrays = arrays.collect();
@@ -157,137 +161,159 @@ impl AddressColumns {
     }
 }
 
-impl Column {
-    /// Appends the keys of `ids`, or nulls; there are ids up to `known`.
-    #[inline]
-    fn append(&mut self, ids: &[u32], known: usize) {
-        self.key_of.resize(known, 0);
-        let (key_of, members) = (&mut self.key_of, &mut self.ids);
-        let mut has_nulls = false;
-        let keys = ids.iter().map(|&id| {
-            if id == u32::NULL {
-                has_nulls = true;
-                return u32::NULL;
-            }
-            key(key_of, members, id)
-        });
-        self.keys.open().extend(keys);
-        if has_nulls {
-            self.keys.note_nulls();
+/// Goes through `rows` rows of the columns in `packed`, and puts into `fresh` what is not one of the last two values
+/// before it, with its index in `packed`; `sources` gets which one each value is. What does not pack is fresh too, unless
+/// `is_null` of its column and row.
+fn find_fresh(
+    packed: &[PackedAddress],
+    rows: usize,
+    sources: &mut [u32],
+    fresh: &mut Vec<(PackedAddress, usize)>,
+    is_null: impl Fn(usize, usize) -> bool,
+) {
+    let columns = packed.len() / rows;
+    let (mut last, mut last_source) = (PackedAddress::default(), 0);
+    let (mut before_last, mut before_last_source) = (PackedAddress::default(), 0);
+    for row in 0..rows {
+        for c in 0..columns {
+            let at = c * rows + row;
+            let value = packed[at];
+            sources[at] = if value.is_unpacked() {
+                if is_null(c, row) {
+                    u32::NULL
+                } else {
+                    fresh.push((value, at));
+                    fresh.len() as u32 - 1
+                }
+            } else if value == last {
+                last_source
+            } else if value == before_last {
+                before_last_source
+            } else {
+                (before_last, before_last_source) = (last, last_source);
+                (last, last_source) = (value, fresh.len() as u32);
+                fresh.push((value, at));
+                last_source
+            };
         }
     }
 }
 
-/// The key of the address `id` in a column, a new one where it comes for the first time.
-#[inline]
-fn key(key_of: &mut [u32], ids: &mut Vec<u32>, id: u32) -> u32 {
-    let key = &mut key_of[id as usize];
-    if *key == 0 {
-        ids.push(id);
-        *key = ids.len() as u32;
-    }
-    *key - 1
-}
-
-/// The addresses of all columns, numbered from 0.
+/// The addresses of all columns.
 #[derive(Debug)]
 struct AddressTable {
     /// The open table of those that pack: a power of two of slots.
     slots: Vec<Slot>,
-    addresses: Vec<Address>,
     packed: usize,
     others: ValueTable,
-    /// Ids of the others by their ids among themselves.
-    other_ids: Vec<u32>,
+    other_keys: Vec<Keys>,
 }
 
 impl Default for AddressTable {
     fn default() -> Self {
-        Self {
-            slots: vec![Slot::default(); SLOTS_MIN],
-            addresses: Vec::new(),
-            packed: 0,
-            others: ValueTable::default(),
-            other_ids: Vec::new(),
-        }
+        let slots = vec![Slot::default(); SLOTS_MIN];
+        Self { slots, packed: 0, others: ValueTable::default(), other_keys: Vec::new() }
     }
 }
 
 impl AddressTable {
-    /// The id of an address that packs.
-    #[inline]
-    fn packed_id(&mut self, packed: PackedAddress) -> u32 {
+    /// Puts the place of each of `fresh` into `places`; `text` gives what does not pack, by its index.
+    fn find_all<'a>(
+        &mut self,
+        fresh: &[(PackedAddress, usize)],
+        places: &mut Vec<Place>,
+        text: impl Fn(usize) -> &'a [u8],
+    ) {
+        self.reserve(fresh.len());
+        let mask = self.slots.len() - 1;
+        // The first slot is mostly the right one. Looking at all of them without a branch lets the loads overlap; which of
+        // them were wrong is put right afterwards.
+        places.clear();
+        places.extend(fresh.iter().map(|(packed, _)| {
+            let slot = hash(*packed) & mask;
+            let is_found = (self.slots[slot].word == packed.word()) & !packed.is_unpacked();
+            if is_found { slot as Place } else { Place::MAX }
+        }));
+        for (place, (packed, at)) in places.iter_mut().zip(fresh) {
+            if *place == Place::MAX {
+                *place = self.find(*packed, || text(*at));
+            }
+        }
+    }
+
+    /// The place of an address, or of the `text` that does not pack.
+    fn find<'a>(&mut self, packed: PackedAddress, text: impl FnOnce() -> &'a [u8]) -> Place {
+        if packed.is_unpacked() {
+            let text = text();
+            let id = self.others.id_of(text, 0, text.len());
+            self.other_keys.resize(self.others.len(), Keys::default());
+            return OTHER | id;
+        }
+        self.reserve(1);
         let mask = self.slots.len() - 1;
         let mut slot = hash(packed) & mask;
-        loop {
-            let found = self.slots[slot];
-            if found.word == packed.word() {
-                return found.id;
-            }
-            if found.word == 0 {
-                return self.insert(slot, packed);
+        while self.slots[slot].word != packed.word() {
+            if self.slots[slot].word == 0 {
+                self.slots[slot].word = packed.word();
+                self.packed += 1;
+                break;
             }
             slot = (slot + 1) & mask;
         }
+        slot as Place
     }
 
-    #[cold]
-    fn insert(&mut self, slot: usize, packed: PackedAddress) -> u32 {
-        let id = self.addresses.len() as u32;
-        self.addresses.push(Address::Packed(packed));
-        self.slots[slot] = Slot { word: packed.word(), id };
-        self.packed += 1;
-        if self.packed * 2 > self.slots.len() {
+    /// Makes room for `more` addresses that pack, so that places stay what they are until then.
+    fn reserve(&mut self, more: usize) {
+        while (self.packed + more) * 3 > self.slots.len() * 2 {
             let doubled = vec![Slot::default(); self.slots.len() * 2];
             let mask = doubled.len() - 1;
-            let old = std::mem::replace(&mut self.slots, doubled);
-            for found in old.into_iter().filter(|s| s.word != 0) {
-                let Address::Packed(packed) = self.addresses[found.id as usize] else {
-                    unreachable!("slots hold addresses that pack")
-                };
-                let mut slot = hash(packed) & mask;
-                while self.slots[slot].word != 0 {
-                    slot = (slot + 1) & mask;
+            for slot in std::mem::replace(&mut self.slots, doubled).into_iter().filter(|s| s.word != 0) {
+                let mut at = hash_word(slot.word) & mask;
+                while self.slots[at].word != 0 {
+                    at = (at + 1) & mask;
                 }
-                self.slots[slot] = found;
+                self.slots[at] = slot;
             }
         }
-        id
     }
 
-    /// The id of a text that does not pack, [`Nullable::NULL`] of `-`.
-    #[cold]
-    fn other_id(&mut self, text: &[u8], start: usize, len: usize) -> u32 {
-        if len == 1 && text[start] == b'-' {
-            return u32::NULL;
+    /// The key in column `c` of what stands at `place`; a new one, which is put into `values`, where the column has not
+    /// had it yet.
+    #[inline]
+    fn key(&mut self, place: Place, c: usize, values: &mut Vec<Address>) -> u32 {
+        let (keys, value) = if place & OTHER == 0 {
+            let slot = &mut self.slots[place as usize];
+            (&mut slot.keys, Address::Packed(PackedAddress::from_word(slot.word)))
+        } else {
+            (&mut self.other_keys[(place & !OTHER) as usize], Address::Other(place & !OTHER))
+        };
+        let key = &mut keys[c];
+        if *key == 0 {
+            values.push(value);
+            *key = values.len() as u32;
         }
-        self.value_id(text, start, len)
-    }
-
-    /// The id of a value that does not pack.
-    fn value_id(&mut self, text: &[u8], start: usize, len: usize) -> u32 {
-        let other = self.others.id_of(text, start, len);
-        if other as usize == self.other_ids.len() {
-            self.other_ids.push(self.addresses.len() as u32);
-            self.addresses.push(Address::Other(other));
-        }
-        self.other_ids[other as usize]
+        *key - 1
     }
 
     /// Forgets all addresses; the tables keep their memory.
     fn clear(&mut self) {
         self.slots.fill(Slot::default());
-        self.addresses.clear();
         self.packed = 0;
         self.others.clear();
-        self.other_ids.clear();
+        self.other_keys.clear();
     }
+}
+
+#[inline]
+fn hash(packed: PackedAddress) -> usize {
+    hash_word(packed.word())
 }
 
 /// A folded multiplication. Not for adversaries: a table that they fill gets slow, not wrong.
 #[inline]
-fn hash(packed: PackedAddress) -> usize {
-    let product = u128::from(packed.word()) * 0x9e37_79b9_7f4a_7c15;
+fn hash_word(word: u64) -> usize {
+    let product = u128::from(word) * 0x9e37_79b9_7f4a_7c15;
     (product as u64 ^ (product >> 64) as u64) as usize
 }
 

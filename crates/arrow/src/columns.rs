@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBa
 use flowquet_format::ColumnType;
 use flowquet_parse::{Block, IntegerColumns};
 
-use crate::addresses::AddressColumns;
+use crate::addresses::{AddressColumns, COLUMNS_MAX};
 use crate::dictionary::DictionaryBuilder;
 use crate::growing::Growing;
 use crate::schema::{BatchSchema, Column};
@@ -41,19 +41,18 @@ impl std::fmt::Debug for Columns {
 impl Columns {
     /// No rows yet.
     pub fn new(schema: Arc<BatchSchema>) -> Self {
-        let is_address = |field: usize| schema.is_address(field);
-        let mut addresses = 0..;
+        let fields = schema.columns().iter().map(|c| c.field);
+        let addresses: Vec<usize> = fields.filter(|f| schema.is_address(*f)).take(COLUMNS_MAX).collect();
         let builder = |c: &Column| match c.column_type {
             ColumnType::Int32 => Builder::Int32(Growing::default()),
             ColumnType::Int64 => Builder::Int64(Growing::default()),
-            ColumnType::String if is_address(c.field) => {
-                Builder::Address(addresses.next().expect("without end"))
-            }
-            ColumnType::String => Builder::Text(DictionaryBuilder::default()),
+            ColumnType::String => match addresses.iter().position(|f| *f == c.field) {
+                Some(i) => Builder::Address(i),
+                None => Builder::Text(DictionaryBuilder::default()),
+            },
         };
         let builders = schema.columns().iter().map(builder).collect();
-        let fields = schema.columns().iter().map(|c| c.field).filter(|f| is_address(*f));
-        let addresses = AddressColumns::new(fields);
+        let addresses = AddressColumns::new(addresses.into_iter());
         Self { schema, builders, addresses, rows: 0, flags: Vec::new() }
     }
 

@@ -65,7 +65,13 @@ pub(crate) fn check(names: &str, rows: &[Vec<String>]) {
     let compare = |batch: &RecordBatch, times: usize| {
         for (c, array) in batch.columns().iter().enumerate() {
             let expected = expected(times, c);
-            assert_eq!(texts(array), expected, "column {c}");
+            let found = texts(array);
+            let wrong = found.iter().zip(&expected).position(|(a, b)| a != b);
+            assert_eq!(
+                (wrong.map(|row| (row, &found[row], &expected[row])), found.len()),
+                (None, expected.len()),
+                "column {c}"
+            );
             if let Some(array) = array.as_any_dictionary_opt() {
                 let distinct: std::collections::HashSet<_> = expected.iter().filter(|v| *v != "-").collect();
                 assert_eq!(array.values().len(), distinct.len(), "column {c}");

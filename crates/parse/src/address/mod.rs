@@ -31,6 +31,12 @@ impl PackedAddress {
         self.0
     }
 
+    /// What [`Self::word`] gave.
+    #[inline]
+    pub fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
     /// Appends the text to `out`; nothing where it does not pack.
     pub fn push_text(self, out: &mut Vec<u8>) {
         let len = (self.0 >> 56 & 0x0f) as usize;
