@@ -21,14 +21,11 @@ pub(crate) struct Chunk {
     pub(crate) close: ColumnCloseResult,
 }
 
-/// What a data page holds, before levels and compression.
-pub(crate) struct PageValues<'a> {
+/// What is known of a data page once its values are encoded.
+pub(crate) struct PageSummary {
     /// Rows, nulls included.
     pub(crate) rows: usize,
-    /// Which rows are not null; `None` where all are valid.
-    pub(crate) validity: Option<&'a NullBuffer>,
-    /// Encoded values that are not null.
-    pub(crate) body: &'a [u8],
+    pub(crate) nulls: usize,
     pub(crate) encoding: Encoding,
     /// Smallest and largest value as the page index holds them; `None` where all are null.
     pub(crate) bounds: Option<(Vec<u8>, Vec<u8>)>,
@@ -93,8 +90,8 @@ impl<'a> ChunkWriter<'a> {
     }
 
     /// Sets the dictionary page; `plain` holds its `count` values. Comes first, if at all.
-    pub(crate) fn dictionary(&mut self, plain: &[u8], count: usize, is_sorted: bool) {
-        self.dictionary = Some(DictionaryPage { plain: plain.to_vec(), count, is_sorted });
+    pub(crate) fn dictionary(&mut self, plain: Vec<u8>, count: usize, is_sorted: bool) {
+        self.dictionary = Some(DictionaryPage { plain, count, is_sorted });
     }
 
     /// How long `raw` is once it is compressed.
@@ -102,12 +99,17 @@ impl<'a> ChunkWriter<'a> {
         Ok(self.codec.compress(raw)?.len())
     }
 
-    pub(crate) fn data(&mut self, page: PageValues<'_>) -> Result<(), Error> {
-        let nulls = page.validity.map_or(0, NullBuffer::null_count);
-        let mut raw = std::mem::take(self.scratch);
-        raw.clear();
-        definition_levels(page.rows, page.validity, &mut raw);
-        raw.extend_from_slice(page.body);
+    /// Begins a data page of `rows` rows with its levels; `validity` tells which are not null. The encoded values that are
+    /// not null are to be appended to what this returns.
+    pub(crate) fn begin_page(&mut self, rows: usize, validity: Option<&NullBuffer>) -> &mut Vec<u8> {
+        self.scratch.clear();
+        definition_levels(rows, validity, self.scratch);
+        self.scratch
+    }
+
+    /// Ends the data page that was begun.
+    pub(crate) fn end_page(&mut self, page: PageSummary) -> Result<(), Error> {
+        let raw = std::mem::take(self.scratch);
         let is_compressed = match self.is_compressed {
             Some(is_compressed) => is_compressed,
             None => self.compression_pays(&raw, page.rows)?,
@@ -132,7 +134,7 @@ impl<'a> ChunkWriter<'a> {
         self.offset_index.append_offset_and_size(at as i64, size);
         let is_null = page.bounds.is_none();
         let (min, max) = page.bounds.unwrap_or_default();
-        self.column_index.append(is_null, min, max, nulls as i64, None);
+        self.column_index.append(is_null, min, max, page.nulls as i64, None);
         self.count_page(PageType::DATA_PAGE, page.encoding);
         self.rows += page.rows;
         Ok(())

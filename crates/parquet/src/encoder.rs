@@ -44,6 +44,10 @@ pub struct Encoder {
 /// Buffers that live from column to column.
 #[derive(Default)]
 pub(crate) struct Scratch {
+    /// Values of a column that are not null.
+    pub(crate) int32: Vec<i32>,
+    pub(crate) int64: Vec<i64>,
+    pub(crate) present_keys: Vec<u32>,
     /// Keys of a page.
     pub(crate) keys: Vec<u32>,
     /// Keys of integers by value.

@@ -4,7 +4,7 @@ use arrow_buffer::{ArrowNativeType, NullBuffer};
 use parquet::basic::{BoundaryOrder, Encoding};
 use parquet::file::statistics::Statistics;
 
-use crate::chunk::{Chunk, ChunkWriter, PageValues, boundary_order};
+use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
 use crate::encoder::Scratch;
 use crate::pages::{PageRows, pages, present};
 use crate::{Error, PAGE_ROWS, delta, rle};
@@ -22,6 +22,8 @@ pub(crate) trait Integer: ArrowNativeType + Ord {
     fn narrowed(value: i64) -> Self;
     fn push_plain(self, out: &mut Vec<u8>);
     fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics;
+    /// A buffer for values.
+    fn buffer(scratch: &mut Scratch) -> &mut Vec<Self>;
 }
 
 impl Integer for i32 {
@@ -41,6 +43,10 @@ impl Integer for i32 {
 
     fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics {
         Statistics::int32(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false)
+    }
+
+    fn buffer(scratch: &mut Scratch) -> &mut Vec<Self> {
+        &mut scratch.int32
     }
 }
 
@@ -62,6 +68,10 @@ impl Integer for i64 {
     fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics {
         Statistics::int64(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false)
     }
+
+    fn buffer(scratch: &mut Scratch) -> &mut Vec<Self> {
+        &mut scratch.int64
+    }
 }
 
 /// How the values of a column are encoded.
@@ -81,20 +91,20 @@ pub(crate) fn encode<T: Integer>(
     scratch: &mut Scratch,
 ) -> Result<Chunk, Error> {
     // Values alone, so that no loop below asks again which are null.
-    let mut compact = Vec::new();
+    let mut compact = std::mem::take(T::buffer(scratch));
     let present = present(values, validity, &mut compact);
     let bounds = bounds(present);
-    let mut body = Vec::new();
     let mut dictionary = None;
     if let Some((min, max)) = bounds {
         dictionary = Dictionary::of(present, min.widened(), max.widened(), &mut scratch.table);
     }
     let plan = match dictionary {
         Some(dictionary) => {
+            let mut plain = Vec::with_capacity(dictionary.values.len() * T::BYTES);
             for value in &dictionary.values {
-                T::narrowed(*value).push_plain(&mut body);
+                T::narrowed(*value).push_plain(&mut plain);
             }
-            writer.dictionary(&body, dictionary.values.len(), true);
+            writer.dictionary(plain, dictionary.values.len(), true);
             Plan::Dictionary(dictionary)
         }
         None if delta_pays(&present[..present.len().min(PAGE_ROWS)], &mut writer)? => Plan::Delta,
@@ -103,7 +113,7 @@ pub(crate) fn encode<T: Integer>(
     let mut page_bounds = Vec::new();
     for PageRows { rows, validity, present: range } in pages(values.len(), validity) {
         let page = &present[range];
-        body.clear();
+        let body = writer.begin_page(rows, validity.as_ref());
         let (encoding, of_page) = match &plan {
             _ if page.is_empty() => (Encoding::PLAIN, None),
             Plan::Dictionary(Dictionary { min, values }) => {
@@ -112,16 +122,16 @@ pub(crate) fn encode<T: Integer>(
                 keys.extend(page.iter().map(|v| scratch.table[(v.widened() - min) as usize]));
                 // The dictionary is sorted: the smallest key is that of the smallest value.
                 let (least, most) = key_bounds(keys);
-                push_keys(keys, most, &mut body);
+                push_keys(keys, most, body);
                 let value = |key: u32| T::narrowed(values[key as usize]);
                 (Encoding::RLE_DICTIONARY, Some((value(least), value(most))))
             }
             Plan::Delta => {
-                delta::encode(page.iter().map(|v| v.widened()), T::BYTES, &mut body);
+                delta::encode(page.iter().map(|v| v.widened()), T::BYTES, body);
                 (Encoding::DELTA_BINARY_PACKED, self::bounds(page))
             }
             Plan::Plain => {
-                page.iter().for_each(|v| v.push_plain(&mut body));
+                page.iter().for_each(|v| v.push_plain(body));
                 (Encoding::PLAIN, self::bounds(page))
             }
         };
@@ -132,10 +142,11 @@ pub(crate) fn encode<T: Integer>(
             bytes
         };
         let bounds = of_page.map(|(min, max)| (plain(min), plain(max)));
-        writer.data(PageValues { rows, validity: validity.as_ref(), body: &body, encoding, bounds })?;
+        writer.end_page(PageSummary { rows, nulls: rows - page.len(), encoding, bounds })?;
     }
     let order = if page_bounds.is_empty() { BoundaryOrder::UNORDERED } else { boundary_order(&page_bounds) };
-    let nulls = validity.map_or(0, NullBuffer::null_count);
+    let nulls = values.len() - present.len();
+    *T::buffer(scratch) = compact;
     writer.finish(T::statistics(bounds, nulls as u64), order)
 }
 

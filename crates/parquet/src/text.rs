@@ -8,7 +8,7 @@ use parquet::basic::{BoundaryOrder, Encoding};
 use parquet::data_type::ByteArray;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
-use crate::chunk::{Chunk, ChunkWriter, PageValues, boundary_order};
+use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
 use crate::encoder::Scratch;
 use crate::integers::{key_bounds, push_keys};
 use crate::pages::{PageRows, page, present};
@@ -28,13 +28,13 @@ pub(crate) fn encode(
 ) -> Result<Chunk, Error> {
     let validity = array.nulls().filter(|n| n.null_count() > 0);
     let values = Values::new(array.values().as_string::<i32>());
-    let mut compact = Vec::new();
+    let mut compact = std::mem::take(&mut scratch.present_keys);
     let present = present(array.keys().values(), validity, &mut compact);
     let has_dictionary = values.dictionary_pays(present);
-    let mut body = Vec::new();
     if has_dictionary {
-        values.order.iter().for_each(|key| values.push_plain(*key, &mut body));
-        writer.dictionary(&body, values.order.len(), true);
+        let mut plain = Vec::with_capacity(array.values().as_string::<i32>().value_data().len() * 2);
+        values.order.iter().for_each(|key| values.push_plain(*key, &mut plain));
+        writer.dictionary(plain, values.order.len(), true);
     }
     let mut page_bounds = Vec::new();
     let (mut start, mut taken) = (0, 0);
@@ -49,12 +49,12 @@ pub(crate) fn encode(
         ranks.clear();
         ranks.extend(page.iter().map(|key| values.ranks[*key as usize]));
         let (least, most) = key_bounds(ranks);
-        body.clear();
+        let body = writer.begin_page(rows, validity.as_ref());
         let encoding = if has_dictionary && !page.is_empty() {
-            push_keys(ranks, most, &mut body);
+            push_keys(ranks, most, body);
             Encoding::RLE_DICTIONARY
         } else {
-            page.iter().for_each(|k| values.push_plain(*k, &mut body));
+            page.iter().for_each(|k| values.push_plain(*k, body));
             Encoding::PLAIN
         };
         let bounds = (!page.is_empty()).then_some((least, most));
@@ -62,13 +62,14 @@ pub(crate) fn encode(
         let bounds = bounds
             .map(|(least, most)| (lower_bound(values.of_rank(least)).0, upper_bound(values.of_rank(most)).0));
         taken += page.len();
-        writer.data(PageValues { rows, validity: validity.as_ref(), body: &body, encoding, bounds })?;
+        writer.end_page(PageSummary { rows, nulls: rows - page.len(), encoding, bounds })?;
         start += rows;
     }
     let order = if page_bounds.is_empty() { BoundaryOrder::UNORDERED } else { boundary_order(&page_bounds) };
     let min = page_bounds.iter().map(|b| b.0).min().map(|rank| lower_bound(values.of_rank(rank)));
     let max = page_bounds.iter().map(|b| b.1).max().map(|rank| upper_bound(values.of_rank(rank)));
-    let nulls = validity.map_or(0, NullBuffer::null_count);
+    let nulls = array.len() - present.len();
+    scratch.present_keys = compact;
     let is_exact = |bound: &Option<(Vec<u8>, bool)>| bound.as_ref().is_some_and(|b| b.1);
     let (min_is_exact, max_is_exact) = (is_exact(&min), is_exact(&max));
     let bytes = |bound: Option<(Vec<u8>, bool)>| bound.map(|(b, _)| ByteArray::from(b));

@@ -32,6 +32,8 @@ pub struct Block<'a> {
     /// Byte offset of `original` in the inflated object.
     pub(crate) offset: u64,
     pub(crate) format: &'a LogFormat,
+    /// Whether the rows are the lines of `text`, all of them and in order.
+    pub(crate) is_even: bool,
     pub(crate) backend: Backend,
 }
 
@@ -42,6 +44,8 @@ pub struct FieldColumn<'a> {
     ends: &'a [u32],
     rows: &'a [Row],
     field: usize,
+    /// How many fields each row has, where each row is the next line: their bounds then lie evenly in `ends`.
+    even_width: Option<usize>,
     pub(crate) backend: Backend,
 }
 
@@ -50,6 +54,17 @@ impl<'a> FieldColumn<'a> {
     #[inline(always)]
     pub fn bounds(self) -> impl ExactSizeIterator<Item = (usize, usize)> + 'a {
         self.rows.iter().map(move |row| bounds(self.ends, *row, self.field))
+    }
+
+    /// The same, without a look at the rows, where they allow it.
+    #[inline]
+    pub(crate) fn even_bounds(self) -> Option<impl ExactSizeIterator<Item = (usize, usize)> + 'a> {
+        // A chunk must hold both bounds, which one of a single field does not.
+        let width = self.even_width.filter(|w| *w > 1)?;
+        let first = self.rows.first()?.first as usize + self.field;
+        let ends = &self.ends[first - 1..];
+        let pairs = ends.chunks(width).take(self.rows.len());
+        Some(pairs.map(|pair| (pair[0].wrapping_add(1) as usize, pair[1] as usize)))
     }
 
     /// The text that bounds refer to.
@@ -117,6 +132,7 @@ impl<'a> Block<'a> {
             ends: self.ends,
             rows: &self.rows[range],
             field,
+            even_width: self.is_even.then(|| self.format.fields().len()),
             backend: self.backend,
         }
     }
@@ -130,6 +146,7 @@ impl<'a> Block<'a> {
 
     /// Takes rows with a bad integer out of the block and of `integers`, and adds them to `rejects`.
     pub fn reject_bad_integers(&mut self, integers: &mut IntegerColumns, rejects: &mut Vec<Reject>) {
+        self.is_even = false;
         let mut keep = Vec::with_capacity(self.rows.len());
         for (i, row) in self.rows.iter().enumerate() {
             let bad = (0..integers.len())
@@ -146,6 +163,7 @@ impl<'a> Block<'a> {
 
     /// Sorts rows and `integers` by `key`, one a row, keeping the order of equals.
     pub fn sort_rows_by_key<K: Ord + Copy>(&mut self, integers: &mut IntegerColumns, keys: &mut Vec<K>) {
+        self.is_even = false;
         let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
         order.sort_by_key(|&i| keys[i as usize]);
         integers.permute(&order, &mut Vec::new());
@@ -207,7 +225,13 @@ pub(crate) mod tests {
                     .map(|r| Row { first: (r * width) as u32 + 1, line: r as u32 })
                     .collect();
                 for backend in Backend::available() {
-                    check(FieldColumn { text, ends: &ends, rows: &rows, field, backend });
+                    for even_width in [None, Some(width)] {
+                        let column =
+                            FieldColumn { text, ends: &ends, rows: &rows, field, even_width, backend };
+                        let even = column.even_bounds().map(|b| b.collect::<Vec<_>>());
+                        assert!(even.is_none_or(|e| e == column.bounds().collect::<Vec<_>>()));
+                        check(column);
+                    }
                 }
             }
         }

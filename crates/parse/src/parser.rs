@@ -361,6 +361,8 @@ impl Parser {
             first_line: self.counts.lines + 1,
             offset: self.offset,
             format: self.format.as_ref().expect("set above"),
+            // Either all lines were found to be records, or the copy has nothing but records.
+            is_even: true,
             backend: self.backend,
         };
         self.counts.lines += lines as u64;

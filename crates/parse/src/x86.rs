@@ -3,10 +3,59 @@
 
 use std::arch::x86_64::{__m128i, __m256i, _mm_loadu_si128, _mm256_loadu_si256};
 
-/// Bytes that are loaded with one bounds check: `N` at `at`, `None` past the end of `text`.
-#[inline(always)]
-pub(crate) fn chunk<const N: usize>(text: &[u8], at: usize) -> Option<&[u8; N]> {
-    text.get(at..)?.first_chunk()
+/// Panics unless this machine has what [`crate::Backend::Avx2`] stands for. A cached load, once a column of a block.
+pub(crate) fn assert_avx2() {
+    assert!(has_avx2(), "Backend::Avx2 comes from Backend::detect");
+}
+
+/// Whether this machine has what [`crate::Backend::Avx2`] stands for: the sweep and the dictionaries want the bit operations
+/// that came with it, too.
+pub(crate) fn has_avx2() -> bool {
+    std::arch::is_x86_feature_detected!("avx2")
+        && std::arch::is_x86_feature_detected!("bmi1")
+        && std::arch::is_x86_feature_detected!("bmi2")
+        && std::arch::is_x86_feature_detected!("popcnt")
+}
+
+/// A text from which `N` bytes are loaded at any place where that many are left.
+#[derive(Clone, Copy)]
+pub(crate) struct Loads<'a, const N: usize> {
+    text: &'a [u8],
+    /// How many places that are: what a place is compared with.
+    places: usize,
+}
+
+impl<'a, const N: usize> Loads<'a, N> {
+    #[inline]
+    pub(crate) fn of(text: &'a [u8]) -> Self {
+        Self { text, places: (text.len() + 1).saturating_sub(N) }
+    }
+
+    #[inline]
+    fn pointer(self, at: usize) -> Option<*const u8> {
+        // SAFETY: `at + N` is at most the text's length, so the pointer stays inside it.
+        (at < self.places).then(|| unsafe { self.text.as_ptr().add(at) })
+    }
+}
+
+impl Loads<'_, 16> {
+    /// The bytes at `at`; `None` where fewer are left.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn at(self, at: usize) -> Option<__m128i> {
+        // SAFETY: 16 bytes are readable there, and the load asks for no alignment.
+        self.pointer(at).map(|p| unsafe { _mm_loadu_si128(p.cast()) })
+    }
+}
+
+impl Loads<'_, 32> {
+    /// The bytes at `at`; `None` where fewer are left.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn at(self, at: usize) -> Option<__m256i> {
+        // SAFETY: 32 bytes are readable there, and the load asks for no alignment.
+        self.pointer(at).map(|p| unsafe { _mm256_loadu_si256(p.cast()) })
+    }
 }
 
 #[inline]

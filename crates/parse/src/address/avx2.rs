@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 
 use super::{LEN_MAX, PackedAddress, UNPACKED, pack_address};
 use crate::block::FieldColumn;
-use crate::x86::{chunk, load16};
+use crate::x86::{Loads, assert_avx2, load16};
 
 /// `MASKS[len]` keeps the first `len` bytes.
 const MASKS: [[u8; 16]; LEN_MAX + 1] = masks();
@@ -28,19 +28,24 @@ const fn masks() -> [[u8; 16]; LEN_MAX + 1] {
 }
 
 pub(super) fn pack(column: FieldColumn<'_>, out: &mut [PackedAddress]) {
-    assert!(std::arch::is_x86_feature_detected!("avx2"), "Backend::Avx2 comes from Backend::detect");
-    // SAFETY: the feature is there, checked on the line above (a cached load, once a column of a block).
-    unsafe { pack_avx2(column, out) }
+    assert_avx2();
+    // SAFETY: the features are there, checked on the line above.
+    unsafe {
+        match column.even_bounds() {
+            Some(bounds) => pack_avx2(column.text, bounds, out),
+            None => pack_avx2(column.text, column.bounds(), out),
+        }
+    }
 }
 
 // A plain loop, for the reason that `repeats` has one.
-#[target_feature(enable = "avx2")]
-fn pack_avx2(column: FieldColumn<'_>, out: &mut [PackedAddress]) {
-    let text = column.text;
-    for ((start, end), packed) in column.bounds().zip(out) {
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+fn pack_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: &mut [PackedAddress]) {
+    let loads = Loads::<16>::of(text);
+    for ((start, end), packed) in bounds.zip(out) {
         let len = end - start;
-        *packed = match chunk::<16>(text, start) {
-            Some(bytes) if len <= LEN_MAX => sixteen(load16(bytes), load16(&MASKS[len]), len),
+        *packed = match loads.at(start) {
+            Some(bytes) if len <= LEN_MAX => sixteen(bytes, load16(&MASKS[len]), len),
             _ => pack_address(&text[start..end]),
         };
     }

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 
 use super::{BAD, parse_integer};
 use crate::block::FieldColumn;
-use crate::x86::{chunk, load16};
+use crate::x86::{Loads, assert_avx2, load16};
 
 /// Digits of one load.
 const DIGITS_MAX: usize = 16;
@@ -31,24 +31,27 @@ const fn masks() -> [[u8; 16]; DIGITS_MAX + 1] {
 }
 
 pub(super) fn parse(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
-    assert!(std::arch::is_x86_feature_detected!("avx2"), "Backend::Avx2 comes from Backend::detect");
-    // SAFETY: the feature is there, checked on the line above (a cached load, once a column of a block).
-    unsafe { parse_avx2(column, max, out) }
+    assert_avx2();
+    // SAFETY: the features are there, checked on the line above.
+    unsafe {
+        match column.even_bounds() {
+            Some(bounds) => parse_avx2(column.text, bounds, max, out),
+            None => parse_avx2(column.text, column.bounds(), max, out),
+        }
+    }
 }
 
 // A plain loop, for the reason that `repeats` has one.
-#[target_feature(enable = "avx2")]
-fn parse_avx2(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
-    let text = column.text;
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+fn parse_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, max: i64, out: &mut [i64]) -> i64 {
+    let loads = Loads::<16>::of(text);
     let mut least = 0;
-    for ((start, end), out) in column.bounds().zip(out) {
+    for ((start, end), out) in bounds.zip(out) {
         let len = end - start;
-        let digits = if len.wrapping_sub(1) < DIGITS_MAX
-            && let Some(bytes) = end.checked_sub(16).and_then(|at| chunk::<16>(text, at))
-        {
-            sixteen_digits(load16(bytes), load16(&MASKS[len]))
-        } else {
-            None
+        // Where the text begins with less than a load, this wraps around to no place at all.
+        let digits = match loads.at(end.wrapping_sub(16)) {
+            Some(bytes) if len.wrapping_sub(1) < DIGITS_MAX => sixteen_digits(bytes, load16(&MASKS[len])),
+            _ => None,
         };
         let value = match digits {
             Some(value) => value,

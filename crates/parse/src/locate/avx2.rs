@@ -4,15 +4,15 @@
 use std::arch::x86_64::{__m256i, _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_set1_epi8};
 
 use super::{Delimiters, STEP, sweep};
-use crate::x86::load32;
+use crate::x86::{assert_avx2, load32};
 
 pub(super) fn locate(text: &[u8], found: &mut Delimiters) {
-    assert!(std::arch::is_x86_feature_detected!("avx2"), "Backend::Avx2 comes from Backend::detect");
-    // SAFETY: the feature is there, checked on the line above (a cached load, once a block).
+    assert_avx2();
+    // SAFETY: the features are there, checked on the line above.
     unsafe { locate_avx2(text, found) }
 }
 
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn locate_avx2(text: &[u8], found: &mut Delimiters) {
     sweep(text, found, |step| {
         let (low, high) = step.split_at(STEP / 2);

@@ -7,7 +7,7 @@ use std::arch::x86_64::{
 
 use super::{AS_BEFORE_LAST, AS_LAST, LEN_MAX};
 use crate::block::FieldColumn;
-use crate::x86::{chunk, load32};
+use crate::x86::{Loads, assert_avx2, load32};
 
 /// `MASKS[len]` keeps the first `len` bytes.
 const MASKS: [[u8; 32]; LEN_MAX + 1] = masks();
@@ -31,22 +31,27 @@ const NONE: usize = usize::MAX;
 const LONG: usize = usize::MAX - 1;
 
 pub(super) fn repeats(column: FieldColumn<'_>, out: &mut [u8]) {
-    assert!(std::arch::is_x86_feature_detected!("avx2"), "Backend::Avx2 comes from Backend::detect");
-    // SAFETY: the feature is there, checked on the line above (a cached load, once a column of a block).
-    unsafe { repeats_avx2(column, out) }
+    assert_avx2();
+    // SAFETY: the features are there, checked on the line above.
+    unsafe {
+        match column.even_bounds() {
+            Some(bounds) => repeats_avx2(column.text, bounds, out),
+            None => repeats_avx2(column.text, column.bounds(), out),
+        }
+    }
 }
 
 // A plain loop: the adapters of iterators have no AVX2, so what is handed to them as a closure would be called and not
 // become part of the loop.
-#[target_feature(enable = "avx2")]
-fn repeats_avx2(column: FieldColumn<'_>, out: &mut [u8]) {
-    let text = column.text;
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+fn repeats_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: &mut [u8]) {
+    let loads = Loads::<32>::of(text);
     let (mut last, mut last_len) = (_mm256_setzero_si256(), NONE);
     let (mut before, mut before_len) = (_mm256_setzero_si256(), NONE);
-    for ((start, end), code) in column.bounds().zip(out) {
+    for ((start, end), code) in bounds.zip(out) {
         let len = end - start;
-        let (value, len) = match chunk::<32>(text, start) {
-            Some(bytes) if len <= LEN_MAX => (_mm256_and_si256(load32(bytes), load32(&MASKS[len])), len),
+        let (value, len) = match loads.at(start) {
+            Some(bytes) if len <= LEN_MAX => (_mm256_and_si256(bytes, load32(&MASKS[len])), len),
             _ if len <= LEN_MAX => (load_end(&text[start..end]), len),
             _ => (_mm256_setzero_si256(), LONG),
         };
