@@ -1,7 +1,7 @@
 //! A task's sink: takes the pieces of its units in unit order and makes files of them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -177,11 +177,14 @@ impl State {
     }
 }
 
-/// Counts what goes through, for the size of a file.
+/// Counts what goes through, for the size of a file, and hands it on in pieces that a file system likes.
 struct CountingWriter {
-    staged: Box<dyn Staged>,
+    staged: BufWriter<Box<dyn Staged>>,
     bytes: u64,
 }
+
+/// Bytes of such a piece, for each open file.
+const WRITE_BYTES: usize = 128 << 10;
 
 impl Write for CountingWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -335,7 +338,8 @@ impl TaskFiles {
             ("flowquet.inputs_sha256", &self.digest),
         ];
         let metadata: Vec<_> = metadata.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        let sink = CountingWriter { staged: self.out.stage(&key)?, bytes: 0 };
+        let staged = BufWriter::with_capacity(WRITE_BYTES, self.out.stage(&key)?);
+        let sink = CountingWriter { staged, bytes: 0 };
         let writer = FileWriter::new(sink, &format.file_schema, &metadata)?;
         self.open.insert(to.clone(), OpenFile { key, writer, times: None, used: 0 });
         Ok(())
@@ -345,18 +349,21 @@ impl TaskFiles {
         let OpenFile { key, writer, times, .. } =
             self.open.remove(to).expect("named by the caller from what is open");
         let rows = writer.rows();
-        let mut sink = writer.finish()?;
-        sink.staged.seal()?;
+        let CountingWriter { staged, bytes } = writer.finish()?;
+        let unwritten =
+            |e: std::io::IntoInnerError<_>| flowquet_store::Error::write(self.out.url(&key), e.into_error());
+        let mut staged = staged.into_inner().map_err(unwritten)?;
+        staged.seal()?;
         let text = |t| utc_text(t).expect("within 2000 to 2100");
         let record = OutputRecord {
             key,
             partition: to.folder.to_string(),
             rows,
-            bytes: sink.bytes,
+            bytes,
             time: times.map(|(min, max)| TimeRange { min: text(min), max: text(max) }),
             format: to.format.to_string(),
         };
-        self.done.push((record, sink.staged));
+        self.done.push((record, staged));
         Ok(())
     }
 
