@@ -298,9 +298,9 @@ impl Router {
         taker.piece(piece)
     }
 
-    /// Rows worth a quarter of a row group become one; fewer are carried on.
+    /// Rows worth an eighth of a row group become one; fewer are carried on.
     fn seal(&mut self, to: Destination, mut open: Open) -> Result<Piece, Error> {
-        let is_few = open.columns.rows() * 4 < self.plan.row_group_rows;
+        let is_few = open.columns.rows() * 8 < self.plan.row_group_rows;
         let batch = open.columns.finish();
         let rows = if is_few {
             PieceRows::Few(batch)

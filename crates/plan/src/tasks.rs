@@ -70,15 +70,21 @@ fn push_task(tasks: &mut Vec<Task>, objects: Vec<SourceObject>, plan_number: u64
     tasks.push(Task { id, objects });
 }
 
-/// Splits a task's objects into units of about one row group each.
+/// Splits a task's objects into units of about one row group each, and smaller ones towards its end, down to a quarter of
+/// one: so that a small task has work for several workers, and none waits long for the last unit of a large one.
 pub fn plan_units(objects: &[SourceObject], row_group_rows: u64) -> Vec<Range<usize>> {
+    /// A unit is at most this part of the rows that are left.
+    const PART: u64 = 3;
+    let mut left: u64 = objects.iter().map(estimated_rows).sum();
+    let unit_rows = |left: u64| (left / PART).clamp(row_group_rows.div_ceil(4), row_group_rows);
     let mut units = Vec::new();
-    let (mut start, mut rows) = (0, 0);
+    let (mut start, mut rows, mut rows_max) = (0, 0, unit_rows(left));
     for (i, object) in objects.iter().enumerate() {
         let estimated = estimated_rows(object);
-        if i > start && (rows + estimated > row_group_rows || i - start == UNIT_OBJECTS_MAX) {
+        if i > start && (rows + estimated > rows_max || i - start == UNIT_OBJECTS_MAX) {
             units.push(start..i);
-            (start, rows) = (i, 0);
+            left -= rows;
+            (start, rows, rows_max) = (i, 0, unit_rows(left));
         }
         rows += estimated;
     }
@@ -171,8 +177,17 @@ mod tests {
     fn units_cover_the_task_in_order() {
         let objects: Vec<_> = [10, 320_000, 10, 10, 16_000, 16_500, 1].map(|b| object("x.gz", b)).into();
         let units = plan_units(&objects, 1000);
-        assert_eq!(units, [0..1, 1..2, 2..5, 5..7]);
+        assert_eq!(units, [0..1, 1..2, 2..4, 4..5, 5..6, 6..7]);
         assert_eq!(plan_units(&[], 1000), []);
+    }
+
+    #[test]
+    fn units_get_smaller_towards_the_end() {
+        let objects: Vec<_> = (0..80).map(|_| object("x.gz", 3_168)).collect();
+        let units = plan_units(&objects, 1000);
+        let rows: Vec<usize> = units.iter().map(|u| u.len() * 100).collect();
+        assert_eq!(rows, [1000, 1000, 1000, 1000, 1000, 1000, 600, 400, 300, 200, 200, 200, 100]);
+        assert_eq!(plan_units(&objects[..8], 1000).len(), 4, "work for several workers");
     }
 
     #[test]
