@@ -200,6 +200,7 @@ fn whole(bench: &Bench, names: &'static str) {
                     partition_by: "date".into(),
                     partition_time: "start".into(),
                     columns: None,
+                    sort: Vec::new(),
                     compression: Compression::default().to_string(),
                     row_group_rows: 524_288,
                     file_bytes: 256 << 20,

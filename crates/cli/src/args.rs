@@ -61,6 +61,10 @@ pub(crate) struct FormatArgs {
     pub(crate) columns: Option<Vec<String>>,
 }
 
+/// What `--sort` without fields sorts by, as far as a log format has it: the interface of VPC flow logs, the attachment of
+/// Transit Gateway ones.
+const DEFAULT_SORT: &str = "interface-id,tgw-attachment-id,srcaddr,dstaddr,start";
+
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// Files and folders to convert; `-` for standard input
@@ -81,6 +85,19 @@ pub(crate) struct ConvertArgs {
     /// Field whose UTC time chooses date and hour
     #[arg(long, value_enum, default_value = "start", help_heading = "Table")]
     pub(crate) partition_time: PartitionTimeArg,
+
+    /// Order the rows of each row group by these fields: smaller files, and pages that queries for an interface or address
+    /// can skip; takes about a third longer. Without FIELDS by interface, source, destination and start
+    #[arg(
+        long,
+        value_name = "FIELDS",
+        value_delimiter = ',',
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = DEFAULT_SORT,
+        help_heading = "Table"
+    )]
+    pub(crate) sort: Option<Vec<String>>,
 
     /// Compression: zstd, zstd:N (level 1 to 22), snappy, gzip or none
     #[arg(long, value_name = "CODEC", default_value = "zstd", help_heading = "Table")]

@@ -29,7 +29,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
     let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
     let budget = Budget::new(threads, memory).map_err(|e| Failure::new(Exit::Usage, &e, e.hint()))?;
-    let options = options(&args, &formats);
+    let options = options(&args, &formats)?;
     let sources = sources(&args.sources);
     if args.dry_run && sources.contains(&Source::Stdin) {
         return Err(Failure::message(
@@ -79,21 +79,22 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     }
 }
 
-fn options(args: &ConvertArgs, formats: &Formats) -> Options {
-    Options {
+fn options(args: &ConvertArgs, formats: &Formats) -> Result<Options, Failure> {
+    Ok(Options {
         partition_by: args.partition_by.to_string(),
         partition_time: match args.partition_time {
             PartitionTimeArg::Start => "start".to_owned(),
             PartitionTimeArg::End => "end".to_owned(),
         },
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
+        sort: args.sort.as_deref().map_or(Ok(Vec::new()), |names| formats.sort_columns(names))?,
         compression: args.compression.to_string(),
         row_group_rows: args.row_group_rows,
         file_bytes: args.file_bytes,
         format: formats.given.as_ref().map(|f| f.to_string()),
         fields: formats.fields.clone(),
         salvage: args.salvage,
-    }
+    })
 }
 
 fn sources(paths: &[PathBuf]) -> Vec<Source> {

@@ -45,29 +45,50 @@ impl Formats {
         };
         Ok(Self { catalogue, fields, given, selection })
     }
+
+    /// Checks `--sort` and gives its columns, each once.
+    pub(crate) fn sort_columns(&self, names: &[String]) -> Result<Vec<String>, Failure> {
+        let use_of_unknown = "sorted by where an object has it";
+        check_names("--sort", use_of_unknown, names, &self.catalogue, self.given.as_deref())?;
+        let mut columns: Vec<String> = Vec::new();
+        for name in names {
+            let column = name.trim().to_ascii_lowercase().replace('-', "_");
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        Ok(columns)
+    }
 }
 
-/// Checks `--columns`: a name that no format can have is most likely a slip.
+/// Checks `--columns`.
 fn select(names: &[String], catalogue: &Catalogue, given: Option<&LogFormat>) -> Result<Selection, Failure> {
+    check_names("--columns", "kept where an object has it", names, catalogue, given)?;
+    Ok(Selection::of(names.iter().map(String::as_str)))
+}
+
+/// Checks names that an option gives: one that no format can have is most likely a slip.
+fn check_names(
+    option: &str,
+    use_of_unknown: &str,
+    names: &[String],
+    catalogue: &Catalogue,
+    given: Option<&LogFormat>,
+) -> Result<(), Failure> {
     for name in names {
         let field = name.trim().to_ascii_lowercase().replace('_', "-");
         let is_given = given.is_some_and(|f| f.position(&field).is_some());
         if field.is_empty() {
-            return Err(Failure::message(
-                Exit::Usage,
-                "expected column names in --columns, found an empty one",
-                None,
-            ));
+            let message = format!("expected column names in {option}, found an empty one");
+            return Err(Failure::message(Exit::Usage, &message, None));
         }
         if !is_given && catalogue.field(&field).is_none() {
             let near =
                 catalogue.nearest_field(&field).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            say(&format!(
-                "warning: column `{name}` is not in the catalogue, kept where an object has it{near}"
-            ));
+            say(&format!("warning: column `{name}` is not in the catalogue, {use_of_unknown}{near}"));
         }
     }
-    Ok(Selection::of(names.iter().map(String::as_str)))
+    Ok(())
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {

@@ -17,6 +17,8 @@ pub(crate) struct PlanContext {
     pub(crate) partitions: PartitionSpec,
     pub(crate) time: PartitionTime,
     pub(crate) selection: Selection,
+    /// Columns by which row groups are sorted.
+    pub(crate) sort: Vec<String>,
     pub(crate) compression: Compression,
     pub(crate) row_group_rows: usize,
     pub(crate) file_bytes: u64,
@@ -45,6 +47,7 @@ impl PlanContext {
             partitions: options.partition_spec()?,
             time: options.partition_time()?,
             selection: columns.map_or_else(Selection::all, |c| Selection::of(c.iter().map(String::as_str))),
+            sort: options.sort.clone(),
             compression: options.compression.parse().map_err(|e| wrong("compression", &e))?,
             row_group_rows: rows.map_err(|e| wrong("row_group_rows", &e))?,
             file_bytes: options.file_bytes,
@@ -80,7 +83,7 @@ impl FormatContext {
             .collect();
         let columns = schema.columns().iter().map(|c| (c.name.as_str(), c.column_type));
         Self {
-            file_schema: FileSchema::new(columns),
+            file_schema: FileSchema::new(columns).sorted_by(plan.sort.iter().map(String::as_str)),
             text: format.to_string(),
             time: time_field.and_then(|t| integers.iter().position(|(f, _)| *f == t)),
             status: format.position("log-status"),

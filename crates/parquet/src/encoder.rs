@@ -8,7 +8,8 @@ use arrow_schema::DataType;
 use crate::chunk::{Chunk, ChunkWriter};
 use crate::compression::{Codec, Compression};
 use crate::file::FileSchema;
-use crate::{Error, integers, text};
+use crate::text::Values;
+use crate::{Error, integers, sort, text};
 
 /// A row group ready to be appended to a file.
 pub struct EncodedRowGroup {
@@ -48,6 +49,10 @@ pub(crate) struct Scratch {
     pub(crate) int32: Vec<i32>,
     pub(crate) int64: Vec<i64>,
     pub(crate) present_keys: Vec<u32>,
+    /// Values of a column in the order in which they are written.
+    pub(crate) ordered_int32: Vec<i32>,
+    pub(crate) ordered_int64: Vec<i64>,
+    pub(crate) ordered_keys: Vec<u32>,
     /// Keys of a page.
     pub(crate) keys: Vec<u32>,
     /// Keys of integers by value.
@@ -71,7 +76,7 @@ impl Encoder {
         Ok(Self { codec: Codec::new(compression)?, scratch: Scratch::default() })
     }
 
-    /// Encodes `batch` as one row group of `schema`, whose columns are those of the batch.
+    /// Encodes `batch` as one row group of `schema`, whose columns are those of the batch, its rows in the schema's order.
     ///
     /// # Errors
     /// If a compressor fails.
@@ -79,22 +84,32 @@ impl Encoder {
     /// # Panics
     /// If the batch has a column type that no log format becomes.
     pub fn encode(&mut self, batch: &RecordBatch, schema: &FileSchema) -> Result<EncodedRowGroup, Error> {
+        let sorted_texts = batch.columns().iter().enumerate().map(|(i, array)| {
+            let text = array.as_dictionary_opt::<UInt32Type>().filter(|_| schema.sort().contains(&i));
+            text.map(|a| Values::new(a.values().as_string::<i32>()))
+        });
+        let mut texts: Vec<Option<Values<'_>>> = sorted_texts.collect();
+        let order = (!schema.sort().is_empty()).then(|| sort::order(batch, schema.sort(), &texts));
         let mut chunks = Vec::with_capacity(batch.num_columns());
         for (i, array) in batch.columns().iter().enumerate() {
             let mut raw = std::mem::take(&mut self.scratch.raw);
             let writer = ChunkWriter::new(schema.column(i), array.len(), &mut self.codec, &mut raw);
-            let scratch = &mut self.scratch;
+            let (scratch, order) = (&mut self.scratch, order.as_deref());
             chunks.push(match array.data_type() {
                 DataType::Int32 => {
                     let array = array.as_primitive::<Int32Type>();
-                    integers::encode(array.values(), array.nulls(), writer, scratch)?
+                    integers::encode_ordered(array.values(), array.nulls(), order, writer, scratch)?
                 }
                 DataType::Int64 => {
                     let array = array.as_primitive::<Int64Type>();
-                    integers::encode(array.values(), array.nulls(), writer, scratch)?
+                    integers::encode_ordered(array.values(), array.nulls(), order, writer, scratch)?
                 }
                 DataType::Dictionary(_, _) => {
-                    text::encode(array.as_dictionary::<UInt32Type>(), writer, scratch)?
+                    let array = array.as_dictionary::<UInt32Type>();
+                    let values =
+                        texts[i].take().unwrap_or_else(|| Values::new(array.values().as_string::<i32>()));
+                    let keys = array.keys().values();
+                    text::encode_ordered(keys, array.nulls(), order, &values, writer, scratch)?
                 }
                 other => unreachable!("flowquet-arrow makes no {other}"),
             });

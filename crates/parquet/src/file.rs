@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowquet_format::ColumnType;
 use parquet::basic::{LogicalType, Repetition, Type as PhysicalType};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type, TypePtr};
@@ -18,6 +18,7 @@ use crate::encoder::EncodedRowGroup;
 pub struct FileSchema {
     root: TypePtr,
     descriptor: Arc<SchemaDescriptor>,
+    sort: Vec<usize>,
 }
 
 impl FileSchema {
@@ -35,7 +36,20 @@ impl FileSchema {
         let fields = columns.into_iter().map(field).collect();
         let root = Type::group_type_builder("schema").with_fields(fields).build();
         let root = Arc::new(root.expect("a group of valid fields"));
-        Self { descriptor: Arc::new(SchemaDescriptor::new(root.clone())), root }
+        Self { descriptor: Arc::new(SchemaDescriptor::new(root.clone())), root, sort: Vec::new() }
+    }
+
+    /// The same, with the rows of each row group ordered by the columns of these names, as far as it has them: nulls first,
+    /// then ascending.
+    pub fn sorted_by<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let columns = self.root.get_fields();
+        self.sort = names.into_iter().filter_map(|n| columns.iter().position(|c| c.name() == n)).collect();
+        self
+    }
+
+    /// Positions of the columns by which rows are ordered.
+    pub(crate) fn sort(&self) -> &[usize] {
+        &self.sort
     }
 
     pub(crate) fn column(&self, i: usize) -> ColumnDescPtr {
@@ -50,6 +64,11 @@ impl std::fmt::Display for FileSchema {
         parquet::schema::printer::print_schema(&mut text, &self.root);
         f.write_str(String::from_utf8_lossy(&text).trim_end())
     }
+}
+
+fn sorting(column: &usize) -> SortingColumn {
+    let column_idx = i32::try_from(*column).expect("a format has far fewer fields");
+    SortingColumn { column_idx, descending: false, nulls_first: true }
 }
 
 /// A file being written. Row groups go to `W` as they come; the footer follows on [`Self::finish`].
@@ -74,6 +93,7 @@ impl<W: Write + Send> FileWriter<W> {
         let properties = WriterProperties::builder()
             .set_created_by(format!("flowquet version {}", env!("CARGO_PKG_VERSION")))
             .set_key_value_metadata(Some(pairs))
+            .set_sorting_columns((!schema.sort.is_empty()).then(|| schema.sort.iter().map(sorting).collect()))
             .build();
         let inner = SerializedFileWriter::new(sink, schema.root.clone(), Arc::new(properties))?;
         Ok(Self { inner, rows: 0 })

@@ -7,6 +7,7 @@ use parquet::file::statistics::Statistics;
 use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
 use crate::encoder::Scratch;
 use crate::pages::{PageRows, pages, present};
+use crate::sort::gathered;
 use crate::{Error, PAGE_ROWS, delta, rle};
 
 /// Widest span of values for which a table indexed by value is kept: 1 MiB of it, which an L2 cache holds. Ports, flags,
@@ -22,8 +23,10 @@ pub(crate) trait Integer: ArrowNativeType + Ord {
     fn narrowed(value: i64) -> Self;
     fn push_plain(self, out: &mut Vec<u8>);
     fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics;
-    /// A buffer for values.
-    fn buffer(scratch: &mut Scratch) -> &mut Vec<Self>;
+    /// The buffer for values that are not null.
+    fn present(scratch: &mut Scratch) -> &mut Vec<Self>;
+    /// The buffer for values in the order in which they are written.
+    fn ordered(scratch: &mut Scratch) -> &mut Vec<Self>;
 }
 
 impl Integer for i32 {
@@ -45,8 +48,12 @@ impl Integer for i32 {
         Statistics::int32(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false)
     }
 
-    fn buffer(scratch: &mut Scratch) -> &mut Vec<Self> {
+    fn present(scratch: &mut Scratch) -> &mut Vec<Self> {
         &mut scratch.int32
+    }
+
+    fn ordered(scratch: &mut Scratch) -> &mut Vec<Self> {
+        &mut scratch.ordered_int32
     }
 }
 
@@ -69,8 +76,12 @@ impl Integer for i64 {
         Statistics::int64(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false)
     }
 
-    fn buffer(scratch: &mut Scratch) -> &mut Vec<Self> {
+    fn present(scratch: &mut Scratch) -> &mut Vec<Self> {
         &mut scratch.int64
+    }
+
+    fn ordered(scratch: &mut Scratch) -> &mut Vec<Self> {
+        &mut scratch.ordered_int64
     }
 }
 
@@ -83,15 +94,31 @@ enum Plan {
     Plain,
 }
 
+/// Encodes a column of integers, its rows in `order` if there is one.
+pub(crate) fn encode_ordered<T: Integer>(
+    values: &[T],
+    validity: Option<&NullBuffer>,
+    order: Option<&[u32]>,
+    writer: ChunkWriter<'_>,
+    scratch: &mut Scratch,
+) -> Result<Chunk, Error> {
+    let Some(order) = order else { return encode(values, validity, writer, scratch) };
+    let mut ordered = std::mem::take(T::ordered(scratch));
+    let validity = gathered(values, validity, order, &mut ordered);
+    let chunk = encode(&ordered, validity.as_ref(), writer, scratch);
+    *T::ordered(scratch) = ordered;
+    chunk
+}
+
 /// Encodes a column of integers.
-pub(crate) fn encode<T: Integer>(
+fn encode<T: Integer>(
     values: &[T],
     validity: Option<&NullBuffer>,
     mut writer: ChunkWriter<'_>,
     scratch: &mut Scratch,
 ) -> Result<Chunk, Error> {
     // Values alone, so that no loop below asks again which are null.
-    let mut compact = std::mem::take(T::buffer(scratch));
+    let mut compact = std::mem::take(T::present(scratch));
     let present = present(values, validity, &mut compact);
     let bounds = bounds(present);
     let mut dictionary = None;
@@ -146,7 +173,7 @@ pub(crate) fn encode<T: Integer>(
     }
     let order = if page_bounds.is_empty() { BoundaryOrder::UNORDERED } else { boundary_order(&page_bounds) };
     let nulls = values.len() - present.len();
-    *T::buffer(scratch) = compact;
+    *T::present(scratch) = compact;
     writer.finish(T::statistics(bounds, nulls as u64), order)
 }
 

@@ -16,6 +16,7 @@ mod inspect;
 mod integers;
 mod pages;
 mod rle;
+mod sort;
 mod text;
 
 pub use compression::{Compression, CompressionError};

@@ -1,8 +1,6 @@
 //! Text columns: dictionary pages from keys that exist, plain pages where a dictionary does not pay.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::UInt32Type;
-use arrow_array::{Array, DictionaryArray, StringArray};
+use arrow_array::{Array, StringArray};
 use arrow_buffer::NullBuffer;
 use parquet::basic::{BoundaryOrder, Encoding};
 use parquet::data_type::ByteArray;
@@ -12,6 +10,7 @@ use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
 use crate::encoder::Scratch;
 use crate::integers::{key_bounds, push_keys};
 use crate::pages::{PageRows, page, present};
+use crate::sort::gathered;
 use crate::{Error, PAGE_BYTES, PAGE_ROWS, rle};
 
 /// Longest bound in statistics and page index. Ids and addresses are shorter; only tags and ARNs are cut.
@@ -20,28 +19,46 @@ const BOUND_BYTES_MAX: usize = 64;
 /// Largest dictionary page. Readers hold it in memory whole, for each column they read.
 const DICTIONARY_BYTES_MAX: usize = 16 << 20;
 
-/// Encodes a column of text.
-pub(crate) fn encode(
-    array: &DictionaryArray<UInt32Type>,
+/// Encodes a column of text, its rows in `order` if there is one.
+pub(crate) fn encode_ordered(
+    keys: &[u32],
+    validity: Option<&NullBuffer>,
+    order: Option<&[u32]>,
+    values: &Values<'_>,
+    writer: ChunkWriter<'_>,
+    scratch: &mut Scratch,
+) -> Result<Chunk, Error> {
+    let Some(order) = order else { return encode(keys, validity, values, writer, scratch) };
+    let mut ordered = std::mem::take(&mut scratch.ordered_keys);
+    let validity = gathered(keys, validity, order, &mut ordered);
+    let chunk = encode(&ordered, validity.as_ref(), values, writer, scratch);
+    scratch.ordered_keys = ordered;
+    chunk
+}
+
+/// Encodes a column of text: keys into `values`, of which `validity` tells which are not null.
+fn encode(
+    keys: &[u32],
+    validity: Option<&NullBuffer>,
+    values: &Values<'_>,
     mut writer: ChunkWriter<'_>,
     scratch: &mut Scratch,
 ) -> Result<Chunk, Error> {
-    let validity = array.nulls().filter(|n| n.null_count() > 0);
-    let values = Values::new(array.values().as_string::<i32>());
+    let validity = validity.filter(|n| n.null_count() > 0);
     let mut compact = std::mem::take(&mut scratch.present_keys);
-    let present = present(array.keys().values(), validity, &mut compact);
+    let present = present(keys, validity, &mut compact);
     let has_dictionary = values.dictionary_pays(present);
     if has_dictionary {
-        let mut plain = Vec::with_capacity(array.values().as_string::<i32>().value_data().len() * 2);
+        let mut plain = Vec::with_capacity(values.array.value_data().len() * 2);
         values.order.iter().for_each(|key| values.push_plain(*key, &mut plain));
         writer.dictionary(plain, values.order.len(), true);
     }
     let mut page_bounds = Vec::new();
     let (mut start, mut taken) = (0, 0);
-    while start < array.len() {
+    while start < keys.len() {
         let rows = match has_dictionary {
-            true => PAGE_ROWS.min(array.len() - start),
-            false => values.plain_rows(&present[taken..], validity, start, array.len()),
+            true => PAGE_ROWS.min(keys.len() - start),
+            false => values.plain_rows(&present[taken..], validity, start, keys.len()),
         };
         let PageRows { validity, present: range, .. } = page(start, rows, validity, taken);
         let page = &present[range];
@@ -68,7 +85,7 @@ pub(crate) fn encode(
     let order = if page_bounds.is_empty() { BoundaryOrder::UNORDERED } else { boundary_order(&page_bounds) };
     let min = page_bounds.iter().map(|b| b.0).min().map(|rank| lower_bound(values.of_rank(rank)));
     let max = page_bounds.iter().map(|b| b.1).max().map(|rank| upper_bound(values.of_rank(rank)));
-    let nulls = array.len() - present.len();
+    let nulls = keys.len() - present.len();
     scratch.present_keys = compact;
     let is_exact = |bound: &Option<(Vec<u8>, bool)>| bound.as_ref().is_some_and(|b| b.1);
     let (min_is_exact, max_is_exact) = (is_exact(&min), is_exact(&max));
@@ -81,7 +98,7 @@ pub(crate) fn encode(
 
 /// The distinct values of a column, sorted: the dictionary that is written compresses better for it, and bounds of pages
 /// are bounds of ranks.
-struct Values<'a> {
+pub(crate) struct Values<'a> {
     array: &'a StringArray,
     /// Keys in the order of their values.
     order: Vec<u32>,
@@ -90,9 +107,14 @@ struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    fn new(array: &'a StringArray) -> Self {
+    pub(crate) fn new(array: &'a StringArray) -> Self {
         let (order, ranks) = ranks(array);
         Self { array, order, ranks }
+    }
+
+    /// The place of each key among the sorted values.
+    pub(crate) fn ranks(&self) -> &[u32] {
+        &self.ranks
     }
 
     fn get(&self, key: u32) -> &'a [u8] {

@@ -20,6 +20,9 @@ pub struct Options {
     /// Columns to keep, sorted; absent for all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub columns: Option<Vec<String>>,
+    /// Columns by which the rows of a row group are ordered; absent where they stand as they came.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sort: Vec<String>,
     /// Compression of pages, such as `zstd:1`.
     pub compression: String,
     /// Most rows of a row group.
@@ -88,7 +91,7 @@ pub struct TableContract {
     pub partition_time: String,
     /// `aws`: INT32, INT64 and STRING as in AWS's own Parquet delivery.
     pub types: String,
-    /// Columns by which the rows of a file are ordered; none: as they came.
+    /// Columns by which the rows of each row group are ordered; none: as they came.
     pub sort: Vec<String>,
 }
 
@@ -100,7 +103,7 @@ impl TableContract {
             partition_by: options.partition_by.clone(),
             partition_time: options.partition_time.clone(),
             types: "aws".to_owned(),
-            sort: Vec::new(),
+            sort: options.sort.clone(),
         }
     }
 
@@ -111,7 +114,7 @@ impl TableContract {
             ("--partition-by", self.partition_by.clone(), wanted.partition_by.clone()),
             ("--partition-time", self.partition_time.clone(), wanted.partition_time.clone()),
             ("types", self.types.clone(), wanted.types.clone()),
-            ("sort", self.sort.join(","), wanted.sort.join(",")),
+            ("--sort", self.sort.join(","), wanted.sort.join(",")),
         ];
         pairs
             .into_iter()

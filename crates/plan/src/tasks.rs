@@ -128,6 +128,7 @@ mod tests {
             partition_by: "date".into(),
             partition_time: "start".into(),
             columns: None,
+            sort: Vec::new(),
             compression: "zstd:1".into(),
             row_group_rows: 1000,
             file_bytes: 24 * 3000,

@@ -1,0 +1,142 @@
+//! The rows of a row group in the order of some of its columns.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type, UInt32Type};
+use arrow_array::{Array, RecordBatch};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
+use arrow_schema::DataType;
+
+use crate::text::Values;
+
+/// What rows are compared by: one number a row, 0 for null, and how many bits those have.
+struct SortKeys {
+    values: Vec<u64>,
+    bits: u32,
+}
+
+impl SortKeys {
+    fn of<'a, T: Copy + 'a>(
+        values: impl ExactSizeIterator<Item = &'a T>,
+        nulls: Option<&NullBuffer>,
+        number: impl Fn(T) -> u64,
+    ) -> Self {
+        let mut values: Vec<u64> = values.map(|v| number(*v)).collect();
+        if let Some(nulls) = nulls {
+            for (value, valid) in values.iter_mut().zip(nulls) {
+                *value = if valid { *value } else { 0 };
+            }
+        }
+        let bits = u64::BITS - values.iter().fold(0, |bits, v| bits | v).leading_zeros();
+        Self { values, bits }
+    }
+
+    fn of_column(array: &dyn Array, text: Option<&Values<'_>>) -> Self {
+        // One more than the distance from the smallest value, since 0 is null.
+        match array.data_type() {
+            DataType::Int32 => {
+                let array = array.as_primitive::<Int32Type>();
+                let min = array.values().iter().copied().min().unwrap_or_default();
+                Self::of(array.values().iter(), array.nulls(), |v| (i64::from(v) - i64::from(min)) as u64 + 1)
+            }
+            DataType::Int64 => {
+                let array = array.as_primitive::<Int64Type>();
+                let min = array.values().iter().copied().min().unwrap_or_default();
+                let distance = |v: i64| v.wrapping_sub(min).cast_unsigned();
+                Self::of(array.values().iter(), array.nulls(), |v| distance(v).saturating_add(1))
+            }
+            _ => {
+                let array = array.as_dictionary::<UInt32Type>();
+                let ranks = text.expect("made for each text column that is sorted by").ranks();
+                let rank = |key: u32| ranks.get(key as usize).map_or(0, |rank| u64::from(*rank) + 1);
+                Self::of(array.keys().values().iter(), array.nulls(), rank)
+            }
+        }
+    }
+}
+
+/// The numbers of the rows of `batch`, ordered by its columns at `by`: nulls first, then ascending, equal rows as they came.
+/// `texts` has the values of each text column among them, by column.
+pub(crate) fn order(batch: &RecordBatch, by: &[usize], texts: &[Option<Values<'_>>]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
+    let mut left = by;
+    // From the last column to the first, as many at once as fit into a word; each sort keeps the order of equals.
+    while !left.is_empty() {
+        let mut words = vec![0u64; batch.num_rows()];
+        let mut bits = 0;
+        while let Some((&column, rest)) = left.split_last() {
+            let keys = SortKeys::of_column(batch.column(column), texts[column].as_ref());
+            if bits > 0 && bits + keys.bits > u64::BITS {
+                break;
+            }
+            for (word, value) in words.iter_mut().zip(&keys.values) {
+                *word |= value << bits;
+            }
+            bits += keys.bits;
+            left = rest;
+            if bits == u64::BITS {
+                break;
+            }
+        }
+        sort_by_words(&mut order, &words, bits);
+    }
+    order
+}
+
+/// Sorts row numbers by the words of their rows, of `bits` bits: a radix sort from the lowest digit on, which keeps the order
+/// of equals and reads and writes one after the other.
+fn sort_by_words(order: &mut [u32], words: &[u64], bits: u32) {
+    /// Bits of a digit: its counters fit the L1 cache.
+    const DIGIT: u32 = 11;
+    let mut from: Vec<(u64, u32)> = order.iter().map(|&row| (words[row as usize], row)).collect();
+    let mut to = vec![(0, 0); from.len()];
+    for shift in (0..bits).step_by(DIGIT as usize) {
+        let digit = |word: u64| (word >> shift) as usize & ((1 << DIGIT) - 1);
+        let mut starts = [0u32; 1 << DIGIT];
+        from.iter().for_each(|(word, _)| starts[digit(*word)] += 1);
+        let mut start = 0;
+        for count in &mut starts {
+            start += std::mem::replace(count, start);
+        }
+        for entry in &from {
+            let start = &mut starts[digit(entry.0)];
+            to[*start as usize] = *entry;
+            *start += 1;
+        }
+        std::mem::swap(&mut from, &mut to);
+    }
+    order.iter_mut().zip(&from).for_each(|(row, (_, sorted))| *row = *sorted);
+}
+
+/// `values` in `order`, in `scratch`, and which of them are not null.
+pub(crate) fn gathered<T: Copy>(
+    values: &[T],
+    nulls: Option<&NullBuffer>,
+    order: &[u32],
+    scratch: &mut Vec<T>,
+) -> Option<NullBuffer> {
+    scratch.clear();
+    scratch.extend(order.iter().map(|&row| values[row as usize]));
+    nulls.map(|nulls| {
+        let mut bits = BooleanBufferBuilder::new(order.len());
+        order.iter().for_each(|&row| bits.append(nulls.is_valid(row as usize)));
+        NullBuffer::new(bits.finish())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn sorts_as_std_does(words in proptest::collection::vec(prop_oneof![0..5u64, any::<u64>()], 0..300)) {
+            let bits = u64::BITS - words.iter().fold(0, |bits, w| bits | w).leading_zeros();
+            let mut found: Vec<u32> = (0..words.len() as u32).collect();
+            let mut expected = found.clone();
+            sort_by_words(&mut found, &words, bits);
+            expected.sort_by_key(|row| words[*row as usize]);
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
