@@ -3,10 +3,12 @@
 
 usage: .venv/bin/python benches/peers/run.py [--objects 96] [--records 100000] [--runs 3] [--formats blog,v2,v5]
 
-Run from the root after `./test` (which makes .venv and the programs). Makes the logs up (seeded), runs each engine in turn
-`--runs` times, checks that all outputs hold the same rows and values (counts, sums, distinct values, per date), and prints a table:
-wall and CPU seconds and peak memory (best run; spread is worst / best), bytes written, and wall time as a multiple of flowquet's.
-Raw rows go to out/peers.json.
+Run from the root after `./test`, which makes .venv and the programs, and
+`.venv/bin/python -m pip install -r benches/peers/requirements.txt`. Makes the logs up (seeded), runs each engine in turn `--runs`
+times, checks that all outputs hold the same rows and values (counts, sums, distinct values of every column, per date), and writes
+to out/: peers.md (a table a format: wall and CPU seconds and peak memory of the best run, bytes written, and Polars' and the
+other engines' wall time as a multiple of flowquet's, with the smallest and largest ratio of the runs), peers.svg (the chart) and
+peers.json (every run).
 """
 
 import argparse
@@ -44,6 +46,22 @@ duckdb.sql(f\"\"\"copy (select *, strftime(make_timestamp("start" * 1000000), '%
   to '{out}' (format parquet, compression zstd, partition_by (date))\"\"\")
 """
 
+CHDB = """
+import sys, json, os, chdb
+logs, out, columns = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+types = {"INT32": "Int32", "INT64": "Int64", "STRING": "String"}
+structure = ", ".join(f"`{n}` Nullable({types[t]})" for n, t in columns)
+os.makedirs(out)
+chdb.query(f\"\"\"
+insert into function file('{out}/date={{_partition_id}}/data.parquet', 'Parquet', '{structure}')
+partition by toString(toDate(toDateTime(assumeNotNull(`start`), 'UTC')))
+select * from file('{logs}/**/*.gz', 'CustomSeparatedWithNames', '{structure}')
+settings format_custom_escaping_rule = 'CSV', format_custom_field_delimiter = ' ', format_csv_null_representation = '-',
+  format_csv_allow_double_quotes = 0, input_format_with_names_use_header = 0, use_hive_partitioning = 0,
+  output_format_parquet_compression_method = 'zstd'
+\"\"\")
+"""
+
 PYARROW = """
 import sys, json, glob, pyarrow as pa, pyarrow.csv as csv, pyarrow.dataset as ds, pyarrow.compute as pc
 logs, out, columns = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
@@ -71,13 +89,21 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
+# Ours: the program as it is by default, and what it is measured against without writing anything.
+FLOWQUET, SORTED, INFLATE = "flowquet", "flowquet --sort", "libdeflate alone"
+
+
 def engines(logs, out, columns):
     script = lambda code: [sys.executable, "-c", code, str(logs), str(out), json.dumps(columns)]
+    convert = [str(TARGET / "flowquet"), "convert", str(logs), "--out", str(out), "--quiet"]
     return {
-        "flowquet": [str(TARGET / "flowquet"), "convert", str(logs), "--out", str(out), "--quiet"],
+        FLOWQUET: convert,
+        SORTED: [*convert, "--sort"],
         "Polars": script(POLARS),
+        "chDB": script(CHDB),
         "DuckDB": script(DUCKDB),
         "pyarrow": script(PYARROW),
+        INFLATE: [str(TARGET / "inflate"), str(logs)],
     }
 
 
@@ -99,45 +125,86 @@ def answer(out, columns):
     return duckdb.sql(sql).fetchall()
 
 
+def compare(format, args):
+    """Runs all engines on one format. Returns every run, by engine, and the number of records."""
+    logs, out = WORK / f"logs-{format}", WORK / "table"
+    shutil.rmtree(logs, ignore_errors=True)
+    objects = args.objects // 2 if format == "v5" else args.objects
+    subprocess.run([TARGET / "flowlogs", logs, "--format", format, "--objects", str(objects), "--records", str(args.records)], check=True)
+    schema = json.loads(subprocess.check_output([TARGET / "flowquet", "schema", "--as", "json", "--format", header(logs)]))
+    columns = [(c["column"], c["type"]) for c in schema["columns"]]
+    runs, expected = {}, None
+    for run in range(args.runs):
+        for name, command in engines(logs, out, columns).items():
+            shutil.rmtree(out, ignore_errors=True)
+            figures = measure(command) | {"engine": name, "format": format, "run": run}
+            figures["bytes"] = sum(p.stat().st_size for p in out.rglob("*.parquet"))
+            if run == 0 and name != INFLATE:
+                found = answer(out, columns)
+                expected = expected or found
+                if found != expected:
+                    sys.exit(f"{name} and flowquet hold different values for {format}")
+            runs.setdefault(name, []).append(figures)
+    shutil.rmtree(logs)
+    records = sum(row[1] for row in expected)
+    title = f"{format}: {len(columns)} columns, {records:,} records, {objects} objects; {args.runs} runs in turn"
+    return title, runs
+
+
+def table(title, runs):
+    text = f"{title}\n\n| engine | wall s | spread | CPU s | peak MiB | output MB | times flowquet's wall | in each turn |\n|---|---|---|---|---|---|---|---|\n"
+    ours = [r["wall_s"] for r in runs[FLOWQUET]]
+    for name, figures in runs.items():
+        walls = [r["wall_s"] for r in figures]
+        cpu, peak, size = min(r["cpu_s"] for r in figures), max(r["peak_bytes"] for r in figures), figures[0]["bytes"]
+        turns = sorted(wall / our for wall, our in zip(walls, ours))
+        ratio, turns = (f"{min(walls) / min(ours):.2f}", f"{turns[0]:.2f} to {turns[-1]:.2f}") if name != INFLATE else ("", "")
+        written = f"{size / 1e6:.0f}" if size else ""
+        text += f"| {name} | {min(walls):.2f} | {max(walls) / min(walls):.2f} | {cpu:.1f} | {peak / 2**20:.0f} | {written} | {ratio} | {turns} |\n"
+    inflating = min(r["cpu_s"] for r in runs[INFLATE])
+    converting = min(r["cpu_s"] for r in runs[FLOWQUET])
+    return text + f"\nflowquet's CPU time is {converting / inflating:.1f} times that of inflating the same files.\n"
+
+
+def chart(found, path):
+    """Wall time of each engine, a panel a format."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    # The same figures give the same file.
+    matplotlib.rcParams["svg.hashsalt"] = "flowquet"
+    import matplotlib.pyplot as plot
+
+    figure, panels = plot.subplots(1, len(found), figsize=(4 * len(found), 2.6), squeeze=False)
+    for panel, (title, runs) in zip(panels[0], found):
+        names = list(runs)[::-1]
+        best = [min(r["wall_s"] for r in runs[name]) for name in names]
+        bars = panel.barh(names, best, color=["#2a6f97" if name.startswith("flowquet") else "#adb5bd" for name in names])
+        panel.bar_label(bars, fmt="%.1f", padding=2, fontsize=8)
+        panel.set_title(title.split(";")[0].replace(", ", "\n", 1), fontsize=8)
+        panel.set_xlabel("wall seconds, best run", fontsize=8)
+        panel.tick_params(labelsize=8)
+        panel.margins(x=0.15)
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--objects", type=int, default=96)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--formats", default="blog,v2,v5")
     args = parser.parse_args()
-    raw = []
-    for format in args.formats.split(","):
-        logs = WORK / f"logs-{format}"
-        shutil.rmtree(logs, ignore_errors=True)
-        objects = args.objects // 2 if format == "v5" else args.objects
-        subprocess.run([TARGET / "flowlogs", logs, "--format", format, "--objects", str(objects), "--records", str(args.records)], check=True)
-        schema = json.loads(subprocess.check_output([TARGET / "flowquet", "schema", "--as", "json", "--format", header(logs)]))
-        columns = [(c["column"], c["type"]) for c in schema["columns"]]
-        out = WORK / "table"
-        rows, answers = {}, {}
-        for run in range(args.runs):
-            for name, command in engines(logs, out, columns).items():
-                shutil.rmtree(out, ignore_errors=True)
-                figures = measure(command) | {"engine": name, "format": format, "run": run}
-                figures["bytes"] = sum(p.stat().st_size for p in out.rglob("*.parquet"))
-                if run == 0:
-                    answers[name] = answer(out, columns)
-                    if answers[name] != answers["flowquet"]:
-                        sys.exit(f"{name} and flowquet hold different values for {format}")
-                rows.setdefault(name, []).append(figures)
-                raw.append(figures)
-        records = sum(row[1] for row in answers["flowquet"])
-        print(f"\n{format}: {len(columns)} columns, {records:,} records, {objects} objects; {args.runs} runs in turn\n")
-        print("| engine | wall s | spread | CPU s | peak MiB | output MB | wall / flowquet |\n|---|---|---|---|---|---|---|")
-        best = min(r["wall_s"] for r in rows["flowquet"])
-        for name, runs in rows.items():
-            walls = sorted(r["wall_s"] for r in runs)
-            cpu, peak, size = min(r["cpu_s"] for r in runs), max(r["peak_bytes"] for r in runs), runs[0]["bytes"]
-            print(f"| {name} | {walls[0]:.2f} | {walls[-1] / walls[0]:.2f} | {cpu:.1f} | {peak / 2**20:.0f} | {size / 1e6:.0f} | {walls[0] / best:.1f} |")
+    found = [compare(format, args) for format in args.formats.split(",")]
     shutil.rmtree(WORK)
-    ROOT.joinpath("out").mkdir(exist_ok=True)
-    ROOT.joinpath("out/peers.json").write_text(json.dumps({"time": time.strftime("%Y-%m-%d"), "rows": raw}, indent=1))
+    text = "\n".join(table(title, runs) for title, runs in found)
+    print(text)
+    (ROOT / "out/peers.md").write_text(text)
+    runs = [run for _, by_engine in found for figures in by_engine.values() for run in figures]
+    (ROOT / "out/peers.json").write_text(json.dumps({"time": time.strftime("%Y-%m-%d"), "runs": runs}, indent=1))
+    chart(found, ROOT / "out/peers.svg")
 
 
 def header(logs):

@@ -12,12 +12,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use flowquet_arrow::{BatchSchema, Columns, Selection};
+use flowquet_benches::for_each_block;
 use flowquet_engine::{Budget, Event, Request, Source, convert};
 use flowquet_format::{Catalogue, LogFormat};
 use flowquet_parquet::{Compression, Encoder, FileSchema};
 use flowquet_parse::inflate::GzipInflater;
 use flowquet_parse::locate::Delimiters;
-use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, Parser, Step};
+use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, Parser};
 use flowquet_plan::Options;
 use flowquet_store::LocalStore;
 use flowquet_testkit::generate::{BLOG_FORMAT, Object, V2_FORMAT, V5_FORMAT};
@@ -54,29 +55,6 @@ impl Bench {
             worst / best
         );
     }
-}
-
-/// Calls `take` with each block of `text`. Returns the records seen.
-fn for_each_block(
-    text: &[u8],
-    parser: &mut Parser,
-    mut take: impl FnMut(&flowquet_parse::Block<'_>),
-) -> usize {
-    let (mut at, mut records, mut rejects) = (0, 0, Vec::new());
-    parser.start();
-    loop {
-        match parser.next_block(&text[at..], true, &mut rejects).expect("a flow log") {
-            Step::Done | Step::NeedMore => break,
-            Step::Skipped(len) => at += len,
-            Step::Block { consumed, block } => {
-                at += consumed;
-                records += block.rows().len();
-                take(&block);
-            }
-        }
-    }
-    assert!(rejects.is_empty(), "made-up logs have no rejects");
-    records
 }
 
 fn main() {

@@ -1,0 +1,84 @@
+//! One hot loop, run a number of times over made-up logs, for a profiler that counts instructions.
+//!
+//! `hot_loops LOOP TIMES [--records N]`; without arguments it prints the names of the loops. `benches/instructions.py` runs it.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::sync::Arc;
+
+use flowquet_arrow::{BatchSchema, Columns, Selection};
+use flowquet_benches::for_each_block;
+use flowquet_format::{Catalogue, ColumnType, LogFormat};
+use flowquet_parquet::{Compression, Encoder, FileSchema};
+use flowquet_parse::locate::Delimiters;
+use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, PackedAddress, Parser, pack_addresses, repeats};
+use flowquet_testkit::generate::{BLOG_FORMAT, Object};
+
+/// Each loop contains no other, but for the parser's sweep and check of lines, which all of a block need.
+const LOOPS: [&str; 7] = ["locate", "blocks", "integers", "repeats", "addresses", "columns", "encode"];
+
+/// Records: enough to fill a page, few enough for a profiler that runs fifty times slower.
+const RECORDS: usize = 20_000;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [name, times] = &args[..] else {
+        println!("{RECORDS} {}", LOOPS.join(" "));
+        return;
+    };
+    let times: usize = times.parse().expect("a number");
+    assert!(LOOPS.contains(&name.as_str()), "expected one of {LOOPS:?}, found {name}");
+    let (account, region, delivered_s) = (1, "us-east-1", 1_705_276_800);
+    let object = Object { account, region, delivered_s, records: RECORDS, format: BLOG_FORMAT, header: true };
+    let text = object.text(1).into_bytes();
+    let catalogue = Arc::new(Catalogue::builtin().clone());
+    let format = Arc::new(LogFormat::parse(BLOG_FORMAT, &catalogue).expect("valid"));
+    let schema = Arc::new(BatchSchema::new(format.clone(), &Selection::all()));
+    let fields = || format.fields().iter().enumerate();
+    let of_type = |t: ColumnType| fields().filter(move |(_, f)| f.column_type() == t).map(|(i, _)| i);
+    let texts: Vec<usize> = of_type(ColumnType::String).collect();
+    let integers = fields().filter_map(|(i, f)| Some((i, f.column_type().integer_max()?)));
+    let mut integers = IntegerColumns::new(integers.collect());
+    let mut parser = Parser::new(catalogue, None);
+    let mut columns = Columns::new(schema.clone());
+    let encoded = columns_of(&text, &mut parser, &mut integers, &mut columns);
+    let file_schema = FileSchema::new(schema.columns().iter().map(|c| (c.name.as_str(), c.column_type)));
+    let mut encoder = Encoder::new(Compression::None).expect("a compressor");
+    let (mut found, mut flags, mut packed) = (Delimiters::default(), Vec::new(), Vec::new());
+    for _ in 0..times {
+        let records = match name.as_str() {
+            "locate" => {
+                let lines = text.chunks(BLOCK_BYTES).map(|block| {
+                    Backend::detect().locate(block, &mut found);
+                    found.line_ends().len()
+                });
+                lines.sum::<usize>() - 1
+            }
+            "blocks" => for_each_block(&text, &mut parser, |_| {}),
+            "integers" => for_each_block(&text, &mut parser, |block| assert!(!integers.parse(block))),
+            "repeats" => for_each_block(&text, &mut parser, |block| {
+                texts.iter().for_each(|f| repeats(block.column(*f, 0..block.rows().len()), &mut flags));
+            }),
+            "addresses" => for_each_block(&text, &mut parser, |block| {
+                packed.resize(block.rows().len(), PackedAddress::default());
+                texts.iter().for_each(|f| pack_addresses(block.column(*f, 0..packed.len()), &mut packed));
+            }),
+            "columns" => columns_of(&text, &mut parser, &mut integers, &mut columns).num_rows(),
+            _ => encoder.encode(&encoded, &file_schema).expect("encodes").rows(),
+        };
+        assert_eq!(records, RECORDS, "{name} lost records");
+    }
+}
+
+fn columns_of(
+    text: &[u8],
+    parser: &mut Parser,
+    integers: &mut IntegerColumns,
+    columns: &mut Columns,
+) -> arrow_array::RecordBatch {
+    for_each_block(text, parser, |block| {
+        integers.parse(block);
+        columns.append(block, integers, 0..block.rows().len());
+    });
+    columns.finish()
+}
