@@ -58,7 +58,8 @@ def test_many_partitions_at_once(logs, out):
         (logs / f"{n:02}.log.gz").write_bytes(gzip.compress("\n".join(lines).encode(), 1))
     used, words = peak([FLOWQUET, "convert", logs, "--out", out, "--threads", "2"])
     assert "720,000 written, 0 rejected" in words and used < 512 * MIB, f"{used / MIB:.0f} MiB"
-    assert len(files(out)) == days, "one file a partition"
+    # What a task carries and the files that it keeps open are limited: some partitions get a second file.
+    assert days <= len(files(out)) < 1.5 * days
     want = multiset(("date=" + naive.date_of(r), r) for p in logs.iterdir() for r in naive.read(p.read_bytes())[0])
     assert multiset(rows(out)) == want
 

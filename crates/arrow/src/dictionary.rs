@@ -33,15 +33,15 @@ impl DictionaryBuilder {
         out.reserve(flags.len());
         let (mut last, mut before_last) = (u32::NULL, u32::NULL);
         for (stride, flags) in flags.chunks(STRIDE).enumerate() {
-            if flags == [AS_LAST; STRIDE] {
+            if flags.len() == STRIDE && flags.iter().fold(AS_LAST, |all, flag| all & flag) == AS_LAST {
                 out.extend([last; STRIDE]);
                 before_last = last;
                 continue;
             }
             for (i, flag) in flags.iter().enumerate() {
                 let key = match *flag {
-                    AS_LAST => last,
-                    AS_BEFORE_LAST => before_last,
+                    flag if flag & AS_LAST != 0 => last,
+                    flag if flag & AS_BEFORE_LAST != 0 => before_last,
                     _ => {
                         let (start, end) = column.bounds_at(stride * STRIDE + i);
                         if end - start == 1 && column.text()[start] == b'-' {

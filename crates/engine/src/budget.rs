@@ -6,7 +6,7 @@ use crate::error::Error;
 pub(crate) const BUILD_BYTES_MAX: usize = 64 << 20;
 
 /// Columns that a task carries from unit to unit before it writes the largest of them. Decides bytes of files.
-pub(crate) const CARRY_BYTES_MAX: usize = 48 << 20;
+pub(crate) const CARRY_BYTES_MAX: usize = 64 << 20;
 
 /// Encoded pieces that a unit may have waiting for the units before it; then its worker waits.
 pub(crate) const PARKED_BYTES_MAX: usize = 24 << 20;

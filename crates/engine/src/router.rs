@@ -180,7 +180,7 @@ impl Router {
         let mut flags = std::mem::take(&mut self.flags);
         repeats(block.column(field, 0..block.rows().len()), &mut flags);
         let mut start = 0;
-        for run in flags.chunk_by(|_, next| *next == AS_LAST) {
+        for run in flags.chunk_by(|_, next| next & AS_LAST != 0) {
             let value = block.field(block.rows()[start], field);
             start += run.len();
             let name = match value {

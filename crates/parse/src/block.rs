@@ -58,13 +58,10 @@ impl<'a> FieldColumn<'a> {
 
     /// The same, without a look at the rows, where they allow it.
     #[inline]
-    pub(crate) fn even_bounds(self) -> Option<impl ExactSizeIterator<Item = (usize, usize)> + 'a> {
-        // A chunk must hold both bounds, which one of a single field does not.
-        let width = self.even_width.filter(|w| *w > 1)?;
-        let first = self.rows.first()?.first as usize + self.field;
-        let ends = &self.ends[first - 1..];
-        let pairs = ends.chunks(width).take(self.rows.len());
-        Some(pairs.map(|pair| (pair[0].wrapping_add(1) as usize, pair[1] as usize)))
+    pub(crate) fn even_bounds(self) -> Option<EvenBounds<'a>> {
+        let width = self.even_width?;
+        let at = self.rows.first()?.first as usize + self.field - 1;
+        Some(EvenBounds { ends: self.ends, at, width, left: self.rows.len() })
     }
 
     /// The text that bounds refer to.
@@ -89,6 +86,27 @@ impl<'a> FieldColumn<'a> {
     #[inline]
     pub fn bounds_at(self, i: usize) -> (usize, usize) {
         bounds(self.ends, self.rows[i], self.field)
+    }
+}
+
+/// Bounds that lie evenly in the table of delimiters.
+pub(crate) struct EvenBounds<'a> {
+    ends: &'a [u32],
+    /// Index of the delimiter before the next value.
+    at: usize,
+    width: usize,
+    left: usize,
+}
+
+impl Iterator for EvenBounds<'_> {
+    type Item = (usize, usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        self.left = self.left.checked_sub(1)?;
+        let pair = &self.ends[self.at..][..2];
+        self.at += self.width;
+        Some((pair[0].wrapping_add(1) as usize, pair[1] as usize))
     }
 }
 

@@ -25,4 +25,4 @@ pub use tasks::{estimated_rows, inputs_digest, plan_tasks, plan_units};
 
 /// Version of the table's layout: of record forms, task and file names, and of what decides a file's bytes. A table of
 /// another version is not written to.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;

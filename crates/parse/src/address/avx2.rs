@@ -42,7 +42,7 @@ pub(super) fn pack(column: FieldColumn<'_>, out: &mut [PackedAddress]) {
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn pack_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: &mut [PackedAddress]) {
     let loads = Loads::<16>::of(text);
-    for ((start, end), packed) in bounds.zip(out) {
+    for (packed, (start, end)) in out.iter_mut().zip(bounds) {
         let len = end - start;
         *packed = match loads.at(start) {
             Some(bytes) if len <= LEN_MAX => sixteen(bytes, load16(&MASKS[len]), len),

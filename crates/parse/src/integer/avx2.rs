@@ -46,7 +46,7 @@ pub(super) fn parse(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
 fn parse_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, max: i64, out: &mut [i64]) -> i64 {
     let loads = Loads::<16>::of(text);
     let mut least = 0;
-    for ((start, end), out) in bounds.zip(out) {
+    for (out, (start, end)) in out.iter_mut().zip(bounds) {
         let len = end - start;
         // Where the text begins with less than a load, this wraps around to no place at all.
         let digits = match loads.at(end.wrapping_sub(16)) {

@@ -1,15 +1,14 @@
-//! Repeats on AVX2: a value of up to 32 bytes is one load, and the two before it stay in registers.
+//! Repeats on AVX2: a value of up to 31 bytes is one load, and the two before it stay in registers.
 #![allow(unsafe_code, reason = "the call behind a feature check")]
 
-use std::arch::x86_64::{
-    __m256i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_setzero_si256,
-};
+use std::arch::x86_64::{__m256i, _mm256_and_si256, _mm256_set1_epi8, _mm256_testz_si256, _mm256_xor_si256};
 
-use super::{AS_BEFORE_LAST, AS_LAST, LEN_MAX};
+use super::{AS_BEFORE_LAST, AS_LAST, FRESH, LEN_MAX};
 use crate::block::FieldColumn;
 use crate::x86::{Loads, assert_avx2, load32};
 
-/// `MASKS[len]` keeps the first `len` bytes.
+/// `MASKS[len]` keeps the first `len + 1` bytes: a value and the delimiter behind it, which no value holds, so that values of
+/// different lengths differ.
 const MASKS: [[u8; 32]; LEN_MAX + 1] = masks();
 
 const fn masks() -> [[u8; 32]; LEN_MAX + 1] {
@@ -17,7 +16,7 @@ const fn masks() -> [[u8; 32]; LEN_MAX + 1] {
     let mut len = 0;
     while len <= LEN_MAX {
         let mut byte = 0;
-        while byte < len {
+        while byte <= len {
             all[len][byte] = 0xff;
             byte += 1;
         }
@@ -25,10 +24,6 @@ const fn masks() -> [[u8; 32]; LEN_MAX + 1] {
     }
     all
 }
-
-/// Stand for lengths that no value has: where there was none, and where it is too long.
-const NONE: usize = usize::MAX;
-const LONG: usize = usize::MAX - 1;
 
 pub(super) fn repeats(column: FieldColumn<'_>, out: &mut [u8]) {
     assert_avx2();
@@ -46,36 +41,41 @@ pub(super) fn repeats(column: FieldColumn<'_>, out: &mut [u8]) {
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn repeats_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: &mut [u8]) {
     let loads = Loads::<32>::of(text);
-    let (mut last, mut last_len) = (_mm256_setzero_si256(), NONE);
-    let (mut before, mut before_len) = (_mm256_setzero_si256(), NONE);
-    for ((start, end), code) in bounds.zip(out) {
+    // No value: text has no such bytes.
+    let none = _mm256_set1_epi8(-1);
+    let (mut last, mut before_last) = (none, none);
+    for (code, (start, end)) in out.iter_mut().zip(bounds) {
         let len = end - start;
-        let (value, len) = match loads.at(start) {
-            Some(bytes) if len <= LEN_MAX => (_mm256_and_si256(bytes, load32(&MASKS[len])), len),
-            _ if len <= LEN_MAX => (load_end(&text[start..end]), len),
-            _ => (_mm256_setzero_si256(), LONG),
+        let value = match loads.at(start) {
+            Some(bytes) if len <= LEN_MAX => _mm256_and_si256(bytes, load32(&MASKS[len])),
+            _ if len <= LEN_MAX => load_end(&text[start..end], text.get(end).copied().unwrap_or(b'\n')),
+            _ => {
+                // What is too long to be compared repeats nothing, and nothing repeats it.
+                *code = FRESH;
+                (before_last, last) = (last, none);
+                continue;
+            }
         };
-        let as_last = equals(value, last) & (len == last_len);
-        let as_before = equals(value, before) & (len == before_len);
-        *code = if as_last { AS_LAST } else { u8::from(as_before) * AS_BEFORE_LAST };
-        (before, before_len) = (last, last_len);
-        // What is too long to be compared repeats nothing, and nothing repeats it.
-        (last, last_len) = (value, if len == LONG { NONE } else { len });
+        let (as_last, as_before_last) = (equals(value, last), equals(value, before_last));
+        *code = u8::from(as_last) * AS_LAST | u8::from(as_before_last) * AS_BEFORE_LAST;
+        (before_last, last) = (last, value);
     }
 }
 
-/// A value at the text's end, where a whole load would reach past it.
+/// A value near the text's end, where a whole load would reach past it.
 #[cold]
 #[inline(never)]
 #[target_feature(enable = "avx2")]
-fn load_end(value: &[u8]) -> __m256i {
-    let mut padded = [0; LEN_MAX];
+fn load_end(value: &[u8], delimiter: u8) -> __m256i {
+    let mut padded = [0; LEN_MAX + 1];
     padded[..value.len()].copy_from_slice(value);
+    padded[value.len()] = delimiter;
     load32(&padded)
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn equals(a: __m256i, b: __m256i) -> bool {
-    _mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)) == -1
+    let difference = _mm256_xor_si256(a, b);
+    _mm256_testz_si256(difference, difference) == 1
 }

@@ -11,15 +11,16 @@ use crate::block::FieldColumn;
 
 /// A value that equals neither of the two rows before it, or one that is not compared.
 pub const FRESH: u8 = 0;
-/// A value that equals the one of the row before it.
+/// Bit of a value that equals the one of the row before it.
 pub const AS_LAST: u8 = 1;
-/// A value that equals the one two rows before it, and not the one between.
+/// Bit of a value that equals the one two rows before it.
 pub const AS_BEFORE_LAST: u8 = 2;
 
-/// Longest value that is compared: every address, interface or VPC id. Longer ones are [`FRESH`].
-const LEN_MAX: usize = 32;
+/// Longest value that is compared: with the delimiter behind it, it fills a vector. Interface and VPC ids are shorter. Longer
+/// values are [`FRESH`].
+const LEN_MAX: usize = 31;
 
-/// Puts one of [`FRESH`], [`AS_LAST`] and [`AS_BEFORE_LAST`] for each row of `column` into `out`, in place of what is there.
+/// Puts [`FRESH`] or the bits [`AS_LAST`] and [`AS_BEFORE_LAST`] for each row of `column` into `out`, in place of what is there.
 ///
 /// This is a hot loop: two loads of offsets, one of text, and two compares a value, without a branch on what it is.
 pub fn repeats(column: FieldColumn<'_>, out: &mut Vec<u8>) {
@@ -36,12 +37,8 @@ fn scalar(column: FieldColumn<'_>, out: &mut [u8]) {
     let (mut last, mut before) = (None, None);
     for ((start, end), code) in column.bounds().zip(out) {
         let value = Some(&column.text[start..end]).filter(|v| v.len() <= LEN_MAX);
-        *code = match value {
-            None => FRESH,
-            _ if value == last => AS_LAST,
-            _ if value == before => AS_BEFORE_LAST,
-            _ => FRESH,
-        };
+        let bit = |is_equal: bool, bit: u8| if value.is_some() && is_equal { bit } else { FRESH };
+        *code = bit(value == last, AS_LAST) | bit(value == before, AS_BEFORE_LAST);
         (before, last) = (last, value);
     }
 }
@@ -57,13 +54,7 @@ mod tests {
         let mut expected = Vec::new();
         for (i, field) in fields.iter().enumerate() {
             let is = |back: usize| i >= back && fields[i - back] == *field && field.len() <= LEN_MAX;
-            expected.push(if is(1) {
-                AS_LAST
-            } else if is(2) {
-                AS_BEFORE_LAST
-            } else {
-                FRESH
-            });
+            expected.push(u8::from(is(1)) * AS_LAST | u8::from(is(2)) * AS_BEFORE_LAST);
         }
         with_column(fields, |column| {
             let mut found = vec![9; 3];
