@@ -2,7 +2,7 @@
 //!
 //! Source: <https://parquet.apache.org/docs/file-format/data-pages/encodings/> (DELTA_BINARY_PACKED).
 
-use crate::rle::varint;
+use crate::rle::{pack_bits, varint};
 
 /// Values of a block, each with a smallest difference of its own.
 const BLOCK: usize = 128;
@@ -43,24 +43,9 @@ pub(crate) fn encode(values: impl ExactSizeIterator<Item = i64>, bytes: usize, o
         let widths: [u32; BLOCK / MINIBLOCK] = std::array::from_fn(|i| width(&miniblocks[i]));
         out.extend(widths.iter().map(|w| *w as u8));
         for (miniblock, width) in miniblocks.iter().zip(widths) {
-            pack(&packed(miniblock), width, out);
+            pack_bits(packed(miniblock).into_iter(), width, out);
         }
     }
-}
-
-/// Appends a miniblock: `width` bits a value, lowest first.
-fn pack(values: &[u64; MINIBLOCK], width: u32, out: &mut Vec<u8>) {
-    let (mut bits, mut filled) = (0u128, 0);
-    for value in values {
-        bits |= u128::from(*value) << filled;
-        filled += width;
-        if filled >= 64 {
-            out.extend_from_slice(&(bits as u64).to_le_bytes());
-            bits >>= 64;
-            filled -= 64;
-        }
-    }
-    out.extend_from_slice(&bits.to_le_bytes()[..filled as usize / 8]);
 }
 
 /// Small numbers of either sign as small numbers.

@@ -98,7 +98,7 @@ fn pack_groups(groups: &[[u32; GROUP]], width: u32, out: &mut Vec<u8>) {
         ($($width:literal)*) => {
             match width {
                 $($width => groups.iter().for_each(|g| pack_group::<$width>(g, out)),)*
-                _ => groups.iter().for_each(|g| pack_wide_group(g, width, out)),
+                _ => pack_bits(groups.as_flattened().iter().map(|v| u64::from(*v)), width, out),
             }
         };
     }
@@ -114,11 +114,11 @@ fn pack_group<const WIDTH: usize>(group: &[u32; GROUP], out: &mut Vec<u8>) {
     out.extend_from_slice(&bits.to_le_bytes()[..WIDTH]);
 }
 
-/// The same for widths above sixteen bits, two values at a time.
-fn pack_wide_group(group: &[u32; GROUP], width: u32, out: &mut Vec<u8>) {
+/// Appends `values` of `width` bits, up to 64, lowest bit first; together they fill whole bytes.
+pub(crate) fn pack_bits(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
     let (mut bits, mut filled) = (0u128, 0);
-    for value in group {
-        bits |= u128::from(*value) << filled;
+    for value in values {
+        bits |= u128::from(value) << filled;
         filled += width;
         if filled >= 64 {
             out.extend_from_slice(&(bits as u64).to_le_bytes());

@@ -17,6 +17,21 @@ pub(crate) fn has_avx2() -> bool {
         && std::arch::is_x86_feature_detected!("popcnt")
 }
 
+/// Masks of which the `i`-th keeps the first `i + more` bytes.
+pub(crate) const fn first_bytes<const BYTES: usize, const MASKS: usize>(more: usize) -> [[u8; BYTES]; MASKS] {
+    let mut all = [[0; BYTES]; MASKS];
+    let mut i = 0;
+    while i < MASKS {
+        let mut byte = 0;
+        while byte < i + more {
+            all[i][byte] = 0xff;
+            byte += 1;
+        }
+        i += 1;
+    }
+    all
+}
+
 /// A text from which `N` bytes are loaded at any place where that many are left.
 #[derive(Clone, Copy)]
 pub(crate) struct Loads<'a, const N: usize> {

@@ -8,24 +8,10 @@ use std::arch::x86_64::{
 
 use super::{LEN_MAX, PackedAddress, UNPACKED, pack_address};
 use crate::block::FieldColumn;
-use crate::x86::{Loads, assert_avx2, load16};
+use crate::x86::{Loads, assert_avx2, first_bytes, load16};
 
 /// `MASKS[len]` keeps the first `len` bytes.
-const MASKS: [[u8; 16]; LEN_MAX + 1] = masks();
-
-const fn masks() -> [[u8; 16]; LEN_MAX + 1] {
-    let mut all = [[0; 16]; LEN_MAX + 1];
-    let mut len = 0;
-    while len <= LEN_MAX {
-        let mut byte = 0;
-        while byte < len {
-            all[len][byte] = 0xff;
-            byte += 1;
-        }
-        len += 1;
-    }
-    all
-}
+const MASKS: [[u8; 16]; LEN_MAX + 1] = first_bytes(0);
 
 pub(super) fn pack(column: FieldColumn<'_>, out: &mut [PackedAddress]) {
     assert_avx2();

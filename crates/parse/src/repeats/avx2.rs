@@ -5,25 +5,11 @@ use std::arch::x86_64::{__m256i, _mm256_and_si256, _mm256_set1_epi8, _mm256_test
 
 use super::{AS_BEFORE_LAST, AS_LAST, FRESH, LEN_MAX};
 use crate::block::FieldColumn;
-use crate::x86::{Loads, assert_avx2, load32};
+use crate::x86::{Loads, assert_avx2, first_bytes, load32};
 
 /// `MASKS[len]` keeps the first `len + 1` bytes: a value and the delimiter behind it, which no value holds, so that values of
 /// different lengths differ.
-const MASKS: [[u8; 32]; LEN_MAX + 1] = masks();
-
-const fn masks() -> [[u8; 32]; LEN_MAX + 1] {
-    let mut all = [[0; 32]; LEN_MAX + 1];
-    let mut len = 0;
-    while len <= LEN_MAX {
-        let mut byte = 0;
-        while byte <= len {
-            all[len][byte] = 0xff;
-            byte += 1;
-        }
-        len += 1;
-    }
-    all
-}
+const MASKS: [[u8; 32]; LEN_MAX + 1] = first_bytes(1);
 
 pub(super) fn repeats(column: FieldColumn<'_>, out: &mut [u8]) {
     assert_avx2();
