@@ -87,7 +87,7 @@ pub(crate) struct ConvertArgs {
     pub(crate) partition_time: PartitionTimeArg,
 
     /// Order the rows of each row group by these fields: smaller files, and pages that queries for an interface or address
-    /// can skip; takes about a third longer. Without FIELDS by interface, source, destination and start
+    /// can skip; takes about a quarter longer. Without FIELDS by interface, source, destination and start
     #[arg(
         long,
         value_name = "FIELDS",

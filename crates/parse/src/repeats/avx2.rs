@@ -43,7 +43,7 @@ fn repeats_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: 
             }
         };
         let (as_last, as_before_last) = (equals(value, last), equals(value, before_last));
-        *code = u8::from(as_last) * AS_LAST | u8::from(as_before_last) * AS_BEFORE_LAST;
+        *code = (u8::from(as_last) * AS_LAST) | (u8::from(as_before_last) * AS_BEFORE_LAST);
         (before_last, last) = (last, value);
     }
 }

@@ -54,7 +54,7 @@ mod tests {
         let mut expected = Vec::new();
         for (i, field) in fields.iter().enumerate() {
             let is = |back: usize| i >= back && fields[i - back] == *field && field.len() <= LEN_MAX;
-            expected.push(u8::from(is(1)) * AS_LAST | u8::from(is(2)) * AS_BEFORE_LAST);
+            expected.push((u8::from(is(1)) * AS_LAST) | (u8::from(is(2)) * AS_BEFORE_LAST));
         }
         with_column(fields, |column| {
             let mut found = vec![9; 3];
