@@ -16,7 +16,7 @@
 //! # Hot loops
 //!
 //! Four, each with a scalar twin that is its oracle and a file per instruction set beside it: [`locate`], the sweep for
-//! delimiters; [`IntegerColumns::parse`]; [`repeats`], which tells what values stand again where they just stood; and
+//! delimiters; [`IntegerColumns::parse`]; [`repeats()`], which tells what values stand again where they just stood; and
 //! [`pack_addresses`], which makes one word of an IPv4 address. `unsafe` stands in those files (vector loads, and the call
 //! behind a feature check) and in [`inflate`] (libdeflate), nowhere else.
 
