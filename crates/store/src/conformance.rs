@@ -1,18 +1,24 @@
 //! The suite that every store passes. Call [`check`] with an empty store from a test.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
-use crate::{ErrorKind, Store};
+use crate::{ErrorKind, PART_BYTES, RangedReader, Store};
 
 /// Checks each promise of [`Store`].
 ///
 /// # Panics
 /// At the first promise that is broken.
-pub fn check(store: &dyn Store) {
-    put_and_get(store);
-    listing(store);
-    staging(store);
-    put_if_absent_is_won_once(store);
+pub fn check(store: &Arc<dyn Store>) {
+    put_and_get(store.as_ref());
+    fetching(store);
+    listing(store.as_ref());
+    listing_of_many(store.as_ref());
+    staging(store.as_ref());
+    staging_of_many_parts(store.as_ref());
+    if store.honours_conditions().expect("a probe") {
+        put_if_absent_is_won_once(store.as_ref());
+    }
 }
 
 fn put_and_get(store: &dyn Store) {
@@ -26,7 +32,39 @@ fn put_and_get(store: &dyn Store) {
     store.delete("put/a b+é.bin").expect("delete");
     assert_eq!(store.get("put/a b+é.bin").expect_err("deleted").kind(), ErrorKind::NotFound);
     assert_eq!(store.read("put/a b+é.bin").err().expect("deleted").kind(), ErrorKind::NotFound);
-    assert_eq!(store.delete("put/a b+é.bin").expect_err("deleted").kind(), ErrorKind::NotFound);
+    // S3 does not tell whether there was anything to delete.
+    if let Err(error) = store.delete("put/a b+é.bin") {
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+    store.put("put/from", b"renamed").expect("put");
+    store.rename("put/from", "put/to é").expect("rename");
+    assert_eq!(store.get("put/to é").expect("get"), b"renamed");
+    assert_eq!(store.get("put/from").expect_err("renamed").kind(), ErrorKind::NotFound);
+}
+
+fn fetching(store: &Arc<dyn Store>) {
+    let bytes: Vec<u8> = (0..20_000_000_u32).map(|i| (i % 251) as u8).collect();
+    store.put("fetch/large", &bytes).expect("put");
+    let meta = store.head("fetch/large").expect("head");
+    assert_eq!((meta.key.as_str(), meta.bytes), ("fetch/large", 20_000_000));
+    assert_eq!(
+        meta,
+        store.list("fetch").expect("list")[0],
+        "a listing and a look at one object say the same"
+    );
+    let go_on = || false;
+    let whole = store.fetch("fetch/large", &meta.etag, 0..meta.bytes, true).wait(&go_on).expect("fetch");
+    assert!(whole == bytes);
+    let part = store.fetch("fetch/large", &meta.etag, 1_000..70_000, false).wait(&go_on).expect("fetch");
+    assert!(part == bytes[1_000..70_000]);
+    let mut read = Vec::new();
+    RangedReader::new(store.clone(), &meta).read_to_end(&mut read).expect("read");
+    assert!(read == bytes);
+    let changed = store.fetch("fetch/large", "another", 0..meta.bytes, true).wait(&go_on);
+    assert_eq!(changed.expect_err("another etag").kind(), ErrorKind::Changed);
+    let missing = store.fetch("fetch/none", "", 0..1, true).wait(&go_on);
+    assert_eq!(missing.expect_err("nothing there").kind(), ErrorKind::NotFound);
+    drop(store.fetch("fetch/large", &meta.etag, 0..meta.bytes, true));
 }
 
 fn listing(store: &dyn Store) {
@@ -41,6 +79,25 @@ fn listing(store: &dyn Store) {
     assert_eq!(keys("list/b"), ["list/b"]);
     assert_eq!(store.list("list/b").expect("list")[0].bytes, 6);
     assert_eq!(store.list("nowhere").expect_err("nothing there").kind(), ErrorKind::NotFound);
+    assert_eq!(store.head("nowhere").expect_err("nothing there").kind(), ErrorKind::NotFound);
+    let folder = store.folder("list/", 10).expect("folder").expect("few folders");
+    assert_eq!(folder.folders, ["list/a/"]);
+    assert_eq!(folder.objects.iter().map(|o| o.key.as_str()).collect::<Vec<_>>(), ["list/b"]);
+    assert!(store.folder("list/", 0).expect("folder").is_none(), "more folders than asked for");
+}
+
+/// More keys than S3 tells at once.
+fn listing_of_many(store: &dyn Store) {
+    let keys: Vec<String> = (0..1_203).map(|i| format!("many/{:02}/{i:04}", i % 3)).collect();
+    std::thread::scope(|scope| {
+        for chunk in keys.chunks(keys.len().div_ceil(8)) {
+            scope.spawn(move || chunk.iter().for_each(|k| store.put(k, k.as_bytes()).expect("put")));
+        }
+    });
+    let mut sorted = keys.clone();
+    sorted.sort();
+    let found: Vec<String> = store.list("many").expect("list").into_iter().map(|o| o.key).collect();
+    assert_eq!(found, sorted);
 }
 
 fn staging(store: &dyn Store) {
@@ -57,6 +114,29 @@ fn staging(store: &dyn Store) {
     abandoned.write_all(b"lost").expect("write");
     drop(abandoned);
     assert_eq!(store.get("staged/y").expect_err("abandoned").kind(), ErrorKind::NotFound);
+}
+
+fn staging_of_many_parts(store: &dyn Store) {
+    let bytes: Vec<u8> = (0..2 * PART_BYTES + 12_345).map(|i| (i % 249) as u8).collect();
+    let mut staged = store.stage("staged/large").expect("stage");
+    bytes.chunks(100_000).for_each(|chunk| staged.write_all(chunk).expect("write"));
+    staged.seal().expect("seal");
+    assert_eq!(store.head("staged/large").expect_err("not committed").kind(), ErrorKind::NotFound);
+    staged.commit().expect("commit");
+    assert!(store.get("staged/large").expect("committed") == bytes);
+    let mut abandoned = store.stage("staged/left").expect("stage");
+    abandoned.write_all(&bytes).expect("write");
+    drop(abandoned);
+    assert_eq!(store.head("staged/left").expect_err("abandoned").kind(), ErrorKind::NotFound);
+    let mut many: Vec<_> = (0..40).map(|i| store.stage(&format!("held/{i:02}")).expect("stage")).collect();
+    for (i, staged) in many.iter_mut().enumerate() {
+        staged.write_all(&vec![i as u8; 1 << 20]).expect("write");
+        staged.seal().expect("seal");
+    }
+    many.into_iter().for_each(|staged| staged.commit().expect("commit"));
+    for (i, object) in store.list("held").expect("list").iter().enumerate() {
+        assert!(store.get(&object.key).expect("get") == vec![i as u8; 1 << 20]);
+    }
 }
 
 fn put_if_absent_is_won_once(store: &dyn Store) {

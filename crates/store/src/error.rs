@@ -8,20 +8,43 @@ use std::io;
 pub enum ErrorKind {
     /// An object of this key exists.
     AlreadyExists,
+    /// The object lies in an archive storage class and has to be restored before it can be read.
+    Archived,
+    /// The object is not the one that was listed any more.
+    Changed,
+    /// No credentials, or none that the store accepts.
+    Credentials,
     /// The store does not let us.
     Denied,
     /// The store has no room.
     Full,
+    /// The caller asked to stop.
+    Interrupted,
     /// A name that is no key.
     InvalidKey,
+    /// The bucket does not exist.
+    NoBucket,
     /// A pipe or a device.
     NotAFile,
     /// A part of the path is a file, where a folder is needed.
     NotAFolder,
     /// Neither object nor folder.
     NotFound,
-    /// Anything else the system reports.
+    /// The store asks for fewer requests.
+    Throttled,
+    /// The store did not answer, or not as it should; it may later.
+    Unavailable,
+    /// The bucket lies in another region.
+    WrongRegion,
+    /// Anything else that is reported.
     Other,
+}
+
+impl ErrorKind {
+    /// Whether the same call may succeed a little later.
+    pub(crate) fn is_transient(self) -> bool {
+        matches!(self, Self::Throttled | Self::Unavailable)
+    }
 }
 
 /// A failed call: what was tried, on which object, and why.
@@ -30,12 +53,18 @@ pub struct Error {
     kind: ErrorKind,
     action: &'static str,
     url: String,
-    source: Option<io::Error>,
+    /// The store's own words.
+    detail: Option<String>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, action: &'static str, url: String) -> Self {
-        Self { kind, action, url, source: None }
+        Self { kind, action, url, detail: None }
+    }
+
+    /// An error in a remote store's own words.
+    pub(crate) fn told(kind: ErrorKind, action: &'static str, url: String, detail: String) -> Self {
+        Self { kind, action, url, detail: Some(detail) }
     }
 
     /// `path` is no key, since its name is not UTF-8.
@@ -45,7 +74,11 @@ impl Error {
 
     /// Writing to a staged object failed.
     pub fn write(url: String, source: io::Error) -> Self {
-        Self::io("write", url, source)
+        // An error of ours comes back as it went in.
+        match source.downcast::<Self>() {
+            Ok(error) => error,
+            Err(source) => Self::io("write", url, source),
+        }
     }
 
     pub(crate) fn io(action: &'static str, url: String, source: io::Error) -> Self {
@@ -57,7 +90,9 @@ impl Error {
             io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull => ErrorKind::Full,
             _ => ErrorKind::Other,
         };
-        Self { kind, action, url, source: Some(source) }
+        // For the matched kinds our message says all that the system's error does.
+        let detail = (kind == ErrorKind::Other).then(|| source.to_string());
+        Self { kind, action, url, detail }
     }
 
     /// The cause.
@@ -70,18 +105,49 @@ impl Error {
         &self.url
     }
 
+    fn is_s3(&self) -> bool {
+        self.url.starts_with("s3://")
+    }
+
     /// What to do about it, where something can be said.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self.kind {
-            ErrorKind::Denied => Some("check the owner and permissions of the folder"),
-            ErrorKind::Full => {
-                Some("free some room and run the same command again: it goes on where it stopped")
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self.kind {
+            ErrorKind::Archived => "restore the object (aws s3api restore-object) and run again",
+            ErrorKind::Changed => "run the same command again: it lists anew",
+            ErrorKind::Credentials => {
+                "give --profile or set AWS_PROFILE (then `aws sso login` where it uses SSO), set AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY, or run with a role; `aws sts get-caller-identity` tells whether they work"
             }
-            ErrorKind::InvalidKey => Some("rename the file: keys are UTF-8"),
-            ErrorKind::NotAFile => Some("pipes are read from standard input: `-`"),
-            ErrorKind::NotAFolder | ErrorKind::NotFound => Some("check the path"),
-            ErrorKind::AlreadyExists | ErrorKind::Other => None,
-        }
+            ErrorKind::Denied if self.is_s3() => return Some(self.permission_hint()),
+            ErrorKind::Denied => "check the owner and permissions of the folder",
+            ErrorKind::Full => "free some room and run the same command again: it goes on where it stopped",
+            ErrorKind::InvalidKey => "rename the file: keys are UTF-8",
+            ErrorKind::NoBucket => "check the bucket's name; a store that is not AWS needs --endpoint-url",
+            ErrorKind::NotAFile => "pipes are read from standard input: `-`",
+            ErrorKind::NotAFolder => "check the path",
+            ErrorKind::NotFound if self.is_s3() => {
+                "check bucket and prefix; `aws s3 ls` shows what lies there"
+            }
+            ErrorKind::NotFound => "check the path",
+            ErrorKind::Throttled | ErrorKind::Unavailable => {
+                "check the network, --region and --endpoint-url; then run the same command again: it goes on where it stopped"
+            }
+            ErrorKind::WrongRegion => "give the bucket's own region with --region, or none to have it found",
+            ErrorKind::AlreadyExists | ErrorKind::Interrupted | ErrorKind::Other => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    fn permission_hint(&self) -> String {
+        let needed = match self.action {
+            "list" => "s3:ListBucket on the bucket",
+            "read" => "s3:GetObject on the object, and kms:Decrypt where a KMS key encrypts it",
+            "delete" => "s3:DeleteObject on the object",
+            _ => {
+                "s3:PutObject on the object, and kms:GenerateDataKey and kms:Decrypt where a KMS key encrypts it"
+            }
+        };
+        format!("the credentials need {needed}; README shows a policy that is enough")
     }
 }
 
@@ -89,21 +155,27 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             ErrorKind::AlreadyExists => "exists already",
+            ErrorKind::Archived => "lies in an archive",
+            ErrorKind::Changed => "changed after it was listed",
+            ErrorKind::Credentials => "expected valid AWS credentials",
+            ErrorKind::Denied if self.is_s3() => "access denied",
             ErrorKind::Denied => "permission denied",
             ErrorKind::Full => "no room left",
+            ErrorKind::Interrupted => "stopped, as asked",
             ErrorKind::InvalidKey => "name is not UTF-8",
+            ErrorKind::NoBucket => "no such bucket",
             ErrorKind::NotAFile => "neither a file nor a folder",
             ErrorKind::NotAFolder => "a part of the path is a file, not a folder",
+            ErrorKind::NotFound if self.is_s3() => "no such object or prefix",
             ErrorKind::NotFound => "no such file or folder",
+            ErrorKind::Throttled => "the store asks for fewer requests, again and again",
+            ErrorKind::Unavailable => "the store does not answer as it should",
+            ErrorKind::WrongRegion => "the bucket is in another region",
             ErrorKind::Other => "failed",
         };
-        write!(f, "{} `{}`: {what}", self.action, self.url)
+        write!(f, "{} `{}`: {what}", self.action, self.url)?;
+        self.detail.as_ref().map_or(Ok(()), |d| write!(f, ": {d}"))
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // For the matched kinds the message says all that the system's error does.
-        self.source.as_ref().filter(|_| self.kind == ErrorKind::Other).map(|e| e as _)
-    }
-}
+impl std::error::Error for Error {}

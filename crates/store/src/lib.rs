@@ -12,11 +12,28 @@
 pub mod conformance;
 mod error;
 mod local;
+mod location;
+mod ranged;
+mod s3;
+mod stores;
 
 use std::io::{Read, Write};
+use std::ops::Range;
+
+use bytes::Bytes;
 
 pub use error::{Error, ErrorKind};
 pub use local::LocalStore;
+pub use location::{FILE_SCHEME, Location, S3_SCHEME};
+pub use ranged::{RANGE_BYTES, RangedReader};
+pub use s3::{S3Options, S3Store};
+pub use stores::Stores;
+
+/// Bytes of a part of an upload to S3. An object being written holds less than this in memory.
+pub const PART_BYTES: usize = 8 << 20;
+
+/// Parts of uploads to S3 that are in memory at once.
+pub const PART_SLOTS: usize = 4;
 
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +64,80 @@ pub trait Staged: Write + Send {
     fn commit(self: Box<Self>) -> Result<(), Error>;
 }
 
+/// One level of a listing.
+#[derive(Debug, Default)]
+pub struct Folder {
+    /// Objects that stand in it.
+    pub objects: Vec<ObjectMeta>,
+    /// Prefixes of what lies deeper, each ending in a slash.
+    pub folders: Vec<String>,
+}
+
+/// Bytes on their way. Dropped, it is given up.
+pub trait Fetch: Send {
+    /// Waits until they are here or `stop` says to stop.
+    ///
+    /// # Errors
+    /// As [`Store::get`]; [`ErrorKind::Changed`] where the object has another etag; [`ErrorKind::Interrupted`] if stopped.
+    fn wait(self: Box<Self>, stop: &dyn Fn() -> bool) -> Result<Bytes, Error>;
+}
+
 /// Objects by key.
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// All objects whose key is `prefix` or lies below it (`prefix` + `/`), sorted by key; with the empty prefix all.
+    /// Makes the root where a root has to be made, and checks that it can be written to.
+    ///
+    /// # Errors
+    /// As the store reports.
+    fn create(&self) -> Result<(), Error>;
+
+    /// Whether [`Store::put_if_absent`] keeps its promise: some stores that speak S3's protocol ignore conditions. Asked once,
+    /// when a table is made; writes and deletes an object.
+    ///
+    /// # Errors
+    /// As the store reports.
+    fn honours_conditions(&self) -> Result<bool, Error> {
+        Ok(true)
+    }
+
+    /// Calls `each` with all objects whose key is `prefix` or lies below it (`prefix` + `/`); with the empty prefix all. In
+    /// no particular order.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where there is neither such an object nor such a folder.
-    fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, Error>;
+    fn list_each(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error>;
+
+    /// What stands directly below `prefix`, which is empty or ends in a slash; `None` if it has more than `folders_max`
+    /// folders.
+    ///
+    /// # Errors
+    /// As the store reports.
+    fn folder(&self, prefix: &str, folders_max: usize) -> Result<Option<Folder>, Error>;
+
+    /// What a listing says of one object.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] and others.
+    fn head(&self, key: &str) -> Result<ObjectMeta, Error>;
+
+    /// Starts to read the bytes `range` of an object, or all of it if `whole`, which must have `etag` unless that is empty.
+    fn fetch(&self, key: &str, etag: &str, range: Range<u64>, whole: bool) -> Box<dyn Fetch>;
+
+    /// Gives an object another key, replacing what was there. Not atomic everywhere: both may be seen.
+    ///
+    /// # Errors
+    /// As the store reports.
+    fn rename(&self, from: &str, to: &str) -> Result<(), Error>;
+
+    /// What [`Store::list_each`] finds, sorted by key.
+    ///
+    /// # Errors
+    /// As there.
+    fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, Error> {
+        let mut found = Vec::new();
+        self.list_each(prefix, &mut |object| found.push(object))?;
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(found)
+    }
 
     /// The object's bytes.
     ///
@@ -92,9 +176,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Removes an object.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where there is none.
+    /// [`ErrorKind::NotFound`] where there is none, if the store tells.
     fn delete(&self, key: &str) -> Result<(), Error>;
 
-    /// The object's name for people and records: `file:///…`.
+    /// The object's name for people and records: `file:///…`, `s3://…`.
     fn url(&self, key: &str) -> String;
 }

@@ -2,14 +2,17 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
+use bytes::Bytes;
+
 use crate::error::{Error, ErrorKind};
-use crate::{ObjectMeta, Staged, Store};
+use crate::{Fetch, Folder, ObjectMeta, Staged, Store};
 
 /// Deepest folder that is listed; deeper is a loop of links.
 const DEPTH_MAX: usize = 64;
@@ -53,25 +56,6 @@ impl LocalStore {
         if key.is_empty() { self.root.clone() } else { self.root.join(key) }
     }
 
-    /// Makes the root folder and checks that it can be written to.
-    ///
-    /// # Errors
-    /// As the system reports.
-    pub fn create(&self) -> Result<(), Error> {
-        fs::create_dir_all(&self.root).map_err(|e| self.error("create", "", e))?;
-        self.staging_folder().map(drop)
-    }
-
-    /// Gives an object another key, replacing what was there.
-    ///
-    /// # Errors
-    /// As the system reports.
-    pub fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
-        let target = self.path(to);
-        let renamed = make_parent(&target).and_then(|()| fs::rename(self.path(from), &target));
-        renamed.and_then(|()| sync_parent(&target)).map_err(|e| self.error("rename", from, e))
-    }
-
     fn error(&self, action: &'static str, key: &str, source: io::Error) -> Error {
         Error::io(action, self.url(key), source)
     }
@@ -103,21 +87,57 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
-    fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, Error> {
-        let mut found = Vec::new();
+    fn create(&self) -> Result<(), Error> {
+        fs::create_dir_all(&self.root).map_err(|e| self.error("create", "", e))?;
+        self.staging_folder().map(drop)
+    }
+
+    fn list_each(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
         let start = self.path(prefix);
         let meta = fs::metadata(&start).map_err(|e| self.error("list", prefix, e))?;
         if meta.is_dir() {
             let mut parents = HashSet::new();
-            self.walk(&start, prefix, &mut parents, &mut found)?;
+            self.walk(&start, prefix, &mut parents, each)?;
         } else if !meta.is_file() {
             return Err(Error::new(ErrorKind::NotAFile, "list", self.url(prefix)));
         } else {
             let canonical = start.canonicalize().map_err(|e| self.error("list", prefix, e))?;
-            found.push(object_meta(prefix.to_owned(), &canonical, &meta));
+            each(object_meta(prefix.to_owned(), &canonical, &meta));
         }
-        found.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(found)
+        Ok(())
+    }
+
+    fn folder(&self, prefix: &str, folders_max: usize) -> Result<Option<Folder>, Error> {
+        let mut folder = Folder::default();
+        for object in self.list(prefix.trim_end_matches('/'))? {
+            match object.key[prefix.len()..].find('/') {
+                None => folder.objects.push(object),
+                Some(end) => {
+                    let deeper = &object.key[..=prefix.len() + end];
+                    if folder.folders.last().is_none_or(|last| last != deeper) {
+                        folder.folders.push(deeper.to_owned());
+                    }
+                }
+            }
+        }
+        Ok((folder.folders.len() <= folders_max).then_some(folder))
+    }
+
+    fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
+        let path = self.path(key);
+        let found = fs::metadata(&path).and_then(|meta| Ok((path.canonicalize()?, meta)));
+        let (canonical, meta) = found.map_err(|e| self.error("read", key, e))?;
+        Ok(object_meta(key.to_owned(), &canonical, &meta))
+    }
+
+    fn fetch(&self, key: &str, etag: &str, range: Range<u64>, whole: bool) -> Box<dyn Fetch> {
+        Box::new(LocalFetch { store: self.clone(), key: key.to_owned(), etag: etag.to_owned(), range, whole })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
+        let target = self.path(to);
+        let renamed = make_parent(&target).and_then(|()| fs::rename(self.path(from), &target));
+        renamed.and_then(|()| sync_parent(&target)).map_err(|e| self.error("rename", from, e))
     }
 
     fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
@@ -166,7 +186,7 @@ impl LocalStore {
         folder: &Path,
         prefix: &str,
         parents: &mut HashSet<PathBuf>,
-        found: &mut Vec<ObjectMeta>,
+        each: &mut dyn FnMut(ObjectMeta),
     ) -> Result<(), Error> {
         let canonical = folder.canonicalize().map_err(|e| self.error("list", prefix, e))?;
         if parents.len() > DEPTH_MAX || !parents.insert(canonical.clone()) {
@@ -183,13 +203,13 @@ impl LocalStore {
             let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
             let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
             match fs::metadata(entry.path()) {
-                Ok(meta) if meta.is_dir() => self.walk(&entry.path(), &key, parents, found)?,
+                Ok(meta) if meta.is_dir() => self.walk(&entry.path(), &key, parents, each)?,
                 Ok(meta) if meta.is_file() => {
                     let mut path = canonical.join(entry.file_name());
                     if is_link {
                         path = path.canonicalize().map_err(|e| self.error("list", &key, e))?;
                     }
-                    found.push(object_meta(key, &path, &meta));
+                    each(object_meta(key, &path, &meta));
                 }
                 // Pipes and devices are no objects.
                 Ok(_) => {}
@@ -200,6 +220,34 @@ impl LocalStore {
         }
         parents.remove(&canonical);
         Ok(())
+    }
+}
+
+/// A local object is read when it is waited for: the system reads ahead by itself.
+struct LocalFetch {
+    store: LocalStore,
+    key: String,
+    etag: String,
+    range: Range<u64>,
+    whole: bool,
+}
+
+impl Fetch for LocalFetch {
+    fn wait(self: Box<Self>, _stop: &dyn Fn() -> bool) -> Result<Bytes, Error> {
+        let store = &self.store;
+        if !self.etag.is_empty() && store.head(&self.key)?.etag != self.etag {
+            return Err(Error::new(ErrorKind::Changed, "read", store.url(&self.key)));
+        }
+        if self.whole {
+            return store.get(&self.key).map(Bytes::from);
+        }
+        let read = File::open(store.path(&self.key)).and_then(|mut file| {
+            file.seek(SeekFrom::Start(self.range.start))?;
+            let mut bytes = Vec::new();
+            file.take(self.range.end - self.range.start).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        });
+        read.map(Bytes::from).map_err(|e| store.error("read", &self.key, e))
     }
 }
 
@@ -353,7 +401,7 @@ mod tests {
     #[test]
     fn conforms() {
         let (_folder, store) = store();
-        conformance::check(&store);
+        conformance::check(&(Arc::new(store) as Arc<dyn Store>));
     }
 
     #[test]

@@ -1,0 +1,428 @@
+//! Objects in memory, with the promises of S3.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use md5::{Digest, Md5};
+use s3s::dto::*;
+use s3s::{Body, S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+
+/// Keys of a page, as with S3.
+const PAGE_MAX: usize = 1_000;
+
+/// Smallest part of an upload but the last, as with S3.
+const PART_MIN: usize = 5 << 20;
+
+#[derive(Debug, Clone)]
+struct Object {
+    bytes: Bytes,
+    etag: String,
+    /// CRC32 in base64; objects loaded at start have none, like those that AWS delivered long ago.
+    checksum: Option<String>,
+}
+
+impl Object {
+    fn new(bytes: Bytes, checksum: Option<String>) -> Self {
+        Self { etag: hex(&Md5::digest(&bytes)), bytes, checksum }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Upload {
+    bucket: String,
+    key: String,
+    parts: BTreeMap<i32, Object>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buckets: HashMap<String, BTreeMap<String, Object>>,
+    uploads: HashMap<String, Upload>,
+    next_upload: u64,
+}
+
+/// An S3 store in memory.
+#[derive(Debug)]
+pub(crate) struct MemoryStore {
+    state: Mutex<State>,
+    ignore_conditions: bool,
+    deny_writes: Vec<String>,
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn crc32(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(crc32fast::hash(bytes).to_be_bytes())
+}
+
+impl MemoryStore {
+    pub(crate) fn new(buckets: &[String], ignore_conditions: bool, deny_writes: Vec<String>) -> Self {
+        let buckets = buckets.iter().map(|b| (b.clone(), BTreeMap::new())).collect();
+        let state = State { buckets, ..State::default() };
+        Self { state: Mutex::new(state), ignore_conditions, deny_writes }
+    }
+
+    /// Puts all files below `folder` under `prefix`.
+    pub(crate) fn load(&mut self, bucket: &str, prefix: &str, folder: &Path) {
+        let state = self.state.get_mut().expect("no panic");
+        let objects = state.buckets.entry(bucket.to_owned()).or_default();
+        let mut folders = vec![(folder.to_owned(), prefix.to_owned())];
+        while let Some((folder, prefix)) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
+                let name = entry.file_name().into_string().expect("UTF-8");
+                let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
+                let key = format!("{prefix}{slash}{name}");
+                if entry.path().is_dir() {
+                    folders.push((entry.path(), key));
+                } else {
+                    let bytes = std::fs::read(entry.path()).expect("readable");
+                    objects.insert(key, Object::new(bytes.into(), None));
+                }
+            }
+        }
+    }
+
+    fn with<T>(
+        &self,
+        bucket: &str,
+        f: impl FnOnce(&mut BTreeMap<String, Object>) -> S3Result<T>,
+    ) -> S3Result<T> {
+        let mut state = self.state.lock().expect("no panic");
+        f(state.buckets.get_mut(bucket).ok_or_else(|| s3_error!(NoSuchBucket))?)
+    }
+
+    fn check_writable(&self, bucket: &str, key: &str) -> S3Result<()> {
+        let place = format!("{bucket}/{key}");
+        if self.deny_writes.iter().any(|d| place.starts_with(d.as_str())) {
+            return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
+        Ok(())
+    }
+
+    fn insert(
+        &self,
+        bucket: &str,
+        key: String,
+        object: Object,
+        if_none_match: Option<&IfNoneMatch>,
+    ) -> S3Result<()> {
+        self.with(bucket, |objects| {
+            if if_none_match.is_some() && !self.ignore_conditions && objects.contains_key(&key) {
+                return Err(s3_error!(
+                    PreconditionFailed,
+                    "At least one of the pre-conditions you specified did not hold"
+                ));
+            }
+            objects.insert(key, object);
+            Ok(())
+        })
+    }
+}
+
+/// The whole body, checked against the checksum that was sent, in a header or behind the body.
+async fn collected<T>(
+    body: Option<StreamingBlob>,
+    sent: Option<String>,
+    request: &S3Request<T>,
+) -> S3Result<Object> {
+    let bytes = match body {
+        Some(body) => {
+            let collected = Body::from(body).collect().await;
+            collected.map_err(|_| s3_error!(IncompleteBody))?.to_bytes()
+        }
+        None => Bytes::new(),
+    };
+    let trailer = request.trailing_headers.as_ref().and_then(|t| {
+        t.read(|h| h.get("x-amz-checksum-crc32").and_then(|v| v.to_str().ok()).map(str::to_owned)).flatten()
+    });
+    let found = crc32(&bytes);
+    match sent.or(trailer) {
+        Some(sent) if sent != found => Err(s3_error!(BadDigest)),
+        Some(sent) => Ok(Object::new(bytes, Some(sent))),
+        None => Ok(Object::new(bytes, None)),
+    }
+}
+
+fn etag(object: &Object) -> Option<ETag> {
+    Some(ETag::Strong(object.etag.clone()))
+}
+
+fn length(object: &Object) -> Option<i64> {
+    i64::try_from(object.bytes.len()).ok()
+}
+
+fn ok<T>(output: T) -> S3Result<S3Response<T>> {
+    Ok(S3Response::new(output))
+}
+
+#[async_trait]
+impl S3 for MemoryStore {
+    async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = req.input;
+        let object = self.with(&input.bucket, |objects| {
+            objects.get(&input.key).cloned().ok_or_else(|| s3_error!(NoSuchKey))
+        })?;
+        if let Some(ETagCondition::ETag(wanted)) = &input.if_match
+            && wanted.value() != object.etag
+        {
+            return Err(s3_error!(PreconditionFailed));
+        }
+        let len = object.bytes.len() as u64;
+        let (bytes, content_range, checksum) = match &input.range {
+            None => (object.bytes.clone(), None, object.checksum.clone()),
+            Some(range) => {
+                let range = range.check(len)?;
+                let text = format!("bytes {}-{}/{len}", range.start, range.end - 1);
+                let (start, end) = (range.start as usize, range.end as usize);
+                (object.bytes.slice(start..end), Some(text), None)
+            }
+        };
+        ok(GetObjectOutput {
+            content_length: i64::try_from(bytes.len()).ok(),
+            body: Some(Body::from(bytes).into()),
+            content_range,
+            checksum_crc32: checksum.filter(|_| input.checksum_mode.is_some()),
+            e_tag: etag(&object),
+            last_modified: Some(Timestamp::from(SystemTime::UNIX_EPOCH)),
+            ..GetObjectOutput::default()
+        })
+    }
+
+    async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.with(&req.input.bucket, |_| Ok(()))?;
+        ok(HeadBucketOutput::default())
+    }
+
+    async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let object = self.with(&req.input.bucket, |objects| {
+            objects.get(&req.input.key).cloned().ok_or_else(|| s3_error!(NoSuchKey))
+        })?;
+        ok(HeadObjectOutput {
+            content_length: length(&object),
+            e_tag: etag(&object),
+            ..HeadObjectOutput::default()
+        })
+    }
+
+    async fn list_objects_v2(
+        &self,
+        req: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let input = req.input;
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let max = input.max_keys.and_then(|m| usize::try_from(m).ok()).unwrap_or(PAGE_MAX).min(PAGE_MAX);
+        let mut contents = Vec::new();
+        let mut folders: Vec<String> = Vec::new();
+        let mut last = String::new();
+        let is_truncated = self.with(&input.bucket, |objects| {
+            let mut after =
+                input.continuation_token.clone().or(input.start_after.clone()).unwrap_or_default();
+            loop {
+                let from = if after < prefix { Bound::Included(&prefix) } else { Bound::Excluded(&after) };
+                let next = objects.range::<String, _>((from, Bound::Unbounded)).next();
+                let Some((key, object)) = next.filter(|(k, _)| k.starts_with(&prefix)) else {
+                    return Ok(false);
+                };
+                if contents.len() + folders.len() == max {
+                    return Ok(true);
+                }
+                let folder = input.delimiter.as_ref().and_then(|d| {
+                    key[prefix.len()..]
+                        .find(d.as_str())
+                        .map(|at| key[..prefix.len() + at + d.len()].to_owned())
+                });
+                if let Some(folder) = folder {
+                    // Past every key of the folder.
+                    after = format!("{folder}\u{10ffff}");
+                    folders.push(folder);
+                } else {
+                    after = key.clone();
+                    contents.push(s3s::dto::Object {
+                        key: Some(key.clone()),
+                        size: length(object),
+                        e_tag: etag(object),
+                        last_modified: Some(Timestamp::from(SystemTime::UNIX_EPOCH)),
+                        ..s3s::dto::Object::default()
+                    });
+                }
+                last = after.clone();
+            }
+        })?;
+        ok(ListObjectsV2Output {
+            key_count: i32::try_from(contents.len() + folders.len()).ok(),
+            max_keys: i32::try_from(max).ok(),
+            is_truncated: Some(is_truncated),
+            contents: Some(contents),
+            common_prefixes: Some(folders.into_iter().map(|p| CommonPrefix { prefix: Some(p) }).collect()),
+            next_continuation_token: is_truncated.then_some(last),
+            delimiter: input.delimiter,
+            encoding_type: input.encoding_type,
+            name: Some(input.bucket),
+            prefix: input.prefix,
+            ..ListObjectsV2Output::default()
+        })
+    }
+
+    async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        self.check_writable(&req.input.bucket, &req.input.key)?;
+        let (body, sent) = (req.input.body.take(), req.input.checksum_crc32.take());
+        let object = collected(body, sent, &req).await?;
+        let output = PutObjectOutput {
+            e_tag: etag(&object),
+            checksum_crc32: object.checksum.clone(),
+            ..PutObjectOutput::default()
+        };
+        let input = req.input;
+        self.insert(&input.bucket, input.key, object, input.if_none_match.as_ref())?;
+        ok(output)
+    }
+
+    async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+        let input = req.input;
+        self.check_writable(&input.bucket, &input.key)?;
+        let CopySource::Bucket { bucket, key, .. } = input.copy_source else {
+            return Err(s3_error!(NotImplemented));
+        };
+        let object = self.with(&bucket, |o| o.get(&*key).cloned().ok_or_else(|| s3_error!(NoSuchKey)))?;
+        let result = CopyObjectResult { e_tag: etag(&object), ..CopyObjectResult::default() };
+        self.insert(&input.bucket, input.key, object, None)?;
+        ok(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() })
+    }
+
+    async fn delete_object(
+        &self,
+        req: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.check_writable(&req.input.bucket, &req.input.key)?;
+        self.with(&req.input.bucket, |objects| Ok(objects.remove(&req.input.key)))?;
+        ok(DeleteObjectOutput::default())
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        req: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let CreateMultipartUploadInput { bucket, key, .. } = req.input;
+        self.check_writable(&bucket, &key)?;
+        let mut state = self.state.lock().expect("no panic");
+        state.next_upload += 1;
+        let id = format!("upload-{}", state.next_upload);
+        let upload = Upload { bucket: bucket.clone(), key: key.clone(), parts: BTreeMap::new() };
+        state.uploads.insert(id.clone(), upload);
+        ok(CreateMultipartUploadOutput {
+            bucket: Some(bucket),
+            key: Some(key),
+            upload_id: Some(id),
+            ..CreateMultipartUploadOutput::default()
+        })
+    }
+
+    async fn upload_part(
+        &self,
+        mut req: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        let (body, sent) = (req.input.body.take(), req.input.checksum_crc32.take());
+        let part = collected(body, sent, &req).await?;
+        let output = UploadPartOutput {
+            e_tag: etag(&part),
+            checksum_crc32: part.checksum.clone(),
+            ..UploadPartOutput::default()
+        };
+        let mut state = self.state.lock().expect("no panic");
+        let upload = state.uploads.get_mut(&req.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+        upload.parts.insert(req.input.part_number, part);
+        ok(output)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        req: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let input = req.input;
+        let listed = input.multipart_upload.and_then(|u| u.parts).unwrap_or_default();
+        let upload = {
+            let state = self.state.lock().expect("no panic");
+            let upload = state.uploads.get(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+            Upload { bucket: upload.bucket.clone(), key: upload.key.clone(), parts: upload.parts.clone() }
+        };
+        let mut whole = assembled(&upload, &listed)?;
+        if let Some(sent) = input.checksum_crc32 {
+            if sent != crc32(&whole.bytes) {
+                return Err(s3_error!(BadDigest));
+            }
+            whole.checksum = Some(sent);
+        }
+        let output = CompleteMultipartUploadOutput {
+            bucket: Some(upload.bucket.clone()),
+            key: Some(upload.key.clone()),
+            e_tag: etag(&whole),
+            ..CompleteMultipartUploadOutput::default()
+        };
+        self.insert(&upload.bucket, upload.key, whole, input.if_none_match.as_ref())?;
+        self.state.lock().expect("no panic").uploads.remove(&input.upload_id);
+        ok(output)
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        req: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        let removed = self.state.lock().expect("no panic").uploads.remove(&req.input.upload_id);
+        removed.ok_or_else(|| s3_error!(NoSuchUpload))?;
+        ok(AbortMultipartUploadOutput::default())
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        req: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        let state = self.state.lock().expect("no panic");
+        let of_bucket = state.uploads.iter().filter(|(_, u)| u.bucket == req.input.bucket);
+        let uploads = of_bucket.map(|(id, upload)| MultipartUpload {
+            key: Some(upload.key.clone()),
+            upload_id: Some(id.clone()),
+            ..MultipartUpload::default()
+        });
+        ok(ListMultipartUploadsOutput {
+            uploads: Some(uploads.collect()),
+            ..ListMultipartUploadsOutput::default()
+        })
+    }
+}
+
+/// The object of an upload, from its parts in the order that they are listed, as S3 checks them.
+fn assembled(upload: &Upload, listed: &[CompletedPart]) -> S3Result<Object> {
+    let mut bytes = Vec::new();
+    let mut digests = Vec::new();
+    let mut before = 0;
+    for (i, part) in listed.iter().enumerate() {
+        let number = part.part_number.unwrap_or_default();
+        let found = upload.parts.get(&number).ok_or_else(|| s3_error!(InvalidPart))?;
+        if part.e_tag.as_ref().map(ETag::value) != Some(&found.etag) {
+            return Err(s3_error!(InvalidPart));
+        }
+        if number <= before {
+            return Err(s3_error!(InvalidPartOrder));
+        }
+        if i + 1 < listed.len() && found.bytes.len() < PART_MIN {
+            return Err(S3Error::with_message(s3s::S3ErrorCode::EntityTooSmall, "part too small"));
+        }
+        before = number;
+        bytes.extend_from_slice(&found.bytes);
+        digests.extend_from_slice(&Md5::digest(&found.bytes));
+    }
+    if listed.is_empty() {
+        return Err(s3_error!(MalformedXML));
+    }
+    let etag = format!("{}-{}", hex(&Md5::digest(&digests)), listed.len());
+    Ok(Object { bytes: bytes.into(), etag, checksum: None })
+}

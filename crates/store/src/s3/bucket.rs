@@ -1,0 +1,432 @@
+//! Requests to one bucket, each performed until it succeeds or fails for good.
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::head_bucket::HeadBucketError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, RequestPayer, ServerSideEncryption,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use base64::Engine as _;
+use bytes::Bytes;
+use tokio::runtime::Runtime;
+
+use crate::ObjectMeta;
+use crate::error::{Error, ErrorKind};
+use crate::location::S3_SCHEME;
+use crate::s3::connect::{Connection, S3Options};
+use crate::s3::failure::{BUCKET_REGION, failure};
+use crate::s3::pace::{Pace, Request};
+
+/// Once asked to stop, what is under way may still take this long.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// How often a waiting caller looks whether it is asked to stop.
+const STOP_CHECK: Duration = Duration::from_millis(50);
+
+/// One page of a listing, one level deep or whole.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) objects: Vec<ObjectMeta>,
+    pub(crate) folders: Vec<String>,
+    pub(crate) next: Option<String>,
+}
+
+/// A bucket and how it is spoken to.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    pub(crate) name: String,
+    client: Client,
+    options: Arc<S3Options>,
+    pace: Pace,
+    pub(crate) runtime: Arc<Runtime>,
+    /// Slots for parts of uploads in memory.
+    pub(crate) parts: Arc<tokio::sync::Semaphore>,
+    /// Bytes of sealed objects that wait in memory for their commit.
+    pub(crate) held: std::sync::atomic::AtomicUsize,
+}
+
+impl Bucket {
+    /// Connects: finds the bucket's region where it is not given, and whether the bucket exists.
+    pub(crate) fn connect(
+        name: &str,
+        connection: &Connection,
+        runtime: &Arc<Runtime>,
+        parts: &Arc<tokio::sync::Semaphore>,
+    ) -> Result<Self, Error> {
+        let options = connection.options.clone();
+        let mut bucket = Self {
+            name: name.to_owned(),
+            client: connection.client(None),
+            pace: Pace::new(options.timeout, options.stop),
+            options,
+            runtime: runtime.clone(),
+            parts: parts.clone(),
+            held: std::sync::atomic::AtomicUsize::new(0),
+        };
+        if let Some(region) = bucket.wait("list", "", bucket.region())? {
+            bucket.client = connection.client(Some(region));
+        }
+        Ok(bucket)
+    }
+
+    /// Name of an object for people and records.
+    pub(crate) fn url(&self, key: &str) -> String {
+        format!("{S3_SCHEME}{}/{key}", self.name)
+    }
+
+    /// Waits for `future` on a thread that may wait, not longer than it takes to stop once asked to.
+    pub(crate) fn wait<T>(
+        &self,
+        action: &'static str,
+        key: &str,
+        future: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let stopped = async {
+            while !self.options.stop.load(Ordering::Relaxed) {
+                tokio::time::sleep(STOP_CHECK).await;
+            }
+            tokio::time::sleep(GRACE).await;
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                result = future => result,
+                () = stopped => Err(Error::new(ErrorKind::Interrupted, action, self.url(key))),
+            }
+        })
+    }
+
+    async fn perform<T, F>(
+        &self,
+        request: Request,
+        action: &'static str,
+        key: &str,
+        bytes: u64,
+        attempt: impl Fn(u32) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let timed_out =
+            || Error::told(ErrorKind::Unavailable, action, self.url(key), "no answer in time".to_owned());
+        self.pace.perform(request, bytes, timed_out, attempt).await
+    }
+
+    fn payer(&self) -> Option<RequestPayer> {
+        self.options.requester_pays.then_some(RequestPayer::Requester)
+    }
+
+    fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
+        (self.options.sse.as_deref().map(ServerSideEncryption::from), self.options.sse_kms_key_id.clone())
+    }
+
+    /// The bucket's region, where it is another than that of our client.
+    async fn region(&self) -> Result<Option<String>, Error> {
+        let ask = |_| async {
+            let answer = self.client.head_bucket().bucket(&self.name).send().await;
+            match answer {
+                Ok(_) => Ok(None),
+                Err(error) => self.region_of_failure(&error),
+            }
+        };
+        self.perform(Request::Read, "list", "", 0, ask).await
+    }
+
+    /// S3 tells the region even to those whom it tells nothing else. To be denied this question says nothing about others: a
+    /// policy may allow single prefixes.
+    fn region_of_failure(
+        &self,
+        error: &SdkError<HeadBucketError, HttpResponse>,
+    ) -> Result<Option<String>, Error> {
+        let raw = error.raw_response();
+        let region = raw.and_then(|r| r.headers().get(BUCKET_REGION)).map(str::to_owned);
+        let ours = self.client.config().region().map(ToString::to_string);
+        let status = raw.map(|r| r.status().as_u16());
+        if region.is_some() && region != ours && self.options.region.is_none() {
+            return Ok(region);
+        }
+        let failed = failure("list", self.url(""), error);
+        match (failed.kind(), status) {
+            (ErrorKind::NotFound, _) => Err(Error::new(ErrorKind::NoBucket, "list", self.url(""))),
+            (ErrorKind::WrongRegion, _) => {
+                let detail = region.unwrap_or_else(|| "its region is not told".to_owned());
+                Err(Error::told(ErrorKind::WrongRegion, "list", self.url(""), detail))
+            }
+            // An answer without a body says little; what is asked next says more.
+            (_, Some(400 | 403)) => Ok(None),
+            _ => Err(failed),
+        }
+    }
+
+    /// A page of the keys that begin with `prefix`, after `token`; with `one_level`, keys below further slashes as folders.
+    pub(crate) async fn page(
+        &self,
+        prefix: &str,
+        one_level: bool,
+        max: Option<i32>,
+        token: Option<String>,
+    ) -> Result<Page, Error> {
+        let ask = |_| async {
+            let answer = self
+                .client
+                .list_objects_v2()
+                .bucket(&self.name)
+                .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+                .set_delimiter(one_level.then(|| "/".to_owned()))
+                .set_max_keys(max)
+                .set_continuation_token(token.clone())
+                .set_request_payer(self.payer())
+                .send()
+                .await;
+            answer.map_err(|e| failure("list", self.url(prefix), &e))
+        };
+        let answer = self.perform(Request::Read, "list", prefix, 0, ask).await?;
+        let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
+            // A key that ends in a slash is a folder that somebody made in a console.
+            let key = object.key.filter(|k| !k.ends_with('/'))?;
+            Some(ObjectMeta {
+                url: self.url(&key),
+                key,
+                bytes: object.size.and_then(|s| u64::try_from(s).ok()).unwrap_or_default(),
+                etag: bare_etag(object.e_tag.as_deref()),
+            })
+        });
+        Ok(Page {
+            objects: objects.collect(),
+            folders: answer
+                .common_prefixes
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|p| p.prefix)
+                .collect(),
+            next: answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true)),
+        })
+    }
+
+    pub(crate) async fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
+        let ask = |_| async {
+            let request = self.client.head_object().bucket(&self.name).key(key);
+            let answer = request.set_request_payer(self.payer()).send().await;
+            answer.map_err(|e| failure("read", self.url(key), &e))
+        };
+        let answer = self.perform(Request::Read, "read", key, 0, ask).await?;
+        Ok(ObjectMeta {
+            key: key.to_owned(),
+            url: self.url(key),
+            bytes: answer.content_length.and_then(|n| u64::try_from(n).ok()).unwrap_or_default(),
+            etag: bare_etag(answer.e_tag.as_deref()),
+        })
+    }
+
+    /// The bytes of an object, or of a range of it, which must have `etag` unless that is empty.
+    pub(crate) async fn get(
+        &self,
+        key: &str,
+        etag: &str,
+        range: Option<Range<u64>>,
+        bytes: u64,
+    ) -> Result<Bytes, Error> {
+        let ask = |_| async {
+            let request = self
+                .client
+                .get_object()
+                .bucket(&self.name)
+                .key(key)
+                .set_range(range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1)))
+                .set_if_match((!etag.is_empty()).then(|| format!("\"{etag}\"")))
+                .set_request_payer(self.payer());
+            let answer = request.send().await.map_err(|e| failure("read", self.url(key), &e))?;
+            let found = bare_etag(answer.e_tag.as_deref());
+            if !etag.is_empty() && found != etag {
+                return Err(Error::new(ErrorKind::Changed, "read", self.url(key)));
+            }
+            let length = answer.content_length;
+            let broken = |detail: String| Error::told(ErrorKind::Unavailable, "read", self.url(key), detail);
+            // Checks the checksum on its way, where the store sends one.
+            let body = answer.body.collect().await.map_err(|e| broken(e.to_string()))?.into_bytes();
+            match length {
+                Some(n) if usize::try_from(n).is_ok_and(|n| n != body.len()) => {
+                    Err(broken(format!("expected {n} bytes, found {}", body.len())))
+                }
+                _ => Ok(body),
+            }
+        };
+        self.perform(Request::Read, "read", key, bytes, ask).await
+    }
+
+    pub(crate) async fn put(&self, key: &str, bytes: Bytes) -> Result<(), Error> {
+        self.perform(Request::Write, "write", key, bytes.len() as u64, |_| {
+            self.put_once(key, bytes.clone(), false)
+        })
+        .await
+    }
+
+    async fn put_once(&self, key: &str, bytes: Bytes, only_if_absent: bool) -> Result<(), Error> {
+        let (sse, kms_key) = self.encryption();
+        let answer = self
+            .client
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .body(ByteStream::from(bytes))
+            .set_if_none_match(only_if_absent.then(|| "*".to_owned()))
+            .set_server_side_encryption(sse)
+            .set_ssekms_key_id(kms_key)
+            .set_request_payer(self.payer())
+            .send()
+            .await;
+        let action = if only_if_absent { "create" } else { "write" };
+        answer.map(drop).map_err(|e| failure(action, self.url(key), &e))
+    }
+
+    /// Puts unless there is one.
+    pub(crate) async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<(), Error> {
+        let attempt = |before| {
+            let bytes = bytes.clone();
+            async move {
+                let result = self.put_once(key, bytes.clone(), true).await;
+                match result {
+                    // An earlier attempt may have been performed though its answer was lost: then what is there is ours.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists && before > 0 => {
+                        let there = self.get(key, "", None, bytes.len() as u64).await?;
+                        if there == bytes { Ok(()) } else { Err(error) }
+                    }
+                    other => other,
+                }
+            }
+        };
+        self.perform(Request::Write, "create", key, bytes.len() as u64, attempt).await
+    }
+
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), Error> {
+        let ask = |_| async {
+            let request = self.client.delete_object().bucket(&self.name).key(key);
+            let answer = request.set_request_payer(self.payer()).send().await;
+            answer.map(drop).map_err(|e| failure("delete", self.url(key), &e))
+        };
+        self.perform(Request::Write, "delete", key, 0, ask).await
+    }
+
+    pub(crate) async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
+        let source: String = format!("{}/{from}", self.name)
+            .bytes()
+            .map(|b| match b {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                    char::from(b).to_string()
+                }
+                _ => format!("%{b:02X}"),
+            })
+            .collect();
+        let ask = |_| async {
+            let (sse, kms_key) = self.encryption();
+            let request = self.client.copy_object().bucket(&self.name).key(to).copy_source(&source);
+            let request = request.set_server_side_encryption(sse).set_ssekms_key_id(kms_key);
+            let answer = request.set_request_payer(self.payer()).send().await;
+            answer.map(drop).map_err(|e| failure("write", self.url(to), &e))
+        };
+        self.perform(Request::Write, "write", to, 0, ask).await
+    }
+
+    /// Begins a multipart upload and returns its id.
+    pub(crate) async fn begin_upload(&self, key: &str) -> Result<String, Error> {
+        let ask = |_| async {
+            let (sse, kms_key) = self.encryption();
+            let answer = self
+                .client
+                .create_multipart_upload()
+                .bucket(&self.name)
+                .key(key)
+                .checksum_algorithm(ChecksumAlgorithm::Crc32)
+                .checksum_type(ChecksumType::FullObject)
+                .set_server_side_encryption(sse)
+                .set_ssekms_key_id(kms_key)
+                .set_request_payer(self.payer())
+                .send()
+                .await;
+            let answer = answer.map_err(|e| failure("write", self.url(key), &e))?;
+            answer.upload_id.ok_or_else(|| {
+                Error::told(ErrorKind::Other, "write", self.url(key), "expected an upload id".to_owned())
+            })
+        };
+        self.perform(Request::Write, "write", key, 0, ask).await
+    }
+
+    pub(crate) async fn put_part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: i32,
+        bytes: Bytes,
+    ) -> Result<CompletedPart, Error> {
+        let attempt = |_| async {
+            let answer = self
+                .client
+                .upload_part()
+                .bucket(&self.name)
+                .key(key)
+                .upload_id(upload)
+                .part_number(number)
+                .checksum_algorithm(ChecksumAlgorithm::Crc32)
+                .body(ByteStream::from(bytes.clone()))
+                .set_request_payer(self.payer())
+                .send()
+                .await;
+            let answer = answer.map_err(|e| failure("write", self.url(key), &e))?;
+            Ok(CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(answer.e_tag)
+                .set_checksum_crc32(answer.checksum_crc32)
+                .build())
+        };
+        self.perform(Request::Write, "write", key, bytes.len() as u64, attempt).await
+    }
+
+    /// Makes the object of an upload of `bytes` bytes visible, which the store checks against `crc32`.
+    pub(crate) async fn complete_upload(
+        &self,
+        key: &str,
+        upload: &str,
+        parts: Vec<CompletedPart>,
+        bytes: u64,
+        crc32: u32,
+    ) -> Result<(), Error> {
+        let crc32 = base64::engine::general_purpose::STANDARD.encode(crc32.to_be_bytes());
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let attempt = |before| {
+            let (parts, crc32) = (parts.clone(), crc32.clone());
+            async move {
+                let request = self.client.complete_multipart_upload().bucket(&self.name).key(key);
+                let request = request.upload_id(upload).multipart_upload(parts);
+                let request = request.checksum_type(ChecksumType::FullObject).checksum_crc32(crc32);
+                let answer = request.set_request_payer(self.payer()).send().await;
+                match answer.map_err(|e| failure("write", self.url(key), &e)) {
+                    // An earlier attempt may have been performed though its answer was lost.
+                    Err(error) if error.kind() == ErrorKind::NotFound && before > 0 => {
+                        if self.head(key).await?.bytes == bytes { Ok(()) } else { Err(error) }
+                    }
+                    other => other.map(drop),
+                }
+            }
+        };
+        self.perform(Request::Write, "write", key, 0, attempt).await
+    }
+
+    pub(crate) async fn abort_upload(&self, key: &str, upload: &str) -> Result<(), Error> {
+        let request = self.client.abort_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
+        let answer = request.set_request_payer(self.payer()).send().await;
+        answer.map(drop).map_err(|e| failure("delete", self.url(key), &e))
+    }
+}
+
+/// An etag without the quotes that it travels in.
+fn bare_etag(etag: Option<&str>) -> String {
+    etag.unwrap_or_default().trim_matches('"').to_owned()
+}

@@ -1,0 +1,128 @@
+//! The SDK's errors as ours.
+
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use crate::error::{Error, ErrorKind};
+
+/// Header by which S3 tells the region of a bucket.
+pub(crate) const BUCKET_REGION: &str = "x-amz-bucket-region";
+
+/// Our error for a failed request.
+pub(crate) fn failure<E>(action: &'static str, url: String, error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let told = |kind, detail: String| Error::told(kind, action, url.clone(), detail);
+    let service = match error {
+        SdkError::ServiceError(service) => service,
+        SdkError::TimeoutError(_) => return told(ErrorKind::Unavailable, "timed out".to_owned()),
+        _ => {
+            // Credentials are looked for while a request is made; the SDK tells their absence only in words.
+            let words = DisplayErrorContext(error).to_string();
+            let lower = words.to_lowercase();
+            let is_credentials =
+                ["credential", "identity", "sso", "token", "profile"].iter().any(|w| lower.contains(w));
+            if is_credentials {
+                return told(ErrorKind::Credentials, shortened(&words));
+            }
+            return told(ErrorKind::Unavailable, shortened(&words));
+        }
+    };
+    let status = service.raw().status().as_u16();
+    let code = service.err().code().unwrap_or_default();
+    let region = service.raw().headers().get(BUCKET_REGION).unwrap_or_default();
+    let kind = kind_of(action, status, code);
+    let message = service.err().message().unwrap_or_default();
+    let mut detail = match (code, message) {
+        ("", "") => format!("HTTP status {status}"),
+        ("", message) => message.to_owned(),
+        (code, "") => code.to_owned(),
+        (code, message) => format!("{code}: {message}"),
+    };
+    if kind == ErrorKind::WrongRegion && !region.is_empty() {
+        detail = format!("{region} ({detail})");
+    }
+    match kind {
+        // These say all there is to say.
+        ErrorKind::AlreadyExists | ErrorKind::NotFound | ErrorKind::NoBucket => Error::new(kind, action, url),
+        _ => told(kind, detail),
+    }
+}
+
+/// Source: docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
+fn kind_of(action: &str, status: u16, code: &str) -> ErrorKind {
+    match (code, status) {
+        ("NoSuchBucket", _) => ErrorKind::NoBucket,
+        ("NoSuchKey" | "NotFound" | "NoSuchUpload", _) => ErrorKind::NotFound,
+        (
+            "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "ExpiredToken"
+            | "InvalidToken"
+            | "TokenRefreshRequired"
+            | "RequestTimeTooSkewed"
+            | "InvalidSecurity"
+            | "NotSignedUp",
+            _,
+        ) => ErrorKind::Credentials,
+        ("InvalidObjectState", _) => ErrorKind::Archived,
+        ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _) => {
+            ErrorKind::WrongRegion
+        }
+        (
+            "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequests",
+            _,
+        ) => ErrorKind::Throttled,
+        (
+            "RequestTimeout"
+            | "BadDigest"
+            | "IncompleteBody"
+            | "XAmzContentSHA256Mismatch"
+            | "ConditionalRequestConflict"
+            | "OperationAborted",
+            _,
+        ) => ErrorKind::Unavailable,
+        (_, 301 | 307 | 308) => ErrorKind::WrongRegion,
+        (_, 401 | 403) => ErrorKind::Denied,
+        (_, 404) => ErrorKind::NotFound,
+        (_, 412) if action == "read" => ErrorKind::Changed,
+        (_, 412) => ErrorKind::AlreadyExists,
+        (_, 429 | 503) => ErrorKind::Throttled,
+        (_, 500..) => ErrorKind::Unavailable,
+        _ => ErrorKind::Other,
+    }
+}
+
+/// The SDK's words end in a debugging dump, which nobody wants to read.
+fn shortened(words: &str) -> String {
+    words.split(" (").next().unwrap_or(words).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        for (action, status, code, kind) in [
+            ("read", 404, "NoSuchKey", ErrorKind::NotFound),
+            ("read", 404, "", ErrorKind::NotFound),
+            ("list", 404, "NoSuchBucket", ErrorKind::NoBucket),
+            ("read", 403, "InvalidObjectState", ErrorKind::Archived),
+            ("read", 403, "AccessDenied", ErrorKind::Denied),
+            ("read", 403, "ExpiredToken", ErrorKind::Credentials),
+            ("read", 412, "PreconditionFailed", ErrorKind::Changed),
+            ("create", 412, "PreconditionFailed", ErrorKind::AlreadyExists),
+            ("create", 409, "ConditionalRequestConflict", ErrorKind::Unavailable),
+            ("write", 503, "SlowDown", ErrorKind::Throttled),
+            ("write", 503, "", ErrorKind::Throttled),
+            ("write", 500, "InternalError", ErrorKind::Unavailable),
+            ("write", 400, "BadDigest", ErrorKind::Unavailable),
+            ("list", 301, "PermanentRedirect", ErrorKind::WrongRegion),
+            ("write", 400, "InvalidArgument", ErrorKind::Other),
+        ] {
+            assert_eq!(kind_of(action, status, code), kind, "{action} {status} {code}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Objects in S3, and in stores that speak its protocol.
+//!
+//! tokio waits in here, on threads of its own: [`crate::Store`] is synchronous, and what it starts early ([`crate::Store::fetch`],
+//! parts of uploads) goes on while the caller computes.
+
+mod bucket;
+mod connect;
+mod failure;
+mod pace;
+mod upload;
+
+use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub(crate) use bucket::Bucket;
+pub(crate) use connect::Connection;
+pub use connect::S3Options;
+
+use crate::error::{Error, ErrorKind};
+use crate::ranged::RangedReader;
+use crate::s3::upload::S3Upload;
+use crate::{Fetch, Folder, ObjectMeta, Staged, Store};
+
+/// How often a thread that waits for a fetch looks whether it is asked to stop.
+const STOP_CHECK: Duration = Duration::from_millis(20);
+
+/// Objects below a prefix of a bucket.
+#[derive(Debug, Clone)]
+pub struct S3Store {
+    bucket: Arc<Bucket>,
+    /// Empty, or ends in a slash.
+    prefix: String,
+}
+
+impl S3Store {
+    pub(crate) fn new(bucket: Arc<Bucket>, prefix: &str) -> Self {
+        let prefix = prefix.trim_matches('/');
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        Self { bucket, prefix: format!("{prefix}{slash}") }
+    }
+
+    fn full(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    fn below(&self, mut object: ObjectMeta) -> ObjectMeta {
+        object.key.drain(..self.prefix.len());
+        object
+    }
+
+    fn wait<T>(
+        &self,
+        action: &'static str,
+        key: &str,
+        future: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.bucket.wait(action, key, future)
+    }
+}
+
+impl Store for S3Store {
+    fn create(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Puts an object under a name of its own twice, the second time only if it is absent.
+    fn honours_conditions(&self) -> Result<bool, Error> {
+        static PROBES: AtomicU64 = AtomicU64::new(0);
+        let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        let number = PROBES.fetch_add(1, Ordering::Relaxed);
+        let key = self.full(&format!("_flowquet/probe-{random:016x}-{number}"));
+        self.wait("write", &key, async {
+            self.bucket.put(&key, Bytes::from_static(b"probe")).await?;
+            let again = self.bucket.put_if_absent(&key, Bytes::from_static(b"probe again")).await;
+            self.bucket.delete(&key).await?;
+            match again {
+                Ok(()) => Ok(false),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(true),
+                // A store that does not know conditions may also refuse them.
+                Err(error) if error.kind() == ErrorKind::Other => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn list_each(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
+        let full = self.full(prefix);
+        let folder = if full.is_empty() || full.ends_with('/') { full.clone() } else { format!("{full}/") };
+        let mut found = false;
+        if folder != full {
+            // The first of the keys that begin so is the object itself, if there is one.
+            let first = self.wait("list", &full, self.bucket.page(&full, false, Some(1), None))?;
+            for object in first.objects.into_iter().filter(|o| o.key == full) {
+                found = true;
+                each(self.below(object));
+            }
+        }
+        let mut token = None;
+        loop {
+            let page = self.wait("list", &folder, self.bucket.page(&folder, false, None, token))?;
+            for object in page.objects {
+                found = true;
+                each(self.below(object));
+            }
+            token = page.next;
+            if token.is_none() {
+                break;
+            }
+        }
+        if found { Ok(()) } else { Err(Error::new(ErrorKind::NotFound, "list", self.bucket.url(&full))) }
+    }
+
+    fn folder(&self, prefix: &str, folders_max: usize) -> Result<Option<Folder>, Error> {
+        let mut folder = Folder::default();
+        let full = self.full(prefix);
+        let mut token = None;
+        loop {
+            let page = self.wait("list", &full, self.bucket.page(&full, true, None, token))?;
+            folder.objects.extend(page.objects.into_iter().map(|o| self.below(o)));
+            folder.folders.extend(page.folders.into_iter().map(|f| f[self.prefix.len()..].to_owned()));
+            if folder.folders.len() > folders_max {
+                return Ok(None);
+            }
+            token = page.next;
+            if token.is_none() {
+                return Ok(Some(folder));
+            }
+        }
+    }
+
+    fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
+        let full = self.full(key);
+        Ok(self.below(self.wait("read", &full, self.bucket.head(&full))?))
+    }
+
+    fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
+        let full = self.full(key);
+        Ok(self.wait("read", &full, self.bucket.get(&full, "", None, 0))?.into())
+    }
+
+    fn read(&self, key: &str) -> Result<Box<dyn Read + Send>, Error> {
+        let object = self.head(key)?;
+        Ok(Box::new(RangedReader::new(Arc::new(self.clone()), &object)))
+    }
+
+    fn fetch(&self, key: &str, etag: &str, range: Range<u64>, whole: bool) -> Box<dyn Fetch> {
+        let (answer, fetched) = sync_channel(1);
+        let (bucket, key, etag) = (self.bucket.clone(), self.full(key), etag.to_owned());
+        let url = bucket.url(&key);
+        let task = self.bucket.runtime.spawn(async move {
+            let bytes = range.end - range.start;
+            let range = (!whole && bytes > 0).then_some(range);
+            // Nobody may be waiting any more.
+            let _ = answer.send(bucket.get(&key, &etag, range, bytes).await);
+        });
+        Box::new(S3Fetch { fetched, url, task })
+    }
+
+    fn put(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
+        let full = self.full(key);
+        self.wait("write", &full, self.bucket.put(&full, Bytes::copy_from_slice(bytes)))
+    }
+
+    fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
+        let full = self.full(key);
+        self.wait("create", &full, self.bucket.put_if_absent(&full, Bytes::copy_from_slice(bytes)))
+    }
+
+    fn stage(&self, key: &str) -> Result<Box<dyn Staged>, Error> {
+        Ok(Box::new(S3Upload::new(self.bucket.clone(), self.full(key))))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
+        let (from, to) = (self.full(from), self.full(to));
+        self.wait("write", &to, async {
+            self.bucket.copy(&from, &to).await?;
+            self.bucket.delete(&from).await
+        })
+    }
+
+    fn delete(&self, key: &str) -> Result<(), Error> {
+        let full = self.full(key);
+        self.wait("delete", &full, self.bucket.delete(&full))
+    }
+
+    fn url(&self, key: &str) -> String {
+        self.bucket.url(&self.full(key))
+    }
+}
+
+/// A request under way.
+struct S3Fetch {
+    fetched: Receiver<Result<Bytes, Error>>,
+    url: String,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Fetch for S3Fetch {
+    fn wait(self: Box<Self>, stop: &dyn Fn() -> bool) -> Result<Bytes, Error> {
+        let ended = |kind| Err(Error::new(kind, "read", self.url.clone()));
+        loop {
+            match self.fetched.recv_timeout(STOP_CHECK) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Timeout) if stop() => return ended(ErrorKind::Interrupted),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return ended(ErrorKind::Interrupted),
+            }
+        }
+    }
+}
+
+impl Drop for S3Fetch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

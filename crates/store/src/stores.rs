@@ -1,0 +1,82 @@
+//! Stores by place, each bucket connected to once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
+
+use crate::error::Error;
+use crate::location::Location;
+use crate::s3::{Bucket, Connection, S3Options, S3Store};
+use crate::{LocalStore, PART_SLOTS, Store};
+
+/// Threads that wait for S3. Signing and checksums are the only work they do.
+const THREADS_MAX: usize = 4;
+
+/// Opens stores.
+#[derive(Debug)]
+pub struct Stores {
+    options: S3Options,
+    /// Made when S3 is first spoken to.
+    remote: OnceLock<Remote>,
+    buckets: Mutex<HashMap<String, Arc<Bucket>>>,
+}
+
+#[derive(Debug)]
+struct Remote {
+    runtime: Arc<Runtime>,
+    connection: Connection,
+    parts: Arc<Semaphore>,
+}
+
+impl Remote {
+    fn new(options: &S3Options) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(THREADS_MAX));
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("flowquet-s3")
+            .enable_all()
+            .build()
+            .expect("threads can be made");
+        let connection = Connection::new(options, &runtime);
+        Self { runtime: Arc::new(runtime), connection, parts: Arc::new(Semaphore::new(PART_SLOTS)) }
+    }
+}
+
+impl Stores {
+    /// Stores that speak to S3 as `options` say.
+    pub fn new(options: S3Options) -> Self {
+        Self { options, remote: OnceLock::new(), buckets: Mutex::default() }
+    }
+
+    /// The store whose root is a bucket.
+    ///
+    /// # Errors
+    /// [`Error`] where the bucket does not exist or cannot be reached.
+    pub fn bucket(&self, name: &str) -> Result<Arc<S3Store>, Error> {
+        self.s3(name, "").map(Arc::new)
+    }
+
+    fn s3(&self, name: &str, prefix: &str) -> Result<S3Store, Error> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get(name) {
+            return Ok(S3Store::new(bucket.clone(), prefix));
+        }
+        let remote = self.remote.get_or_init(|| Remote::new(&self.options));
+        let bucket = Arc::new(Bucket::connect(name, &remote.connection, &remote.runtime, &remote.parts)?);
+        buckets.insert(name.to_owned(), bucket.clone());
+        Ok(S3Store::new(bucket, prefix))
+    }
+
+    /// The store whose root is `location`; a local one writes through the folder `staging` below it.
+    ///
+    /// # Errors
+    /// As [`Stores::bucket`].
+    pub fn at(&self, location: &Location, staging: &str) -> Result<Arc<dyn Store>, Error> {
+        Ok(match location {
+            Location::Local(path) => Arc::new(LocalStore::new(path, staging)),
+            Location::S3 { bucket, prefix } => Arc::new(self.s3(bucket, prefix)?),
+        })
+    }
+}
