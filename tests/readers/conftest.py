@@ -1,6 +1,7 @@
 """Fixtures: the built program, made-up flow logs, and tables read by readers that we did not write."""
 
 import collections
+import gzip
 import json
 import os
 import pathlib
@@ -84,11 +85,15 @@ def rejects(out):
     return [json.loads(line) for line in lines]
 
 
+def plans(out):
+    """Plan records of a table, in order."""
+    return [json.loads(gzip.decompress(path.read_bytes())) for path in sorted(pathlib.Path(out).glob("_flowquet/plans/*.json.gz"))]
+
+
 def expected_rows(out):
     """What the committed tasks of a table must hold, read naively from the objects that they name; None if one is gone."""
     found = []
-    for path in out.glob("_flowquet/plans/*.json"):
-        plan = json.loads(path.read_text())
+    for plan in plans(out):
         options = plan["options"]
         # Columns that are not kept are not checked either, which the naive reading does not know.
         if options["partition_by"] != "date" or {"columns", "fields", "salvage"} & options.keys():

@@ -13,7 +13,7 @@ import time
 import pytest
 
 import naive
-from conftest import FLOWQUET, content, convert, files, flowlogs, multiset, rejects, rows, run
+from conftest import FLOWQUET, content, convert, files, flowlogs, multiset, plans, rejects, rows, run
 
 
 def line(i, day=0):
@@ -298,7 +298,7 @@ def test_records_fit_their_schemas(tmp_path, out):
     (logs / "none.log").write_text("nothing here\n")
     report = convert(logs, out, "--columns", "srcaddr,bytes,start", "--format", "version srcaddr", check=None)
     checks = [(report, "report")]
-    checks += [(json.loads(p.read_text()), "plan") for p in out.glob("_flowquet/plans/*")]
+    checks += [(plan, "plan") for plan in plans(out)]
     checks += [(json.loads(p.read_text()), "commit") for p in out.glob("_flowquet/commits/*")]
     checks += [(json.loads((out / "_flowquet/table.json").read_text()), "table")]
     checks += [(reject, "reject") for reject in rejects(out)]

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use flowquet_arrow::{BatchSchema, Columns, Selection};
 use flowquet_benches::for_each_block;
 use flowquet_engine::{Budget, Event, Request, Source, convert};
-use flowquet_format::{Catalogue, LogFormat};
+use flowquet_format::{Catalogue, KeyFilter, LogFormat};
 use flowquet_parquet::{Compression, Encoder, FileSchema};
 use flowquet_parse::inflate::GzipInflater;
 use flowquet_parse::locate::Delimiters;
 use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, Parser};
 use flowquet_plan::Options;
-use flowquet_store::LocalStore;
+use flowquet_store::{LocalStore, Location};
 use flowquet_testkit::generate::{BLOG_FORMAT, Object, V2_FORMAT, V5_FORMAT};
 use flowquet_testkit::gzip;
 
@@ -172,8 +172,13 @@ fn whole(bench: &Bench, names: &'static str) {
         bench.stage(&format!("whole, {threads} threads"), || {
             run += 1;
             let request = Request {
-                sources: vec![Source::Path(logs.clone())],
-                out: LocalStore::new(folder.path().join(format!("out-{threads}-{run}")), "_flowquet/staging"),
+                sources: vec![Source::At(Location::Local(logs.clone()))],
+                filter: KeyFilter::default(),
+                stores: Arc::default(),
+                out: Arc::new(LocalStore::new(
+                    folder.path().join(format!("out-{threads}-{run}")),
+                    "_flowquet/staging",
+                )),
                 options: Options {
                     partition_by: "date".into(),
                     partition_time: "start".into(),
@@ -186,9 +191,10 @@ fn whole(bench: &Bench, names: &'static str) {
                     fields: None,
                     salvage: false,
                 },
-                budget: Budget::new(threads, None).expect("the default fits"),
+                budget: Budget::new(threads, None, false, false).expect("the default fits"),
                 max_rejects: None,
                 dry_run: false,
+                plan: None,
             };
             let quiet = |_: &Event<'_>| {};
             let done =

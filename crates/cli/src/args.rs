@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use flowquet_engine::RejectLimit;
+use flowquet_engine::{RejectLimit, Share, Source};
 use flowquet_format::PartitionSpec;
 use flowquet_parquet::Compression;
+use flowquet_store::Location;
 
+use crate::places::{FilterArgs, S3Args, source};
 use crate::size::parse_bytes;
 
 /// Raw AWS flow logs to date-partitioned Parquet.
@@ -28,18 +30,33 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Convert files and folders of flow logs into a Parquet table
+    /// Convert flow logs, in folders or S3 prefixes, into a Parquet table
     #[command(
-        long_about = "Converts files and folders of flow logs, compressed with gzip or zstd or not at all, into a Parquet \
-                      table. What is in the table already is skipped, so the same command can be run every hour; a run that \
-                      was killed is finished by the next one.",
+        long_about = "Converts flow logs in folders, files or S3 prefixes, compressed with gzip or zstd or not at all, into a \
+                      Parquet table on disk or in S3. What is in the table already is skipped, so the same command can be run \
+                      every hour; a run that was killed is finished by the next one.",
         after_long_help = "Examples:\n  \
             flowquet convert logs/AWSLogs --out lake/vpc_flow_logs\n  \
+            flowquet convert s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/\n  \
+            flowquet convert s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --since 2024-01-01 --until 2024-01-31\n  \
+            flowquet convert --plan plan.json --task $AWS_BATCH_JOB_ARRAY_INDEX/100\n  \
             flowquet convert old.log.gz --out lake/old --format v2\n  \
             flowquet convert logs --out lake/narrow --columns srcaddr,dstaddr,bytes,start\n  \
             zcat *.gz | flowquet convert - --out lake/piped"
     )]
     Convert(Box<ConvertArgs>),
+    /// Show what a conversion would do and cost: objects, formats, partitions, tasks, requests
+    #[command(
+        long_about = "Lists the sources, looks at one object of each flow log, and shows what a conversion would do: objects, \
+                      bytes, log formats, partitions, tasks, requests to S3 and what they cost. Writes nothing. With --json the \
+                      plan itself, of which any number of machines perform shares: flowquet convert --plan FILE --task I/N.",
+        after_long_help = "Examples:\n  \
+            flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/\n  \
+            flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --json > plan.json"
+    )]
+    Plan(Box<PlanArgs>),
+    /// Show what a table holds: committed, missing, rejected
+    Status(Box<StatusArgs>),
     /// Show what a file is: log format and first records, or the layout of a Parquet file
     Inspect(InspectArgs),
     /// Show the schema that a log format becomes
@@ -65,15 +82,24 @@ pub(crate) struct FormatArgs {
 /// Transit Gateway ones.
 const DEFAULT_SORT: &str = "interface-id,tgw-attachment-id,srcaddr,dstaddr,start";
 
+/// What is converted into which table.
 #[derive(Debug, Args)]
-pub(crate) struct ConvertArgs {
-    /// Files and folders to convert; `-` for standard input
-    #[arg(required = true, value_name = "SOURCE")]
-    pub(crate) sources: Vec<PathBuf>,
+pub(crate) struct JobArgs {
+    /// Files, folders and S3 prefixes (s3://BUCKET/PREFIX) to convert; `-` for standard input
+    #[arg(required_unless_present_any = ["manifest", "plan"], value_name = "SOURCE", value_parser = source)]
+    pub(crate) sources: Vec<Source>,
 
-    /// Folder of the Parquet table; made if it does not exist
-    #[arg(long, short, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    /// Folder or S3 prefix of the Parquet table; made if it does not exist
+    #[arg(long, short, value_name = "PLACE", required_unless_present = "plan", value_parser = Location::parse)]
+    pub(crate) out: Option<Location>,
+
+    /// Take the objects that this file or S3 object names instead of listing: the manifest.json of an S3 Inventory (CSV), or a
+    /// URL or path a line
+    #[arg(long, value_name = "FILE", value_parser = Location::parse, help_heading = "Choosing objects")]
+    pub(crate) manifest: Vec<Location>,
+
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
 
     #[command(flatten)]
     pub(crate) format: FormatArgs,
@@ -111,21 +137,45 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = parse_bytes, help_heading = "Table")]
     pub(crate) file_bytes: u64,
 
-    /// Rejects to bear, as lines (`100`) or share (`1%`); checked before each task is committed. Any number by default
-    #[arg(long, value_name = "N|P%", help_heading = "Bad input")]
-    pub(crate) max_rejects: Option<RejectLimit>,
-
     /// Keep the whole lines of a damaged object instead of leaving the object out
     #[arg(long, help_heading = "Bad input")]
     pub(crate) salvage: bool,
 
-    /// Worker threads; as many as cores by default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
-    pub(crate) threads: Option<u16>,
-
     /// Memory to stay within, such as 512M; 240M a thread and 32M by default. Less memory runs fewer threads
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+
+    /// Perform a share of the plan in this file or S3 object, which `flowquet plan --json` made
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_parser = Location::parse,
+        requires = "task",
+        conflicts_with_all = ["sources", "manifest", "dry_run"],
+        help_heading = "Shares of a plan"
+    )]
+    pub(crate) plan: Option<Location>,
+
+    /// Which share: I of N, with I from 0 to N-1
+    #[arg(long, value_name = "I/N", requires = "plan", help_heading = "Shares of a plan")]
+    pub(crate) task: Option<Share>,
+
+    /// Rejects to bear, as lines (`100`) or share (`1%`); checked before each task is committed. Any number by default
+    #[arg(long, value_name = "N|P%", help_heading = "Bad input")]
+    pub(crate) max_rejects: Option<RejectLimit>,
+
+    /// Worker threads; as many as cores by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
+    pub(crate) threads: Option<u16>,
 
     /// Show what would be done and write nothing
     #[arg(long, help_heading = "Reports")]
@@ -138,6 +188,38 @@ pub(crate) struct ConvertArgs {
     /// Say nothing but errors
     #[arg(long, short, help_heading = "Reports")]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+
+    /// The plan as JSON, for `flowquet convert --plan`
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    // `JobArgs` names it; a plan is not made from a plan.
+    #[arg(long, hide = true, value_parser = no_plan)]
+    plan: Option<String>,
+}
+
+fn no_plan(_: &str) -> Result<String, String> {
+    Err("expected sources: a plan is made from a listing".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Folder or S3 prefix of the table
+    #[arg(value_name = "TABLE", value_parser = Location::parse)]
+    pub(crate) table: Location,
+
+    /// As JSON, with every open task and unreadable object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,74 +2,70 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use flowquet_engine::{Budget, Error, Request, Run, Source, Summary, convert};
-use flowquet_format::{ObjectKey, PartitionSpec};
-use flowquet_plan::{Options, PlanRecord, STAGING};
-use flowquet_store::{ErrorKind, LocalStore, Store};
+use flowquet_format::{KeyFilter, ObjectKey, PartitionSpec};
+use flowquet_plan::{Options, PlanRecord};
+use flowquet_store::{ErrorKind, FILE_SCHEME, LocalStore, Store, Stores};
 use indicatif::{HumanBytes, HumanCount};
 
-use crate::args::{ConvertArgs, PartitionTimeArg};
+use crate::args::{ConvertArgs, JobArgs, PartitionTimeArg};
 use crate::exit::Exit;
 use crate::output::{Failure, counted, error_text, put, say};
+use crate::places::{STOP, absolute, table_store};
+use crate::plan::PlanFile;
 use crate::report::{RunFacts, json, text};
 use crate::reporter::Reporter;
 use crate::schema::{Formats, plain_table, table_text};
 
-/// Set by Ctrl-C and SIGTERM.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
-    let formats = Formats::resolve(&args.format)?;
-    let threads = args
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
-    let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
-    let budget = Budget::new(threads, memory).map_err(|e| Failure::new(Exit::Usage, &e, e.hint()))?;
-    let options = options(&args, &formats)?;
-    let sources = sources(&args.sources);
-    if args.dry_run && sources.contains(&Source::Stdin) {
+    listen_for_signals();
+    let stores = args.job.s3.stores();
+    let plan = args.plan.as_ref().map(|file| PlanFile::read(&stores, file)).transpose()?;
+    let prepared = Prepared::new(&args.job, args.threads, stores, plan.as_ref())?;
+    if args.dry_run && prepared.sources.contains(&Source::Stdin) {
         return Err(Failure::message(
             Exit::Usage,
             "expected files or folders with --dry-run, found `-`",
             None,
         ));
     }
+    let (options, out) = (prepared.options.clone(), prepared.out_text.clone());
     let request = Request {
-        sources,
-        out: LocalStore::new(absolute(&args.out), STAGING),
-        options,
-        budget,
         max_rejects: args.max_rejects,
         dry_run: args.dry_run,
+        plan: plan.and_then(|p| p.plan).zip(args.task),
+        ..prepared.request()
     };
     let reporter = Reporter::new(args.quiet || args.dry_run, std::io::stderr().is_terminal());
-    listen_for_signals();
     let started = Instant::now();
     let ran = convert(&request, &mut std::io::stdin(), &reporter, &STOP);
     reporter.finish();
     let (run, begun) = match ran {
         Ok(run) => (run, true),
-        Err(error) => (Run { summary: Summary::default(), plan: None, error: Some(error) }, false),
+        Err(error) => {
+            (Run { summary: Summary::default(), plan: None, workers: 0, error: Some(error) }, false)
+        }
     };
     let exit = exit_of(&run);
     let facts = RunFacts {
         exit,
         error: run.error.as_ref().map(ToString::to_string),
         dry_run: args.dry_run,
-        out: args.out.display().to_string(),
-        options: &request.options,
-        threads: budget.workers,
+        out,
+        options: &options,
+        threads: run.workers,
         elapsed: started.elapsed(),
     };
     if let Some(report) = &args.report {
         write_report(report, &json(&run.summary, &facts))?;
     }
     if args.dry_run && begun {
-        put(&plan_text(&run, &request.options))?;
+        put(&plan_text(&run, &options))?;
     } else if begun && !args.quiet {
         say(text(&run.summary, &facts).trim_end());
     }
@@ -79,7 +75,77 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     }
 }
 
-fn options(args: &ConvertArgs, formats: &Formats) -> Result<Options, Failure> {
+/// What `convert` and `plan` have in common, resolved.
+pub(crate) struct Prepared {
+    pub(crate) sources: Vec<Source>,
+    filter: KeyFilter,
+    pub(crate) stores: Arc<Stores>,
+    out: Arc<dyn Store>,
+    /// The destination as it was typed.
+    pub(crate) out_text: String,
+    pub(crate) options: Options,
+    budget: Budget,
+}
+
+impl Prepared {
+    pub(crate) fn new(
+        args: &JobArgs,
+        threads: Option<u16>,
+        stores: Arc<Stores>,
+        plan: Option<&PlanFile>,
+    ) -> Result<Self, Failure> {
+        let formats = Formats::resolve(&args.format)?;
+        let planned = plan.and_then(|p| p.plan.as_ref()).map(|p| p.options.clone());
+        let options = planned.map_or_else(|| options(args, &formats), Ok)?;
+        let mut sources = args.sources.clone();
+        sources.extend(args.manifest.iter().cloned().map(Source::Manifest));
+        let out = match (&args.out, plan) {
+            (Some(out), _) => out.clone(),
+            (None, Some(plan)) => plan.location()?,
+            (None, None) => return Err(Failure::message(Exit::Usage, "expected --out", None)),
+        };
+        let threads = threads.map_or_else(
+            || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            usize::from,
+        );
+        let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
+        // A manifest on a disk may name objects in S3.
+        let is_remote = |s: &Source| match s {
+            Source::At(location) => location.is_s3(),
+            Source::Manifest(_) => true,
+            Source::Stdin => false,
+        };
+        let remote_input = sources.iter().any(is_remote) || plan.is_some();
+        let budget = Budget::new(threads, memory, remote_input, out.is_s3())
+            .map_err(|e| Failure::new(Exit::Usage, &e, e.hint()))?;
+        let filter = args.filter.filter()?;
+        Ok(Self {
+            sources,
+            filter,
+            out: table_store(&stores, &out)?,
+            stores,
+            out_text: out.to_string().trim_end_matches('/').to_owned(),
+            options,
+            budget,
+        })
+    }
+
+    pub(crate) fn request(self) -> Request {
+        Request {
+            sources: self.sources,
+            filter: self.filter,
+            stores: self.stores,
+            out: self.out,
+            options: self.options,
+            budget: self.budget,
+            max_rejects: None,
+            dry_run: true,
+            plan: None,
+        }
+    }
+}
+
+fn options(args: &JobArgs, formats: &Formats) -> Result<Options, Failure> {
     Ok(Options {
         partition_by: args.partition_by.to_string(),
         partition_time: match args.partition_time {
@@ -97,16 +163,7 @@ fn options(args: &ConvertArgs, formats: &Formats) -> Result<Options, Failure> {
     })
 }
 
-fn sources(paths: &[PathBuf]) -> Vec<Source> {
-    let of = |p: &PathBuf| if p.as_os_str() == "-" { Source::Stdin } else { Source::Path(p.clone()) };
-    paths.iter().map(of).collect()
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-fn listen_for_signals() {
+pub(crate) fn listen_for_signals() {
     // A second signal does not wait for the workers.
     let listening = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {
@@ -118,7 +175,7 @@ fn listen_for_signals() {
     }
 }
 
-fn exit_of(run: &Run) -> Exit {
+pub(crate) fn exit_of(run: &Run) -> Exit {
     let objects = &run.summary.objects;
     match &run.error {
         Some(Error::Interrupted) => Exit::Interrupted,
@@ -130,11 +187,11 @@ fn exit_of(run: &Run) -> Exit {
     }
 }
 
-fn hint_of(error: &Error, begun: bool) -> Option<String> {
+pub(crate) fn hint_of(error: &Error, begun: bool) -> Option<String> {
     let hint = error.hint();
     match error {
         // A place that cannot be written to is the destination; sources are only read.
-        Error::Store(e) if e.kind() == ErrorKind::Denied && !begun => {
+        Error::Store(e) if e.kind() == ErrorKind::Denied && !begun && e.url().starts_with(FILE_SCHEME) => {
             Some("check the owner and permissions of the folder, or choose another --out".to_owned())
         }
         _ => hint,
@@ -151,7 +208,7 @@ fn write_report(path: &Path, report: &str) -> Result<(), Failure> {
     let store = LocalStore::new(folder, ".flowquet-staging");
     store
         .put(&name, report.as_bytes())
-        .map_err(|e| Failure::new(Exit::Failed, &e, e.hint().map(str::to_owned)))
+        .map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))
 }
 
 /// What `--dry-run` prints: a line a task, then the sums.
@@ -180,7 +237,7 @@ fn tasks_text(plan: &PlanRecord, options: &Options) -> String {
     let mut table = plain_table(&["TASK", "OBJECTS", "BYTES", "PARTITION", "FIRST OBJECT"]);
     for task in &plan.tasks {
         let first = &task.objects[0];
-        let key = ObjectKey::parse(&first.url);
+        let key = ObjectKey::parse(first.url());
         let folder = partitions
             .as_ref()
             .filter(|_| key.delivery.is_some())
@@ -190,7 +247,7 @@ fn tasks_text(plan: &PlanRecord, options: &Options) -> String {
             HumanCount(task.objects.len() as u64).to_string(),
             HumanBytes(task.objects.iter().map(|o| o.bytes).sum()).to_string(),
             folder.unwrap_or_else(|| "by the records' times".to_owned()),
-            first.key.clone(),
+            first.key().to_owned(),
         ]);
     }
     table_text(&table)

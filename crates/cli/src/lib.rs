@@ -8,10 +8,13 @@ mod convert;
 mod exit;
 mod inspect;
 mod output;
+mod places;
+mod plan;
 mod report;
 mod reporter;
 mod schema;
 mod size;
+mod status;
 
 use std::ffi::OsString;
 
@@ -34,6 +37,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let result = match cli.command {
         Command::Convert(args) => convert::run(*args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Schema(args) => schema::run(&args),
     };

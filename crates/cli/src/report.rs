@@ -89,6 +89,7 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     let o = &summary.objects;
     let mut objects = format!("{} converted of {} listed", count(o.converted), count(o.listed));
     for (n, what) in [
+        (o.left_out, "left out"),
         (o.known, "in the table already"),
         (o.failed, "unreadable"),
         (o.changed, "changed since they were converted"),

@@ -84,6 +84,21 @@ impl Reporter {
         bar.reset_elapsed();
     }
 
+    fn listed(&self, objects: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("a valid template"));
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.set_message(format!("{} objects listed", HumanCount(objects)));
+            bar.tick();
+            return;
+        }
+        let Ok(mut last) = self.last_line.try_lock() else { return };
+        if last.elapsed() >= LINE_EVERY {
+            *last = Instant::now();
+            self.line(&format!("{} objects listed", HumanCount(objects)));
+        }
+    }
+
     fn progress(&self, bytes: u64, records: u64) {
         self.records.fetch_add(records, Ordering::Relaxed);
         let done = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -107,6 +122,7 @@ impl Observer for Reporter {
             Event::Planned { tasks, objects, bytes, left_over } => {
                 self.planned(*tasks, *objects, *bytes, *left_over)
             }
+            Event::Listed { objects } => self.listed(*objects),
             Event::Progress { bytes, records, .. } => self.progress(*bytes, *records),
             // The summary names failed objects, once.
             Event::ObjectFailed { .. } | Event::TaskCommitted { .. } => {}

@@ -1,12 +1,19 @@
 //! Memory: what a worker may hold, and how many workers a budget allows.
 
+use flowquet_store::{PART_BYTES, PART_SLOTS, RANGE_BYTES};
+
 use crate::error::Error;
+use crate::fetch::WINDOW_BYTES;
 
 /// Columns that a unit holds before it hands the largest of them on. Decides bytes of files, so it is no option.
 pub(crate) const BUILD_BYTES_MAX: usize = 64 << 20;
 
 /// Columns that a task carries from unit to unit before it writes the largest of them. Decides bytes of files.
 pub(crate) const CARRY_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of a task's open files that a remote store could not send yet, since they fill no part; then the file with most of
+/// them is ended. Decides bytes of files, so it holds on a disk too.
+pub(crate) const UNSENT_BYTES_MAX: usize = 32 << 20;
 
 /// Encoded pieces that a unit may have waiting for the units before it; then its worker waits.
 pub(crate) const PARKED_BYTES_MAX: usize = 24 << 20;
@@ -29,12 +36,25 @@ const FIXED_BYTES: usize = 32 << 20;
 /// The smallest memory budget: one worker.
 pub const MEMORY_MIN: usize = FIXED_BYTES + WORKER_BYTES + 2 * INFLATE_BYTES_MIN;
 
-/// Default budget a thread. Two of them stay under 512 MiB.
+/// Default budget a thread. Two of them stay at 512 MiB.
 const MEMORY_PER_THREAD: usize = 240 << 20;
+
+/// What a worker takes on top where its objects are remote: two windows of objects on their way, and two ranges of a long one.
+const REMOTE_INPUT_BYTES: usize = 2 * WINDOW_BYTES as usize + 2 * RANGE_BYTES as usize;
+
+/// What a run takes on top where its table is remote: parts on their way, open files' parts, sealed objects.
+const REMOTE_OUTPUT_BYTES: usize = PART_SLOTS * PART_BYTES + UNSENT_BYTES_MAX + (16 << 20);
+
+/// Part of the default budget that a listing may take; 200,000 objects of AWS's are about 70 MiB.
+const LISTING_PART: usize = 2;
 
 /// How many workers run, and what each may inflate whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
+    threads: usize,
+    memory: usize,
+    remote_input: bool,
+    remote_output: bool,
     /// Workers.
     pub workers: usize,
     /// Longest text that is inflated whole, in bytes.
@@ -45,17 +65,57 @@ impl Budget {
     /// The budget for `threads` threads and `memory` bytes; without `memory`, what suits the threads.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] below [`MEMORY_MIN`].
-    pub fn new(threads: usize, memory: Option<usize>) -> Result<Self, Error> {
-        let memory = memory.unwrap_or(MEMORY_MIN.max(threads * MEMORY_PER_THREAD + FIXED_BYTES));
-        if memory < MEMORY_MIN {
-            return Err(Error::MemoryTooSmall { given: memory });
+    /// [`Error::MemoryTooSmall`] below [`MEMORY_MIN`], or below what S3 takes on top.
+    pub fn new(
+        threads: usize,
+        memory: Option<usize>,
+        remote_input: bool,
+        remote_output: bool,
+    ) -> Result<Self, Error> {
+        let per_thread = MEMORY_PER_THREAD + if remote_input { REMOTE_INPUT_BYTES } else { 0 };
+        let fixed = FIXED_BYTES + if remote_output { REMOTE_OUTPUT_BYTES } else { 0 };
+        let memory = memory.unwrap_or(MEMORY_MIN.max(threads * per_thread + fixed));
+        let mut budget = Self {
+            threads: threads.max(1),
+            memory,
+            remote_input,
+            remote_output,
+            workers: 1,
+            inflate_bytes_max: INFLATE_BYTES_MIN,
+        };
+        if budget.listing_bytes_max() == 0 {
+            return Err(Error::MemoryTooSmall { given: memory, needed: budget.smallest() });
         }
-        let smallest = WORKER_BYTES + 2 * INFLATE_BYTES_MIN;
-        let workers = ((memory - FIXED_BYTES) / smallest).clamp(1, threads.max(1));
-        let spare = (memory - FIXED_BYTES) / workers - WORKER_BYTES;
+        budget.divide(0);
+        Ok(budget)
+    }
+
+    fn fixed(&self) -> usize {
+        FIXED_BYTES + if self.remote_output { REMOTE_OUTPUT_BYTES } else { 0 }
+    }
+
+    fn worker(&self) -> usize {
+        WORKER_BYTES + if self.remote_input { REMOTE_INPUT_BYTES } else { 0 }
+    }
+
+    /// What one worker needs.
+    fn smallest(&self) -> usize {
+        self.fixed() + self.worker() + 2 * INFLATE_BYTES_MIN
+    }
+
+    /// Memory that a listing may take: what one worker leaves, and beside that what the fixed part has for small ones.
+    pub(crate) fn listing_bytes_max(&self) -> usize {
+        (self.memory + 1).saturating_sub(self.smallest()) + if self.memory >= self.smallest() { FIXED_BYTES / LISTING_PART } else { 0 }
+    }
+
+    /// Divides what a listing of `listing` bytes leaves.
+    pub(crate) fn divide(&mut self, listing: usize) {
+        let listing = listing.saturating_sub(FIXED_BYTES / LISTING_PART);
+        let left = self.memory.saturating_sub(self.fixed() + listing);
+        self.workers = (left / (self.worker() + 2 * INFLATE_BYTES_MIN)).clamp(1, self.threads);
+        let spare = (left / self.workers).saturating_sub(self.worker());
         // Compressed bytes stand beside the inflated ones.
-        Ok(Self { workers, inflate_bytes_max: (spare / 2).min(INFLATE_BYTES_MAX) })
+        self.inflate_bytes_max = (spare / 2).clamp(INFLATE_BYTES_MIN, INFLATE_BYTES_MAX);
     }
 }
 
@@ -65,13 +125,25 @@ mod tests {
 
     #[test]
     fn budgets() {
-        assert!(Budget::new(2, Some(MEMORY_MIN - 1)).is_err());
-        assert_eq!(Budget::new(8, Some(MEMORY_MIN)).expect("enough").workers, 1);
-        assert_eq!(Budget::new(2, Some(8 << 30)).expect("enough").workers, 2);
+        assert!(Budget::new(2, Some(MEMORY_MIN - 1), false, false).is_err());
+        assert!(Budget::new(2, Some(MEMORY_MIN), true, true).is_err());
+        assert_eq!(Budget::new(8, Some(MEMORY_MIN), false, false).expect("enough").workers, 1);
+        assert_eq!(Budget::new(2, Some(8 << 30), true, true).expect("enough").workers, 2);
         for threads in [1, 2, 16] {
-            let budget = Budget::new(threads, None).expect("enough");
-            assert_eq!(budget.workers, threads);
-            assert!(budget.inflate_bytes_max >= INFLATE_BYTES_MIN);
+            for (input, output) in [(false, false), (true, false), (false, true), (true, true)] {
+                let budget = Budget::new(threads, None, input, output).expect("enough");
+                assert_eq!(budget.workers, threads);
+                assert!(budget.inflate_bytes_max >= INFLATE_BYTES_MIN);
+            }
         }
+    }
+
+    #[test]
+    fn a_long_listing_costs_workers() {
+        let mut budget = Budget::new(2, None, true, true).expect("enough");
+        budget.divide(10 << 20);
+        assert_eq!(budget.workers, 2);
+        budget.divide(budget.listing_bytes_max());
+        assert_eq!((budget.workers, budget.inflate_bytes_max), (1, INFLATE_BYTES_MIN));
     }
 }

@@ -2,8 +2,10 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use bytes::Bytes;
 use flowquet_parse::WINDOW_BYTES_MIN;
 use flowquet_parse::inflate::{GzipInflater, InflateError};
+use flowquet_store::Error as StoreError;
 
 /// Bytes of a window of streamed text: a few times what the parser asks for at least, so that little is moved.
 const WINDOW_BYTES: usize = 4 * WINDOW_BYTES_MIN;
@@ -43,7 +45,7 @@ impl Compression {
         }
     }
 
-    fn stream<'a>(self, input: Box<dyn BufRead + Send + 'a>) -> io::Result<Box<dyn Read + Send + 'a>> {
+    pub(crate) fn stream<'a>(self, input: Box<dyn BufRead + Send + 'a>) -> io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
             Self::Gzip => Box::new(GzipStream { member: Some(flate2::bufread::GzDecoder::new(input)) }),
             Self::Plain => Box::new(input),
@@ -109,14 +111,32 @@ pub(crate) struct Reader {
     text: Vec<u8>,
 }
 
-/// Where an object's bytes come from. Opened again where it has to be read twice.
-pub(crate) trait Open {
-    fn open(&self) -> Result<Box<dyn Read + Send>, flowquet_store::Error>;
+/// Opens an object; again where it has to be read twice.
+pub(crate) type Open<'a> = &'a dyn Fn() -> Result<Box<dyn Read + Send>, StoreError>;
+
+/// Where an object's bytes come from.
+pub(crate) struct Input<'a> {
+    /// All of them, if they were fetched.
+    pub(crate) fetched: Option<Bytes>,
+    /// Fetches them anew.
+    pub(crate) again: &'a dyn Fn() -> Result<Option<Bytes>, StoreError>,
+    /// Opens the object, if it was not fetched.
+    pub(crate) open: Open<'a>,
 }
 
-impl<F: Fn() -> Result<Box<dyn Read + Send>, flowquet_store::Error>> Open for F {
-    fn open(&self) -> Result<Box<dyn Read + Send>, flowquet_store::Error> {
-        self()
+impl Input<'_> {
+    fn open(&self) -> Result<Box<dyn Read + Send>, ReadError> {
+        match &self.fetched {
+            Some(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
+            None => (self.open)().map_err(ReadError::Store),
+        }
+    }
+
+    /// Whether a second fetch brought other bytes: then the damage happened on the way.
+    fn is_healed(&mut self) -> Result<bool, ReadError> {
+        let Some(before) = self.fetched.clone() else { return Ok(false) };
+        self.fetched = (self.again)().map_err(ReadError::Store)?;
+        Ok(self.fetched.as_ref() != Some(&before))
     }
 }
 
@@ -128,7 +148,7 @@ pub(crate) enum ReadError {
     /// The object is damaged; the message says where.
     Damaged(String),
     /// The store failed.
-    Store(flowquet_store::Error),
+    Store(StoreError),
 }
 
 /// What a consumer of windows may say.
@@ -173,38 +193,43 @@ impl Reader {
     /// damaged, if it is and `salvage`.
     pub(crate) fn read(
         &mut self,
-        input: &dyn Open,
+        mut input: Input<'_>,
         bytes: u64,
         whole_max: usize,
         salvage: bool,
         consume: Consume<'_>,
     ) -> Result<Option<String>, ReadError> {
-        let opened = input.open().map_err(ReadError::Store)?;
         if bytes <= whole_max as u64 {
-            self.compressed.clear();
-            // One byte more than listed, to notice an object that grew.
-            let read = opened.take(whole_max as u64 + 1).read_to_end(&mut self.compressed);
-            read.map_err(|e| ReadError::Damaged(format!("read: {e}")))?;
-            if self.compressed.len() <= whole_max {
-                match Compression::detect(&self.compressed) {
+            if input.fetched.is_none() {
+                self.compressed.clear();
+                // One byte more than listed, to notice an object that grew.
+                let read = input.open()?.take(whole_max as u64 + 1).read_to_end(&mut self.compressed);
+                read.map_err(|e| unreadable(e, |e| format!("read: {e}")))?;
+            }
+            loop {
+                let compressed = input.fetched.as_deref().unwrap_or(&self.compressed);
+                if compressed.len() > whole_max {
+                    break;
+                }
+                match Compression::detect(compressed) {
                     Compression::Plain => {
-                        consume_whole(&self.compressed, consume)?;
+                        consume_whole(compressed, consume)?;
                         return Ok(None);
                     }
-                    Compression::Gzip => {
-                        match self.inflater.inflate(&self.compressed, &mut self.text, whole_max) {
-                            Ok(len) => {
-                                consume_whole(&self.text[..len], consume)?;
-                                return Ok(None);
-                            }
-                            Err(error @ InflateError::Damaged { .. }) if !salvage => {
-                                return Err(ReadError::Damaged(error.to_string()));
-                            }
-                            Err(_) => {}
+                    Compression::Gzip => match self.inflater.inflate(compressed, &mut self.text, whole_max) {
+                        Ok(len) => {
+                            consume_whole(&self.text[..len], consume)?;
+                            return Ok(None);
                         }
-                    }
+                        Err(InflateError::Damaged { .. }) if input.is_healed()? => continue,
+                        Err(error @ InflateError::Damaged { .. }) if !salvage => {
+                            return Err(ReadError::Damaged(error.to_string()));
+                        }
+                        Err(_) => {}
+                    },
                     Compression::Zstd => {}
                 }
+                break;
             }
         }
         self.stream(input, salvage, consume)
@@ -212,23 +237,26 @@ impl Reader {
 
     fn stream(
         &mut self,
-        input: &dyn Open,
+        mut input: Input<'_>,
         salvage: bool,
         consume: Consume<'_>,
     ) -> Result<Option<String>, ReadError> {
-        let open = || -> Result<_, ReadError> {
-            let mut buffered = BufReader::with_capacity(READ_BYTES, input.open().map_err(ReadError::Store)?);
-            let damaged = |e: io::Error| ReadError::Damaged(e.to_string());
+        let open = |input: &Input<'_>| -> Result<_, ReadError> {
+            let mut buffered = BufReader::with_capacity(READ_BYTES, input.open()?);
+            let damaged = |e: io::Error| unreadable(e, ToString::to_string);
             let compression = Compression::detect(buffered.fill_buf().map_err(damaged)?);
             Ok((compression, compression.stream(Box::new(buffered)).map_err(damaged)?))
         };
-        let (compression, mut text) = open()?;
-        if !salvage && compression != Compression::Plain {
-            let counted = io::copy(&mut text, &mut io::sink());
-            counted.map_err(|e| {
-                ReadError::Damaged(format!("expected whole {} data, found {e}", compression.name()))
-            })?;
-            text = open()?.1;
+        let (compression, mut text) = open(&input)?;
+        let expected = |e: &io::Error| format!("expected whole {} data, found {e}", compression.name());
+        if compression != Compression::Plain && (!salvage || input.fetched.is_some()) {
+            match io::copy(&mut text, &mut io::sink()).map_err(|e| unreadable(e, expected)) {
+                Ok(_) => {}
+                Err(ReadError::Damaged(_)) if input.is_healed()? => return self.stream(input, salvage, consume),
+                Err(ReadError::Damaged(_)) if salvage => {}
+                Err(error) => return Err(error),
+            }
+            text = open(&input)?.1;
         }
         self.text.resize(self.text.len().max(WINDOW_BYTES), 0);
         let (mut start, mut end) = (0, 0);
@@ -240,14 +268,13 @@ impl Reader {
                     Ok(0) => is_end = true,
                     Ok(len) => end += len,
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => {
-                        let message = format!("expected whole {} data, found {e}", compression.name());
-                        if !salvage {
-                            return Err(ReadError::Damaged(message));
+                    Err(e) => match unreadable(e, expected) {
+                        ReadError::Damaged(message) if salvage => {
+                            damage = Some(message);
+                            is_end = true;
                         }
-                        damage = Some(message);
-                        is_end = true;
-                    }
+                        error => return Err(error),
+                    },
                 }
             }
             let position = match (is_end, &damage) {
@@ -265,6 +292,14 @@ impl Reader {
     }
 }
 
+/// What a failed read means: the store's own errors come through readers as they are, and are no damage.
+fn unreadable(error: io::Error, damage: impl FnOnce(&io::Error) -> String) -> ReadError {
+    match error.downcast::<StoreError>() {
+        Ok(error) => ReadError::Store(error),
+        Err(error) => ReadError::Damaged(damage(&error)),
+    }
+}
+
 fn consume_whole(text: &[u8], consume: Consume<'_>) -> Result<(), ReadError> {
     let used = consume(text, Position::Last)?;
     debug_assert_eq!(used, text.len(), "the last window is used up");
@@ -278,13 +313,22 @@ mod tests {
 
     fn read(bytes: &[u8], whole_max: usize, salvage: bool) -> Result<(Vec<u8>, Option<String>), ReadError> {
         let owned = bytes.to_vec();
-        let open = move || -> Result<Box<dyn Read + Send>, flowquet_store::Error> {
-            Ok(Box::new(io::Cursor::new(owned.clone())))
-        };
+        let open =
+            || -> Result<Box<dyn Read + Send>, StoreError> { Ok(Box::new(io::Cursor::new(owned.clone()))) };
+        let opened = Input { fetched: None, again: &|| Ok(None), open: &open };
+        read_input(opened, bytes.len(), whole_max, salvage)
+    }
+
+    fn read_input(
+        input: Input<'_>,
+        bytes: usize,
+        whole_max: usize,
+        salvage: bool,
+    ) -> Result<(Vec<u8>, Option<String>), ReadError> {
         let mut text = Vec::new();
         let mut reader = Reader::default();
         let damage =
-            reader.read(&open, bytes.len() as u64, whole_max, salvage, &mut |window, position| {
+            reader.read(input, bytes as u64, whole_max, salvage, &mut |window, position| {
                 // Leaves some of each window for the next one, as a parser does.
                 let used = if position == Position::More { window.len() - 100 } else { window.len() };
                 text.extend_from_slice(&window[..used]);
@@ -316,6 +360,30 @@ mod tests {
             }
         }
         assert_eq!(read(b"", 0, false).expect("empty").0, b"");
+    }
+
+    #[test]
+    fn damage_on_the_way_is_fetched_again() {
+        let text = "2 123456789012 eni-1 10.0.0.1\n".repeat(100_000);
+        for whole in [gzip(text.as_bytes()), zstd(text.as_bytes())] {
+            let mut broken = whole.clone();
+            let middle = broken.len() / 2;
+            broken[middle] ^= 0x20;
+            for (whole_max, salvage) in [(0, false), (0, true), (1 << 30, false), (1 << 30, true)] {
+                let open = || unreachable!("it was fetched");
+                let fetched = |bytes: &[u8]| Some(Bytes::copy_from_slice(bytes));
+                let healed =
+                    Input { fetched: fetched(&broken), again: &|| Ok(fetched(&whole)), open: &open };
+                let (found, damage) = read_input(healed, whole.len(), whole_max, salvage).expect("healed");
+                assert!(found == text.as_bytes() && damage.is_none());
+                let lasting =
+                    Input { fetched: fetched(&broken), again: &|| Ok(fetched(&broken)), open: &open };
+                match read_input(lasting, whole.len(), whole_max, salvage) {
+                    Ok((_, damage)) => assert!(salvage && damage.is_some()),
+                    Err(error) => assert!(!salvage && matches!(error, ReadError::Damaged(_))),
+                }
+            }
+        }
     }
 
     #[test]

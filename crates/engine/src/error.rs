@@ -4,8 +4,6 @@ use std::fmt;
 
 use flowquet_plan::{OptionsError, RecordError};
 
-use crate::budget::MEMORY_MIN;
-
 /// What stops a run. Bad lines and unreadable objects do not; they are counted and reported.
 #[derive(Debug)]
 pub enum Error {
@@ -15,19 +13,47 @@ pub enum Error {
     Contract(Vec<String>),
     /// The run was asked to stop.
     Interrupted,
+    /// The sources hold more objects than the memory.
+    ListingTooLong {
+        /// Objects so far.
+        objects: usize,
+        /// Bytes that there are for them.
+        bytes: usize,
+    },
+    /// A manifest that cannot be read.
+    Manifest {
+        /// Where it is.
+        manifest: String,
+        /// What was expected and found.
+        what: String,
+    },
     /// A memory budget below the smallest.
     MemoryTooSmall {
         /// Bytes that were given.
         given: usize,
+        /// Bytes that the smallest run needs.
+        needed: usize,
     },
-    /// The sources hold no objects.
-    NoObjects(Vec<String>),
+    /// The sources hold no objects, or none that is wanted.
+    NoObjects {
+        /// What was listed.
+        sources: Vec<String>,
+        /// Objects that filters leave out.
+        left_out: u64,
+    },
+    /// There is no table.
+    NoTable(String),
     /// Options of a plan that this program does not understand.
     Options(String),
     /// Encoding or writing a Parquet file failed.
     Parquet(flowquet_parquet::Error),
     /// A record of the table cannot be understood.
     Record(String, RecordError),
+    /// A plan that was made before the table got others.
+    StalePlan {
+        /// Its number.
+        number: u64,
+    },
     /// Standard input failed.
     Stdin(std::io::Error),
     /// A store failed.
@@ -50,13 +76,22 @@ impl Error {
             Self::Accounting(_) => Some("please report this with the report file and the object's first lines".into()),
             Self::Contract(_) => Some("use the table's options, or another --out for another table".into()),
             Self::Interrupted => Some("run the same command again: it goes on where this one stopped".into()),
-            Self::MemoryTooSmall { .. } => Some(format!("give --memory {}M or more", MEMORY_MIN.div_ceil(1 << 20))),
-            Self::NoObjects(_) => Some("check the path; names that begin with a dot are hidden and left out".into()),
+            Self::MemoryTooSmall { needed, .. } => Some(format!("give --memory {}M or more", needed.div_ceil(1 << 20))),
+            Self::ListingTooLong { .. } => Some(
+                "give more --memory, or take a part at a time with --since, --until, --account or --region".into(),
+            ),
+            Self::Manifest { .. } => Some("a manifest is the manifest.json of an S3 Inventory, or a text file with a URL or path a line".into()),
+            Self::NoObjects { left_out: 0, .. } => {
+                Some("check the path; names that begin with a dot are hidden and left out".into())
+            }
+            Self::NoObjects { .. } => Some("check --since, --until, --account, --region, --flow-log-id, --include and --exclude".into()),
+            Self::NoTable(_) => Some("check --out; `flowquet convert` makes a table".into()),
+            Self::StalePlan { .. } => Some("make the plan again with `flowquet plan`".into()),
             Self::Record(_, RecordError::Version(_)) => {
                 Some("convert with the version of flowquet that made this table, or into another --out".into())
             }
             Self::Options(..) | Self::Record(..) => Some("records are not meant to be edited; restore the file".into()),
-            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::Store(error) => error.hint(),
             Self::TooManyRejects { .. } => Some(
                 "does --format fit the objects? Tasks below the limit are committed; the rest goes on with another --max-rejects"
                     .into(),
@@ -78,11 +113,22 @@ impl fmt::Display for Error {
                 differences.iter().try_for_each(|d| write!(f, "\n  {d}"))
             }
             Self::Interrupted => f.write_str("stopped before the end, as asked"),
-            Self::MemoryTooSmall { given } => {
-                write!(f, "expected a memory budget of at least {MEMORY_MIN} bytes, found {given}")
+            Self::MemoryTooSmall { given, needed } => {
+                write!(f, "expected a memory budget of at least {needed} bytes, found {given}")
             }
-            Self::NoObjects(sources) => {
+            Self::ListingTooLong { objects, bytes } => {
+                write!(f, "expected a listing that fits {bytes} bytes of memory, found more than {objects} objects")
+            }
+            Self::Manifest { manifest, what } => write!(f, "read manifest `{manifest}`: {what}"),
+            Self::NoObjects { sources, left_out: 0 } => {
                 write!(f, "expected flow logs in {}, found no files", sources.join(", "))
+            }
+            Self::NoObjects { sources, left_out } => {
+                write!(f, "expected flow logs in {}, found {left_out} objects, none of them wanted", sources.join(", "))
+            }
+            Self::NoTable(url) => write!(f, "expected a table in `{url}`, found none"),
+            Self::StalePlan { number } => {
+                write!(f, "the table has another plan {number} than this one, made by a run after it")
             }
             Self::Options(what) => write!(f, "read the options of a plan record: {what}"),
             Self::Parquet(_) => f.write_str("write Parquet"),
@@ -121,6 +167,9 @@ impl From<flowquet_parquet::Error> for Error {
 
 impl From<flowquet_store::Error> for Error {
     fn from(error: flowquet_store::Error) -> Self {
+        if error.kind() == flowquet_store::ErrorKind::Interrupted {
+            return Self::Interrupted;
+        }
         Self::Store(error)
     }
 }

@@ -3,6 +3,11 @@
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
+    /// So many objects are listed so far.
+    Listed {
+        /// Objects.
+        objects: u64,
+    },
     /// An object could not be read.
     ObjectFailed {
         /// The object.

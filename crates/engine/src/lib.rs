@@ -11,23 +11,32 @@
 //! nor on the memory budget; that one decides only how many workers run and which objects are inflated whole.
 
 mod budget;
+mod commit;
 mod content;
 mod context;
 mod convert;
 mod error;
 mod events;
+mod fetch;
+mod formats;
+mod listing;
+mod manifest;
+mod perform;
 mod rejects;
 mod router;
 mod sink;
 mod source;
+mod status;
 mod summary;
 mod table;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};
 pub use content::{Compression as ContentCompression, head};
-pub use convert::{RejectLimit, Request, Run, convert};
+pub use convert::{RejectLimit, Request, Run, Share, convert};
 pub use error::Error;
 pub use events::{Event, Observer};
+pub use formats::{Formats, FoundFormat, find_formats};
 pub use source::{Source, SourceSet};
+pub use status::{OpenTask, Status, Unreadable, status};
 pub use summary::{FailedObject, Objects, OutputSummary, Summary};

@@ -10,31 +10,20 @@ use flowquet_arrow::Columns;
 use flowquet_format::utc_text;
 use flowquet_parquet::{EncodedRowGroup, Encoder, FileWriter};
 use flowquet_plan::{
-    CommitRecord, Counts, LAYOUT_VERSION, OutputRecord, Task, TimeRange, commit_key, inputs_digest,
-    output_name, rejects_key, to_json,
+    CommitRecord, Counts, LAYOUT_VERSION, OutputRecord, Task, TimeRange, inputs_digest, output_name,
+    rejects_key,
 };
-use flowquet_store::{ErrorKind, Staged, Store};
+use flowquet_store::{PART_BYTES, Staged, Store};
 
-use crate::budget::{CARRY_BYTES_MAX, OPEN_FILES_MAX, PARKED_BYTES_MAX};
+use crate::budget::{CARRY_BYTES_MAX, OPEN_FILES_MAX, PARKED_BYTES_MAX, UNSENT_BYTES_MAX};
+use crate::commit::ClosedTask;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::router::{Destination, Piece, PieceRows, Times, merged};
-use crate::table::delete_if_there;
 use crate::worker::{UnitCounts, describe};
 
 /// How long a worker that waits for its turn sleeps before it looks whether the run has ended.
 const WAIT: Duration = Duration::from_millis(50);
-
-/// What became of a task.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// This run committed it.
-    Committed(Box<CommitRecord>),
-    /// Another run committed it first, with the same files.
-    CommittedByAnother,
-    /// It will never be performed; its objects are free to be planned again.
-    Void(String),
-}
 
 /// Takes pieces of units, in whatever order they arrive, and applies them in unit order.
 pub(crate) struct TaskSink {
@@ -71,10 +60,11 @@ impl TaskSink {
         plan_number: u64,
         plan: Arc<PlanContext>,
         out: Arc<dyn Store>,
+        single_writer: bool,
         units: usize,
         ahead_max: usize,
     ) -> Result<Self, Error> {
-        let files = TaskFiles::new(task, plan_number, plan, out)?;
+        let files = TaskFiles::new(task, plan_number, plan, out, single_writer)?;
         let state = State { turn: 0, units, parked: BTreeMap::new(), files, void: None };
         Ok(Self { state: Mutex::new(state), turned: Condvar::new(), ahead_max })
     }
@@ -147,14 +137,14 @@ impl TaskSink {
         self.end_unit(unit, UnitCounts::default())
     }
 
-    /// Commits the task after all its units have ended. `check` sees the record before it is written.
-    pub(crate) fn finish(
+    /// Ends the task's files after all its units have ended. `check` sees the record before it is written.
+    pub(crate) fn close(
         &self,
         check: impl FnOnce(&CommitRecord) -> Result<(), Error>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<ClosedTask, Error> {
         let mut state = self.lock();
         let void = state.void.take();
-        state.files.finish(void, check)
+        state.files.close(void, check)
     }
 }
 
@@ -219,6 +209,7 @@ struct TaskFiles {
     plan_number: u64,
     plan: Arc<PlanContext>,
     out: Arc<dyn Store>,
+    single_writer: bool,
     encoder: Encoder,
     carried: BTreeMap<Destination, Carried>,
     carried_bytes: usize,
@@ -237,6 +228,7 @@ impl TaskFiles {
         plan_number: u64,
         plan: Arc<PlanContext>,
         out: Arc<dyn Store>,
+        single_writer: bool,
     ) -> Result<Self, Error> {
         Ok(Self {
             task: task.clone(),
@@ -245,6 +237,7 @@ impl TaskFiles {
             encoder: Encoder::new(plan.compression)?,
             plan,
             out,
+            single_writer,
             carried: BTreeMap::new(),
             carried_bytes: 0,
             open: BTreeMap::new(),
@@ -319,6 +312,11 @@ impl TaskFiles {
         if file.writer.bytes() >= self.plan.file_bytes {
             self.end_file(to)?;
         }
+        let unsent = |f: &OpenFile| f.writer.bytes() as usize % PART_BYTES;
+        while self.open.values().map(unsent).sum::<usize>() > UNSENT_BYTES_MAX {
+            let most = self.open.iter().max_by_key(|(_, f)| unsent(f)).map(|(to, _)| to.clone());
+            self.end_file(&most.expect("bytes are unsent by some"))?;
+        }
         Ok(())
     }
 
@@ -380,13 +378,16 @@ impl TaskFiles {
         totals.times_missing += counts.times_missing;
     }
 
-    fn finish(
+    fn close(
         &mut self,
         void: Option<String>,
         check: impl FnOnce(&CommitRecord) -> Result<(), Error>,
-    ) -> Result<Outcome, Error> {
-        if let Some(reason) = void {
-            return self.commit_void(reason);
+    ) -> Result<ClosedTask, Error> {
+        let (out, single_writer) = (self.out.clone(), self.single_writer);
+        let closed = |record, files| ClosedTask { out, single_writer, record, files };
+        if void.is_some() {
+            self.totals = UnitCounts::default();
+            return Ok(closed(self.record(void, Vec::new())?, Vec::new()));
         }
         while let Some((to, _)) = self.carried.first_key_value() {
             self.write_carried(&to.clone())?;
@@ -396,55 +397,11 @@ impl TaskFiles {
         }
         let mut files = std::mem::take(&mut self.done);
         files.sort_by(|a, b| a.0.key.cmp(&b.0.key));
-        let (outputs, staged): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        let (outputs, mut staged): (Vec<_>, Vec<_>) = files.into_iter().unzip();
         let record = self.record(None, outputs)?;
         check(&record)?;
-        let key = commit_key(&self.task.id);
-        if self.is_committed(&key)? {
-            return Ok(Outcome::CommittedByAnother);
-        }
-        for file in staged {
-            file.commit()?;
-        }
-        if let Some(rejects) = self.rejects.take() {
-            rejects.commit()?;
-        }
-        match self.out.put_if_absent(&key, &to_json(&record)) {
-            Ok(()) => Ok(Outcome::Committed(Box::new(record))),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.yield_to_another(&key, &record),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Another run has committed this task: with the same files, or it found an object changed and made the task void.
-    fn yield_to_another(&self, key: &str, ours: &CommitRecord) -> Result<Outcome, Error> {
-        let theirs: CommitRecord =
-            flowquet_plan::from_json(&self.out.get(key)?).map_err(|e| Error::Record(key.to_owned(), e))?;
-        let Some(reason) = theirs.void else { return Ok(Outcome::CommittedByAnother) };
-        for output in &ours.outputs {
-            delete_if_there(self.out.as_ref(), &output.key)?;
-        }
-        delete_if_there(self.out.as_ref(), &rejects_key(&self.task.id))?;
-        Ok(Outcome::Void(reason))
-    }
-
-    fn is_committed(&self, key: &str) -> Result<bool, Error> {
-        match self.out.list(key) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn commit_void(&mut self, reason: String) -> Result<Outcome, Error> {
-        self.totals = UnitCounts::default();
-        let record = self.record(Some(reason.clone()), Vec::new())?;
-        match self.out.put_if_absent(&commit_key(&self.task.id), &to_json(&record)) {
-            Ok(()) => Ok(Outcome::Void(reason)),
-            // Another run had read the objects before they changed.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Outcome::CommittedByAnother),
-            Err(error) => Err(error.into()),
-        }
+        staged.extend(self.rejects.take());
+        Ok(closed(record, staged))
     }
 
     /// The commit record; this is where lines are checked against rows.

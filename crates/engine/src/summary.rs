@@ -10,6 +10,8 @@ use serde::Serialize;
 pub struct Objects {
     /// Listed.
     pub listed: u64,
+    /// Listed, and not wanted: a filter leaves them out.
+    pub left_out: u64,
     /// Converted by this run.
     pub converted: u64,
     /// In the table already.
@@ -108,7 +110,7 @@ impl Summary {
                 Some(reason) => {
                     self.objects.failed += 1;
                     self.failed_objects
-                        .push(FailedObject { url: input.object.url.clone(), reason: reason.clone() });
+                        .push(FailedObject { url: input.object.url().to_owned(), reason: reason.clone() });
                 }
                 None => {
                     self.objects.converted += 1;
@@ -120,7 +122,7 @@ impl Summary {
                 self.objects.damaged += 1;
                 self.warnings.push(format!(
                     "`{}` is damaged, its readable lines were kept: {damage}",
-                    input.object.url
+                    input.object.url()
                 ));
             }
         }

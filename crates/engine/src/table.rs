@@ -1,27 +1,58 @@
 //! The table at the destination: its contract, plans and commits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
+use bytes::Bytes;
 use flowquet_plan::{
-    COMMITS, CONTRACT_KEY, CommitRecord, Known, LAYOUT_VERSION, Options, PLANS, PlanRecord, RECORDS,
-    SortedOut, SourceObject, TableContract, from_json, plan_key, plan_number, plan_tasks, rejects_key,
-    task_of_output, to_json,
+    COMMITS, CONTRACT_KEY, CommitRecord, Counts, Known, LAYOUT_VERSION, Options, PLANS, PlanRecord, RECORDS, SPOOL,
+    SortedOut, SourceObject, TableContract, Task, from_json, plan_from_gzip, plan_key, plan_number, plan_tasks,
+    plan_to_gzip, rejects_key, task_of_output, to_json,
 };
-use flowquet_store::{ErrorKind, Store};
-use serde::de::DeserializeOwned;
+use flowquet_store::{Error as StoreError, ErrorKind, Fetch, Store};
 
 use crate::error::Error;
+use crate::source::spool_key;
+
+/// Records that are read at once.
+const RECORDS_AHEAD: usize = 64;
+
+/// Tasks of one plan that have no commit.
+#[derive(Debug)]
+pub(crate) struct OpenPlan {
+    pub(crate) number: u64,
+    pub(crate) options: Options,
+    pub(crate) tasks: Vec<Task>,
+}
+
+/// What the commits of a table say in all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Committed {
+    pub(crate) tasks: u64,
+    pub(crate) void: u64,
+    pub(crate) objects: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) counts: Counts,
+    pub(crate) files: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) partitions: HashSet<String>,
+    /// Objects that could not be read, and why.
+    pub(crate) failed: Vec<(String, String)>,
+    pub(crate) reject_files: Vec<String>,
+    pub(crate) formats: HashSet<String>,
+}
 
 /// A table's records as they were read.
 #[derive(Debug)]
 pub(crate) struct Table {
-    pub(crate) plans: Vec<PlanRecord>,
-    /// By task, without outputs and without inputs that could be read.
-    pub(crate) commits: HashMap<String, CommitRecord>,
-}
-
-fn read_record<T: DeserializeOwned>(out: &dyn Store, key: &str) -> Result<T, Error> {
-    from_json(&out.get(key)?).map_err(|e| Error::Record(key.to_owned(), e))
+    contract: TableContract,
+    last_plan: u64,
+    known: Known,
+    /// In the order of their numbers.
+    pub(crate) open: Vec<OpenPlan>,
+    void: HashSet<String>,
+    /// Spool keys of tasks that are committed.
+    spooled: Vec<String>,
+    pub(crate) committed: Committed,
 }
 
 fn list_or_none(out: &dyn Store, prefix: &str) -> Result<Vec<String>, Error> {
@@ -32,113 +63,278 @@ fn list_or_none(out: &dyn Store, prefix: &str) -> Result<Vec<String>, Error> {
     }
 }
 
-/// Checks the table's contract against what a run wants; makes the contract where there is none, if `make`.
-pub(crate) fn check_contract(out: &dyn Store, options: &Options, make: bool) -> Result<(), Error> {
-    let wanted = TableContract::of(options);
-    if make {
-        match out.put_if_absent(CONTRACT_KEY, &to_json(&wanted)) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error.into()),
+/// Reads records, several at once, in order.
+fn read_each(
+    out: &dyn Store,
+    keys: &[String],
+    mut each: impl FnMut(&str, Bytes) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut ahead: VecDeque<(&String, Box<dyn Fetch>)> = VecDeque::new();
+    let mut keys = keys.iter();
+    loop {
+        while ahead.len() < RECORDS_AHEAD
+            && let Some(key) = keys.next()
+        {
+            ahead.push_back((key, out.fetch(key, "", 0..0, true)));
         }
-    } else if list_or_none(out, CONTRACT_KEY)?.is_empty() {
-        return Ok(());
+        let Some((key, fetch)) = ahead.pop_front() else { return Ok(()) };
+        each(key, fetch.wait(&|| false)?)?;
     }
-    let found: TableContract = read_record(out, CONTRACT_KEY)?;
+}
+
+/// The table's contract, if there is a table.
+pub(crate) fn find_contract(out: &dyn Store) -> Result<Option<TableContract>, Error> {
+    match out.get(CONTRACT_KEY) {
+        Ok(bytes) => from_json(&bytes).map(Some).map_err(|e| Error::Record(out.url(CONTRACT_KEY), e)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotAFolder) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Checks the table's contract against what a run wants; makes the contract where there is none, if `make`.
+pub(crate) fn check_contract(
+    out: &dyn Store,
+    options: &Options,
+    make: bool,
+) -> Result<TableContract, Error> {
+    let mut wanted = TableContract::of(options);
+    let found = match find_contract(out)? {
+        Some(found) => found,
+        None if !make => return Ok(wanted),
+        None => {
+            wanted.single_writer = !out.honours_conditions()?;
+            match out.put_if_absent(CONTRACT_KEY, &to_json(&wanted)) {
+                Ok(()) => return Ok(wanted),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error.into()),
+            }
+            // Another run made it at this moment.
+            find_contract(out)?.unwrap_or(wanted.clone())
+        }
+    };
     let differences = found.differences(&wanted);
-    if differences.is_empty() { Ok(()) } else { Err(Error::Contract(differences)) }
+    if differences.is_empty() { Ok(found) } else { Err(Error::Contract(differences)) }
 }
 
 /// Deletes an object that another run may have deleted already.
-pub(crate) fn delete_if_there(out: &dyn Store, key: &str) -> Result<(), Error> {
+pub(crate) fn delete_if_there(out: &dyn Store, key: &str) -> Result<(), StoreError> {
     match out.delete(key) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
+/// Puts a record unless there is one. Where the store does not honour conditions a look comes first, which is enough for one
+/// writer at a time.
+pub(crate) fn put_record(
+    out: &dyn Store,
+    key: &str,
+    bytes: &[u8],
+    single_writer: bool,
+) -> Result<(), StoreError> {
+    if single_writer && let Ok(there) = out.get(key) {
+        // A run that was killed may have put it just before.
+        return if there == bytes { Ok(()) } else { Err(StoreError::exists(out.url(key))) };
+    }
+    out.put_if_absent(key, bytes)
+}
+
 impl Table {
     /// Reads all plans and commits.
-    pub(crate) fn read(out: &dyn Store) -> Result<Self, Error> {
-        // Plans first: a commit always belongs to a plan that was there before it.
-        let mut plans = Vec::new();
-        for key in list_or_none(out, PLANS)?.iter().filter(|k| plan_number(k).is_some()) {
-            plans.push(read_record::<PlanRecord>(out, key)?);
-        }
-        plans.sort_by_key(|p| p.number);
+    pub(crate) fn read(out: &dyn Store, contract: &TableContract) -> Result<Self, Error> {
+        // Plans are listed first: a commit always belongs to a plan that was there before it.
+        let mut plans: Vec<String> = list_or_none(out, PLANS)?;
+        plans.retain(|k| plan_number(k).is_some());
+        plans.sort_by_key(|k| plan_number(k));
+        let mut commit_keys = list_or_none(out, COMMITS)?;
+        commit_keys.retain(|k| k.ends_with(".json"));
+        let mut table = Self {
+            contract: contract.clone(),
+            last_plan: 0,
+            known: Known::default(),
+            open: Vec::new(),
+            void: HashSet::new(),
+            spooled: Vec::new(),
+            committed: Committed::default(),
+        };
         let mut commits = HashMap::new();
-        for key in list_or_none(out, COMMITS)?.iter().filter(|k| k.ends_with(".json")) {
-            let mut commit: CommitRecord = read_record(out, key)?;
+        read_each(out, &commit_keys, |key, bytes| {
+            let mut commit: CommitRecord =
+                from_json(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
+            table.committed.add(&commit);
             // Of a history of years only what decides the next plan is kept in memory.
             commit.inputs.retain(|i| i.failed.is_some());
-            commit.outputs.clear();
+            commit.outputs = Vec::new();
+            if commit.void.is_some() {
+                table.void.insert(commit.task.clone());
+            }
             commits.insert(commit.task.clone(), commit);
-        }
-        Ok(Self { plans, commits })
+            Ok(())
+        })?;
+        let is_spooling = !list_or_none(out, SPOOL)?.is_empty();
+        read_each(out, &plans, |key, bytes| {
+            let plan = plan_from_gzip(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
+            table.known.add(&plan, &commits);
+            table.last_plan = plan.number;
+            let (done, tasks): (Vec<Task>, Vec<Task>) =
+                plan.tasks.into_iter().partition(|t| commits.contains_key(&t.id));
+            if is_spooling {
+                table.spooled.extend(done.iter().flat_map(|t| &t.objects).filter_map(spool_key));
+            }
+            if !tasks.is_empty() {
+                table.open.push(OpenPlan { number: plan.number, options: plan.options, tasks });
+            }
+            Ok(())
+        })?;
+        Ok(table)
     }
 
-    /// Removes data files and rejects of void tasks: a run that was killed before it could see that its task was void left them.
+    /// Removes what killed runs left: data files and rejects of void tasks, since such a run could not see that its task was
+    /// void, and what was spooled for tasks that are committed.
     ///
     /// Only a table that has void tasks is walked.
     pub(crate) fn sweep(&self, out: &dyn Store) -> Result<(), Error> {
-        let void: HashSet<&str> =
-            self.commits.values().filter(|c| c.void.is_some()).map(|c| c.task.as_str()).collect();
-        if void.is_empty() {
+        for key in &self.spooled {
+            delete_if_there(out, key)?;
+        }
+        if self.void.is_empty() {
             return Ok(());
         }
-        for id in &void {
+        for id in &self.void {
             delete_if_there(out, &rejects_key(id))?;
         }
-        for object in out.list("")? {
+        let mut left = Vec::new();
+        out.list_each("", &mut |object| {
             let is_record = object.key.starts_with(RECORDS);
-            if !is_record && task_of_output(&object.key).is_some_and(|id| void.contains(id)) {
-                delete_if_there(out, &object.key)?;
+            if !is_record && task_of_output(&object.key).is_some_and(|id| self.void.contains(id)) {
+                left.push(object.key);
             }
+        })?;
+        for key in left {
+            delete_if_there(out, &key)?;
         }
         Ok(())
     }
 
-    /// Sorts out a listing against the plans.
-    pub(crate) fn sort_out(&self, listing: &[SourceObject], options: &Options) -> SortedOut {
-        Known::of(&self.plans, &self.commits).sort_out(listing, options)
+    /// Whether only one process may write at a time.
+    pub(crate) fn is_single_writer(&self) -> bool {
+        self.contract.single_writer
     }
 
-    /// Number of the next plan.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.plans.last().map_or(1, |p| p.number + 1)
+    /// Objects that the table's plans hold.
+    pub(crate) fn known(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Number of the newest plan; 0 without any.
+    pub(crate) fn last_plan(&self) -> u64 {
+        self.last_plan
+    }
+
+    /// Sorts out a listing against the plans.
+    pub(crate) fn sort_out(&self, listing: Vec<SourceObject>, options: &Options) -> SortedOut {
+        self.known.sort_out(listing, options)
     }
 
     /// The plan that takes `new` objects into the table.
     pub(crate) fn plan(&self, new: Vec<SourceObject>, options: &Options) -> Result<PlanRecord, Error> {
-        let number = self.next_number();
-        let spec = options.partition_spec()?;
-        let tasks = plan_tasks(new, number, options, &spec);
+        let number = self.last_plan + 1;
+        let tasks = plan_tasks(new, number, options, &options.partition_spec()?);
         Ok(PlanRecord { layout_version: LAYOUT_VERSION, number, options: options.clone(), tasks })
     }
 
     /// Takes the new objects of `listing` into the table. Where another run takes some at the same moment, reads what it
-    /// took and takes the rest. Returns what was sorted out, and the plan if there was anything new.
+    /// took and takes the rest. Returns what was sorted out, without what is new, and the plan's number if there was any.
     pub(crate) fn take(
         &mut self,
         out: &dyn Store,
-        listing: &[SourceObject],
+        listing: Vec<SourceObject>,
         options: &Options,
     ) -> Result<(SortedOut, Option<u64>), Error> {
-        loop {
-            let mut sorted = self.sort_out(listing, options);
-            if sorted.new.is_empty() {
-                return Ok((sorted, None));
-            }
+        let mut sorted = self.sort_out(listing, options);
+        while !sorted.new.is_empty() {
             let plan = self.plan(std::mem::take(&mut sorted.new), options)?;
-            match out.put_if_absent(&plan_key(plan.number), &to_json(&plan)) {
+            match put_record(out, &plan_key(plan.number), &plan_to_gzip(&plan), self.is_single_writer()) {
                 Ok(()) => {
                     let number = plan.number;
-                    self.plans.push(plan);
+                    self.add(plan);
                     return Ok((sorted, Some(number)));
                 }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => *self = Self::read(out)?,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    *self = Self::read(out, &self.contract)?;
+                    let again = plan.tasks.into_iter().flat_map(|t| t.objects).collect();
+                    let rest = self.sort_out(again, options);
+                    sorted.new = rest.new;
+                    sorted.known += rest.known;
+                    sorted.known_bytes += rest.known_bytes;
+                    sorted.changed.extend(rest.changed);
+                    sorted.failed.extend(rest.failed);
+                }
                 Err(error) => return Err(error.into()),
             }
+        }
+        Ok((sorted, None))
+    }
+
+    fn add(&mut self, plan: PlanRecord) {
+        self.last_plan = plan.number;
+        self.open.push(OpenPlan { number: plan.number, options: plan.options, tasks: plan.tasks });
+    }
+
+    /// Takes a plan that was made before into the table, unless it is there. Several processes that perform shares of one
+    /// plan all do so.
+    ///
+    /// # Errors
+    /// [`Error::StalePlan`] where the table has other plans since.
+    pub(crate) fn take_plan(&mut self, out: &dyn Store, plan: PlanRecord) -> Result<(), Error> {
+        let number = plan.number;
+        let stale = || Error::StalePlan { number };
+        if number == self.last_plan + 1 {
+            match put_record(out, &plan_key(number), &plan_to_gzip(&plan), self.is_single_writer()) {
+                Ok(()) => {
+                    self.add(plan);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    *self = Self::read(out, &self.contract)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if number > self.last_plan {
+            return Err(stale());
+        }
+        let there = out.get(&plan_key(number))?;
+        let there = plan_from_gzip(&there).map_err(|e| Error::Record(out.url(&plan_key(number)), e))?;
+        if there == plan { Ok(()) } else { Err(stale()) }
+    }
+}
+
+impl Committed {
+    fn add(&mut self, commit: &CommitRecord) {
+        if commit.void.is_some() {
+            self.void += 1;
+            return;
+        }
+        self.tasks += 1;
+        self.counts.add(&commit.counts);
+        for input in &commit.inputs {
+            match &input.failed {
+                Some(reason) => self.failed.push((input.object.url().to_owned(), reason.clone())),
+                None => {
+                    self.objects += 1;
+                    self.bytes_in += input.object.bytes;
+                }
+            }
+        }
+        for output in &commit.outputs {
+            self.files += 1;
+            self.bytes_out += output.bytes;
+            self.partitions.insert(output.partition.clone());
+            self.formats.insert(output.format.clone());
+        }
+        if commit.counts.rejects > 0 {
+            self.reject_files.push(rejects_key(&commit.task));
         }
     }
 }

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use flowquet_format::ObjectKey;
 use flowquet_parse::{Parser, Reject, Step};
 use flowquet_plan::{Counts, InputRecord, SourceObject};
-use flowquet_store::ErrorKind;
+use flowquet_store::{Error as StoreError, ErrorKind};
 
-use crate::content::{ConsumerError, Position, ReadError, Reader};
+use crate::content::{ConsumerError, Input, Position, ReadError, Reader};
 use crate::context::PlanContext;
 use crate::error::Error;
 use crate::rejects::push_json_lines;
 use crate::router::{Piece, Router};
-use crate::source::SourceSet;
+use crate::source::{SourceSet, is_remote};
 
 /// What a unit counts apart from its pieces.
 #[derive(Debug, Default)]
@@ -41,6 +42,14 @@ pub(crate) trait Taker {
     fn hint(&mut self, text: &'static str);
 }
 
+/// Gives what was fetched ahead for a unit.
+pub(crate) trait Fetched {
+    /// The bytes of the unit's `index`-th object; `None` for one that is opened instead.
+    fn take(&self, index: usize) -> Result<Option<Bytes>, StoreError>;
+    /// The same, fetched anew.
+    fn again(&self, index: usize) -> Result<Option<Bytes>, StoreError>;
+}
+
 /// Why a unit did not end.
 #[derive(Debug)]
 pub(crate) enum UnitError {
@@ -59,6 +68,9 @@ impl From<Error> for UnitError {
 /// What to do about damaged objects.
 const DAMAGED_HINT: &str =
     "a damaged object is tried again once it changes; --salvage keeps its whole lines up to the damage";
+
+const ARCHIVED_HINT: &str =
+    "objects in an archive are restored with `aws s3api restore-object`; they are converted once they changed class";
 
 /// For the progress of a stream: flow logs compress about eight to one.
 const TEXT_PER_COMPRESSED_BYTE: u64 = 8;
@@ -96,11 +108,12 @@ impl Worker {
         &mut self,
         objects: &[SourceObject],
         sources: &SourceSet,
+        ahead: &dyn Fetched,
         taker: &mut dyn Taker,
     ) -> Result<UnitCounts, UnitError> {
         self.lines.router.start();
-        for object in objects {
-            let input = self.run_object(object, sources, taker)?;
+        for (index, object) in objects.iter().enumerate() {
+            let input = self.run_object(index, object, sources, ahead, taker)?;
             self.lines.router.counts.inputs.push(input);
         }
         Ok(self.lines.router.finish(taker)?)
@@ -108,8 +121,10 @@ impl Worker {
 
     fn run_object(
         &mut self,
+        index: usize,
         object: &SourceObject,
         sources: &SourceSet,
+        ahead: &dyn Fetched,
         taker: &mut dyn Taker,
     ) -> Result<InputRecord, UnitError> {
         let mut input = InputRecord {
@@ -119,29 +134,33 @@ impl Worker {
             failed: None,
             damaged: None,
         };
-        let key = ObjectKey::parse(&object.url);
+        let key = ObjectKey::parse(object.url());
         let lines = &mut self.lines;
-        lines.parser.start();
-        lines.rejects.clear();
         let salvage = lines.router.plan().salvage;
         let mut reported = 0;
-        let read = self.reader.read(
-            &|| sources.open(object),
-            object.bytes,
-            self.whole_max,
-            salvage,
-            &mut |window, position| {
-                let used = lines.consume(window, position, &key, &mut input, taker)?;
-                input.text_bytes += used as u64;
-                // How far a stream is, guessed from the text so far; exact at the end of the object.
-                if position == Position::More && reported < object.bytes {
-                    let step = (used as u64 / TEXT_PER_COMPRESSED_BYTE).min(object.bytes - reported);
-                    taker.progress(step, 0, 0);
-                    reported += step;
-                }
-                Ok(used)
-            },
-        );
+        lines.parser.start();
+        lines.rejects.clear();
+        let read = ahead.take(index).map_err(ReadError::Store).and_then(|fetched| {
+            let input_bytes =
+                Input { fetched, again: &|| ahead.again(index), open: &|| sources.open(object) };
+            self.reader.read(
+                input_bytes,
+                object.bytes,
+                self.whole_max,
+                salvage,
+                &mut |window, position| {
+                    let used = lines.consume(window, position, &key, &mut input, taker)?;
+                    input.text_bytes += used as u64;
+                    // How far a stream is, guessed from the text so far; exact at the end of the object.
+                    if position == Position::More && reported < object.bytes {
+                        let step = (used as u64 / TEXT_PER_COMPRESSED_BYTE).min(object.bytes - reported);
+                        taker.progress(step, 0, 0);
+                        reported += step;
+                    }
+                    Ok(used)
+                },
+            )
+        });
         match read {
             Ok(damaged) => input.damaged = damaged,
             Err(ReadError::Consumer(ConsumerError::Object { reason, hint })) => {
@@ -153,6 +172,10 @@ impl Worker {
                 input.failed = Some(reason);
             }
             Err(ReadError::Consumer(ConsumerError::Run(error))) => return Err(error.into()),
+            Err(ReadError::Store(error)) if error.kind() == ErrorKind::Archived => {
+                taker.hint(ARCHIVED_HINT);
+                input.failed = Some(error.to_string());
+            }
             Err(ReadError::Store(error)) => return Err(store_error(object, error)),
         }
         // What was read is what was planned, whole or damaged, only if it still is what was listed.
@@ -164,13 +187,13 @@ impl Worker {
             input.counts.blanks = counts.blanks;
             if !input.counts.balances() {
                 return Err(
-                    Error::Accounting(format!("{} of `{}`", describe(&input.counts), object.url)).into()
+                    Error::Accounting(format!("{} of `{}`", describe(&input.counts), object.url())).into()
                 );
             }
         } else if input.counts != Counts::default() {
             // Damage is found out before the first line is taken, and what is no flow log at its first line.
             return Err(
-                Error::Accounting(format!("lines of the unreadable `{}` were taken", object.url)).into()
+                Error::Accounting(format!("lines of the unreadable `{}` were taken", object.url())).into()
             );
         } else {
             input.text_bytes = 0;
@@ -231,7 +254,7 @@ impl LineTaker {
         }
         input.counts.rejects += self.rejects.len() as u64;
         let mut lines = Vec::new();
-        push_json_lines(&input.object.url, &self.rejects, &mut lines);
+        push_json_lines(input.object.url(), &self.rejects, &mut lines);
         for reject in self.rejects.drain(..) {
             *self.router.counts.rejects_by_reason.entry(reject.reason.name()).or_default() += 1;
         }
@@ -245,14 +268,16 @@ pub(crate) fn describe(counts: &Counts) -> String {
 }
 
 fn check_unchanged(object: &SourceObject, sources: &SourceSet) -> Result<(), UnitError> {
-    if object.etag.is_empty() {
+    // A remote object is asked for by its etag, every time.
+    if object.etag().is_empty() || is_remote(object) {
         return Ok(());
     }
     let (bytes, etag) = sources.current(object).map_err(|e| store_error(object, e))?;
-    if (bytes, &etag) != (object.bytes, &object.etag) {
+    if (bytes, etag.as_str()) != (object.bytes, object.etag()) {
         let what = format!(
             "`{}` changed after it was listed ({} bytes then, {bytes} now)",
-            object.url, object.bytes
+            object.url(),
+            object.bytes
         );
         return Err(UnitError::Changed(what));
     }
@@ -261,8 +286,11 @@ fn check_unchanged(object: &SourceObject, sources: &SourceSet) -> Result<(), Uni
 
 fn store_error(object: &SourceObject, error: flowquet_store::Error) -> UnitError {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::Denied => {
-            UnitError::Changed(format!("`{}` is gone: {error}", object.url))
+        ErrorKind::Changed => UnitError::Changed(error.to_string()),
+        ErrorKind::NotFound => UnitError::Changed(format!("`{}` is gone: {error}", object.url())),
+        // A file that may not be read was there when it was planned. In a bucket nothing may be read then.
+        ErrorKind::Denied if !is_remote(object) => {
+            UnitError::Changed(format!("`{}` is gone: {error}", object.url()))
         }
         _ => UnitError::Run(error.into()),
     }

@@ -13,6 +13,7 @@
 
 mod catalogue;
 mod header;
+mod key_filter;
 mod log_format;
 mod object_key;
 mod partition;
@@ -20,6 +21,7 @@ mod spelling;
 
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
 pub use header::header_format;
+pub use key_filter::{Descent, KeyFilter, LeftOut};
 pub use log_format::{FIELDS_MAX, Field, FormatError, LogFormat};
 pub use object_key::{DeliveryTime, ObjectKey};
 pub use partition::{

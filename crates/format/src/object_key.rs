@@ -94,7 +94,8 @@ impl ObjectKey {
     }
 }
 
-fn is_account(text: &str) -> bool {
+/// Whether `text` can be an account id: twelve digits.
+pub(crate) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use sha2::{Digest, Sha256};
+
 use crate::options::Options;
 use crate::records::{CommitRecord, PlanRecord, SourceObject};
 
@@ -21,10 +23,10 @@ struct Failed {
     reason: String,
 }
 
-/// Objects that a table's plans hold, by URL.
+/// Objects that a table's plans hold. Their URLs are kept as digests: a table of years holds millions.
 #[derive(Debug, Default)]
 pub struct Known {
-    by_url: HashMap<String, State>,
+    by_url: HashMap<[u8; 16], State>,
 }
 
 /// A listing, sorted out against what a table holds.
@@ -42,59 +44,75 @@ pub struct SortedOut {
     pub failed: Vec<(SourceObject, String)>,
 }
 
+/// Half of a SHA-256 digest: no two URLs that anybody has share it.
+fn digest(url: &str) -> [u8; 16] {
+    *Sha256::digest(url.as_bytes()).first_chunk().expect("a digest is longer")
+}
+
 impl Known {
-    /// What the plans hold, in order, with the commit record of each task that has one.
-    pub fn of<'a>(
-        plans: impl IntoIterator<Item = &'a PlanRecord>,
-        commits: &HashMap<String, CommitRecord>,
-    ) -> Self {
+    /// What one plan holds.
+    pub fn of(plan: &PlanRecord, commits: &HashMap<String, CommitRecord>) -> Self {
         let mut known = Self::default();
-        for plan in plans {
-            for task in &plan.tasks {
-                if commits.get(&task.id).is_some_and(|c| c.void.is_some()) {
-                    continue;
-                }
-                for object in &task.objects {
-                    known.by_url.insert(object.url.clone(), State::Taken { bytes: object.bytes });
-                }
-                let inputs = commits.get(&task.id).into_iter().flat_map(|c| &c.inputs);
-                for (object, reason) in inputs.filter_map(|i| Some((&i.object, i.failed.clone()?))) {
-                    let failed = Failed {
-                        bytes: object.bytes,
-                        etag: object.etag.clone(),
-                        options: plan.options.clone(),
-                        reason,
-                    };
-                    known.by_url.insert(object.url.clone(), State::Failed(Box::new(failed)));
-                }
-            }
-        }
+        known.add(plan, commits);
         known
     }
 
+    /// Adds what a plan holds, after those before it, with the commit record of each task that has one.
+    pub fn add(&mut self, plan: &PlanRecord, commits: &HashMap<String, CommitRecord>) {
+        for task in &plan.tasks {
+            let commit = commits.get(&task.id);
+            if commit.is_some_and(|c| c.void.is_some()) {
+                continue;
+            }
+            for object in &task.objects {
+                self.by_url.insert(digest(object.url()), State::Taken { bytes: object.bytes });
+            }
+            let inputs = commit.into_iter().flat_map(|c| &c.inputs);
+            for (object, reason) in inputs.filter_map(|i| Some((&i.object, i.failed.clone()?))) {
+                let failed = Failed {
+                    bytes: object.bytes,
+                    etag: object.etag().to_owned(),
+                    options: plan.options.clone(),
+                    reason,
+                };
+                self.by_url.insert(digest(object.url()), State::Failed(Box::new(failed)));
+            }
+        }
+    }
+
     /// Sorts out `listing` for a run with `options`.
-    pub fn sort_out(&self, listing: &[SourceObject], options: &Options) -> SortedOut {
+    pub fn sort_out(&self, listing: Vec<SourceObject>, options: &Options) -> SortedOut {
         let mut sorted = SortedOut::default();
         for object in listing {
-            match self.by_url.get(&object.url) {
-                None => sorted.new.push(object.clone()),
+            match self.by_url.get(&digest(object.url())) {
+                None => sorted.new.push(object),
                 Some(State::Taken { bytes }) => {
                     sorted.known += 1;
                     sorted.known_bytes += object.bytes;
                     if *bytes != object.bytes {
-                        sorted.changed.push((object.clone(), *bytes));
+                        sorted.changed.push((object, *bytes));
                     }
                 }
                 Some(State::Failed(then)) => {
-                    let is_changed = (object.bytes, &object.etag) != (then.bytes, &then.etag);
+                    let is_changed = (object.bytes, object.etag()) != (then.bytes, then.etag.as_str());
                     if is_changed || options.reads_otherwise(&then.options) {
-                        sorted.new.push(object.clone());
+                        sorted.new.push(object);
                     } else {
-                        sorted.failed.push((object.clone(), then.reason.clone()));
+                        sorted.failed.push((object, then.reason.clone()));
                     }
                 }
             }
         }
         sorted
+    }
+
+    /// Objects.
+    pub fn len(&self) -> usize {
+        self.by_url.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_url.is_empty()
     }
 }

@@ -3,7 +3,7 @@
 //! | key | what |
 //! |---|---|
 //! | `_flowquet/table.json` | table contract |
-//! | `_flowquet/plans/00000001.json` | plan record 1 |
+//! | `_flowquet/plans/00000001.json.gz` | plan record 1 |
 //! | `_flowquet/commits/7d1f….json` | commit record of task `7d1f…` |
 //! | `_flowquet/rejects/7d1f….jsonl` | its rejects, if any |
 //! | `_flowquet/spool/…` | standard input until its task is committed |
@@ -32,12 +32,12 @@ pub const STAGING: &str = "_flowquet/staging";
 
 /// Key of plan record `number`, counted from 1.
 pub fn plan_key(number: u64) -> String {
-    format!("{PLANS}/{number:08}.json")
+    format!("{PLANS}/{number:08}.json.gz")
 }
 
 /// The number in a plan record's key.
 pub fn plan_number(key: &str) -> Option<u64> {
-    key.strip_prefix(PLANS)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+    key.strip_prefix(PLANS)?.strip_prefix('/')?.strip_suffix(".json.gz")?.parse().ok()
 }
 
 /// Key of a task's commit record.

@@ -19,10 +19,10 @@ pub use layout::{
 pub use options::{Options, OptionsError, TableContract};
 pub use records::{
     CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, SourceObject, Task, TimeRange,
-    from_json, to_json,
+    from_json, plan_from_gzip, plan_to_gzip, to_json,
 };
 pub use tasks::{estimated_rows, inputs_digest, plan_tasks, plan_units};
 
 /// Version of the table's layout: of record forms, task and file names, and of what decides a file's bytes. A table of
 /// another version is not written to.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;

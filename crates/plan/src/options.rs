@@ -93,12 +93,16 @@ pub struct TableContract {
     pub types: String,
     /// Columns by which the rows of each row group are ordered; none: as they came.
     pub sort: Vec<String>,
+    /// Whether only one process may write the table at a time: its store ignores the condition of a put-if-absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub single_writer: bool,
 }
 
 impl TableContract {
     /// The contract of a table that is made with `options`.
     pub fn of(options: &Options) -> Self {
         Self {
+            single_writer: false,
             layout_version: LAYOUT_VERSION,
             partition_by: options.partition_by.clone(),
             partition_time: options.partition_time.clone(),

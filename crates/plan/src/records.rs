@@ -9,18 +9,83 @@ use serde::{Deserialize, Serialize};
 use crate::LAYOUT_VERSION;
 use crate::options::Options;
 
-/// One source object as it was listed.
+/// One source object as it was listed. There may be very many: it takes about 100 bytes and its URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "SourceObjectForm", into = "SourceObjectForm")]
 pub struct SourceObject {
-    /// Where it is, unambiguously: `file:///logs/AWSLogs/…`. An object is converted once per table and URL.
-    pub url: String,
-    /// Its key below the source that was named. Decides order and digests, so that they do not depend on where a folder
-    /// lies.
-    pub key: String,
+    url: Box<str>,
+    key: Key,
     /// Size as listed.
     pub bytes: u64,
-    /// Changes when its content does.
-    pub etag: String,
+    etag: Box<str>,
+}
+
+/// A key is mostly the end of its URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Key {
+    /// Where in the URL it begins.
+    At(u32),
+    /// Reached through a link.
+    Other(Box<str>),
+}
+
+/// On disk.
+#[derive(Serialize, Deserialize)]
+struct SourceObjectForm {
+    url: String,
+    key: String,
+    bytes: u64,
+    etag: String,
+}
+
+impl From<SourceObjectForm> for SourceObject {
+    fn from(form: SourceObjectForm) -> Self {
+        Self::new(form.url, &form.key, form.bytes, &form.etag)
+    }
+}
+
+impl From<SourceObject> for SourceObjectForm {
+    fn from(object: SourceObject) -> Self {
+        let (key, bytes, etag) = (object.key().to_owned(), object.bytes, object.etag.into());
+        Self { url: object.url.into(), key, bytes, etag }
+    }
+}
+
+impl SourceObject {
+    /// The object at `url`, which a listing found under `key`.
+    pub fn new(url: String, key: &str, bytes: u64, etag: &str) -> Self {
+        let at = url.ends_with(key).then(|| u32::try_from(url.len() - key.len()).ok()).flatten();
+        let key = at.map_or_else(|| Key::Other(key.into()), Key::At);
+        Self { url: url.into(), key, bytes, etag: etag.into() }
+    }
+
+    /// Where it is, unambiguously: `file:///logs/AWSLogs/…`, `s3://bucket/AWSLogs/…`. An object is converted once per
+    /// table and URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its key below the source that was named. Decides order and digests, so that they do not depend on where a folder
+    /// lies.
+    pub fn key(&self) -> &str {
+        match &self.key {
+            Key::At(start) => &self.url[*start as usize..],
+            Key::Other(key) => key,
+        }
+    }
+
+    /// Changes when its content does; empty where that cannot happen.
+    pub fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    /// Memory that it takes.
+    pub fn memory(&self) -> usize {
+        /// What an allocation costs beside its bytes.
+        const ALLOCATION: usize = 16;
+        let other = if let Key::Other(key) = &self.key { key.len() + ALLOCATION } else { 0 };
+        size_of::<Self>() + self.url.len() + self.etag.len() + other + 2 * ALLOCATION
+    }
 }
 
 /// A fixed list of source objects: the unit of commit and retry.
@@ -180,20 +245,26 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {}
 
-/// Reads a record, checking its version first.
+/// Reads a record, checking its version.
 ///
 /// # Errors
 /// [`RecordError`].
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        layout_version: u64,
-    }
-    let found: Versioned = serde_json::from_slice(bytes).map_err(RecordError::Malformed)?;
-    if found.layout_version != u64::from(LAYOUT_VERSION) {
-        return Err(RecordError::Version(found.layout_version));
-    }
+    check_version(serde_json::from_slice(bytes).map_err(RecordError::Malformed)?)?;
     serde_json::from_slice(bytes).map_err(RecordError::Malformed)
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    layout_version: u64,
+}
+
+fn check_version(found: Versioned) -> Result<(), RecordError> {
+    if found.layout_version == u64::from(LAYOUT_VERSION) {
+        Ok(())
+    } else {
+        Err(RecordError::Version(found.layout_version))
+    }
 }
 
 /// Writes a record: indented JSON that ends in a newline.
@@ -201,4 +272,27 @@ pub fn to_json<T: Serialize>(record: &T) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(record).expect("records are plain values with text keys");
     bytes.push(b'\n');
     bytes
+}
+
+/// Reads a plan record, which may be long: without holding its text.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn plan_from_gzip(bytes: &[u8]) -> Result<PlanRecord, RecordError> {
+    let text = || std::io::BufReader::new(flate2::read::MultiGzDecoder::new(bytes));
+    let read = serde_json::from_reader::<_, PlanRecord>(text());
+    // Another version may have other fields; then that is the reason to tell.
+    let version = match &read {
+        Ok(plan) => Versioned { layout_version: u64::from(plan.layout_version) },
+        Err(_) => serde_json::from_reader(text()).map_err(RecordError::Malformed)?,
+    };
+    check_version(version)?;
+    read.map_err(RecordError::Malformed)
+}
+
+/// Writes a plan record: JSON in gzip, the same bytes for the same plan.
+pub fn plan_to_gzip(plan: &PlanRecord) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    serde_json::to_writer(std::io::BufWriter::new(&mut gzip), plan).expect("plain values into memory");
+    gzip.finish().expect("into memory")
 }

@@ -67,6 +67,11 @@ impl Error {
         Self { kind, action, url, detail: Some(detail) }
     }
 
+    /// There is an object at `url` already.
+    pub fn exists(url: String) -> Self {
+        Self::new(ErrorKind::AlreadyExists, "create", url)
+    }
+
     /// `path` is no key, since its name is not UTF-8.
     pub fn invalid_key(path: &std::path::Path) -> Self {
         Self::new(ErrorKind::InvalidKey, "list", format!("file://{}", path.display()))

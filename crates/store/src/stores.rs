@@ -1,6 +1,7 @@
 //! Stores by place, each bucket connected to once.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::{Builder, Runtime};
@@ -41,6 +42,14 @@ impl Remote {
             .expect("threads can be made");
         let connection = Connection::new(options, &runtime);
         Self { runtime: Arc::new(runtime), connection, parts: Arc::new(Semaphore::new(PART_SLOTS)) }
+    }
+}
+
+impl Default for Stores {
+    /// The SDK's defaults, and nobody who asks to stop.
+    fn default() -> Self {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Self::new(S3Options::new(&NEVER))
     }
 }
 

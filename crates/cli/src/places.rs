@@ -1,0 +1,143 @@
+//! Places on the command line: sources, filters, and how S3 is spoken to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use clap::Args;
+use flowquet_engine::Source;
+use flowquet_format::KeyFilter;
+use flowquet_plan::STAGING;
+use flowquet_store::{Location, S3Options, Store, Stores};
+
+use crate::exit::Exit;
+use crate::output::Failure;
+
+/// Set by Ctrl-C and SIGTERM.
+pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Which objects are wanted.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Choosing objects")]
+pub(crate) struct FilterArgs {
+    /// First day of delivery, as the keys tell it: YYYY-MM-DD, UTC
+    #[arg(long, value_name = "DATE")]
+    since: Option<String>,
+
+    /// Last day of delivery, included. Records stand in the partitions of their own times
+    #[arg(long, value_name = "DATE")]
+    until: Option<String>,
+
+    /// Accounts, comma-separated
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    account: Vec<String>,
+
+    /// Regions of the flow logs, comma-separated
+    #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
+    flow_region: Vec<String>,
+
+    /// Flow log ids (fl-…), comma-separated
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    flow_log_id: Vec<String>,
+
+    /// Globs of keys below the source to take; `*` stays within a folder, `**` does not
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+
+    /// Globs of keys below the source to leave out
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+}
+
+impl FilterArgs {
+    pub(crate) fn filter(&self) -> Result<KeyFilter, Failure> {
+        let mut filter = KeyFilter::default();
+        filter.accounts = self.account.clone();
+        filter.regions = self.flow_region.clone();
+        filter.flow_log_ids = self.flow_log_id.clone();
+        let usage = |message: String| Failure::message(Exit::Usage, &message, None);
+        filter.set_days(self.since.as_deref(), self.until.as_deref()).map_err(usage)?;
+        filter.set_globs(&self.include, &self.exclude).map_err(usage)?;
+        Ok(filter)
+    }
+}
+
+/// How S3 is spoken to. Credentials come from where AWS's tools take them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "S3")]
+pub(crate) struct S3Args {
+    /// Region of the buckets; found by itself otherwise
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+
+    /// Profile of the shared AWS configuration
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+
+    /// Role to assume with the credentials that are found
+    #[arg(long, value_name = "ARN")]
+    role_arn: Option<String>,
+
+    /// Endpoint of a store that is not AWS's
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+
+    /// Put the bucket into the path of URLs; by itself where the endpoint is an address
+    #[arg(long)]
+    path_style: bool,
+
+    /// Pay for reading buckets whose owner does not
+    #[arg(long)]
+    requester_pays: bool,
+
+    /// Encryption of what is written: AES256, aws:kms or aws:kms:dsse; the bucket's default otherwise
+    #[arg(long, value_name = "KIND", value_parser = ["AES256", "aws:kms", "aws:kms:dsse"])]
+    sse: Option<String>,
+
+    /// KMS key of that encryption
+    #[arg(long, value_name = "KEY", requires = "sse")]
+    sse_kms_key_id: Option<String>,
+
+    /// Seconds that a request may take beside its transfer
+    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=600))]
+    request_timeout: u16,
+}
+
+impl S3Args {
+    pub(crate) fn stores(&self) -> Arc<Stores> {
+        let mut options = S3Options::new(&STOP);
+        options.region = self.region.clone();
+        options.profile = self.profile.clone();
+        options.role_arn = self.role_arn.clone();
+        options.endpoint_url = self.endpoint_url.clone();
+        options.path_style = self.path_style;
+        options.requester_pays = self.requester_pays;
+        options.sse = self.sse.clone();
+        options.sse_kms_key_id = self.sse_kms_key_id.clone();
+        options.timeout = Duration::from_secs(u64::from(self.request_timeout));
+        Arc::new(Stores::new(options))
+    }
+}
+
+/// `-`, a path or an S3 URL.
+pub(crate) fn source(text: &str) -> Result<Source, String> {
+    if text == "-" { Ok(Source::Stdin) } else { Location::parse(text).map(Source::At) }
+}
+
+/// The store of a table.
+pub(crate) fn table_store(stores: &Stores, out: &Location) -> Result<Arc<dyn Store>, Failure> {
+    let out = match out {
+        Location::Local(path) => Location::Local(absolute(path)),
+        s3 => s3.clone(),
+    };
+    stores.at(&out, STAGING).map_err(|e| {
+        let exit =
+            if e.kind() == flowquet_store::ErrorKind::Interrupted { Exit::Interrupted } else { Exit::Failed };
+        Failure::new(exit, &e, e.hint())
+    })
+}
+
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

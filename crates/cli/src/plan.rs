@@ -1,0 +1,223 @@
+//! `flowquet plan`: what a conversion would do and cost, and the plan that machines share.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use flowquet_engine::{Formats, SourceSet, convert, find_formats};
+use flowquet_format::{ObjectKey, PartitionSpec};
+use flowquet_plan::{LAYOUT_VERSION, PlanRecord, estimated_rows};
+use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, Store, Stores};
+use indicatif::{HumanBytes, HumanCount};
+use serde::{Deserialize, Serialize};
+
+use crate::args::PlanArgs;
+use crate::convert::{Prepared, exit_of, hint_of, listen_for_signals};
+use crate::exit::Exit;
+use crate::output::{Failure, counted, error_text, put};
+use crate::places::{STOP, absolute};
+use crate::reporter::Reporter;
+
+/// Dollars a thousand requests: S3 Standard in us-east-1, as aws.amazon.com/s3/pricing printed them in 2026.
+const DOLLARS_PER_1000_WRITES: f64 = 0.005;
+const DOLLARS_PER_1000_READS: f64 = 0.0004;
+
+/// Keys of a page of a listing.
+const PAGE: u64 = 1_000;
+
+/// Bytes of a record in a Parquet file, for the number of requests.
+const PARQUET_BYTES_PER_RECORD: u64 = 24;
+
+/// Partitions that the text shows.
+const SHOWN_MAX: usize = 10;
+
+/// The file that `--json` makes and `convert --plan` reads.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PlanFile {
+    layout_version: u32,
+    flowquet: String,
+    /// The table.
+    out: String,
+    estimate: Estimate,
+    /// The plan, if there is anything new.
+    pub(crate) plan: Option<PlanRecord>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Estimate {
+    objects: u64,
+    bytes: u64,
+    records: u64,
+    tasks: u64,
+    /// Objects a partition, as the keys tell it; records may stand in others.
+    partitions: BTreeMap<String, u64>,
+    /// Requests to S3.
+    list_requests: u64,
+    get_requests: u64,
+    put_requests: u64,
+    dollars: f64,
+    dollars_per_1000_writes: f64,
+    dollars_per_1000_reads: f64,
+}
+
+impl PlanFile {
+    /// Reads the file at `location`.
+    pub(crate) fn read(stores: &Stores, location: &Location) -> Result<Self, Failure> {
+        let wrong =
+            |what: String| Failure::message(Exit::Failed, &format!("read plan `{location}`: {what}"), None);
+        let bytes = match location {
+            Location::Local(path) => std::fs::read(path).map_err(|e| wrong(e.to_string()))?,
+            Location::S3 { bucket, prefix } => {
+                let got = stores.bucket(bucket).and_then(|store| store.get(prefix));
+                got.map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))?
+            }
+        };
+        let file: Self = serde_json::from_slice(&bytes)
+            .map_err(|e| wrong(format!("expected what `flowquet plan --json` writes, found {e}")))?;
+        if file.layout_version != LAYOUT_VERSION {
+            let found = file.layout_version;
+            return Err(wrong(format!("expected layout version {LAYOUT_VERSION}, found {found}: plan again")));
+        }
+        Ok(file)
+    }
+
+    /// The table.
+    pub(crate) fn location(&self) -> Result<Location, Failure> {
+        Location::parse(&self.out).map_err(|e| Failure::message(Exit::Failed, &e, None))
+    }
+}
+
+pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
+    listen_for_signals();
+    let prepared = Prepared::new(&args.job, None, args.job.s3.stores(), None)?;
+    if prepared.sources.contains(&flowquet_engine::Source::Stdin) {
+        return Err(Failure::message(Exit::Usage, "expected files or folders to plan, found `-`", None));
+    }
+    let out = match &args.job.out {
+        Some(Location::Local(path)) => absolute(path).display().to_string(),
+        _ => prepared.out_text.clone(),
+    };
+    let (options, stores) = (prepared.options.clone(), prepared.stores.clone());
+    let request = prepared.request();
+    let reporter = Reporter::new(args.json, std::io::stderr().is_terminal());
+    let ran = convert(&request, &mut std::io::empty(), &reporter, &STOP);
+    reporter.finish();
+    let told = |error: &flowquet_engine::Error| {
+        let exit = if matches!(error, flowquet_engine::Error::Interrupted) { Exit::Interrupted } else { Exit::Failed };
+        Failure::Told(exit, error_text(error, hint_of(error, false).as_deref()))
+    };
+    let run = ran.map_err(|e| told(&e))?;
+    let objects = || run.plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);
+    let estimate = estimate(run.plan.as_ref(), run.summary.objects.listed);
+    if args.json {
+        let file = PlanFile {
+            layout_version: LAYOUT_VERSION,
+            flowquet: env!("CARGO_PKG_VERSION").to_owned(),
+            out,
+            estimate,
+            plan: run.plan,
+        };
+        put(&format!("{}\n", serde_json::to_string(&file).expect("plain values with text keys")))?;
+        return Ok(Exit::Success);
+    }
+    let formats =
+        find_formats(&SourceSet::new(stores), objects(), &options).map_err(|e| told(&e))?;
+    put(&text(&run, &estimate, &formats))?;
+    Ok(exit_of(&run))
+}
+
+/// What a plan takes, from names and sizes alone.
+fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
+    let mut estimate = Estimate {
+        list_requests: listed.div_ceil(PAGE),
+        dollars_per_1000_writes: DOLLARS_PER_1000_WRITES,
+        dollars_per_1000_reads: DOLLARS_PER_1000_READS,
+        ..Estimate::default()
+    };
+    let Some(plan) = plan else { return estimate };
+    let partitions: Option<PartitionSpec> = plan.options.partition_by.parse().ok();
+    estimate.tasks = plan.tasks.len() as u64;
+    // The plan's record.
+    estimate.put_requests += 1;
+    for task in &plan.tasks {
+        let mut records = 0;
+        for object in &task.objects {
+            estimate.objects += 1;
+            estimate.bytes += object.bytes;
+            records += estimated_rows(object);
+            // A long object is read twice: once to know that it is whole.
+            let ranges = object.bytes.div_ceil(RANGE_BYTES).max(1);
+            estimate.get_requests += if ranges > 1 { 2 * ranges } else { 1 };
+            let key = ObjectKey::parse(object.url());
+            let folder = partitions.as_ref().filter(|_| key.delivery.is_some());
+            let folder = folder.map(|p| p.folder(&key, p.delivery_slot(&key)));
+            *estimate.partitions.entry(folder.unwrap_or_else(|| "by the records' times".to_owned())).or_default() += 1;
+        }
+        estimate.records += records;
+        // A file goes up in parts, begun and completed by a request each; a small one by one request. Then the commit, which is
+        // looked for first.
+        let bytes = records * PARQUET_BYTES_PER_RECORD;
+        let files = bytes.div_ceil(plan.options.file_bytes.max(1)).max(1);
+        let parts = bytes.div_ceil(PART_BYTES as u64);
+        estimate.put_requests += if parts > 1 { parts + 2 * files } else { files } + 1;
+        estimate.get_requests += 1;
+    }
+    let writes = (estimate.list_requests + estimate.put_requests) as f64;
+    estimate.dollars = (writes * DOLLARS_PER_1000_WRITES + estimate.get_requests as f64 * DOLLARS_PER_1000_READS) / 1_000.0;
+    estimate
+}
+
+fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats) -> String {
+    let mut text = String::new();
+    let mut row =
+        |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
+    let objects = &run.summary.objects;
+    row(
+        "objects",
+        format!(
+            "{} to convert of {} listed, {} ({} in the table already, {} left out, {} unreadable)",
+            HumanCount(estimate.objects),
+            HumanCount(objects.listed),
+            HumanBytes(estimate.bytes),
+            HumanCount(objects.known),
+            HumanCount(objects.left_out),
+            HumanCount(objects.failed)
+        ),
+    );
+    row("records", format!("about {}", HumanCount(estimate.records)));
+    for found in &formats.formats {
+        let of = format!("{}, {}", counted(found.objects, "object"), counted(found.flow_logs.len() as u64, "flow log"));
+        match &found.format {
+            Some(format) => row("format", format!("{format} ({of})")),
+            None => row("format", format!("unknown, such as `{}` ({of}): give --format", found.example)),
+        }
+    }
+    if formats.not_looked_at > 0 {
+        row("", format!("and {} without a flow log's id that were not looked at", counted(formats.not_looked_at, "object")));
+    }
+    let partitions = &estimate.partitions;
+    row("partitions", format!("{}", HumanCount(partitions.len() as u64)));
+    for (folder, objects) in partitions.iter().take(SHOWN_MAX) {
+        row("", format!("{folder}: {}", counted(*objects, "object")));
+    }
+    if partitions.len() > SHOWN_MAX {
+        row("", format!("and {} more", partitions.len() - SHOWN_MAX));
+    }
+    let left_over = run.summary.tasks_left - estimate.tasks;
+    let more = if left_over > 0 { format!(", and {left_over} left by an earlier run") } else { String::new() };
+    row("tasks", format!("{}{more}", HumanCount(estimate.tasks)));
+    row(
+        "requests",
+        format!(
+            "{} LIST, {} GET, {} PUT where both sides are S3: about ${:.2}, at ${} a thousand LIST and PUT, ${} a thousand GET",
+            HumanCount(estimate.list_requests),
+            HumanCount(estimate.get_requests),
+            HumanCount(estimate.put_requests),
+            estimate.dollars,
+            estimate.dollars_per_1000_writes,
+            estimate.dollars_per_1000_reads
+        ),
+    );
+    text.push_str("nothing was written\n");
+    text
+}

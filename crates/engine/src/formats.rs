@@ -1,0 +1,134 @@
+//! Log formats before anything is converted: one look for each flow log, since the format of a flow log never changes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Read;
+
+use flowquet_format::{Catalogue, LogFormat, ObjectKey, header_format};
+use flowquet_plan::{Options, SourceObject};
+use flowquet_store::Fetch;
+use serde::Serialize;
+
+use crate::content::Compression;
+use crate::context::PlanContext;
+use crate::error::Error;
+use crate::source::SourceSet;
+
+/// Bytes of an object that hold its header line, compressed or not.
+const HEAD_BYTES: u64 = 16 << 10;
+
+/// Objects without AWS's names are asked one by one, up to this many.
+const NAMELESS_MAX: usize = 1_000;
+
+/// Looks that are under way at once.
+const AHEAD: usize = 64;
+
+/// Objects that have one log format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FoundFormat {
+    /// AWS's text of it; `None` where an object has no header line and no format is given.
+    pub format: Option<String>,
+    /// Flow logs that have it.
+    pub flow_logs: Vec<String>,
+    /// Objects of those flow logs, and others that were looked at.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// One of them.
+    pub example: String,
+}
+
+/// Log formats of objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Formats {
+    /// By text.
+    pub formats: Vec<FoundFormat>,
+    /// Objects that were looked at.
+    pub looks: u64,
+    /// Objects without a flow log's id beyond the first thousand, which were not.
+    pub not_looked_at: u64,
+}
+
+struct Group<'a> {
+    flow_log: Option<String>,
+    first: &'a SourceObject,
+    objects: u64,
+    bytes: u64,
+}
+
+/// Looks at one object of each flow log, and at others one by one.
+///
+/// # Errors
+/// As the store reports.
+pub fn find_formats<'a>(
+    sources: &SourceSet,
+    objects: impl IntoIterator<Item = &'a SourceObject>,
+    options: &Options,
+) -> Result<Formats, Error> {
+    let context = PlanContext::new(options)?;
+    let mut by_id: BTreeMap<String, Group<'a>> = BTreeMap::new();
+    let mut groups = Vec::new();
+    let mut found = Formats::default();
+    for object in objects {
+        let flow_log = ObjectKey::parse(object.url()).flow_log_id;
+        let group = Group { flow_log: flow_log.clone(), first: object, objects: 1, bytes: object.bytes };
+        match flow_log {
+            Some(id) => {
+                by_id
+                    .entry(id)
+                    .and_modify(|g| {
+                        g.objects += 1;
+                        g.bytes += object.bytes;
+                    })
+                    .or_insert(group);
+            }
+            None if groups.len() < NAMELESS_MAX => groups.push(group),
+            None => found.not_looked_at += 1,
+        }
+    }
+    groups.extend(by_id.into_values());
+    found.looks = groups.len() as u64;
+    let mut formats: BTreeMap<Option<String>, FoundFormat> = BTreeMap::new();
+    let mut ahead: VecDeque<(Group<'a>, Box<dyn Fetch>)> = VecDeque::new();
+    let mut groups = groups.into_iter();
+    loop {
+        while ahead.len() < AHEAD
+            && let Some(group) = groups.next()
+        {
+            let fetch = sources.fetch(group.first, HEAD_BYTES)?;
+            ahead.push_back((group, fetch));
+        }
+        let Some((group, fetch)) = ahead.pop_front() else { break };
+        let head = fetch.wait(&|| false)?;
+        let format = format_of(&head, &context.catalogue).or_else(|| context.given.as_deref().cloned());
+        let text = format.map(|f| f.to_string());
+        let entry = formats.entry(text.clone()).or_insert_with(|| FoundFormat {
+            format: text,
+            flow_logs: Vec::new(),
+            objects: 0,
+            bytes: 0,
+            example: group.first.url().to_owned(),
+        });
+        entry.flow_logs.extend(group.flow_log);
+        entry.objects += group.objects;
+        entry.bytes += group.bytes;
+    }
+    found.formats = formats.into_values().collect();
+    Ok(found)
+}
+
+/// The log format that the header line in the first bytes of an object tells.
+fn format_of(head: &[u8], catalogue: &Catalogue) -> Option<LogFormat> {
+    let mut text = Vec::new();
+    let mut buffer = [0; 4_096];
+    let reader = Compression::detect(head).stream(Box::new(std::io::Cursor::new(head.to_vec())));
+    let mut reader = reader.ok()?;
+    // Compressed data ends in the midst here; what came before that is enough.
+    while !text.contains(&b'\n') {
+        match reader.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(len) => text.extend_from_slice(&buffer[..len]),
+        }
+    }
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    header_format(text.split(|b| *b == b'\n').next()?, catalogue)
+}

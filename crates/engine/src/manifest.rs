@@ -1,0 +1,218 @@
+//! Manifests: a listing that somebody made already. An S3 Inventory, or a text file with a URL or path a line.
+
+use std::io::{BufRead, BufReader, Read};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flowquet_store::{Location, ObjectMeta, S3_SCHEME, Store};
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::source::SourceSet;
+
+/// Objects whose size is asked for at once.
+const ASKERS: usize = 32;
+
+/// Lines of a text manifest that are asked for together.
+const CHUNK: usize = 4_096;
+
+/// Takes the objects of a manifest.
+type Take<'a> = &'a mut dyn FnMut(ObjectMeta) -> Result<(), Error>;
+
+/// `manifest.json` of an S3 Inventory. Source: docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Inventory {
+    source_bucket: String,
+    destination_bucket: String,
+    file_format: String,
+    file_schema: String,
+    files: Vec<InventoryFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct InventoryFile {
+    key: String,
+}
+
+/// Reads the manifest at `location`.
+pub(crate) fn read(
+    sources: &SourceSet,
+    location: &Location,
+    stop: &AtomicBool,
+    take: Take<'_>,
+) -> Result<(), Error> {
+    let wrong = |what: String| Error::Manifest { manifest: location.to_string(), what };
+    let bytes = match location {
+        Location::Local(path) => {
+            std::fs::read(path).map_err(|e| wrong(format!("read: {e}")))?
+        }
+        Location::S3 { bucket, prefix } => sources.stores.bucket(bucket)?.get(prefix)?,
+    };
+    if bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
+        let inventory: Inventory = serde_json::from_slice(&bytes)
+            .map_err(|e| wrong(format!("expected the manifest.json of an S3 Inventory: {e}")))?;
+        return read_inventory(sources, location, &inventory, take);
+    }
+    let mut places = Vec::new();
+    for (i, line) in BufReader::new(bytes.as_slice()).lines().enumerate() {
+        let line = line.map_err(|e| wrong(format!("line {}: {e}", i + 1)))?;
+        let text = line.trim();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        places.push(Location::parse(text).map_err(|e| wrong(format!("line {}: {e}", i + 1)))?);
+        if places.len() == CHUNK {
+            ask(sources, &std::mem::take(&mut places), stop, take)?;
+        }
+    }
+    ask(sources, &places, stop, take)
+}
+
+/// Sizes and etags of objects that are only named.
+fn ask(
+    sources: &SourceSet,
+    places: &[Location],
+    stop: &AtomicBool,
+    take: Take<'_>,
+) -> Result<(), Error> {
+    let found: Mutex<Vec<(usize, Result<ObjectMeta, Error>)>> = Mutex::default();
+    let each = places.len().div_ceil(ASKERS).max(1);
+    std::thread::scope(|scope| {
+        for (n, chunk) in places.chunks(each).enumerate() {
+            let found = &found;
+            scope.spawn(move || {
+                for (i, place) in chunk.iter().enumerate() {
+                    let meta = if stop.load(Ordering::Relaxed) {
+                        Err(Error::Interrupted)
+                    } else {
+                        head(sources, place)
+                    };
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push((n * each + i, meta));
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.sort_by_key(|(i, _)| *i);
+    found.into_iter().try_for_each(|(_, meta)| take(meta?))
+}
+
+fn head(sources: &SourceSet, place: &Location) -> Result<ObjectMeta, Error> {
+    Ok(match place {
+        Location::Local(path) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let key = path.to_str().ok_or_else(|| flowquet_store::Error::invalid_key(&path))?;
+            flowquet_store::LocalStore::new("/", "").head(key.trim_start_matches('/'))?
+        }
+        Location::S3 { bucket, prefix } => sources.stores.bucket(bucket)?.head(prefix)?,
+    })
+}
+
+fn read_inventory(
+    sources: &SourceSet,
+    location: &Location,
+    inventory: &Inventory,
+    take: Take<'_>,
+) -> Result<(), Error> {
+    let wrong = |what: String| Error::Manifest { manifest: location.to_string(), what };
+    if inventory.file_format != "CSV" {
+        return Err(wrong(format!("expected an inventory in CSV, found {}", inventory.file_format)));
+    }
+    let columns: Vec<&str> = inventory.file_schema.split(',').map(str::trim).collect();
+    let column = |name: &str| columns.iter().position(|c| c.eq_ignore_ascii_case(name));
+    let (Some(bucket), Some(key), Some(size)) = (column("Bucket"), column("Key"), column("Size")) else {
+        return Err(wrong(format!(
+            "expected the columns Bucket, Key and Size in the inventory, found {}",
+            inventory.file_schema
+        )));
+    };
+    // A versioned bucket's inventory may tell what is not current; only what is can be read by its key.
+    let (etag, latest, deleted) = (column("ETag"), column("IsLatest"), column("IsDeleteMarker"));
+    for file in &inventory.files {
+        let mut rows = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(flate2::read::MultiGzDecoder::new(open(sources, location, inventory, &file.key)?));
+        for row in rows.records() {
+            let row = row.map_err(|e| wrong(format!("{}: {e}", file.key)))?;
+            let is = |at: Option<usize>, word| at.and_then(|i| row.get(i)).is_some_and(|v| v == word);
+            if is(latest, "false") || is(deleted, "true") {
+                continue;
+            }
+            let text = |i: usize| row.get(i).unwrap_or_default();
+            let bytes = text(size);
+            // A key that ends in a slash is a folder made in a console.
+            let key = decoded(text(key));
+            if key.ends_with('/') {
+                continue;
+            }
+            take(ObjectMeta {
+                url: format!("{S3_SCHEME}{}/{key}", text(bucket)),
+                key,
+                bytes: bytes.parse().map_err(|_| wrong(format!("expected a size, found `{bytes}`")))?,
+                etag: etag.map(|i| text(i).trim_matches('"').to_owned()).unwrap_or_default(),
+            })?;
+        }
+    }
+    if inventory.files.is_empty() {
+        return Err(wrong(format!("expected files of the inventory of `{}`, found none", inventory.source_bucket)));
+    }
+    Ok(())
+}
+
+/// A file of the inventory: in its bucket, or beside a manifest that was copied to a disk.
+fn open(
+    sources: &SourceSet,
+    location: &Location,
+    inventory: &Inventory,
+    key: &str,
+) -> Result<Box<dyn Read + Send>, Error> {
+    match location {
+        Location::S3 { .. } => {
+            let bucket = inventory.destination_bucket.rsplit(':').next().unwrap_or_default();
+            Ok(sources.stores.bucket(bucket)?.read(key)?)
+        }
+        Location::Local(path) => {
+            let folder = path.parent().unwrap_or(std::path::Path::new(""));
+            let name = key.rsplit('/').next().unwrap_or(key);
+            let store = flowquet_store::LocalStore::new(folder, "");
+            Ok(store.read(key).or_else(|_| store.read(&format!("data/{name}"))).or_else(|_| store.read(name))?)
+        }
+    }
+}
+
+/// Keys in an inventory are URL-encoded.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = (*first == b'%')
+            .then(|| tail.get(..2).and_then(|h| std::str::from_utf8(h).ok()))
+            .flatten()
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
+        match escaped {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(if *first == b'+' { b' ' } else { *first });
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn keys_of_an_inventory() {
+        assert_eq!(decoded("a/b%3Dc+d%2F%C3%A9"), "a/b=c d/é");
+        assert_eq!(decoded("100%"), "100%");
+    }
+}

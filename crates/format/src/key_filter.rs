@@ -1,0 +1,321 @@
+//! Which objects are wanted, as their keys tell, and which folders can hold them: so that a month is listed by its own
+//! prefixes, not by walking the bucket.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use jiff::civil::Date;
+
+use crate::object_key::{ObjectKey, is_account};
+use crate::partition::TimeSlot;
+
+/// Seconds of a day.
+const DAY_S: i64 = 86_400;
+
+/// Which objects are wanted. The default wants all.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// Unix seconds of the first day's beginning, and of the last day's end.
+    since_s: Option<i64>,
+    until_s: Option<i64>,
+    /// Accounts; none for all.
+    pub accounts: Vec<String>,
+    /// Regions; none for all.
+    pub regions: Vec<String>,
+    /// Flow log ids; none for all.
+    pub flow_log_ids: Vec<String>,
+    include: Option<GlobSet>,
+    exclude: Option<GlobSet>,
+}
+
+/// What to do with a folder of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Descent {
+    /// Nothing that is wanted lies below it.
+    Skip,
+    /// List all that lies below it.
+    Whole,
+    /// Look at its folders one by one.
+    Folders,
+}
+
+/// Why an object is not wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// By a filter, or since it is of another AWS service.
+    Filtered,
+    /// A filter asks for what its key does not tell.
+    Untold,
+}
+
+fn unix_s(date: &str) -> Result<i64, String> {
+    let parsed: Date =
+        date.parse().map_err(|_| format!("expected a date such as 2024-01-31, found `{date}`"))?;
+    TimeSlot::of_date(parsed).ok_or_else(|| format!("expected a date from 2000 to 2100, found `{date}`"))
+}
+
+/// Globs of keys: `*` stays within a folder, `**` does not.
+fn globs(patterns: &[String]) -> Result<Option<GlobSet>, String> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+        set.add(
+            glob.map_err(|e| format!("expected a glob such as `**/2024/01/**`, found `{pattern}`: {e}"))?,
+        );
+    }
+    set.build().map(Some).map_err(|e| e.to_string())
+}
+
+impl KeyFilter {
+    /// Wants objects that AWS delivered on these days, both included, as `YYYY-MM-DD`, UTC.
+    ///
+    /// # Errors
+    /// A message, where one is no date or they stand the wrong way round.
+    pub fn set_days(&mut self, since: Option<&str>, until: Option<&str>) -> Result<(), String> {
+        self.since_s = since.map(unix_s).transpose()?;
+        self.until_s = until.map(unix_s).transpose()?.map(|s| s + DAY_S);
+        match (self.since_s, self.until_s) {
+            (Some(since), Some(until)) if since >= until => {
+                Err("expected --since not to lie after --until".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Wants objects whose key below the source matches one of `include`, if any, and none of `exclude`.
+    ///
+    /// # Errors
+    /// A message, where one is no glob.
+    pub fn set_globs(&mut self, include: &[String], exclude: &[String]) -> Result<(), String> {
+        self.include = globs(include)?;
+        self.exclude = globs(exclude)?;
+        Ok(())
+    }
+
+    fn wants_times(&self, from_s: i64, to_s: i64) -> bool {
+        self.since_s.is_none_or(|s| to_s > s) && self.until_s.is_none_or(|u| from_s < u)
+    }
+
+    fn holds_times(&self, from_s: i64, to_s: i64) -> bool {
+        self.since_s.is_none_or(|s| from_s >= s) && self.until_s.is_none_or(|u| to_s <= u)
+    }
+
+    /// Whether an object is wanted, by its URL and by its key below the source.
+    ///
+    /// # Errors
+    /// Why it is left out.
+    pub fn admits(&self, url: &str, key: &str) -> Result<(), LeftOut> {
+        let path = url.split_once("://").map_or(url, |(_, path)| path);
+        if other_service(path) {
+            return Err(LeftOut::Filtered);
+        }
+        let told = ObjectKey::parse(url);
+        let among = |wanted: &[String], found: &Option<String>| match found {
+            _ if wanted.is_empty() => Ok(()),
+            Some(found) if wanted.contains(found) => Ok(()),
+            Some(_) => Err(LeftOut::Filtered),
+            None => Err(LeftOut::Untold),
+        };
+        among(&self.accounts, &told.account)?;
+        among(&self.regions, &told.region)?;
+        among(&self.flow_log_ids, &told.flow_log_id)?;
+        if self.since_s.is_some() || self.until_s.is_some() {
+            let day_s = told.delivery.ok_or(LeftOut::Untold)?.unix_s;
+            if !self.wants_times(day_s, day_s + 1) {
+                return Err(LeftOut::Filtered);
+            }
+        }
+        let is_matched = self.include.as_ref().is_none_or(|g| g.is_match(key))
+            && !self.exclude.as_ref().is_some_and(|g| g.is_match(key));
+        if is_matched { Ok(()) } else { Err(LeftOut::Filtered) }
+    }
+
+    /// What to do with a folder, given as its whole path in the bucket; `depth` is how many folders it lies below the source.
+    pub fn descent(&self, path: &str, depth: usize) -> Descent {
+        /// Folders of unknown names that are looked into, in search of AWS's.
+        const UNKNOWN_DEPTH_MAX: usize = 3;
+        let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+        if other_service(&format!("{}/x", parts.join("/"))) {
+            return Descent::Skip;
+        }
+        let found = Found::of(&parts);
+        let unwanted = |wanted: &[String], found: Option<&str>| {
+            found.is_some_and(|f| !wanted.is_empty() && !wanted.iter().any(|w| w == f))
+        };
+        if unwanted(&self.accounts, found.account) || unwanted(&self.regions, found.region) {
+            return Descent::Skip;
+        }
+        if let Some((from_s, to_s)) = found.times() {
+            if !self.wants_times(from_s, to_s) {
+                return Descent::Skip;
+            }
+            // A month is few pages; its days need no listings of their own unless some are not wanted.
+            let is_fine = found.month.is_some() && self.holds_times(from_s, to_s) || found.day.is_some();
+            return if is_fine { Descent::Whole } else { Descent::Folders };
+        }
+        if found.is_aws || depth < UNKNOWN_DEPTH_MAX { Descent::Folders } else { Descent::Whole }
+    }
+}
+
+/// Whether a path is in the folder of another service's logs: `AWSLogs/[org/]ACCOUNT/SERVICE/…`.
+fn other_service(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+    let Some(logs) = parts.iter().rposition(|p| *p == "AWSLogs") else { return false };
+    let after = &parts[logs + 1..];
+    let Some(account) = after.iter().take(2).position(|p| is_account(p)) else { return false };
+    // The last part is the object itself.
+    after.len() > account + 2 && after[account + 1] != "vpcflowlogs"
+}
+
+/// What the folders of a path tell, as far as it goes.
+#[derive(Debug, Default)]
+struct Found<'a> {
+    is_aws: bool,
+    account: Option<&'a str>,
+    region: Option<&'a str>,
+    year: Option<&'a str>,
+    month: Option<&'a str>,
+    day: Option<&'a str>,
+}
+
+impl<'a> Found<'a> {
+    fn of(parts: &[&'a str]) -> Self {
+        let hive = |names: &[&str]| {
+            parts.iter().find_map(|p| p.split_once('=').filter(|(n, _)| names.contains(n)).map(|(_, v)| v))
+        };
+        if let Some(account) = hive(&["aws-account-id", "account-id"]) {
+            return Self {
+                is_aws: true,
+                account: Some(account),
+                region: hive(&["aws-region", "region"]),
+                year: hive(&["year"]),
+                month: hive(&["month"]),
+                day: hive(&["day"]),
+            };
+        }
+        if let Some(service) = parts.iter().rposition(|p| *p == "vpcflowlogs") {
+            let at = |i: usize| parts.get(service + i).copied();
+            let account = service.checked_sub(1).map(|i| parts[i]).filter(|a| is_account(a));
+            return Self { is_aws: true, account, region: at(1), year: at(2), month: at(3), day: at(4) };
+        }
+        let Some(logs) = parts.iter().rposition(|p| *p == "AWSLogs") else { return Self::default() };
+        let account = parts[logs + 1..].iter().copied().find(|p| is_account(p));
+        Self { is_aws: true, account, ..Self::default() }
+    }
+
+    /// The times that the folder holds, as far as its name is told.
+    fn times(&self) -> Option<(i64, i64)> {
+        let number = |text: Option<&str>| text.and_then(|t| t.parse::<i16>().ok());
+        let year = number(Some(self.year?))?;
+        let small = |n: Option<i16>| n.and_then(|n| i8::try_from(n).ok());
+        let (month, day) = (small(number(self.month)), small(number(self.day)));
+        let start = |year, month, day| TimeSlot::of_date(Date::new(year, month, day).ok()?);
+        match (month, day) {
+            (None, _) => Some((start(year, 1, 1)?, start(year + 1, 1, 1)?)),
+            (Some(12), None) => Some((start(year, 12, 1)?, start(year + 1, 1, 1)?)),
+            (Some(month), None) => Some((start(year, month, 1)?, start(year, month + 1, 1)?)),
+            (Some(month), Some(day)) => start(year, month, day).map(|s| (s, s + DAY_S)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(since: &str, until: &str) -> KeyFilter {
+        let mut filter = KeyFilter::default();
+        filter.set_days(Some(since), Some(until)).expect("dates");
+        filter
+    }
+
+    const PLAIN: &str = "p/AWSLogs/123456789012/vpcflowlogs/us-east-1";
+
+    #[test]
+    fn folders_that_cannot_hold_a_day_are_not_listed() {
+        let march = filter("2024-03-05", "2024-03-07");
+        let hive = "AWSLogs/aws-account-id=123456789012/aws-service=vpcflowlogs/aws-region=us-east-1";
+        let transit = "AWSLogs/aws-account-id=123456789012/service=vpcflowlogs/aws-region=us-east-1";
+        for (path, descent) in [
+            ("p/", Descent::Folders),
+            ("p/AWSLogs/", Descent::Folders),
+            ("p/AWSLogs/o-abc/", Descent::Folders),
+            (PLAIN, Descent::Folders),
+            (&format!("{PLAIN}/2023"), Descent::Skip),
+            (&format!("{PLAIN}/2024"), Descent::Folders),
+            (&format!("{PLAIN}/2024/02"), Descent::Skip),
+            (&format!("{PLAIN}/2024/03"), Descent::Folders),
+            (&format!("{PLAIN}/2024/03/04"), Descent::Skip),
+            (&format!("{PLAIN}/2024/03/05"), Descent::Whole),
+            (&format!("{PLAIN}/2024/03/07/"), Descent::Whole),
+            (&format!("{PLAIN}/2024/03/08"), Descent::Skip),
+            (&format!("{hive}/year=2024/month=02"), Descent::Skip),
+            (&format!("{hive}/year=2024/month=03/day=06"), Descent::Whole),
+            (&format!("{transit}/year=2025"), Descent::Skip),
+            ("AWSLogs/123456789012/CloudTrail/", Descent::Skip),
+            ("AWSLogs/123456789012/vpcflowlogs/", Descent::Folders),
+        ] {
+            assert_eq!(march.descent(path, 1), descent, "{path}");
+        }
+        assert_eq!(
+            filter("2024-02-01", "2024-04-30").descent(&format!("{PLAIN}/2024/03"), 5),
+            Descent::Whole
+        );
+        assert_eq!(KeyFilter::default().descent(&format!("{PLAIN}/2024/12"), 5), Descent::Whole);
+        assert_eq!(KeyFilter::default().descent("a/b/c/d", 4), Descent::Whole, "no end of unknown folders");
+    }
+
+    #[test]
+    fn accounts_and_regions_choose_folders() {
+        let filter = KeyFilter {
+            accounts: vec!["111111111111".to_owned()],
+            regions: vec!["eu-west-1".to_owned()],
+            ..KeyFilter::default()
+        };
+        assert_eq!(filter.descent("AWSLogs/123456789012/", 1), Descent::Skip);
+        assert_eq!(filter.descent("AWSLogs/111111111111/", 1), Descent::Folders);
+        assert_eq!(filter.descent("AWSLogs/o-abc/", 1), Descent::Folders);
+        assert_eq!(filter.descent("AWSLogs/111111111111/vpcflowlogs/us-east-1/", 1), Descent::Skip);
+        assert_eq!(filter.descent("AWSLogs/111111111111/vpcflowlogs/eu-west-1/", 1), Descent::Folders);
+    }
+
+    #[test]
+    fn objects() {
+        let key = |day: &str| {
+            format!(
+                "s3://b/{PLAIN}/2024/03/{day}/123456789012_vpcflowlogs_us-east-1_fl-1_202403{day}T2355Z_x.log.gz"
+            )
+        };
+        let march = filter("2024-03-05", "2024-03-07");
+        assert_eq!(march.admits(&key("05"), "x"), Ok(()));
+        assert_eq!(march.admits(&key("07"), "x"), Ok(()));
+        assert_eq!(march.admits(&key("08"), "x"), Err(LeftOut::Filtered));
+        assert_eq!(march.admits("s3://b/other.log", "other.log"), Err(LeftOut::Untold));
+        let mut globs = KeyFilter::default();
+        globs.set_globs(&["**/*.log.gz".to_owned()], &["tmp/**".to_owned()]).expect("globs");
+        assert_eq!(globs.admits("s3://b/a/x.log.gz", "a/x.log.gz"), Ok(()));
+        assert_eq!(globs.admits("s3://b/tmp/x.log.gz", "tmp/x.log.gz"), Err(LeftOut::Filtered));
+        assert_eq!(globs.admits("s3://b/a/x.txt", "a/x.txt"), Err(LeftOut::Filtered));
+        let ids = KeyFilter { flow_log_ids: vec!["fl-2".to_owned()], ..KeyFilter::default() };
+        assert_eq!(ids.admits(&key("05"), "x"), Err(LeftOut::Filtered));
+        let all = KeyFilter::default();
+        assert_eq!(
+            all.admits("s3://b/AWSLogs/123456789012/CloudTrail/x.json.gz", "x"),
+            Err(LeftOut::Filtered)
+        );
+        assert_eq!(all.admits("s3://b/AWSLogs/123456789012/x.log", "x"), Ok(()));
+        assert_eq!(all.admits("file:///logs/anything", "anything"), Ok(()));
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let mut filter = KeyFilter::default();
+        for (since, until) in
+            [(Some("2024-13-01"), None), (None, Some("yesterday")), (Some("2024-02-01"), Some("2024-01-31"))]
+        {
+            assert!(filter.set_days(since, until).is_err());
+        }
+        assert!(filter.set_globs(&["a[".to_owned()], &[]).is_err());
+    }
+}
