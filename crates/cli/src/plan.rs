@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-use flowquet_engine::{Formats, SourceSet, convert, find_formats};
+use flowquet_engine::{Event, Formats, Observer as _, SourceSet, convert, find_formats};
 use flowquet_format::{ObjectKey, PartitionSpec};
 use flowquet_plan::{LAYOUT_VERSION, PlanRecord, estimated_rows};
 use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, Store, Stores};
@@ -100,7 +100,13 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     let (options, stores) = (prepared.options.clone(), prepared.stores.clone());
     let request = prepared.request();
     let reporter = Reporter::new(args.json, std::io::stderr().is_terminal());
-    let ran = convert(&request, &mut std::io::empty(), &reporter, &STOP);
+    // What is planned is told below, at length.
+    let observer = |event: &Event<'_>| {
+        if !matches!(event, Event::Planned { .. }) {
+            reporter.event(event);
+        }
+    };
+    let ran = convert(&request, &mut std::io::empty(), &observer, &STOP);
     reporter.finish();
     let told = |error: &flowquet_engine::Error| {
         let exit = if matches!(error, flowquet_engine::Error::Interrupted) { Exit::Interrupted } else { Exit::Failed };

@@ -61,7 +61,8 @@ impl<'a> Fetcher<'a> {
             let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
             let own = started.remove(&position).map(|s| s.fetch).or_else(|| self.start(object));
             self.fill(&mut started, position.0..position.0 + 1, position.1 + 1, 1);
-            self.fill(&mut started, unclaimed.max(position.0 + 1)..self.units.len(), 0, self.workers);
+            let unclaimed = unclaimed.max(position.0 + 1).min(self.units.len());
+            self.fill(&mut started, unclaimed..self.units.len(), 0, self.workers);
             own
         };
         fetch.map(|f| f?.wait(stop)).transpose()

@@ -124,7 +124,7 @@ impl Faults {
         let fault = if is_body && self.befalls(self.args.cut) {
             Fault::Cut
         } else if is_body && !is_range && self.befalls(self.args.corrupt) {
-            Fault::Corrupt
+            Fault::Corrupt(self.dice.load(Ordering::Relaxed) as usize)
         } else {
             Fault::None
         };
@@ -178,8 +178,8 @@ enum Fault {
     None,
     /// Ends in the midst of the body.
     Cut,
-    /// Changes a byte of the body.
-    Corrupt,
+    /// Changes a byte of the body, at this place of its first frame, modulo its length.
+    Corrupt(usize),
 }
 
 /// A body that may go wrong.
@@ -216,14 +216,12 @@ impl http_body::Body for Faulty {
         }
         let fault = std::mem::replace(&mut self.fault, Fault::None);
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        if fault == Fault::None {
-            return polled;
-        }
+        let Fault::Corrupt(place) = fault else { return polled };
         polled.map_ok(|frame| match frame.into_data() {
             Ok(bytes) if !bytes.is_empty() => {
                 let mut changed = bytes.to_vec();
-                let middle = changed.len() / 2;
-                changed[middle] ^= 0x20;
+                let len = changed.len();
+                changed[place.wrapping_mul(7919) % len] ^= 0x20;
                 Frame::data(changed.into())
             }
             Ok(bytes) => Frame::data(bytes),

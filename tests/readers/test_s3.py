@@ -1,0 +1,374 @@
+"""Buckets in and out: the same bytes as on a disk, whatever goes wrong on the way."""
+
+import csv
+import gzip
+import io
+import json
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import conftest
+import naive
+import s3
+from conftest import FLOWQUET, content, flowlogs, multiset, rows
+from test_runs import line, table_rows
+
+# Small row groups and files: many pieces from few records.
+SMALL = ["--row-group-rows", "1000", "--file-bytes", "30K"]
+
+
+@pytest.fixture
+def made(tmp_path):
+    return flowlogs(tmp_path / "made", "--objects", 40, "--records", 500, "--every-s", 7200, "--accounts", 2)
+
+
+def on_disk(tmp_path, logs, *args):
+    """The table that a conversion from disk to disk makes, which everything is measured against."""
+    out = tmp_path / "on_disk"
+    conftest.convert(logs, out, *args)
+    return content(out)
+
+
+def test_every_side_gives_the_same_bytes(tmp_path, made):
+    want = on_disk(tmp_path, made, *SMALL)
+    with s3.serve(load=made) as server:
+        s3.convert(server, "s3://logs/", "s3://lake/both/", *SMALL)
+        s3.convert(server, made, "s3://lake/out", *SMALL)
+        s3.convert(server, "s3://logs", tmp_path / "in", *SMALL)
+        for found in [server.fetch("both", tmp_path / "both"), server.fetch("out", tmp_path / "out"), tmp_path / "in"]:
+            assert content(found) == want
+        assert multiset(rows(tmp_path / "both")) == table_rows(made)
+        again = s3.convert(server, "s3://logs/", "s3://lake/both/", *SMALL)
+        assert (again["records"], again["objects"]["known"]) == (0, 40)
+        assert server.uploads() == []
+
+
+def test_against_moto(tmp_path, made):
+    (made / "a b+é%2F.log").write_text(f"{naive.V2}\n{line(1)}")
+    want = on_disk(tmp_path, made, *SMALL)
+    with s3.moto() as server:
+        server.put_folder(made, "logs", "in")
+        s3.convert(server, "s3://logs/in", "s3://lake/t", *SMALL, "--sse", "AES256")
+        assert content(server.fetch("t", tmp_path / "t")) == want
+        assert server.client.head_object(Bucket="lake", Key=server.keys("lake", "t/date")[0])["ServerSideEncryption"] == "AES256"
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ["--slow-down", "0.1", "--internal-error", "0.05"],
+        ["--cut", "0.2", "--corrupt", "0.2"],
+        ["--lost-answer", "0.1", "--latency-ms", "3"],
+        ["--hang", "0.01"],
+    ],
+    ids=lambda faults: faults[0],
+)
+def test_whatever_goes_wrong_on_the_way(tmp_path, made, faults):
+    want = on_disk(tmp_path, made, *SMALL)
+    with s3.serve(*faults, load=made) as server:
+        report = s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL, "--request-timeout", "1")
+        assert report["outcome"] == "success"
+    # The answers of a server that fails are no good to check it by.
+    with s3.serve(*faults, "--seed", "7", load=made) as server:
+        s3.convert(server, "s3://logs/", tmp_path / "in", *SMALL, "--request-timeout", "1", "--salvage")
+        assert multiset(rows(tmp_path / "in")) == table_rows(made), "damage on the way costs no line, not even with --salvage"
+    with s3.serve(*faults, load=made) as server:
+        s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL, "--request-timeout", "1")
+        server.client.meta.config.retries["max_attempts"] = 30
+        if "--corrupt" not in faults:
+            assert content(server.fetch("t", tmp_path / "t")) == want
+
+
+def test_many_keys(tmp_path):
+    made = flowlogs(tmp_path / "made", "--objects", 2300, "--records", 2, "--every-s", 60)
+    with s3.serve(load=made) as server:
+        report = s3.convert(server, "s3://logs/", "s3://lake/t")
+        assert (report["objects"]["converted"], report["records"]) == (2300, 4600)
+        assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made)
+
+
+def test_long_objects_and_files_of_many_parts(tmp_path):
+    """Objects that are read by ranges, and files that go up in parts."""
+    made = flowlogs(tmp_path / "made", "--objects", 2, "--records", 500_000, "--format", "v5")
+    assert all(path.stat().st_size > 10 << 20 for path in made.rglob("*.gz"))
+    cut = max(made.rglob("*.gz"))
+    cut.write_bytes(cut.read_bytes()[: 12 << 20])
+    for args, code in [([], 4), (["--salvage"], 0)]:
+        name = "salvaged" if args else "whole"
+        out = tmp_path / f"disk_{name}"
+        conftest.convert(made, out, *args, check=code)
+        with s3.serve(load=made) as server:
+            s3.convert(server, "s3://logs/", f"s3://lake/{name}", *args, check=code)
+            assert server.tally()["PART"] > 2
+            assert content(server.fetch(name, tmp_path / name)) == content(out)
+            assert server.uploads() == []
+
+
+def test_killed_at_many_moments(tmp_path, made):
+    want = on_disk(tmp_path, made, *SMALL)
+    with s3.serve("--latency-ms", "2", load=made) as server:
+        started = time.monotonic()
+        s3.convert(server, "s3://logs/", "s3://lake/undisturbed", *SMALL)
+        seconds = time.monotonic() - started
+        kills = 0
+        for attempt in range(16):
+            dice = random.Random(attempt)
+            for _ in range(2):
+                process = subprocess.Popen(
+                    s3.command(server, "convert", "s3://logs/", "--out", f"s3://lake/killed{attempt}", "--quiet", *SMALL), env=s3.ENVIRONMENT
+                )
+                time.sleep(seconds * dice.uniform(0, 1.1))
+                process.kill()
+                kills += process.wait() == -signal.SIGKILL
+            report = s3.convert(server, "s3://logs/", f"s3://lake/killed{attempt}", *SMALL)
+            assert report["tasks_left"] == 0
+            assert content(server.fetch(f"killed{attempt}", tmp_path / f"killed{attempt}")) == want
+            shutil.rmtree(tmp_path / f"killed{attempt}")
+        assert kills > 0, "some kills came while it ran"
+
+
+def test_several_at_once_while_objects_arrive(tmp_path):
+    made = flowlogs(tmp_path / "made", "--objects", 120, "--records", 200, "--every-s", 3600)
+    paths = sorted(made.rglob("*.gz"))
+    random.Random(3).shuffle(paths)
+    with s3.serve("--latency-ms", "1") as server:
+
+        def put(path):
+            server.client.put_object(Bucket="logs", Key=str(path.relative_to(made)), Body=path.read_bytes())
+
+        def grow():
+            for path in paths:
+                put(path)
+                time.sleep(0.01)
+
+        put(paths[0])
+        grower = threading.Thread(target=grow)
+        grower.start()
+        job = s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", "--row-group-rows", "500")
+        dice = random.Random(5)
+        while grower.is_alive():
+            runs = [subprocess.Popen(job, env=s3.ENVIRONMENT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+            if dice.random() < 0.5:
+                time.sleep(dice.uniform(0, 0.3))
+                runs[0].kill()
+            for process in runs:
+                words = process.communicate()[1]
+                assert process.returncode in (0, 4, -signal.SIGKILL), words
+        grower.join()
+        assert s3.convert(server, "s3://logs/", "s3://lake/t", "--row-group-rows", "500")["tasks_left"] == 0
+        assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made), "each record once"
+
+
+def test_a_store_that_ignores_conditions(tmp_path, made):
+    want = on_disk(tmp_path, made, *SMALL)
+    with s3.serve("--ignore-conditions", "--latency-ms", "1", load=made) as server:
+        for attempt in range(6):
+            process = subprocess.Popen(s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", *SMALL), env=s3.ENVIRONMENT)
+            time.sleep(0.05 + 0.05 * attempt)
+            process.kill()
+            process.wait()
+        words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", *SMALL).stderr
+        assert "only one flowquet at a time" in words
+        found = server.fetch("t", tmp_path / "t")
+        assert content(found) == want and not [p for p in found.rglob("probe*")]
+        assert json.loads((found / "_flowquet/table.json").read_text())["single_writer"] is True
+        assert "one writer at a time" in s3.run(server, "status", "s3://lake/t").stdout
+
+
+def test_an_object_that_changes_is_set_aside(tmp_path, made):
+    with s3.serve(load=made) as server:
+        plan = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--json").stdout
+        (tmp_path / "plan.json").write_text(plan)
+        changed = sorted(made.rglob("*.gz"))[3]
+        changed.write_bytes(gzip.compress(f"{naive.V2}\n{line(1, -30)}".encode()))
+        server.client.put_object(Bucket="logs", Key=str(changed.relative_to(made)), Body=changed.read_bytes())
+        first = json.loads(s3.run(server, "convert", "--plan", tmp_path / "plan.json", "--task", "0/1", "-q", "--report", "-", check=4).stdout)
+        assert first["objects"]["set_aside"] > 0
+        s3.convert(server, "s3://logs/", "s3://lake/t")
+        assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made)
+
+
+def test_shares_of_a_plan(tmp_path, made):
+    want = on_disk(tmp_path, made, *SMALL)
+    with s3.serve(load=made) as server:
+        text = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL).stdout
+        assert "40 to convert of 40 listed" in text and "(40 objects, 2 flow logs)" in text and "nothing was written" in text
+        assert server.keys("lake", "t/") == []
+        made_plan = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout
+        plan = json.loads(made_plan)
+        assert plan["estimate"]["objects"] == 40 and plan["estimate"]["get_requests"] >= 40 and len(plan["plan"]["tasks"]) > 3
+        server.client.put_object(Bucket="lake", Key="plan.json", Body=made_plan.encode())
+        shares = [
+            subprocess.Popen(s3.command(server, "convert", "--plan", "s3://lake/plan.json", "--task", f"{i % 3}/3", "-q"), env=s3.ENVIRONMENT)
+            for i in range(4)
+        ]
+        assert [process.wait() for process in shares] == [0, 0, 0, 0]
+        assert content(server.fetch("t", tmp_path / "t")) == want
+        assert "whole: every planned object is in the table" in s3.run(server, "status", "s3://lake/t").stdout
+        server.client.put_object(Bucket="logs", Key="late.log", Body=f"{naive.V2}\n{line(1)}".encode())
+        stale = json.loads(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout)
+        s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL)
+        stale["plan"]["tasks"][0]["id"] = "0" * 16
+        (tmp_path / "stale.json").write_text(json.dumps(stale))
+        words = s3.run(server, "convert", "--plan", tmp_path / "stale.json", "--task", "0/1", check=1).stderr
+        assert "the table has another plan 2" in words and "flowquet plan" in words
+
+
+def test_status_tells_what_is_missing(tmp_path, made):
+    (made / "bad.log").write_text("nothing here\n")
+    with s3.serve(load=made) as server:
+        assert "expected a table in `s3://lake/t" in s3.run(server, "status", "s3://lake/t", check=1).stderr
+        (tmp_path / "plan.json").write_text(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout)
+        s3.run(server, "convert", "--plan", tmp_path / "plan.json", "--task", "0/2", check=None)
+        text = s3.run(server, "status", "s3://lake/t", check=4).stdout
+        assert "without a commit" in text and "missing" in text
+        s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL, check=4)
+        found = json.loads(s3.run(server, "status", "s3://lake/t", "--json", check=4).stdout)
+        assert (found["open_tasks"], found["objects"], found["records"]) == ([], 40, 20_000)
+        assert [u["url"] for u in found["unreadable"]] == ["s3://logs/bad.log"]
+
+
+LAYOUTS = {
+    "plain": "AWSLogs/{account}/vpcflowlogs/{region}/{y}/{m}/{d}/{file}",
+    "hourly": "AWSLogs/o-abc123/{account}/vpcflowlogs/{region}/{y}/{m}/{d}/05/{file}",
+    "hive": "AWSLogs/aws-account-id={account}/aws-service=vpcflowlogs/aws-region={region}/year={y}/month={m}/day={d}/{file}",
+    "transit": "AWSLogs/aws-account-id={account}/service=vpcflowlogs/aws-region={region}/year={y}/month={m}/day={d}/hour=05/{file}",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_month_is_listed_by_its_own_prefixes(tmp_path, layout):
+    made = tmp_path / "made"
+    days = [(y, m, d) for y in (2022, 2023, 2024) for m in range(1, 13) for d in (1, 15, 28)]
+    regions = {"111111111111": "us-east-1", "222222222222": "eu-west-1"}
+    for account, region in regions.items():
+        for n, (y, m, d) in enumerate(days):
+            file = f"{account}_vpcflowlogs_{region}_fl-{account[:4]}_{y}{m:02}{d:02}T0500Z_x.log"
+            path = made / "deep/prefix" / LAYOUTS[layout].format(account=account, region=region, y=y, m=f"{m:02}", d=f"{d:02}", file=file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{naive.V2}\n{line(n)}")
+    trail = made / "deep/prefix/AWSLogs/111111111111/CloudTrail/us-east-1/2023/06/01/x.json.gz"
+    trail.parent.mkdir(parents=True)
+    trail.write_bytes(b"{}")
+    (made / "deep/other.txt").write_text("no key of AWS's\n")
+    with s3.serve(load=made) as server:
+
+        def converted(*args):
+            before = server.tally().get("LIST", 0)
+            name = f"t{before}"
+            report = s3.convert(server, "s3://logs/deep/prefix/", f"s3://lake/{name}", *args)
+            return report["records"], server.tally()["LIST"] - before
+
+        everything, requests = converted()
+        assert everything == 2 * len(days), "CloudTrail's objects are no flow logs"
+        june, june_requests = converted("--since", "2023-06-01", "--until", "2023-06-30")
+        assert june == 6 and june_requests < requests / 2, (june_requests, requests)
+        assert converted("--since", "2023-06-02", "--until", "2023-07-15")[0] == 8
+        assert converted("--since", "2024-12-28")[0] == 2
+        assert converted("--account", "222222222222", "--until", "2022-01-31")[0] == 3
+        assert converted("--flow-region", "us-east-1", "--since", "2024-12-02")[0] == 2
+        assert converted("--flow-log-id", "fl-1111,fl-9", "--until", "2022-02-01")[0] == 4
+        assert converted("--include", "**/*T0500Z_x.log", "--exclude", "**/*_2023*", "--exclude", "**/*_2022*")[0] == 72
+        words = s3.run(server, "convert", "s3://logs/deep/", "--out", "s3://lake/n", "--since", "2030-01-01", check=1).stderr
+        assert "none of them wanted" in words or "found no files" in words
+        words = s3.run(server, "convert", "s3://logs/deep/other.txt", "--out", "s3://lake/n", "--since", "2023-01-01", check=1).stderr
+        assert "found 1 objects, none of them wanted" in words
+    # The same filters on a disk.
+    assert conftest.convert(made, tmp_path / "disk", "--since", "2023-06-01", "--until", "2023-06-30")["records"] == 6
+
+
+def test_manifests(tmp_path, made):
+    keys = sorted(str(path.relative_to(made)) for path in made.rglob("*.gz"))
+    with s3.serve(load=made) as server:
+        listed = tmp_path / "keys.txt"
+        listed.write_text("# some keys\n\n" + "".join(f"s3://logs/{key}\n" for key in keys[:7]))
+        assert s3.run(server, "convert", "--manifest", listed, "--out", tmp_path / "text", "-q").returncode == 0
+        inventory = io.StringIO()
+        rows_of = csv.writer(inventory, quoting=csv.QUOTE_ALL)
+        for key in keys:
+            head = server.client.head_object(Bucket="logs", Key=key)
+            rows_of.writerow(["logs", key.replace("=", "%3D").replace("/", "%2F"), head["ContentLength"], head["ETag"].strip('"')])
+        server.client.put_object(Bucket="lake", Key="inv/data/1.csv.gz", Body=gzip.compress(inventory.getvalue().encode()))
+        manifest = {
+            "sourceBucket": "logs",
+            "destinationBucket": "arn:aws:s3:::lake",
+            "fileFormat": "CSV",
+            "fileSchema": "Bucket, Key, Size, ETag",
+            "files": [{"key": "inv/data/1.csv.gz", "size": 1, "MD5checksum": "x"}],
+        }
+        server.client.put_object(Bucket="lake", Key="inv/manifest.json", Body=json.dumps(manifest).encode())
+        before = server.tally().get("LIST", 0)
+        report = s3.run(server, "convert", "--manifest", "s3://lake/inv/manifest.json", "--out", tmp_path / "inventory", "-q", "--report", "-")
+        assert json.loads(report.stdout)["objects"]["converted"] == len(keys) and server.tally().get("LIST", 0) == before
+        manifest["fileFormat"] = "ORC"
+        server.client.put_object(Bucket="lake", Key="inv/orc.json", Body=json.dumps(manifest).encode())
+        words = s3.run(server, "convert", "--manifest", "s3://lake/inv/orc.json", "--out", tmp_path / "orc", check=1).stderr
+        assert "expected an inventory in CSV, found ORC" in words
+    assert len(rows(tmp_path / "text")) == 7 * 500
+    assert multiset(rows(tmp_path / "inventory")) == table_rows(made)
+
+
+def test_standard_input_to_a_bucket(tmp_path, made):
+    text = b"".join(gzip.decompress(path.read_bytes()) for path in sorted(made.rglob("*.gz")))
+    (tmp_path / "text").write_bytes(text)
+    with s3.serve() as server:
+        for records in [20_000, 0]:
+            with open(tmp_path / "text", "rb") as stdin:
+                assert s3.convert(server, "-", "s3://lake/t", stdin=stdin)["records"] == records, "the same input is taken once"
+        found = server.fetch("t", tmp_path / "t")
+        assert len(rows(found)) == 20_000 and not list(found.glob("_flowquet/spool/*"))
+
+
+def test_stops_within_seconds(tmp_path, made):
+    """Also while the store does not answer; and nothing half done is left."""
+    with s3.serve("--hang", "0.3", "--latency-ms", "20", load=made) as server:
+        process = subprocess.Popen(
+            s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", *SMALL), env=s3.ENVIRONMENT, stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(1.5)
+        asked = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        words = process.communicate(timeout=30)[1]
+        assert process.returncode == 130 and "run the same command again" in words, words
+        assert time.monotonic() - asked < 10
+    with s3.serve("--latency-ms", "5", load=made) as server:
+        process = subprocess.Popen(s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", *SMALL), env=s3.ENVIRONMENT)
+        time.sleep(0.4)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) in (0, 130)
+        s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL)
+        assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made) and server.uploads() == []
+
+
+def test_what_a_newcomer_meets(tmp_path, made):
+    """Each mistake is told with what to do about it."""
+    nobody = {name: value for name, value in s3.ENVIRONMENT.items() if not name.startswith("AWS_ACCESS") and not name.startswith("AWS_SECRET")}
+    stranger = s3.ENVIRONMENT | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    with s3.serve("--deny-writes", "lake/locked", load=made) as server:
+        for args, env, message, hint in [
+            (["s3://logs/", "--out", "s3://lake/t"], nobody, "expected valid AWS credentials", "aws sso login"),
+            (["s3://logs/", "--out", "s3://lake/t"], stranger, "expected valid AWS credentials", "aws sts get-caller-identity"),
+            (["s3://nowhere/", "--out", "s3://lake/t"], None, "list `s3://nowhere/`: no such bucket", "check the bucket's name"),
+            (["s3://logs/", "--out", "s3://missing/t"], None, "list `s3://missing/`: no such bucket", "check the bucket's name"),
+            (["s3://logs/no/such", "--out", "s3://lake/t"], None, "expected flow logs in `s3://logs/no/such`", "check the path"),
+            (["s3://logs/", "--out", "s3://lake/locked"], None, "access denied", "s3:PutObject"),
+            (["s3://lo gs/", "--out", "s3://lake/t"], None, "expected s3://BUCKET/PREFIX", ""),
+            (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "expected valid AWS credentials", "--profile"),
+        ]:
+            words = s3.run(server, "convert", *args, check=None, env=env or s3.ENVIRONMENT).stderr
+            assert message in words and hint in words, words
+        words = subprocess.run(
+            [FLOWQUET, "convert", "s3://logs/", "--out", "s3://lake/t", "--endpoint-url", "http://127.0.0.1:1"],
+            capture_output=True, text=True, env=s3.ENVIRONMENT,
+        ).stderr
+        assert "the store does not answer as it should" in words and "--endpoint-url" in words
+    with s3.serve("--region", "eu-central-1", load=made) as server:
+        assert s3.convert(server, "s3://logs/", "s3://lake/t")["records"] == 20_000, "the region is found"
+        words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", "--region", "us-west-2", check=1).stderr
+        assert "the bucket is in another region: eu-central-1" in words and "--region" in words
