@@ -122,7 +122,7 @@ impl Prepared {
         Ok(Self {
             sources,
             filter,
-            out: table_store(&stores, &out)?,
+            out: table_store(&stores, &out),
             stores,
             out_text: out.to_string().trim_end_matches('/').to_owned(),
             options,

@@ -126,16 +126,11 @@ pub(crate) fn source(text: &str) -> Result<Source, String> {
 }
 
 /// The store of a table.
-pub(crate) fn table_store(stores: &Stores, out: &Location) -> Result<Arc<dyn Store>, Failure> {
-    let out = match out {
-        Location::Local(path) => Location::Local(absolute(path)),
-        s3 => s3.clone(),
-    };
-    stores.at(&out, STAGING).map_err(|e| {
-        let exit =
-            if e.kind() == flowquet_store::ErrorKind::Interrupted { Exit::Interrupted } else { Exit::Failed };
-        Failure::new(exit, &e, e.hint())
-    })
+pub(crate) fn table_store(stores: &Stores, out: &Location) -> Arc<dyn Store> {
+    match out {
+        Location::Local(path) => stores.at(&Location::Local(absolute(path)), STAGING),
+        s3 => stores.at(s3, STAGING),
+    }
 }
 
 pub(crate) fn absolute(path: &Path) -> PathBuf {

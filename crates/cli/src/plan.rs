@@ -68,8 +68,7 @@ impl PlanFile {
         let bytes = match location {
             Location::Local(path) => std::fs::read(path).map_err(|e| wrong(e.to_string()))?,
             Location::S3 { bucket, prefix } => {
-                let got = stores.bucket(bucket).and_then(|store| store.get(prefix));
-                got.map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))?
+                stores.bucket(bucket).get(prefix).map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))?
             }
         };
         let file: Self = serde_json::from_slice(&bytes)

@@ -16,7 +16,7 @@ const NAMED_MAX: usize = 10;
 
 pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     listen_for_signals();
-    let out = table_store(&args.s3.stores(), &args.table)?;
+    let out = table_store(&args.s3.stores(), &args.table);
     let found = status(out.as_ref()).map_err(|error| {
         let exit = if matches!(error, Error::Interrupted) { Exit::Interrupted } else { Exit::Failed };
         Failure::Told(exit, error_text(&error, hint_of(&error, true).as_deref()))

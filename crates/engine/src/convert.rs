@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use flowquet_format::KeyFilter;
-use flowquet_plan::{Options, PlanRecord};
+use flowquet_plan::{Options, PlanRecord, TableContract};
 use flowquet_store::{Store, Stores};
 
 use crate::budget::Budget;
@@ -19,7 +19,7 @@ use crate::listing::{Lister, Listing};
 use crate::perform::{Performance, PlannedTask, perform};
 use crate::source::{Source, SourceSet, is_remote, spool};
 use crate::summary::{FailedObject, Summary};
-use crate::table::{Table, check_contract};
+use crate::table::{Table, check_contract, make_contract};
 
 /// How many rejects a run bears.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -133,24 +133,33 @@ pub fn convert(
     let sources = SourceSet::new(request.stores.clone());
     let mut budget = request.budget;
     let plan_context = PlanContext::new(&request.options)?;
-    let mut contract = check_contract(out, &request.options, false)?;
-    let mut listing = Lister {
+    let lister = Lister {
         sources: &sources,
         filter: &request.filter,
         out_url: root_url(out),
         memory_max: budget.listing_bytes_max(),
         observer,
         stop,
-    }
-    .list(&request.sources)?;
+    };
+    // The table is read while its sources are listed: both are mostly waiting.
+    let (found, listed) = std::thread::scope(|scope| {
+        let found = scope.spawn(|| find_table(out, request));
+        let listed = lister.list(&request.sources);
+        (found.join().expect("no panic while waiting"), listed)
+    });
+    let (contract, table, single_writer) = found?;
+    let mut listing = listed?;
     let mut summary = Summary::default();
     let warn = |summary: &mut Summary, warning: String| {
         observer.event(&Event::Warning(&warning));
         summary.warnings.push(warning);
     };
+    let mut contract = contract.unwrap_or_else(|| TableContract::of(&request.options));
     if !request.dry_run {
         out.create()?;
-        contract = check_contract(out, &request.options, true)?;
+        if table.is_none() {
+            contract = make_contract(out, &request.options, single_writer)?;
+        }
         if request.sources.contains(&Source::Stdin) {
             listing.objects.push(spool(stdin, out)?);
         }
@@ -167,7 +176,8 @@ pub fn convert(
     }
     summary.objects.listed = listing.objects.len() as u64 + listing.left_out;
     summary.objects.left_out = listing.left_out;
-    let mut table = Table::read(out, &contract)?;
+    // Where another run made the table at this moment, taking objects finds out.
+    let mut table = table.unwrap_or_else(|| Table::new(&contract));
     if !request.dry_run {
         table.sweep(out)?;
     }
@@ -221,6 +231,18 @@ pub fn convert(
     let error = perform(&performance, &mut summary);
     summary.settle();
     Ok(Run { summary, plan: None, workers: budget.workers, error })
+}
+
+/// The table that is there, if one is. Of a store where one is about to be made: whether it bears only a single writer.
+fn find_table(
+    out: &dyn Store,
+    request: &Request,
+) -> Result<(Option<TableContract>, Option<Table>, bool), Error> {
+    let contract = check_contract(out, &request.options)?;
+    let table = contract.as_ref().map(|c| Table::read(out, c)).transpose()?;
+    let is_new = contract.is_none() && !request.dry_run;
+    let single_writer = is_new && !out.honours_conditions()?;
+    Ok((contract, table, single_writer))
 }
 
 /// Memory that a known object takes.

@@ -18,14 +18,14 @@ pub(crate) const FETCH_BYTES_MAX: u64 = RANGE_BYTES;
 
 /// Bytes and objects on their way ahead of each worker, and as much for each worker in units that nobody works on yet.
 pub(crate) const WINDOW_BYTES: u64 = 8 << 20;
-const WINDOW_OBJECTS: usize = 128;
+const WINDOW_OBJECTS: usize = 64;
 
 /// A unit's place in the order of work, and an object's in its unit.
 type Position = (usize, usize);
 
 struct Started {
     bytes: u64,
-    fetch: Result<Box<dyn Fetch>, Error>,
+    fetch: Box<dyn Fetch>,
 }
 
 /// Objects on their way.
@@ -65,7 +65,7 @@ impl<'a> Fetcher<'a> {
             self.fill(&mut started, unclaimed..self.units.len(), 0, self.workers);
             own
         };
-        fetch.map(|f| f?.wait(stop)).transpose()
+        fetch.map(|f| f.wait(stop)).transpose()
     }
 
     /// Gives up what is on its way for a unit.
@@ -80,10 +80,10 @@ impl<'a> Fetcher<'a> {
     /// # Errors
     /// As the store reports.
     pub(crate) fn again(&self, position: Position, stop: &dyn Fn() -> bool) -> Result<Option<Bytes>, Error> {
-        self.start(&self.units[position.0][position.1]).map(|f| f?.wait(stop)).transpose()
+        self.start(&self.units[position.0][position.1]).map(|f| f.wait(stop)).transpose()
     }
 
-    fn start(&self, object: &SourceObject) -> Option<Result<Box<dyn Fetch>, Error>> {
+    fn start(&self, object: &SourceObject) -> Option<Box<dyn Fetch>> {
         (is_remote(object) && object.bytes <= FETCH_BYTES_MAX)
             .then(|| self.sources.fetch(object, FETCH_BYTES_MAX))
     }

@@ -94,7 +94,7 @@ pub fn find_formats<'a>(
         while ahead.len() < AHEAD
             && let Some(group) = groups.next()
         {
-            let fetch = sources.fetch(group.first, HEAD_BYTES)?;
+            let fetch = sources.fetch(group.first, HEAD_BYTES);
             ahead.push_back((group, fetch));
         }
         let Some((group, fetch)) = ahead.pop_front() else { break };

@@ -15,7 +15,7 @@ use crate::manifest;
 use crate::source::{Source, SourceSet};
 
 /// Prefixes that are listed at once.
-const LISTERS: usize = 16;
+const LISTERS: usize = 32;
 
 /// More folders than this side by side are no layout of AWS's: what is below is listed whole.
 const FOLDERS_MAX: usize = 2_000;
@@ -142,7 +142,7 @@ impl Lister<'_> {
     }
 
     fn list_bucket(&self, bucket: &str, prefix: &str, gathered: &Gathered<'_, '_>) -> Result<(), Error> {
-        let store = self.sources.stores.bucket(bucket)?;
+        let store = self.sources.stores.bucket(bucket);
         if !prefix.is_empty() && !prefix.ends_with('/') {
             match store.head(prefix) {
                 Ok(meta) => {
@@ -256,7 +256,7 @@ impl Walk<'_, '_> {
         };
         let Some(level) = level else {
             let mut result = Ok(());
-            let listed = self.store.list_each(folder.trim_end_matches('/'), &mut |meta| {
+            let listed = self.store.list_each(folder, &mut |meta| {
                 if result.is_ok() {
                     result = self.take(meta);
                 }

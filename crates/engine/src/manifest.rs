@@ -48,7 +48,7 @@ pub(crate) fn read(
         Location::Local(path) => {
             std::fs::read(path).map_err(|e| wrong(format!("read: {e}")))?
         }
-        Location::S3 { bucket, prefix } => sources.stores.bucket(bucket)?.get(prefix)?,
+        Location::S3 { bucket, prefix } => sources.stores.bucket(bucket).get(prefix)?,
     };
     if bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
         let inventory: Inventory = serde_json::from_slice(&bytes)
@@ -106,7 +106,7 @@ fn head(sources: &SourceSet, place: &Location) -> Result<ObjectMeta, Error> {
             let key = path.to_str().ok_or_else(|| flowquet_store::Error::invalid_key(&path))?;
             flowquet_store::LocalStore::new("/", "").head(key.trim_start_matches('/'))?
         }
-        Location::S3 { bucket, prefix } => sources.stores.bucket(bucket)?.head(prefix)?,
+        Location::S3 { bucket, prefix } => sources.stores.bucket(bucket).head(prefix)?,
     })
 }
 
@@ -172,7 +172,7 @@ fn open(
     match location {
         Location::S3 { .. } => {
             let bucket = inventory.destination_bucket.rsplit(':').next().unwrap_or_default();
-            Ok(sources.stores.bucket(bucket)?.read(key)?)
+            Ok(sources.stores.bucket(bucket).read(key)?)
         }
         Location::Local(path) => {
             let folder = path.parent().unwrap_or(std::path::Path::new(""));

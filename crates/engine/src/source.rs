@@ -66,28 +66,25 @@ impl SourceSet {
             Place::S3 { bucket, key } => {
                 let (key, etag) = (key.to_owned(), object.etag().to_owned());
                 let meta = ObjectMeta { key, url: object.url().to_owned(), bytes: object.bytes, etag };
-                Ok(Box::new(RangedReader::new(self.stores.bucket(bucket)?, &meta)))
+                Ok(Box::new(RangedReader::new(self.stores.bucket(bucket), &meta)))
             }
         }
     }
 
     /// Starts to fetch the first `max` bytes of an object.
-    ///
-    /// # Errors
-    /// As [`SourceSet::open`].
-    pub(crate) fn fetch(&self, object: &SourceObject, max: u64) -> Result<Box<dyn Fetch>, StoreError> {
+    pub(crate) fn fetch(&self, object: &SourceObject, max: u64) -> Box<dyn Fetch> {
         let (range, whole) = (0..object.bytes.min(max), object.bytes <= max);
-        Ok(match place(object.url()) {
+        match place(object.url()) {
             Place::Disk(key) => self.disk.fetch(key, "", range, whole),
-            Place::S3 { bucket, key } => self.stores.bucket(bucket)?.fetch(key, object.etag(), range, whole),
-        })
+            Place::S3 { bucket, key } => self.stores.bucket(bucket).fetch(key, object.etag(), range, whole),
+        }
     }
 
     /// Size and etag as they are now.
     pub(crate) fn current(&self, object: &SourceObject) -> Result<(u64, String), StoreError> {
         let meta = match place(object.url()) {
             Place::Disk(key) => self.disk.head(key)?,
-            Place::S3 { bucket, key } => self.stores.bucket(bucket)?.head(key)?,
+            Place::S3 { bucket, key } => self.stores.bucket(bucket).head(key)?,
         };
         Ok((meta.bytes, meta.etag))
     }

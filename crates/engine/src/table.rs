@@ -56,7 +56,7 @@ pub(crate) struct Table {
 }
 
 fn list_or_none(out: &dyn Store, prefix: &str) -> Result<Vec<String>, Error> {
-    match out.list(prefix) {
+    match out.list(&format!("{prefix}/")) {
         Ok(found) => Ok(found.into_iter().map(|o| o.key).collect()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error.into()),
@@ -91,29 +91,27 @@ pub(crate) fn find_contract(out: &dyn Store) -> Result<Option<TableContract>, Er
     }
 }
 
-/// Checks the table's contract against what a run wants; makes the contract where there is none, if `make`.
-pub(crate) fn check_contract(
+/// The table's contract, if there is a table, checked against what a run wants.
+pub(crate) fn check_contract(out: &dyn Store, options: &Options) -> Result<Option<TableContract>, Error> {
+    let Some(found) = find_contract(out)? else { return Ok(None) };
+    let differences = found.differences(&TableContract::of(options));
+    if differences.is_empty() { Ok(Some(found)) } else { Err(Error::Contract(differences)) }
+}
+
+/// Makes a table: its contract, unless another run makes it at this moment.
+pub(crate) fn make_contract(
     out: &dyn Store,
     options: &Options,
-    make: bool,
+    single_writer: bool,
 ) -> Result<TableContract, Error> {
-    let mut wanted = TableContract::of(options);
-    let found = match find_contract(out)? {
-        Some(found) => found,
-        None if !make => return Ok(wanted),
-        None => {
-            wanted.single_writer = !out.honours_conditions()?;
-            match out.put_if_absent(CONTRACT_KEY, &to_json(&wanted)) {
-                Ok(()) => return Ok(wanted),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error.into()),
-            }
-            // Another run made it at this moment.
-            find_contract(out)?.unwrap_or(wanted.clone())
+    let wanted = TableContract { single_writer, ..TableContract::of(options) };
+    match out.put_if_absent(CONTRACT_KEY, &to_json(&wanted)) {
+        Ok(()) => Ok(wanted),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Ok(check_contract(out, options)?.unwrap_or(wanted))
         }
-    };
-    let differences = found.differences(&wanted);
-    if differences.is_empty() { Ok(found) } else { Err(Error::Contract(differences)) }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Deletes an object that another run may have deleted already.
@@ -140,15 +138,9 @@ pub(crate) fn put_record(
 }
 
 impl Table {
-    /// Reads all plans and commits.
-    pub(crate) fn read(out: &dyn Store, contract: &TableContract) -> Result<Self, Error> {
-        // Plans are listed first: a commit always belongs to a plan that was there before it.
-        let mut plans: Vec<String> = list_or_none(out, PLANS)?;
-        plans.retain(|k| plan_number(k).is_some());
-        plans.sort_by_key(|k| plan_number(k));
-        let mut commit_keys = list_or_none(out, COMMITS)?;
-        commit_keys.retain(|k| k.ends_with(".json"));
-        let mut table = Self {
+    /// A table without plans.
+    pub(crate) fn new(contract: &TableContract) -> Self {
+        Self {
             contract: contract.clone(),
             last_plan: 0,
             known: Known::default(),
@@ -156,7 +148,23 @@ impl Table {
             void: HashSet::new(),
             spooled: Vec::new(),
             committed: Committed::default(),
-        };
+        }
+    }
+
+    /// Reads all plans and commits.
+    pub(crate) fn read(out: &dyn Store, contract: &TableContract) -> Result<Self, Error> {
+        // A task that is committed meanwhile seems open; whoever performs it finds its commit.
+        let (plans, commits, spooled) = std::thread::scope(|scope| {
+            let [plans, commits] = [PLANS, COMMITS].map(|p| scope.spawn(move || list_or_none(out, p)));
+            let spooled = list_or_none(out, SPOOL);
+            let joined = |listed: std::thread::ScopedJoinHandle<'_, _>| listed.join().expect("no panic while waiting");
+            (joined(plans), joined(commits), spooled)
+        });
+        let (mut plans, mut commit_keys, is_spooling) = (plans?, commits?, !spooled?.is_empty());
+        plans.retain(|k| plan_number(k).is_some());
+        plans.sort_by_key(|k| plan_number(k));
+        commit_keys.retain(|k| k.ends_with(".json"));
+        let mut table = Self::new(contract);
         let mut commits = HashMap::new();
         read_each(out, &commit_keys, |key, bytes| {
             let mut commit: CommitRecord =
@@ -171,7 +179,6 @@ impl Table {
             commits.insert(commit.task.clone(), commit);
             Ok(())
         })?;
-        let is_spooling = !list_or_none(out, SPOOL)?.is_empty();
         read_each(out, &plans, |key, bytes| {
             let plan = plan_from_gzip(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
             table.known.add(&plan, &commits);

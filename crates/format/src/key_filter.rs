@@ -97,10 +97,6 @@ impl KeyFilter {
         self.since_s.is_none_or(|s| to_s > s) && self.until_s.is_none_or(|u| from_s < u)
     }
 
-    fn holds_times(&self, from_s: i64, to_s: i64) -> bool {
-        self.since_s.is_none_or(|s| from_s >= s) && self.until_s.is_none_or(|u| to_s <= u)
-    }
-
     /// Whether an object is wanted, by its URL and by its key below the source.
     ///
     /// # Errors
@@ -150,9 +146,8 @@ impl KeyFilter {
             if !self.wants_times(from_s, to_s) {
                 return Descent::Skip;
             }
-            // A month is few pages; its days need no listings of their own unless some are not wanted.
-            let is_fine = found.month.is_some() && self.holds_times(from_s, to_s) || found.day.is_some();
-            return if is_fine { Descent::Whole } else { Descent::Folders };
+            // A day is a page or a few. Pages follow one another, days are listed side by side.
+            return if found.day.is_some() { Descent::Whole } else { Descent::Folders };
         }
         if found.is_aws || depth < UNKNOWN_DEPTH_MAX { Descent::Folders } else { Descent::Whole }
     }

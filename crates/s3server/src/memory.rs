@@ -26,11 +26,12 @@ struct Object {
     etag: String,
     /// CRC32 in base64; objects loaded at start have none, like those that AWS delivered long ago.
     checksum: Option<String>,
+    crc32: u32,
 }
 
 impl Object {
     fn new(bytes: Bytes, checksum: Option<String>) -> Self {
-        Self { etag: hex(&Md5::digest(&bytes)), bytes, checksum }
+        Self { etag: hex(&Md5::digest(&bytes)), crc32: crc32fast::hash(&bytes), bytes, checksum }
     }
 }
 
@@ -60,8 +61,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn crc32(bytes: &[u8]) -> String {
-    base64::engine::general_purpose::STANDARD.encode(crc32fast::hash(bytes).to_be_bytes())
+fn base64_of(crc32: u32) -> String {
+    base64::engine::general_purpose::STANDARD.encode(crc32.to_be_bytes())
 }
 
 impl MemoryStore {
@@ -144,11 +145,12 @@ async fn collected<T>(
     let trailer = request.trailing_headers.as_ref().and_then(|t| {
         t.read(|h| h.get("x-amz-checksum-crc32").and_then(|v| v.to_str().ok()).map(str::to_owned)).flatten()
     });
-    let found = crc32(&bytes);
-    match sent.or(trailer) {
-        Some(sent) if sent != found => Err(s3_error!(BadDigest)),
-        Some(sent) => Ok(Object::new(bytes, Some(sent))),
-        None => Ok(Object::new(bytes, None)),
+    // Digests take milliseconds, in which other requests are to be answered.
+    let mut object = tokio::task::spawn_blocking(move || Object::new(bytes, None)).await.expect("no panic");
+    object.checksum = sent.or(trailer);
+    match &object.checksum {
+        Some(sent) if *sent != base64_of(object.crc32) => Err(s3_error!(BadDigest)),
+        _ => Ok(object),
     }
 }
 
@@ -354,9 +356,12 @@ impl S3 for MemoryStore {
             let upload = state.uploads.get(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
             Upload { bucket: upload.bucket.clone(), key: upload.key.clone(), parts: upload.parts.clone() }
         };
-        let mut whole = assembled(&upload, &listed)?;
+        let upload = std::sync::Arc::new(upload);
+        let parts = upload.clone();
+        let assembling = tokio::task::spawn_blocking(move || assembled(&parts, &listed));
+        let mut whole = assembling.await.expect("no panic")?;
         if let Some(sent) = input.checksum_crc32 {
-            if sent != crc32(&whole.bytes) {
+            if sent != base64_of(whole.crc32) {
                 return Err(s3_error!(BadDigest));
             }
             whole.checksum = Some(sent);
@@ -367,7 +372,7 @@ impl S3 for MemoryStore {
             e_tag: etag(&whole),
             ..CompleteMultipartUploadOutput::default()
         };
-        self.insert(&upload.bucket, upload.key, whole, input.if_none_match.as_ref())?;
+        self.insert(&upload.bucket, upload.key.clone(), whole, input.if_none_match.as_ref())?;
         self.state.lock().expect("no panic").uploads.remove(&input.upload_id);
         ok(output)
     }
@@ -404,6 +409,7 @@ fn assembled(upload: &Upload, listed: &[CompletedPart]) -> S3Result<Object> {
     let mut bytes = Vec::new();
     let mut digests = Vec::new();
     let mut before = 0;
+    let mut crc32 = crc32fast::Hasher::new();
     for (i, part) in listed.iter().enumerate() {
         let number = part.part_number.unwrap_or_default();
         let found = upload.parts.get(&number).ok_or_else(|| s3_error!(InvalidPart))?;
@@ -418,11 +424,13 @@ fn assembled(upload: &Upload, listed: &[CompletedPart]) -> S3Result<Object> {
         }
         before = number;
         bytes.extend_from_slice(&found.bytes);
-        digests.extend_from_slice(&Md5::digest(&found.bytes));
+        let digest = (0..found.etag.len()).step_by(2);
+        digests.extend(digest.filter_map(|i| u8::from_str_radix(&found.etag[i..i + 2], 16).ok()));
+        crc32.combine(&crc32fast::Hasher::new_with_initial_len(found.crc32, found.bytes.len() as u64));
     }
     if listed.is_empty() {
         return Err(s3_error!(MalformedXML));
     }
     let etag = format!("{}-{}", hex(&Md5::digest(&digests)), listed.len());
-    Ok(Object { bytes: bytes.into(), etag, checksum: None })
+    Ok(Object { bytes: bytes.into(), etag, checksum: None, crc32: crc32.finalize() })
 }

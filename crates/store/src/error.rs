@@ -55,21 +55,34 @@ pub struct Error {
     url: String,
     /// The store's own words.
     detail: Option<String>,
+    /// With [`ErrorKind::WrongRegion`]: the right one, where the store tells.
+    region: Option<String>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, action: &'static str, url: String) -> Self {
-        Self { kind, action, url, detail: None }
+        Self { kind, action, url, detail: None, region: None }
     }
 
     /// An error in a remote store's own words.
     pub(crate) fn told(kind: ErrorKind, action: &'static str, url: String, detail: String) -> Self {
-        Self { kind, action, url, detail: Some(detail) }
+        Self { kind, action, url, detail: Some(detail), region: None }
     }
 
     /// There is an object at `url` already.
     pub fn exists(url: String) -> Self {
         Self::new(ErrorKind::AlreadyExists, "create", url)
+    }
+
+    /// The bucket is in `region`.
+    pub(crate) fn wrong_region(action: &'static str, url: String, region: String) -> Self {
+        let error = Self::told(ErrorKind::WrongRegion, action, url, region.clone());
+        Self { region: Some(region), ..error }
+    }
+
+    /// The region of a bucket that was asked in another.
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.region.as_deref()
     }
 
     /// `path` is no key, since its name is not UTF-8.
@@ -97,7 +110,7 @@ impl Error {
         };
         // For the matched kinds our message says all that the system's error does.
         let detail = (kind == ErrorKind::Other).then(|| source.to_string());
-        Self { kind, action, url, detail }
+        Self { kind, action, url, detail, region: None }
     }
 
     /// The cause.

@@ -100,7 +100,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     }
 
     /// Calls `each` with all objects whose key is `prefix` or lies below it (`prefix` + `/`); with the empty prefix all. In
-    /// no particular order.
+    /// no particular order. A prefix that ends in a slash is only looked below, which may save a request.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where there is neither such an object nor such a folder.

@@ -93,6 +93,7 @@ impl Store for LocalStore {
     }
 
     fn list_each(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
+        let prefix = prefix.trim_end_matches('/');
         let start = self.path(prefix);
         let meta = fs::metadata(&start).map_err(|e| self.error("list", prefix, e))?;
         if meta.is_dir() {

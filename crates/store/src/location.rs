@@ -48,7 +48,15 @@ impl Location {
 
     /// Whether it is on S3.
     pub fn is_s3(&self) -> bool {
-        matches!(self, Self::S3 { .. })
+        self.bucket().is_some()
+    }
+
+    /// The bucket, on S3.
+    pub fn bucket(&self) -> Option<&str> {
+        match self {
+            Self::Local(_) => None,
+            Self::S3 { bucket, .. } => Some(bucket),
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
-use crate::error::Error;
 use crate::location::Location;
 use crate::s3::{Bucket, Connection, S3Options, S3Store};
 use crate::{LocalStore, PART_SLOTS, Store};
@@ -27,7 +26,7 @@ pub struct Stores {
 #[derive(Debug)]
 struct Remote {
     runtime: Arc<Runtime>,
-    connection: Connection,
+    connection: Arc<Connection>,
     parts: Arc<Semaphore>,
 }
 
@@ -40,7 +39,7 @@ impl Remote {
             .enable_all()
             .build()
             .expect("threads can be made");
-        let connection = Connection::new(options, &runtime);
+        let connection = Arc::new(Connection::new(options, &runtime));
         Self { runtime: Arc::new(runtime), connection, parts: Arc::new(Semaphore::new(PART_SLOTS)) }
     }
 }
@@ -59,33 +58,27 @@ impl Stores {
         Self { options, remote: OnceLock::new(), buckets: Mutex::default() }
     }
 
-    /// The store whose root is a bucket.
-    ///
-    /// # Errors
-    /// [`Error`] where the bucket does not exist or cannot be reached.
-    pub fn bucket(&self, name: &str) -> Result<Arc<S3Store>, Error> {
-        self.s3(name, "").map(Arc::new)
+    /// The store whose root is a bucket. Whether it exists is told by the first request.
+    pub fn bucket(&self, name: &str) -> Arc<S3Store> {
+        Arc::new(self.s3(name, ""))
     }
 
-    fn s3(&self, name: &str, prefix: &str) -> Result<S3Store, Error> {
+    fn s3(&self, name: &str, prefix: &str) -> S3Store {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = buckets.get(name) {
-            return Ok(S3Store::new(bucket.clone(), prefix));
+            return S3Store::new(bucket.clone(), prefix);
         }
         let remote = self.remote.get_or_init(|| Remote::new(&self.options));
-        let bucket = Arc::new(Bucket::connect(name, &remote.connection, &remote.runtime, &remote.parts)?);
+        let bucket = Arc::new(Bucket::new(name, &remote.connection, &remote.runtime, &remote.parts));
         buckets.insert(name.to_owned(), bucket.clone());
-        Ok(S3Store::new(bucket, prefix))
+        S3Store::new(bucket, prefix)
     }
 
     /// The store whose root is `location`; a local one writes through the folder `staging` below it.
-    ///
-    /// # Errors
-    /// As [`Stores::bucket`].
-    pub fn at(&self, location: &Location, staging: &str) -> Result<Arc<dyn Store>, Error> {
-        Ok(match location {
+    pub fn at(&self, location: &Location, staging: &str) -> Arc<dyn Store> {
+        match location {
             Location::Local(path) => Arc::new(LocalStore::new(path, staging)),
-            Location::S3 { bucket, prefix } => Arc::new(self.s3(bucket, prefix)?),
-        })
+            Location::S3 { bucket, prefix } => Arc::new(self.s3(bucket, prefix)),
+        }
     }
 }

@@ -2,18 +2,15 @@
 
 use std::future::Future;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::operation::head_bucket::HeadBucketError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, RequestPayer, ServerSideEncryption,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use base64::Engine as _;
 use bytes::Bytes;
 use tokio::runtime::Runtime;
@@ -22,7 +19,7 @@ use crate::ObjectMeta;
 use crate::error::{Error, ErrorKind};
 use crate::location::S3_SCHEME;
 use crate::s3::connect::{Connection, S3Options};
-use crate::s3::failure::{BUCKET_REGION, failure};
+use crate::s3::failure::failure;
 use crate::s3::pace::{Pace, Request};
 
 /// Once asked to stop, what is under way may still take this long.
@@ -43,7 +40,8 @@ pub(crate) struct Page {
 #[derive(Debug)]
 pub(crate) struct Bucket {
     pub(crate) name: String,
-    client: Client,
+    client: RwLock<Client>,
+    connection: Arc<Connection>,
     options: Arc<S3Options>,
     pace: Pace,
     pub(crate) runtime: Arc<Runtime>,
@@ -54,27 +52,38 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// Connects: finds the bucket's region where it is not given, and whether the bucket exists.
-    pub(crate) fn connect(
+    /// Asks nothing yet: the first request tells whether the bucket exists, and where.
+    pub(crate) fn new(
         name: &str,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         runtime: &Arc<Runtime>,
         parts: &Arc<tokio::sync::Semaphore>,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let options = connection.options.clone();
-        let mut bucket = Self {
+        Self {
             name: name.to_owned(),
-            client: connection.client(None),
+            client: RwLock::new(connection.client(None)),
+            connection: connection.clone(),
             pace: Pace::new(options.timeout, options.stop),
             options,
             runtime: runtime.clone(),
             parts: parts.clone(),
             held: std::sync::atomic::AtomicUsize::new(0),
-        };
-        if let Some(region) = bucket.wait("list", "", bucket.region())? {
-            bucket.client = connection.client(Some(region));
         }
-        Ok(bucket)
+    }
+
+    fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes to the region that the store tells, unless one was given.
+    fn goes_to(&self, region: &str) -> bool {
+        if self.options.region.is_some() {
+            return false;
+        }
+        let client = self.connection.client(Some(region.to_owned()));
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+        true
     }
 
     /// Name of an object for people and records.
@@ -117,7 +126,13 @@ impl Bucket {
     {
         let timed_out =
             || Error::told(ErrorKind::Unavailable, action, self.url(key), "no answer in time".to_owned());
-        self.pace.perform(request, bytes, timed_out, attempt).await
+        let mut moved = false;
+        loop {
+            match self.pace.perform(request, bytes, timed_out, &attempt).await {
+                Err(error) if !moved && error.region().is_some_and(|r| self.goes_to(r)) => moved = true,
+                settled => return settled,
+            }
+        }
     }
 
     fn payer(&self) -> Option<RequestPayer> {
@@ -126,44 +141,6 @@ impl Bucket {
 
     fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
         (self.options.sse.as_deref().map(ServerSideEncryption::from), self.options.sse_kms_key_id.clone())
-    }
-
-    /// The bucket's region, where it is another than that of our client.
-    async fn region(&self) -> Result<Option<String>, Error> {
-        let ask = |_| async {
-            let answer = self.client.head_bucket().bucket(&self.name).send().await;
-            match answer {
-                Ok(_) => Ok(None),
-                Err(error) => self.region_of_failure(&error),
-            }
-        };
-        self.perform(Request::Read, "list", "", 0, ask).await
-    }
-
-    /// S3 tells the region even to those whom it tells nothing else. To be denied this question says nothing about others: a
-    /// policy may allow single prefixes.
-    fn region_of_failure(
-        &self,
-        error: &SdkError<HeadBucketError, HttpResponse>,
-    ) -> Result<Option<String>, Error> {
-        let raw = error.raw_response();
-        let region = raw.and_then(|r| r.headers().get(BUCKET_REGION)).map(str::to_owned);
-        let ours = self.client.config().region().map(ToString::to_string);
-        let status = raw.map(|r| r.status().as_u16());
-        if region.is_some() && region != ours && self.options.region.is_none() {
-            return Ok(region);
-        }
-        let failed = failure("list", self.url(""), error);
-        match (failed.kind(), status) {
-            (ErrorKind::NotFound, _) => Err(Error::new(ErrorKind::NoBucket, "list", self.url(""))),
-            (ErrorKind::WrongRegion, _) => {
-                let detail = region.unwrap_or_else(|| "its region is not told".to_owned());
-                Err(Error::told(ErrorKind::WrongRegion, "list", self.url(""), detail))
-            }
-            // An answer without a body says little; what is asked next says more.
-            (_, Some(400 | 403)) => Ok(None),
-            _ => Err(failed),
-        }
     }
 
     /// A page of the keys that begin with `prefix`, after `token`; with `one_level`, keys below further slashes as folders.
@@ -176,7 +153,7 @@ impl Bucket {
     ) -> Result<Page, Error> {
         let ask = |_| async {
             let answer = self
-                .client
+                .client()
                 .list_objects_v2()
                 .bucket(&self.name)
                 .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
@@ -213,7 +190,7 @@ impl Bucket {
 
     pub(crate) async fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
         let ask = |_| async {
-            let request = self.client.head_object().bucket(&self.name).key(key);
+            let request = self.client().head_object().bucket(&self.name).key(key);
             let answer = request.set_request_payer(self.payer()).send().await;
             answer.map_err(|e| failure("read", self.url(key), &e))
         };
@@ -236,7 +213,7 @@ impl Bucket {
     ) -> Result<Bytes, Error> {
         let ask = |_| async {
             let request = self
-                .client
+                .client()
                 .get_object()
                 .bucket(&self.name)
                 .key(key)
@@ -272,7 +249,7 @@ impl Bucket {
     async fn put_once(&self, key: &str, bytes: Bytes, only_if_absent: bool) -> Result<(), Error> {
         let (sse, kms_key) = self.encryption();
         let answer = self
-            .client
+            .client()
             .put_object()
             .bucket(&self.name)
             .key(key)
@@ -308,7 +285,7 @@ impl Bucket {
 
     pub(crate) async fn delete(&self, key: &str) -> Result<(), Error> {
         let ask = |_| async {
-            let request = self.client.delete_object().bucket(&self.name).key(key);
+            let request = self.client().delete_object().bucket(&self.name).key(key);
             let answer = request.set_request_payer(self.payer()).send().await;
             answer.map(drop).map_err(|e| failure("delete", self.url(key), &e))
         };
@@ -327,7 +304,7 @@ impl Bucket {
             .collect();
         let ask = |_| async {
             let (sse, kms_key) = self.encryption();
-            let request = self.client.copy_object().bucket(&self.name).key(to).copy_source(&source);
+            let request = self.client().copy_object().bucket(&self.name).key(to).copy_source(&source);
             let request = request.set_server_side_encryption(sse).set_ssekms_key_id(kms_key);
             let answer = request.set_request_payer(self.payer()).send().await;
             answer.map(drop).map_err(|e| failure("write", self.url(to), &e))
@@ -340,7 +317,7 @@ impl Bucket {
         let ask = |_| async {
             let (sse, kms_key) = self.encryption();
             let answer = self
-                .client
+                .client()
                 .create_multipart_upload()
                 .bucket(&self.name)
                 .key(key)
@@ -368,7 +345,7 @@ impl Bucket {
     ) -> Result<CompletedPart, Error> {
         let attempt = |_| async {
             let answer = self
-                .client
+                .client()
                 .upload_part()
                 .bucket(&self.name)
                 .key(key)
@@ -403,7 +380,7 @@ impl Bucket {
         let attempt = |before| {
             let (parts, crc32) = (parts.clone(), crc32.clone());
             async move {
-                let request = self.client.complete_multipart_upload().bucket(&self.name).key(key);
+                let request = self.client().complete_multipart_upload().bucket(&self.name).key(key);
                 let request = request.upload_id(upload).multipart_upload(parts);
                 let request = request.checksum_type(ChecksumType::FullObject).checksum_crc32(crc32);
                 let answer = request.set_request_payer(self.payer()).send().await;
@@ -420,7 +397,7 @@ impl Bucket {
     }
 
     pub(crate) async fn abort_upload(&self, key: &str, upload: &str) -> Result<(), Error> {
-        let request = self.client.abort_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
+        let request = self.client().abort_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
         let answer = request.set_request_payer(self.payer()).send().await;
         answer.map(drop).map_err(|e| failure("delete", self.url(key), &e))
     }

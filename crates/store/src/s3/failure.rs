@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use crate::error::{Error, ErrorKind};
 
 /// Header by which S3 tells the region of a bucket.
-pub(crate) const BUCKET_REGION: &str = "x-amz-bucket-region";
+const BUCKET_REGION: &str = "x-amz-bucket-region";
 
 /// Our error for a failed request.
 pub(crate) fn failure<E>(action: &'static str, url: String, error: &SdkError<E, HttpResponse>) -> Error
@@ -33,16 +33,17 @@ where
     let code = service.err().code().unwrap_or_default();
     let region = service.raw().headers().get(BUCKET_REGION).unwrap_or_default();
     let kind = kind_of(action, status, code);
+    // To a HEAD there is no body that tells a code.
+    if !region.is_empty() && (kind == ErrorKind::WrongRegion || (status == 400 && code.is_empty())) {
+        return Error::wrong_region(action, url, region.to_owned());
+    }
     let message = service.err().message().unwrap_or_default();
-    let mut detail = match (code, message) {
+    let detail = match (code, message) {
         ("", "") => format!("HTTP status {status}"),
         ("", message) => message.to_owned(),
         (code, "") => code.to_owned(),
         (code, message) => format!("{code}: {message}"),
     };
-    if kind == ErrorKind::WrongRegion && !region.is_empty() {
-        detail = format!("{region} ({detail})");
-    }
     match kind {
         // These say all there is to say.
         ErrorKind::AlreadyExists | ErrorKind::NotFound | ErrorKind::NoBucket => Error::new(kind, action, url),

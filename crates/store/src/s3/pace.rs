@@ -11,13 +11,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::error::{Error, ErrorKind};
 
 /// Requests under way at the start.
-const START: usize = 64;
+const START: usize = 32;
 
 /// Fewest and most requests under way. S3 serves thousands a second on each prefix; more than this only fills queues.
 const MIN: usize = 4;
 const MAX: usize = 256;
 
-/// Successes that earn one more request under way.
+/// Successes, while requests wait for their turn, that earn one more request under way.
 const SUCCESSES_PER_STEP: usize = 8;
 
 /// The number is cut at most this often: one burst of throttled answers is one message.
@@ -25,6 +25,9 @@ const CUT_EVERY: Duration = Duration::from_secs(1);
 
 /// Attempts at a request that fails.
 const ATTEMPTS_MAX: u32 = 10;
+
+/// The same, as long as the store has never answered: probably nobody is there.
+const FIRST_ATTEMPTS_MAX: u32 = 5;
 
 /// Attempts at a request that is throttled: the store is well, and asks for patience.
 const THROTTLED_ATTEMPTS_MAX: u32 = 40;
@@ -67,12 +70,13 @@ struct State {
     last_cut: Instant,
     /// Seconds that a request usually takes.
     usual_s: f64,
+    has_answered: bool,
 }
 
 impl Pace {
     /// `timeout` is what a request may take beside its transfer; when `stop` is set, nothing is tried again.
     pub(crate) fn new(timeout: Duration, stop: &'static AtomicBool) -> Self {
-        let state = State { limit: START, owed: 0, successes: 0, last_cut: Instant::now(), usual_s: 0.1 };
+        let state = State { limit: START, owed: 0, successes: 0, last_cut: Instant::now(), usual_s: 0.1, has_answered: false };
         Self { slots: Semaphore::new(START), state: Mutex::new(state), timeout, stop }
     }
 
@@ -101,8 +105,11 @@ impl Pace {
                 settled => return settled,
             };
             attempts += 1;
-            let attempts_max =
-                if error.kind() == ErrorKind::Throttled { THROTTLED_ATTEMPTS_MAX } else { ATTEMPTS_MAX };
+            let attempts_max = match error.kind() {
+                ErrorKind::Throttled => THROTTLED_ATTEMPTS_MAX,
+                _ if self.lock().has_answered => ATTEMPTS_MAX,
+                _ => FIRST_ATTEMPTS_MAX,
+            };
             if attempts >= attempts_max || self.stop.load(Ordering::Relaxed) {
                 return Err(error);
             }
@@ -140,6 +147,7 @@ impl Pace {
     /// More requests after successes, half as many after being throttled.
     fn learn(&self, slot: SemaphorePermit<'_>, took: Duration, failed: Option<ErrorKind>) {
         let mut state = self.lock();
+        state.has_answered |= failed != Some(ErrorKind::Unavailable);
         if failed == Some(ErrorKind::Throttled) {
             if state.last_cut.elapsed() >= CUT_EVERY {
                 state.last_cut = Instant::now();
@@ -149,8 +157,10 @@ impl Pace {
             }
         } else if failed.is_none() {
             state.usual_s += (took.as_secs_f64() - state.usual_s) / 16.0;
-            state.successes += 1;
-            if state.successes.is_multiple_of(SUCCESSES_PER_STEP) && state.limit < MAX {
+            // More are of use only where some are waiting.
+            let is_short = self.slots.available_permits() == 0;
+            state.successes += usize::from(is_short);
+            if is_short && state.successes.is_multiple_of(SUCCESSES_PER_STEP) && state.limit < MAX {
                 state.limit += 1;
                 match state.owed {
                     0 => self.slots.add_permits(1),
@@ -207,6 +217,10 @@ mod tests {
         let patient = fails_before(30, ErrorKind::Throttled);
         assert_eq!(perform(&pace, Request::Write, patient).expect("throttled for long"), 30);
         let count = AtomicU32::new(0);
+        let new = Pace::new(Duration::from_secs(5), &GO_ON);
+        let nobody = fails_before(u32::MAX, ErrorKind::Unavailable);
+        assert!(perform(&new, Request::Read, |n| { count.fetch_add(1, Ordering::Relaxed); nobody(n) }).is_err());
+        assert_eq!(count.swap(0, Ordering::Relaxed), FIRST_ATTEMPTS_MAX, "nobody has ever answered");
         let always = |before| {
             count.fetch_add(1, Ordering::Relaxed);
             fails_before(u32::MAX, ErrorKind::Unavailable)(before)
@@ -241,10 +255,17 @@ mod tests {
         pace.lock().last_cut = Instant::now() - CUT_EVERY;
         perform(&pace, Request::Write, fails_before(1, ErrorKind::Throttled)).expect("the second attempt");
         assert_eq!(pace.lock().limit, START / 2);
-        for _ in 1..SUCCESSES_PER_STEP * START {
-            perform(&pace, Request::Write, fails_before(0, ErrorKind::Throttled)).expect("well");
+        let well = || perform(&pace, Request::Write, fails_before(0, ErrorKind::Throttled)).expect("well");
+        for _ in 0..SUCCESSES_PER_STEP * START {
+            well();
         }
-        assert_eq!(pace.lock().limit, START / 2 + START);
-        assert_eq!(pace.slots.available_permits(), pace.lock().limit);
+        assert_eq!(pace.slots.available_permits(), START / 2, "nobody waits: no more are needed");
+        let others = pace.slots.try_acquire_many(START as u32 / 2 - 1).expect("free");
+        for _ in 0..SUCCESSES_PER_STEP {
+            well();
+        }
+        assert_eq!(pace.lock().limit, START / 2 + 1);
+        drop(others);
+        assert_eq!(pace.slots.available_permits(), START / 2 + 1);
     }
 }
