@@ -168,7 +168,9 @@ fn nothing_is_left_to_do_later() {
 
 #[test]
 fn descriptions_are_written() {
-    for name in ["format", "parse", "arrow", "parquet", "store", "plan", "engine", "cli", "testkit", "s3server"] {
+    for name in
+        ["format", "parse", "arrow", "parquet", "store", "plan", "engine", "cli", "testkit", "s3server"]
+    {
         let manifest =
             fs::read_to_string(root().join(format!("crates/{name}/Cargo.toml"))).expect("a manifest");
         assert!(manifest.lines().any(|l| l.starts_with("description = ") && l.len() > 30), "{name}");

@@ -206,9 +206,7 @@ fn write_report(path: &Path, report: &str) -> Result<(), Failure> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("report.json").to_owned();
     let folder = path.parent().unwrap_or(Path::new("/"));
     let store = LocalStore::new(folder, ".flowquet-staging");
-    store
-        .put(&name, report.as_bytes())
-        .map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))
+    store.put(&name, report.as_bytes()).map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))
 }
 
 /// What `--dry-run` prints: a line a task, then the sums.

@@ -75,7 +75,9 @@ impl PlanFile {
             .map_err(|e| wrong(format!("expected what `flowquet plan --json` writes, found {e}")))?;
         if file.layout_version != LAYOUT_VERSION {
             let found = file.layout_version;
-            return Err(wrong(format!("expected layout version {LAYOUT_VERSION}, found {found}: plan again")));
+            return Err(wrong(format!(
+                "expected layout version {LAYOUT_VERSION}, found {found}: plan again"
+            )));
         }
         Ok(file)
     }
@@ -108,7 +110,11 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     let ran = convert(&request, &mut std::io::empty(), &observer, &STOP);
     reporter.finish();
     let told = |error: &flowquet_engine::Error| {
-        let exit = if matches!(error, flowquet_engine::Error::Interrupted) { Exit::Interrupted } else { Exit::Failed };
+        let exit = if matches!(error, flowquet_engine::Error::Interrupted) {
+            Exit::Interrupted
+        } else {
+            Exit::Failed
+        };
         Failure::Told(exit, error_text(error, hint_of(error, false).as_deref()))
     };
     let run = ran.map_err(|e| told(&e))?;
@@ -125,8 +131,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
         put(&format!("{}\n", serde_json::to_string(&file).expect("plain values with text keys")))?;
         return Ok(Exit::Success);
     }
-    let formats =
-        find_formats(&SourceSet::new(stores), objects(), &options).map_err(|e| told(&e))?;
+    let formats = find_formats(&SourceSet::new(stores), objects(), &options).map_err(|e| told(&e))?;
     put(&text(&run, &estimate, &formats))?;
     Ok(exit_of(&run))
 }
@@ -156,7 +161,10 @@ fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
             let key = ObjectKey::parse(object.url());
             let folder = partitions.as_ref().filter(|_| key.delivery.is_some());
             let folder = folder.map(|p| p.folder(&key, p.delivery_slot(&key)));
-            *estimate.partitions.entry(folder.unwrap_or_else(|| "by the records' times".to_owned())).or_default() += 1;
+            *estimate
+                .partitions
+                .entry(folder.unwrap_or_else(|| "by the records' times".to_owned()))
+                .or_default() += 1;
         }
         estimate.records += records;
         // A file goes up in parts, begun and completed by a request each; a small one by one request. Then the commit, which is
@@ -168,7 +176,8 @@ fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
         estimate.get_requests += 1;
     }
     let writes = (estimate.list_requests + estimate.put_requests) as f64;
-    estimate.dollars = (writes * DOLLARS_PER_1000_WRITES + estimate.get_requests as f64 * DOLLARS_PER_1000_READS) / 1_000.0;
+    estimate.dollars =
+        (writes * DOLLARS_PER_1000_WRITES + estimate.get_requests as f64 * DOLLARS_PER_1000_READS) / 1_000.0;
     estimate
 }
 
@@ -191,14 +200,24 @@ fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats) -> S
     );
     row("records", format!("about {}", HumanCount(estimate.records)));
     for found in &formats.formats {
-        let of = format!("{}, {}", counted(found.objects, "object"), counted(found.flow_logs.len() as u64, "flow log"));
+        let of = format!(
+            "{}, {}",
+            counted(found.objects, "object"),
+            counted(found.flow_logs.len() as u64, "flow log")
+        );
         match &found.format {
             Some(format) => row("format", format!("{format} ({of})")),
             None => row("format", format!("unknown, such as `{}` ({of}): give --format", found.example)),
         }
     }
     if formats.not_looked_at > 0 {
-        row("", format!("and {} without a flow log's id that were not looked at", counted(formats.not_looked_at, "object")));
+        row(
+            "",
+            format!(
+                "and {} without a flow log's id that were not looked at",
+                counted(formats.not_looked_at, "object")
+            ),
+        );
     }
     let partitions = &estimate.partitions;
     row("partitions", format!("{}", HumanCount(partitions.len() as u64)));
@@ -209,7 +228,8 @@ fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats) -> S
         row("", format!("and {} more", partitions.len() - SHOWN_MAX));
     }
     let left_over = run.summary.tasks_left - estimate.tasks;
-    let more = if left_over > 0 { format!(", and {left_over} left by an earlier run") } else { String::new() };
+    let more =
+        if left_over > 0 { format!(", and {left_over} left by an earlier run") } else { String::new() };
     row("tasks", format!("{}{more}", HumanCount(estimate.tasks)));
     row(
         "requests",

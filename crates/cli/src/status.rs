@@ -42,10 +42,7 @@ fn text(status: &Status) -> String {
         table.push_str(", one writer at a time: the store ignores conditions");
     }
     row("table", table);
-    row(
-        "committed",
-        format!("{} of {}", counted(status.tasks, "task"), counted(status.plans, "plan")),
-    );
+    row("committed", format!("{} of {}", counted(status.tasks, "task"), counted(status.plans, "plan")));
     let c = &status.counts;
     row("objects", format!("{} converted, {}", HumanCount(status.objects), HumanBytes(status.bytes_in)));
     row(
@@ -89,7 +86,15 @@ fn text(status: &Status) -> String {
         status
             .open_tasks
             .iter()
-            .map(|t| format!("task {} of plan {}: {} from `{}`", t.id, t.plan, counted(t.objects, "object"), t.first_object))
+            .map(|t| {
+                format!(
+                    "task {} of plan {}: {} from `{}`",
+                    t.id,
+                    t.plan,
+                    counted(t.objects, "object"),
+                    t.first_object
+                )
+            })
             .collect(),
     );
     named("unreadable", status.unreadable.iter().map(|u| format!("`{}`: {}", u.url, u.reason)).collect());
@@ -97,7 +102,10 @@ fn text(status: &Status) -> String {
     let last = match (open, status.unreadable.len() as u64) {
         (0, 0) => "whole: every planned object is in the table".to_owned(),
         (0, n) => format!("whole but for {}", counted(n, "unreadable object")),
-        (n, _) => format!("{} without a commit: under way, or left by a run that ended early; `flowquet convert` finishes them", counted(n, "task")),
+        (n, _) => format!(
+            "{} without a commit: under way, or left by a run that ended early; `flowquet convert` finishes them",
+            counted(n, "task")
+        ),
     };
     text.push_str(&last);
     text.push('\n');

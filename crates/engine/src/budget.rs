@@ -105,7 +105,8 @@ impl Budget {
 
     /// Memory that a listing may take: what one worker leaves, and beside that what the fixed part has for small ones.
     pub(crate) fn listing_bytes_max(&self) -> usize {
-        (self.memory + 1).saturating_sub(self.smallest()) + if self.memory >= self.smallest() { FIXED_BYTES / LISTING_PART } else { 0 }
+        (self.memory + 1).saturating_sub(self.smallest())
+            + if self.memory >= self.smallest() { FIXED_BYTES / LISTING_PART } else { 0 }
     }
 
     /// Divides what a listing of `listing` bytes leaves.

@@ -45,7 +45,10 @@ impl Compression {
         }
     }
 
-    pub(crate) fn stream<'a>(self, input: Box<dyn BufRead + Send + 'a>) -> io::Result<Box<dyn Read + Send + 'a>> {
+    pub(crate) fn stream<'a>(
+        self,
+        input: Box<dyn BufRead + Send + 'a>,
+    ) -> io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
             Self::Gzip => Box::new(GzipStream { member: Some(flate2::bufread::GzDecoder::new(input)) }),
             Self::Plain => Box::new(input),
@@ -252,7 +255,9 @@ impl Reader {
         if compression != Compression::Plain && (!salvage || input.fetched.is_some()) {
             match io::copy(&mut text, &mut io::sink()).map_err(|e| unreadable(e, expected)) {
                 Ok(_) => {}
-                Err(ReadError::Damaged(_)) if input.is_healed()? => return self.stream(input, salvage, consume),
+                Err(ReadError::Damaged(_)) if input.is_healed()? => {
+                    return self.stream(input, salvage, consume);
+                }
                 Err(ReadError::Damaged(_)) if salvage => {}
                 Err(error) => return Err(error),
             }
@@ -327,13 +332,12 @@ mod tests {
     ) -> Result<(Vec<u8>, Option<String>), ReadError> {
         let mut text = Vec::new();
         let mut reader = Reader::default();
-        let damage =
-            reader.read(input, bytes as u64, whole_max, salvage, &mut |window, position| {
-                // Leaves some of each window for the next one, as a parser does.
-                let used = if position == Position::More { window.len() - 100 } else { window.len() };
-                text.extend_from_slice(&window[..used]);
-                Ok(used)
-            })?;
+        let damage = reader.read(input, bytes as u64, whole_max, salvage, &mut |window, position| {
+            // Leaves some of each window for the next one, as a parser does.
+            let used = if position == Position::More { window.len() - 100 } else { window.len() };
+            text.extend_from_slice(&window[..used]);
+            Ok(used)
+        })?;
         Ok((text, damage))
     }
 
@@ -372,8 +376,7 @@ mod tests {
             for (whole_max, salvage) in [(0, false), (0, true), (1 << 30, false), (1 << 30, true)] {
                 let open = || unreachable!("it was fetched");
                 let fetched = |bytes: &[u8]| Some(Bytes::copy_from_slice(bytes));
-                let healed =
-                    Input { fetched: fetched(&broken), again: &|| Ok(fetched(&whole)), open: &open };
+                let healed = Input { fetched: fetched(&broken), again: &|| Ok(fetched(&whole)), open: &open };
                 let (found, damage) = read_input(healed, whole.len(), whole_max, salvage).expect("healed");
                 assert!(found == text.as_bytes() && damage.is_none());
                 let lasting =

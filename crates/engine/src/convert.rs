@@ -17,9 +17,9 @@ use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::listing::{Lister, Listing};
 use crate::perform::{Performance, PlannedTask, perform};
-use crate::source::{Source, SourceSet, is_remote, spool};
+use crate::source::{Source, SourceSet, is_remote, spool, spool_key};
 use crate::summary::{FailedObject, Summary};
-use crate::table::{Table, check_contract, make_contract};
+use crate::table::{Table, check_contract, delete_if_there, make_contract};
 
 /// How many rejects a run bears.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -154,6 +154,7 @@ pub fn convert(
         observer.event(&Event::Warning(&warning));
         summary.warnings.push(warning);
     };
+    let mut spooled = None;
     let mut contract = contract.unwrap_or_else(|| TableContract::of(&request.options));
     if !request.dry_run {
         out.create()?;
@@ -161,7 +162,9 @@ pub fn convert(
             contract = make_contract(out, &request.options, single_writer)?;
         }
         if request.sources.contains(&Source::Stdin) {
-            listing.objects.push(spool(stdin, out)?);
+            let object = spool(stdin, out)?;
+            spooled = spool_key(&object);
+            listing.objects.push(object);
         }
     }
     if contract.single_writer {
@@ -172,7 +175,10 @@ pub fn convert(
     }
     if listing.untold > 0 {
         let untold = listing.untold;
-        warn(&mut summary, format!("left {untold} objects out, whose keys do not tell what a filter asks for"));
+        warn(
+            &mut summary,
+            format!("left {untold} objects out, whose keys do not tell what a filter asks for"),
+        );
     }
     summary.objects.listed = listing.objects.len() as u64 + listing.left_out;
     summary.objects.left_out = listing.left_out;
@@ -212,6 +218,12 @@ pub fn convert(
     }
     let single_writer = table.is_single_writer();
     let tasks = tasks_to_perform(table, request)?;
+    if let Some(key) = spooled
+        && !tasks.iter().flat_map(|t| &t.task.objects).any(|o| spool_key(o).as_ref() == Some(&key))
+    {
+        // The same input is in the table already.
+        delete_if_there(out, &key)?;
+    }
     let left_over = tasks.iter().filter(|t| Some(t.plan_number) != new_plan).count() as u64;
     let planned = plan.iter().flat_map(|p| &p.tasks).chain(tasks.iter().map(|t| &t.task));
     let (mut task_count, mut objects, mut bytes) = (0, 0, 0);

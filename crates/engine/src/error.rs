@@ -117,14 +117,21 @@ impl fmt::Display for Error {
                 write!(f, "expected a memory budget of at least {needed} bytes, found {given}")
             }
             Self::ListingTooLong { objects, bytes } => {
-                write!(f, "expected a listing that fits {bytes} bytes of memory, found more than {objects} objects")
+                write!(
+                    f,
+                    "expected a listing that fits {bytes} bytes of memory, found more than {objects} objects"
+                )
             }
             Self::Manifest { manifest, what } => write!(f, "read manifest `{manifest}`: {what}"),
             Self::NoObjects { sources, left_out: 0 } => {
                 write!(f, "expected flow logs in {}, found no files", sources.join(", "))
             }
             Self::NoObjects { sources, left_out } => {
-                write!(f, "expected flow logs in {}, found {left_out} objects, none of them wanted", sources.join(", "))
+                write!(
+                    f,
+                    "expected flow logs in {}, found {left_out} objects, none of them wanted",
+                    sources.join(", ")
+                )
             }
             Self::NoTable(url) => write!(f, "expected a table in `{url}`, found none"),
             Self::StalePlan { number } => {
@@ -161,7 +168,15 @@ impl From<OptionsError> for Error {
 
 impl From<flowquet_parquet::Error> for Error {
     fn from(error: flowquet_parquet::Error) -> Self {
-        Self::Parquet(error)
+        // An error of the store that came through the writer is the store's.
+        let flowquet_parquet::Error::External(inner) = error else { return Self::Parquet(error) };
+        match inner.downcast::<std::io::Error>() {
+            Ok(io) => match io.downcast::<flowquet_store::Error>() {
+                Ok(error) => error.into(),
+                Err(io) => Self::Parquet(flowquet_parquet::Error::External(Box::new(io))),
+            },
+            Err(inner) => Self::Parquet(flowquet_parquet::Error::External(inner)),
+        }
     }
 }
 

@@ -102,8 +102,8 @@ impl<'a> Fetcher<'a> {
         for unit in units.clone() {
             let first = if unit == units.start { from } else { 0 };
             for (i, object) in self.units[unit].iter().enumerate().skip(first) {
-                let is_full =
-                    objects >= windows * WINDOW_OBJECTS || bytes + object.bytes > windows as u64 * WINDOW_BYTES;
+                let is_full = objects >= windows * WINDOW_OBJECTS
+                    || bytes + object.bytes > windows as u64 * WINDOW_BYTES;
                 looked_at += 1;
                 // Objects that are not fetched whole fill no window.
                 if is_full && objects > 0 || looked_at > 4 * windows * WINDOW_OBJECTS {

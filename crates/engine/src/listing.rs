@@ -98,7 +98,8 @@ impl Lister<'_> {
     /// [`Error::ListingTooLong`].
     pub(crate) fn list(&self, sources: &[Source]) -> Result<Listing, Error> {
         let gathered = Gathered { lister: self, listing: Mutex::default(), counted: AtomicUsize::new(0) };
-        let overlap = sources.len() > 1 || sources.iter().any(|s| matches!(s, Source::At(Location::Local(_))));
+        let overlap =
+            sources.len() > 1 || sources.iter().any(|s| matches!(s, Source::At(Location::Local(_))));
         if overlap {
             // Marks the set as used.
             gathered.listing.lock().unwrap_or_else(PoisonError::into_inner).1.insert(String::new());

@@ -45,9 +45,7 @@ pub(crate) fn read(
 ) -> Result<(), Error> {
     let wrong = |what: String| Error::Manifest { manifest: location.to_string(), what };
     let bytes = match location {
-        Location::Local(path) => {
-            std::fs::read(path).map_err(|e| wrong(format!("read: {e}")))?
-        }
+        Location::Local(path) => std::fs::read(path).map_err(|e| wrong(format!("read: {e}")))?,
         Location::S3 { bucket, prefix } => sources.stores.bucket(bucket).get(prefix)?,
     };
     if bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
@@ -71,12 +69,7 @@ pub(crate) fn read(
 }
 
 /// Sizes and etags of objects that are only named.
-fn ask(
-    sources: &SourceSet,
-    places: &[Location],
-    stop: &AtomicBool,
-    take: Take<'_>,
-) -> Result<(), Error> {
+fn ask(sources: &SourceSet, places: &[Location], stop: &AtomicBool, take: Take<'_>) -> Result<(), Error> {
     let found: Mutex<Vec<(usize, Result<ObjectMeta, Error>)>> = Mutex::default();
     let each = places.len().div_ceil(ASKERS).max(1);
     std::thread::scope(|scope| {
@@ -157,7 +150,10 @@ fn read_inventory(
         }
     }
     if inventory.files.is_empty() {
-        return Err(wrong(format!("expected files of the inventory of `{}`, found none", inventory.source_bucket)));
+        return Err(wrong(format!(
+            "expected files of the inventory of `{}`, found none",
+            inventory.source_bucket
+        )));
     }
     Ok(())
 }
@@ -178,7 +174,10 @@ fn open(
             let folder = path.parent().unwrap_or(std::path::Path::new(""));
             let name = key.rsplit('/').next().unwrap_or(key);
             let store = flowquet_store::LocalStore::new(folder, "");
-            Ok(store.read(key).or_else(|_| store.read(&format!("data/{name}"))).or_else(|_| store.read(name))?)
+            Ok(store
+                .read(key)
+                .or_else(|_| store.read(&format!("data/{name}")))
+                .or_else(|_| store.read(name))?)
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use flowquet_plan::{SPOOL, SourceObject};
 use flowquet_store::{
-    Error as StoreError, FILE_SCHEME, Fetch, LocalStore, Location, ObjectMeta, RangedReader, S3_SCHEME, Store,
-    Stores,
+    Error as StoreError, FILE_SCHEME, Fetch, LocalStore, Location, ObjectMeta, RangedReader, S3_SCHEME,
+    Store, Stores,
 };
 use sha2::{Digest, Sha256};
 

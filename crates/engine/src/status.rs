@@ -98,7 +98,8 @@ pub fn status(out: &dyn Store) -> Result<Status, Error> {
         .map(|(url, reason)| Unreadable { url: url.clone(), reason: reason.clone() })
         .collect();
     unreadable.sort_by(|a, b| a.url.cmp(&b.url));
-    let range = || Some((committed.partitions.iter().min()?.clone(), committed.partitions.iter().max()?.clone()));
+    let range =
+        || Some((committed.partitions.iter().min()?.clone(), committed.partitions.iter().max()?.clone()));
     Ok(Status {
         partition_by: contract.partition_by.clone(),
         sort: contract.sort.clone(),

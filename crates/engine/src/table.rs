@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use flowquet_plan::{
-    COMMITS, CONTRACT_KEY, CommitRecord, Counts, Known, LAYOUT_VERSION, Options, PLANS, PlanRecord, RECORDS, SPOOL,
-    SortedOut, SourceObject, TableContract, Task, from_json, plan_from_gzip, plan_key, plan_number, plan_tasks,
-    plan_to_gzip, rejects_key, task_of_output, to_json,
+    COMMITS, CONTRACT_KEY, CommitRecord, Counts, Known, LAYOUT_VERSION, Options, PLANS, PlanRecord, RECORDS,
+    SPOOL, SortedOut, SourceObject, TableContract, Task, from_json, plan_from_gzip, plan_key, plan_number,
+    plan_tasks, plan_to_gzip, rejects_key, task_of_output, to_json,
 };
 use flowquet_store::{Error as StoreError, ErrorKind, Fetch, Store};
 
@@ -157,7 +157,8 @@ impl Table {
         let (plans, commits, spooled) = std::thread::scope(|scope| {
             let [plans, commits] = [PLANS, COMMITS].map(|p| scope.spawn(move || list_or_none(out, p)));
             let spooled = list_or_none(out, SPOOL);
-            let joined = |listed: std::thread::ScopedJoinHandle<'_, _>| listed.join().expect("no panic while waiting");
+            let joined =
+                |listed: std::thread::ScopedJoinHandle<'_, _>| listed.join().expect("no panic while waiting");
             (joined(plans), joined(commits), spooled)
         });
         let (mut plans, mut commit_keys, is_spooling) = (plans?, commits?, !spooled?.is_empty());
@@ -167,8 +168,7 @@ impl Table {
         let mut table = Self::new(contract);
         let mut commits = HashMap::new();
         read_each(out, &commit_keys, |key, bytes| {
-            let mut commit: CommitRecord =
-                from_json(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
+            let mut commit: CommitRecord = from_json(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
             table.committed.add(&commit);
             // Of a history of years only what decides the next plan is kept in memory.
             commit.inputs.retain(|i| i.failed.is_some());

@@ -69,8 +69,7 @@ impl From<Error> for UnitError {
 const DAMAGED_HINT: &str =
     "a damaged object is tried again once it changes; --salvage keeps its whole lines up to the damage";
 
-const ARCHIVED_HINT: &str =
-    "objects in an archive are restored with `aws s3api restore-object`; they are converted once they changed class";
+const ARCHIVED_HINT: &str = "objects in an archive are restored with `aws s3api restore-object`; they are converted once they changed class";
 
 /// For the progress of a stream: flow logs compress about eight to one.
 const TEXT_PER_COMPRESSED_BYTE: u64 = 8;
@@ -143,23 +142,17 @@ impl Worker {
         let read = ahead.take(index).map_err(ReadError::Store).and_then(|fetched| {
             let input_bytes =
                 Input { fetched, again: &|| ahead.again(index), open: &|| sources.open(object) };
-            self.reader.read(
-                input_bytes,
-                object.bytes,
-                self.whole_max,
-                salvage,
-                &mut |window, position| {
-                    let used = lines.consume(window, position, &key, &mut input, taker)?;
-                    input.text_bytes += used as u64;
-                    // How far a stream is, guessed from the text so far; exact at the end of the object.
-                    if position == Position::More && reported < object.bytes {
-                        let step = (used as u64 / TEXT_PER_COMPRESSED_BYTE).min(object.bytes - reported);
-                        taker.progress(step, 0, 0);
-                        reported += step;
-                    }
-                    Ok(used)
-                },
-            )
+            self.reader.read(input_bytes, object.bytes, self.whole_max, salvage, &mut |window, position| {
+                let used = lines.consume(window, position, &key, &mut input, taker)?;
+                input.text_bytes += used as u64;
+                // How far a stream is, guessed from the text so far; exact at the end of the object.
+                if position == Position::More && reported < object.bytes {
+                    let step = (used as u64 / TEXT_PER_COMPRESSED_BYTE).min(object.bytes - reported);
+                    taker.progress(step, 0, 0);
+                    reported += step;
+                }
+                Ok(used)
+            })
         });
         match read {
             Ok(damaged) => input.damaged = damaged,

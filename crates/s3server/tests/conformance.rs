@@ -81,9 +81,9 @@ fn conforms() {
         conformance::check(&store(&server.url, "s3://lake/"));
         let count = |what: &str| {
             let tally = tally(&server);
-            let number = tally.split_once(&format!("\"{what}\": ")).map(|(_, rest)| {
-                rest.chars().take_while(char::is_ascii_digit).collect::<String>()
-            });
+            let number = tally
+                .split_once(&format!("\"{what}\": "))
+                .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
             number.and_then(|n| n.parse::<u64>().ok()).unwrap_or_default()
         };
         assert!(count("COMPLETE") > 2);

@@ -2,14 +2,15 @@
 
 use std::future::Future;
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, RequestPayer, ServerSideEncryption,
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, RequestPayer,
+    ServerSideEncryption,
 };
 use base64::Engine as _;
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub(crate) struct Bucket {
     pub(crate) runtime: Arc<Runtime>,
     /// Slots for parts of uploads in memory.
     pub(crate) parts: Arc<tokio::sync::Semaphore>,
+    /// When it was first seen that we are asked to stop.
+    asked_to_stop: OnceLock<tokio::time::Instant>,
     /// Bytes of sealed objects that wait in memory for their commit.
     pub(crate) held: std::sync::atomic::AtomicUsize,
 }
@@ -68,6 +71,7 @@ impl Bucket {
             options,
             runtime: runtime.clone(),
             parts: parts.clone(),
+            asked_to_stop: OnceLock::new(),
             held: std::sync::atomic::AtomicUsize::new(0),
         }
     }
@@ -102,7 +106,9 @@ impl Bucket {
             while !self.options.stop.load(Ordering::Relaxed) {
                 tokio::time::sleep(STOP_CHECK).await;
             }
-            tokio::time::sleep(GRACE).await;
+            // The grace is one for all that waits, however much there is.
+            let asked = *self.asked_to_stop.get_or_init(tokio::time::Instant::now);
+            tokio::time::sleep_until(asked + GRACE).await;
         };
         self.runtime.block_on(async {
             tokio::select! {

@@ -4,6 +4,7 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::error::{Error, ErrorKind};
+use crate::location::S3_SCHEME;
 
 /// Header by which S3 tells the region of a bucket.
 const BUCKET_REGION: &str = "x-amz-bucket-region";
@@ -46,7 +47,11 @@ where
     };
     match kind {
         // These say all there is to say.
-        ErrorKind::AlreadyExists | ErrorKind::NotFound | ErrorKind::NoBucket => Error::new(kind, action, url),
+        ErrorKind::AlreadyExists | ErrorKind::NotFound => Error::new(kind, action, url),
+        ErrorKind::NoBucket => {
+            let bucket = url.strip_prefix(S3_SCHEME).and_then(|rest| rest.split('/').next());
+            Error::new(kind, action, bucket.map_or(url.clone(), |b| format!("{S3_SCHEME}{b}/")))
+        }
         _ => told(kind, detail),
     }
 }

@@ -76,7 +76,14 @@ struct State {
 impl Pace {
     /// `timeout` is what a request may take beside its transfer; when `stop` is set, nothing is tried again.
     pub(crate) fn new(timeout: Duration, stop: &'static AtomicBool) -> Self {
-        let state = State { limit: START, owed: 0, successes: 0, last_cut: Instant::now(), usual_s: 0.1, has_answered: false };
+        let state = State {
+            limit: START,
+            owed: 0,
+            successes: 0,
+            last_cut: Instant::now(),
+            usual_s: 0.1,
+            has_answered: false,
+        };
         Self { slots: Semaphore::new(START), state: Mutex::new(state), timeout, stop }
     }
 
@@ -219,7 +226,13 @@ mod tests {
         let count = AtomicU32::new(0);
         let new = Pace::new(Duration::from_secs(5), &GO_ON);
         let nobody = fails_before(u32::MAX, ErrorKind::Unavailable);
-        assert!(perform(&new, Request::Read, |n| { count.fetch_add(1, Ordering::Relaxed); nobody(n) }).is_err());
+        assert!(
+            perform(&new, Request::Read, |n| {
+                count.fetch_add(1, Ordering::Relaxed);
+                nobody(n)
+            })
+            .is_err()
+        );
         assert_eq!(count.swap(0, Ordering::Relaxed), FIRST_ATTEMPTS_MAX, "nobody has ever answered");
         let always = |before| {
             count.fetch_add(1, Ordering::Relaxed);
