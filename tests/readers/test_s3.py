@@ -4,13 +4,16 @@ import csv
 import gzip
 import io
 import json
+import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
 
+import jsonschema
 import pytest
 
 import conftest
@@ -26,6 +29,11 @@ SMALL = ["--row-group-rows", "1000", "--file-bytes", "30K"]
 @pytest.fixture
 def made(tmp_path):
     return flowlogs(tmp_path / "made", "--objects", 40, "--records", 500, "--every-s", 7200, "--accounts", 2)
+
+
+def valid(record, name):
+    schema = json.loads((conftest.ROOT / f"schemas/{name}.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(record)
 
 
 def on_disk(tmp_path, logs, *args):
@@ -205,6 +213,9 @@ def test_shares_of_a_plan(tmp_path, made):
         assert server.keys("lake", "t/") == []
         made_plan = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout
         plan = json.loads(made_plan)
+        valid(plan, "plan-file")
+        valid(plan["plan"], "plan")
+        assert [found["objects"] for found in plan["formats"]["formats"]] == [40] and plan["formats"]["looks"] == 2
         assert plan["estimate"]["objects"] == 40 and plan["estimate"]["get_requests"] >= 40 and len(plan["plan"]["tasks"]) > 3
         server.client.put_object(Bucket="lake", Key="plan.json", Body=made_plan.encode())
         shares = [
@@ -233,6 +244,7 @@ def test_status_tells_what_is_missing(tmp_path, made):
         assert "without a commit" in text and "missing" in text
         s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL, check=4)
         found = json.loads(s3.run(server, "status", "s3://lake/t", "--json", check=4).stdout)
+        valid(found, "status")
         assert (found["open_tasks"], found["objects"], found["records"]) == ([], 40, 20_000)
         assert [u["url"] for u in found["unreadable"]] == ["s3://logs/bad.log"]
 
@@ -347,6 +359,19 @@ def test_stops_within_seconds(tmp_path, made):
         assert process.wait(timeout=30) in (0, 130)
         s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL)
         assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made) and server.uploads() == []
+
+
+def test_memory(tmp_path):
+    """The smallest budget that S3 on both sides bears, with enough objects to fill every window."""
+    made = flowlogs(tmp_path / "made", "--objects", 80, "--records", 20_000, "--format", "v5")
+    with s3.serve("--latency-ms", "5", load=made) as server:
+        words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", "--memory", "300M", check=2).stderr
+        smallest = int(re.search(r"give --memory (\d+)M", words)[1])
+        command = s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", "--memory", f"{smallest}M", "--threads", "2")
+        process = subprocess.Popen(command, env=s3.ENVIRONMENT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0 and usage.ru_maxrss < smallest * 1024, usage.ru_maxrss
 
 
 def test_what_a_newcomer_meets(tmp_path, made):

@@ -39,6 +39,9 @@ pub(crate) struct PlanFile {
     /// The table.
     out: String,
     estimate: Estimate,
+    /// Log formats of the new objects; for people and programs that look, not needed to convert.
+    #[serde(skip_deserializing)]
+    formats: Formats,
     /// The plan, if there is anything new.
     pub(crate) plan: Option<PlanRecord>,
 }
@@ -120,8 +123,10 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     let run = ran.map_err(|e| told(&e))?;
     let objects = || run.plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);
     let estimate = estimate(run.plan.as_ref(), run.summary.objects.listed);
+    let formats = find_formats(&SourceSet::new(stores), objects(), &options).map_err(|e| told(&e))?;
     if args.json {
         let file = PlanFile {
+            formats,
             layout_version: LAYOUT_VERSION,
             flowquet: env!("CARGO_PKG_VERSION").to_owned(),
             out,
@@ -131,7 +136,6 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
         put(&format!("{}\n", serde_json::to_string(&file).expect("plain values with text keys")))?;
         return Ok(Exit::Success);
     }
-    let formats = find_formats(&SourceSet::new(stores), objects(), &options).map_err(|e| told(&e))?;
     put(&text(&run, &estimate, &formats))?;
     Ok(exit_of(&run))
 }

@@ -17,6 +17,9 @@ use crate::{PART_BYTES, Staged};
 /// instead of three.
 const HELD_BYTES_MAX: usize = 16 << 20;
 
+/// Parts that S3 takes for one object.
+const PARTS_MAX: i32 = 10_000;
+
 /// An object being written.
 pub(crate) struct S3Upload {
     bucket: Arc<Bucket>,
@@ -57,6 +60,9 @@ impl S3Upload {
         let slot = async { Ok(self.bucket.parts.clone().acquire_owned().await.expect("never closed")) };
         let slot = self.bucket.wait("write", &self.key, slot)?;
         let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
+        if number > PARTS_MAX {
+            return Err(self.error("more than 10,000 parts of 8 MiB: give a smaller --file-bytes"));
+        }
         let (bucket, key, id) = (self.bucket.clone(), self.key.clone(), self.id.clone());
         self.parts.push(self.bucket.runtime.spawn(async move {
             let id = id.get_or_try_init(|| bucket.begin_upload(&key)).await?;
