@@ -253,11 +253,13 @@ mod tests {
         ] {
             assert_eq!(march.descent(path, 1), descent, "{path}");
         }
+        let all = KeyFilter::default();
         assert_eq!(
-            filter("2024-02-01", "2024-04-30").descent(&format!("{PLAIN}/2024/03"), 5),
-            Descent::Whole
+            all.descent(&format!("{PLAIN}/2024/12"), 5),
+            Descent::Folders,
+            "days are listed side by side"
         );
-        assert_eq!(KeyFilter::default().descent(&format!("{PLAIN}/2024/12"), 5), Descent::Whole);
+        assert_eq!(all.descent(&format!("{PLAIN}/2024/12/31"), 6), Descent::Whole);
         assert_eq!(KeyFilter::default().descent("a/b/c/d", 4), Descent::Whole, "no end of unknown folders");
     }
 
