@@ -192,6 +192,15 @@ def test_a_store_that_ignores_conditions(tmp_path, made):
         assert "one writer at a time" in s3.run(server, "status", "s3://lake/t").stdout
 
 
+def test_who_may_list_some_prefixes_only(tmp_path, made):
+    """To them S3 denies what is not there, as with the policy in the README."""
+    with s3.serve("--hide-missing", load=made) as server:
+        for source, records in [("s3://logs/AWSLogs", 20_000), ("s3://logs/AWSLogs/", 0)]:
+            assert s3.convert(server, source, "s3://lake/t")["records"] == records
+        assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made)
+        assert "expected a table" in s3.run(server, "status", "s3://lake/none", check=1).stderr
+
+
 def test_an_object_that_changes_is_set_aside(tmp_path, made):
     with s3.serve(load=made) as server:
         plan = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--json").stdout

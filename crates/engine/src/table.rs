@@ -87,6 +87,11 @@ pub(crate) fn find_contract(out: &dyn Store) -> Result<Option<TableContract>, Er
     match out.get(CONTRACT_KEY) {
         Ok(bytes) => from_json(&bytes).map(Some).map_err(|e| Error::Record(out.url(CONTRACT_KEY), e)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotAFolder) => Ok(None),
+        // S3 tells only who may list the whole bucket that an object is not there, and denies it to others.
+        Err(error) if error.kind() == ErrorKind::Denied => match out.list(CONTRACT_KEY) {
+            Err(listed) if listed.kind() == ErrorKind::NotFound => Ok(None),
+            _ => Err(error.into()),
+        },
         Err(error) => Err(error.into()),
     }
 }

@@ -41,6 +41,10 @@ struct Args {
     #[arg(long)]
     deny_writes: Vec<String>,
 
+    /// Deny objects that are not there, as S3 does to who may list some prefixes only
+    #[arg(long)]
+    hide_missing: bool,
+
     /// Threads of the server
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -60,7 +64,8 @@ const SECRET_KEY: &str = "flowquet-test-secret";
 
 fn main() {
     let args = Args::parse();
-    let mut store = MemoryStore::new(&args.bucket, args.ignore_conditions, args.deny_writes.clone());
+    let mut store =
+        MemoryStore::new(&args.bucket, args.ignore_conditions, args.deny_writes.clone(), args.hide_missing);
     for (place, folder) in &args.load {
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         store.load(bucket, prefix, folder);

@@ -55,6 +55,7 @@ pub(crate) struct MemoryStore {
     state: Mutex<State>,
     ignore_conditions: bool,
     deny_writes: Vec<String>,
+    hide_missing: bool,
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -66,10 +67,15 @@ fn base64_of(crc32: u32) -> String {
 }
 
 impl MemoryStore {
-    pub(crate) fn new(buckets: &[String], ignore_conditions: bool, deny_writes: Vec<String>) -> Self {
+    pub(crate) fn new(
+        buckets: &[String],
+        ignore_conditions: bool,
+        deny_writes: Vec<String>,
+        hide_missing: bool,
+    ) -> Self {
         let buckets = buckets.iter().map(|b| (b.clone(), BTreeMap::new())).collect();
         let state = State { buckets, ..State::default() };
-        Self { state: Mutex::new(state), ignore_conditions, deny_writes }
+        Self { state: Mutex::new(state), ignore_conditions, deny_writes, hide_missing }
     }
 
     /// Puts all files below `folder` under `prefix`.
@@ -99,6 +105,14 @@ impl MemoryStore {
     ) -> S3Result<T> {
         let mut state = self.state.lock().expect("no panic");
         f(state.buckets.get_mut(bucket).ok_or_else(|| s3_error!(NoSuchBucket))?)
+    }
+
+    fn object(&self, bucket: &str, key: &str) -> S3Result<Object> {
+        self.with(bucket, |objects| match objects.get(key) {
+            Some(object) => Ok(object.clone()),
+            None if self.hide_missing => Err(s3_error!(AccessDenied, "Access Denied")),
+            None => Err(s3_error!(NoSuchKey)),
+        })
     }
 
     fn check_writable(&self, bucket: &str, key: &str) -> S3Result<()> {
@@ -170,9 +184,7 @@ fn ok<T>(output: T) -> S3Result<S3Response<T>> {
 impl S3 for MemoryStore {
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = req.input;
-        let object = self.with(&input.bucket, |objects| {
-            objects.get(&input.key).cloned().ok_or_else(|| s3_error!(NoSuchKey))
-        })?;
+        let object = self.object(&input.bucket, &input.key)?;
         if let Some(ETagCondition::ETag(wanted)) = &input.if_match
             && wanted.value() != object.etag
         {
@@ -205,9 +217,7 @@ impl S3 for MemoryStore {
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let object = self.with(&req.input.bucket, |objects| {
-            objects.get(&req.input.key).cloned().ok_or_else(|| s3_error!(NoSuchKey))
-        })?;
+        let object = self.object(&req.input.bucket, &req.input.key)?;
         ok(HeadObjectOutput {
             content_length: length(&object),
             e_tag: etag(&object),
