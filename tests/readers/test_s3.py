@@ -4,12 +4,12 @@ import csv
 import gzip
 import io
 import json
-import os
 import random
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -20,6 +20,7 @@ import conftest
 import naive
 import s3
 from conftest import FLOWQUET, content, flowlogs, multiset, rows
+from test_limits import MEASURE
 from test_runs import line, table_rows
 
 # Small row groups and files: many pieces from few records.
@@ -375,10 +376,8 @@ def test_memory(tmp_path):
         words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", "--memory", "300M", check=2).stderr
         smallest = int(re.search(r"give --memory (\d+)M", words)[1])
         command = s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", "--memory", f"{smallest}M", "--threads", "2")
-        process = subprocess.Popen(command, env=s3.ENVIRONMENT)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0 and usage.ru_maxrss < smallest * 1024, usage.ru_maxrss
+        measured = subprocess.run([sys.executable, "-c", MEASURE, *command], env=s3.ENVIRONMENT, capture_output=True, text=True)
+        assert measured.returncode == 0 and int(measured.stdout) < smallest << 20, (measured.stdout, measured.stderr)
 
 
 def test_what_a_newcomer_meets(tmp_path, made):
