@@ -235,6 +235,8 @@ def test_shares_of_a_plan(tmp_path, made):
         assert [process.wait() for process in shares] == [0, 0, 0, 0]
         assert content(server.fetch("t", tmp_path / "t")) == want
         assert "whole: every planned object is in the table" in s3.run(server, "status", "s3://lake/t").stdout
+        (tmp_path / "empty.json").write_text(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout)
+        assert "the plan has no tasks" in s3.run(server, "convert", "--plan", tmp_path / "empty.json", "--task", "1/3").stderr
         server.client.put_object(Bucket="logs", Key="late.log", Body=f"{naive.V2}\n{line(1)}".encode())
         stale = json.loads(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout)
         s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL)

@@ -141,7 +141,7 @@ pub(crate) struct JobArgs {
     #[arg(long, help_heading = "Bad input")]
     pub(crate) salvage: bool,
 
-    /// Memory to stay within, such as 512M; 240M a thread and 32M by default. Less memory runs fewer threads
+    /// Memory to stay within, such as 512M; 240M a thread and 32M by default, with S3 32M a thread and 80M more. Less memory runs fewer threads
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 

@@ -26,6 +26,10 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let stores = args.job.s3.stores();
     let plan = args.plan.as_ref().map(|file| PlanFile::read(&stores, file)).transpose()?;
+    if plan.as_ref().is_some_and(|p| p.plan.is_none()) {
+        say("done (nothing new): the plan has no tasks");
+        return Ok(Exit::Success);
+    }
     let prepared = Prepared::new(&args.job, args.threads, stores, plan.as_ref())?;
     if args.dry_run && prepared.sources.contains(&Source::Stdin) {
         return Err(Failure::message(

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use flowquet_engine::{Event, Formats, Observer as _, SourceSet, convert, find_formats};
 use flowquet_format::{ObjectKey, PartitionSpec};
 use flowquet_plan::{LAYOUT_VERSION, PlanRecord, estimated_rows};
-use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, Store, Stores};
+use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, Stores};
 use indicatif::{HumanBytes, HumanCount};
 use serde::{Deserialize, Serialize};
 
@@ -68,12 +68,7 @@ impl PlanFile {
     pub(crate) fn read(stores: &Stores, location: &Location) -> Result<Self, Failure> {
         let wrong =
             |what: String| Failure::message(Exit::Failed, &format!("read plan `{location}`: {what}"), None);
-        let bytes = match location {
-            Location::Local(path) => std::fs::read(path).map_err(|e| wrong(e.to_string()))?,
-            Location::S3 { bucket, prefix } => {
-                stores.bucket(bucket).get(prefix).map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))?
-            }
-        };
+        let bytes = stores.get(location).map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))?;
         let file: Self = serde_json::from_slice(&bytes)
             .map_err(|e| wrong(format!("expected what `flowquet plan --json` writes, found {e}")))?;
         if file.layout_version != LAYOUT_VERSION {

@@ -1,6 +1,6 @@
 //! Memory: what a worker may hold, and how many workers a budget allows.
 
-use flowquet_store::{PART_BYTES, PART_SLOTS, RANGE_BYTES};
+use flowquet_store::{HELD_BYTES_MAX, PART_BYTES, PART_SLOTS, RANGE_BYTES};
 
 use crate::error::Error;
 use crate::fetch::WINDOW_BYTES;
@@ -43,10 +43,10 @@ const MEMORY_PER_THREAD: usize = 240 << 20;
 const REMOTE_INPUT_BYTES: usize = 2 * WINDOW_BYTES as usize + 2 * RANGE_BYTES as usize;
 
 /// What a run takes on top where its table is remote: parts on their way, open files' parts, sealed objects.
-const REMOTE_OUTPUT_BYTES: usize = PART_SLOTS * PART_BYTES + UNSENT_BYTES_MAX + (16 << 20);
+const REMOTE_OUTPUT_BYTES: usize = PART_SLOTS * PART_BYTES + UNSENT_BYTES_MAX + HELD_BYTES_MAX;
 
-/// Part of the default budget that a listing may take; 200,000 objects of AWS's are about 70 MiB.
-const LISTING_PART: usize = 2;
+/// What a listing takes of the fixed part; a longer one costs workers. 200,000 objects of AWS's are about 60 MiB.
+const LISTING_BYTES: usize = FIXED_BYTES / 2;
 
 /// How many workers run, and what each may inflate whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,19 +72,18 @@ impl Budget {
         remote_input: bool,
         remote_output: bool,
     ) -> Result<Self, Error> {
-        let per_thread = MEMORY_PER_THREAD + if remote_input { REMOTE_INPUT_BYTES } else { 0 };
-        let fixed = FIXED_BYTES + if remote_output { REMOTE_OUTPUT_BYTES } else { 0 };
-        let memory = memory.unwrap_or(MEMORY_MIN.max(threads * per_thread + fixed));
         let mut budget = Self {
             threads: threads.max(1),
-            memory,
+            memory: 0,
             remote_input,
             remote_output,
             workers: 1,
             inflate_bytes_max: INFLATE_BYTES_MIN,
         };
-        if budget.listing_bytes_max() == 0 {
-            return Err(Error::MemoryTooSmall { given: memory, needed: budget.smallest() });
+        let per_thread = MEMORY_PER_THREAD - WORKER_BYTES + budget.worker();
+        budget.memory = memory.unwrap_or(budget.threads * per_thread + budget.fixed());
+        if budget.memory < budget.smallest() {
+            return Err(Error::MemoryTooSmall { given: budget.memory, needed: budget.smallest() });
         }
         budget.divide(0);
         Ok(budget)
@@ -105,13 +104,12 @@ impl Budget {
 
     /// Memory that a listing may take: what one worker leaves, and beside that what the fixed part has for small ones.
     pub(crate) fn listing_bytes_max(&self) -> usize {
-        (self.memory + 1).saturating_sub(self.smallest())
-            + if self.memory >= self.smallest() { FIXED_BYTES / LISTING_PART } else { 0 }
+        self.memory - self.smallest() + LISTING_BYTES
     }
 
     /// Divides what a listing of `listing` bytes leaves.
     pub(crate) fn divide(&mut self, listing: usize) {
-        let listing = listing.saturating_sub(FIXED_BYTES / LISTING_PART);
+        let listing = listing.saturating_sub(LISTING_BYTES);
         let left = self.memory.saturating_sub(self.fixed() + listing);
         self.workers = (left / (self.worker() + 2 * INFLATE_BYTES_MIN)).clamp(1, self.threads);
         let spare = (left / self.workers).saturating_sub(self.worker());

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use flowquet_format::KeyFilter;
 use flowquet_plan::{Options, PlanRecord, TableContract};
-use flowquet_store::{Store, Stores};
+use flowquet_store::{FILE_SCHEME, Store, Stores};
 
 use crate::budget::Budget;
 use crate::context::PlanContext;
@@ -267,8 +267,8 @@ const SINGLE_WRITER: &str = "the store of this table ignores the condition of a 
 fn root_url(out: &dyn Store) -> String {
     // A key below the root that is there, or may be: its folder's real name is what counts.
     let url = out.url("");
-    let real = url.strip_prefix("file://").and_then(|path| std::path::Path::new(path).canonicalize().ok());
-    let url = real.map_or(url, |path| format!("file://{}", path.display()));
+    let real = url.strip_prefix(FILE_SCHEME).and_then(|path| std::path::Path::new(path).canonicalize().ok());
+    let url = real.map_or(url, |path| format!("{FILE_SCHEME}{}", path.display()));
     format!("{}/", url.trim_end_matches('/'))
 }
 

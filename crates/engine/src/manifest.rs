@@ -44,10 +44,7 @@ pub(crate) fn read(
     take: Take<'_>,
 ) -> Result<(), Error> {
     let wrong = |what: String| Error::Manifest { manifest: location.to_string(), what };
-    let bytes = match location {
-        Location::Local(path) => std::fs::read(path).map_err(|e| wrong(format!("read: {e}")))?,
-        Location::S3 { bucket, prefix } => sources.stores.bucket(bucket).get(prefix)?,
-    };
+    let bytes = sources.stores.get(location)?;
     if bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
         let inventory: Inventory = serde_json::from_slice(&bytes)
             .map_err(|e| wrong(format!("expected the manifest.json of an S3 Inventory: {e}")))?;

@@ -35,6 +35,10 @@ pub const PART_BYTES: usize = 8 << 20;
 /// Parts of uploads to S3 that are in memory at once.
 pub const PART_SLOTS: usize = 4;
 
+/// Sealed objects smaller than a part wait in memory for their commit, up to this many bytes of them in a bucket: one request
+/// instead of three.
+pub const HELD_BYTES_MAX: usize = 16 << 20;
+
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
+use crate::error::Error;
 use crate::location::Location;
 use crate::s3::{Bucket, Connection, S3Options, S3Store};
 use crate::{LocalStore, PART_SLOTS, Store};
@@ -72,6 +73,17 @@ impl Stores {
         let bucket = Arc::new(Bucket::new(name, &remote.connection, &remote.runtime, &remote.parts));
         buckets.insert(name.to_owned(), bucket.clone());
         S3Store::new(bucket, prefix)
+    }
+
+    /// The bytes of one object.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn get(&self, location: &Location) -> Result<Vec<u8>, Error> {
+        match location {
+            Location::Local(path) => LocalStore::new(path, "").get(""),
+            Location::S3 { bucket, prefix } => self.s3(bucket, "").get(prefix),
+        }
     }
 
     /// The store whose root is `location`; a local one writes through the folder `staging` below it.

@@ -76,6 +76,11 @@ impl Bucket {
         }
     }
 
+    /// Whether we are asked to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.options.stop.load(Ordering::Relaxed)
+    }
+
     fn client(&self) -> Client {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -103,7 +108,7 @@ impl Bucket {
         future: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let stopped = async {
-            while !self.options.stop.load(Ordering::Relaxed) {
+            while !self.is_stopping() {
                 tokio::time::sleep(STOP_CHECK).await;
             }
             // The grace is one for all that waits, however much there is.

@@ -160,7 +160,7 @@ impl Store for S3Store {
             // Nobody may be waiting any more.
             let _ = answer.send(bucket.get(&key, &etag, range, bytes).await);
         });
-        Box::new(S3Fetch { fetched, url, task })
+        Box::new(S3Fetch { bucket: self.bucket.clone(), fetched, url, task })
     }
 
     fn put(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
@@ -197,6 +197,7 @@ impl Store for S3Store {
 
 /// A request under way.
 struct S3Fetch {
+    bucket: Arc<Bucket>,
     fetched: Receiver<Result<Bytes, Error>>,
     url: String,
     task: tokio::task::JoinHandle<()>,
@@ -208,8 +209,8 @@ impl Fetch for S3Fetch {
         loop {
             match self.fetched.recv_timeout(STOP_CHECK) {
                 Ok(result) => return result,
-                Err(RecvTimeoutError::Timeout) if stop() => return ended(ErrorKind::Interrupted),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) if !stop() && !self.bucket.is_stopping() => {}
+                Err(RecvTimeoutError::Timeout) => return ended(ErrorKind::Interrupted),
                 Err(RecvTimeoutError::Disconnected) => return ended(ErrorKind::Interrupted),
             }
         }

@@ -11,11 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind};
 use crate::s3::bucket::Bucket;
-use crate::{PART_BYTES, Staged};
-
-/// Sealed objects smaller than a part wait in memory for their commit, up to this many bytes of them in all: one request
-/// instead of three.
-const HELD_BYTES_MAX: usize = 16 << 20;
+use crate::{HELD_BYTES_MAX, PART_BYTES, Staged};
 
 /// Parts that S3 takes for one object.
 const PARTS_MAX: i32 = 10_000;
