@@ -141,6 +141,11 @@ impl AddressColumns {
         slots * size_of::<Slot>() + others + self.columns.iter().map(of).sum::<usize>()
     }
 
+    /// Values of the columns, on average: what a twin of one has.
+    pub(crate) fn values(&self) -> usize {
+        self.columns.iter().map(|c| c.values.len()).sum::<usize>() / self.columns.len().max(1)
+    }
+
     /// The columns so far, in order. Leaves this empty.
     pub(crate) fn finish(&mut self) -> Vec<ArrayRef> {
         let others = &self.table.others;

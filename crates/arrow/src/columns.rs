@@ -4,15 +4,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions};
-use flowquet_format::ColumnType;
+use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{
+    Array, ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray,
+};
+use flowquet_format::{ColumnType, FormatColumn, time_ms};
 use flowquet_parse::{Block, IntegerColumns};
 
 use crate::addresses::{AddressColumns, COLUMNS_MAX};
 use crate::dictionary::DictionaryBuilder;
 use crate::growing::Growing;
-use crate::schema::{BatchSchema, Column};
+use crate::schema::{ADDRESS_BYTES, BatchSchema};
+use crate::twins::twin;
 
 enum Builder {
     /// One of the address columns, which grow together.
@@ -20,6 +23,9 @@ enum Builder {
     Int32(Growing<i32>),
     Int64(Growing<i64>),
     Text(DictionaryBuilder),
+    TimestampMs(Growing<i64>),
+    /// The twin of another column, made of it when the rows are handed out.
+    Twin(usize),
 }
 
 /// Rows of one schema, column by column.
@@ -41,15 +47,22 @@ impl std::fmt::Debug for Columns {
 impl Columns {
     /// No rows yet.
     pub fn new(schema: Arc<BatchSchema>) -> Self {
-        let fields = schema.columns().iter().map(|c| c.field);
-        let addresses: Vec<usize> = fields.filter(|f| schema.is_address(*f)).take(COLUMNS_MAX).collect();
-        let builder = |c: &Column| match c.column_type {
+        let columns = schema.columns().iter();
+        let addresses = columns.filter(|c| c.column_type == ColumnType::String).map(|c| c.field);
+        let is_address = |field: &usize| schema.format().fields()[*field].is_address();
+        let addresses: Vec<usize> = addresses.filter(is_address).take(COLUMNS_MAX).collect();
+        let builder = |c: &FormatColumn| match c.column_type {
+            ColumnType::Address => {
+                let of = schema.columns().iter().position(|text| text.field == c.field);
+                Builder::Twin(of.expect("a twin stands behind its address"))
+            }
             ColumnType::Int32 => Builder::Int32(Growing::default()),
             ColumnType::Int64 => Builder::Int64(Growing::default()),
             ColumnType::String => match addresses.iter().position(|f| *f == c.field) {
                 Some(i) => Builder::Address(i),
                 None => Builder::Text(DictionaryBuilder::default()),
             },
+            ColumnType::TimestampMs => Builder::TimestampMs(Growing::default()),
         };
         let builders = schema.columns().iter().map(builder).collect();
         let addresses = AddressColumns::new(addresses.into_iter());
@@ -73,6 +86,9 @@ impl Columns {
             Builder::Int32(values) => values.bytes(),
             Builder::Int64(values) => values.bytes(),
             Builder::Text(text) => text.bytes(),
+            Builder::TimestampMs(values) => values.bytes(),
+            // Its keys are those of the address.
+            Builder::Twin(_) => self.addresses.values() * ADDRESS_BYTES as usize,
         };
         self.addresses.bytes() + self.builders.iter().map(of).sum::<usize>()
     }
@@ -101,6 +117,12 @@ impl Columns {
                 Builder::Text(text) => {
                     text.append(block.column(column.field, range.clone()), &mut self.flags);
                 }
+                Builder::TimestampMs(values) => {
+                    let parsed = &integers_of(integers, column.field)[range.clone()];
+                    // The negative null stays negative, which is null here too.
+                    values.extend(parsed.iter().map(|v| time_ms(*v).max(-1)), has_nulls(parsed));
+                }
+                Builder::Twin(_) => {}
             }
         }
         self.rows += range.len();
@@ -120,6 +142,11 @@ impl Columns {
                     values.extend_from_array(array.values(), array.nulls());
                 }
                 Builder::Text(text) => text.append_array(array),
+                Builder::TimestampMs(values) => {
+                    let array = array.as_primitive::<TimestampMillisecondType>();
+                    values.extend_from_array(array.values(), array.nulls());
+                }
+                Builder::Twin(_) => {}
             }
         }
         self.rows += batch.num_rows();
@@ -128,24 +155,27 @@ impl Columns {
     /// The rows so far as one batch. Leaves this empty, ready for more: once the batch is dropped, its memory is used again.
     pub fn finish(&mut self) -> RecordBatch {
         let addresses = self.addresses.finish();
-        let arrays: Vec<ArrayRef> = self
-            .builders
-            .iter_mut()
-            .map(|b| -> ArrayRef {
-                match b {
-                    Builder::Address(i) => addresses[*i].clone(),
-                    Builder::Int32(values) => {
-                        let (values, nulls) = values.finish();
-                        Arc::new(Int32Array::new(values, nulls))
-                    }
-                    Builder::Int64(values) => {
-                        let (values, nulls) = values.finish();
-                        Arc::new(Int64Array::new(values, nulls))
-                    }
-                    Builder::Text(text) => text.finish(),
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.builders.len());
+        for builder in &mut self.builders {
+            let array: ArrayRef = match builder {
+                Builder::Address(i) => addresses[*i].clone(),
+                Builder::Int32(values) => {
+                    let (values, nulls) = values.finish();
+                    Arc::new(Int32Array::new(values, nulls))
                 }
-            })
-            .collect();
+                Builder::Int64(values) => {
+                    let (values, nulls) = values.finish();
+                    Arc::new(Int64Array::new(values, nulls))
+                }
+                Builder::Text(text) => text.finish(),
+                Builder::TimestampMs(values) => {
+                    let (values, nulls) = values.finish();
+                    Arc::new(TimestampMillisecondArray::new(values, nulls).with_timezone("UTC"))
+                }
+                Builder::Twin(of) => twin(&arrays[*of]),
+            };
+            arrays.push(array);
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
         RecordBatch::try_new_with_options(self.schema.arrow().clone(), arrays, &options)
             .expect("the builders are made from the schema and grow together")
@@ -165,6 +195,7 @@ fn has_nulls(parsed: &[i64]) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::testing::{check, grown};
+    use flowquet_format::Types;
     use flowquet_parse::Backend;
     use flowquet_testkit::generate::{BLOG_FORMAT, Object, V5_FORMAT};
     use flowquet_testkit::naive;
@@ -180,7 +211,7 @@ mod tests {
             let rows: Vec<Vec<String>> =
                 records.iter().map(|(_, values)| values.iter().map(text_of).collect()).collect();
             check(format, &rows);
-            assert!(grown(format, &text, Backend::Scalar).bytes() > 3_000 * 40);
+            assert!(grown(format, &text, Types::Aws, Backend::Scalar).bytes() > 3_000 * 40);
         }
     }
 }

@@ -12,7 +12,8 @@ mod growing;
 mod schema;
 #[cfg(test)]
 mod testing;
+mod twins;
 mod values;
 
 pub use columns::Columns;
-pub use schema::{BatchSchema, Column, Selection};
+pub use schema::{BatchSchema, Selection};

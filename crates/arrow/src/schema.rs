@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef};
-use flowquet_format::{ColumnType, FieldKind, LogFormat};
+use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use flowquet_format::{ColumnType, FormatColumn, LogFormat, Types};
 
 /// Which columns to keep: all, or those of some names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,34 +32,26 @@ impl Selection {
     }
 }
 
-/// A column of a batch and the field it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
-    /// Position of the field in the log format.
-    pub field: usize,
-    /// Name of the column.
-    pub name: String,
-    /// Its type.
-    pub column_type: ColumnType,
-}
+/// Bytes of a value of [`ColumnType::Address`].
+pub(crate) const ADDRESS_BYTES: i32 = 16;
 
-/// The columns that a log format becomes, in the format's order. All are nullable: `-` is null everywhere.
+/// The columns that a log format becomes, in the format's order, twins of addresses behind them. All are nullable: `-` is null
+/// everywhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchSchema {
     format: Arc<LogFormat>,
-    columns: Vec<Column>,
+    columns: Vec<FormatColumn>,
     arrow: SchemaRef,
 }
 
 impl BatchSchema {
-    /// The selected columns of `format`. May be empty, where the selection names none of its fields.
-    pub fn new(format: Arc<LogFormat>, selection: &Selection) -> Self {
-        let columns: Vec<Column> = format
-            .fields()
-            .iter()
-            .enumerate()
-            .filter(|(_, f)| selection.contains(f.column()))
-            .map(|(field, f)| Column { field, name: f.column().to_owned(), column_type: f.column_type() })
+    /// The selected columns of `format`, a twin where its address is. May be empty, where the selection names none of its
+    /// fields.
+    pub fn new(format: Arc<LogFormat>, selection: &Selection, types: Types) -> Self {
+        let columns: Vec<FormatColumn> = format
+            .columns(types)
+            .into_iter()
+            .filter(|c| selection.contains(format.fields()[c.field].column()))
             .collect();
         let fields: Vec<ArrowField> =
             columns.iter().map(|c| ArrowField::new(&c.name, batch_type(c.column_type), true)).collect();
@@ -71,15 +63,8 @@ impl BatchSchema {
         &self.format
     }
 
-    /// Whether the field at this position of the log format holds addresses.
-    pub(crate) fn is_address(&self, field: usize) -> bool {
-        let field = &self.format.fields()[field];
-        field.column_type() == ColumnType::String
-            && field.spec().is_some_and(|spec| spec.kind == FieldKind::Address)
-    }
-
     /// The columns in order.
-    pub fn columns(&self) -> &[Column] {
+    pub fn columns(&self) -> &[FormatColumn] {
         &self.columns
     }
 
@@ -88,21 +73,24 @@ impl BatchSchema {
         &self.arrow
     }
 
-    /// The schema as readers of the files see it: text as UTF-8.
+    /// The schema as readers of the files see it: without dictionaries.
     pub fn logical(&self) -> Schema {
-        let of = |c: &Column| match c.column_type {
-            ColumnType::String => ArrowField::new(&c.name, DataType::Utf8, true),
-            integer => ArrowField::new(&c.name, batch_type(integer), true),
+        let of = |c: &FormatColumn| match batch_type(c.column_type) {
+            DataType::Dictionary(_, values) => ArrowField::new(&c.name, *values, true),
+            other => ArrowField::new(&c.name, other, true),
         };
         Schema::new(self.columns.iter().map(of).collect::<Vec<_>>())
     }
 }
 
 fn batch_type(column_type: ColumnType) -> DataType {
+    let dictionary = |values| DataType::Dictionary(Box::new(DataType::UInt32), Box::new(values));
     match column_type {
+        ColumnType::Address => dictionary(DataType::FixedSizeBinary(ADDRESS_BYTES)),
         ColumnType::Int32 => DataType::Int32,
         ColumnType::Int64 => DataType::Int64,
-        ColumnType::String => DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8)),
+        ColumnType::String => dictionary(DataType::Utf8),
+        ColumnType::TimestampMs => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
     }
 }
 
@@ -117,12 +105,18 @@ mod tests {
             LogFormat::parse("${bytes} ${pkt-srcaddr} ${new-field} ${srcport}", Catalogue::builtin());
         let format = Arc::new(format.expect("valid"));
         let names = |s: &Selection| {
-            let schema = BatchSchema::new(format.clone(), s);
+            let schema = BatchSchema::new(format.clone(), s, Types::Rich);
             schema.columns().iter().map(|c| format!("{} {}", c.name, c.column_type)).collect::<Vec<_>>()
         };
         assert_eq!(
             names(&Selection::all()),
-            ["bytes INT64", "pkt_srcaddr STRING", "new_field STRING", "srcport INT32"]
+            [
+                "bytes INT64",
+                "pkt_srcaddr STRING",
+                "new_field STRING",
+                "srcport INT32",
+                "pkt_srcaddr_bin ADDRESS"
+            ]
         );
         assert_eq!(
             names(&Selection::of(["new-field", "Bytes", "srcaddr"])),

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use flowquet_catalog::TableName;
 use flowquet_engine::{RejectLimit, Share, Source};
-use flowquet_format::PartitionSpec;
+use flowquet_format::{PartitionSpec, Types};
 use flowquet_parquet::Compression;
 use flowquet_store::Location;
 
@@ -59,8 +60,40 @@ pub(crate) enum Command {
     Status(Box<StatusArgs>),
     /// Show what a file is: log format and first records, or the layout of a Parquet file
     Inspect(InspectArgs),
-    /// Show the schema that a log format becomes
-    Schema(SchemaArgs),
+    /// Show the schema that a log format becomes, or the statement that makes a table of it in Athena, Spark, Trino or DuckDB
+    #[command(
+        long_about = "Shows the columns that a log format, or the files of a table, become: as a table to read, as Arrow, Parquet \
+                      or JSON, or as the statement that makes them a table in Athena, Spark, Trino (its Hive connector) or \
+                      DuckDB, or as the TableInput of Glue.",
+        after_long_help = "Examples:\n  \
+            flowquet schema --format v5\n  \
+            flowquet schema --format v5 --as athena --location s3://lake/vpc_flow_logs/\n  \
+            flowquet schema s3://lake/vpc_flow_logs/ --as athena --database lake --table vpc_flow_logs\n  \
+            flowquet schema lake/vpc_flow_logs --as duckdb | duckdb -init /dev/stdin"
+    )]
+    Schema(Box<SchemaArgs>),
+    /// Make or update a table's entry in the Glue Data Catalog, for Athena, Spark, Trino and Redshift Spectrum
+    #[command(
+        long_about = "Makes the Glue Data Catalog know a table in S3: its columns, those of all log formats that its files have, \
+                      and its partitions. What is there stays: columns are added, never removed or retyped, and a table that is \
+                      another one is an error that shows both sides. Run it as often as you like.",
+        after_long_help = "Examples:\n  \
+            flowquet register s3://lake/vpc_flow_logs/ --database lake --table vpc_flow_logs --create-database\n  \
+            flowquet convert s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --register --database lake --table vpc_flow_logs"
+    )]
+    Register(Box<RegisterArgs>),
+    /// Merge the small files of a table's partitions into few sorted ones
+    #[command(
+        long_about = "Merges the files of each partition into few files that are sorted as a whole, with small pages, so that a query \
+                      for an address reads little. Rows are counted before and after. The old files are retired by a record \
+                      once the new ones are written, and deleted once those are in place; docs/SEMANTICS.md says what a reader \
+                      sees at each moment. A run that was killed is finished by the next one.",
+        after_long_help = "Examples:\n  \
+            flowquet compact lake/vpc_flow_logs\n  \
+            flowquet compact s3://lake/vpc_flow_logs/ --partition 'date=2024-01-*' --database lake --table vpc_flow_logs\n  \
+            flowquet compact s3://lake/vpc_flow_logs/ --in s3://logs/AWSLogs/ --types rich"
+    )]
+    Compact(Box<CompactArgs>),
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +144,15 @@ pub(crate) struct JobArgs {
     /// Field whose UTC time chooses date and hour
     #[arg(long, value_enum, default_value = "start", help_heading = "Table")]
     pub(crate) partition_time: PartitionTimeArg,
+
+    /// Types of columns: `aws` as AWS's own Parquet delivery has them, `rich` with times as timestamps, and 16 bytes beside each
+    /// address by which ranges of addresses prune
+    #[arg(long, value_name = "TYPES", default_value = "aws", help_heading = "Table")]
+    pub(crate) types: Types,
+
+    /// Columns that get a bloom filter, comma-separated: queries for one value skip row groups that do not have it
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', help_heading = "Table")]
+    pub(crate) bloom_filter: Vec<String>,
 
     /// Order the rows of each row group by these fields: smaller files, and pages that queries for an interface or address
     /// can skip; takes about a quarter longer. Without FIELDS by interface, source, destination and start
@@ -176,6 +218,13 @@ pub(crate) struct ConvertArgs {
     /// Worker threads; as many as cores by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
+
+    /// Make or update the table's entry in the Glue Data Catalog, with the partitions that this run wrote to
+    #[arg(long, requires = "database", conflicts_with = "dry_run", help_heading = "Glue Data Catalog")]
+    pub(crate) register: bool,
+
+    #[command(flatten)]
+    pub(crate) glue: GlueArgs,
 
     /// Show what would be done and write nothing
     #[arg(long, help_heading = "Reports")]
@@ -244,14 +293,74 @@ pub(crate) struct InspectArgs {
     pub(crate) rows: usize,
 }
 
+/// A table of the Glue Data Catalog.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Glue Data Catalog")]
+pub(crate) struct GlueArgs {
+    /// Database of the Glue Data Catalog
+    #[arg(long, value_name = "NAME", requires = "table")]
+    pub(crate) database: Option<TableName>,
+
+    /// Table of that database
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: Option<TableName>,
+
+    /// Endpoint of a catalog that is not AWS's
+    #[arg(long, value_name = "URL")]
+    pub(crate) glue_endpoint_url: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
+    /// Folder or S3 prefix of a table, whose columns are shown
+    #[arg(value_name = "TABLE", value_parser = Location::parse)]
+    pub(crate) source: Option<Location>,
+
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+
+    /// Types of columns: aws or rich; those of TABLE by default
+    #[arg(long, value_name = "TYPES")]
+    pub(crate) types: Option<Types>,
 
     /// Form of the schema
     #[arg(long = "as", value_enum, default_value = "table")]
     pub(crate) form: SchemaForm,
+
+    /// Database that statements name
+    #[arg(long, value_name = "NAME", default_value = "default", help_heading = "Statements")]
+    pub(crate) database: TableName,
+
+    /// Table that statements name
+    #[arg(long, value_name = "NAME", default_value = "vpc_flow_logs", help_heading = "Statements")]
+    pub(crate) table: TableName,
+
+    /// URL of the table's files; that of TABLE by default
+    #[arg(long, value_name = "URL", help_heading = "Statements")]
+    pub(crate) location: Option<String>,
+
+    /// Partition columns; those of TABLE by default, else date
+    #[arg(long, value_name = "COLUMNS", help_heading = "Statements")]
+    pub(crate) partition_by: Option<PartitionSpec>,
+
+    /// How Athena and Glue find partitions: computed from the query (`projected`), or known one by one (`listed`)
+    #[arg(long, value_enum, default_value = "projected", help_heading = "Statements")]
+    pub(crate) partitions: PartitionsArg,
+
+    /// With `--as duckdb`: name the files that TABLE consists of now, instead of what a glob finds
+    #[arg(long, requires = "source", help_heading = "Statements")]
+    pub(crate) exact: bool,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartitionsArg {
+    /// Each is known to the catalog: any engine, and also records without a time
+    Listed,
+    /// Computed by Athena: nothing to keep up to date, but no other engine does so
+    Projected,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -260,8 +369,116 @@ pub(crate) enum SchemaForm {
     Table,
     /// Arrow field names and types
     Arrow,
-    /// Parquet's message syntax
-    Parquet,
+    /// Athena's CREATE EXTERNAL TABLE, which Hive and Spark take too
+    Athena,
+    /// DuckDB's CREATE VIEW
+    Duckdb,
+    /// The TableInput that `aws glue create-table` takes, as JSON
+    GlueJson,
     /// JSON, with all that the catalogue knows
     Json,
+    /// Parquet's message syntax
+    Parquet,
+    /// Spark's CREATE TABLE
+    Spark,
+    /// Trino's CREATE TABLE, for its Hive connector as the catalog `hive`
+    Trino,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    /// S3 prefix of the table
+    #[arg(value_name = "TABLE", value_parser = Location::parse)]
+    pub(crate) source: Location,
+
+    #[command(flatten)]
+    pub(crate) glue: GlueArgs,
+
+    /// Make the database if there is none
+    #[arg(long, help_heading = "Glue Data Catalog")]
+    pub(crate) create_database: bool,
+
+    /// Have Athena compute partitions (`projected`), or make each of them known (`listed`)
+    #[arg(long, value_enum, default_value = "listed", help_heading = "Glue Data Catalog")]
+    pub(crate) partitions: PartitionsArg,
+
+    /// What was done, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
+}
+
+/// What `compact` orders rows by, as far as files have it.
+const COMPACT_SORT: &str = "srcaddr,dstaddr,start";
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    /// Folder or S3 prefix of the table
+    #[arg(value_name = "TABLE", value_parser = Location::parse)]
+    pub(crate) out: Location,
+
+    /// Partitions to compact, by parts of their folders: `date=2024-01-15`, `date=2024-01-*`, `account=1/date=…`; may be repeated,
+    /// all by default
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) partition: Vec<String>,
+
+    /// First take new logs from here into the table, such as the Parquet files that AWS delivered; may be repeated
+    #[arg(long = "in", value_name = "SOURCE", value_parser = Location::parse)]
+    pub(crate) sources: Vec<Location>,
+
+    /// Types of columns of a table that `--in` makes: aws or rich
+    #[arg(long, value_name = "TYPES", requires = "sources")]
+    pub(crate) types: Option<Types>,
+
+    /// Order of the rows of each file
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', default_value = COMPACT_SORT, help_heading = "Files")]
+    pub(crate) sort: Vec<String>,
+
+    /// Columns that get a bloom filter, comma-separated
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', help_heading = "Files")]
+    pub(crate) bloom_filter: Vec<String>,
+
+    /// Compression: zstd, zstd:N (level 1 to 22), snappy, gzip or none
+    #[arg(long, value_name = "CODEC", default_value = "zstd:3", help_heading = "Files")]
+    pub(crate) compression: Compression,
+
+    /// Most rows of a row group
+    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = clap::value_parser!(u64).range(1..=16_777_216), help_heading = "Files")]
+    pub(crate) row_group_rows: u64,
+
+    /// Size that files are to have; files of half of it stay as they are
+    #[arg(long, value_name = "BYTES", default_value = "128M", value_parser = parse_bytes, help_heading = "Files")]
+    pub(crate) file_bytes: u64,
+
+    #[command(flatten)]
+    pub(crate) glue: GlueArgs,
+
+    /// With --database and --table: seconds that queries which began before are given, before files that they may read go away
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=3600), help_heading = "Glue Data Catalog")]
+    pub(crate) grace: u16,
+
+    /// Worker threads; as many as cores by default, each with 900M
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
+    pub(crate) threads: Option<u16>,
+
+    /// Memory to stay within, such as 2G: fewer threads
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
+    pub(crate) memory: Option<u64>,
+
+    /// Show what would be done and write nothing
+    #[arg(long, conflicts_with = "sources", help_heading = "Reports")]
+    pub(crate) dry_run: bool,
+
+    /// What was done, as JSON
+    #[arg(long, help_heading = "Reports")]
+    pub(crate) json: bool,
+
+    /// Say nothing but errors
+    #[arg(long, short, help_heading = "Reports")]
+    pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
 }

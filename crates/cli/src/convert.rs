@@ -1,5 +1,6 @@
 //! `flowquet convert`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -10,14 +11,16 @@ use std::time::Instant;
 use flowquet_engine::{Budget, Error, Request, Run, Source, Summary, convert};
 use flowquet_format::{KeyFilter, ObjectKey, PartitionSpec};
 use flowquet_plan::{Options, PlanRecord};
-use flowquet_store::{ErrorKind, FILE_SCHEME, LocalStore, Store, Stores};
+use flowquet_store::{ErrorKind, FILE_SCHEME, LocalStore, Location, Store, Stores};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::{ConvertArgs, JobArgs, PartitionTimeArg};
+use crate::catalog::catalogued;
 use crate::exit::Exit;
 use crate::output::{Failure, counted, error_text, put, say};
 use crate::places::{STOP, absolute, table_store};
 use crate::plan::PlanFile;
+use crate::register::{after_run, text as registered_text};
 use crate::report::{RunFacts, json, text};
 use crate::reporter::Reporter;
 use crate::schema::{Formats, plain_table, table_text};
@@ -38,7 +41,12 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
             None,
         ));
     }
-    let (options, out) = (prepared.options.clone(), prepared.out_text.clone());
+    let (options, out, location) =
+        (prepared.options.clone(), prepared.out_text.clone(), prepared.location.clone());
+    if args.register {
+        // Better told before hours of work than after.
+        catalogued(&location)?;
+    }
     let request = Request {
         max_rejects: args.max_rejects,
         dry_run: args.dry_run,
@@ -55,10 +63,22 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
             (Run { summary: Summary::default(), plan: None, workers: 0, error: Some(error) }, false)
         }
     };
-    let exit = exit_of(&run);
+    // What is committed is registered also where an error stopped the rest.
+    let registered =
+        (args.register && begun).then(|| after_run(&args.glue, &args.job.s3, &location, &touched(&run)));
+    let exit = match (&registered, exit_of(&run)) {
+        (Some(Err(_)), Exit::Success | Exit::ObjectsLeft) => Exit::Failed,
+        (_, exit) => exit,
+    };
+    let told = |failure: &Failure| match failure {
+        Failure::Told(_, message) => message.clone(),
+        Failure::BrokenPipe => String::new(),
+    };
+    let not_registered = registered.as_ref().and_then(|r| r.as_ref().err()).map(told);
     let facts = RunFacts {
         exit,
-        error: run.error.as_ref().map(ToString::to_string),
+        error: run.error.as_ref().map(ToString::to_string).or_else(|| not_registered.clone()),
+        registered: registered.as_ref().and_then(|r| r.as_ref().ok()),
         dry_run: args.dry_run,
         out,
         options: &options,
@@ -73,10 +93,25 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     } else if begun && !args.quiet {
         say(text(&run.summary, &facts).trim_end());
     }
+    if let Some(Ok(registered)) = &registered
+        && !args.quiet
+    {
+        say(&registered_text(registered, &args.glue));
+    }
+    if let Some(message) = not_registered {
+        say(&message);
+        say(&format!("hint: the table is written; `flowquet register {location}` makes the catalog know it"));
+    }
     match &run.error {
         Some(error) => Err(Failure::Told(exit, error_text(error, hint_of(error, begun).as_deref()))),
         None => Ok(exit),
     }
+}
+
+/// Folders of the partitions that a run wrote to.
+fn touched(run: &Run) -> BTreeSet<String> {
+    let folders = run.summary.outputs.iter().filter_map(|o| o.key.rsplit_once('/'));
+    folders.map(|(folder, _)| folder.to_owned()).collect()
 }
 
 /// What `convert` and `plan` have in common, resolved.
@@ -85,6 +120,8 @@ pub(crate) struct Prepared {
     filter: KeyFilter,
     pub(crate) stores: Arc<Stores>,
     out: Arc<dyn Store>,
+    /// The destination.
+    pub(crate) location: Location,
     /// The destination as it was typed.
     pub(crate) out_text: String,
     pub(crate) options: Options,
@@ -129,6 +166,7 @@ impl Prepared {
             out: table_store(&stores, &out),
             stores,
             out_text: out.to_string().trim_end_matches('/').to_owned(),
+            location: out,
             options,
             budget,
         })
@@ -156,8 +194,10 @@ fn options(args: &JobArgs, formats: &Formats) -> Result<Options, Failure> {
             PartitionTimeArg::Start => "start".to_owned(),
             PartitionTimeArg::End => "end".to_owned(),
         },
+        types: args.types.to_string(),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
-        sort: args.sort.as_deref().map_or(Ok(Vec::new()), |names| formats.sort_columns(names))?,
+        sort: formats.columns_named("--sort", "sorted by", args.sort.as_deref())?,
+        bloom_filter: formats.columns_named("--bloom-filter", "filtered", Some(&args.bloom_filter))?,
         compression: args.compression.to_string(),
         row_group_rows: args.row_group_rows,
         file_bytes: args.file_bytes,
@@ -189,6 +229,12 @@ pub(crate) fn exit_of(run: &Run) -> Exit {
         None if objects.failed + objects.changed + objects.set_aside > 0 => Exit::ObjectsLeft,
         None => Exit::Success,
     }
+}
+
+/// The message for an error of the engine that ends a command.
+pub(crate) fn engine_failure(error: &Error) -> Failure {
+    let exit = if matches!(error, Error::Interrupted) { Exit::Interrupted } else { Exit::Failed };
+    Failure::Told(exit, error_text(error, hint_of(error, true).as_deref()))
 }
 
 pub(crate) fn hint_of(error: &Error, begun: bool) -> Option<String> {

@@ -4,12 +4,15 @@
 //! terminal, into plain lines, or into a JSON report.
 
 mod args;
+mod catalog;
+mod compact;
 mod convert;
 mod exit;
 mod inspect;
 mod output;
 mod places;
 mod plan;
+mod register;
 mod report;
 mod reporter;
 mod schema;
@@ -41,6 +44,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Status(args) => status::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Register(args) => register::run(&args),
+        Command::Compact(args) => compact::run(&args),
     };
     match result {
         Ok(exit) => exit,

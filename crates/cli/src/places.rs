@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
+use flowquet_aws::AwsOptions;
 use flowquet_engine::Source;
 use flowquet_format::KeyFilter;
 use flowquet_plan::STAGING;
@@ -67,7 +68,7 @@ impl FilterArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "S3")]
 pub(crate) struct S3Args {
-    /// Region of the buckets; found by itself otherwise
+    /// Region of the buckets, found by itself otherwise, and of the Glue Data Catalog
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
 
@@ -105,6 +106,12 @@ pub(crate) struct S3Args {
 }
 
 impl S3Args {
+    /// How the Glue Data Catalog is spoken to: as the store is, but at an endpoint of its own.
+    pub(crate) fn glue(&self, endpoint_url: Option<String>) -> AwsOptions {
+        let (region, profile, role_arn) = (self.region.clone(), self.profile.clone(), self.role_arn.clone());
+        AwsOptions { endpoint_url, region, profile, role_arn }
+    }
+
     pub(crate) fn stores(&self) -> Arc<Stores> {
         let mut options = S3Options::new(&STOP);
         options.region = self.region.clone();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use flowquet_catalog::Registered;
 use flowquet_engine::Summary;
 use flowquet_plan::Options;
 use indicatif::{HumanBytes, HumanCount};
@@ -34,6 +35,9 @@ pub(crate) struct Report<'a> {
     threads: usize,
     seconds: f64,
     records_per_second: f64,
+    /// With `--register`: what was done in the catalog.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registered: Option<&'a Registered>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
@@ -43,6 +47,7 @@ pub(crate) struct Report<'a> {
 pub(crate) struct RunFacts<'a> {
     pub(crate) exit: Exit,
     pub(crate) error: Option<String>,
+    pub(crate) registered: Option<&'a Registered>,
     pub(crate) dry_run: bool,
     pub(crate) out: String,
     pub(crate) options: &'a Options,
@@ -70,6 +75,7 @@ pub(crate) fn json(summary: &Summary, facts: &RunFacts<'_>) -> String {
         threads: facts.threads,
         seconds: facts.seconds(),
         records_per_second: per_second(summary.counts.records, facts),
+        registered: facts.registered,
         summary,
     };
     format!("{}\n", serde_json::to_string_pretty(&report).expect("plain values with text keys"))

@@ -5,13 +5,20 @@ use std::sync::Arc;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use flowquet_arrow::{BatchSchema, Selection};
-use flowquet_format::{Catalogue, Field, LogFormat};
+use flowquet_catalog::{FormatUse, athena, duckdb, spark, table_input_json, trino};
+use flowquet_engine::Inventory;
+use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, Types};
 use flowquet_parquet::FileSchema;
+use flowquet_plan::{LiveFile, Options, merged_format, merged_options};
+use flowquet_store::Location;
 use serde_json::json;
 
 use crate::args::{FormatArgs, SchemaArgs, SchemaForm};
+use crate::catalog::{Naming, defined, definition, places};
+use crate::convert::{engine_failure, listen_for_signals};
 use crate::exit::Exit;
 use crate::output::{Failure, put, say};
+use crate::places::{absolute, table_store};
 
 /// Log-format options, resolved.
 pub(crate) struct Formats {
@@ -46,19 +53,35 @@ impl Formats {
         Ok(Self { catalogue, fields, given, selection })
     }
 
-    /// Checks `--sort` and gives its columns, each once.
-    pub(crate) fn sort_columns(&self, names: &[String]) -> Result<Vec<String>, Failure> {
-        let use_of_unknown = "sorted by where an object has it";
-        check_names("--sort", use_of_unknown, names, &self.catalogue, self.given.as_deref())?;
-        let mut columns: Vec<String> = Vec::new();
-        for name in names {
-            let column = name.trim().to_ascii_lowercase().replace('-', "_");
-            if !columns.contains(&column) {
-                columns.push(column);
-            }
-        }
-        Ok(columns)
+    /// Checks the names that an option gives and makes columns of them, each once; `done` is what is done to one that an
+    /// object has.
+    pub(crate) fn columns_named(
+        &self,
+        option: &str,
+        done: &str,
+        names: Option<&[String]>,
+    ) -> Result<Vec<String>, Failure> {
+        columns_of_names(option, done, names.unwrap_or_default(), &self.catalogue, self.given.as_deref())
     }
+}
+
+/// Columns of the names that an option gives, each once, checked; `done` is what is done to one that an object has.
+pub(crate) fn columns_of_names(
+    option: &str,
+    done: &str,
+    names: &[String],
+    catalogue: &Catalogue,
+    given: Option<&LogFormat>,
+) -> Result<Vec<String>, Failure> {
+    check_names(option, &format!("{done} where an object has it"), names, catalogue, given)?;
+    let mut columns: Vec<String> = Vec::new();
+    for name in names {
+        let column = name.trim().to_ascii_lowercase().replace('-', "_");
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    Ok(columns)
 }
 
 /// Checks `--columns`.
@@ -82,7 +105,9 @@ fn check_names(
             let message = format!("expected column names in {option}, found an empty one");
             return Err(Failure::message(Exit::Usage, &message, None));
         }
-        if !is_given && catalogue.field(&field).is_none() {
+        // The twin of an address is known with it.
+        let is_twin = field.strip_suffix("-bin").is_some_and(|of| catalogue.field(of).is_some());
+        if !is_given && !is_twin && catalogue.field(&field).is_none() {
             let near =
                 catalogue.nearest_field(&field).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
             say(&format!("warning: column `{name}` is not in the catalogue, {use_of_unknown}{near}"));
@@ -98,29 +123,138 @@ fn read_text(path: &Path) -> Result<String, Failure> {
 
 pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
     let formats = Formats::resolve(&args.format)?;
-    let format = match formats.given {
-        Some(format) => format,
-        None => Arc::new(all_fields(&formats.catalogue)),
+    let inventory = match &args.source {
+        None => None,
+        Some(place) => {
+            listen_for_signals();
+            let out = table_store(&args.s3.stores(), place);
+            Some(Inventory::read(out.as_ref()).map_err(|e| engine_failure(&e))?)
+        }
     };
-    for warning in format.warnings(&formats.catalogue) {
-        say(&format!("warning: {warning}"));
+    if let Some(format) = &formats.given {
+        for warning in format.warnings(&formats.catalogue) {
+            say(&format!("warning: {warning}"));
+        }
     }
-    let schema = BatchSchema::new(format.clone(), &formats.selection);
-    let fields: Vec<&Field> = schema.columns().iter().map(|c| &format.fields()[c.field]).collect();
     let text = match args.form {
-        SchemaForm::Table => table(&fields),
+        SchemaForm::Athena
+        | SchemaForm::Duckdb
+        | SchemaForm::GlueJson
+        | SchemaForm::Spark
+        | SchemaForm::Trino => statement(args, &formats, inventory.as_ref())?,
+        SchemaForm::Table | SchemaForm::Arrow | SchemaForm::Json | SchemaForm::Parquet => {
+            columns(args, &formats, inventory.as_ref())?
+        }
+    };
+    put(&text)?;
+    Ok(Exit::Success)
+}
+
+/// The columns themselves, in some form.
+fn columns(args: &SchemaArgs, formats: &Formats, inventory: Option<&Inventory>) -> Result<String, Failure> {
+    let types = types(args, inventory)?;
+    let format = match (&formats.given, inventory) {
+        (Some(given), _) => given.clone(),
+        (None, Some(inventory)) => {
+            let files: Vec<LiveFile> = inventory.files().cloned().collect();
+            let options = merged_options(&files, &schema_options(formats, types));
+            let merged = merged_format(&files, &options);
+            let expected = |e: String| {
+                Failure::message(Exit::Failed, &format!("expected files in the table: {e}"), None)
+            };
+            Arc::new(merged.map_err(expected)?)
+        }
+        (None, None) => Arc::new(all_fields(&formats.catalogue)),
+    };
+    let schema = BatchSchema::new(format.clone(), &formats.selection, types);
+    let columns = schema.columns();
+    Ok(match args.form {
         SchemaForm::Arrow => {
             let logical = schema.logical();
             logical.fields().iter().map(|f| format!("{}: {}\n", f.name(), f.data_type())).collect()
         }
+        SchemaForm::Json => json_text(&format, columns),
         SchemaForm::Parquet => {
-            let columns = schema.columns().iter().map(|c| (c.name.as_str(), c.column_type));
+            let columns = columns.iter().map(|c| (c.name.as_str(), c.column_type));
             format!("{}\n", FileSchema::new(columns))
         }
-        SchemaForm::Json => json_text(&format, &fields),
+        _ => table(&format, columns),
+    })
+}
+
+fn types(args: &SchemaArgs, inventory: Option<&Inventory>) -> Result<Types, Failure> {
+    let told = inventory.map(|i| i.contract.types.parse()).transpose();
+    let told = told.map_err(|e: String| {
+        Failure::message(Exit::Failed, &format!("read the table contract: {e}"), None)
+    })?;
+    match (args.types, told) {
+        (Some(asked), Some(told)) if asked != told => {
+            let message = format!("expected the table's types `{told}`, found --types {asked}");
+            Err(Failure::message(Exit::Usage, &message, Some("leave --types out: the table's are known")))
+        }
+        (asked, told) => Ok(asked.or(told).unwrap_or_default()),
+    }
+}
+
+/// Options of files that would be written from a log format: what decides columns.
+fn schema_options(formats: &Formats, types: Types) -> Options {
+    Options {
+        partition_by: "none".to_owned(),
+        partition_time: "start".to_owned(),
+        types: types.to_string(),
+        columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
+        sort: Vec::new(),
+        bloom_filter: Vec::new(),
+        compression: "none".to_owned(),
+        row_group_rows: 0,
+        file_bytes: 0,
+        format: None,
+        fields: formats.fields.clone(),
+        salvage: false,
+    }
+}
+
+/// What makes a table of the columns in an engine.
+fn statement(args: &SchemaArgs, formats: &Formats, inventory: Option<&Inventory>) -> Result<String, Failure> {
+    let options = schema_options(formats, types(args, inventory)?);
+    let location = match (&args.location, &args.source) {
+        (Some(location), _) => location.clone(),
+        (None, Some(Location::Local(path))) => format!("file://{}", absolute(path).display()),
+        (None, Some(s3)) => s3.to_string(),
+        (None, None) => {
+            let hint =
+                "a statement names the place of the table's files: s3://BUCKET/PREFIX/, or the table itself";
+            return Err(Failure::message(Exit::Usage, "expected --location or a table", Some(hint)));
+        }
     };
-    put(&text)?;
-    Ok(Exit::Success)
+    let naming =
+        Naming { database: &args.database, table: &args.table, location, partitions: args.partitions };
+    let given = formats.given.as_ref().map(|f| f.to_string());
+    let more: Vec<FormatUse<'_>> =
+        given.iter().map(|format| FormatUse { format, options: &options }).collect();
+    let table = match (inventory, more.is_empty()) {
+        (Some(inventory), _) => definition(inventory, &more, &naming)?,
+        (None, is_empty) => {
+            let all = all_fields(&formats.catalogue).to_string();
+            let all = [FormatUse { format: &all, options: &options }];
+            let by = args.partition_by.clone().unwrap_or_else(|| "date".parse().expect("a partition column"));
+            defined(if is_empty { &all } else { &more }, by, &naming)?
+        }
+    };
+    let folders = inventory.iter().flat_map(|i| i.partitions.keys());
+    let listed = places(&table.location, folders);
+    Ok(match args.form {
+        SchemaForm::Athena => athena(&table, &listed),
+        SchemaForm::Duckdb => {
+            let files = inventory
+                .filter(|_| args.exact)
+                .map(|i| i.files().map(|f| f.output.key.clone()).collect::<Vec<_>>());
+            duckdb(&table, files.as_deref())
+        }
+        SchemaForm::GlueJson => table_input_json(&table),
+        SchemaForm::Spark => spark(&table),
+        _ => trino(&table),
+    })
 }
 
 /// Every field of the catalogue, as one format: what a table of all formats would hold.
@@ -142,31 +276,34 @@ pub(crate) fn table_text(table: &Table) -> String {
     table.lines().map(|l| format!("{}\n", l.trim_end())).collect()
 }
 
-fn table(fields: &[&Field]) -> String {
+fn table(format: &LogFormat, columns: &[FormatColumn]) -> String {
     let mut table = plain_table(&["COLUMN", "TYPE", "SINCE", "KIND", "UNIT", "MEANING"]);
-    for field in fields {
-        let spec = field.spec();
+    for column in columns {
+        let spec = format.fields()[column.field].spec();
+        let is_time = column.column_type == ColumnType::TimestampMs;
+        let unit = spec.and_then(|s| s.unit.clone()).unwrap_or_default();
         table.add_row([
-            field.column().to_owned(),
-            field.column_type().to_string(),
+            column.name.clone(),
+            column.column_type.to_string(),
             spec.map_or_else(|| "?".to_owned(), |s| s.since.to_string()),
             spec.map_or("text", |s| s.kind.name()).to_owned(),
-            spec.and_then(|s| s.unit.clone()).unwrap_or_default(),
+            if is_time { "ms".to_owned() } else { unit },
             spec.map_or_else(|| "Not in the catalogue.".to_owned(), |s| s.doc.clone()),
         ]);
     }
     table_text(&table)
 }
 
-fn json_text(format: &LogFormat, fields: &[&Field]) -> String {
-    let columns: Vec<_> = fields
+fn json_text(format: &LogFormat, columns: &[FormatColumn]) -> String {
+    let columns: Vec<_> = columns
         .iter()
-        .map(|f| {
-            let spec = f.spec();
+        .map(|c| {
+            let field = &format.fields()[c.field];
+            let spec = field.spec();
             json!({
-                "column": f.column(),
-                "field": f.name(),
-                "type": f.column_type().name(),
+                "column": c.name,
+                "field": field.name(),
+                "type": c.column_type.name(),
                 "nullable": true,
                 "known": spec.is_some(),
                 "since": spec.map(|s| s.since),

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use flowquet_engine::{Error, Status, status};
+use flowquet_engine::{Status, status};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::StatusArgs;
-use crate::convert::{hint_of, listen_for_signals};
+use crate::convert::{engine_failure, listen_for_signals};
 use crate::exit::Exit;
-use crate::output::{Failure, counted, error_text, put};
+use crate::output::{Failure, counted, put};
 use crate::places::table_store;
 
 /// Tasks and objects that the text names.
@@ -17,10 +17,7 @@ const NAMED_MAX: usize = 10;
 pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let out = table_store(&args.s3.stores(), &args.table);
-    let found = status(out.as_ref()).map_err(|error| {
-        let exit = if matches!(error, Error::Interrupted) { Exit::Interrupted } else { Exit::Failed };
-        Failure::Told(exit, error_text(&error, hint_of(&error, true).as_deref()))
-    })?;
+    let found = status(out.as_ref()).map_err(|e| engine_failure(&e))?;
     if args.json {
         put(&format!("{}\n", serde_json::to_string_pretty(&found).expect("plain values with text keys")))?;
     } else {

@@ -6,6 +6,7 @@ use flowquet_plan::{CommitRecord, commit_key, from_json, rejects_key, to_json};
 use flowquet_store::{ErrorKind, Staged, Store};
 
 use crate::error::Error;
+use crate::inventory::Compactions;
 use crate::table::{delete_if_there, put_record};
 
 /// Files of a task that are made visible at once.
@@ -66,6 +67,7 @@ impl ClosedTask {
         let theirs: CommitRecord = from_json(&out.get(key)?).map_err(|e| Error::Record(out.url(key), e))?;
         // Where it is ours that is void, another run had read the objects before they changed.
         let Some(reason) = theirs.void.filter(|_| self.record.void.is_none()) else {
+            self.delete_retired()?;
             return Ok(Outcome::CommittedByAnother);
         };
         for output in &self.record.outputs {
@@ -73,5 +75,15 @@ impl ClosedTask {
         }
         delete_if_there(out, &rejects_key(&self.record.task))?;
         Ok(Outcome::Void(reason))
+    }
+    /// Deletes what was just put once more although a compaction has retired and deleted it meanwhile.
+    fn delete_retired(&self) -> Result<(), Error> {
+        let out = self.out.as_ref();
+        let compactions = Compactions::read(out)?;
+        let retired = compactions.retired();
+        for output in self.record.outputs.iter().filter(|o| retired.contains(o.key.as_str())) {
+            delete_if_there(out, &output.key)?;
+        }
+        Ok(())
     }
 }

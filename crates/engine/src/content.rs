@@ -1,8 +1,10 @@
 //! An object's text, whatever it is compressed with: whole in memory where it fits, a window at a time where not.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::ops;
 
 use bytes::Bytes;
+use flowquet_parquet::{MAGIC, RowReader, RowsError};
 use flowquet_parse::WINDOW_BYTES_MIN;
 use flowquet_parse::inflate::{GzipInflater, InflateError};
 use flowquet_store::Error as StoreError;
@@ -18,6 +20,8 @@ const READ_BYTES: usize = 256 << 10;
 pub enum Compression {
     /// gzip, one or several members.
     Gzip,
+    /// A Parquet file, compressed inside.
+    Parquet,
     /// Not compressed.
     Plain,
     /// Zstandard, one or several frames.
@@ -32,6 +36,7 @@ impl Compression {
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
             // A skippable frame before the data.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            _ if head.starts_with(MAGIC) => Self::Parquet,
             _ => Self::Plain,
         }
     }
@@ -40,6 +45,7 @@ impl Compression {
     pub fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
+            Self::Parquet => "Parquet",
             Self::Plain => "plain text",
             Self::Zstd => "zstd",
         }
@@ -51,7 +57,7 @@ impl Compression {
     ) -> io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
             Self::Gzip => Box::new(GzipStream { member: Some(flate2::bufread::GzDecoder::new(input)) }),
-            Self::Plain => Box::new(input),
+            Self::Parquet | Self::Plain => Box::new(input),
             Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
         })
     }
@@ -117,6 +123,9 @@ pub(crate) struct Reader {
 /// Opens an object; again where it has to be read twice.
 pub(crate) type Open<'a> = &'a dyn Fn() -> Result<Box<dyn Read + Send>, StoreError>;
 
+/// Reads a part of an object.
+pub(crate) type Range<'a> = &'a dyn Fn(ops::Range<u64>) -> Result<Bytes, StoreError>;
+
 /// Where an object's bytes come from.
 pub(crate) struct Input<'a> {
     /// All of them, if they were fetched.
@@ -125,6 +134,8 @@ pub(crate) struct Input<'a> {
     pub(crate) again: &'a dyn Fn() -> Result<Option<Bytes>, StoreError>,
     /// Opens the object, if it was not fetched.
     pub(crate) open: Open<'a>,
+    /// Reads a part of the object, if it was not fetched.
+    pub(crate) range: Range<'a>,
 }
 
 impl Input<'_> {
@@ -133,6 +144,15 @@ impl Input<'_> {
             Some(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
             None => (self.open)().map_err(ReadError::Store),
         }
+    }
+
+    fn range(&self, range: ops::Range<u64>) -> Result<Bytes, ReadError> {
+        let Some(bytes) = &self.fetched else { return (self.range)(range).map_err(ReadError::Store) };
+        let inside = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        let inside = inside.filter(|(start, end)| start <= end && *end <= bytes.len());
+        let damaged =
+            || ReadError::Damaged("expected a whole Parquet file, found its end too early".to_owned());
+        inside.map(|(start, end)| bytes.slice(start..end)).ok_or_else(damaged)
     }
 
     /// Whether a second fetch brought other bytes: then the damage happened on the way.
@@ -230,17 +250,18 @@ impl Reader {
                         }
                         Err(_) => {}
                     },
-                    Compression::Zstd => {}
+                    Compression::Parquet | Compression::Zstd => {}
                 }
                 break;
             }
         }
-        self.stream(input, salvage, consume)
+        self.stream(input, bytes, salvage, consume)
     }
 
     fn stream(
         &mut self,
         mut input: Input<'_>,
+        bytes: u64,
         salvage: bool,
         consume: Consume<'_>,
     ) -> Result<Option<String>, ReadError> {
@@ -251,12 +272,21 @@ impl Reader {
             Ok((compression, compression.stream(Box::new(buffered)).map_err(damaged)?))
         };
         let (compression, mut text) = open(&input)?;
+        if compression == Compression::Parquet {
+            return match read_parquet(&input, bytes, consume) {
+                // It is read once before, so nothing is taken yet.
+                Err(ReadError::Damaged(_)) if input.is_healed()? => {
+                    self.stream(input, bytes, salvage, consume)
+                }
+                read => read.map(|()| None),
+            };
+        }
         let expected = |e: &io::Error| format!("expected whole {} data, found {e}", compression.name());
         if compression != Compression::Plain && (!salvage || input.fetched.is_some()) {
             match io::copy(&mut text, &mut io::sink()).map_err(|e| unreadable(e, expected)) {
                 Ok(_) => {}
                 Err(ReadError::Damaged(_)) if input.is_healed()? => {
-                    return self.stream(input, salvage, consume);
+                    return self.stream(input, bytes, salvage, consume);
                 }
                 Err(ReadError::Damaged(_)) if salvage => {}
                 Err(error) => return Err(error),
@@ -297,6 +327,30 @@ impl Reader {
     }
 }
 
+/// Pushes the rows of a Parquet file of `bytes` bytes as lines, the first of which names its columns. It is read once before, so
+/// that a damaged one is found out before any of its rows is taken.
+fn read_parquet(input: &Input<'_>, bytes: u64, consume: Consume<'_>) -> Result<(), ReadError> {
+    let ranges = |range| input.range(range);
+    let failed = |error: RowsError<ReadError>| match error {
+        RowsError::File(what) => ReadError::Damaged(what),
+        RowsError::Other(error) => error,
+    };
+    let reader = RowReader::open(bytes, &ranges).map_err(failed)?;
+    let names: Vec<&str> = reader.columns().iter().map(|c| c.name.as_str()).collect();
+    reader.read(&names, &ranges, &mut |_| Ok(())).map_err(failed)?;
+    let mut text = format!("{}\n", names.join(" ")).into_bytes();
+    let read = reader.read(&names, &ranges, &mut |lines| {
+        text.extend_from_slice(lines);
+        if text.len() >= WINDOW_BYTES {
+            let used = consume(&text, Position::More)?;
+            text.drain(..used);
+        }
+        Ok(())
+    });
+    read.map_err(failed)?;
+    consume_whole(&text, consume)
+}
+
 /// What a failed read means: the store's own errors come through readers as they are, and are no damage.
 fn unreadable(error: io::Error, damage: impl FnOnce(&io::Error) -> String) -> ReadError {
     match error.downcast::<StoreError>() {
@@ -316,11 +370,13 @@ mod tests {
     use super::*;
     use flowquet_testkit::gzip;
 
+    const NO_RANGE: Range<'_> = &|_| unreachable!("no Parquet file");
+
     fn read(bytes: &[u8], whole_max: usize, salvage: bool) -> Result<(Vec<u8>, Option<String>), ReadError> {
         let owned = bytes.to_vec();
         let open =
             || -> Result<Box<dyn Read + Send>, StoreError> { Ok(Box::new(io::Cursor::new(owned.clone()))) };
-        let opened = Input { fetched: None, again: &|| Ok(None), open: &open };
+        let opened = Input { fetched: None, again: &|| Ok(None), open: &open, range: NO_RANGE };
         read_input(opened, bytes.len(), whole_max, salvage)
     }
 
@@ -376,11 +432,13 @@ mod tests {
             for (whole_max, salvage) in [(0, false), (0, true), (1 << 30, false), (1 << 30, true)] {
                 let open = || unreachable!("it was fetched");
                 let fetched = |bytes: &[u8]| Some(Bytes::copy_from_slice(bytes));
-                let healed = Input { fetched: fetched(&broken), again: &|| Ok(fetched(&whole)), open: &open };
+                let again = || Ok(fetched(&whole));
+                let healed = Input { fetched: fetched(&broken), again: &again, open: &open, range: NO_RANGE };
                 let (found, damage) = read_input(healed, whole.len(), whole_max, salvage).expect("healed");
                 assert!(found == text.as_bytes() && damage.is_none());
+                let again = || Ok(fetched(&broken));
                 let lasting =
-                    Input { fetched: fetched(&broken), again: &|| Ok(fetched(&broken)), open: &open };
+                    Input { fetched: fetched(&broken), again: &again, open: &open, range: NO_RANGE };
                 match read_input(lasting, whole.len(), whole_max, salvage) {
                     Ok((_, damage)) => assert!(salvage && damage.is_some()),
                     Err(error) => assert!(!salvage && matches!(error, ReadError::Damaged(_))),

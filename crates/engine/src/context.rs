@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowquet_arrow::{BatchSchema, Selection};
-use flowquet_format::{Catalogue, LogFormat, PartitionSpec, PartitionTime};
+use flowquet_format::{Catalogue, LogFormat, PartitionSpec, PartitionTime, Types};
 use flowquet_parquet::{Compression, FileSchema};
 use flowquet_plan::Options;
 
@@ -16,7 +16,10 @@ pub(crate) struct PlanContext {
     pub(crate) given: Option<Arc<LogFormat>>,
     pub(crate) partitions: PartitionSpec,
     pub(crate) time: PartitionTime,
+    pub(crate) types: Types,
     pub(crate) selection: Selection,
+    /// Columns that have a bloom filter.
+    pub(crate) bloom_filter: Vec<String>,
     /// Columns by which row groups are sorted.
     pub(crate) sort: Vec<String>,
     pub(crate) compression: Compression,
@@ -33,11 +36,7 @@ impl PlanContext {
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
         let wrong =
             |name: &'static str, error: &dyn std::fmt::Display| Error::Options(format!("{name}: {error}"));
-        let builtin = Catalogue::builtin();
-        let catalogue = match &options.fields {
-            Some(text) => builtin.extended(text).map_err(|e| wrong("fields", &e))?,
-            None => builtin.clone(),
-        };
+        let catalogue = options.catalogue()?;
         let given = options.format.as_ref().map(|f| LogFormat::parse(f, &catalogue)).transpose();
         let columns = options.columns.as_ref();
         let rows = usize::try_from(options.row_group_rows.max(1));
@@ -46,8 +45,10 @@ impl PlanContext {
             catalogue: Arc::new(catalogue),
             partitions: options.partition_spec()?,
             time: options.partition_time()?,
+            types: options.types()?,
             selection: columns.map_or_else(Selection::all, |c| Selection::of(c.iter().map(String::as_str))),
             sort: options.sort.clone(),
+            bloom_filter: options.bloom_filter.clone(),
             compression: options.compression.parse().map_err(|e| wrong("compression", &e))?,
             row_group_rows: rows.map_err(|e| wrong("row_group_rows", &e))?,
             file_bytes: options.file_bytes,
@@ -73,17 +74,20 @@ pub(crate) struct FormatContext {
 
 impl FormatContext {
     pub(crate) fn new(format: &Arc<LogFormat>, plan: &PlanContext) -> Self {
-        let schema = Arc::new(BatchSchema::new(format.clone(), &plan.selection));
+        let schema = Arc::new(BatchSchema::new(format.clone(), &plan.selection, plan.types));
         let time_field = plan.partitions.slot_s().and_then(|_| format.position(plan.time.field()));
         let selected = |field: usize| schema.columns().iter().any(|c| c.field == field);
         let fields = format.fields().iter().enumerate();
         let integers: Vec<(usize, i64)> = fields
             .filter(|(i, _)| selected(*i) || time_field == Some(*i))
-            .filter_map(|(i, f)| Some((i, f.column_type().integer_max()?)))
+            .filter_map(|(i, f)| Some((i, plan.types.column_type(f).integer_max()?)))
             .collect();
         let columns = schema.columns().iter().map(|c| (c.name.as_str(), c.column_type));
+        let file_schema = FileSchema::new(columns)
+            .sorted_by(plan.sort.iter().map(String::as_str))
+            .filtered_by(plan.bloom_filter.iter().map(String::as_str));
         Self {
-            file_schema: FileSchema::new(columns).sorted_by(plan.sort.iter().map(String::as_str)),
+            file_schema,
             text: format.to_string(),
             time: time_field.and_then(|t| integers.iter().position(|(f, _)| *f == t)),
             status: format.position("log-status"),

@@ -9,6 +9,15 @@ use flowquet_plan::{OptionsError, RecordError};
 pub enum Error {
     /// Lines, records, rejects, headers and blanks do not add up: a defect of this program. Nothing was committed.
     Accounting(String),
+    /// The catalog that points at the table's partitions failed; its own message.
+    Catalog(String),
+    /// A file of a compaction is neither aside nor in place. What it was to replace is still there.
+    CompactedFileGone {
+        /// Where it was.
+        url: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// The table was made with other options; one line a difference.
     Contract(Vec<String>),
     /// The run was asked to stop.
@@ -58,6 +67,13 @@ pub enum Error {
     Stdin(std::io::Error),
     /// A store failed.
     Store(flowquet_store::Error),
+    /// A file of the table is not as its record has it.
+    TableFile {
+        /// The file.
+        url: String,
+        /// What was expected and found.
+        what: String,
+    },
     /// More rejects than allowed.
     TooManyRejects {
         /// Rejects so far.
@@ -74,6 +90,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Accounting(_) => Some("please report this with the report file and the object's first lines".into()),
+            Self::Catalog(_) => None,
+            Self::CompactedFileGone { .. } => Some(
+                "nothing is lost: the files that it was to replace are still there; restore it, or report this".into(),
+            ),
             Self::Contract(_) => Some("use the table's options, or another --out for another table".into()),
             Self::Interrupted => Some("run the same command again: it goes on where this one stopped".into()),
             Self::MemoryTooSmall { needed, .. } => Some(format!("give --memory {}M or more", needed.div_ceil(1 << 20))),
@@ -99,6 +119,9 @@ impl Error {
             Self::Parquet(_) => {
                 Some("is there room left on the disk? Run the same command again: it goes on where it stopped".into())
             }
+            Self::TableFile { .. } => {
+                Some("the file was changed by another program; restore it, or convert its logs into another table".into())
+            }
             Self::Stdin(_) => None,
         }
     }
@@ -108,6 +131,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accounting(what) => write!(f, "lines are not accounted for: {what}"),
+            Self::Catalog(message) => f.write_str(message),
+            Self::CompactedFileGone { url, bytes } => {
+                write!(f, "expected a compacted file of {bytes} bytes at `{url}`, found none")
+            }
             Self::Contract(differences) => {
                 f.write_str("the table was made with other options")?;
                 differences.iter().try_for_each(|d| write!(f, "\n  {d}"))
@@ -142,6 +169,7 @@ impl fmt::Display for Error {
             Self::Record(key, error) => write!(f, "read record `{key}`: {error}"),
             Self::Stdin(_) => f.write_str("read standard input"),
             Self::Store(error) => error.fmt(f),
+            Self::TableFile { url, what } => write!(f, "read `{url}`: {what}"),
             Self::TooManyRejects { rejects, lines, limit } => {
                 write!(f, "expected at most {limit} rejects, found {rejects} in {lines} lines")
             }

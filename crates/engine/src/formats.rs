@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 
 use flowquet_format::{Catalogue, LogFormat, ObjectKey, header_format};
+use flowquet_parquet::{RowReader, RowsError};
 use flowquet_plan::{Options, SourceObject};
 use flowquet_store::Fetch;
 use serde::Serialize;
@@ -99,7 +100,11 @@ pub fn find_formats<'a>(
         }
         let Some((group, fetch)) = ahead.pop_front() else { break };
         let head = fetch.wait(&|| false)?;
-        let format = format_of(&head, &context.catalogue).or_else(|| context.given.as_deref().cloned());
+        let format = match Compression::detect(&head) {
+            Compression::Parquet => format_of_parquet(group.first, sources, &context.catalogue)?,
+            _ => format_of(&head, &context.catalogue),
+        };
+        let format = format.or_else(|| context.given.as_deref().cloned());
         let text = format.map(|f| f.to_string());
         let entry = formats.entry(text.clone()).or_insert_with(|| FoundFormat {
             format: text,
@@ -114,6 +119,22 @@ pub fn find_formats<'a>(
     }
     found.formats = formats.into_values().collect();
     Ok(found)
+}
+
+/// The log format that the columns of a Parquet file are; `None` where it cannot be read.
+fn format_of_parquet(
+    object: &SourceObject,
+    sources: &SourceSet,
+    catalogue: &Catalogue,
+) -> Result<Option<LogFormat>, Error> {
+    match RowReader::open(object.bytes, &|range| sources.range(object, range)) {
+        Ok(reader) => {
+            let names: Vec<&str> = reader.columns().iter().map(|c| c.name.as_str()).collect();
+            Ok(header_format(names.join(" ").as_bytes(), catalogue))
+        }
+        Err(RowsError::File(_)) => Ok(None),
+        Err(RowsError::Other(error)) => Err(error.into()),
+    }
 }
 
 /// The log format that the header line in the first bytes of an object tells.

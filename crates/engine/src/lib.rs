@@ -12,13 +12,16 @@
 
 mod budget;
 mod commit;
+mod compact;
 mod content;
 mod context;
 mod convert;
 mod error;
 mod events;
 mod fetch;
+mod file;
 mod formats;
+mod inventory;
 mod listing;
 mod manifest;
 mod perform;
@@ -32,11 +35,13 @@ mod table;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};
+pub use compact::{COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Pointers, compact};
 pub use content::{Compression as ContentCompression, head};
 pub use convert::{RejectLimit, Request, Run, Share, convert};
 pub use error::Error;
 pub use events::{Event, Observer};
 pub use formats::{Formats, FoundFormat, find_formats};
+pub use inventory::Inventory;
 pub use source::{Source, SourceSet};
 pub use status::{OpenTask, Status, Unreadable, status};
 pub use summary::{FailedObject, Objects, OutputSummary, Summary};

@@ -1,7 +1,7 @@
 //! A task's sink: takes the pieces of its units in unit order and makes files of them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufWriter, Write};
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::budget::{CARRY_BYTES_MAX, OPEN_FILES_MAX, PARKED_BYTES_MAX, UNSENT_BY
 use crate::commit::ClosedTask;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
+use crate::file::{StagedFile, file_metadata};
 use crate::router::{Destination, Piece, PieceRows, Times, merged};
 use crate::worker::{UnitCounts, describe};
 
@@ -167,30 +168,9 @@ impl State {
     }
 }
 
-/// Counts what goes through, for the size of a file, and hands it on in pieces that a file system likes.
-struct CountingWriter {
-    staged: BufWriter<Box<dyn Staged>>,
-    bytes: u64,
-}
-
-/// Bytes of such a piece, for each open file.
-const WRITE_BYTES: usize = 128 << 10;
-
-impl Write for CountingWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let len = self.staged.write(bytes)?;
-        self.bytes += len as u64;
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.staged.flush()
-    }
-}
-
 struct OpenFile {
     key: String,
-    writer: FileWriter<CountingWriter>,
+    writer: FileWriter<StagedFile>,
     times: Times,
     /// Counts up with each use; the smallest is the least recently used.
     used: u64,
@@ -328,16 +308,11 @@ impl TaskFiles {
         let sequence = self.begun.entry(to.folder.clone()).or_default();
         let key = output_name(&to.folder, &self.task.id, *sequence);
         *sequence += 1;
-        let metadata = [
-            ("flowquet.version", env!("CARGO_PKG_VERSION")),
-            ("flowquet.layout_version", &LAYOUT_VERSION.to_string()),
-            ("flowquet.log_format", &format.text),
-            ("flowquet.task", &self.task.id),
-            ("flowquet.inputs_sha256", &self.digest),
-        ];
-        let metadata: Vec<_> = metadata.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        let staged = BufWriter::with_capacity(WRITE_BYTES, self.out.stage(&key)?);
-        let sink = CountingWriter { staged, bytes: 0 };
+        let metadata = file_metadata(
+            &format.text,
+            [("flowquet.task", &self.task.id), ("flowquet.inputs_sha256", &self.digest)],
+        );
+        let sink = StagedFile::begin(self.out.as_ref(), &key)?;
         let writer = FileWriter::new(sink, &format.file_schema, &metadata)?;
         self.open.insert(to.clone(), OpenFile { key, writer, times: None, used: 0 });
         Ok(())
@@ -347,11 +322,7 @@ impl TaskFiles {
         let OpenFile { key, writer, times, .. } =
             self.open.remove(to).expect("named by the caller from what is open");
         let rows = writer.rows();
-        let CountingWriter { staged, bytes } = writer.finish()?;
-        let unwritten =
-            |e: std::io::IntoInnerError<_>| flowquet_store::Error::write(self.out.url(&key), e.into_error());
-        let mut staged = staged.into_inner().map_err(unwritten)?;
-        staged.seal()?;
+        let (bytes, staged) = writer.finish()?.end(self.out.as_ref(), &key)?;
         let text = |t| utc_text(t).expect("within 2000 to 2100");
         let record = OutputRecord {
             key,

@@ -1,8 +1,10 @@
 //! Sources: what the user named, as objects that can be opened and fetched.
 
 use std::io::Read;
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use flowquet_plan::{SPOOL, SourceObject};
 use flowquet_store::{
     Error as StoreError, FILE_SCHEME, Fetch, LocalStore, Location, ObjectMeta, RangedReader, S3_SCHEME,
@@ -69,6 +71,15 @@ impl SourceSet {
                 Ok(Box::new(RangedReader::new(self.stores.bucket(bucket), &meta)))
             }
         }
+    }
+
+    /// The bytes `range` of an object, which must lie within it.
+    pub(crate) fn range(&self, object: &SourceObject, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let fetch = match place(object.url()) {
+            Place::Disk(key) => self.disk.fetch(key, "", range, false),
+            Place::S3 { bucket, key } => self.stores.bucket(bucket).fetch(key, object.etag(), range, false),
+        };
+        fetch.wait(&|| false)
     }
 
     /// Starts to fetch the first `max` bytes of an object.

@@ -55,7 +55,7 @@ pub(crate) struct Table {
     pub(crate) committed: Committed,
 }
 
-fn list_or_none(out: &dyn Store, prefix: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn list_or_none(out: &dyn Store, prefix: &str) -> Result<Vec<String>, Error> {
     match out.list(&format!("{prefix}/")) {
         Ok(found) => Ok(found.into_iter().map(|o| o.key).collect()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -64,7 +64,7 @@ fn list_or_none(out: &dyn Store, prefix: &str) -> Result<Vec<String>, Error> {
 }
 
 /// Reads records, several at once, in order.
-fn read_each(
+pub(crate) fn read_each(
     out: &dyn Store,
     keys: &[String],
     mut each: impl FnMut(&str, Bytes) -> Result<(), Error>,

@@ -140,8 +140,12 @@ impl Worker {
         lines.parser.start();
         lines.rejects.clear();
         let read = ahead.take(index).map_err(ReadError::Store).and_then(|fetched| {
-            let input_bytes =
-                Input { fetched, again: &|| ahead.again(index), open: &|| sources.open(object) };
+            let input_bytes = Input {
+                fetched,
+                again: &|| ahead.again(index),
+                open: &|| sources.open(object),
+                range: &|range| sources.range(object, range),
+            };
             self.reader.read(input_bytes, object.bytes, self.whole_max, salvage, &mut |window, position| {
                 let used = lines.consume(window, position, &key, &mut input, taker)?;
                 input.text_bytes += used as u64;

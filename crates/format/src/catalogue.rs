@@ -6,39 +6,49 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use crate::columns::TIME_NUMBER_MAX;
 use crate::spelling;
 
 /// The catalogue that is compiled in.
 const BUILTIN: &str = include_str!("../../../schemas/fields.toml");
 
-/// Physical type of a column, equal to AWS's own Parquet delivery.
+/// Physical type of a column. The catalogue names those of AWS's own Parquet delivery; [`Types::Rich`] has others beside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ColumnType {
+    /// An address as 16 bytes: IPv6, or IPv4 mapped into it (`::ffff:a.b.c.d`), so that an order of bytes is one of addresses.
+    #[serde(skip)]
+    Address,
     /// 32-bit signed integer.
     Int32,
     /// 64-bit signed integer.
     Int64,
     /// UTF-8 text.
     String,
+    /// Milliseconds since 1970-01-01, UTC.
+    #[serde(skip)]
+    TimestampMs,
 }
 
 impl ColumnType {
-    /// Largest value an integer column of this type holds; `None` for text.
+    /// Largest number in a flow log that a column of this type holds; `None` for text.
     pub fn integer_max(self) -> Option<i64> {
         match self {
             Self::Int32 => Some(i64::from(i32::MAX)),
             Self::Int64 => Some(i64::MAX),
-            Self::String => None,
+            Self::TimestampMs => Some(TIME_NUMBER_MAX),
+            Self::Address | Self::String => None,
         }
     }
 
     /// The name as `schemas/fields.toml` and AWS's documentation print it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Address => "ADDRESS",
             Self::Int32 => "INT32",
             Self::Int64 => "INT64",
             Self::String => "STRING",
+            Self::TimestampMs => "TIMESTAMP",
         }
     }
 }

@@ -12,6 +12,7 @@
 //! ```
 
 mod catalogue;
+mod columns;
 mod header;
 mod key_filter;
 mod log_format;
@@ -20,6 +21,7 @@ mod partition;
 mod spelling;
 
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
+pub use columns::{FormatColumn, TIME_MS_MIN, TIME_NUMBER_MAX, TWIN_SUFFIX, Types, time_ms, time_number};
 pub use header::header_format;
 pub use key_filter::{Descent, KeyFilter, LeftOut};
 pub use log_format::{FIELDS_MAX, Field, FormatError, LogFormat};

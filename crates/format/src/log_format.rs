@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::catalogue::{Catalogue, ColumnType, FieldSpec, is_field_name, normalised};
+use crate::catalogue::{Catalogue, ColumnType, FieldKind, FieldSpec, is_field_name, normalised};
 
 /// Most fields a log format may have. AWS knows 72; the rest is room for what it adds.
 pub const FIELDS_MAX: usize = 256;
@@ -41,6 +41,12 @@ impl Field {
     /// Its column's type; text for a field that the catalogue does not know.
     pub fn column_type(&self) -> ColumnType {
         self.column_type
+    }
+
+    /// Whether its values are addresses, as text.
+    pub fn is_address(&self) -> bool {
+        self.column_type == ColumnType::String
+            && self.spec.as_ref().is_some_and(|s| s.kind == FieldKind::Address)
     }
 
     /// Its catalogue entry; `None` for an unknown field.

@@ -3,8 +3,10 @@
 use arrow_buffer::NullBuffer;
 use bytes::Bytes;
 use parquet::basic::{BoundaryOrder, CompressionCodec, Encoding, PageType};
+use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
+use parquet::data_type::AsBytes;
 use parquet::file::metadata::{
     ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
 };
@@ -31,6 +33,18 @@ pub(crate) struct PageSummary {
     pub(crate) bounds: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+/// Share of values that a bloom filter takes for present though they are not: 10 bits a value.
+const FILTER_FALSE_POSITIVES: f64 = 0.01;
+
+/// What is known of a chunk before its values.
+pub(crate) struct ChunkShape {
+    pub(crate) rows: usize,
+    /// Most rows of a page.
+    pub(crate) page_rows: usize,
+    /// Whether it gets a bloom filter.
+    pub(crate) has_filter: bool,
+}
+
 /// A chunk is compressed where that saves one byte in this many: less is not worth the time of writer and readers.
 const COMPRESSION_PAYS: usize = 16;
 
@@ -41,8 +55,8 @@ const COMPRESSION_PAYS: usize = 16;
 pub(crate) struct ChunkWriter<'a> {
     descr: ColumnDescPtr,
     codec: &'a mut Codec,
-    /// Rows of the chunk, to weigh its first page.
-    rows_expected: usize,
+    shape: ChunkShape,
+    filter: Option<Sbbf>,
     /// The dictionary page, until the first data page is there.
     dictionary: Option<DictionaryPage>,
     is_compressed: Option<bool>,
@@ -67,7 +81,7 @@ struct DictionaryPage {
 impl<'a> ChunkWriter<'a> {
     pub(crate) fn new(
         descr: ColumnDescPtr,
-        rows_expected: usize,
+        shape: ChunkShape,
         codec: &'a mut Codec,
         scratch: &'a mut Vec<u8>,
     ) -> Self {
@@ -76,7 +90,8 @@ impl<'a> ChunkWriter<'a> {
             descr,
             is_compressed: codec.is_none().then_some(false),
             codec,
-            rows_expected,
+            shape,
+            filter: None,
             dictionary: None,
             sink: TrackedWrite::new(Vec::new()),
             offset_index: OffsetIndexBuilder::new(),
@@ -86,6 +101,25 @@ impl<'a> ChunkWriter<'a> {
             uncompressed_bytes: 0,
             rows: 0,
             scratch,
+        }
+    }
+
+    /// Most rows of a page.
+    pub(crate) fn page_rows(&self) -> usize {
+        self.shape.page_rows
+    }
+
+    /// Makes the chunk's bloom filter of its values, of which at most `distinct` are distinct, if it gets one.
+    pub(crate) fn filter<'v, T: AsBytes + ?Sized + 'v>(
+        &mut self,
+        distinct: usize,
+        values: impl Iterator<Item = &'v T>,
+    ) {
+        if self.shape.has_filter && distinct > 0 {
+            let filter = Sbbf::new_with_ndv_fpp(distinct as u64, FILTER_FALSE_POSITIVES);
+            let mut filter = filter.expect("the share lies between 0 and 1");
+            values.for_each(|value| filter.insert(value));
+            self.filter = Some(filter);
         }
     }
 
@@ -145,7 +179,7 @@ impl<'a> ChunkWriter<'a> {
         let dictionary = self.dictionary.as_ref().map_or(&[][..], |d| &d.plain);
         let dictionary_saved = dictionary.len().saturating_sub(self.codec.compress(dictionary)?.len());
         let page_saved = first.len().saturating_sub(self.codec.compress(first)?.len());
-        let pages = self.rows_expected.div_ceil(rows.max(1));
+        let pages = self.shape.rows.div_ceil(rows.max(1));
         let saved = dictionary_saved + pages * page_saved;
         Ok(saved * COMPRESSION_PAYS >= dictionary.len() + pages * first.len() && saved > 0)
     }
@@ -196,7 +230,7 @@ impl<'a> ChunkWriter<'a> {
             bytes_written,
             rows_written: self.rows as u64,
             metadata,
-            bloom_filter: None,
+            bloom_filter: self.filter,
             column_index: Some(self.column_index.build()?),
             offset_index: Some(self.offset_index.build()),
         };

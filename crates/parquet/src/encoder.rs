@@ -1,15 +1,18 @@
 //! Record batches to encoded row groups.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type, UInt32Type};
+use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 
-use crate::chunk::{Chunk, ChunkWriter};
+use crate::chunk::{Chunk, ChunkShape, ChunkWriter};
 use crate::compression::{Codec, Compression};
 use crate::file::FileSchema;
 use crate::text::Values;
 use crate::{Error, integers, sort, text};
+
+/// What times of flow logs are multiples of, as milliseconds.
+const MS_PER_S: i64 = 1000;
 
 /// A row group ready to be appended to a file.
 pub struct EncodedRowGroup {
@@ -84,30 +87,60 @@ impl Encoder {
     /// # Panics
     /// If the batch has a column type that no log format becomes.
     pub fn encode(&mut self, batch: &RecordBatch, schema: &FileSchema) -> Result<EncodedRowGroup, Error> {
+        self.encode_rows(batch, schema, !schema.sort().is_empty())
+    }
+
+    /// The same for rows that stand in the schema's order already.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_sorted(
+        &mut self,
+        batch: &RecordBatch,
+        schema: &FileSchema,
+    ) -> Result<EncodedRowGroup, Error> {
+        self.encode_rows(batch, schema, false)
+    }
+
+    fn encode_rows(
+        &mut self,
+        batch: &RecordBatch,
+        schema: &FileSchema,
+        sort: bool,
+    ) -> Result<EncodedRowGroup, Error> {
         let sorted_texts = batch.columns().iter().enumerate().map(|(i, array)| {
-            let text = array.as_dictionary_opt::<UInt32Type>().filter(|_| schema.sort().contains(&i));
-            text.map(|a| Values::new(a.values().as_string::<i32>()))
+            let text = array.as_dictionary_opt::<UInt32Type>().filter(|_| sort && schema.sort().contains(&i));
+            text.map(|a| Values::new(a.values()))
         });
         let mut texts: Vec<Option<Values<'_>>> = sorted_texts.collect();
-        let order = (!schema.sort().is_empty()).then(|| sort::order(batch, schema.sort(), &texts));
+        let order = sort.then(|| sort::order(batch, schema.sort(), &texts));
         let mut chunks = Vec::with_capacity(batch.num_columns());
         for (i, array) in batch.columns().iter().enumerate() {
             let mut raw = std::mem::take(&mut self.scratch.raw);
-            let writer = ChunkWriter::new(schema.column(i), array.len(), &mut self.codec, &mut raw);
+            let shape = ChunkShape {
+                rows: array.len(),
+                page_rows: schema.page_rows(),
+                has_filter: schema.has_filter(i),
+            };
+            let writer = ChunkWriter::new(schema.column(i), shape, &mut self.codec, &mut raw);
             let (scratch, order) = (&mut self.scratch, order.as_deref());
             chunks.push(match array.data_type() {
                 DataType::Int32 => {
                     let array = array.as_primitive::<Int32Type>();
-                    integers::encode_ordered(array.values(), array.nulls(), order, writer, scratch)?
+                    integers::encode_ordered(array.values(), array.nulls(), order, 1, writer, scratch)?
                 }
                 DataType::Int64 => {
                     let array = array.as_primitive::<Int64Type>();
-                    integers::encode_ordered(array.values(), array.nulls(), order, writer, scratch)?
+                    integers::encode_ordered(array.values(), array.nulls(), order, 1, writer, scratch)?
+                }
+                DataType::Timestamp(_, _) => {
+                    let array = array.as_primitive::<TimestampMillisecondType>();
+                    let step = MS_PER_S;
+                    integers::encode_ordered(array.values(), array.nulls(), order, step, writer, scratch)?
                 }
                 DataType::Dictionary(_, _) => {
                     let array = array.as_dictionary::<UInt32Type>();
-                    let values =
-                        texts[i].take().unwrap_or_else(|| Values::new(array.values().as_string::<i32>()));
+                    let values = texts[i].take().unwrap_or_else(|| Values::new(array.values()));
                     let keys = array.keys().values();
                     text::encode_ordered(keys, array.nulls(), order, &values, writer, scratch)?
                 }

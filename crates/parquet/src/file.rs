@@ -4,47 +4,84 @@ use std::io::Write;
 use std::sync::Arc;
 
 use flowquet_format::ColumnType;
-use parquet::basic::{LogicalType, Repetition, Type as PhysicalType};
+use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as PhysicalType};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type, TypePtr};
 
-use crate::Error;
 use crate::encoder::EncodedRowGroup;
+use crate::{Error, PAGE_ROWS, SORTED_PAGE_ROWS};
 
-/// The Parquet schema of a file: optional INT32, INT64 and STRING columns.
+/// Bytes of a value of [`ColumnType::Address`].
+const ADDRESS_BYTES: i32 = 16;
+
+/// The Parquet schema of a file: optional flat columns; and how they are laid out.
 #[derive(Debug, Clone)]
 pub struct FileSchema {
     root: TypePtr,
     descriptor: Arc<SchemaDescriptor>,
     sort: Vec<usize>,
+    filtered: Vec<usize>,
+    page_rows: usize,
 }
 
 impl FileSchema {
     /// A schema of these columns, in order.
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, ColumnType)>) -> Self {
         let field = |(name, column_type): (&str, ColumnType)| -> TypePtr {
+            let time = LogicalType::timestamp(true, TimeUnit::MILLIS);
             let (physical, logical) = match column_type {
+                ColumnType::Address => (PhysicalType::FIXED_LEN_BYTE_ARRAY, None),
                 ColumnType::Int32 => (PhysicalType::INT32, None),
                 ColumnType::Int64 => (PhysicalType::INT64, None),
                 ColumnType::String => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
+                ColumnType::TimestampMs => (PhysicalType::INT64, Some(time)),
             };
+            let length = if column_type == ColumnType::Address { ADDRESS_BYTES } else { -1 };
             let builder = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
+            let builder = builder.with_length(length);
             Arc::new(builder.with_logical_type(logical).build().expect("these types are valid Parquet"))
         };
         let fields = columns.into_iter().map(field).collect();
         let root = Type::group_type_builder("schema").with_fields(fields).build();
         let root = Arc::new(root.expect("a group of valid fields"));
-        Self { descriptor: Arc::new(SchemaDescriptor::new(root.clone())), root, sort: Vec::new() }
+        Self {
+            descriptor: Arc::new(SchemaDescriptor::new(root.clone())),
+            root,
+            sort: Vec::new(),
+            filtered: Vec::new(),
+            page_rows: PAGE_ROWS,
+        }
     }
 
     /// The same, with the rows of each row group ordered by the columns of these names, as far as it has them: nulls first,
-    /// then ascending.
+    /// then ascending. Pages are small then: where the order serves a query, it reads few of them.
     pub fn sorted_by<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let columns = self.root.get_fields();
-        self.sort = names.into_iter().filter_map(|n| columns.iter().position(|c| c.name() == n)).collect();
+        self.sort = self.positions(names);
+        self.page_rows = if self.sort.is_empty() { PAGE_ROWS } else { SORTED_PAGE_ROWS };
         self
+    }
+
+    /// The same, with a bloom filter for each of these columns, as far as it has them.
+    pub fn filtered_by<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.filtered = self.positions(names);
+        self
+    }
+
+    fn positions<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
+        let columns = self.root.get_fields();
+        names.into_iter().filter_map(|n| columns.iter().position(|c| c.name() == n)).collect()
+    }
+
+    /// Most rows of a page.
+    pub(crate) fn page_rows(&self) -> usize {
+        self.page_rows
+    }
+
+    /// Whether a column has a bloom filter.
+    pub(crate) fn has_filter(&self, column: usize) -> bool {
+        self.filtered.contains(&column)
     }
 
     /// Positions of the columns by which rows are ordered.

@@ -2,20 +2,21 @@
 
 use arrow_buffer::{ArrowNativeType, NullBuffer};
 use parquet::basic::{BoundaryOrder, Encoding};
+use parquet::data_type::AsBytes;
 use parquet::file::statistics::Statistics;
 
 use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
 use crate::encoder::Scratch;
 use crate::pages::{PageRows, pages, present};
 use crate::sort::gathered;
-use crate::{Error, PAGE_ROWS, delta, rle};
+use crate::{Error, delta, rle};
 
 /// Widest span of values for which a table indexed by value is kept: 1 MiB of it, which an L2 cache holds. Ports, flags,
 /// and the times of a day lie within; byte counts do not.
 const SPAN_MAX: i64 = 1 << 18;
 
 /// An integer type of Parquet.
-pub(crate) trait Integer: ArrowNativeType + Ord {
+pub(crate) trait Integer: ArrowNativeType + AsBytes + Ord {
     /// Bytes of a plain value.
     const BYTES: usize;
     fn widened(self) -> i64;
@@ -94,18 +95,19 @@ enum Plan {
     Plain,
 }
 
-/// Encodes a column of integers, its rows in `order` if there is one.
+/// Encodes a column of integers, its rows in `order` if there is one. Values are mostly multiples of `step`.
 pub(crate) fn encode_ordered<T: Integer>(
     values: &[T],
     validity: Option<&NullBuffer>,
     order: Option<&[u32]>,
+    step: i64,
     writer: ChunkWriter<'_>,
     scratch: &mut Scratch,
 ) -> Result<Chunk, Error> {
-    let Some(order) = order else { return encode(values, validity, writer, scratch) };
+    let Some(order) = order else { return encode(values, validity, step, writer, scratch) };
     let mut ordered = std::mem::take(T::ordered(scratch));
     let validity = gathered(values, validity, order, &mut ordered);
-    let chunk = encode(&ordered, validity.as_ref(), writer, scratch);
+    let chunk = encode(&ordered, validity.as_ref(), step, writer, scratch);
     *T::ordered(scratch) = ordered;
     chunk
 }
@@ -114,6 +116,7 @@ pub(crate) fn encode_ordered<T: Integer>(
 fn encode<T: Integer>(
     values: &[T],
     validity: Option<&NullBuffer>,
+    step: i64,
     mut writer: ChunkWriter<'_>,
     scratch: &mut Scratch,
 ) -> Result<Chunk, Error> {
@@ -123,8 +126,16 @@ fn encode<T: Integer>(
     let bounds = bounds(present);
     let mut dictionary = None;
     if let Some((min, max)) = bounds {
-        dictionary = Dictionary::of(present, min.widened(), max.widened(), &mut scratch.table);
+        dictionary = Dictionary::of(present, min.widened(), max.widened(), step, &mut scratch.table);
     }
+    match &dictionary {
+        Some(dictionary) => {
+            let values: Vec<T> = dictionary.values.iter().map(|v| T::narrowed(*v)).collect();
+            writer.filter(values.len(), values.iter());
+        }
+        None => writer.filter(present.len(), present.iter()),
+    }
+    let page_rows = writer.page_rows();
     let plan = match dictionary {
         Some(dictionary) => {
             let mut plain = Vec::with_capacity(dictionary.values.len() * T::BYTES);
@@ -134,19 +145,19 @@ fn encode<T: Integer>(
             writer.dictionary(plain, dictionary.values.len(), true);
             Plan::Dictionary(dictionary)
         }
-        None if delta_pays(&present[..present.len().min(PAGE_ROWS)], &mut writer)? => Plan::Delta,
+        None if delta_pays(&present[..present.len().min(page_rows)], &mut writer)? => Plan::Delta,
         None => Plan::Plain,
     };
     let mut page_bounds = Vec::new();
-    for PageRows { rows, validity, present: range } in pages(values.len(), validity) {
+    for PageRows { rows, validity, present: range } in pages(values.len(), page_rows, validity) {
         let page = &present[range];
         let body = writer.begin_page(rows, validity.as_ref());
         let (encoding, of_page) = match &plan {
             _ if page.is_empty() => (Encoding::PLAIN, None),
-            Plan::Dictionary(Dictionary { min, values }) => {
+            Plan::Dictionary(Dictionary { min, step, values }) => {
                 let keys = &mut scratch.keys;
                 keys.clear();
-                keys.extend(page.iter().map(|v| scratch.table[(v.widened() - min) as usize]));
+                keys.extend(page.iter().map(|v| scratch.table[place(v.widened() - min, *step)]));
                 // The dictionary is sorted: the smallest key is that of the smallest value.
                 let (least, most) = key_bounds(keys);
                 push_keys(keys, most, body);
@@ -210,28 +221,40 @@ fn bounds<T: Integer>(values: &[T]) -> Option<(T, T)> {
 /// Distinct values in ascending order.
 struct Dictionary {
     min: i64,
+    /// All values are `min` and a multiple of it.
+    step: i64,
     values: Vec<i64>,
 }
 
+/// Where the key of a value stands that is `distance` above the smallest.
+#[inline]
+fn place(distance: i64, step: i64) -> usize {
+    // Nearly all columns: a division would cost more than all else.
+    if step == 1 { distance as usize } else { (distance / step) as usize }
+}
+
 impl Dictionary {
-    /// The dictionary of `values`, if they lie close together and it makes the column smaller. Then the key of a value is
-    /// `table[value - min]`.
-    fn of<T: Integer>(values: &[T], min: i64, max: i64, table: &mut Vec<u32>) -> Option<Self> {
-        let span = max.checked_sub(min).filter(|s| *s < SPAN_MAX)? as usize + 1;
+    /// The dictionary of `values`, if they lie close together, in steps of `step`, and it makes the column smaller. Then the
+    /// key of a value is `table[(value - min) / step]`.
+    fn of<T: Integer>(values: &[T], min: i64, max: i64, step: i64, table: &mut Vec<u32>) -> Option<Self> {
+        let span = (max.checked_sub(min)? / step + 1).min(SPAN_MAX + 1);
+        if span > SPAN_MAX || (step > 1 && values.iter().any(|v| (v.widened() - min) % step != 0)) {
+            return None;
+        }
         table.clear();
-        table.resize(span, 0);
+        table.resize(span as usize, 0);
         for value in values {
-            table[(value.widened() - min) as usize] = 1;
+            table[place(value.widened() - min, step)] = 1;
         }
         let mut distinct = Vec::new();
         for (offset, key) in table.iter_mut().enumerate() {
             if *key == 1 {
                 *key = distinct.len() as u32;
-                distinct.push(min + offset as i64);
+                distinct.push(min + offset as i64 * step);
             }
         }
         let width = rle::bit_width(distinct.len() as u32 - 1);
         let packed_bits = distinct.len() * T::BYTES * 8 + values.len() * width as usize;
-        (packed_bits < values.len() * T::BYTES * 8).then_some(Self { min, values: distinct })
+        (packed_bits < values.len() * T::BYTES * 8).then_some(Self { min, step, values: distinct })
     }
 }

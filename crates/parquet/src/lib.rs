@@ -16,13 +16,17 @@ mod inspect;
 mod integers;
 mod pages;
 mod rle;
+mod rows;
 mod sort;
+mod sorted;
 mod text;
 
 pub use compression::{Compression, CompressionError};
 pub use encoder::{EncodedRowGroup, Encoder};
 pub use file::{FileSchema, FileWriter};
 pub use inspect::{ColumnLayout, FileLayout, inspect};
+pub use rows::{MAGIC, Ranges, RowColumn, RowReader, RowsError};
+pub use sorted::Sorted;
 
 /// What stops encoding or writing.
 pub type Error = parquet::errors::ParquetError;
@@ -30,6 +34,9 @@ pub type Error = parquet::errors::ParquetError;
 /// Rows of a data page: a page is what a reader with the page index can skip, and 16,384 rows of a flow log cover some
 /// seconds of a busy interface; smaller ones would spend more on headers than they save.
 pub const PAGE_ROWS: usize = 16_384;
+
+/// Rows of a data page where row groups are sorted.
+pub const SORTED_PAGE_ROWS: usize = 4_096;
 
 /// Bytes of a data page before compression, in columns of long text. AWS asks for pages of at most 1 MB (Security Lake).
 pub const PAGE_BYTES: usize = 1 << 20;

@@ -4,8 +4,6 @@ use std::ops::Range;
 
 use arrow_buffer::NullBuffer;
 
-use crate::PAGE_ROWS;
-
 /// Rows of one page.
 pub(crate) struct PageRows {
     pub(crate) rows: usize,
@@ -15,11 +13,15 @@ pub(crate) struct PageRows {
     pub(crate) present: Range<usize>,
 }
 
-/// Cuts a column of `len` rows into pages of [`PAGE_ROWS`].
-pub(crate) fn pages(len: usize, validity: Option<&NullBuffer>) -> impl Iterator<Item = PageRows> {
+/// Cuts a column of `len` rows into pages of `page_rows`.
+pub(crate) fn pages(
+    len: usize,
+    page_rows: usize,
+    validity: Option<&NullBuffer>,
+) -> impl Iterator<Item = PageRows> {
     let mut taken = 0;
-    (0..len).step_by(PAGE_ROWS).map(move |start| {
-        let page = page(start, PAGE_ROWS.min(len - start), validity, taken);
+    (0..len).step_by(page_rows).map(move |start| {
+        let page = page(start, page_rows.min(len - start), validity, taken);
         taken = page.present.end;
         page
     })

@@ -1,7 +1,7 @@
 //! The rows of a row group in the order of some of its columns.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type, UInt32Type};
+use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::DataType;
@@ -40,6 +40,12 @@ impl SortKeys {
             }
             DataType::Int64 => {
                 let array = array.as_primitive::<Int64Type>();
+                let min = array.values().iter().copied().min().unwrap_or_default();
+                let distance = |v: i64| v.wrapping_sub(min).cast_unsigned();
+                Self::of(array.values().iter(), array.nulls(), |v| distance(v).saturating_add(1))
+            }
+            DataType::Timestamp(_, _) => {
+                let array = array.as_primitive::<TimestampMillisecondType>();
                 let min = array.values().iter().copied().min().unwrap_or_default();
                 let distance = |v: i64| v.wrapping_sub(min).cast_unsigned();
                 Self::of(array.values().iter(), array.nulls(), |v| distance(v).saturating_add(1))

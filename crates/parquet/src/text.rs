@@ -1,9 +1,13 @@
-//! Text columns: dictionary pages from keys that exist, plain pages where a dictionary does not pay.
+//! Text columns, and addresses as bytes: dictionary pages from keys that exist, plain pages where a dictionary does not pay.
 
-use arrow_array::{Array, StringArray};
+use std::borrow::Cow;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
+use arrow_schema::DataType;
 use parquet::basic::{BoundaryOrder, Encoding};
-use parquet::data_type::ByteArray;
+use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
 use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
@@ -11,7 +15,7 @@ use crate::encoder::Scratch;
 use crate::integers::{key_bounds, push_keys};
 use crate::pages::{PageRows, page, present};
 use crate::sort::gathered;
-use crate::{Error, PAGE_BYTES, PAGE_ROWS, rle};
+use crate::{Error, PAGE_BYTES, rle};
 
 /// Longest bound in statistics and page index. Ids and addresses are shorter; only tags and ARNs are cut.
 const BOUND_BYTES_MAX: usize = 64;
@@ -49,16 +53,18 @@ fn encode(
     let present = present(keys, validity, &mut compact);
     let has_dictionary = values.dictionary_pays(present);
     if has_dictionary {
-        let mut plain = Vec::with_capacity(values.array.value_data().len() * 2);
+        let mut plain = Vec::with_capacity(values.bytes.len() * 2);
         values.order.iter().for_each(|key| values.push_plain(*key, &mut plain));
         writer.dictionary(plain, values.order.len(), true);
     }
+    writer.filter(values.order.len(), values.order.iter().map(|key| values.get(*key)));
+    let page_rows = writer.page_rows();
     let mut page_bounds = Vec::new();
     let (mut start, mut taken) = (0, 0);
     while start < keys.len() {
         let rows = match has_dictionary {
-            true => PAGE_ROWS.min(keys.len() - start),
-            false => values.plain_rows(&present[taken..], validity, start, keys.len()),
+            true => page_rows.min(keys.len() - start),
+            false => values.plain_rows(&present[taken..], validity, start, keys.len(), page_rows),
         };
         let PageRows { validity, present: range, .. } = page(start, rows, validity, taken);
         let page = &present[range];
@@ -90,16 +96,26 @@ fn encode(
     let is_exact = |bound: &Option<(Vec<u8>, bool)>| bound.as_ref().is_some_and(|b| b.1);
     let (min_is_exact, max_is_exact) = (is_exact(&min), is_exact(&max));
     let bytes = |bound: Option<(Vec<u8>, bool)>| bound.map(|(b, _)| ByteArray::from(b));
-    let statistics = ValueStatistics::new(bytes(min), bytes(max), None, Some(nulls as u64), false)
-        .with_min_is_exact(min_is_exact)
-        .with_max_is_exact(max_is_exact);
-    writer.finish(Statistics::from(statistics), order)
+    let (min, max) = (bytes(min), bytes(max));
+    let nulls = Some(nulls as u64);
+    let statistics = if values.width.is_some() {
+        let [min, max] = [min, max].map(|bound| bound.map(FixedLenByteArray::from));
+        Statistics::from(ValueStatistics::new(min, max, None, nulls, false))
+    } else {
+        let statistics = ValueStatistics::new(min, max, None, nulls, false);
+        statistics.with_min_is_exact(min_is_exact).with_max_is_exact(max_is_exact).into()
+    };
+    writer.finish(statistics, order)
 }
 
 /// The distinct values of a column, sorted: the dictionary that is written compresses better for it, and bounds of pages
 /// are bounds of ranks.
 pub(crate) struct Values<'a> {
-    array: &'a StringArray,
+    bytes: &'a [u8],
+    /// Value `k` is `bytes[offsets[k]..offsets[k + 1]]`.
+    offsets: Cow<'a, [i32]>,
+    /// Bytes of each value, where all have as many; then plain values have no length before them.
+    width: Option<usize>,
     /// Keys in the order of their values.
     order: Vec<u32>,
     /// The place of each key in `order`.
@@ -107,9 +123,22 @@ pub(crate) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    pub(crate) fn new(array: &'a StringArray) -> Self {
-        let (order, ranks) = ranks(array);
-        Self { array, order, ranks }
+    /// The values of a dictionary: text, or bytes of one width.
+    pub(crate) fn new(array: &'a ArrayRef) -> Self {
+        let (bytes, offsets, width) = match array.data_type() {
+            DataType::FixedSizeBinary(width) => {
+                let array = array.as_fixed_size_binary();
+                let offsets = (0..=array.len() as i32).map(|i| i * width).collect();
+                (array.value_data(), Cow::Owned(offsets), Some(*width as usize))
+            }
+            _ => {
+                let array = array.as_string::<i32>();
+                (array.value_data(), Cow::Borrowed(array.value_offsets()), None)
+            }
+        };
+        let mut values = Self { bytes, offsets, width, order: Vec::new(), ranks: Vec::new() };
+        (values.order, values.ranks) = values.sorted();
+        values
     }
 
     /// The place of each key among the sorted values.
@@ -117,8 +146,17 @@ impl<'a> Values<'a> {
         &self.ranks
     }
 
+    fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
     fn get(&self, key: u32) -> &'a [u8] {
-        self.array.value(key as usize).as_bytes()
+        &self.bytes[self.offsets[key as usize] as usize..self.offsets[key as usize + 1] as usize]
+    }
+
+    /// Bytes before each plain value.
+    fn prefix_bytes(&self) -> usize {
+        if self.width.is_some() { 0 } else { size_of::<u32>() }
     }
 
     fn of_rank(&self, rank: u32) -> &'a [u8] {
@@ -127,68 +165,75 @@ impl<'a> Values<'a> {
 
     fn push_plain(&self, key: u32, out: &mut Vec<u8>) {
         let value = self.get(key);
-        let len = u32::try_from(value.len()).expect("a line is at most LINE_BYTES_MAX long");
-        out.extend_from_slice(&len.to_le_bytes());
+        if self.width.is_none() {
+            let len = u32::try_from(value.len()).expect("a line is at most LINE_BYTES_MAX long");
+            out.extend_from_slice(&len.to_le_bytes());
+        }
         out.extend_from_slice(value);
     }
 
     /// Whether a dictionary of these values and keys in it are smaller than plain values.
     fn dictionary_pays(&self, keys: &[u32]) -> bool {
-        let dictionary_bytes = self.array.value_data().len() + 4 * self.array.len();
+        let dictionary_bytes = self.bytes.len() + self.prefix_bytes() * self.len();
         if keys.is_empty() || dictionary_bytes > DICTIONARY_BYTES_MAX {
             return false;
         }
-        let width = rle::bit_width(self.array.len() as u32 - 1) as usize;
+        let width = rle::bit_width(self.len() as u32 - 1) as usize;
         let packed_bytes = dictionary_bytes + keys.len() * width / 8;
         // Sure without a look at each key where even the shortest value is longer than its key, and mostly so.
         if packed_bytes < keys.len() * 4 {
             return true;
         }
-        let offsets = self.array.value_offsets();
-        let of = |k: &u32| 4 + (offsets[*k as usize + 1] - offsets[*k as usize]) as usize;
+        let of = |k: &u32| self.prefix_bytes() + self.get(*k).len();
         packed_bytes < keys.iter().map(of).sum()
     }
 
-    /// Rows of the next plain page: up to [`PAGE_ROWS`] rows or [`PAGE_BYTES`] bytes, at least one row.
-    fn plain_rows(&self, keys: &[u32], validity: Option<&NullBuffer>, start: usize, end: usize) -> usize {
+    /// Rows of the next plain page: up to `rows_max` rows or [`PAGE_BYTES`] bytes, at least one row.
+    fn plain_rows(
+        &self,
+        keys: &[u32],
+        validity: Option<&NullBuffer>,
+        start: usize,
+        end: usize,
+        rows_max: usize,
+    ) -> usize {
         let (mut rows, mut count, mut bytes) = (0, 0, 0);
-        while rows < PAGE_ROWS && start + rows < end && (rows == 0 || bytes < PAGE_BYTES) {
+        while rows < rows_max && start + rows < end && (rows == 0 || bytes < PAGE_BYTES) {
             if validity.is_none_or(|v| v.is_valid(start + rows)) {
-                bytes += 4 + self.get(keys[count]).len();
+                bytes += self.prefix_bytes() + self.get(keys[count]).len();
                 count += 1;
             }
             rows += 1;
         }
         rows
     }
-}
 
-/// The keys of `values` in the order of the values, and the place of each key in that order.
-fn ranks(values: &StringArray) -> (Vec<u32>, Vec<u32>) {
-    let get = |key: u32| values.value(key as usize).as_bytes();
-    // What all values begin with (`eni-`, `10.`) tells nothing.
-    let mut common = values.iter().flatten().next().unwrap_or_default().as_bytes();
-    for key in 1..values.len() as u32 {
-        let same = common.iter().zip(get(key)).take_while(|(a, b)| a == b).count();
-        common = &common[..same];
+    /// The keys in the order of the values, and the place of each key in that order.
+    fn sorted(&self) -> (Vec<u32>, Vec<u32>) {
+        // What all values begin with (`eni-`, `10.`) tells nothing.
+        let mut common = if self.len() > 0 { self.get(0) } else { &[] };
+        for key in 1..self.len() as u32 {
+            let same = common.iter().zip(self.get(key)).take_while(|(a, b)| a == b).count();
+            common = &common[..same];
+        }
+        let common = common.len();
+        let mut sorted: Vec<(u128, u32)> = (0..self.len() as u32)
+            .map(|key| {
+                // Big-endian, zeros behind a shorter value: these compare as the values do, up to equality.
+                let rest = &self.get(key)[common..];
+                let mut bytes = [0; 16];
+                let len = rest.len().min(16);
+                bytes[..len].copy_from_slice(&rest[..len]);
+                (u128::from_be_bytes(bytes), key)
+            })
+            .collect();
+        sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.get(a.1).cmp(self.get(b.1))));
+        let mut ranks = vec![0; sorted.len()];
+        for (rank, (_, key)) in sorted.iter().enumerate() {
+            ranks[*key as usize] = rank as u32;
+        }
+        (sorted.into_iter().map(|(_, key)| key).collect(), ranks)
     }
-    let common = common.len();
-    let mut sorted: Vec<(u128, u32)> = (0..values.len() as u32)
-        .map(|key| {
-            // Big-endian, zeros behind a shorter value: these compare as the values do, up to equality.
-            let rest = &get(key)[common..];
-            let mut bytes = [0; 16];
-            let len = rest.len().min(16);
-            bytes[..len].copy_from_slice(&rest[..len]);
-            (u128::from_be_bytes(bytes), key)
-        })
-        .collect();
-    sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| get(a.1).cmp(get(b.1))));
-    let mut ranks = vec![0; sorted.len()];
-    for (rank, (_, key)) in sorted.iter().enumerate() {
-        ranks[*key as usize] = rank as u32;
-    }
-    (sorted.into_iter().map(|(_, key)| key).collect(), ranks)
 }
 
 /// A lower bound of at most [`BOUND_BYTES_MAX`] bytes, and whether it is the value itself.

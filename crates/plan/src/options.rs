@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flowquet_format::{PartitionSpec, PartitionTime};
+use flowquet_format::{Catalogue, PartitionSpec, PartitionTime, Types};
 use serde::{Deserialize, Serialize};
 
 use crate::LAYOUT_VERSION;
@@ -17,12 +17,17 @@ pub struct Options {
     pub partition_by: String,
     /// `start` or `end`.
     pub partition_time: String,
+    /// `aws` or `rich`.
+    pub types: String,
     /// Columns to keep, sorted; absent for all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub columns: Option<Vec<String>>,
     /// Columns by which the rows of a row group are ordered; absent where they stand as they came.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub sort: Vec<String>,
+    /// Columns that have a bloom filter.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub bloom_filter: Vec<String>,
     /// Compression of pages, such as `zstd:1`.
     pub compression: String,
     /// Most rows of a row group.
@@ -61,6 +66,26 @@ impl Options {
         }
     }
 
+    /// The types of columns.
+    ///
+    /// # Errors
+    /// [`OptionsError`] where a record was edited.
+    pub fn types(&self) -> Result<Types, OptionsError> {
+        self.types.parse().map_err(|e| OptionsError(format!("types: {e}")))
+    }
+
+    /// The catalogue, with what `fields` adds.
+    ///
+    /// # Errors
+    /// [`OptionsError`] where a record was edited.
+    pub fn catalogue(&self) -> Result<Catalogue, OptionsError> {
+        let builtin = Catalogue::builtin();
+        match &self.fields {
+            Some(text) => builtin.extended(text).map_err(|e| OptionsError(format!("fields: {e}"))),
+            None => Ok(builtin.clone()),
+        }
+    }
+
     /// Whether an object that could not be read under `other` options may be readable under these.
     pub fn reads_otherwise(&self, other: &Self) -> bool {
         (&self.format, &self.fields, self.salvage) != (&other.format, &other.fields, other.salvage)
@@ -89,7 +114,7 @@ pub struct TableContract {
     pub partition_by: String,
     /// `start` or `end`.
     pub partition_time: String,
-    /// `aws`: INT32, INT64 and STRING as in AWS's own Parquet delivery.
+    /// `aws`: INT32, INT64 and STRING as in AWS's own Parquet delivery; `rich`: timestamps, and twins of addresses.
     pub types: String,
     /// Columns by which the rows of each row group are ordered; none: as they came.
     pub sort: Vec<String>,
@@ -106,7 +131,7 @@ impl TableContract {
             layout_version: LAYOUT_VERSION,
             partition_by: options.partition_by.clone(),
             partition_time: options.partition_time.clone(),
-            types: "aws".to_owned(),
+            types: options.types.clone(),
             sort: options.sort.clone(),
         }
     }
@@ -117,7 +142,7 @@ impl TableContract {
             ("layout version", self.layout_version.to_string(), wanted.layout_version.to_string()),
             ("--partition-by", self.partition_by.clone(), wanted.partition_by.clone()),
             ("--partition-time", self.partition_time.clone(), wanted.partition_time.clone()),
-            ("types", self.types.clone(), wanted.types.clone()),
+            ("--types", self.types.clone(), wanted.types.clone()),
             ("--sort", self.sort.join(","), wanted.sort.join(",")),
         ];
         pairs

@@ -27,8 +27,13 @@ const TASK_OBJECTS_MAX: usize = 50_000;
 
 /// Records that an object probably holds, from its name and size. Groupings rest on it, nothing else.
 pub fn estimated_rows(object: &SourceObject) -> u64 {
-    let is_compressed = [".gz", ".gzip", ".zst", ".zstd"].iter().any(|e| object.key().ends_with(e));
-    object.bytes / if is_compressed { COMPRESSED_BYTES_PER_RECORD } else { PLAIN_BYTES_PER_RECORD } + 1
+    let ends = |endings: &[&str]| endings.iter().any(|e| object.key().ends_with(e));
+    let bytes_per_record = match () {
+        () if ends(&[".gz", ".gzip", ".zst", ".zstd"]) => COMPRESSED_BYTES_PER_RECORD,
+        () if ends(&[".parquet"]) => PARQUET_BYTES_PER_RECORD,
+        () => PLAIN_BYTES_PER_RECORD,
+    };
+    object.bytes / bytes_per_record + 1
 }
 
 /// Groups new objects into tasks: by the partition that their keys tell, then so that a task fills about one file.
@@ -113,7 +118,7 @@ fn task_id(objects: &[SourceObject], plan_number: u64, index: usize, options: &O
     hex(&Sha256::digest(text.as_bytes())[..8])
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -127,8 +132,10 @@ mod tests {
         Options {
             partition_by: "date".into(),
             partition_time: "start".into(),
+            types: "aws".into(),
             columns: None,
             sort: Vec::new(),
+            bloom_filter: Vec::new(),
             compression: "zstd:1".into(),
             row_group_rows: 1000,
             file_bytes: 24 * 3000,

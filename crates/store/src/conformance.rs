@@ -36,6 +36,17 @@ fn put_and_get(store: &dyn Store) {
     if let Err(error) = store.delete("put/a b+é.bin") {
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
+    store.put("put/from", b"copied").expect("put");
+    for _ in 0..2 {
+        store.copy("put/from", "put/copy é").expect("copy");
+        assert_eq!(store.get("put/copy é").expect("get"), b"copied");
+    }
+    store.put("put/from", b"other").expect("put");
+    assert_eq!(store.get("put/copy é").expect("get"), b"copied", "a copy is an object of its own");
+    store.copy("put/from", "put/copy é").expect("copy");
+    assert_eq!(store.get("put/copy é").expect("get"), b"other", "a copy replaces what was there");
+    assert_eq!(store.copy("put/absent", "put/copy é").expect_err("absent").kind(), ErrorKind::NotFound);
+    store.delete("put/copy é").expect("delete");
     store.put("put/from", b"renamed").expect("put");
     store.rename("put/from", "put/to é").expect("rename");
     assert_eq!(store.get("put/to é").expect("get"), b"renamed");

@@ -132,10 +132,7 @@ impl Error {
         let hint = match self.kind {
             ErrorKind::Archived => "restore the object (aws s3api restore-object) and run again",
             ErrorKind::Changed => "run the same command again: it lists anew",
-            ErrorKind::Credentials => {
-                "give --profile or set AWS_PROFILE (then `aws sso login` where it uses SSO), set AWS_ACCESS_KEY_ID and \
-                 AWS_SECRET_ACCESS_KEY, or run with a role; `aws sts get-caller-identity` tells whether they work"
-            }
+            ErrorKind::Credentials => flowquet_aws::CREDENTIALS_HINT,
             ErrorKind::Denied if self.is_s3() => return Some(self.permission_hint()),
             ErrorKind::Denied => "check the owner and permissions of the folder",
             ErrorKind::Full => "free some room and run the same command again: it goes on where it stopped",

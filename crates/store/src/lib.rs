@@ -126,6 +126,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Starts to read the bytes `range` of an object, or all of it if `whole`, which must have `etag` unless that is empty.
     fn fetch(&self, key: &str, etag: &str, range: Range<u64>, whole: bool) -> Box<dyn Fetch>;
 
+    /// Puts an object under another key too, replacing what was there, without its bytes passing through here.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] and others; what was there is then not changed.
+    fn copy(&self, from: &str, to: &str) -> Result<(), Error>;
+
     /// Gives an object another key, replacing what was there. Not atomic everywhere: both may be seen.
     ///
     /// # Errors

@@ -135,6 +135,20 @@ impl Store for LocalStore {
         Box::new(LocalFetch { store: self.clone(), key: key.to_owned(), etag: etag.to_owned(), range, whole })
     }
 
+    fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
+        let (staged, target) = (self.staging_folder()?.next_path(), self.path(to));
+        // A second name of the same file; where the file system has none, a second file.
+        let source = self.path(from);
+        let copied = fs::hard_link(&source, &staged).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Err(error),
+            _ => fs::copy(&source, &staged).and_then(|_| File::open(&staged)?.sync_all()),
+        });
+        // Renaming onto another name of the same file does nothing, and leaves both.
+        let moved = copied.and_then(|()| make_parent(&target)).and_then(|()| fs::rename(&staged, &target));
+        let _ = fs::remove_file(&staged);
+        moved.and_then(|()| sync_parent(&target)).map_err(|e| self.error("copy", from, e))
+    }
+
     fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
         let target = self.path(to);
         let renamed = make_parent(&target).and_then(|()| fs::rename(self.path(from), &target));

@@ -1,24 +1,15 @@
-//! Credentials, region and endpoint: the SDK's own chain, and what the user sets beside it.
+//! What clients of S3 are made of.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use aws_config::sts::AssumeRoleProvider;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{Builder, StalledStreamProtectionConfig};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_sdk_s3::config::Builder;
+use flowquet_aws::AwsOptions;
 use tokio::runtime::Runtime;
-
-/// Asked where no region is set anywhere; S3 tells there where a bucket is.
-const DEFAULT_REGION: &str = "us-east-1";
-
-/// Time to reach the store.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How S3 is spoken to.
 #[derive(Debug, Clone)]
@@ -71,39 +62,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Reads environment and profiles.
+    /// Reads environment and profiles. Attempts and timeouts are ours: see `pace`.
     pub(crate) fn new(options: &S3Options, runtime: &Runtime) -> Self {
         let mut options = options.clone();
         options.path_style |= options.endpoint_url.as_deref().is_some_and(is_address);
-        let config = runtime.block_on(async {
-            let http = aws_smithy_http_client::Builder::new();
-            let http = http.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-            // Attempts and timeouts are ours: see `pace`.
-            let mut loader = aws_config::defaults(BehaviorVersion::latest())
-                .http_client(http)
-                .retry_config(RetryConfig::disabled())
-                .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-                .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build());
-            if let Some(profile) = &options.profile {
-                loader = loader.profile_name(profile);
-            }
-            if let Some(url) = &options.endpoint_url {
-                loader = loader.endpoint_url(url);
-            }
-            if let Some(region) = &options.region {
-                loader = loader.region(Region::new(region.clone()));
-            }
-            let config = loader.load().await;
-            let config = match config.region() {
-                Some(_) => config,
-                None => config.into_builder().region(Region::new(DEFAULT_REGION)).build(),
-            };
-            let Some(role) = &options.role_arn else { return config };
-            let provider = AssumeRoleProvider::builder(role).session_name("flowquet").configure(&config);
-            let provider = provider.build().await;
-            let provider = aws_credential_types::provider::SharedCredentialsProvider::new(provider);
-            config.into_builder().credentials_provider(provider).build()
-        });
+        let config = runtime.block_on(flowquet_aws::load(&AwsOptions {
+            endpoint_url: options.endpoint_url.clone(),
+            region: options.region.clone(),
+            profile: options.profile.clone(),
+            role_arn: options.role_arn.clone(),
+        }));
         Self { config, options: Arc::new(options) }
     }
 

@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use flowquet_aws::{is_credentials_error, shortened};
 
 use crate::error::{Error, ErrorKind};
 use crate::location::S3_SCHEME;
@@ -19,12 +20,8 @@ where
         SdkError::ServiceError(service) => service,
         SdkError::TimeoutError(_) => return told(ErrorKind::Unavailable, "timed out".to_owned()),
         _ => {
-            // Credentials are looked for while a request is made; the SDK tells their absence only in words.
             let words = DisplayErrorContext(error).to_string();
-            let lower = words.to_lowercase();
-            let is_credentials =
-                ["credential", "identity", "sso", "token", "profile"].iter().any(|w| lower.contains(w));
-            if is_credentials {
+            if is_credentials_error(&words) {
                 return told(ErrorKind::Credentials, shortened(&words));
             }
             return told(ErrorKind::Unavailable, shortened(&words));
@@ -98,11 +95,6 @@ fn kind_of(action: &str, status: u16, code: &str) -> ErrorKind {
         (_, 500..) => ErrorKind::Unavailable,
         _ => ErrorKind::Other,
     }
-}
-
-/// The SDK's words end in a debugging dump, which nobody wants to read.
-fn shortened(words: &str) -> String {
-    words.split(" (").next().unwrap_or(words).trim().to_owned()
 }
 
 #[cfg(test)]

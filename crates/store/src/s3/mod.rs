@@ -177,6 +177,11 @@ impl Store for S3Store {
         Ok(Box::new(S3Upload::new(self.bucket.clone(), self.full(key))))
     }
 
+    fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
+        let (from, to) = (self.full(from), self.full(to));
+        self.wait("write", &to, self.bucket.copy(&from, &to))
+    }
+
     fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
         let (from, to) = (self.full(from), self.full(to));
         self.wait("write", &to, async {

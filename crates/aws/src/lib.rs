@@ -1,0 +1,79 @@
+//! Credentials, region and endpoint of AWS services: the SDK's own chain, and what the user sets beside it.
+//!
+//! This crate knows no service, no logs and no tables. Whoever speaks to a service makes its client of what
+//! [`load`] returns, and decides about retries.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+/// Asked where no region is set anywhere; S3 tells there where a bucket is.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// Time to reach a service.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the user sets beside environment and profiles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AwsOptions {
+    /// URL of a service that is not AWS's, or an endpoint of one's own.
+    pub endpoint_url: Option<String>,
+    /// Region; by default the configured one.
+    pub region: Option<String>,
+    /// Profile of the shared configuration.
+    pub profile: Option<String>,
+    /// Role to assume with the credentials that the chain finds.
+    pub role_arn: Option<String>,
+}
+
+/// Reads environment and profiles. Nothing is asked yet, but of STS where a role is assumed. Requests are not tried again
+/// unless a service's client is told to.
+pub async fn load(options: &AwsOptions) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new();
+    let http = http.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(RetryConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build());
+    if let Some(profile) = &options.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(url) = &options.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(region) = &options.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let config = loader.load().await;
+    let config = match config.region() {
+        Some(_) => config,
+        None => config.into_builder().region(Region::new(DEFAULT_REGION)).build(),
+    };
+    let Some(role) = &options.role_arn else { return config };
+    let provider =
+        AssumeRoleProvider::builder(role).session_name("flowquet").configure(&config).build().await;
+    config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}
+
+/// What to do where no credentials are found, or none that the service accepts.
+pub const CREDENTIALS_HINT: &str = "give --profile or set AWS_PROFILE (then `aws sso login` where it uses SSO), set AWS_ACCESS_KEY_ID and \
+     AWS_SECRET_ACCESS_KEY, or run with a role; `aws sts get-caller-identity` tells whether they work";
+
+/// Whether an error of the SDK, in its own words, tells that credentials are missing: they are looked for while a request is
+/// made, and the SDK tells their absence only in words.
+pub fn is_credentials_error(words: &str) -> bool {
+    let words = words.to_lowercase();
+    ["credential", "identity", "sso", "token", "profile"].iter().any(|w| words.contains(w))
+}
+
+/// The SDK's words end in a debugging dump, which nobody wants to read.
+pub fn shortened(words: &str) -> String {
+    words.split(" (").next().unwrap_or(words).trim().to_owned()
+}

@@ -1,0 +1,150 @@
+//! What may go wrong with the Glue Data Catalog.
+
+use std::fmt;
+
+use aws_sdk_glue::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use flowquet_aws::{CREDENTIALS_HINT, is_credentials_error, shortened};
+
+/// Causes to match on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The table, partition or database exists.
+    AlreadyExists,
+    /// Another writer changed the table meanwhile.
+    Conflict,
+    /// No credentials, or none that Glue accepts.
+    Credentials,
+    /// Glue does not let us.
+    Denied,
+    /// The table that is there is another one than ours, or has columns of other types.
+    Incompatible,
+    /// No such database or table.
+    NotFound,
+    /// Some partitions could not be made.
+    Partitions,
+    /// Glue asks for fewer requests.
+    Throttled,
+    /// Glue did not answer, or not as it should; it may later.
+    Unavailable,
+    /// Anything else that is reported.
+    Other,
+}
+
+/// A failed call: what was tried, on what, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    action: &'static str,
+    name: String,
+    detail: String,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, action: &'static str, name: &str, detail: String) -> Self {
+        Self { kind, action, name: name.to_owned(), detail }
+    }
+
+    /// Our error for a request that failed.
+    pub(crate) fn of<E, R>(action: &'static str, name: &str, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: fmt::Debug,
+    {
+        let service = match error {
+            SdkError::ServiceError(service) => service.err(),
+            SdkError::TimeoutError(_) => {
+                return Self::new(ErrorKind::Unavailable, action, name, "timed out".to_owned());
+            }
+            _ => {
+                let words = DisplayErrorContext(error).to_string();
+                let kind = if is_credentials_error(&words) {
+                    ErrorKind::Credentials
+                } else {
+                    ErrorKind::Unavailable
+                };
+                return Self::new(kind, action, name, shortened(&words));
+            }
+        };
+        let code = service.code().unwrap_or_default();
+        let message = service.message().unwrap_or("no reason was told");
+        Self::new(kind_of(code), action, name, format!("{code}: {message}"))
+    }
+
+    /// The cause.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What to do about it, where something can be said.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            ErrorKind::Conflict | ErrorKind::Partitions | ErrorKind::Throttled => {
+                "run the same command again: what is done is found to be done"
+            }
+            ErrorKind::Credentials => CREDENTIALS_HINT,
+            ErrorKind::Denied => {
+                "the credentials need glue:GetTable, CreateTable, UpdateTable, BatchGetPartition, GetPartitions, \
+                 BatchCreatePartition and BatchUpdatePartition on catalog, database and table; README shows a policy"
+            }
+            ErrorKind::Incompatible => {
+                "columns are never removed or retyped: give another --table, or drop the table in Glue, which leaves the files"
+            }
+            ErrorKind::NotFound => "check --database; --create-database makes it",
+            ErrorKind::Unavailable => "check the network, --region and --glue-endpoint-url",
+            ErrorKind::AlreadyExists | ErrorKind::Other => return None,
+        })
+    }
+}
+
+/// Sources: docs.aws.amazon.com/glue/latest/webapi/CommonErrors.html and the errors of each call.
+pub(crate) fn kind_of(code: &str) -> ErrorKind {
+    match code {
+        "AlreadyExistsException" => ErrorKind::AlreadyExists,
+        "ConcurrentModificationException" | "VersionMismatchException" => ErrorKind::Conflict,
+        "AccessDeniedException" | "GlueEncryptionException" => ErrorKind::Denied,
+        "EntityNotFoundException" => ErrorKind::NotFound,
+        "ExpiredTokenException"
+        | "InvalidSignatureException"
+        | "UnrecognizedClientException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationTokenException"
+        | "InvalidClientTokenId" => ErrorKind::Credentials,
+        "ThrottlingException"
+        | "Throttling"
+        | "RequestLimitExceeded"
+        | "ResourceNumberLimitExceededException" => ErrorKind::Throttled,
+        "InternalServiceException"
+        | "InternalFailure"
+        | "OperationTimeoutException"
+        | "ServiceUnavailable"
+        | "ResourceNotReadyException" => ErrorKind::Unavailable,
+        _ => ErrorKind::Other,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}` in Glue: {}", self.action, self.name, self.detail)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        for (code, kind) in [
+            ("AlreadyExistsException", ErrorKind::AlreadyExists),
+            ("EntityNotFoundException", ErrorKind::NotFound),
+            ("ThrottlingException", ErrorKind::Throttled),
+            ("ConcurrentModificationException", ErrorKind::Conflict),
+            ("AccessDeniedException", ErrorKind::Denied),
+            ("InvalidInputException", ErrorKind::Other),
+        ] {
+            assert_eq!(kind_of(code), kind, "{code}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The table as engines and the Glue Data Catalog see it: the columns of all its log formats ([`union_columns`]), statements
+//! that make it in Athena, Spark, Trino and DuckDB, and its registration in Glue ([`Glue`]).
+//!
+//! This crate knows no store and no Parquet: it is told what a table holds. All but [`Glue`] are values and pure functions.
+
+mod error;
+mod glue;
+mod partitions;
+mod projection;
+mod register;
+mod statements;
+mod table;
+mod table_input;
+mod union;
+
+pub use error::{Error, ErrorKind};
+pub use glue::Glue;
+pub use partitions::{PartitionPlace, partition_values};
+pub use projection::Projection;
+pub use register::{Registered, TableChange};
+pub use statements::{athena, duckdb, spark, trino};
+pub use table::{NameError, TableColumn, TableDefinition, TableName};
+pub use table_input::table_input_json;
+pub use union::{Conflict, FormatUse, union_columns};

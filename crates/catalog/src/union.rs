@@ -1,0 +1,166 @@
+//! The columns of a table: those of all log formats that its files have.
+
+use std::fmt;
+
+use flowquet_format::{ColumnType, LogFormat, PartitionSpec};
+use flowquet_plan::{Options, OptionsError};
+
+use crate::table::TableColumn;
+
+/// A log format that files of a table were written from, and the options they were written with.
+#[derive(Debug, Clone, Copy)]
+pub struct FormatUse<'a> {
+    /// The log format as AWS writes it.
+    pub format: &'a str,
+    /// What decides its columns: types, what is kept, what the catalogue was extended by.
+    pub options: &'a Options,
+}
+
+/// Why log formats make no table.
+#[derive(Debug)]
+pub enum Conflict {
+    /// Two of them give a column different types.
+    Column {
+        /// The column.
+        column: String,
+        /// A type and the format that has it.
+        one: (ColumnType, String),
+        /// Another.
+        other: (ColumnType, String),
+    },
+    /// There are none.
+    NoFormats,
+    /// Options or a format that this program does not understand.
+    Options(OptionsError),
+    /// A text that is no log format.
+    Format(String),
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Column { column, one, other } => write!(
+                f,
+                "expected one type of column `{column}` in all files, found {} in those of the format\n  {}\nand {} in those of\n  {}",
+                one.0, one.1, other.0, other.1
+            ),
+            Self::NoFormats => f.write_str("expected files in the table, found none"),
+            Self::Options(error) => error.fmt(f),
+            Self::Format(what) => write!(f, "read a log format of the table: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Conflict {}
+
+/// What is known of a column while formats are looked at.
+struct Found {
+    column: TableColumn,
+    /// Place in the catalogue; past all of them for an unknown field.
+    place: usize,
+    is_twin: bool,
+    format: String,
+}
+
+/// The columns that files of these formats have in all: one format's in its own order; of several, in catalogue order, fields
+/// that the catalogue does not know behind it, twins of addresses last. A field that is a partition column is left out: engines
+/// take the folder's value.
+///
+/// # Errors
+/// [`Conflict`], above all where a column has two types: no engine could read such files as one table.
+pub fn union_columns(
+    uses: &[FormatUse<'_>],
+    partition_by: &PartitionSpec,
+) -> Result<Vec<TableColumn>, Conflict> {
+    let mut found: Vec<Found> = Vec::new();
+    for used in uses {
+        let catalogue = used.options.catalogue().map_err(Conflict::Options)?;
+        let types = used.options.types().map_err(Conflict::Options)?;
+        let format =
+            LogFormat::parse(used.format, &catalogue).map_err(|e| Conflict::Format(e.to_string()))?;
+        let is_kept = |field: usize| {
+            let column = format.fields()[field].column();
+            used.options.columns.as_ref().is_none_or(|names| names.iter().any(|n| n == column))
+        };
+        for column in format.columns(types).into_iter().filter(|c| is_kept(c.field)) {
+            if partition_by.columns().iter().any(|p| p.name() == column.name) {
+                continue;
+            }
+            if let Some(known) = found.iter().find(|f| f.column.name == column.name) {
+                if known.column.column_type != column.column_type {
+                    return Err(Conflict::Column {
+                        column: column.name,
+                        one: (known.column.column_type, known.format.clone()),
+                        other: (column.column_type, used.format.to_owned()),
+                    });
+                }
+                continue;
+            }
+            let field = &format.fields()[column.field];
+            let place = catalogue.fields().iter().position(|f| f.name == field.name());
+            let is_twin = column.column_type == ColumnType::Address;
+            let doc = field.spec().map_or_else(|| "Not in the catalogue.".to_owned(), |s| s.doc.clone());
+            let comment =
+                if is_twin { format!("{} as 16 bytes, IPv4 mapped into IPv6.", field.column()) } else { doc };
+            found.push(Found {
+                column: TableColumn { name: column.name, column_type: column.column_type, comment },
+                place: place.unwrap_or(usize::MAX),
+                is_twin,
+                format: used.format.to_owned(),
+            });
+        }
+    }
+    if uses.iter().any(|u| u.format != uses[0].format) {
+        found.sort_by_key(|f| (f.is_twin, f.place));
+    }
+    if found.is_empty() {
+        Err(Conflict::NoFormats)
+    } else {
+        Ok(found.into_iter().map(|f| f.column).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::tests::options;
+
+    fn names(uses: &[FormatUse<'_>], by: &str) -> Result<String, String> {
+        let columns = union_columns(uses, &by.parse().expect("valid")).map_err(|e| e.to_string())?;
+        Ok(columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn one_format_keeps_its_order_and_several_have_the_catalogues() {
+        let (aws, rich) = (options("aws"), options("rich"));
+        let one = FormatUse { format: "${bytes} ${srcaddr} ${hop-count} ${region}", options: &aws };
+        let two = FormatUse { format: "${tgw-id} ${dstaddr} ${bytes}", options: &aws };
+        assert_eq!(names(&[one], "date").as_deref(), Ok("bytes srcaddr hop_count region"));
+        assert_eq!(names(&[one, one], "region,date").as_deref(), Ok("bytes srcaddr hop_count"));
+        assert_eq!(
+            names(&[one, two], "date").as_deref(),
+            Ok("srcaddr dstaddr bytes region tgw_id hop_count")
+        );
+        let [one, two] = [one, two].map(|u| FormatUse { options: &rich, ..u });
+        let expected = "srcaddr dstaddr bytes region tgw_id hop_count srcaddr_bin dstaddr_bin";
+        assert_eq!(names(&[one, two], "date").as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn two_types_of_a_column_are_told_with_both_sides() {
+        let plain = options("aws");
+        let mut extended = options("aws");
+        extended.fields = Some(
+            "[[field]]\nname = \"hop-count\"\nsince = 12\nlogs = [\"vpc\"]\nkind = \"number\"\nparquet = \"INT32\"\ndoc = \"Hops.\"\n"
+                .into(),
+        );
+        let one = FormatUse { format: "${hop-count}", options: &plain };
+        let two = FormatUse { format: "${hop-count} ${bytes}", options: &extended };
+        let error = names(&[one, two], "date").expect_err("two types");
+        assert!(
+            error.contains("column `hop_count`") && error.contains("STRING") && error.contains("INT32"),
+            "{error}"
+        );
+        assert!(names(&[], "date").is_err());
+    }
+}

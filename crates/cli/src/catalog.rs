@@ -1,0 +1,168 @@
+//! A table of ours as engines and catalogs are told of it, and the catalog that is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowquet_catalog::{
+    Error, FormatUse, Glue, PartitionPlace, Projection, Registered, TableDefinition, TableName,
+    partition_values, union_columns,
+};
+use flowquet_engine::{Inventory, Pointers};
+use flowquet_format::{HIVE_NULL, PartitionColumn, PartitionSpec};
+use flowquet_store::Location;
+
+use crate::args::{GlueArgs, PartitionsArg};
+use crate::exit::Exit;
+use crate::output::{Failure, counted, say};
+use crate::places::S3Args;
+
+/// What a table is called, where it lies, and how its partitions are found.
+pub(crate) struct Naming<'a> {
+    pub(crate) database: &'a TableName,
+    pub(crate) table: &'a TableName,
+    /// URL of its root.
+    pub(crate) location: String,
+    pub(crate) partitions: PartitionsArg,
+}
+
+/// The definition of a table that consists of `inventory`, and of files of `more` formats to come.
+pub(crate) fn definition(
+    inventory: &Inventory,
+    more: &[FormatUse<'_>],
+    naming: &Naming<'_>,
+) -> Result<TableDefinition, Failure> {
+    let formats = inventory.formats();
+    let mut uses: Vec<FormatUse<'_>> =
+        formats.iter().map(|(format, options)| FormatUse { format, options }).collect();
+    uses.extend(more);
+    let by: PartitionSpec = inventory
+        .contract
+        .partition_by
+        .parse()
+        .map_err(|e| Failure::message(Exit::Failed, &format!("read the table contract: {e}"), None))?;
+    let mut table = defined(&uses, by, naming)?;
+    if naming.partitions == PartitionsArg::Projected {
+        table.projection = Some(projection(inventory, &table.partition_by));
+    }
+    Ok(table)
+}
+
+/// The definition of a table of files of these formats.
+pub(crate) fn defined(
+    uses: &[FormatUse<'_>],
+    partition_by: PartitionSpec,
+    naming: &Naming<'_>,
+) -> Result<TableDefinition, Failure> {
+    let columns = union_columns(uses, &partition_by).map_err(|e| {
+        let hint = "files of one table must agree: convert these logs into a table of their own";
+        Failure::message(Exit::Failed, &e.to_string(), Some(hint))
+    })?;
+    let projection = (naming.partitions == PartitionsArg::Projected).then(Projection::default);
+    Ok(TableDefinition {
+        database: naming.database.clone(),
+        name: naming.table.clone(),
+        location: format!("{}/", naming.location.trim_end_matches('/')),
+        columns,
+        partition_by,
+        projection,
+    })
+}
+
+/// What is known of the values of partition columns. Says what projection does not reach.
+fn projection(inventory: &Inventory, by: &PartitionSpec) -> Projection {
+    let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut unseen = 0;
+    for (folder, files) in &inventory.partitions {
+        let found = partition_values(folder);
+        if found.iter().any(|v| v == HIVE_NULL) {
+            unseen += files.iter().map(|f| f.output.rows).sum::<u64>();
+            continue;
+        }
+        for (column, value) in by.columns().iter().zip(found) {
+            values.entry(column.name()).or_default().insert(value);
+        }
+    }
+    if unseen > 0 {
+        say(&format!(
+            "warning: {} in partitions without a value, which projection does not reach: list partitions to see them",
+            counted(unseen, "record")
+        ));
+    }
+    let mut of = |column: PartitionColumn| values.remove(column.name()).unwrap_or_default();
+    Projection {
+        first_date: of(PartitionColumn::Date).into_iter().next(),
+        accounts: of(PartitionColumn::Account).into_iter().collect(),
+        regions: of(PartitionColumn::Region).into_iter().collect(),
+    }
+}
+
+/// The places of partitions, by folder.
+pub(crate) fn places<'a>(
+    location: &str,
+    folders: impl IntoIterator<Item = &'a String>,
+) -> Vec<PartitionPlace> {
+    let place = |folder: &String| PartitionPlace {
+        values: partition_values(folder),
+        location: format!("{}/{folder}/", location.trim_end_matches('/')),
+    };
+    folders.into_iter().filter(|f| !f.is_empty()).map(place).collect()
+}
+
+/// The catalog that the command line names, and the table there; `None` where it names none.
+pub(crate) fn glue<'a>(args: &'a GlueArgs, s3: &S3Args) -> Option<(Glue, &'a TableName, &'a TableName)> {
+    let (database, table) = args.database.as_ref().zip(args.table.as_ref())?;
+    Some((Glue::new(&s3.glue(args.glue_endpoint_url.clone())), database, table))
+}
+
+/// A table's place as a catalog can have it.
+pub(crate) fn catalogued(location: &Location) -> Result<String, Failure> {
+    if location.is_s3() {
+        return Ok(location.to_string());
+    }
+    let message =
+        format!("expected a table in S3, found `{location}`: the Glue Data Catalog knows no local folders");
+    let hint =
+        "for engines on this machine, `flowquet schema TABLE --as duckdb` or `--as spark` prints a statement";
+    Err(Failure::message(Exit::Usage, &message, Some(hint)))
+}
+
+pub(crate) fn failed(error: &Error) -> Failure {
+    Failure::new(Exit::Failed, error, error.hint().map(str::to_owned))
+}
+
+/// Registers the table with the partitions of `folders`, or with all of them where it got columns: partitions that do not name
+/// a column show it as null.
+pub(crate) fn register<'a>(
+    glue: &Glue,
+    table: &TableDefinition,
+    inventory: &'a Inventory,
+    folders: impl IntoIterator<Item = &'a String>,
+    create_database: bool,
+) -> Result<Registered, Error> {
+    let some = places(&table.location, folders);
+    let mut registered = glue.register(table, &some, create_database)?;
+    if !registered.columns_added.is_empty() {
+        let all = places(&table.location, inventory.partitions.keys());
+        let again = glue.register(table, &all, false)?;
+        registered.partitions_created += again.partitions_created;
+        registered.partitions_updated += again.partitions_updated;
+        registered.partitions_unchanged = again.partitions_unchanged;
+    }
+    Ok(registered)
+}
+
+/// Points the partitions of a registered table.
+pub(crate) struct GluePointers<'a> {
+    pub(crate) glue: &'a Glue,
+    pub(crate) table: TableDefinition,
+}
+
+impl Pointers for GluePointers<'_> {
+    fn point(&self, places: &BTreeMap<String, String>) -> Result<(), String> {
+        let place = |(folder, location): (&String, &String)| PartitionPlace {
+            values: partition_values(folder),
+            location: location.clone(),
+        };
+        let places: Vec<PartitionPlace> = places.iter().filter(|(f, _)| !f.is_empty()).map(place).collect();
+        self.glue.point(&self.table, &places).map_err(|e| e.to_string())
+    }
+}

@@ -1,0 +1,203 @@
+//! `flowquet compact`.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flowquet_engine::{
+    Budget, COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Inventory, Pointers, Request,
+    Source, compact, convert,
+};
+use flowquet_format::{Catalogue, KeyFilter};
+use flowquet_plan::Options;
+use flowquet_store::Stores;
+use indicatif::{HumanBytes, HumanCount};
+
+use crate::args::{CompactArgs, PartitionsArg};
+use crate::catalog::{GluePointers, Naming, catalogued, definition, glue};
+use crate::convert::{engine_failure, exit_of, listen_for_signals};
+use crate::exit::Exit;
+use crate::output::{Failure, counted, put, say};
+use crate::places::{STOP, table_store};
+use crate::reporter::Reporter;
+use crate::schema::columns_of_names;
+
+/// What the program takes beside its workers.
+const FIXED_BYTES: usize = 64 << 20;
+
+pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
+    listen_for_signals();
+    let stores = args.s3.stores();
+    let threads = args
+        .threads
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
+    let workers = workers(threads, args.memory)?;
+    let mut exit = Exit::Success;
+    if !args.sources.is_empty() {
+        exit = take_in(args, &stores, threads)?;
+    }
+    let catalogue = Catalogue::builtin();
+    let options = CompactOptions {
+        sort: columns_of_names("--sort", "sorted by", &args.sort, catalogue, None)?,
+        bloom_filter: columns_of_names("--bloom-filter", "filtered", &args.bloom_filter, catalogue, None)?,
+        compression: args.compression.to_string(),
+        row_group_rows: args.row_group_rows,
+        file_bytes: args.file_bytes,
+    };
+    let out = table_store(&stores, &args.out);
+    let glue = glue(&args.glue, &args.s3);
+    let pointers = match &glue {
+        Some((glue, database, table)) => {
+            let location = catalogued(&args.out)?;
+            let inventory = Inventory::read(out.as_ref()).map_err(|e| engine_failure(&e))?;
+            let naming = Naming { database, table, location, partitions: PartitionsArg::Listed };
+            Some(GluePointers { glue, table: definition(&inventory, &[], &naming)? })
+        }
+        None => None,
+    };
+    let request = CompactRequest {
+        out,
+        options,
+        partitions: args.partition.clone(),
+        workers,
+        dry_run: args.dry_run,
+        grace: Duration::from_secs(u64::from(args.grace)),
+    };
+    let reporter = Reporter::new(args.quiet || args.dry_run, std::io::stderr().is_terminal());
+    let started = Instant::now();
+    let done = compact(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, &STOP);
+    reporter.finish();
+    let done = done.map_err(|e| engine_failure(&e))?;
+    if args.json {
+        put(&format!("{}\n", serde_json::to_string_pretty(&done).expect("plain values")))?;
+    } else if args.dry_run {
+        put(&dry_text(&done))?;
+    } else if !args.quiet {
+        say(text(&done, started.elapsed()).trim_end());
+    }
+    Ok(exit)
+}
+
+fn workers(threads: usize, memory: Option<u64>) -> Result<usize, Failure> {
+    let Some(memory) = memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX)) else { return Ok(threads) };
+    let workers = memory.saturating_sub(FIXED_BYTES) / COMPACT_WORKER_BYTES;
+    if workers == 0 {
+        let needed = (FIXED_BYTES + COMPACT_WORKER_BYTES).div_ceil(1 << 20);
+        let message = format!("expected a memory budget of at least {needed}M, found {memory} bytes");
+        return Err(Failure::message(
+            Exit::Usage,
+            &message,
+            Some(&format!("give --memory {needed}M or more")),
+        ));
+    }
+    Ok(workers.min(threads))
+}
+
+/// Converts what `--in` names, as `flowquet convert` with the table's options does.
+fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<Exit, Failure> {
+    let out = table_store(stores, &args.out);
+    let contract = match Inventory::read(out.as_ref()) {
+        Ok(inventory) => Some(inventory.contract),
+        Err(flowquet_engine::Error::NoTable(_)) => None,
+        Err(error) => return Err(engine_failure(&error)),
+    };
+    let asked = args.types.map(|t| t.to_string());
+    let of = |told: Option<String>, default: &str| told.unwrap_or_else(|| default.to_owned());
+    let options = Options {
+        partition_by: of(contract.as_ref().map(|c| c.partition_by.clone()), "date"),
+        partition_time: of(contract.as_ref().map(|c| c.partition_time.clone()), "start"),
+        types: of(asked.or_else(|| contract.as_ref().map(|c| c.types.clone())), "aws"),
+        columns: None,
+        sort: contract.map(|c| c.sort).unwrap_or_default(),
+        bloom_filter: Vec::new(),
+        compression: args.compression.to_string(),
+        row_group_rows: args.row_group_rows,
+        file_bytes: args.file_bytes,
+        format: None,
+        fields: None,
+        salvage: false,
+    };
+    let is_remote = args.sources.iter().any(flowquet_store::Location::is_s3);
+    let budget = Budget::new(threads, None, is_remote, args.out.is_s3()).map_err(|e| engine_failure(&e))?;
+    let request = Request {
+        sources: args.sources.iter().cloned().map(Source::At).collect(),
+        filter: KeyFilter::default(),
+        stores: stores.clone(),
+        out,
+        options,
+        budget,
+        max_rejects: None,
+        dry_run: false,
+        plan: None,
+    };
+    let reporter = Reporter::new(args.quiet, std::io::stderr().is_terminal());
+    let run = convert(&request, &mut std::io::empty(), &reporter, &STOP);
+    reporter.finish();
+    let run = run.map_err(|e| engine_failure(&e))?;
+    let exit = exit_of(&run);
+    if let Some(error) = &run.error {
+        return Err(engine_failure(error));
+    }
+    let summary = &run.summary;
+    if !args.quiet {
+        say(&format!(
+            "took in {} of {} listed: {} records, {} rejects, {} objects in the table already, {} unreadable",
+            counted(summary.objects.converted, "object"),
+            HumanCount(summary.objects.listed),
+            HumanCount(summary.counts.records),
+            HumanCount(summary.counts.rejects),
+            HumanCount(summary.objects.known),
+            HumanCount(summary.objects.failed)
+        ));
+        for object in &summary.failed_objects {
+            say(&format!("unreadable `{}`: {}", object.url, object.reason));
+        }
+    }
+    Ok(exit)
+}
+
+fn files(n: u64, bytes: u64) -> String {
+    format!("{}, {}", counted(n, "file"), HumanBytes(bytes))
+}
+
+fn dry_text(done: &Compaction) -> String {
+    let mut text: String =
+        done.folders.iter().map(|f| format!("{}\n", if f.is_empty() { "(the table)" } else { f })).collect();
+    text.push_str(&format!(
+        "would compact {} of {}: {}, {}; {} unfinished; nothing was written\n",
+        HumanCount(done.compacted),
+        counted(done.partitions, "partition"),
+        files(done.files_in, done.bytes_in),
+        counted(done.rows, "row"),
+        HumanCount(done.finished)
+    ));
+    text
+}
+
+/// The summary; its last line tells what happened in counts.
+fn text(done: &Compaction, elapsed: Duration) -> String {
+    let mut text = String::new();
+    if done.finished > 0 {
+        text.push_str(&format!(
+            "  finished    {} that an earlier run had left\n",
+            counted(done.finished, "compaction")
+        ));
+    }
+    if done.by_another > 0 {
+        text.push_str(&format!(
+            "  by another  {} compacted by another run meanwhile\n",
+            counted(done.by_another, "partition")
+        ));
+    }
+    let nothing = if done.compacted == 0 && done.finished == 0 { " (nothing to gain)" } else { "" };
+    text.push_str(&format!(
+        "done{nothing}: {} of {} compacted, {} to {}, {} before and after, {:.1} s\n",
+        HumanCount(done.compacted),
+        counted(done.partitions, "partition"),
+        files(done.files_in, done.bytes_in),
+        files(done.files_out, done.bytes_out),
+        counted(done.rows, "row"),
+        elapsed.as_secs_f64()
+    ));
+    text
+}

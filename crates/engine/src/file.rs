@@ -1,0 +1,58 @@
+//! A data file on its way into a store.
+
+use std::io::{BufWriter, IntoInnerError, Write};
+
+use flowquet_plan::LAYOUT_VERSION;
+use flowquet_store::{Error as StoreError, Staged, Store};
+
+use crate::error::Error;
+
+/// Bytes that are handed to the store at a time, for each open file.
+const WRITE_BYTES: usize = 128 << 10;
+
+/// Counts what goes through, for the size of a file, and hands it on in pieces that a file system likes.
+pub(crate) struct StagedFile {
+    staged: BufWriter<Box<dyn Staged>>,
+    bytes: u64,
+}
+
+impl StagedFile {
+    pub(crate) fn begin(out: &dyn Store, key: &str) -> Result<Self, Error> {
+        Ok(Self { staged: BufWriter::with_capacity(WRITE_BYTES, out.stage(key)?), bytes: 0 })
+    }
+
+    /// Ends the file: how many bytes it has, and what makes it visible.
+    pub(crate) fn end(self, out: &dyn Store, key: &str) -> Result<(u64, Box<dyn Staged>), Error> {
+        let unwritten = |e: IntoInnerError<_>| StoreError::write(out.url(key), e.into_error());
+        let mut staged = self.staged.into_inner().map_err(unwritten)?;
+        staged.seal()?;
+        Ok((self.bytes, staged))
+    }
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let len = self.staged.write(bytes)?;
+        self.bytes += len as u64;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.staged.flush()
+    }
+}
+
+/// Key-value metadata of a data file: what all have, and `more`.
+pub(crate) fn file_metadata<const N: usize>(
+    format: &str,
+    more: [(&str, &String); N],
+) -> Vec<(String, String)> {
+    let version = LAYOUT_VERSION.to_string();
+    let all = [
+        ("flowquet.version", env!("CARGO_PKG_VERSION")),
+        ("flowquet.layout_version", &version),
+        ("flowquet.log_format", format),
+    ];
+    let more = more.iter().map(|(k, v)| (*k, v.as_str()));
+    all.into_iter().chain(more).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}

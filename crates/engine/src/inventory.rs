@@ -1,0 +1,127 @@
+//! What a table consists of: its live files, by partition, from its records.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use flowquet_plan::{
+    COMMITS, COMPACTIONS, CommitRecord, CompactionRecord, LiveFile, Options, PLANS, TableContract,
+    compaction_done_key, compaction_number, from_json, plan_from_gzip, plan_number,
+};
+use flowquet_store::Store;
+
+use crate::error::Error;
+use crate::table::{find_contract, list_or_none, read_each};
+
+/// Compactions of a table, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Compactions {
+    pub(crate) records: Vec<CompactionRecord>,
+    /// Numbers of those whose files are not all in place.
+    pub(crate) open: Vec<u64>,
+}
+
+impl Compactions {
+    pub(crate) fn read(out: &dyn Store) -> Result<Self, Error> {
+        let mut keys = list_or_none(out, COMPACTIONS)?;
+        let all: HashSet<String> = keys.iter().cloned().collect();
+        keys.retain(|key| compaction_number(key).is_some());
+        keys.sort_by_key(|key| compaction_number(key));
+        let mut found = Self::default();
+        read_each(out, &keys, |key, bytes| {
+            let record: CompactionRecord = from_json(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
+            if !all.contains(&compaction_done_key(record.number)) {
+                found.open.push(record.number);
+            }
+            found.records.push(record);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Number of the newest; 0 without any.
+    pub(crate) fn last(&self) -> u64 {
+        self.records.last().map_or(0, |r| r.number)
+    }
+
+    /// Keys of files that are no part of the table any more.
+    pub(crate) fn retired(&self) -> HashSet<&str> {
+        self.records.iter().flat_map(|r| &r.retired).map(|f| f.key.as_str()).collect()
+    }
+}
+
+/// A table's live files.
+#[derive(Debug)]
+pub struct Inventory {
+    /// The table contract.
+    pub contract: TableContract,
+    /// Live files, by partition folder.
+    pub partitions: BTreeMap<String, Vec<LiveFile>>,
+    pub(crate) compactions: Compactions,
+}
+
+impl Inventory {
+    /// Reads the records of the table in `out`.
+    ///
+    /// # Errors
+    /// [`Error::NoTable`] where there is none; others as the store reports.
+    pub fn read(out: &dyn Store) -> Result<Self, Error> {
+        let contract = find_contract(out)?.ok_or_else(|| Error::NoTable(out.url("")))?;
+        let mut plans = list_or_none(out, PLANS)?;
+        plans.retain(|key| plan_number(key).is_some());
+        let mut options: HashMap<u64, Arc<Options>> = HashMap::new();
+        read_each(out, &plans, |key, bytes| {
+            let plan = plan_from_gzip(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
+            options.insert(plan.number, Arc::new(plan.options));
+            Ok(())
+        })?;
+        let mut commits = list_or_none(out, COMMITS)?;
+        commits.retain(|key| key.ends_with(".json"));
+        let mut files: Vec<LiveFile> = Vec::new();
+        read_each(out, &commits, |key, bytes| {
+            let commit: CommitRecord = from_json(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
+            let Some(options) = options.get(&commit.plan) else {
+                let what = format!("commit `{key}` is of plan {}, which is not there", commit.plan);
+                return Err(Error::Options(what));
+            };
+            let live = |output| LiveFile { output, options: options.clone(), is_compacted: false };
+            files.extend(commit.outputs.into_iter().map(live));
+            Ok(())
+        })?;
+        // Read after the commits: a file that is retired meanwhile is found to be.
+        let compactions = Compactions::read(out)?;
+        for record in &compactions.records {
+            let options = Arc::new(record.options.clone());
+            let live = |output| LiveFile { output, options: options.clone(), is_compacted: true };
+            files.extend(record.outputs.iter().cloned().map(live));
+        }
+        let retired = compactions.retired();
+        let mut partitions: BTreeMap<String, Vec<LiveFile>> = BTreeMap::new();
+        for file in files.into_iter().filter(|f| !retired.contains(f.output.key.as_str())) {
+            partitions.entry(file.output.partition.clone()).or_default().push(file);
+        }
+        for files in partitions.values_mut() {
+            files.sort_by(|a, b| a.output.key.cmp(&b.output.key));
+        }
+        Ok(Self { contract, partitions, compactions })
+    }
+
+    /// All live files.
+    pub fn files(&self) -> impl Iterator<Item = &LiveFile> {
+        self.partitions.values().flatten()
+    }
+
+    /// Each log format that files have, with the options that they were written with.
+    pub fn formats(&self) -> Vec<(String, Arc<Options>)> {
+        let mut found: Vec<(String, Arc<Options>)> = Vec::new();
+        for file in self.files() {
+            let is_known = |(format, options): &(String, Arc<Options>)| {
+                *format == file.output.format
+                    && (Arc::ptr_eq(options, &file.options) || *options == file.options)
+            };
+            if !found.iter().any(is_known) {
+                found.push((file.output.format.clone(), file.options.clone()));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,151 @@
+//! The columns that a log format becomes: AWS's own types, or richer ones.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::catalogue::{ColumnType, FieldKind};
+use crate::log_format::{Field, LogFormat};
+use crate::partition::TIME_MAX_S;
+
+/// What follows a column's name in that of its twin of [`ColumnType::Address`].
+pub const TWIN_SUFFIX: &str = "_bin";
+
+/// First number that is no time in seconds but in milliseconds: as seconds it would be the year 10000, as milliseconds 1978.
+/// AWS documents seconds; milliseconds have been seen.
+pub const TIME_MS_MIN: i64 = 253_402_300_800;
+
+/// Largest number that a [`ColumnType::TimestampMs`] holds: the last millisecond before 2100.
+pub const TIME_NUMBER_MAX: i64 = TIME_MAX_S * 1000 - 1;
+
+/// Which types a table's columns have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Types {
+    /// Those of AWS's own Parquet delivery, so that its files and ours stand in one table.
+    #[default]
+    Aws,
+    /// The same, but times are timestamps, and each address column has a twin that compares as addresses do.
+    Rich,
+}
+
+impl Types {
+    /// As options, records and the table contract spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::Rich => "rich",
+        }
+    }
+
+    /// The type of the column that `field` becomes.
+    pub fn column_type(self, field: &Field) -> ColumnType {
+        let is_time = field.spec().is_some_and(|s| s.kind == FieldKind::Time);
+        match (self, field.column_type()) {
+            (Self::Rich, ColumnType::Int64) if is_time => ColumnType::TimestampMs,
+            (_, as_delivered) => as_delivered,
+        }
+    }
+}
+
+impl fmt::Display for Types {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Types {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Aws, Self::Rich]
+            .into_iter()
+            .find(|t| t.name() == text)
+            .ok_or_else(|| format!("expected aws or rich, found `{text}`"))
+    }
+}
+
+/// A column that a log format becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormatColumn {
+    /// Position of its field in the log format.
+    pub field: usize,
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub column_type: ColumnType,
+}
+
+impl LogFormat {
+    /// The columns of this format: its fields in order, then with [`Types::Rich`] the twins of its address columns, unless a
+    /// field has taken such a name.
+    pub fn columns(&self, types: Types) -> Vec<FormatColumn> {
+        let fields = || self.fields().iter().enumerate();
+        let mut columns: Vec<FormatColumn> = fields()
+            .map(|(i, f)| FormatColumn {
+                field: i,
+                name: f.column().to_owned(),
+                column_type: types.column_type(f),
+            })
+            .collect();
+        if types == Types::Rich {
+            for (field, f) in fields().filter(|(_, f)| f.is_address()) {
+                let name = format!("{}{TWIN_SUFFIX}", f.column());
+                if columns.iter().all(|c| c.name != name) {
+                    columns.push(FormatColumn { field, name, column_type: ColumnType::Address });
+                }
+            }
+        }
+        columns
+    }
+}
+
+/// A number of a flow log's time field as milliseconds.
+#[inline]
+pub fn time_ms(number: i64) -> i64 {
+    if number < TIME_MS_MIN { number * 1000 } else { number }
+}
+
+/// The number of a flow log's time field that [`time_ms`] makes `ms` of.
+#[inline]
+pub fn time_number(ms: i64) -> i64 {
+    if ms % 1000 == 0 && ms / 1000 < TIME_MS_MIN { ms / 1000 } else { ms }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Catalogue;
+
+    #[test]
+    fn rich_columns() {
+        let format =
+            LogFormat::parse("${srcaddr} ${start} ${x} ${pkt-dstaddr} ${bytes}", Catalogue::builtin());
+        let format = format.expect("valid");
+        let columns = |types| {
+            let columns = format.columns(types);
+            columns.iter().map(|c| format!("{} {} {}", c.field, c.name, c.column_type)).collect::<Vec<_>>()
+        };
+        let aws =
+            ["0 srcaddr STRING", "1 start INT64", "2 x STRING", "3 pkt_dstaddr STRING", "4 bytes INT64"];
+        assert_eq!(columns(Types::Aws), aws);
+        let mut rich = aws.map(str::to_owned).to_vec();
+        rich[1] = "1 start TIMESTAMP".into();
+        rich.extend(["0 srcaddr_bin ADDRESS".into(), "3 pkt_dstaddr_bin ADDRESS".into()]);
+        assert_eq!(columns(Types::Rich), rich);
+        assert!("x".parse::<Types>().is_err());
+        assert_eq!("rich".parse(), Ok(Types::Rich));
+    }
+
+    #[test]
+    fn times_in_seconds_and_milliseconds() {
+        for (number, ms) in
+            [(0, 0), (1_566_328_660, 1_566_328_660_000), (1_566_328_660_123, 1_566_328_660_123)]
+        {
+            assert_eq!((time_ms(number), time_number(ms)), (ms, number));
+        }
+        // Whole seconds in milliseconds are spelt as seconds: the same instant.
+        assert_eq!(time_number(time_ms(1_566_328_660_000)), 1_566_328_660);
+        assert_eq!(time_ms(TIME_MS_MIN - 1), (TIME_MS_MIN - 1) * 1000);
+        assert_eq!(time_number(time_ms(TIME_MS_MIN - 1)), TIME_MS_MIN - 1);
+        assert_eq!(time_ms(TIME_MS_MIN), TIME_MS_MIN);
+    }
+}

@@ -1,0 +1,144 @@
+//! Compaction: small files of a partition become few sorted ones. Which are due, and the record that retires them.
+
+use std::sync::Arc;
+
+use flowquet_format::LogFormat;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::LAYOUT_VERSION;
+use crate::options::Options;
+use crate::records::OutputRecord;
+use crate::tasks::hex;
+
+/// A file that a compaction retires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetiredFile {
+    /// Key below the table root.
+    pub key: String,
+    /// Its rows, all of which are in the new files.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Files of a partition were replaced by others that hold the same rows. From the moment this record is there, the table
+/// consists of the new ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompactionRecord {
+    /// [`LAYOUT_VERSION`] of the program that wrote it.
+    pub layout_version: u32,
+    /// Version of the program that wrote it.
+    pub written_by: String,
+    /// From 1, without gaps: of two compactions that began at once, the second sees what the first retired.
+    pub number: u64,
+    /// Sixteen hexadecimal digits of a digest of the retired files and the options.
+    pub id: String,
+    /// Partition folder.
+    pub partition: String,
+    /// Options that the new files were written with.
+    pub options: Options,
+    /// Files that are no part of the table any more.
+    pub retired: Vec<RetiredFile>,
+    /// Files that are, under the keys that they have once they are in place.
+    pub outputs: Vec<OutputRecord>,
+}
+
+impl CompactionRecord {
+    /// Rows of the retired files and of the new ones.
+    pub fn rows(&self) -> (u64, u64) {
+        (self.retired.iter().map(|f| f.rows).sum(), self.outputs.iter().map(|o| o.rows).sum())
+    }
+}
+
+/// The id of a compaction of these files: the same files and options give the same one, and so the same names and bytes.
+pub fn compaction_id(retired: &[RetiredFile], options: &Options) -> String {
+    let options = serde_json::to_string(options).expect("plain values");
+    let mut hash = Sha256::new();
+    hash.update(format!("compaction\n{LAYOUT_VERSION}\n{options}\n"));
+    for file in retired {
+        hash.update(format!("{}\n{}\n{}\n", file.key, file.rows, file.bytes));
+    }
+    hex(&hash.finalize()[..8])
+}
+
+/// A live file of a partition, as compaction sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveFile {
+    /// As its record has it.
+    pub output: OutputRecord,
+    /// Options that it was written with.
+    pub options: Arc<Options>,
+    /// Whether a compaction wrote it.
+    pub is_compacted: bool,
+}
+
+impl LiveFile {
+    /// Whether a compaction would write it otherwise, were it alone.
+    fn is_raw(&self, wanted: &Options) -> bool {
+        let of =
+            |o: &Options| (o.sort.clone(), o.bloom_filter.clone(), o.compression.clone(), o.row_group_rows);
+        !self.is_compacted || of(&self.options) != of(wanted)
+    }
+}
+
+/// The files of a partition that a compaction with `wanted` options merges, in the order of their times; empty where there is
+/// nothing to gain: files that a compaction wrote and that are at least half as large as wanted stay.
+pub fn files_due(live: &[LiveFile], wanted: &Options) -> Vec<LiveFile> {
+    let is_small = |f: &LiveFile| f.output.bytes < wanted.file_bytes / 2;
+    let mut due: Vec<LiveFile> = live.iter().filter(|f| f.is_raw(wanted) || is_small(f)).cloned().collect();
+    // One that is small because there is no more.
+    if due.len() == 1 && !due[0].is_raw(wanted) {
+        return Vec::new();
+    }
+    let begin = |f: &LiveFile| f.output.time.as_ref().map(|t| t.min.clone());
+    due.sort_by(|a, b| (begin(a), &a.output.key).cmp(&(begin(b), &b.output.key)));
+    due
+}
+
+/// The options of files that replace `due`: as `wanted`, with types and catalogue of the files, and all their columns.
+pub fn merged_options(due: &[LiveFile], wanted: &Options) -> Options {
+    let mut fields: Vec<&str> = Vec::new();
+    for text in due.iter().filter_map(|f| f.options.fields.as_deref()) {
+        if !fields.contains(&text) {
+            fields.push(text);
+        }
+    }
+    Options {
+        fields: (!fields.is_empty()).then(|| fields.join("\n")),
+        columns: None,
+        format: None,
+        salvage: false,
+        ..wanted.clone()
+    }
+}
+
+/// The fields that files of these formats have as columns, as one log format: one file's in its own order; of several, in
+/// catalogue order, fields that the catalogue does not know behind it.
+///
+/// # Errors
+/// A message, where a record was edited.
+pub fn merged_format(due: &[LiveFile], options: &Options) -> Result<LogFormat, String> {
+    let catalogue = options.catalogue().map_err(|e| e.to_string())?;
+    let mut names: Vec<String> = Vec::new();
+    let mut is_one = true;
+    for file in due {
+        let format = LogFormat::parse(&file.output.format, &catalogue).map_err(|e| e.to_string())?;
+        let is_kept =
+            |column: &str| file.options.columns.as_ref().is_none_or(|kept| kept.iter().any(|k| k == column));
+        let fields = format.fields().iter().filter(|f| is_kept(f.column()));
+        let fields: Vec<String> = fields.map(|f| f.name().to_owned()).collect();
+        is_one &= names.is_empty() || names == fields;
+        let new: Vec<String> = fields.into_iter().filter(|f| !names.contains(f)).collect();
+        names.extend(new);
+    }
+    if !is_one {
+        let place =
+            |name: &String| catalogue.fields().iter().position(|f| f.name == *name).unwrap_or(usize::MAX);
+        names.sort_by_key(place);
+    }
+    let braced: Vec<String> = names.iter().map(|n| format!("${{{n}}}")).collect();
+    LogFormat::parse(&braced.join(" "), &catalogue).map_err(|e| e.to_string())
+}
