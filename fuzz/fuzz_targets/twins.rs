@@ -8,7 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, UInt32Type};
 use arrow_array::{Array, ArrayAccessor, RecordBatch, StringArray};
 use flowquet_arrow::{BatchSchema, Columns, Selection};
-use flowquet_format::{Catalogue, LogFormat};
+use flowquet_format::{Catalogue, LogFormat, Types};
 use flowquet_parse::{Backend, IntegerColumns, PackedAddress, Parser, Reject, Step, pack_addresses, repeats};
 use libfuzzer_sys::fuzz_target;
 
@@ -22,7 +22,7 @@ const FORMATS: [&str; 4] = [
 static SCHEMAS: LazyLock<Vec<Arc<BatchSchema>>> = LazyLock::new(|| {
     let schema = |text: &&str| {
         let format = Arc::new(LogFormat::parse(text, Catalogue::builtin()).expect("valid"));
-        Arc::new(BatchSchema::new(format, &Selection::all()))
+        Arc::new(BatchSchema::new(format, &Selection::all(), Types::Aws))
     };
     FORMATS.iter().map(schema).collect()
 });

@@ -7,12 +7,14 @@ use std::process::Command;
 
 /// Which of our crates each crate may name, as ARCHITECTURE.md draws it. `testkit` is for tests only.
 const EDGES: &[(&str, &[&str])] = &[
+    ("flowquet-aws", &[]),
     ("flowquet-format", &[]),
-    ("flowquet-store", &[]),
+    ("flowquet-store", &["flowquet-aws"]),
     ("flowquet-parse", &["flowquet-format"]),
     ("flowquet-parquet", &["flowquet-format"]),
     ("flowquet-plan", &["flowquet-format"]),
     ("flowquet-arrow", &["flowquet-format", "flowquet-parse"]),
+    ("flowquet-catalog", &["flowquet-aws", "flowquet-format", "flowquet-plan"]),
     (
         "flowquet-engine",
         &[
@@ -28,6 +30,8 @@ const EDGES: &[(&str, &[&str])] = &[
         "flowquet-cli",
         &[
             "flowquet-arrow",
+            "flowquet-aws",
+            "flowquet-catalog",
             "flowquet-engine",
             "flowquet-format",
             "flowquet-parquet",
@@ -48,6 +52,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("flowquet-parquet", &["rayon", "tokio"]),
     ("flowquet-plan", &["arrow-array", "parquet", "rayon", "tokio"]),
     ("flowquet-store", &["arrow-array", "parquet", "rayon"]),
+    ("flowquet-catalog", &["arrow-array", "aws-sdk-s3", "parquet", "rayon"]),
     ("flowquet-engine", &["clap", "indicatif", "tokio"]),
     ("flowquet-cli", &["tokio"]),
 ];
@@ -168,9 +173,10 @@ fn nothing_is_left_to_do_later() {
 
 #[test]
 fn descriptions_are_written() {
-    for name in
-        ["format", "parse", "arrow", "parquet", "store", "plan", "engine", "cli", "testkit", "s3server"]
-    {
+    for name in [
+        "aws", "format", "parse", "arrow", "catalog", "parquet", "store", "plan", "engine", "cli", "testkit",
+        "s3server",
+    ] {
         let manifest =
             fs::read_to_string(root().join(format!("crates/{name}/Cargo.toml"))).expect("a manifest");
         assert!(manifest.lines().any(|l| l.starts_with("description = ") && l.len() > 30), "{name}");

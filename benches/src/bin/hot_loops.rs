@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use flowquet_arrow::{BatchSchema, Columns, Selection};
 use flowquet_benches::for_each_block;
-use flowquet_format::{Catalogue, ColumnType, LogFormat};
+use flowquet_format::{Catalogue, ColumnType, LogFormat, Types};
 use flowquet_parquet::{Compression, Encoder, FileSchema};
 use flowquet_parse::locate::Delimiters;
 use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, PackedAddress, Parser, pack_addresses, repeats};
@@ -33,7 +33,7 @@ fn main() {
     let text = object.text(1).into_bytes();
     let catalogue = Arc::new(Catalogue::builtin().clone());
     let format = Arc::new(LogFormat::parse(BLOG_FORMAT, &catalogue).expect("valid"));
-    let schema = Arc::new(BatchSchema::new(format.clone(), &Selection::all()));
+    let schema = Arc::new(BatchSchema::new(format.clone(), &Selection::all(), Types::Aws));
     let fields = || format.fields().iter().enumerate();
     let of_type = |t: ColumnType| fields().filter(move |(_, f)| f.column_type() == t).map(|(i, _)| i);
     let texts: Vec<usize> = of_type(ColumnType::String).collect();

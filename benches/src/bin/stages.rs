@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use flowquet_arrow::{BatchSchema, Columns, Selection};
 use flowquet_benches::for_each_block;
 use flowquet_engine::{Budget, Event, Request, Source, convert};
-use flowquet_format::{Catalogue, KeyFilter, LogFormat};
+use flowquet_format::{Catalogue, KeyFilter, LogFormat, Types};
 use flowquet_parquet::{Compression, Encoder, FileSchema};
 use flowquet_parse::inflate::GzipInflater;
 use flowquet_parse::locate::Delimiters;
@@ -120,7 +120,7 @@ fn main() {
     bench.stage("… and integers", || {
         for_each_block(&text, &mut parser, |block| assert!(!integers.parse(block)))
     });
-    let schema = Arc::new(BatchSchema::new(format.clone(), &Selection::all()));
+    let schema = Arc::new(BatchSchema::new(format.clone(), &Selection::all(), Types::Aws));
     let mut batch = None;
     bench.stage("… and columns", || {
         let mut columns = Columns::new(schema.clone());
@@ -182,8 +182,10 @@ fn whole(bench: &Bench, names: &'static str) {
                 options: Options {
                     partition_by: "date".into(),
                     partition_time: "start".into(),
+                    types: "aws".into(),
                     columns: None,
                     sort: Vec::new(),
+                    bloom_filter: Vec::new(),
                     compression: Compression::default().to_string(),
                     row_group_rows: 524_288,
                     file_bytes: 256 << 20,

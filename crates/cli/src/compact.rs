@@ -19,7 +19,7 @@ use crate::convert::{engine_failure, exit_of, listen_for_signals};
 use crate::exit::Exit;
 use crate::output::{Failure, counted, put, say};
 use crate::places::{STOP, table_store};
-use crate::reporter::Reporter;
+use crate::reporter::{Reporter, Work};
 use crate::schema::columns_of_names;
 
 /// What the program takes beside its workers.
@@ -63,7 +63,8 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
         dry_run: args.dry_run,
         grace: Duration::from_secs(u64::from(args.grace)),
     };
-    let reporter = Reporter::new(args.quiet || args.dry_run, std::io::stderr().is_terminal());
+    let reporter =
+        Reporter::new(Work::Compacting, args.quiet || args.dry_run, std::io::stderr().is_terminal());
     let started = Instant::now();
     let done = compact(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, &STOP);
     reporter.finish();
@@ -130,7 +131,7 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
         dry_run: false,
         plan: None,
     };
-    let reporter = Reporter::new(args.quiet, std::io::stderr().is_terminal());
+    let reporter = Reporter::new(Work::Converting, args.quiet, std::io::stderr().is_terminal());
     let run = convert(&request, &mut std::io::empty(), &reporter, &STOP);
     reporter.finish();
     let run = run.map_err(|e| engine_failure(&e))?;

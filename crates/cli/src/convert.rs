@@ -22,7 +22,7 @@ use crate::places::{STOP, absolute, table_store};
 use crate::plan::PlanFile;
 use crate::register::{after_run, text as registered_text};
 use crate::report::{RunFacts, json, text};
-use crate::reporter::Reporter;
+use crate::reporter::{Reporter, Work};
 use crate::schema::{Formats, plain_table, table_text};
 
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
@@ -53,7 +53,8 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         plan: plan.and_then(|p| p.plan).zip(args.task),
         ..prepared.request()
     };
-    let reporter = Reporter::new(args.quiet || args.dry_run, std::io::stderr().is_terminal());
+    let reporter =
+        Reporter::new(Work::Converting, args.quiet || args.dry_run, std::io::stderr().is_terminal());
     let started = Instant::now();
     let ran = convert(&request, &mut std::io::stdin(), &reporter, &STOP);
     reporter.finish();

@@ -16,7 +16,7 @@ use crate::convert::{Prepared, exit_of, hint_of, listen_for_signals};
 use crate::exit::Exit;
 use crate::output::{Failure, counted, error_text, put};
 use crate::places::{STOP, absolute};
-use crate::reporter::Reporter;
+use crate::reporter::{Reporter, Work};
 
 /// Dollars a thousand requests: S3 Standard in us-east-1, as aws.amazon.com/s3/pricing printed them in 2026.
 const DOLLARS_PER_1000_WRITES: f64 = 0.005;
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     };
     let (options, stores) = (prepared.options.clone(), prepared.stores.clone());
     let request = prepared.request();
-    let reporter = Reporter::new(args.json, std::io::stderr().is_terminal());
+    let reporter = Reporter::new(Work::Converting, args.json, std::io::stderr().is_terminal());
     // What is planned is told below, at length.
     let observer = |event: &Event<'_>| {
         if !matches!(event, Event::Planned { .. }) {

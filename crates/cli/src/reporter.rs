@@ -12,8 +12,18 @@ use crate::output::{counted, say};
 /// Plain lines of progress are this far apart: often enough to see that a job lives, rare enough for its log.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// What is reported on, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Files of partitions are merged.
+    Compacting,
+    /// Objects become files.
+    Converting,
+}
+
 /// A progress bar on a terminal, plain lines elsewhere, nothing if quiet.
 pub(crate) struct Reporter {
+    work: Work,
     bar: Option<ProgressBar>,
     quiet: bool,
     records: std::sync::Arc<AtomicU64>,
@@ -23,8 +33,9 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn new(quiet: bool, is_terminal: bool) -> Self {
+    pub(crate) fn new(work: Work, quiet: bool, is_terminal: bool) -> Self {
         Self {
+            work,
             bar: (is_terminal && !quiet)
                 .then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())),
             quiet,
@@ -55,12 +66,17 @@ impl Reporter {
         if objects == 0 {
             return;
         }
-        let rest = match left_over {
-            0 => String::new(),
-            n => format!(", {n} of them left by an earlier run"),
+        let (verb, object, task) = match self.work {
+            Work::Compacting => ("compacting", "file", "partition"),
+            Work::Converting => ("converting", "object", "task"),
         };
-        let (objects, tasks) = (counted(objects, "object"), counted(tasks, "task"));
-        self.line(&format!("converting {objects}, {}, in {tasks}{rest}", HumanBytes(bytes)));
+        let rest = match (left_over, self.work) {
+            (0, _) => String::new(),
+            (n, Work::Converting) => format!(", {n} of them left by an earlier run"),
+            (n, Work::Compacting) => format!(", after {n} that an earlier run left"),
+        };
+        let (objects, tasks) = (counted(objects, object), counted(tasks, task));
+        self.line(&format!("{verb} {objects}, {}, in {tasks}{rest}", HumanBytes(bytes)));
         self.total.store(bytes, Ordering::Relaxed);
         let Some(bar) = &self.bar else { return };
         let records = self.records.clone();

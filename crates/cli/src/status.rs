@@ -23,7 +23,8 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     } else {
         put(&text(&found))?;
     }
-    let is_whole = found.open_tasks.is_empty() && found.unreadable.is_empty();
+    let is_whole =
+        found.open_tasks.is_empty() && found.open_compactions.is_empty() && found.unreadable.is_empty();
     Ok(if is_whole { Exit::Success } else { Exit::ObjectsLeft })
 }
 
@@ -64,6 +65,9 @@ fn text(status: &Status) -> String {
             HumanBytes(status.bytes_out)
         ),
     );
+    if status.compactions > 0 {
+        row("compacted", counted(status.compactions, "time"));
+    }
     for format in &status.formats {
         row("format", format.clone());
     }
@@ -92,6 +96,14 @@ fn text(status: &Status) -> String {
                     t.first_object
                 )
             })
+            .collect(),
+    );
+    named(
+        "unfinished",
+        status
+            .open_compactions
+            .iter()
+            .map(|folder| format!("compaction of `{folder}`: `flowquet compact` goes on with it"))
             .collect(),
     );
     named("unreadable", status.unreadable.iter().map(|u| format!("`{}`: {}", u.url, u.reason)).collect());

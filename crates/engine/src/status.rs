@@ -1,10 +1,11 @@
 //! What a table's records say: done, to be done, rejected.
 
-use flowquet_plan::{Counts, SourceObject};
+use flowquet_plan::{CompactionRecord, Counts, SourceObject};
 use flowquet_store::Store;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::inventory::Compactions;
 use crate::table::{Table, find_contract};
 
 /// A task that is planned and not committed.
@@ -55,6 +56,11 @@ pub struct Status {
     /// Lines of them.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Compactions of partitions.
+    pub compactions: u64,
+    /// Partitions of which a compaction is committed and its files are not all in place: under way, or left by a run that ended
+    /// early.
+    pub open_compactions: Vec<String>,
     /// Data files.
     pub files: u64,
     /// Their bytes.
@@ -88,6 +94,15 @@ pub fn status(out: &dyn Store) -> Result<Status, Error> {
         })
     });
     let committed = &table.committed;
+    let compactions = Compactions::read(out)?;
+    let (mut files, mut bytes_out) = (committed.files, committed.bytes_out);
+    for record in &compactions.records {
+        files = (files + record.outputs.len() as u64).saturating_sub(record.retired.len() as u64);
+        let written = record.outputs.iter().map(|o| o.bytes).sum::<u64>();
+        bytes_out = (bytes_out + written).saturating_sub(record.retired.iter().map(|f| f.bytes).sum());
+    }
+    let is_open = |r: &&CompactionRecord| compactions.open.contains(&r.number);
+    let open_compactions = compactions.records.iter().filter(is_open).map(|r| r.partition.clone()).collect();
     let mut formats: Vec<String> = committed.formats.iter().cloned().collect();
     formats.sort();
     let mut reject_files = committed.reject_files.clone();
@@ -111,8 +126,10 @@ pub fn status(out: &dyn Store) -> Result<Status, Error> {
         objects: committed.objects,
         bytes_in: committed.bytes_in,
         counts: committed.counts.clone(),
-        files: committed.files,
-        bytes_out: committed.bytes_out,
+        compactions: compactions.records.len() as u64,
+        open_compactions,
+        files,
+        bytes_out,
         partitions: committed.partitions.len() as u64,
         partition_range: range(),
         formats,
