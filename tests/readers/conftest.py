@@ -76,8 +76,10 @@ def duckdb_rows(out):
     return found
 
 
-def multiset(found):
-    return collections.Counter((folder, tuple(sorted(row.items(), key=lambda item: item[0]))) for folder, row in found)
+def multiset(found, without_nulls=False):
+    """Rows that can be compared whatever their order; `without_nulls` where files have columns that not all of their rows had."""
+    kept = lambda row: tuple(sorted((item for item in row.items() if item[1] is not None or not without_nulls), key=lambda item: item[0]))
+    return collections.Counter((folder, kept(row)) for folder, row in found)
 
 
 def rejects(out):
@@ -96,7 +98,7 @@ def expected_rows(out):
     for plan in plans(out):
         options = plan["options"]
         # Columns that are not kept are not checked either, which the naive reading does not know.
-        if options["partition_by"] != "date" or {"columns", "fields", "salvage"} & options.keys():
+        if options["partition_by"] != "date" or options["types"] != "aws" or {"columns", "fields", "salvage"} & options.keys():
             return None
         format = " ".join(re.findall(r"\$\{([^}]+)\}", options.get("format", ""))) or None
         for task in plan["tasks"]:
@@ -106,7 +108,7 @@ def expected_rows(out):
                 source = pathlib.Path(item["url"].removeprefix("file://"))
                 if "failed" in item:
                     continue
-                if not source.exists() or source.stat().st_size != item["bytes"] or b"\x28\xb5\x2f\xfd" == source.read_bytes()[:4]:
+                if not source.exists() or source.stat().st_size != item["bytes"] or source.read_bytes()[:4] in [b"\x28\xb5\x2f\xfd", b"PAR1"]:
                     return None
                 delivered = re.search(r"/vpcflowlogs/[^/]+/(\d{4})/(\d\d)/(\d\d)/", str(source))
                 for record in naive.read(source.read_bytes(), format)[0]:
@@ -126,10 +128,12 @@ def every_table_is_read_back(tmp_path):
         out = records.parent
         if not list(records.glob("plans/*")) or sum(pyarrow.parquet.ParquetFile(p).metadata.num_rows for p in files(out).values()) > 20_000:
             continue
-        by_arrow = multiset(rows(out))
-        assert multiset(duckdb_rows(out)) == by_arrow
+        # A merged file has the columns of all files that it replaces.
+        is_merged = bool(list(records.glob("compactions/*")))
+        by_arrow = multiset(rows(out), is_merged)
+        assert multiset(duckdb_rows(out), is_merged) == by_arrow
         expected = expected_rows(out)
-        assert expected is None or multiset(expected) == by_arrow
+        assert expected is None or multiset(expected, is_merged) == by_arrow
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pyarrow.compute
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
+import spark
 from conftest import convert, files, flowlogs
 
 COLUMNS = 21
@@ -30,15 +31,6 @@ def table(request, tmp_path_factory):
     assert len(rows) == ROWS and len(rows[0]) == COLUMNS
     yield folder / "out", rows
     shutil.rmtree(folder)
-
-
-@functools.cache
-def spark():
-    from pyspark.sql import SparkSession
-
-    builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
-    builder = builder.config("spark.sql.shuffle.partitions", "1")
-    return builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.sql.session.timeZone", "UTC").getOrCreate()
 
 
 def by_chdb(out, select, where):
@@ -61,7 +53,7 @@ def by_polars(out, select, where):
 @functools.cache
 def spark_view(out):
     name = f"flows_{spark_view.cache_info().currsize}"
-    spark().read.parquet(*map(str, files(out).values())).createOrReplaceTempView(name)
+    spark.session().read.parquet(*map(str, files(out).values())).createOrReplaceTempView(name)
     return name
 
 
@@ -70,7 +62,7 @@ def by_spark(out, select, where):
     parts, found = select.split(", "), []
     for start in range(0, len(parts), 5):
         sql = f"select {', '.join(parts[start : start + 5])} from {spark_view(out)} where {where}"
-        found += spark().sql(sql.replace('"', "`")).first()
+        found += spark.session().sql(sql.replace('"', "`")).first()
     return tuple(found)
 
 

@@ -246,9 +246,8 @@ fn statement(args: &SchemaArgs, formats: &Formats, inventory: Option<&Inventory>
     Ok(match args.form {
         SchemaForm::Athena => athena(&table, &listed),
         SchemaForm::Duckdb => {
-            let files = inventory
-                .filter(|_| args.exact)
-                .map(|i| i.files().map(|f| f.output.key.clone()).collect::<Vec<_>>());
+            let files =
+                inventory.filter(|_| args.exact).map(|i| i.files().map(|f| i.key_now(f)).collect::<Vec<_>>());
             duckdb(&table, files.as_deref())
         }
         SchemaForm::GlueJson => table_input_json(&table),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowquet_plan::{
     COMMITS, COMPACTIONS, CommitRecord, CompactionRecord, LiveFile, Options, PLANS, TableContract,
-    compaction_done_key, compaction_number, from_json, plan_from_gzip, plan_number,
+    compacted_key, compaction_done_key, compaction_number, from_json, plan_from_gzip, plan_number,
 };
 use flowquet_store::Store;
 
@@ -108,6 +108,13 @@ impl Inventory {
     /// All live files.
     pub fn files(&self) -> impl Iterator<Item = &LiveFile> {
         self.partitions.values().flatten()
+    }
+
+    /// The key under which a live file is to be read now: that of a compaction that is not through may not be in place yet.
+    pub fn key_now(&self, file: &LiveFile) -> String {
+        let open = self.compactions.records.iter().filter(|r| self.compactions.open.contains(&r.number));
+        let id = open.filter(|r| r.outputs.contains(&file.output)).map(|r| &r.id).next();
+        id.map_or_else(|| file.output.key.clone(), |id| compacted_key(id, &file.output.key))
     }
 
     /// Each log format that files have, with the options that they were written with.

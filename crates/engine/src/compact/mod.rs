@@ -15,13 +15,14 @@
 mod place;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowquet_plan::{
-    CompactionRecord, LiveFile, Options, compacted_folder, compaction_key, files_due, from_json, to_json,
+    CompactionRecord, LiveFile, Options, compacted_folder, compacted_key, compaction_key, files_due,
+    from_json, to_json,
 };
 use flowquet_store::{ErrorKind, Store};
 use rayon::prelude::*;
@@ -29,7 +30,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::events::{Event, Observer};
-use crate::inventory::Inventory;
+use crate::inventory::{Compactions, Inventory};
 use crate::table::{delete_if_there, put_record};
 
 pub use place::Pointers;
@@ -154,7 +155,7 @@ pub fn compact(
     let committer = Committer {
         out,
         single_writer: inventory.contract.single_writer,
-        last: Mutex::new(inventory.compactions.last()),
+        seen: Mutex::new(Seen { last: inventory.compactions.last(), retired: HashMap::new() }),
     };
     for wave in due.chunks(WAVE) {
         let write = |due: &Due| -> Result<Option<CompactionRecord>, Error> {
@@ -174,6 +175,8 @@ pub fn compact(
                     committed.push(record);
                 }
                 Ok(None) => done.by_another += 1,
+                Err(Error::Interrupted) => error = error.or(Some(Error::Interrupted)),
+                Err(_) if are_retired(out, due)? => done.by_another += 1,
                 Err(found) => error = error.or(Some(found)),
             }
         }
@@ -218,6 +221,13 @@ fn wanted_options(inventory: &Inventory, asked: &CompactOptions) -> Options {
     }
 }
 
+/// Whether another run has retired files meanwhile that could not be read.
+fn are_retired(out: &dyn Store, due: &Due) -> Result<bool, Error> {
+    let compactions = Compactions::read(out)?;
+    let retired = compactions.retired();
+    Ok(due.files.iter().any(|f| retired.contains(f.output.key.as_str())))
+}
+
 /// Whether a partition's folder has all parts of one of `wanted`.
 fn is_chosen(folder: &str, wanted: &[String]) -> bool {
     let has = |part: &str| {
@@ -233,32 +243,40 @@ fn is_chosen(folder: &str, wanted: &[String]) -> bool {
 struct Committer<'a> {
     out: &'a dyn Store,
     single_writer: bool,
-    last: Mutex<u64>,
+    seen: Mutex<Seen>,
+}
+
+/// Records of others that were put since the table was read.
+struct Seen {
+    /// Number of the last one, or of the last before.
+    last: u64,
+    /// Files that they retire, and the compactions that do.
+    retired: HashMap<String, String>,
 }
 
 impl Committer<'_> {
     /// Commits a compaction, unless another one has retired some of its files meanwhile.
     fn commit(&self, mut record: CompactionRecord) -> Result<Option<CompactionRecord>, Error> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            record.number = *last + 1;
+            // Whichever partition met another's record: all of them are held against it.
+            if let Some(theirs) = record.retired.iter().find_map(|file| seen.retired.get(&file.key)) {
+                self.abandon(&record, theirs)?;
+                return Ok(None);
+            }
+            record.number = seen.last + 1;
             let key = compaction_key(record.number);
             match put_record(self.out, &key, &to_json(&record), self.single_writer) {
                 Ok(()) => {
-                    *last = record.number;
+                    seen.last = record.number;
                     return Ok(Some(record));
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                     let bytes = self.out.get(&key)?;
                     let theirs: CompactionRecord =
                         from_json(&bytes).map_err(|e| Error::Record(self.out.url(&key), e))?;
-                    *last = theirs.number;
-                    let is_theirs =
-                        |file: &flowquet_plan::RetiredFile| theirs.retired.iter().any(|t| t.key == file.key);
-                    if record.retired.iter().any(is_theirs) {
-                        self.abandon(&record, &theirs)?;
-                        return Ok(None);
-                    }
+                    seen.last = theirs.number;
+                    seen.retired.extend(theirs.retired.into_iter().map(|file| (file.key, theirs.id.clone())));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -266,10 +284,10 @@ impl Committer<'_> {
     }
 
     /// Deletes files that will never be part of the table; those of the same compaction are the other's too.
-    fn abandon(&self, record: &CompactionRecord, theirs: &CompactionRecord) -> Result<(), Error> {
-        if record.id != theirs.id {
+    fn abandon(&self, record: &CompactionRecord, theirs: &str) -> Result<(), Error> {
+        if record.id != theirs {
             for output in &record.outputs {
-                delete_if_there(self.out, &flowquet_plan::compacted_key(&record.id, &output.key))?;
+                delete_if_there(self.out, &compacted_key(&record.id, &output.key))?;
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use flowquet_store::{ErrorKind, Store};
 
 use crate::compact::aside;
 use crate::error::Error;
+use crate::inventory::Compactions;
 use crate::table::delete_if_there;
 
 /// How often a wait looks whether it is asked to stop.
@@ -61,10 +62,28 @@ impl Placing<'_> {
             for key in self.listed(&compacted_folder(&record.id))? {
                 delete_if_there(self.out, &key)?;
             }
+            self.delete_superseded(record)?;
             let mark = format!("{{\"layout_version\":{LAYOUT_VERSION}}}\n");
             self.out.put(&compaction_done_key(record.number), mark.as_bytes())?;
         }
         Ok(())
+    }
+
+    /// Deletes files that were just put in place though another run had done so before, and had retired them since.
+    fn delete_superseded(&self, record: &CompactionRecord) -> Result<(), Error> {
+        if !self.is_done(record)? {
+            return Ok(());
+        }
+        let compactions = Compactions::read(self.out)?;
+        let retired = compactions.retired();
+        let superseded = record.outputs.iter().filter(|o| retired.contains(o.key.as_str()));
+        superseded.map(|o| delete_if_there(self.out, &o.key)).collect::<Result<(), _>>()?;
+        Ok(())
+    }
+
+    /// Whether another run has put all files in place.
+    fn is_done(&self, record: &CompactionRecord) -> Result<bool, Error> {
+        Ok(self.bytes_of(&compaction_done_key(record.number))?.is_some())
     }
 
     fn point(&self, places: &BTreeMap<String, String>) -> Result<(), Error> {
@@ -87,8 +106,12 @@ impl Placing<'_> {
         let retired: HashSet<&str> = record.retired.iter().map(|f| f.key.as_str()).collect();
         for output in &record.outputs {
             let aside = compacted_key(&record.id, &output.key);
-            if self.bytes_of(&aside)? != Some(output.bytes) {
-                self.copy(&output.key, &aside, output.bytes)?;
+            if self.bytes_of(&aside)? == Some(output.bytes) {
+                continue;
+            }
+            match self.copy(&output.key, &aside, output.bytes) {
+                Err(Error::CompactedFileGone { .. }) if self.is_done(record)? => {}
+                other => other?,
             }
         }
         let mut others = Vec::new();
@@ -115,8 +138,13 @@ impl Placing<'_> {
     /// Puts the new files under their own keys, and makes sure that they are there.
     fn put(&self, record: &CompactionRecord) -> Result<(), Error> {
         for output in &record.outputs {
-            if self.bytes_of(&output.key)? != Some(output.bytes) {
-                self.copy(&compacted_key(&record.id, &output.key), &output.key, output.bytes)?;
+            if self.bytes_of(&output.key)? == Some(output.bytes) {
+                continue;
+            }
+            let copied = self.copy(&compacted_key(&record.id, &output.key), &output.key, output.bytes);
+            match copied {
+                Err(Error::CompactedFileGone { .. }) if self.is_done(record)? => {}
+                other => other?,
             }
         }
         Ok(())

@@ -1,0 +1,24 @@
+"""Spark with Hive support, once a process: its metastore and warehouse lie in a temporary folder."""
+
+import functools
+import tempfile
+
+
+@functools.cache
+def session():
+    from pyspark.sql import SparkSession
+
+    home = tempfile.mkdtemp(prefix="flowquet-spark-")
+    builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
+    builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.sql.shuffle.partitions", "1")
+    builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.sql.warehouse.dir", f"{home}/warehouse")
+    derby = f"-Dderby.system.home={home}/derby -Dderby.stream.error.file={home}/derby.log"
+    return builder.config("spark.driver.extraJavaOptions", derby).enableHiveSupport().getOrCreate()
+
+
+def run(statements):
+    """Executes statements as they are printed: each ends in a semicolon at the end of a line."""
+    for statement in statements.split(";\n"):
+        lines = [line for line in statement.strip().splitlines() if not line.startswith("--")]
+        if lines:
+            session().sql("\n".join(lines))
