@@ -214,4 +214,5 @@ def header(logs):
         return file.readline().strip()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -248,12 +248,12 @@ impl Dictionary {
     /// The dictionary of `values`, if they lie close together, in steps of `step`, and it makes the column smaller. Then the
     /// key of a value is `table[(value - min) / step]`.
     fn of<T: Integer>(values: &[T], min: i64, max: i64, step: i64, table: &mut Vec<u32>) -> Option<Self> {
-        let span = (max.checked_sub(min)? / step + 1).min(SPAN_MAX + 1);
-        if span > SPAN_MAX || (step > 1 && values.iter().any(|v| (v.widened() - min) % step != 0)) {
+        let span = max.checked_sub(min).map(|distance| distance / step).filter(|span| *span < SPAN_MAX)?;
+        if step > 1 && values.iter().any(|v| (v.widened() - min) % step != 0) {
             return None;
         }
         table.clear();
-        table.resize(span as usize, 0);
+        table.resize(span as usize + 1, 0);
         for value in values {
             table[place(value.widened() - min, step)] = 1;
         }
