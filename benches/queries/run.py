@@ -65,9 +65,11 @@ def measure(table, query):
     """The answer, bytes read, pages skipped and pages in all."""
     answer = context(table).sql(query).to_pylist()
     plan = "\n".join(str(row) for row in context(table).sql(f"explain analyze {query}").to_pylist())
-    unit = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
-    read = sum(float(number) * unit[u] for number, u in re.findall(r"bytes_scanned=([\d.]+)(?: ?([KMG])B?)?", plan))
-    pages = [(int(float(t)), int(float(m))) for t, m in re.findall(r"page_index_pages_pruned=([\d.]+)(?: K)? total → ([\d.]+)(?: K)? matched", plan)]
+    number = r"([\d.]+)(?: ([KMG])B?)?"
+    scaled = lambda digits, unit: float(digits) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[unit]
+    read = sum(scaled(*found) for found in re.findall(f"bytes_scanned={number}", plan))
+    pruned = re.findall(f"page_index_pages_pruned={number} total → {number} matched", plan)
+    pages = [(round(scaled(*found[:2])), round(scaled(*found[2:]))) for found in pruned]
     total, matched = (sum(p[i] for p in pages) for i in range(2))
     return answer, read, total - matched, total
 

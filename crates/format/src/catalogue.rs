@@ -12,7 +12,7 @@ use crate::spelling;
 /// The catalogue that is compiled in.
 const BUILTIN: &str = include_str!("../../../schemas/fields.toml");
 
-/// Physical type of a column. The catalogue names those of AWS's own Parquet delivery; [`Types::Rich`] has others beside.
+/// Physical type of a column. The catalogue names those of AWS's own Parquet delivery; [`crate::Types::Rich`] has others beside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ColumnType {

@@ -142,3 +142,86 @@ pub fn merged_format(due: &[LiveFile], options: &Options) -> Result<LogFormat, S
     let braced: Vec<String> = names.iter().map(|n| format!("${{{n}}}")).collect();
     LogFormat::parse(&braced.join(" "), &catalogue).map_err(|e| e.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TimeRange;
+
+    fn options() -> Options {
+        Options {
+            partition_by: "date".into(),
+            partition_time: "start".into(),
+            types: "aws".into(),
+            columns: None,
+            sort: vec!["srcaddr".into()],
+            bloom_filter: Vec::new(),
+            compression: "zstd:3".into(),
+            row_group_rows: 1000,
+            file_bytes: 1000,
+            format: None,
+            fields: None,
+            salvage: false,
+        }
+    }
+
+    fn file(key: &str, bytes: u64, min: &str, is_compacted: bool) -> LiveFile {
+        let time = Some(TimeRange { min: min.into(), max: "9".into() });
+        let (key, partition, format) = (key.into(), "p".into(), "${start}".into());
+        let output = OutputRecord { key, partition, rows: 10, bytes, time, format };
+        LiveFile { output, options: Arc::new(options()), is_compacted }
+    }
+
+    #[track_caller]
+    fn check(live: &[LiveFile], expected: &[&str]) {
+        let due = files_due(live, &options());
+        let keys: Vec<&str> = due.iter().map(|f| f.output.key.as_str()).collect();
+        assert_eq!(keys, expected);
+    }
+
+    #[test]
+    fn what_is_due() {
+        check(&[], &[]);
+        check(&[file("a", 10, "1", true)], &[]);
+        check(&[file("a", 9000, "1", true), file("b", 500, "2", true)], &[]);
+        // One that was not sorted yet is due, however large.
+        check(&[file("a", 9000, "1", false)], &["a"]);
+        // In the order of their times.
+        check(&[file("a", 10, "2", false), file("b", 10, "1", false)], &["b", "a"]);
+        // A large one that is sorted stays; a small one is merged with what is new.
+        check(&[file("a", 800, "1", true), file("b", 10, "2", false)], &["b"]);
+        check(&[file("a", 499, "1", true), file("b", 10, "2", false)], &["a", "b"]);
+        check(&[file("a", 499, "1", true), file("b", 10, "2", true)], &["a", "b"]);
+        // Other options, other files.
+        let mut other = file("a", 9000, "1", true);
+        other.options = Arc::new(Options { sort: vec!["start".into()], ..options() });
+        check(&[other], &["a"]);
+    }
+
+    #[test]
+    fn formats_are_merged() {
+        let of = |format: &str, columns: Option<&[&str]>| {
+            let mut file = file("a", 1, "1", false);
+            file.output.format = format.into();
+            let columns = columns.map(|c| c.iter().map(|c| (*c).to_owned()).collect());
+            file.options = Arc::new(Options { columns, ..options() });
+            file
+        };
+        let merged = |files: &[LiveFile]| merged_format(files, &options()).map(|f| f.to_string());
+        let one = of("${bytes} ${start} ${x}", None);
+        assert_eq!(merged(&[one.clone(), one.clone()]), Ok("${bytes} ${start} ${x}".into()));
+        let other = of("${y} ${tgw-id} ${srcaddr} ${dstaddr}", Some(&["y", "srcaddr", "tgw_id"]));
+        assert_eq!(merged(&[one, other]), Ok("${srcaddr} ${bytes} ${start} ${tgw-id} ${x} ${y}".into()));
+        assert!(merged(&[]).is_err());
+    }
+
+    #[test]
+    fn ids_tell_files_and_options() {
+        let retired = [RetiredFile { key: "a".into(), rows: 1, bytes: 2 }];
+        let id = compaction_id(&retired, &options());
+        assert_eq!(id.len(), 16);
+        assert_eq!(id, compaction_id(&retired, &options()));
+        assert_ne!(id, compaction_id(&[], &options()));
+        assert_ne!(id, compaction_id(&retired, &Options { file_bytes: 7, ..options() }));
+    }
+}

@@ -76,9 +76,8 @@ impl Placing<'_> {
         }
         let compactions = Compactions::read(self.out)?;
         let retired = compactions.retired();
-        let superseded = record.outputs.iter().filter(|o| retired.contains(o.key.as_str()));
-        superseded.map(|o| delete_if_there(self.out, &o.key)).collect::<Result<(), _>>()?;
-        Ok(())
+        let mut superseded = record.outputs.iter().filter(|o| retired.contains(o.key.as_str()));
+        Ok(superseded.try_for_each(|o| delete_if_there(self.out, &o.key))?)
     }
 
     /// Whether another run has put all files in place.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use arrow_array::types::UInt32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{
+    ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMillisecondArray, UInt32Array,
+};
 use arrow_schema::{Field, Schema};
 use bytes::Bytes;
 use parquet::basic::Encoding;
@@ -13,9 +16,11 @@ use parquet::record::RowAccessor;
 use proptest::prelude::*;
 
 use super::*;
-use crate::PAGE_ROWS;
 use crate::compression::Compression;
 use crate::encoder::Encoder;
+use crate::rows::{RowReader, RowsError};
+use crate::sorted::Sorted;
+use crate::{PAGE_ROWS, SORTED_PAGE_ROWS};
 
 /// One row: an INT32, an INT64 and a text.
 type Row = (Option<i32>, Option<i64>, Option<String>);
@@ -213,5 +218,176 @@ proptest! {
         proptest::option::of("[ab]{0,2}|\\PC{0,90}"),
     ), 1..200)) {
         check(&[&rows], Compression::Zstd(1));
+    }
+}
+
+/// The lines that rows are.
+fn lines_of(rows: &[Row]) -> String {
+    let text = |value: Option<String>| value.filter(|v| !v.is_empty()).unwrap_or_else(|| "-".to_owned());
+    let line = |(a, b, c): &Row| {
+        let c = text(c.clone()).replace(['\n', '\r'], " ");
+        format!("{} {} {c}\n", text(a.map(|a| a.to_string())), text(b.map(|b| b.to_string())))
+    };
+    rows.iter().map(line).collect()
+}
+
+fn lines(file: &Bytes, names: &[&str]) -> Result<String, String> {
+    let ranges = |range: std::ops::Range<u64>| -> Result<Bytes, String> {
+        let range = range.start as usize..range.end as usize;
+        if range.end <= file.len() { Ok(file.slice(range)) } else { Err("outside".to_owned()) }
+    };
+    let told = |error: RowsError<String>| match error {
+        RowsError::File(what) | RowsError::Other(what) => what,
+    };
+    let reader = RowReader::open(file.len() as u64, &ranges).map_err(told)?;
+    let mut text = Vec::new();
+    let mut take = |lines: &[u8]| {
+        assert!(lines.ends_with(b"\n"));
+        text.extend_from_slice(lines);
+        Ok(())
+    };
+    reader.read(names, &ranges, &mut take).map_err(told)?;
+    Ok(String::from_utf8(text).expect("UTF-8"))
+}
+
+#[test]
+fn rows_are_read_as_lines() {
+    let mixed = rows(20_000, |i| {
+        (
+            (i % 3 > 0).then_some(i as i32 % 700),
+            (i > 9_000).then_some(i64::MAX - i as i64 % 2),
+            (i % 7_000 > 900).then(|| format!("10.0.0.{}", i * 31 % 251)),
+        )
+    });
+    let few = rows(3, |i| (None, Some(i as i64), None));
+    for compression in [Compression::Zstd(1), Compression::Snappy, Compression::Gzip, Compression::None] {
+        let file = write(&[&mixed, &few], compression);
+        assert!(
+            lines(&file, &["a", "b", "c"]).expect("whole")
+                == lines_of(&[mixed.clone(), few.clone()].concat())
+        );
+        let some = lines(&file, &["x", "b"]).expect("whole");
+        assert!(
+            some.lines()
+                .zip(mixed.iter().chain(&few))
+                .all(|(line, row)| line == format!("- {}", row.1.map_or("-".to_owned(), |b| b.to_string())))
+        );
+        assert_eq!(lines(&file, &["x", "y"]).expect("whole"), "- -\n".repeat(20_003));
+        for len in [0, 3, 8, 100, file.len() / 2, file.len() - 1] {
+            assert!(lines(&file.slice(..len), &["a"]).is_err(), "{len} bytes of {}", file.len());
+        }
+    }
+}
+
+/// Times and addresses, their keys and values.
+fn rich_batch(times: &[Option<i64>], addresses: &[Option<[u8; 16]>]) -> RecordBatch {
+    let mut values: Vec<[u8; 16]> = addresses.iter().flatten().copied().collect();
+    // Not in order: the encoder's ranks are.
+    values.sort_by_key(|v| std::cmp::Reverse(*v));
+    values.dedup();
+    let key =
+        |a: &Option<[u8; 16]>| a.map(|a| values.iter().position(|v| *v == a).expect("one of them") as u32);
+    let keys: UInt32Array = addresses.iter().map(key).collect();
+    let values = FixedSizeBinaryArray::new(16, values.concat().into(), None);
+    let addresses = DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(values)).expect("valid");
+    let times = times.iter().copied().collect::<TimestampMillisecondArray>().with_timezone("UTC");
+    let columns: Vec<ArrayRef> = vec![Arc::new(times), Arc::new(addresses)];
+    let fields =
+        ["t", "t_bin"].iter().zip(&columns).map(|(n, c)| Field::new(*n, c.data_type().clone(), true));
+    RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns).expect("valid")
+}
+
+#[test]
+fn timestamps_addresses_and_filters() {
+    let address = |i: usize| {
+        let mut bytes = [0; 16];
+        bytes[14..].copy_from_slice(&((i * 7919 % 5_000) as u16).to_be_bytes());
+        bytes
+    };
+    let times: Vec<_> =
+        (0..9_000).map(|i| (i % 10 > 0).then_some(1_566_328_660_000 + i * 31 % 400 * 1000)).collect();
+    let addresses: Vec<_> = (0..9_000).map(|i| (i % 11 > 0).then(|| address(i))).collect();
+    let schema = FileSchema::new([("t", ColumnType::TimestampMs), ("t_bin", ColumnType::Address)]);
+    let schema = schema.sorted_by(["t_bin"]).filtered_by(["t", "t_bin"]);
+    let mut encoder = Encoder::new(Compression::Zstd(1)).expect("a compressor");
+    let mut file = FileWriter::new(Vec::new(), &schema, &[]).expect("a vector");
+    let batch = rich_batch(&times, &addresses);
+    file.append(encoder.encode(&batch, &schema).expect("encodes")).expect("a vector");
+    // What is not a whole second has no dictionary of seconds.
+    let odd: Vec<_> = times.iter().map(|t| t.map(|t| t + 1)).chain([Some(i64::MAX), Some(0)]).collect();
+    let odd = rich_batch(&odd, &[addresses.clone(), vec![None; 2]].concat());
+    file.append(encoder.encode(&odd, &schema).expect("encodes")).expect("a vector");
+    let file = Bytes::from(file.finish().expect("a vector"));
+    let meta = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
+    let meta = meta.parse_and_finish(&file).expect("metadata");
+    let group = meta.row_group(0);
+    let bounds = |c: usize| {
+        let stats = group.column(c).statistics().expect("statistics");
+        [stats.min_bytes_opt(), stats.max_bytes_opt()].map(|b| b.expect("a bound").to_vec())
+    };
+    let of =
+        |times: &mut dyn Iterator<Item = i64>| times.fold((i64::MAX, 0), |(a, b), t| (a.min(t), b.max(t)));
+    let (min, max) = of(&mut times.iter().flatten().copied());
+    assert_eq!(bounds(0), [min, max].map(|t| t.to_le_bytes().to_vec()));
+    let least = addresses.iter().flatten().min().expect("some").to_vec();
+    assert_eq!(bounds(1), [least, addresses.iter().flatten().max().expect("some").to_vec()]);
+    let pages = meta.page_index_for_row_group(0).num_data_pages(1).expect("an offset index");
+    assert_eq!(pages, 9_000_usize.div_ceil(SORTED_PAGE_ROWS));
+    let has_dictionary = |g: usize| meta.row_group(g).column(0).dictionary_page_offset().is_some();
+    assert_eq!([0, 1].map(has_dictionary), [true, false]);
+    let filter = |c: usize| {
+        let chunk = group.column(c);
+        parquet::bloom_filter::Sbbf::read_from_column_chunk(chunk, &file)
+            .expect("a filter")
+            .expect("a filter")
+    };
+    let (by_time, by_address) = (filter(0), filter(1));
+    assert!(times.iter().flatten().all(|t| by_time.check(t)));
+    assert!(addresses.iter().flatten().all(|a| by_address.check(&a[..])));
+    let absent =
+        (0..2_000u16).filter(|i| by_address.check(&[&[1; 14][..], &i.to_be_bytes()].concat()[..])).count();
+    assert!(absent < 100, "{absent} of 2000 taken for present");
+    // As lines: seconds where they are, and no twins.
+    let text = lines(&file, &["t", "t_bin"]).expect("whole");
+    let mut told: Vec<&str> = text.lines().collect();
+    let mut expected: Vec<String> =
+        times.iter().map(|t| t.map_or("- -".into(), |t| format!("{} -", t / 1000))).collect();
+    expected.extend(times.iter().map(|t| t.map_or("- -".into(), |t| format!("{} -", t + 1))));
+    expected.extend([format!("{} -", i64::MAX), "0 -".into()]);
+    told.sort_unstable();
+    expected.sort_unstable();
+    assert!(told == expected);
+}
+
+proptest! {
+    #[test]
+    fn sorted_rows_are_what_std_sorts(rows in proptest::collection::vec((
+        proptest::option::of(0..5i32),
+        proptest::option::of(prop_oneof![0..3i64, 0..i64::MAX]),
+        proptest::option::of("[ab]{1,3}"),
+    ), 1..120), most in 1..50usize) {
+        let schema = FileSchema::new([("a", ColumnType::Int32), ("b", ColumnType::Int64), ("c", ColumnType::String)]);
+        let schema = schema.sorted_by(["c", "a"]);
+        let batch = batch(&rows);
+        let sorted = Sorted::new(&batch, &schema);
+        let mut encoder = Encoder::new(Compression::None).expect("a compressor");
+        let mut file = FileWriter::new(Vec::new(), &schema, &[]).expect("a vector");
+        for places in sorted.row_groups(most) {
+            prop_assert!(places.len() <= most);
+            file.append(encoder.encode_sorted(&sorted.rows(places), &schema).expect("encodes")).expect("a vector");
+        }
+        let file = Bytes::from(file.finish().expect("a vector"));
+        let mut expected = rows;
+        expected.sort_by(|x, y| (&x.2, x.0).cmp(&(&y.2, y.0)));
+        prop_assert_eq!(lines(&file, &["a", "b", "c"]).expect("whole"), lines_of(&expected));
+    }
+
+    #[test]
+    fn any_rows_are_read_as_lines(rows in proptest::collection::vec((
+        proptest::option::of(0..i32::MAX),
+        proptest::option::of(0..i64::MAX),
+        proptest::option::of("\\PC{0,20}|[ab\n]{0,3}"),
+    ), 1..100)) {
+        prop_assert_eq!(lines(&write(&[&rows], Compression::Zstd(1)), &["a", "b", "c"]).expect("whole"), lines_of(&rows));
     }
 }
