@@ -1,7 +1,10 @@
 """The statements that `flowquet schema` prints: engines execute them, a parser of each dialect accepts them, and what engines then
 see is what the report says."""
 
+import collections
+import datetime
 import json
+import os
 import pathlib
 import re
 
@@ -125,6 +128,11 @@ def check_engine(rows, report, out):
     found = {f"date={date or '__HIVE_DEFAULT_PARTITION__'}": (count, total) for date, count, total in rows}
     assert found == by_partition(out)
     assert sum(count for count, _ in found.values()) == report["records"]
+    told = collections.Counter()
+    for output in report["outputs"]:
+        told[os.path.dirname(output["key"])] += output["rows"]
+    told["date=2024-01-15"] += report.get("beside", 0)
+    assert told == {folder: count for folder, (count, _) in found.items()}
 
 
 @pytest.mark.parametrize("types", ["aws", "rich"])
@@ -136,6 +144,7 @@ def test_engines_read_mixed_formats_as_one_table(logs, out, types):
     if types == "aws":
         native(out / "date=2024-01-15/aws.parquet", MIXED["v5"], [values(MIXED["v5"], i) for i in range(30)])
         report["records"] += 30
+        report["beside"] = 30
     duckdb.sql(schema(out, "--as", "duckdb", "--table", "flows"))
     query = "select date, count(*), cast(sum(bytes) as bigint) from flows group by date"
     rows = duckdb.sql(query).fetchall()
@@ -175,6 +184,30 @@ def test_engines_read_mixed_formats_as_one_table(logs, out, types):
     spark.session().sql("drop table lake.later")
     if types == "aws":
         (out / "date=2024-01-15/aws.parquet").unlink()
+
+
+@pytest.mark.parametrize("by", ["date", "date,hour", "region,date", "account,region,date,hour", "account", "none"])
+def test_projection_computes_every_partition(tmp_path, out, by):
+    flowlogs(tmp_path / "logs", "--objects", 12, "--records", 20, "--accounts", 2, "--every-s", 7_200)
+    convert(tmp_path / "logs", out, "--partition-by", by)
+    parameters = json.loads(schema(out, "--as", "glue-json", "--location", "s3://lake/x"))["Parameters"]
+    if by == "none":
+        assert not any(key.startswith("projection") for key in parameters)
+        return
+    for key in files(out):
+        computed = parameters["storage.location.template"]
+        for name, value in (part.split("=") for part in key.split("/")[:-1]):
+            of = lambda what: parameters.get(f"projection.{name}.{what}")
+            if of("type") == "enum":
+                assert value in of("values").split(",")
+            elif of("type") == "integer":
+                low, high = of("range").split(",")
+                assert value in [f"{hour:0{of('digits')}}" for hour in range(int(low), int(high) + 1)]
+            else:
+                assert (of("type"), of("format"), of("range").split(",")[1]) == ("date", "yyyy-MM-dd", "NOW")
+                assert of("range").split(",")[0] <= datetime.date.fromisoformat(value).isoformat()
+            computed = computed.replace(f"${{{name}}}", value)
+        assert computed == f"s3://lake/x/{os.path.dirname(key)}/"
 
 
 def test_rich_values(logs, out):

@@ -33,8 +33,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Convert flow logs, in folders or S3 prefixes, into a Parquet table
     #[command(
-        long_about = "Converts flow logs in folders, files or S3 prefixes, compressed with gzip or zstd or not at all, into a \
-                      Parquet table on disk or in S3. What is in the table already is skipped, so the same command can be run \
+        long_about = "Converts flow logs in folders, files or S3 prefixes, compressed with gzip or zstd or not at all, and the \
+                      Parquet that AWS delivers, into a Parquet table on disk or in S3. What is in the table already is skipped, so the same command can be run \
                       every hour; a run that was killed is finished by the next one.",
         after_long_help = "Examples:\n  \
             flowquet convert logs/AWSLogs --out lake/vpc_flow_logs\n  \
@@ -459,7 +459,7 @@ pub(crate) struct CompactArgs {
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=3600), help_heading = "Glue Data Catalog")]
     pub(crate) grace: u16,
 
-    /// Worker threads; as many as cores by default, each with 900M
+    /// Worker threads, each with 900M; as many as cores by default, but no more than 4
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
 

@@ -22,6 +22,9 @@ use crate::places::{STOP, table_store};
 use crate::reporter::{Reporter, Work};
 use crate::schema::columns_of_names;
 
+/// Workers where neither threads nor memory are given: a machine of many cores need not have as much memory.
+const WORKERS_DEFAULT: usize = 4;
+
 /// What the program takes beside its workers.
 const FIXED_BYTES: usize = 64 << 20;
 
@@ -31,7 +34,10 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     let threads = args
         .threads
         .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
-    let workers = workers(threads, args.memory)?;
+    let workers = match args.memory {
+        None if args.threads.is_none() => threads.min(WORKERS_DEFAULT),
+        memory => workers(threads, memory)?,
+    };
     let mut exit = Exit::Success;
     if !args.sources.is_empty() {
         exit = take_in(args, &stores, threads)?;
