@@ -11,9 +11,6 @@ const INPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetIn
 const OUTPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat";
 const SERDE: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
 
-/// Longest comment of a column in Glue, in bytes (docs.aws.amazon.com/glue/latest/webapi/API_Column.html).
-const COMMENT_BYTES_MAX: usize = 255;
-
 /// What Glue says of a table that is not a view.
 const TABLE_TYPE: &str = "EXTERNAL_TABLE";
 
@@ -37,7 +34,7 @@ fn columns(table: &TableDefinition) -> impl Iterator<Item = GlueColumn<'_>> {
     table.columns.iter().map(|c| GlueColumn {
         name: &c.name,
         r#type: hive_type(c.column_type),
-        comment: shortened(&c.comment),
+        comment: &c.comment,
     })
 }
 
@@ -48,11 +45,6 @@ fn partition_keys(table: &TableDefinition) -> impl Iterator<Item = GlueColumn<'_
         comment: partition_comment(*c),
     };
     table.partition_by.columns().iter().map(key)
-}
-
-fn shortened(comment: &str) -> &str {
-    let end = (0..=COMMENT_BYTES_MAX.min(comment.len())).rev().find(|i| comment.is_char_boundary(*i));
-    &comment[..end.unwrap_or(0)]
 }
 
 /// The table's properties as Glue has them.
@@ -170,11 +162,5 @@ mod tests {
             .eq(names)
         );
         assert_eq!(json["PartitionKeys"][0]["Name"], "date");
-    }
-
-    #[test]
-    fn comments_are_cut_between_characters() {
-        assert_eq!(shortened("short"), "short");
-        assert_eq!(shortened(&"ä".repeat(200)).len(), 254);
     }
 }

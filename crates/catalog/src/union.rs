@@ -7,6 +7,9 @@ use flowquet_plan::{Options, OptionsError};
 
 use crate::table::TableColumn;
 
+/// Longest comment of a column in Glue, in bytes (docs.aws.amazon.com/glue/latest/webapi/API_Column.html).
+const COMMENT_BYTES_MAX: usize = 255;
+
 /// A log format that files of a table were written from, and the options they were written with.
 #[derive(Debug, Clone, Copy)]
 pub struct FormatUse<'a> {
@@ -102,6 +105,7 @@ pub fn union_columns(
             let doc = field.spec().map_or_else(|| "Not in the catalogue.".to_owned(), |s| s.doc.clone());
             let comment =
                 if is_twin { format!("{} as 16 bytes, IPv4 mapped into IPv6.", field.column()) } else { doc };
+            let comment = shortened(&comment).to_owned();
             found.push(Found {
                 column: TableColumn { name: column.name, column_type: column.column_type, comment },
                 place: place.unwrap_or(usize::MAX),
@@ -118,6 +122,11 @@ pub fn union_columns(
     } else {
         Ok(found.into_iter().map(|f| f.column).collect())
     }
+}
+
+fn shortened(comment: &str) -> &str {
+    let end = (0..=COMMENT_BYTES_MAX.min(comment.len())).rev().find(|i| comment.is_char_boundary(*i));
+    &comment[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]
@@ -162,5 +171,11 @@ mod tests {
             "{error}"
         );
         assert!(names(&[], "date").is_err());
+    }
+
+    #[test]
+    fn comments_are_cut_between_characters() {
+        assert_eq!(shortened("short"), "short");
+        assert_eq!(shortened(&"ä".repeat(200)).len(), 254);
     }
 }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use flowquet_plan::{
-    COMMITS, COMPACTIONS, CommitRecord, CompactionRecord, LiveFile, Options, PLANS, TableContract,
-    compacted_key, compaction_done_key, compaction_number, from_json, plan_from_gzip, plan_number,
+    COMMITS, COMPACTIONS, CommitRecord, CompactionRecord, LiveFile, Options, OutputRecord, PLANS,
+    TableContract, compacted_key, compaction_done_key, compaction_number, from_json, plan_from_gzip,
+    plan_number,
 };
 use flowquet_store::Store;
 
@@ -66,6 +67,15 @@ impl Inventory {
     /// [`Error::NoTable`] where there is none; others as the store reports.
     pub fn read(out: &dyn Store) -> Result<Self, Error> {
         let contract = find_contract(out)?.ok_or_else(|| Error::NoTable(out.url("")))?;
+        // Commits first: the plan of each that is found is there by then.
+        let mut commits = list_or_none(out, COMMITS)?;
+        commits.retain(|key| key.ends_with(".json"));
+        let mut committed: Vec<(u64, OutputRecord)> = Vec::new();
+        read_each(out, &commits, |key, bytes| {
+            let commit: CommitRecord = from_json(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
+            committed.extend(commit.outputs.into_iter().map(|output| (commit.plan, output)));
+            Ok(())
+        })?;
         let mut plans = list_or_none(out, PLANS)?;
         plans.retain(|key| plan_number(key).is_some());
         let mut options: HashMap<u64, Arc<Options>> = HashMap::new();
@@ -74,19 +84,14 @@ impl Inventory {
             options.insert(plan.number, Arc::new(plan.options));
             Ok(())
         })?;
-        let mut commits = list_or_none(out, COMMITS)?;
-        commits.retain(|key| key.ends_with(".json"));
-        let mut files: Vec<LiveFile> = Vec::new();
-        read_each(out, &commits, |key, bytes| {
-            let commit: CommitRecord = from_json(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
-            let Some(options) = options.get(&commit.plan) else {
-                let what = format!("commit `{key}` is of plan {}, which is not there", commit.plan);
+        let mut files: Vec<LiveFile> = Vec::with_capacity(committed.len());
+        for (plan, output) in committed {
+            let Some(options) = options.get(&plan) else {
+                let what = format!("`{}` is of plan {plan}, which is not there", output.key);
                 return Err(Error::Options(what));
             };
-            let live = |output| LiveFile { output, options: options.clone(), is_compacted: false };
-            files.extend(commit.outputs.into_iter().map(live));
-            Ok(())
-        })?;
+            files.push(LiveFile { output, options: options.clone(), is_compacted: false });
+        }
         // Read after the commits: a file that is retired meanwhile is found to be.
         let compactions = Compactions::read(out)?;
         for record in &compactions.records {
