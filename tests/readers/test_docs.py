@@ -37,6 +37,8 @@ def table(tmp_path_factory):
         for command in commands():
             program, *args = shlex.split(command)
             assert program == "flowquet"
+            # Nobody queries meanwhile.
+            args += ["--grace", "0"] if args[0] == "compact" else []
             done = subprocess.run([FLOWQUET, *args], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
             assert done.returncode == 0, (command, done.stderr)
             printed[command] = done.stdout + done.stderr
