@@ -157,7 +157,11 @@ fn encode<T: Integer>(
             Plan::Dictionary(Dictionary { min, step, values }) => {
                 let keys = &mut scratch.keys;
                 keys.clear();
-                keys.extend(page.iter().map(|v| scratch.table[place(v.widened() - min, *step)]));
+                let table = &scratch.table;
+                match step {
+                    1 => keys.extend(page.iter().map(|v| table[(v.widened() - min) as usize])),
+                    _ => keys.extend(page.iter().map(|v| table[((v.widened() - min) / step) as usize])),
+                }
                 // The dictionary is sorted: the smallest key is that of the smallest value.
                 let (least, most) = key_bounds(keys);
                 push_keys(keys, most, body);
@@ -237,13 +241,6 @@ struct Dictionary {
     values: Vec<i64>,
 }
 
-/// Where the key of a value stands that is `distance` above the smallest.
-#[inline]
-fn place(distance: i64, step: i64) -> usize {
-    // Nearly all columns: a division would cost more than all else.
-    if step == 1 { distance as usize } else { (distance / step) as usize }
-}
-
 impl Dictionary {
     /// The dictionary of `values`, if they lie close together, in steps of `step`, and it makes the column smaller. Then the
     /// key of a value is `table[(value - min) / step]`.
@@ -254,8 +251,10 @@ impl Dictionary {
         }
         table.clear();
         table.resize(span as usize + 1, 0);
-        for value in values {
-            table[place(value.widened() - min, step)] = 1;
+        // Nearly all columns have steps of 1, where a division would cost more than all else.
+        match step {
+            1 => values.iter().for_each(|v| table[(v.widened() - min) as usize] = 1),
+            _ => values.iter().for_each(|v| table[((v.widened() - min) / step) as usize] = 1),
         }
         let mut distinct = Vec::new();
         for (offset, key) in table.iter_mut().enumerate() {

@@ -1,7 +1,5 @@
 //! Text columns, and addresses as bytes: dictionary pages from keys that exist, plain pages where a dictionary does not pay.
 
-use std::borrow::Cow;
-
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
@@ -112,10 +110,11 @@ fn encode(
 /// are bounds of ranks.
 pub(crate) struct Values<'a> {
     bytes: &'a [u8],
-    /// Value `k` is `bytes[offsets[k]..offsets[k + 1]]`.
-    offsets: Cow<'a, [i32]>,
+    /// Value `k` is `bytes[offsets[k]..offsets[k + 1]]`; none where all have one width.
+    offsets: &'a [i32],
     /// Bytes of each value, where all have as many; then plain values have no length before them.
     width: Option<usize>,
+    len: usize,
     /// Keys in the order of their values.
     order: Vec<u32>,
     /// The place of each key in `order`.
@@ -125,18 +124,17 @@ pub(crate) struct Values<'a> {
 impl<'a> Values<'a> {
     /// The values of a dictionary: text, or bytes of one width.
     pub(crate) fn new(array: &'a ArrayRef) -> Self {
-        let (bytes, offsets, width) = match array.data_type() {
+        let (bytes, offsets, width): (&[u8], &[i32], _) = match array.data_type() {
             DataType::FixedSizeBinary(width) => {
-                let array = array.as_fixed_size_binary();
-                let offsets = (0..=array.len() as i32).map(|i| i * width).collect();
-                (array.value_data(), Cow::Owned(offsets), Some(*width as usize))
+                (array.as_fixed_size_binary().value_data(), &[], Some(*width as usize))
             }
             _ => {
                 let array = array.as_string::<i32>();
-                (array.value_data(), Cow::Borrowed(array.value_offsets()), None)
+                (array.value_data(), array.value_offsets(), None)
             }
         };
-        let mut values = Self { bytes, offsets, width, order: Vec::new(), ranks: Vec::new() };
+        let mut values =
+            Self { bytes, offsets, width, len: array.len(), order: Vec::new(), ranks: Vec::new() };
         (values.order, values.ranks) = values.sorted();
         values
     }
@@ -147,11 +145,16 @@ impl<'a> Values<'a> {
     }
 
     fn len(&self) -> usize {
-        self.offsets.len() - 1
+        self.len
     }
 
+    #[inline]
     fn get(&self, key: u32) -> &'a [u8] {
-        &self.bytes[self.offsets[key as usize] as usize..self.offsets[key as usize + 1] as usize]
+        let key = key as usize;
+        match self.width {
+            None => &self.bytes[self.offsets[key] as usize..self.offsets[key + 1] as usize],
+            Some(width) => &self.bytes[key * width..(key + 1) * width],
+        }
     }
 
     /// Bytes before each plain value.
@@ -227,7 +230,11 @@ impl<'a> Values<'a> {
                 (u128::from_be_bytes(bytes), key)
             })
             .collect();
-        sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.get(a.1).cmp(self.get(b.1))));
+        // By words first, which is one comparison; few values differ only behind them.
+        sorted.sort_unstable_by_key(|(word, _)| *word);
+        for same in sorted.chunk_by_mut(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
+            same.sort_unstable_by_key(|(_, key)| self.get(*key));
+        }
         let mut ranks = vec![0; sorted.len()];
         for (rank, (_, key)) in sorted.iter().enumerate() {
             ranks[*key as usize] = rank as u32;
