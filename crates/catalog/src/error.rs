@@ -83,8 +83,8 @@ impl Error {
             }
             ErrorKind::Credentials => CREDENTIALS_HINT,
             ErrorKind::Denied => {
-                "the credentials need glue:GetTable, CreateTable, UpdateTable, BatchGetPartition, GetPartitions, \
-                 BatchCreatePartition and BatchUpdatePartition on catalog, database and table; README shows a policy"
+                "the credentials need glue:GetTable, CreateTable, UpdateTable, BatchGetPartition, BatchCreatePartition and \
+                 BatchUpdatePartition on catalog, database and table; docs/ATHENA.md shows a policy"
             }
             ErrorKind::Incompatible => {
                 "columns are never removed or retyped: give another --table, or drop the table in Glue, which leaves the files"
