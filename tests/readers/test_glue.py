@@ -117,6 +117,9 @@ def test_batches_of_a_hundred_and_what_is_refused(server, stub):
     register(server, stub)
     stub.partitions[(days[0],)]["StorageDescriptor"]["Location"] = "s3://lake/elsewhere/"
     assert register(server, stub)["partitions_updated"] == 1 and stub.location(days[0]) == f"s3://lake/t/date={days[0]}/"
+    # So is one that a compaction left pointing aside which was then finished without the catalog.
+    stub.partitions[(days[0],)]["StorageDescriptor"]["Location"] = "s3://lake/t/_flowquet/compacted/0123456789abcdef/"
+    assert register(server, stub)["partitions_updated"] == 1 and stub.location(days[0]) == f"s3://lake/t/date={days[0]}/"
 
 
 def test_throttling_and_races(server, stub):

@@ -9,6 +9,8 @@ pub struct PartitionPlace {
     pub values: Vec<String>,
     /// URL of its folder; ends in a slash.
     pub location: String,
+    /// Whether its files may be about to move: then one that points below `_flowquet/` is left alone.
+    pub may_move: bool,
 }
 
 /// The values in a partition's folder, such as `account=123456789012/date=2019-08-20`.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::error::{Error, ErrorKind};
 use crate::glue::{BATCH_MAX, Glue, Refused};
 use crate::partitions::PartitionPlace;
-use crate::table::TableDefinition;
+use crate::table::{TableDefinition, TableName};
 use crate::table_input::{input_of, parameters, sdk_columns, table_input};
 
 /// Attempts to change a table that others change at the same time.
@@ -99,6 +99,8 @@ impl Glue {
                         input.storage_descriptor().map(|s| s.columns().to_vec()).unwrap_or_default();
                     if input == input_of(&there) {
                         registered.table = TableChange::Unchanged;
+                        // Of an attempt that another one was faster than.
+                        registered.columns_added.clear();
                         return Ok(columns);
                     }
                     registered.table = TableChange::Updated;
@@ -146,7 +148,8 @@ impl Glue {
                 Some(_) => stale.push(place),
             }
         }
-        self.each_batch(table, &missing, |some| {
+        let full_name = format!("{}.{}", table.database, table.name);
+        each_batch(&full_name, &missing, |some| {
             let mut refused = self.create_partitions(&table.database, &table.name, columns, some)?;
             // Who was faster made the same one.
             let before = refused.len();
@@ -155,7 +158,7 @@ impl Glue {
             registered.partitions_created += (some.len() - before) as u64;
             Ok(refused)
         })?;
-        self.each_batch(table, &stale, |some| {
+        each_batch(&full_name, &stale, |some| {
             let refused = self.update_partitions(&table.database, &table.name, columns, some)?;
             registered.partitions_updated += (some.len() - refused.len()) as u64;
             Ok(refused)
@@ -166,60 +169,61 @@ impl Glue {
     ///
     /// # Errors
     /// As [`Self::register`]; [`ErrorKind::NotFound`] without a table.
-    pub fn point(&self, table: &TableDefinition, places: &[PartitionPlace]) -> Result<(), Error> {
-        let Some(there) = self.table(&table.database, &table.name)? else {
-            let name = format!("{}.{}", table.database, table.name);
-            return Err(Error::new(ErrorKind::NotFound, "read", &name, "no such table".to_owned()));
+    pub fn point(
+        &self,
+        database: &TableName,
+        name: &TableName,
+        places: &[PartitionPlace],
+    ) -> Result<(), Error> {
+        let full_name = format!("{database}.{name}");
+        let Some(there) = self.table(database, name)? else {
+            return Err(Error::new(ErrorKind::NotFound, "read", &full_name, "no such table".to_owned()));
         };
         let columns = there.storage_descriptor().map(|s| s.columns().to_vec()).unwrap_or_default();
-        let known = self.partitions(&table.database, &table.name, places)?;
+        let known = self.partitions(database, name, places)?;
         let is_known = |p: &&PartitionPlace| known.iter().any(|k| k.values() == p.values);
         let places: Vec<&PartitionPlace> = places.iter().filter(is_known).collect();
-        self.each_batch(table, &places, |some| {
-            self.update_partitions(&table.database, &table.name, &columns, some)
-        })
+        each_batch(&full_name, &places, |some| self.update_partitions(database, name, &columns, some))
     }
+}
 
-    /// Calls `each` with batches; partitions that are refused for a passing reason come again.
-    fn each_batch(
-        &self,
-        table: &TableDefinition,
-        places: &[&PartitionPlace],
-        mut each: impl FnMut(&[&PartitionPlace]) -> Result<Refused, Error>,
-    ) -> Result<(), Error> {
-        let mut left: Vec<&PartitionPlace> = places.to_vec();
-        let mut failed: Vec<String> = Vec::new();
-        for round in 0..ROUNDS_MAX {
-            let mut again = Vec::new();
-            for some in left.chunks(BATCH_MAX) {
-                for (place, kind, reason) in each(some)? {
-                    let is_passing =
-                        matches!(kind, ErrorKind::Conflict | ErrorKind::Throttled | ErrorKind::Unavailable);
-                    if is_passing && round + 1 < ROUNDS_MAX {
-                        again.push(some[place]);
-                    } else {
-                        failed.push(format!("{}: {reason}", some[place].values.join("/")));
-                    }
+/// Calls `each` with batches; partitions that are refused for a passing reason come again.
+fn each_batch(
+    table: &str,
+    places: &[&PartitionPlace],
+    mut each: impl FnMut(&[&PartitionPlace]) -> Result<Refused, Error>,
+) -> Result<(), Error> {
+    let mut left: Vec<&PartitionPlace> = places.to_vec();
+    let mut failed: Vec<String> = Vec::new();
+    for round in 0..ROUNDS_MAX {
+        let mut again = Vec::new();
+        for some in left.chunks(BATCH_MAX) {
+            for (place, kind, reason) in each(some)? {
+                let is_passing =
+                    matches!(kind, ErrorKind::Conflict | ErrorKind::Throttled | ErrorKind::Unavailable);
+                if is_passing && round + 1 < ROUNDS_MAX {
+                    again.push(some[place]);
+                } else {
+                    failed.push(format!("{}: {reason}", some[place].values.join("/")));
                 }
             }
-            left = again;
-            if left.is_empty() {
-                break;
-            }
-            std::thread::sleep(ROUND_PAUSE * (1 << round));
         }
-        if failed.is_empty() {
-            return Ok(());
+        left = again;
+        if left.is_empty() {
+            break;
         }
-        let more = failed.len().saturating_sub(NAMED_MAX);
-        let mut told = failed.iter().take(NAMED_MAX).map(|f| format!("\n  {f}")).collect::<String>();
-        if more > 0 {
-            told.push_str(&format!("\n  and {more} more"));
-        }
-        let name = format!("{}.{}", table.database, table.name);
-        let detail = format!("{} were refused{told}", failed.len());
-        Err(Error::new(ErrorKind::Partitions, "register partitions of", &name, detail))
+        std::thread::sleep(ROUND_PAUSE * (1 << round));
     }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let more = failed.len().saturating_sub(NAMED_MAX);
+    let mut told = failed.iter().take(NAMED_MAX).map(|f| format!("\n  {f}")).collect::<String>();
+    if more > 0 {
+        told.push_str(&format!("\n  and {more} more"));
+    }
+    let detail = format!("{} were refused{told}", failed.len());
+    Err(Error::new(ErrorKind::Partitions, "register partitions of", table, detail))
 }
 
 /// The table `there` with what `table` adds, and the columns that were added.
@@ -299,7 +303,7 @@ fn is_current(there: &Partition, place: &PartitionPlace, columns: &[Column], roo
     let Some(storage) = there.storage_descriptor() else { return false };
     let location = storage.location().unwrap_or_default();
     let is_there = without_slash(location) == without_slash(&place.location)
-        || location.starts_with(&format!("{root}{UNDER_WAY}"));
+        || place.may_move && location.starts_with(&format!("{root}{UNDER_WAY}"));
     let known = storage.columns();
     // Athena reads a column as null in a partition that does not name it.
     let has = |c: &Column| known.iter().any(|k| k.name() == c.name() && k.r#type() == c.r#type());

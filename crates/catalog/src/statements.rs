@@ -192,6 +192,7 @@ mod tests {
         let places = [PartitionPlace {
             values: ["1", "2024-01-15", "05"].map(str::to_owned).to_vec(),
             location: "s3://lake/vpc_flow_logs/account=1/date=2024-01-15/hour=05/".into(),
+            may_move: false,
         }];
         let listed = athena(&table, &places);
         let head = listed.split("TBLPROPERTIES").next().expect("a head");

@@ -95,14 +95,16 @@ fn projection(inventory: &Inventory, by: &PartitionSpec) -> Projection {
     }
 }
 
-/// The places of partitions, by folder.
+/// The places of partitions, by folder; `may_move` tells which of them a compaction may be about to move.
 pub(crate) fn places<'a>(
     location: &str,
     folders: impl IntoIterator<Item = &'a String>,
+    may_move: impl Fn(&str) -> bool,
 ) -> Vec<PartitionPlace> {
     let place = |folder: &String| PartitionPlace {
         values: partition_values(folder),
         location: format!("{}/{folder}/", location.trim_end_matches('/')),
+        may_move: may_move(folder),
     };
     folders.into_iter().filter(|f| !f.is_empty()).map(place).collect()
 }
@@ -136,12 +138,13 @@ pub(crate) fn register<'a>(
     table: &TableDefinition,
     inventory: &'a Inventory,
     folders: impl IntoIterator<Item = &'a String>,
+    may_move: impl Fn(&str) -> bool,
     create_database: bool,
 ) -> Result<Registered, Error> {
-    let some = places(&table.location, folders);
+    let some = places(&table.location, folders, &may_move);
     let mut registered = glue.register(table, &some, create_database)?;
     if !registered.columns_added.is_empty() {
-        let all = places(&table.location, inventory.partitions.keys());
+        let all = places(&table.location, inventory.partitions.keys(), &may_move);
         let again = glue.register(table, &all, false)?;
         registered.partitions_created += again.partitions_created;
         registered.partitions_updated += again.partitions_updated;
@@ -153,7 +156,8 @@ pub(crate) fn register<'a>(
 /// Points the partitions of a registered table.
 pub(crate) struct GluePointers<'a> {
     pub(crate) glue: &'a Glue,
-    pub(crate) table: TableDefinition,
+    pub(crate) database: &'a TableName,
+    pub(crate) table: &'a TableName,
 }
 
 impl Pointers for GluePointers<'_> {
@@ -161,8 +165,9 @@ impl Pointers for GluePointers<'_> {
         let place = |(folder, location): (&String, &String)| PartitionPlace {
             values: partition_values(folder),
             location: location.clone(),
+            may_move: true,
         };
         let places: Vec<PartitionPlace> = places.iter().filter(|(f, _)| !f.is_empty()).map(place).collect();
-        self.glue.point(&self.table, &places).map_err(|e| e.to_string())
+        self.glue.point(self.database, self.table, &places).map_err(|e| e.to_string())
     }
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowquet_engine::{
-    Budget, COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Inventory, Pointers, Request,
-    Source, compact, convert,
+    Budget, COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Pointers, Request, Source,
+    compact, convert, find_contract,
 };
 use flowquet_format::{Catalogue, KeyFilter};
 use flowquet_plan::Options;
 use flowquet_store::Stores;
 use indicatif::{HumanBytes, HumanCount};
 
-use crate::args::{CompactArgs, PartitionsArg};
-use crate::catalog::{GluePointers, Naming, catalogued, definition, glue};
+use crate::args::CompactArgs;
+use crate::catalog::{GluePointers, catalogued, glue};
 use crate::convert::{engine_failure, exit_of, listen_for_signals};
 use crate::exit::Exit;
 use crate::output::{Failure, counted, put, say};
@@ -54,10 +54,8 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     let glue = glue(&args.glue, &args.s3);
     let pointers = match &glue {
         Some((glue, database, table)) => {
-            let location = catalogued(&args.out)?;
-            let inventory = Inventory::read(out.as_ref()).map_err(|e| engine_failure(&e))?;
-            let naming = Naming { database, table, location, partitions: PartitionsArg::Listed };
-            Some(GluePointers { glue, table: definition(&inventory, &[], &naming)? })
+            catalogued(&args.out)?;
+            Some(GluePointers { glue, database, table })
         }
         None => None,
     };
@@ -103,11 +101,7 @@ fn workers(threads: usize, memory: Option<u64>) -> Result<usize, Failure> {
 /// Converts what `--in` names, as `flowquet convert` with the table's options does.
 fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<Exit, Failure> {
     let out = table_store(stores, &args.out);
-    let contract = match Inventory::read(out.as_ref()) {
-        Ok(inventory) => Some(inventory.contract),
-        Err(flowquet_engine::Error::NoTable(_)) => None,
-        Err(error) => return Err(engine_failure(&error)),
-    };
+    let contract = find_contract(out.as_ref()).map_err(|e| engine_failure(&e))?;
     let asked = args.types.map(|t| t.to_string());
     let of = |told: Option<String>, default: &str| told.unwrap_or_else(|| default.to_owned());
     let options = Options {

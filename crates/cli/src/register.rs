@@ -23,7 +23,15 @@ pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
     let table = definition(&inventory, &[], &naming)?;
     // Where Athena computes partitions, none have to be known.
     let listed = (args.partitions == PartitionsArg::Listed).then(|| inventory.partitions.keys());
-    let registered = register(&glue, &table, &inventory, listed.into_iter().flatten(), args.create_database);
+    let registered = register(
+        &glue,
+        &table,
+        &inventory,
+        listed.into_iter().flatten(),
+        // Any other that points aside was left so by a compaction that another run ended without the catalog.
+        |folder| inventory.is_moving(folder),
+        args.create_database,
+    );
     let registered = registered.map_err(|e| failed(&e))?;
     if args.json {
         put(&format!("{}\n", serde_json::to_string_pretty(&registered).expect("plain values")))?;
@@ -71,5 +79,6 @@ pub(crate) fn after_run(
     let inventory = Inventory::read(store.as_ref()).map_err(|e| engine_failure(&e))?;
     let naming = Naming { database, table, location, partitions: PartitionsArg::Listed };
     let table = definition(&inventory, &[], &naming)?;
-    register(&glue, &table, &inventory, touched, false).map_err(|e| failed(&e))
+    // A compaction may have begun since the records were read.
+    register(&glue, &table, &inventory, touched, |_| true, false).map_err(|e| failed(&e))
 }

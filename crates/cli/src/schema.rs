@@ -242,7 +242,7 @@ fn statement(args: &SchemaArgs, formats: &Formats, inventory: Option<&Inventory>
         }
     };
     let folders = inventory.iter().flat_map(|i| i.partitions.keys());
-    let listed = places(&table.location, folders);
+    let listed = places(&table.location, folders, |_| false);
     Ok(match args.form {
         SchemaForm::Athena => athena(&table, &listed),
         SchemaForm::Duckdb => {

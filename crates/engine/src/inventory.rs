@@ -39,6 +39,11 @@ impl Compactions {
         Ok(found)
     }
 
+    /// Those whose files are not all in place.
+    pub(crate) fn open_records(&self) -> impl Iterator<Item = &CompactionRecord> {
+        self.records.iter().filter(|r| self.open.contains(&r.number))
+    }
+
     /// Number of the newest; 0 without any.
     pub(crate) fn last(&self) -> u64 {
         self.records.last().map_or(0, |r| r.number)
@@ -110,6 +115,11 @@ impl Inventory {
         Ok(Self { contract, partitions, compactions })
     }
 
+    /// Whether a compaction of this partition is committed and not through: a catalog may point at its files aside.
+    pub fn is_moving(&self, folder: &str) -> bool {
+        self.compactions.open_records().any(|r| r.partition == folder)
+    }
+
     /// All live files.
     pub fn files(&self) -> impl Iterator<Item = &LiveFile> {
         self.partitions.values().flatten()
@@ -117,8 +127,7 @@ impl Inventory {
 
     /// The key under which a live file is to be read now: that of a compaction that is not through may not be in place yet.
     pub fn key_now(&self, file: &LiveFile) -> String {
-        let open = self.compactions.records.iter().filter(|r| self.compactions.open.contains(&r.number));
-        let id = open.filter(|r| r.outputs.contains(&file.output)).map(|r| &r.id).next();
+        let id = self.compactions.open_records().find(|r| r.outputs.contains(&file.output)).map(|r| &r.id);
         id.map_or_else(|| file.output.key.clone(), |id| compacted_key(id, &file.output.key))
     }
 

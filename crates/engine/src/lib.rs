@@ -45,3 +45,4 @@ pub use inventory::Inventory;
 pub use source::{Source, SourceSet};
 pub use status::{OpenTask, Status, Unreadable, status};
 pub use summary::{FailedObject, Objects, OutputSummary, Summary};
+pub use table::find_contract;

@@ -1,6 +1,6 @@
 //! What a table's records say: done, to be done, rejected.
 
-use flowquet_plan::{CompactionRecord, Counts, SourceObject};
+use flowquet_plan::{Counts, SourceObject};
 use flowquet_store::Store;
 use serde::Serialize;
 
@@ -101,8 +101,7 @@ pub fn status(out: &dyn Store) -> Result<Status, Error> {
         let written = record.outputs.iter().map(|o| o.bytes).sum::<u64>();
         bytes_out = (bytes_out + written).saturating_sub(record.retired.iter().map(|f| f.bytes).sum());
     }
-    let is_open = |r: &&CompactionRecord| compactions.open.contains(&r.number);
-    let open_compactions = compactions.records.iter().filter(is_open).map(|r| r.partition.clone()).collect();
+    let open_compactions = compactions.open_records().map(|r| r.partition.clone()).collect();
     let mut formats: Vec<String> = committed.formats.iter().cloned().collect();
     formats.sort();
     let mut reject_files = committed.reject_files.clone();

@@ -83,7 +83,10 @@ pub(crate) fn read_each(
 }
 
 /// The table's contract, if there is a table.
-pub(crate) fn find_contract(out: &dyn Store) -> Result<Option<TableContract>, Error> {
+///
+/// # Errors
+/// [`Error::Record`] where it cannot be understood; others as the store reports.
+pub fn find_contract(out: &dyn Store) -> Result<Option<TableContract>, Error> {
     match out.get(CONTRACT_KEY) {
         Ok(bytes) => from_json(&bytes).map(Some).map_err(|e| Error::Record(out.url(CONTRACT_KEY), e)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotAFolder) => Ok(None),

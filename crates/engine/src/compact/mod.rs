@@ -138,12 +138,7 @@ pub fn compact(
         return Ok(done);
     }
     let placing = place::Placing { out, pointers, grace: request.grace, stop };
-    let open: Vec<&CompactionRecord> = inventory
-        .compactions
-        .records
-        .iter()
-        .filter(|r| inventory.compactions.open.contains(&r.number))
-        .collect();
+    let open: Vec<&CompactionRecord> = inventory.compactions.open_records().collect();
     placing.place(&open)?;
     done.finished = open.len() as u64;
     placing.sweep(&inventory.compactions.retired())?;
