@@ -134,23 +134,10 @@ impl TableDefinition {
 pub(crate) mod tests {
     use super::*;
     use crate::union::{FormatUse, union_columns};
-    use flowquet_plan::Options;
+    use flowquet_table::Options;
 
     pub(crate) fn options(types: &str) -> Options {
-        Options {
-            partition_by: "date".into(),
-            partition_time: "start".into(),
-            types: types.into(),
-            columns: None,
-            sort: Vec::new(),
-            bloom_filter: Vec::new(),
-            compression: "zstd:1".into(),
-            row_group_rows: 1000,
-            file_bytes: 1 << 20,
-            format: None,
-            fields: None,
-            salvage: false,
-        }
+        Options { types: types.parse().expect("valid"), ..Options::default() }
     }
 
     pub(crate) fn definition(format: &str, by: &str) -> TableDefinition {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use flowquet_format::{ColumnType, LogFormat, PartitionSpec};
-use flowquet_plan::{Options, OptionsError};
+use flowquet_table::Options;
 
 use crate::table::TableColumn;
 
@@ -33,8 +33,6 @@ pub enum Conflict {
     },
     /// There are none.
     NoFormats,
-    /// Options or a format that this program does not understand.
-    Options(OptionsError),
     /// A text that is no log format.
     Format(String),
 }
@@ -48,7 +46,6 @@ impl fmt::Display for Conflict {
                 one.0, one.1, other.0, other.1
             ),
             Self::NoFormats => f.write_str("expected files in the table, found none"),
-            Self::Options(error) => error.fmt(f),
             Self::Format(what) => write!(f, "read a log format of the table: {what}"),
         }
     }
@@ -77,10 +74,8 @@ pub fn union_columns(
 ) -> Result<Vec<TableColumn>, Conflict> {
     let mut found: Vec<Found> = Vec::new();
     for used in uses {
-        let catalogue = used.options.catalogue().map_err(Conflict::Options)?;
-        let types = used.options.types().map_err(Conflict::Options)?;
-        let format =
-            LogFormat::parse(used.format, &catalogue).map_err(|e| Conflict::Format(e.to_string()))?;
+        let (catalogue, types) = (used.options.catalogue(), used.options.types);
+        let format = LogFormat::parse(used.format, catalogue).map_err(|e| Conflict::Format(e.to_string()))?;
         let is_kept = |field: usize| {
             let column = format.fields()[field].column();
             used.options.columns.as_ref().is_none_or(|names| names.iter().any(|n| n == column))
@@ -131,6 +126,8 @@ fn shortened(comment: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use flowquet_table::Reading;
+
     use super::*;
     use crate::table::tests::options;
 
@@ -159,10 +156,8 @@ mod tests {
     fn two_types_of_a_column_are_told_with_both_sides() {
         let plain = options("aws");
         let mut extended = options("aws");
-        extended.fields = Some(
-            "[[field]]\nname = \"hop-count\"\nsince = 12\nlogs = [\"vpc\"]\nkind = \"number\"\nparquet = \"INT32\"\ndoc = \"Hops.\"\n"
-                .into(),
-        );
+        let fields = "[[field]]\nname = \"hop-count\"\nsince = 12\nlogs = [\"vpc\"]\nkind = \"number\"\nparquet = \"INT32\"\ndoc = \"Hops.\"\n";
+        extended.reading = Reading::new(Some(fields), None).expect("valid");
         let one = FormatUse { format: "${hop-count}", options: &plain };
         let two = FormatUse { format: "${hop-count} ${bytes}", options: &extended };
         let error = names(&[one, two], "date").expect_err("two types");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowquet_catalog::TableName;
-use flowquet_engine::{RejectLimit, Share, Source};
+use flowquet_engine::{RejectLimit, Shard, Source};
 use flowquet_format::{PartitionSpec, Types};
 use flowquet_parquet::Compression;
 use flowquet_store::Location;
@@ -21,7 +21,7 @@ use crate::size::parse_bytes;
     long_about = "Turns raw AWS flow logs, VPC and Transit Gateway, into date-partitioned Parquet that Athena, Spark, \
                   DuckDB and Polars read as one table. Every input line is accounted for; run again and only new files \
                   are converted.",
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 too many rejects, 4 some objects left out, 130 interrupted",
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 too many rejects, 4 some objects not converted, 5 files of the table lost or damaged, 130 interrupted",
     max_term_width = 110
 )]
 pub(crate) struct Cli {
@@ -40,7 +40,7 @@ pub(crate) enum Command {
             flowquet convert logs/AWSLogs --out lake/vpc_flow_logs\n  \
             flowquet convert s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/\n  \
             flowquet convert s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --since 2024-01-01 --until 2024-01-31\n  \
-            flowquet convert --plan plan.json --task $AWS_BATCH_JOB_ARRAY_INDEX/100\n  \
+            flowquet convert --plan plan.json --shard $AWS_BATCH_JOB_ARRAY_INDEX/100\n  \
             flowquet convert old.log.gz --out lake/old --format v2\n  \
             flowquet convert logs --out lake/narrow --columns srcaddr,dstaddr,bytes,start\n  \
             zcat *.gz | flowquet convert - --out lake/piped"
@@ -50,14 +50,42 @@ pub(crate) enum Command {
     #[command(
         long_about = "Lists the sources, looks at one object of each flow log, and shows what a conversion would do: objects, \
                       bytes, log formats, partitions, tasks, requests to S3 and what they cost. Writes nothing. With --json the \
-                      plan itself, of which any number of machines perform shares: flowquet convert --plan FILE --task I/N.",
+                      plan itself, of which any number of machines perform shards: flowquet convert --plan FILE --shard I/N.",
         after_long_help = "Examples:\n  \
             flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/\n  \
             flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --json > plan.json"
     )]
     Plan(Box<PlanArgs>),
-    /// Show what a table holds: committed, missing, rejected
+    /// Show what a table holds: converted, unfinished, unreadable, rejected, lost
+    #[command(
+        long_about = "Shows what a table's records say, compared with one listing of its files: what is converted, what is \
+                      unfinished or could not be read, and which files are lost, truncated or not the table's own. Exit code 0 \
+                      if the table is complete, 4 if something is missing, 5 if files are lost or damaged.",
+        after_long_help = "Examples:\n  \
+            flowquet status lake/vpc_flow_logs\n  \
+            flowquet status s3://lake/vpc_flow_logs/ --json"
+    )]
     Status(Box<StatusArgs>),
+    /// Convert objects of a table anew: with another format, more columns, a newer field list
+    #[command(
+        long_about = "Converts objects that are in a table anew, with other options, and replaces what they gave before in one \
+                      step: with the right --format, with more --columns, with a field list that knows more. Objects that are \
+                      not chosen keep what they have. Their raw logs must still be there; nothing else is read.",
+        after_long_help = "Examples:\n  \
+            flowquet reconvert lake/vpc_flow_logs --object '**/old/*.log.gz' --format v3\n  \
+            flowquet reconvert s3://lake/vpc_flow_logs/ --rejects --format v5\n  \
+            flowquet reconvert s3://lake/vpc_flow_logs/ --partition 'date=2024-01-*' --columns srcaddr,dstaddr,bytes,start"
+    )]
+    Reconvert(Box<ReconvertArgs>),
+    /// Say that an object will never be readable, so that nobody is told of it again
+    #[command(
+        long_about = "Has objects of a table ignored: `convert` and `status` count them and name them no more, and do not exit \
+                      with 4 because of them. They are not tried again until `--not` ends it.",
+        after_long_help = "Examples:\n  \
+            flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --reason 'cut short, AWS case 123'\n  \
+            flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --not"
+    )]
+    Ignore(Box<IgnoreArgs>),
     /// Show what a file is: log format and first records, or the layout of a Parquet file
     Inspect(InspectArgs),
     /// Show the schema that a log format becomes, or the statement that makes a table of it in Athena, Spark, Trino or DuckDB
@@ -122,8 +150,8 @@ pub(crate) struct JobArgs {
     #[arg(required_unless_present_any = ["manifest", "plan"], value_name = "SOURCE", value_parser = source)]
     pub(crate) sources: Vec<Source>,
 
-    /// Folder or S3 prefix of the Parquet table; made if it does not exist
-    #[arg(long, short, value_name = "PLACE", required_unless_present = "plan", value_parser = Location::parse)]
+    /// Folder or S3 prefix of the Parquet table; created if missing
+    #[arg(long, short, value_name = "TABLE", required_unless_present = "plan", value_parser = Location::parse)]
     pub(crate) out: Option<Location>,
 
     /// Take the objects that this file or S3 object names instead of listing: the manifest.json of an S3 Inventory (CSV), or a
@@ -137,25 +165,26 @@ pub(crate) struct JobArgs {
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 
-    /// Partition columns: account, region, date, hour, comma-separated, or none
-    #[arg(long, value_name = "COLUMNS", default_value = "date", help_heading = "Table")]
-    pub(crate) partition_by: PartitionSpec,
+    /// Partition columns: account, region, date, hour, comma-separated, or none [default: the table's, or date]
+    #[arg(long, value_name = "COLUMNS", help_heading = "Table")]
+    pub(crate) partition_by: Option<PartitionSpec>,
 
-    /// Field whose UTC time chooses date and hour
-    #[arg(long, value_enum, default_value = "start", help_heading = "Table")]
-    pub(crate) partition_time: PartitionTimeArg,
+    /// Field whose UTC time chooses date and hour [default: the table's, or start]
+    #[arg(long, value_enum, help_heading = "Table")]
+    pub(crate) partition_time: Option<PartitionTimeArg>,
 
-    /// Types of columns: `aws` as AWS's own Parquet delivery has them, `rich` with times as timestamps, and 16 bytes beside each
-    /// address by which ranges of addresses prune
-    #[arg(long, value_name = "TYPES", default_value = "aws", help_heading = "Table")]
-    pub(crate) types: Types,
+    /// Types of columns: `aws` as AWS's own Parquet delivery has them; `rich` with times as timestamps, and a 16-byte binary twin
+    /// of each address, so that queries for networks skip data [default: the table's, or aws]
+    #[arg(long, value_name = "TYPES", help_heading = "Table")]
+    pub(crate) types: Option<Types>,
 
     /// Columns that get a bloom filter, comma-separated: queries for one value skip row groups that do not have it
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', help_heading = "Table")]
     pub(crate) bloom_filter: Vec<String>,
 
     /// Order the rows of each row group by these fields: smaller files, and pages that queries for an interface or address
-    /// can skip; takes about a quarter longer. Without FIELDS by interface, source, destination and start
+    /// can skip; takes about a quarter longer. Without FIELDS by interface, source, destination and start [default: the
+    /// table's, or unsorted]
     #[arg(
         long,
         value_name = "FIELDS",
@@ -196,22 +225,23 @@ pub(crate) struct ConvertArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 
-    /// Perform a share of the plan in this file or S3 object, which `flowquet plan --json` made
+    /// Run one shard of the plan in this file or S3 object, which `flowquet plan --json` made
     #[arg(
         long,
         value_name = "FILE",
         value_parser = Location::parse,
-        requires = "task",
+        requires = "shard",
         conflicts_with_all = ["sources", "manifest", "dry_run"],
-        help_heading = "Shares of a plan"
+        help_heading = "Shards of a plan"
     )]
     pub(crate) plan: Option<Location>,
 
-    /// Which share: I of N, with I from 0 to N-1
-    #[arg(long, value_name = "I/N", requires = "plan", help_heading = "Shares of a plan")]
-    pub(crate) task: Option<Share>,
+    /// Which shard: I of N, with I from 0 to N-1
+    #[arg(long, alias = "task", value_name = "I/N", requires = "plan", help_heading = "Shards of a plan")]
+    pub(crate) shard: Option<Shard>,
 
-    /// Rejects to bear, as lines (`100`) or share (`1%`); checked before each task is committed. Any number by default
+    /// Fail if more lines than this are rejected: a count (`100`) or a share (`1%`); checked before each task is committed. No
+    /// limit by default
     #[arg(long, value_name = "N|P%", help_heading = "Bad input")]
     pub(crate) max_rejects: Option<RejectLimit>,
 
@@ -220,7 +250,7 @@ pub(crate) struct ConvertArgs {
     pub(crate) threads: Option<u16>,
 
     /// Make or update the table's entry in the Glue Data Catalog, with the partitions that this run wrote to
-    #[arg(long, requires = "database", conflicts_with = "dry_run", help_heading = "Glue Data Catalog")]
+    #[arg(long, conflicts_with = "dry_run", help_heading = "Glue Data Catalog")]
     pub(crate) register: bool,
 
     #[command(flatten)]
@@ -234,9 +264,92 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     pub(crate) report: Option<PathBuf>,
 
-    /// Say nothing but errors
+    /// Print only errors, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReconvertArgs {
+    /// Folder or S3 prefix of the table
+    #[arg(value_name = "TABLE", value_parser = Location::parse)]
+    pub(crate) out: Location,
+
+    /// Objects to convert anew, by globs of their URLs or of their keys below the source; `*` stays within a folder, `**` does
+    /// not
+    #[arg(long, value_name = "GLOB", help_heading = "Choosing objects")]
+    pub(crate) object: Vec<String>,
+
+    /// Objects that gave rows to these partitions: `date=2024-01-15`, `date=2024-01-*`
+    #[arg(long, value_name = "FOLDER", help_heading = "Choosing objects")]
+    pub(crate) partition: Vec<String>,
+
+    /// Objects that have rejected lines
+    #[arg(long, help_heading = "Choosing objects")]
+    pub(crate) rejects: bool,
+
+    /// Objects whose files are lost or truncated
+    #[arg(long, help_heading = "Choosing objects")]
+    pub(crate) lost: bool,
+
+    /// Objects of these flow logs (fl-…), comma-separated
+    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Choosing objects")]
+    pub(crate) flow_log_id: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+
+    /// Keep the whole lines of a damaged object instead of leaving the object out
+    #[arg(long, help_heading = "Log format")]
+    pub(crate) salvage: bool,
+
+    /// Memory limit, such as 512M; with less, fewer threads run
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
+    pub(crate) memory: Option<u64>,
+
+    /// Worker threads; as many as cores by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
+    pub(crate) threads: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) glue: GlueArgs,
+
+    /// Seconds to wait before replaced files are deleted, so that running queries can finish, where a catalog points at the table
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=3600), help_heading = "Glue Data Catalog")]
+    pub(crate) grace: u16,
+
+    /// Show what would be done and write nothing
+    #[arg(long, help_heading = "Reports")]
+    pub(crate) dry_run: bool,
+
+    /// Print only errors, and one line if something is wrong
+    #[arg(long, short, help_heading = "Reports")]
+    pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IgnoreArgs {
+    /// Folder or S3 prefix of the table
+    #[arg(value_name = "TABLE", value_parser = Location::parse)]
+    pub(crate) table: Location,
+
+    /// Objects, by the URLs that `flowquet status` shows; paths of files that are there are understood too
+    #[arg(value_name = "URL", required = true)]
+    pub(crate) urls: Vec<String>,
+
+    /// Why nobody needs to be told of them
+    #[arg(long, value_name = "TEXT", required_unless_present = "not")]
+    pub(crate) reason: Option<String>,
+
+    /// Ignore them no more
+    #[arg(long, conflicts_with = "reason")]
+    pub(crate) not: bool,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
 }
 
 #[derive(Debug, Args)]
@@ -263,7 +376,7 @@ pub(crate) struct StatusArgs {
     #[arg(value_name = "TABLE", value_parser = Location::parse)]
     pub(crate) table: Location,
 
-    /// As JSON, with every open task and unreadable object
+    /// Print as JSON, including every open task, unreadable object and lost file
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -410,9 +523,6 @@ pub(crate) struct RegisterArgs {
     pub(crate) s3: S3Args,
 }
 
-/// What `compact` orders rows by, as far as files have it.
-const COMPACT_SORT: &str = "srcaddr,dstaddr,start";
-
 #[derive(Debug, Args)]
 pub(crate) struct CompactArgs {
     /// Folder or S3 prefix of the table
@@ -432,9 +542,9 @@ pub(crate) struct CompactArgs {
     #[arg(long, value_name = "TYPES", requires = "sources")]
     pub(crate) types: Option<Types>,
 
-    /// Order of the rows of each file
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', default_value = COMPACT_SORT, help_heading = "Files")]
-    pub(crate) sort: Vec<String>,
+    /// Order of the rows of each file [default: srcaddr,dstaddr,start, as far as files have them]
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', help_heading = "Files")]
+    pub(crate) sort: Option<Vec<String>>,
 
     /// Columns that get a bloom filter, comma-separated
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', help_heading = "Files")]
@@ -475,7 +585,7 @@ pub(crate) struct CompactArgs {
     #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
 
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(long, short, help_heading = "Reports")]
     pub(crate) quiet: bool,
 

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_catalog::{
-    Error, FormatUse, Glue, PartitionPlace, Projection, Registered, TableDefinition, TableName,
+    Error, FormatUse, Glue, NameError, PartitionPlace, Projection, Registered, TableDefinition, TableName,
     partition_values, union_columns,
 };
-use flowquet_engine::{Inventory, Pointers};
+use flowquet_engine::Pointers;
 use flowquet_format::{HIVE_NULL, PartitionColumn, PartitionSpec};
-use flowquet_store::Location;
+use flowquet_store::{Location, Store};
+use flowquet_table::{CatalogTable, TableState};
 
 use crate::args::{GlueArgs, PartitionsArg};
 use crate::exit::Exit;
+use crate::failure::engine_failure;
 use crate::output::{Failure, counted, say};
 use crate::places::S3Args;
 
@@ -24,24 +26,19 @@ pub(crate) struct Naming<'a> {
     pub(crate) partitions: PartitionsArg,
 }
 
-/// The definition of a table that consists of `inventory`, and of files of `more` formats to come.
+/// The definition of a table in this state, and of files of `more` formats to come.
 pub(crate) fn definition(
-    inventory: &Inventory,
+    state: &TableState,
     more: &[FormatUse<'_>],
     naming: &Naming<'_>,
 ) -> Result<TableDefinition, Failure> {
-    let formats = inventory.formats();
+    let formats = state.files().formats();
     let mut uses: Vec<FormatUse<'_>> =
         formats.iter().map(|(format, options)| FormatUse { format, options }).collect();
     uses.extend(more);
-    let by: PartitionSpec = inventory
-        .contract
-        .partition_by
-        .parse()
-        .map_err(|e| Failure::message(Exit::Failed, &format!("read the table contract: {e}"), None))?;
-    let mut table = defined(&uses, by, naming)?;
+    let mut table = defined(&uses, state.contract().partition_by.clone(), naming)?;
     if naming.partitions == PartitionsArg::Projected {
-        table.projection = Some(projection(inventory, &table.partition_by));
+        table.projection = Some(projection(state, &table.partition_by));
     }
     Ok(table)
 }
@@ -68,10 +65,10 @@ pub(crate) fn defined(
 }
 
 /// What is known of the values of partition columns. Says what projection does not reach.
-fn projection(inventory: &Inventory, by: &PartitionSpec) -> Projection {
+fn projection(state: &TableState, by: &PartitionSpec) -> Projection {
     let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let mut unseen = 0;
-    for (folder, files) in &inventory.partitions {
+    for (folder, files) in &state.files().partitions() {
         let found = partition_values(folder);
         if found.iter().any(|v| v == HIVE_NULL) {
             unseen += files.iter().map(|f| f.output.rows).sum::<u64>();
@@ -109,10 +106,36 @@ pub(crate) fn places<'a>(
     folders.into_iter().filter(|f| !f.is_empty()).map(place).collect()
 }
 
-/// The catalog that the command line names, and the table there; `None` where it names none.
-pub(crate) fn glue<'a>(args: &'a GlueArgs, s3: &S3Args) -> Option<(Glue, &'a TableName, &'a TableName)> {
-    let (database, table) = args.database.as_ref().zip(args.table.as_ref())?;
-    Some((Glue::new(&s3.glue(args.glue_endpoint_url.clone())), database, table))
+/// A table of a catalog.
+pub(crate) struct GlueTable {
+    pub(crate) glue: Glue,
+    pub(crate) database: TableName,
+    pub(crate) table: TableName,
+}
+
+impl GlueTable {
+    /// For people.
+    pub(crate) fn name(&self) -> String {
+        format!("{}.{}", self.database, self.table)
+    }
+}
+
+/// The catalog's table that the command line names, or else the one that the table in `out` remembers; `None` where neither
+/// does.
+pub(crate) fn glue(args: &GlueArgs, s3: &S3Args, out: &dyn Store) -> Result<Option<GlueTable>, Failure> {
+    let named = match args.database.clone().zip(args.table.clone()) {
+        Some(named) => Some(named),
+        None => {
+            let remembered = CatalogTable::of(out).map_err(|e| engine_failure(&e.into()))?;
+            let wrong = |e: String| {
+                Failure::message(Exit::Failed, &format!("read _flowquet/catalog.json: {e}"), None)
+            };
+            let names = remembered.map(|c| Ok::<_, String>((c.database.parse()?, c.table.parse()?)));
+            names.transpose().map_err(wrong)?
+        }
+    };
+    let glue = || Glue::new(&s3.glue(args.glue_endpoint_url.clone()));
+    Ok(named.map(|(database, table)| GlueTable { glue: glue(), database, table }))
 }
 
 /// A table's place as a catalog can have it.
@@ -136,7 +159,7 @@ pub(crate) fn failed(error: &Error) -> Failure {
 pub(crate) fn register<'a>(
     glue: &Glue,
     table: &TableDefinition,
-    inventory: &'a Inventory,
+    state: &TableState,
     folders: impl IntoIterator<Item = &'a String>,
     may_move: impl Fn(&str) -> bool,
     create_database: bool,
@@ -144,7 +167,7 @@ pub(crate) fn register<'a>(
     let some = places(&table.location, folders, &may_move);
     let mut registered = glue.register(table, &some, create_database)?;
     if !registered.columns_added.is_empty() {
-        let all = places(&table.location, inventory.partitions.keys(), &may_move);
+        let all = places(&table.location, state.files().partitions().keys(), &may_move);
         let again = glue.register(table, &all, false)?;
         registered.partitions_created += again.partitions_created;
         registered.partitions_updated += again.partitions_updated;
@@ -153,14 +176,7 @@ pub(crate) fn register<'a>(
     Ok(registered)
 }
 
-/// Points the partitions of a registered table.
-pub(crate) struct GluePointers<'a> {
-    pub(crate) glue: &'a Glue,
-    pub(crate) database: &'a TableName,
-    pub(crate) table: &'a TableName,
-}
-
-impl Pointers for GluePointers<'_> {
+impl Pointers for GlueTable {
     fn point(&self, places: &BTreeMap<String, String>) -> Result<(), String> {
         let place = |(folder, location): (&String, &String)| PartitionPlace {
             values: partition_values(folder),
@@ -168,6 +184,6 @@ impl Pointers for GluePointers<'_> {
             may_move: true,
         };
         let places: Vec<PartitionPlace> = places.iter().filter(|(f, _)| !f.is_empty()).map(place).collect();
-        self.glue.point(self.database, self.table, &places).map_err(|e| e.to_string())
+        self.glue.point(&self.database, &self.table, &places).map_err(|e| e.to_string())
     }
 }

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowquet_engine::{
-    Budget, COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Pointers, Request, Source,
-    compact, convert, find_contract,
+    Budget, COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request,
+    Source, compact, convert,
 };
 use flowquet_format::{Catalogue, KeyFilter};
-use flowquet_plan::Options;
 use flowquet_store::Stores;
+use flowquet_table::{Log, Options};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::CompactArgs;
-use crate::catalog::{GluePointers, catalogued, glue};
-use crate::convert::{engine_failure, exit_of, listen_for_signals};
+use crate::catalog::{catalogued, glue};
+use crate::convert::listen_for_signals;
 use crate::exit::Exit;
+use crate::failure::{engine_failure, exit_of};
 use crate::output::{Failure, counted, put, say};
 use crate::places::{STOP, table_store};
 use crate::reporter::{Reporter, Work};
@@ -44,21 +45,21 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     }
     let catalogue = Catalogue::builtin();
     let options = CompactOptions {
-        sort: columns_of_names("--sort", "sorted by", &args.sort, catalogue, None)?,
+        sort: args
+            .sort
+            .as_ref()
+            .map(|names| columns_of_names("--sort", "sorted by", names, catalogue, None))
+            .transpose()?,
         bloom_filter: columns_of_names("--bloom-filter", "filtered", &args.bloom_filter, catalogue, None)?,
         compression: args.compression.to_string(),
         row_group_rows: args.row_group_rows,
         file_bytes: args.file_bytes,
     };
     let out = table_store(&stores, &args.out);
-    let glue = glue(&args.glue, &args.s3);
-    let pointers = match &glue {
-        Some((glue, database, table)) => {
-            catalogued(&args.out)?;
-            Some(GluePointers { glue, database, table })
-        }
-        None => None,
-    };
+    let pointers = glue(&args.glue, &args.s3, out.as_ref())?;
+    if pointers.is_some() {
+        catalogued(&args.out)?;
+    }
     let request = CompactRequest {
         out,
         options,
@@ -101,30 +102,29 @@ fn workers(threads: usize, memory: Option<u64>) -> Result<usize, Failure> {
 /// Converts what `--in` names, as `flowquet convert` with the table's options does.
 fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<Exit, Failure> {
     let out = table_store(stores, &args.out);
-    let contract = find_contract(out.as_ref()).map_err(|e| engine_failure(&e))?;
-    let asked = args.types.map(|t| t.to_string());
-    let of = |told: Option<String>, default: &str| told.unwrap_or_else(|| default.to_owned());
-    let options = Options {
-        partition_by: of(contract.as_ref().map(|c| c.partition_by.clone()), "date"),
-        partition_time: of(contract.as_ref().map(|c| c.partition_time.clone()), "start"),
-        types: of(asked.or_else(|| contract.as_ref().map(|c| c.types.clone())), "aws"),
-        columns: None,
-        sort: contract.map(|c| c.sort).unwrap_or_default(),
-        bloom_filter: Vec::new(),
+    let contract = Log::find_contract(out.as_ref()).map_err(|e| engine_failure(&Error::from(e)))?;
+    let mut options = Options {
         compression: args.compression.to_string(),
         row_group_rows: args.row_group_rows,
         file_bytes: args.file_bytes,
-        format: None,
-        fields: None,
-        salvage: false,
+        ..Options::default()
     };
+    if let Some(contract) = &contract {
+        options.partition_by = contract.partition_by.clone();
+        options.partition_time = contract.partition_time;
+        options.types = contract.types;
+        options.sort = contract.sort.clone();
+    }
+    options.types = args.types.unwrap_or(options.types);
     let is_remote = args.sources.iter().any(flowquet_store::Location::is_s3);
-    let budget = Budget::new(threads, None, is_remote, args.out.is_s3()).map_err(|e| engine_failure(&e))?;
+    let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
+    let budget = Budget::new(threads, memory, is_remote, args.out.is_s3()).map_err(|e| engine_failure(&e))?;
     let request = Request {
         sources: args.sources.iter().cloned().map(Source::At).collect(),
         filter: KeyFilter::default(),
         stores: stores.clone(),
         out,
+        contract,
         options,
         budget,
         max_rejects: None,

@@ -9,19 +9,20 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use flowquet_engine::{Budget, Error, Request, Run, Source, Summary, convert};
-use flowquet_format::{KeyFilter, ObjectKey, PartitionSpec};
-use flowquet_plan::{Options, PlanRecord};
-use flowquet_store::{ErrorKind, FILE_SCHEME, LocalStore, Location, Store, Stores};
+use flowquet_format::{KeyFilter, ObjectKey, PartitionTime};
+use flowquet_store::{LocalStore, Location, Store, Stores};
+use flowquet_table::{Log, Options, PlanRecord, TableContract};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::{ConvertArgs, JobArgs, PartitionTimeArg};
 use crate::catalog::catalogued;
 use crate::exit::Exit;
-use crate::output::{Failure, counted, error_text, put, say};
+use crate::failure::{engine_failure, exit_of};
+use crate::output::{Failure, counted, put, say};
 use crate::places::{STOP, absolute, table_store};
 use crate::plan::PlanFile;
 use crate::register::{after_run, text as registered_text};
-use crate::report::{RunFacts, json, text};
+use crate::report::{RunFacts, json, quiet_text, text};
 use crate::reporter::{Reporter, Work};
 use crate::schema::{Formats, plain_table, table_text};
 
@@ -50,7 +51,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let request = Request {
         max_rejects: args.max_rejects,
         dry_run: args.dry_run,
-        plan: plan.and_then(|p| p.plan).zip(args.task),
+        plan: plan.and_then(|p| p.plan).zip(args.shard),
         ..prepared.request()
     };
     let reporter =
@@ -68,7 +69,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let registered =
         (args.register && begun).then(|| after_run(&args.glue, &args.job.s3, &location, &touched(&run)));
     let exit = match (&registered, exit_of(&run)) {
-        (Some(Err(_)), Exit::Success | Exit::ObjectsLeft) => Exit::Failed,
+        (Some(Err(_)), Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged) => Exit::Failed,
         (_, exit) => exit,
     };
     let told = |failure: &Failure| match failure {
@@ -79,7 +80,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let facts = RunFacts {
         exit,
         error: run.error.as_ref().map(ToString::to_string).or_else(|| not_registered.clone()),
-        registered: registered.as_ref().and_then(|r| r.as_ref().ok()),
+        registered: registered.as_ref().and_then(|r| r.as_ref().ok()).map(|(registered, _)| registered),
         dry_run: args.dry_run,
         out,
         options: &options,
@@ -93,18 +94,20 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         put(&plan_text(&run, &options))?;
     } else if begun && !args.quiet {
         say(text(&run.summary, &facts).trim_end());
+    } else if begun && let Some(line) = quiet_text(&run.summary, &facts) {
+        say(&line);
     }
-    if let Some(Ok(registered)) = &registered
+    if let Some(Ok((registered, name))) = &registered
         && !args.quiet
     {
-        say(&registered_text(registered, &args.glue));
+        say(&registered_text(registered, name));
     }
     if let Some(message) = not_registered {
         say(&message);
         say(&format!("hint: the table is written; `flowquet register {location}` makes the catalog know it"));
     }
     match &run.error {
-        Some(error) => Err(Failure::Told(exit, error_text(error, hint_of(error, begun).as_deref()))),
+        Some(error) => Err(engine_failure(error)),
         None => Ok(exit),
     }
 }
@@ -126,6 +129,7 @@ pub(crate) struct Prepared {
     /// The destination as it was typed.
     pub(crate) out_text: String,
     pub(crate) options: Options,
+    contract: Option<TableContract>,
     budget: Budget,
 }
 
@@ -137,8 +141,6 @@ impl Prepared {
         plan: Option<&PlanFile>,
     ) -> Result<Self, Failure> {
         let formats = Formats::resolve(&args.format)?;
-        let planned = plan.and_then(|p| p.plan.as_ref()).map(|p| p.options.clone());
-        let options = planned.map_or_else(|| options(args, &formats), Ok)?;
         let mut sources = args.sources.clone();
         sources.extend(args.manifest.iter().cloned().map(Source::Manifest));
         let out = match (&args.out, plan) {
@@ -158,13 +160,18 @@ impl Prepared {
             Source::Stdin => false,
         };
         let remote_input = sources.iter().any(is_remote) || plan.is_some();
-        let budget = Budget::new(threads, memory, remote_input, out.is_s3())
-            .map_err(|e| Failure::new(Exit::Usage, &e, e.hint()))?;
+        let budget =
+            Budget::new(threads, memory, remote_input, out.is_s3()).map_err(|e| engine_failure(&e))?;
         let filter = args.filter.filter()?;
+        let store = table_store(&stores, &out);
+        let contract = Log::find_contract(store.as_ref()).map_err(|e| engine_failure(&Error::from(e)))?;
+        let planned = plan.and_then(|p| p.plan.as_ref()).map(|p| p.options.clone());
+        let options = planned.map_or_else(|| options(args, &formats, contract.as_ref()), Ok)?;
         Ok(Self {
             sources,
             filter,
-            out: table_store(&stores, &out),
+            out: store,
+            contract,
             stores,
             out_text: out.to_string().trim_end_matches('/').to_owned(),
             location: out,
@@ -179,6 +186,7 @@ impl Prepared {
             filter: self.filter,
             stores: self.stores,
             out: self.out,
+            contract: self.contract,
             options: self.options,
             budget: self.budget,
             max_rejects: None,
@@ -188,22 +196,36 @@ impl Prepared {
     }
 }
 
-fn options(args: &JobArgs, formats: &Formats) -> Result<Options, Failure> {
+/// Options of a run: what was asked for, and what the table has where nothing was.
+fn options(args: &JobArgs, formats: &Formats, contract: Option<&TableContract>) -> Result<Options, Failure> {
+    let default = Options::default();
+    let of_table = |time: PartitionTimeArg| match time {
+        PartitionTimeArg::Start => PartitionTime::Start,
+        PartitionTimeArg::End => PartitionTime::End,
+    };
+    let sort = match (&args.sort, contract) {
+        (None, Some(contract)) => contract.sort.clone(),
+        (asked, _) => formats.columns_named("--sort", "sorted by", asked.as_deref())?,
+    };
     Ok(Options {
-        partition_by: args.partition_by.to_string(),
-        partition_time: match args.partition_time {
-            PartitionTimeArg::Start => "start".to_owned(),
-            PartitionTimeArg::End => "end".to_owned(),
-        },
-        types: args.types.to_string(),
+        partition_by: args
+            .partition_by
+            .clone()
+            .or_else(|| contract.map(|c| c.partition_by.clone()))
+            .unwrap_or(default.partition_by),
+        partition_time: args
+            .partition_time
+            .map(of_table)
+            .or_else(|| contract.map(|c| c.partition_time))
+            .unwrap_or(default.partition_time),
+        types: args.types.or_else(|| contract.map(|c| c.types)).unwrap_or(default.types),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
-        sort: formats.columns_named("--sort", "sorted by", args.sort.as_deref())?,
+        sort,
         bloom_filter: formats.columns_named("--bloom-filter", "filtered", Some(&args.bloom_filter))?,
         compression: args.compression.to_string(),
         row_group_rows: args.row_group_rows,
         file_bytes: args.file_bytes,
-        format: formats.given.as_ref().map(|f| f.to_string()),
-        fields: formats.fields.clone(),
+        reading: formats.reading.clone(),
         salvage: args.salvage,
     })
 }
@@ -220,35 +242,6 @@ pub(crate) fn listen_for_signals() {
     }
 }
 
-pub(crate) fn exit_of(run: &Run) -> Exit {
-    let objects = &run.summary.objects;
-    match &run.error {
-        Some(Error::Interrupted) => Exit::Interrupted,
-        Some(Error::TooManyRejects { .. }) => Exit::TooManyRejects,
-        Some(Error::MemoryTooSmall { .. }) => Exit::Usage,
-        Some(_) => Exit::Failed,
-        None if objects.failed + objects.changed + objects.set_aside > 0 => Exit::ObjectsLeft,
-        None => Exit::Success,
-    }
-}
-
-/// The message for an error of the engine that ends a command.
-pub(crate) fn engine_failure(error: &Error) -> Failure {
-    let exit = if matches!(error, Error::Interrupted) { Exit::Interrupted } else { Exit::Failed };
-    Failure::Told(exit, error_text(error, hint_of(error, true).as_deref()))
-}
-
-pub(crate) fn hint_of(error: &Error, begun: bool) -> Option<String> {
-    let hint = error.hint();
-    match error {
-        // A place that cannot be written to is the destination; sources are only read.
-        Error::Store(e) if e.kind() == ErrorKind::Denied && !begun && e.url().starts_with(FILE_SCHEME) => {
-            Some("check the owner and permissions of the folder, or choose another --out".to_owned())
-        }
-        _ => hint,
-    }
-}
-
 fn write_report(path: &Path, report: &str) -> Result<(), Failure> {
     if path.as_os_str() == "-" {
         return put(report);
@@ -257,7 +250,7 @@ fn write_report(path: &Path, report: &str) -> Result<(), Failure> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("report.json").to_owned();
     let folder = path.parent().unwrap_or(Path::new("/"));
     let store = LocalStore::new(folder, ".flowquet-staging");
-    store.put(&name, report.as_bytes()).map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))
+    store.put(&name, report.as_bytes()).map_err(|e| engine_failure(&Error::from(e)))
 }
 
 /// What `--dry-run` prints: a line a task, then the sums.
@@ -282,15 +275,13 @@ fn plan_text(run: &Run, options: &Options) -> String {
 }
 
 fn tasks_text(plan: &PlanRecord, options: &Options) -> String {
-    let partitions: Option<PartitionSpec> = options.partition_by.parse().ok();
+    let partitions = &options.partition_by;
     let mut table = plain_table(&["TASK", "OBJECTS", "BYTES", "PARTITION", "FIRST OBJECT"]);
     for task in &plan.tasks {
         let first = &task.objects[0];
         let key = ObjectKey::parse(first.url());
-        let folder = partitions
-            .as_ref()
-            .filter(|_| key.delivery.is_some())
-            .map(|p| p.folder(&key, p.delivery_slot(&key)));
+        let has_delivery = key.delivery.is_some();
+        let folder = has_delivery.then(|| partitions.folder(&key, partitions.delivery_slot(&key)));
         table.add_row([
             task.id.clone(),
             HumanCount(task.objects.len() as u64).to_string(),

@@ -13,8 +13,10 @@ pub enum Exit {
     Usage,
     /// 3: more rejects than `--max-rejects` allows.
     TooManyRejects,
-    /// 4: all else is done, but some objects are not in the table as they are: unreadable, changed, or set aside.
+    /// 4: finished, but some objects are not in the table as they are: unreadable, changed since, or set aside.
     ObjectsLeft,
+    /// 5: files of the table are lost, damaged or not its own.
+    FilesDamaged,
     /// 130: stopped by Ctrl-C or SIGTERM. Run again to go on.
     Interrupted,
 }
@@ -28,6 +30,7 @@ impl Exit {
             Self::Usage => 2,
             Self::TooManyRejects => 3,
             Self::ObjectsLeft => 4,
+            Self::FilesDamaged => 5,
             Self::Interrupted => 130,
         }
     }
@@ -40,6 +43,7 @@ impl Exit {
             Self::Usage => "usage",
             Self::TooManyRejects => "too-many-rejects",
             Self::ObjectsLeft => "objects-left",
+            Self::FilesDamaged => "files-damaged",
             Self::Interrupted => "interrupted",
         }
     }

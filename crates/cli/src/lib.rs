@@ -8,10 +8,13 @@ mod catalog;
 mod compact;
 mod convert;
 mod exit;
+mod failure;
+mod ignore;
 mod inspect;
 mod output;
 mod places;
 mod plan;
+mod reconvert;
 mod register;
 mod report;
 mod reporter;
@@ -42,6 +45,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Convert(args) => convert::run(*args),
         Command::Plan(args) => plan::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Ignore(args) => ignore::run(&args),
+        Command::Reconvert(args) => reconvert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Register(args) => register::run(&args),

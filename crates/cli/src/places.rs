@@ -9,8 +9,8 @@ use clap::Args;
 use flowquet_aws::AwsOptions;
 use flowquet_engine::Source;
 use flowquet_format::KeyFilter;
-use flowquet_plan::STAGING;
 use flowquet_store::{Location, S3Options, Store, Stores};
+use flowquet_table::STAGING;
 
 use crate::exit::Exit;
 use crate::output::Failure;

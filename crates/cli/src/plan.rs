@@ -5,16 +5,18 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use flowquet_engine::{Event, Formats, Observer as _, SourceSet, convert, find_formats};
-use flowquet_format::{ObjectKey, PartitionSpec};
-use flowquet_plan::{LAYOUT_VERSION, PlanRecord, estimated_rows};
+use flowquet_format::ObjectKey;
+use flowquet_plan::estimated_rows;
 use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, Stores};
+use flowquet_table::{LAYOUT_VERSION, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
 use serde::{Deserialize, Serialize};
 
 use crate::args::PlanArgs;
-use crate::convert::{Prepared, exit_of, hint_of, listen_for_signals};
+use crate::convert::{Prepared, listen_for_signals};
 use crate::exit::Exit;
-use crate::output::{Failure, counted, error_text, put};
+use crate::failure::{engine_failure, exit_of};
+use crate::output::{Failure, counted, put};
 use crate::places::{STOP, absolute};
 use crate::reporter::{Reporter, Work};
 
@@ -107,18 +109,11 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     };
     let ran = convert(&request, &mut std::io::empty(), &observer, &STOP);
     reporter.finish();
-    let told = |error: &flowquet_engine::Error| {
-        let exit = if matches!(error, flowquet_engine::Error::Interrupted) {
-            Exit::Interrupted
-        } else {
-            Exit::Failed
-        };
-        Failure::Told(exit, error_text(error, hint_of(error, false).as_deref()))
-    };
-    let run = ran.map_err(|e| told(&e))?;
+    let run = ran.map_err(|e| engine_failure(&e))?;
     let objects = || run.plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);
     let estimate = estimate(run.plan.as_ref(), run.summary.objects.listed);
-    let formats = find_formats(&SourceSet::new(stores), objects(), &options).map_err(|e| told(&e))?;
+    let formats =
+        find_formats(&SourceSet::new(stores), objects(), &options).map_err(|e| engine_failure(&e))?;
     if args.json {
         let file = PlanFile {
             formats,
@@ -144,7 +139,7 @@ fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
         ..Estimate::default()
     };
     let Some(plan) = plan else { return estimate };
-    let partitions: Option<PartitionSpec> = plan.options.partition_by.parse().ok();
+    let partitions = &plan.options.partition_by;
     estimate.tasks = plan.tasks.len() as u64;
     // The plan's record.
     estimate.put_requests += 1;
@@ -158,8 +153,8 @@ fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
             let ranges = object.bytes.div_ceil(RANGE_BYTES).max(1);
             estimate.get_requests += if ranges > 1 { 2 * ranges } else { 1 };
             let key = ObjectKey::parse(object.url());
-            let folder = partitions.as_ref().filter(|_| key.delivery.is_some());
-            let folder = folder.map(|p| p.folder(&key, p.delivery_slot(&key)));
+            let has_delivery = key.delivery.is_some();
+            let folder = has_delivery.then(|| partitions.folder(&key, partitions.delivery_slot(&key)));
             *estimate
                 .partitions
                 .entry(folder.unwrap_or_else(|| "by the records' times".to_owned()))

@@ -1,57 +1,65 @@
 //! `flowquet register`.
 
 use flowquet_catalog::{Registered, TableChange};
-use flowquet_engine::Inventory;
+use flowquet_engine::Error;
+use flowquet_table::{CatalogTable, Log};
 use indicatif::HumanCount;
 
 use crate::args::{GlueArgs, PartitionsArg, RegisterArgs};
-use crate::catalog::{Naming, catalogued, definition, failed, glue, register};
-use crate::convert::{engine_failure, listen_for_signals};
+use crate::catalog::{GlueTable, Naming, catalogued, definition, failed, glue, register};
+use crate::convert::listen_for_signals;
 use crate::exit::Exit;
+use crate::failure::engine_failure;
 use crate::output::{Failure, counted, put, say};
 use crate::places::{S3Args, table_store};
 
 pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let location = catalogued(&args.source)?;
-    let Some((glue, database, table)) = glue(&args.glue, &args.s3) else {
-        return Err(Failure::message(Exit::Usage, "expected --database and --table", None));
-    };
     let out = table_store(&args.s3.stores(), &args.source);
-    let inventory = Inventory::read(out.as_ref()).map_err(|e| engine_failure(&e))?;
-    let naming = Naming { database, table, location, partitions: args.partitions };
-    let table = definition(&inventory, &[], &naming)?;
+    let Some(to) = glue(&args.glue, &args.s3, out.as_ref())? else {
+        return Err(Failure::message(Exit::Usage, "--database and --table are required", None));
+    };
+    let log = Log::open(&out).map_err(|e| engine_failure(&Error::from(e)))?;
+    let state = log.state();
+    let naming = Naming { database: &to.database, table: &to.table, location, partitions: args.partitions };
+    let table = definition(state, &[], &naming)?;
+    let partitions = state.files().partitions();
     // Where Athena computes partitions, none have to be known.
-    let listed = (args.partitions == PartitionsArg::Listed).then(|| inventory.partitions.keys());
+    let listed = (args.partitions == PartitionsArg::Listed).then(|| partitions.keys());
     let registered = register(
-        &glue,
+        &to.glue,
         &table,
-        &inventory,
+        state,
         listed.into_iter().flatten(),
         // Any other that points aside was left so by a compaction that another run ended without the catalog.
-        |folder| inventory.is_moving(folder),
+        |folder| state.files().is_moving(folder),
         args.create_database,
     );
     let registered = registered.map_err(|e| failed(&e))?;
+    remember(&log, &to)?;
     if args.json {
         put(&format!("{}\n", serde_json::to_string_pretty(&registered).expect("plain values")))?;
     } else {
-        say(&text(&registered, &args.glue));
+        say(&text(&registered, &to.name()));
     }
     Ok(Exit::Success)
 }
 
+/// Has the table remember which table of the catalog points at it, so that later commands need not be told.
+fn remember(log: &Log, to: &GlueTable) -> Result<(), Failure> {
+    let catalog = CatalogTable::new(&to.database.to_string(), &to.table.to_string());
+    catalog.remember(log.out().as_ref()).map_err(|e| engine_failure(&Error::from(e)))
+}
+
 /// One line that says what was done.
-pub(crate) fn text(registered: &Registered, glue: &GlueArgs) -> String {
-    let name = |name: &Option<flowquet_catalog::TableName>| {
-        name.as_ref().map(ToString::to_string).unwrap_or_default()
-    };
+pub(crate) fn text(registered: &Registered, name: &str) -> String {
     let change = match registered.table {
         TableChange::Created => "created",
         TableChange::Unchanged => "as it was",
         TableChange::Updated => "updated",
     };
-    let mut text = format!("registered {}.{}: table {change}", name(&glue.database), name(&glue.table));
+    let mut text = format!("registered {name}: table {change}");
     if !registered.columns_added.is_empty() {
         text.push_str(&format!(", new columns {}", registered.columns_added.join(", ")));
     }
@@ -70,15 +78,20 @@ pub(crate) fn after_run(
     s3: &S3Args,
     out: &flowquet_store::Location,
     touched: &std::collections::BTreeSet<String>,
-) -> Result<Registered, Failure> {
+) -> Result<(Registered, String), Failure> {
     let location = catalogued(out)?;
-    let Some((glue, database, table)) = glue(args, s3) else {
-        return Err(Failure::message(Exit::Usage, "expected --database and --table with --register", None));
-    };
     let store = table_store(&s3.stores(), out);
-    let inventory = Inventory::read(store.as_ref()).map_err(|e| engine_failure(&e))?;
-    let naming = Naming { database, table, location, partitions: PartitionsArg::Listed };
-    let table = definition(&inventory, &[], &naming)?;
+    let Some(to) = glue(args, s3, store.as_ref())? else {
+        let message = "--database and --table are required with --register, the first time";
+        return Err(Failure::message(Exit::Usage, message, None));
+    };
+    let log = Log::open(&store).map_err(|e| engine_failure(&Error::from(e)))?;
+    let partitions = PartitionsArg::Listed;
+    let naming = Naming { database: &to.database, table: &to.table, location, partitions };
+    let table = definition(log.state(), &[], &naming)?;
     // A compaction may have begun since the records were read.
-    register(&glue, &table, &inventory, touched, |_| true, false).map_err(|e| failed(&e))
+    let registered =
+        register(&to.glue, &table, log.state(), touched, |_| true, false).map_err(|e| failed(&e))?;
+    remember(&log, &to)?;
+    Ok((registered, to.name()))
 }

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use flowquet_catalog::Registered;
 use flowquet_engine::Summary;
-use flowquet_plan::Options;
+use flowquet_table::Options;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::failure::object_hints;
 use crate::output::counted;
+use crate::status::{lost_text, stray_text, truncated_text};
 
 /// Version of the report's form; `schemas/report.schema.json` describes it.
-const REPORT_VERSION: u32 = 1;
+const REPORT_VERSION: u32 = 2;
 
 /// Unreadable or changed objects that the summary names.
 const NAMED_MAX: usize = 10;
@@ -38,6 +40,8 @@ pub(crate) struct Report<'a> {
     /// With `--register`: what was done in the catalog.
     #[serde(skip_serializing_if = "Option::is_none")]
     registered: Option<&'a Registered>,
+    /// What to do about objects that could not be read.
+    hints: Vec<&'static str>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
@@ -76,6 +80,7 @@ pub(crate) fn json(summary: &Summary, facts: &RunFacts<'_>) -> String {
         seconds: facts.seconds(),
         records_per_second: per_second(summary.counts.records, facts),
         registered: facts.registered,
+        hints: object_hints(&summary.failed_objects),
         summary,
     };
     format!("{}\n", serde_json::to_string_pretty(&report).expect("plain values with text keys"))
@@ -92,31 +97,17 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     let mut text = String::new();
     let mut row =
         |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
-    let o = &summary.objects;
-    let mut objects = format!("{} converted of {} listed", count(o.converted), count(o.listed));
-    for (n, what) in [
-        (o.left_out, "left out"),
-        (o.known, "in the table already"),
-        (o.failed, "unreadable"),
-        (o.changed, "changed since they were converted"),
-        (o.set_aside, "set aside"),
-        (o.damaged, "damaged"),
-    ] {
-        if n > 0 {
-            objects.push_str(&format!(", {} {what}", count(n)));
-        }
-    }
-    row("objects", objects);
+    row("objects", objects_text(summary));
     let c = &summary.counts;
     row(
         "lines",
         format!(
-            "{} = {} records + {} rejects + {} headers + {} blanks",
+            "{} = {} + {} + {} + {}",
             count(c.lines),
-            count(c.records),
-            count(c.rejects),
-            count(c.headers),
-            count(c.blanks)
+            counted(c.records, "record"),
+            counted(c.rejects, "reject"),
+            counted(c.headers, "header"),
+            counted(c.blanks, "blank")
         ),
     );
     if c.records > 0 {
@@ -169,26 +160,124 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
             );
         }
     }
-    for hint in &summary.hints {
+    for table in &summary.left_out_tables {
+        row("left out", format!("`{}`, a flowquet table ({})", table.url, counted(table.objects, "object")));
+    }
+    let files = &summary.files;
+    files.lost.iter().for_each(|file| row("lost", lost_text(file)));
+    files.truncated.iter().for_each(|file| row("truncated", truncated_text(file)));
+    files.stray.iter().for_each(|file| row("stray", stray_text(file)));
+    for hint in object_hints(&summary.failed_objects) {
         writeln!(text, "hint: {hint}").expect("a string takes all");
     }
-    let verb = match facts.exit {
-        Exit::Success | Exit::ObjectsLeft => "done",
-        _ => "stopped",
-    };
-    let nothing = c.records == 0 && o.known > 0 && o.converted == 0 && verb == "done";
-    let note = if nothing { " (nothing new)" } else { "" };
-    writeln!(
-        text,
-        "{verb}{note}: {} records read, {} written, {} rejected, {} objects skipped, {} records/s",
-        count(c.records + c.rejects),
-        count(c.records),
-        count(c.rejects),
-        count(o.known + o.failed + o.set_aside),
-        count(per_second(c.records, facts) as u64)
-    )
-    .expect("a string takes all");
+    text.push_str(&last_line(summary, facts));
+    text.push('\n');
     text
+}
+
+/// `5,000 listed = 3,319 converted + 1,678 in the table already + 3 unreadable (12 filtered out)`.
+fn objects_text(summary: &Summary) -> String {
+    let count = |n: u64| HumanCount(n).to_string();
+    let o = &summary.objects;
+    let resumed = if o.resumed > 0 {
+        format!(" + {} of tasks that an earlier run left", count(o.resumed))
+    } else {
+        String::new()
+    };
+    let mut parts = vec![format!("{} converted", count(o.converted))];
+    for (n, what) in
+        [(o.known, "in the table already"), (o.failed, "unreadable"), (o.left, "left for the next run")]
+    {
+        if n > 0 {
+            parts.push(format!("{} {what}", count(n)));
+        }
+    }
+    let mut text = format!("{} listed{resumed} = {}", count(o.listed), parts.join(" + "));
+    let notes: Vec<String> = [
+        (o.left_out, "filtered out"),
+        (o.ignored, "of the unreadable ignored"),
+        (o.changed, "changed since they were converted"),
+        (o.damaged, "damaged, whole lines kept"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!("{} {what}", count(n)))
+    .collect();
+    if !notes.is_empty() {
+        text.push_str(&format!(" ({})", notes.join(", ")));
+    }
+    text
+}
+
+/// What happened, in counts.
+fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
+    let (o, c) = (&summary.objects, &summary.counts);
+    let count = |n: u64| HumanCount(n).to_string();
+    let nothing = c.lines == 0 && o.converted == 0 && o.left == 0;
+    match facts.exit {
+        Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged => {}
+        _ => {
+            let left = summary.tasks_left;
+            return format!(
+                "stopped: {} of {} finished, {} written; what was read of others is read again by the next run",
+                count(summary.tasks),
+                counted(summary.tasks + left, "task"),
+                counted(c.records, "record")
+            );
+        }
+    }
+    if !summary.files.is_whole() {
+        return "NOT whole: files of the table are lost, damaged or not its own; `flowquet status` names them all".to_owned();
+    }
+    if nothing && o.listed == 0 {
+        return format!("done: nothing to do, {} found and all filtered out", counted(o.left_out, "object"));
+    }
+    if nothing {
+        let unreadable =
+            if o.failed > 0 { format!(", {} unreadable", count(o.failed)) } else { String::new() };
+        return format!("done: nothing new; {} in the table already{unreadable}", counted(o.known, "object"));
+    }
+    let mut parts = vec![
+        format!("{} read", counted(c.lines, "line")),
+        format!("{} written", counted(c.records, "record")),
+        format!("{} rejected", count(c.rejects)),
+    ];
+    if o.known > 0 {
+        parts.push(format!("{} in the table already", counted(o.known, "object")));
+    }
+    if o.failed > 0 {
+        parts.push(format!("{} unreadable", count(o.failed)));
+    }
+    if o.left > 0 {
+        parts.push(format!("{} left for the next run", count(o.left)));
+    }
+    parts.push(format!("{} records/s", count(per_second(c.records, facts) as u64)));
+    format!("done: {}", parts.join(", "))
+}
+
+/// The one line that `--quiet` leaves: what is wrong, if anything is.
+pub(crate) fn quiet_text(summary: &Summary, facts: &RunFacts<'_>) -> Option<String> {
+    let o = &summary.objects;
+    let code = facts.exit.code();
+    match facts.exit {
+        Exit::FilesDamaged => Some(format!(
+            "flowquet: files of {} are lost, damaged or not its own (exit {code}); `flowquet status` names them",
+            facts.out
+        )),
+        Exit::ObjectsLeft => {
+            let missing = o.failed - o.ignored + o.set_aside;
+            let mut parts = Vec::new();
+            if missing > 0 {
+                let verb = if missing == 1 { "is" } else { "are" };
+                parts.push(format!("{} {verb} not in {}", counted(missing, "object"), facts.out));
+            }
+            if o.changed > 0 {
+                parts.push(format!("{} changed since they were converted", counted(o.changed, "object")));
+            }
+            Some(format!("flowquet: {} (exit {code}); `flowquet status` names them", parts.join(", ")))
+        }
+        _ => None,
+    }
 }
 
 fn tally<'a>(counts: &'a BTreeMap<String, u64>, name: impl Fn(&'a str) -> &'a str) -> String {

@@ -140,8 +140,6 @@ impl Observer for Reporter {
             }
             Event::Listed { objects } => self.listed(*objects),
             Event::Progress { bytes, records, .. } => self.progress(*bytes, *records),
-            // The summary names failed objects, once.
-            Event::ObjectFailed { .. } | Event::TaskCommitted { .. } => {}
             Event::Warning(text) => self.line(&format!("warning: {text}")),
         }
     }

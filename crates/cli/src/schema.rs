@@ -6,26 +6,28 @@ use std::sync::Arc;
 use comfy_table::{ContentArrangement, Table, presets};
 use flowquet_arrow::{BatchSchema, Selection};
 use flowquet_catalog::{FormatUse, athena, duckdb, spark, table_input_json, trino};
-use flowquet_engine::Inventory;
-use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, Types};
+use flowquet_engine::Error;
+use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, PartitionSpec, Types};
 use flowquet_parquet::FileSchema;
-use flowquet_plan::{LiveFile, Options, merged_format, merged_options};
+use flowquet_plan::{merged_format, merged_options};
 use flowquet_store::Location;
+use flowquet_table::{LiveFile, Log, Options, Reading, TableState};
 use serde_json::json;
 
 use crate::args::{FormatArgs, SchemaArgs, SchemaForm};
 use crate::catalog::{Naming, defined, definition, places};
-use crate::convert::{engine_failure, listen_for_signals};
+use crate::convert::listen_for_signals;
 use crate::exit::Exit;
+use crate::failure::engine_failure;
 use crate::output::{Failure, put, say};
 use crate::places::{absolute, table_store};
 
 /// Log-format options, resolved.
 pub(crate) struct Formats {
     pub(crate) catalogue: Catalogue,
-    /// Text of the file that extends the catalogue.
-    pub(crate) fields: Option<String>,
     pub(crate) given: Option<Arc<LogFormat>>,
+    /// Both, as records have them.
+    pub(crate) reading: Reading,
     pub(crate) selection: Selection,
 }
 
@@ -50,7 +52,10 @@ impl Formats {
             None => Selection::all(),
             Some(names) => select(names, &catalogue, given.as_deref())?,
         };
-        Ok(Self { catalogue, fields, given, selection })
+        let format = given.as_ref().map(|f| f.to_string());
+        let reading = Reading::new(fields.as_deref(), format.as_deref())
+            .map_err(|e| Failure::message(Exit::Usage, &e.to_string(), None))?;
+        Ok(Self { catalogue, given, reading, selection })
     }
 
     /// Checks the names that an option gives and makes columns of them, each once; `done` is what is done to one that an
@@ -110,6 +115,11 @@ fn check_names(
         if !is_given && !is_twin && catalogue.field(&field).is_none() {
             let near =
                 catalogue.nearest_field(&field).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+            if let Some(format) = given {
+                let message =
+                    format!("{option} names `{name}`, which is no field of the log format {format}{near}");
+                return Err(Failure::message(Exit::Usage, &message, None));
+            }
             say(&format!("warning: column `{name}` is not in the catalogue, {use_of_unknown}{near}"));
         }
     }
@@ -123,14 +133,15 @@ fn read_text(path: &Path) -> Result<String, Failure> {
 
 pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
     let formats = Formats::resolve(&args.format)?;
-    let inventory = match &args.source {
+    let log = match &args.source {
         None => None,
         Some(place) => {
             listen_for_signals();
             let out = table_store(&args.s3.stores(), place);
-            Some(Inventory::read(out.as_ref()).map_err(|e| engine_failure(&e))?)
+            Some(Log::open(&out).map_err(|e| engine_failure(&Error::from(e)))?)
         }
     };
+    let state = log.as_ref().map(Log::state);
     if let Some(format) = &formats.given {
         for warning in format.warnings(&formats.catalogue) {
             say(&format!("warning: {warning}"));
@@ -141,9 +152,9 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
         | SchemaForm::Duckdb
         | SchemaForm::GlueJson
         | SchemaForm::Spark
-        | SchemaForm::Trino => statement(args, &formats, inventory.as_ref())?,
+        | SchemaForm::Trino => statement(args, &formats, state)?,
         SchemaForm::Table | SchemaForm::Arrow | SchemaForm::Json | SchemaForm::Parquet => {
-            columns(args, &formats, inventory.as_ref())?
+            columns(args, &formats, state)?
         }
     };
     put(&text)?;
@@ -151,14 +162,14 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
 }
 
 /// The columns themselves, in some form.
-fn columns(args: &SchemaArgs, formats: &Formats, inventory: Option<&Inventory>) -> Result<String, Failure> {
-    let types = types(args, inventory)?;
-    let format = match (&formats.given, inventory) {
+fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> Result<String, Failure> {
+    let types = types(args, state)?;
+    let format = match (&formats.given, state) {
         (Some(given), _) => given.clone(),
-        (None, Some(inventory)) => {
-            let files: Vec<LiveFile> = inventory.files().cloned().collect();
+        (None, Some(state)) => {
+            let files: Vec<LiveFile> = state.files().iter().cloned().collect();
             let options = merged_options(&files, &schema_options(formats, types));
-            let merged = merged_format(&files, &options);
+            let merged = options.map_err(|e| e.to_string()).and_then(|o| merged_format(&files, &o));
             let expected = |e: String| {
                 Failure::message(Exit::Failed, &format!("expected files in the table: {e}"), None)
             };
@@ -182,12 +193,8 @@ fn columns(args: &SchemaArgs, formats: &Formats, inventory: Option<&Inventory>) 
     })
 }
 
-fn types(args: &SchemaArgs, inventory: Option<&Inventory>) -> Result<Types, Failure> {
-    let told = inventory.map(|i| i.contract.types.parse()).transpose();
-    let told = told.map_err(|e: String| {
-        Failure::message(Exit::Failed, &format!("read the table contract: {e}"), None)
-    })?;
-    match (args.types, told) {
+fn types(args: &SchemaArgs, state: Option<&TableState>) -> Result<Types, Failure> {
+    match (args.types, state.map(|s| s.contract().types)) {
         (Some(asked), Some(told)) if asked != told => {
             let message = format!("expected the table's types `{told}`, found --types {asked}");
             Err(Failure::message(Exit::Usage, &message, Some("leave --types out: the table's are known")))
@@ -199,24 +206,16 @@ fn types(args: &SchemaArgs, inventory: Option<&Inventory>) -> Result<Types, Fail
 /// Options of files that would be written from a log format: what decides columns.
 fn schema_options(formats: &Formats, types: Types) -> Options {
     Options {
-        partition_by: "none".to_owned(),
-        partition_time: "start".to_owned(),
-        types: types.to_string(),
+        types,
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
-        sort: Vec::new(),
-        bloom_filter: Vec::new(),
-        compression: "none".to_owned(),
-        row_group_rows: 0,
-        file_bytes: 0,
-        format: None,
-        fields: formats.fields.clone(),
-        salvage: false,
+        reading: formats.reading.clone(),
+        ..Options::default()
     }
 }
 
 /// What makes a table of the columns in an engine.
-fn statement(args: &SchemaArgs, formats: &Formats, inventory: Option<&Inventory>) -> Result<String, Failure> {
-    let options = schema_options(formats, types(args, inventory)?);
+fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> Result<String, Failure> {
+    let options = schema_options(formats, types(args, state)?);
     let location = match (&args.location, &args.source) {
         (Some(location), _) => location.clone(),
         (None, Some(Location::Local(path))) => format!("file://{}", absolute(path).display()),
@@ -232,22 +231,22 @@ fn statement(args: &SchemaArgs, formats: &Formats, inventory: Option<&Inventory>
     let given = formats.given.as_ref().map(|f| f.to_string());
     let more: Vec<FormatUse<'_>> =
         given.iter().map(|format| FormatUse { format, options: &options }).collect();
-    let table = match (inventory, more.is_empty()) {
-        (Some(inventory), _) => definition(inventory, &more, &naming)?,
+    let table = match (state, more.is_empty()) {
+        (Some(state), _) => definition(state, &more, &naming)?,
         (None, is_empty) => {
             let all = all_fields(&formats.catalogue).to_string();
             let all = [FormatUse { format: &all, options: &options }];
-            let by = args.partition_by.clone().unwrap_or_else(|| "date".parse().expect("a partition column"));
+            let by = args.partition_by.clone().unwrap_or_else(PartitionSpec::date);
             defined(if is_empty { &all } else { &more }, by, &naming)?
         }
     };
-    let folders = inventory.iter().flat_map(|i| i.partitions.keys());
-    let listed = places(&table.location, folders, |_| false);
+    let partitions = state.map(|s| s.files().partitions()).unwrap_or_default();
+    let listed = places(&table.location, partitions.keys(), |_| false);
     Ok(match args.form {
         SchemaForm::Athena => athena(&table, &listed),
         SchemaForm::Duckdb => {
-            let files =
-                inventory.filter(|_| args.exact).map(|i| i.files().map(|f| i.key_now(f)).collect::<Vec<_>>());
+            let files = state.filter(|_| args.exact).map(|s| s.files());
+            let files = files.map(|files| files.iter().map(|f| files.key_now(f)).collect::<Vec<_>>());
             duckdb(&table, files.as_deref())
         }
         SchemaForm::GlueJson => table_input_json(&table),

@@ -1,31 +1,38 @@
-//! `flowquet status`: what a table's records say.
+//! `flowquet status`: what a table's records and one listing of it say.
 
 use std::fmt::Write as _;
 
-use flowquet_engine::{Status, status};
+use flowquet_engine::Error;
+use flowquet_table::{Log, Misplaced, Status, status};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::StatusArgs;
-use crate::convert::{engine_failure, listen_for_signals};
+use crate::convert::listen_for_signals;
 use crate::exit::Exit;
+use crate::failure::engine_failure;
 use crate::output::{Failure, counted, put};
 use crate::places::table_store;
 
-/// Tasks and objects that the text names.
+/// Tasks, objects and files that the text names.
 const NAMED_MAX: usize = 10;
 
 pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let out = table_store(&args.s3.stores(), &args.table);
-    let found = status(out.as_ref()).map_err(|e| engine_failure(&e))?;
+    let found = Log::open(&out).and_then(|mut log| status(&mut log));
+    let found = found.map_err(|e| engine_failure(&Error::from(e)))?;
     if args.json {
         put(&format!("{}\n", serde_json::to_string_pretty(&found).expect("plain values with text keys")))?;
     } else {
         put(&text(&found))?;
     }
-    let is_whole =
-        found.open_tasks.is_empty() && found.open_compactions.is_empty() && found.unreadable.is_empty();
-    Ok(if is_whole { Exit::Success } else { Exit::ObjectsLeft })
+    Ok(if !found.check.is_whole() {
+        Exit::FilesDamaged
+    } else if found.is_complete() {
+        Exit::Success
+    } else {
+        Exit::ObjectsLeft
+    })
 }
 
 fn text(status: &Status) -> String {
@@ -36,22 +43,28 @@ fn text(status: &Status) -> String {
     if !status.sort.is_empty() {
         table.push_str(&format!(", row groups sorted by {}", status.sort.join(", ")));
     }
+    if status.types != "aws" {
+        table.push_str(&format!(", types {}", status.types));
+    }
     if status.single_writer {
         table.push_str(", one writer at a time: the store ignores conditions");
     }
     row("table", table);
+    if let Some(catalog) = &status.catalog {
+        row("catalog", catalog.clone());
+    }
     row("committed", format!("{} of {}", counted(status.tasks, "task"), counted(status.plans, "plan")));
     let c = &status.counts;
     row("objects", format!("{} converted, {}", HumanCount(status.objects), HumanBytes(status.bytes_in)));
     row(
         "lines",
         format!(
-            "{} = {} records + {} rejects + {} headers + {} blanks",
+            "{} = {} + {} + {} + {}",
             HumanCount(c.lines),
-            HumanCount(c.records),
-            HumanCount(c.rejects),
-            HumanCount(c.headers),
-            HumanCount(c.blanks)
+            counted(c.records, "record"),
+            counted(c.rejects, "reject"),
+            counted(c.headers, "header"),
+            counted(c.blanks, "blank")
         ),
     );
     let range = status.partition_range.as_ref().filter(|(first, _)| !first.is_empty());
@@ -68,6 +81,9 @@ fn text(status: &Status) -> String {
     if status.compactions > 0 {
         row("compacted", counted(status.compactions, "time"));
     }
+    if status.reconversions > 0 {
+        row("reconverted", counted(status.reconversions, "time"));
+    }
     for format in &status.formats {
         row("format", format.clone());
     }
@@ -82,41 +98,77 @@ fn text(status: &Status) -> String {
             row("", format!("and {more} more; --json names them all"));
         }
     };
-    named(
-        "missing",
-        status
-            .open_tasks
-            .iter()
-            .map(|t| {
-                format!(
-                    "task {} of plan {}: {} from `{}`",
-                    t.id,
-                    t.plan,
-                    counted(t.objects, "object"),
-                    t.first_object
-                )
-            })
-            .collect(),
-    );
+    let open = status.open_tasks.iter();
     named(
         "unfinished",
-        status
-            .open_compactions
-            .iter()
-            .map(|folder| format!("compaction of `{folder}`: `flowquet compact` goes on with it"))
-            .collect(),
+        open.map(|t| {
+            let objects = counted(t.objects, "object");
+            format!("task {} of plan {}: {objects} from `{}`", t.id, t.plan, t.first_object)
+        })
+        .collect(),
     );
-    named("unreadable", status.unreadable.iter().map(|u| format!("`{}`: {}", u.url, u.reason)).collect());
-    let open = status.open_tasks.len() as u64;
-    let last = match (open, status.unreadable.len() as u64) {
-        (0, 0) => "whole: every planned object is in the table".to_owned(),
-        (0, n) => format!("whole but for {}", counted(n, "unreadable object")),
-        (n, _) => format!(
-            "{} without a commit: under way, or left by a run that ended early; `flowquet convert` finishes them",
-            counted(n, "task")
-        ),
-    };
-    text.push_str(&last);
+    let open = status.open_compactions.iter();
+    named("unfinished", open.map(|folder| format!("compaction of `{folder}`")).collect());
+    let (ignored, told): (Vec<_>, Vec<_>) = status.unreadable.iter().partition(|u| u.ignored.is_some());
+    named("unreadable", told.iter().map(|u| format!("`{}`: {}", u.url, u.reason)).collect());
+    let reason = |u: &&flowquet_table::Unreadable| u.ignored.clone().unwrap_or_default();
+    named("ignored", ignored.iter().map(|u| format!("`{}`: {}", u.url, reason(u))).collect());
+    let check = &status.check;
+    named("lost", check.lost.iter().map(|f| lost_text(f)).collect());
+    named("truncated", check.truncated.iter().map(truncated_text).collect());
+    named("stray", check.stray.iter().map(stray_text).collect());
+    let left = check.left.iter();
+    named("left over", left.map(|f| format!("{}: replaced, `flowquet compact` deletes it", f.key)).collect());
+    text.push_str(&last_line(status, told.len() as u64));
     text.push('\n');
     text
+}
+
+pub(crate) fn lost_text(file: &Misplaced) -> String {
+    format!("{}: {}, {}, gone", file.key, counted(file.rows, "row"), HumanBytes(file.expected_bytes))
+}
+
+pub(crate) fn truncated_text(file: &Misplaced) -> String {
+    format!("{}: {}, expected {}", file.key, HumanBytes(file.bytes), HumanBytes(file.expected_bytes))
+}
+
+pub(crate) fn stray_text(file: &Misplaced) -> String {
+    format!("{}: not written by flowquet; readers that list the folder count its rows", file.key)
+}
+
+/// What it all comes to.
+fn last_line(status: &Status, unreadable: u64) -> String {
+    let check = &status.check;
+    let (bad, stray) = ((check.lost.len() + check.truncated.len()) as u64, check.stray.len() as u64);
+    if bad > 0 {
+        return format!(
+            "NOT whole: {} of {} lost or damaged. Keep the raw logs: `flowquet reconvert TABLE --lost` makes them anew",
+            HumanCount(bad),
+            counted(status.files, "file")
+        );
+    }
+    if stray > 0 {
+        return format!(
+            "NOT whole: {} in the table's folders that no record tells of",
+            counted(stray, "file")
+        );
+    }
+    let (tasks, moving) = (status.open_tasks.len() as u64, status.open_compactions.len() as u64);
+    if tasks > 0 {
+        return format!(
+            "{} unfinished: a run is in progress or was interrupted; run `flowquet convert` again to finish",
+            counted(tasks, "task")
+        );
+    }
+    if moving > 0 {
+        return format!(
+            "{} unfinished: readers that list may count records twice until `flowquet compact` has run",
+            counted(moving, "compaction")
+        );
+    }
+    let files = counted(status.files, "file");
+    match unreadable {
+        0 => format!("complete: {} in the table, {files} in place", counted(status.objects, "object")),
+        n => format!("complete except for {}; {files} in place", counted(n, "unreadable object")),
+    }
 }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use flowquet_plan::{CommitRecord, commit_key, from_json, rejects_key, to_json};
-use flowquet_store::{ErrorKind, Staged, Store};
+use flowquet_store::{Staged, Store};
+use flowquet_table::{CommitPut, CommitRecord, Log, delete_if_there, rejects_key};
 
 use crate::error::Error;
-use crate::inventory::Compactions;
-use crate::table::{delete_if_there, put_record};
 
 /// Files of a task that are made visible at once.
 const FILES_AT_ONCE: usize = 16;
@@ -15,10 +13,12 @@ const FILES_AT_ONCE: usize = 16;
 /// What became of a task.
 #[derive(Debug)]
 pub(crate) enum Outcome {
+    /// Its files stand aside, for a reconversion to put its commit.
+    Aside(Box<CommitRecord>),
     /// This run committed it.
     Committed(Box<CommitRecord>),
     /// Another run committed it first, with the same files.
-    CommittedByAnother,
+    CommittedByAnother(Box<CommitRecord>),
     /// It will never be performed; its objects are free to be planned again.
     Void(String),
 }
@@ -26,7 +26,8 @@ pub(crate) enum Outcome {
 /// A task whose files are written and not visible yet.
 pub(crate) struct ClosedTask {
     pub(crate) out: Arc<dyn Store>,
-    pub(crate) single_writer: bool,
+    /// Layout version of its plan; none for a task of a reconversion.
+    pub(crate) layout_version: Option<u32>,
     pub(crate) record: CommitRecord,
     /// Data files and rejects.
     pub(crate) files: Vec<Box<dyn Staged>>,
@@ -34,17 +35,21 @@ pub(crate) struct ClosedTask {
 
 impl ClosedTask {
     /// Commits it, unless another run has.
-    pub(crate) fn commit(mut self) -> Result<Outcome, Error> {
-        let key = commit_key(&self.record.task);
+    pub(crate) fn commit(mut self, log: &Log) -> Result<Outcome, Error> {
         // Where another run was faster, the same bytes are put under the same names once more, which nobody notices.
         self.put_files()?;
-        match put_record(self.out.as_ref(), &key, &to_json(&self.record), self.single_writer) {
-            Ok(()) => Ok(match self.record.void {
+        let Some(layout_version) = self.layout_version else {
+            return Ok(match self.record.void {
+                Some(reason) => Outcome::Void(reason),
+                None => Outcome::Aside(Box::new(self.record)),
+            });
+        };
+        match log.commit(&self.record, layout_version)? {
+            CommitPut::Ours => Ok(match self.record.void {
                 Some(reason) => Outcome::Void(reason),
                 None => Outcome::Committed(Box::new(self.record)),
             }),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.yield_to_another(&key),
-            Err(error) => Err(error.into()),
+            CommitPut::Theirs(theirs) => self.yield_to_another(log, theirs),
         }
     }
 
@@ -61,14 +66,16 @@ impl ClosedTask {
         Ok(())
     }
 
-    /// Another run has committed this task: with the same files, or it found an object changed and made the task void.
-    fn yield_to_another(&self, key: &str) -> Result<Outcome, Error> {
+    /// Another run has committed this task, with the same files, or given it up.
+    fn yield_to_another(&self, log: &Log, mut theirs: Box<CommitRecord>) -> Result<Outcome, Error> {
         let out = self.out.as_ref();
-        let theirs: CommitRecord = from_json(&out.get(key)?).map_err(|e| Error::Record(out.url(key), e))?;
         // Where it is ours that is void, another run had read the objects before they changed.
-        let Some(reason) = theirs.void.filter(|_| self.record.void.is_none()) else {
-            self.delete_retired()?;
-            return Ok(Outcome::CommittedByAnother);
+        if self.record.void.is_some() {
+            return Ok(theirs.void.take().map_or_else(|| Outcome::CommittedByAnother(theirs), Outcome::Void));
+        }
+        let Some(reason) = theirs.void.take() else {
+            self.delete_retired(log)?;
+            return Ok(Outcome::CommittedByAnother(theirs));
         };
         for output in &self.record.outputs {
             delete_if_there(out, &output.key)?;
@@ -76,13 +83,12 @@ impl ClosedTask {
         delete_if_there(out, &rejects_key(&self.record.task))?;
         Ok(Outcome::Void(reason))
     }
+
     /// Deletes what was just put once more although a compaction has retired and deleted it meanwhile.
-    fn delete_retired(&self) -> Result<(), Error> {
-        let out = self.out.as_ref();
-        let compactions = Compactions::read(out)?;
-        let retired = compactions.retired();
+    fn delete_retired(&self, log: &Log) -> Result<(), Error> {
+        let retired = log.retired_since()?;
         for output in self.record.outputs.iter().filter(|o| retired.contains(o.key.as_str())) {
-            delete_if_there(out, &output.key)?;
+            delete_if_there(self.out.as_ref(), &output.key)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use flowquet_parquet::{MAGIC, RowReader, RowsError};
 use flowquet_parse::WINDOW_BYTES_MIN;
 use flowquet_parse::inflate::{GzipInflater, InflateError};
 use flowquet_store::Error as StoreError;
+use flowquet_table::Cause;
 
 /// Bytes of a window of streamed text: a few times what the parser asks for at least, so that little is moved.
 const WINDOW_BYTES: usize = 4 * WINDOW_BYTES_MIN;
@@ -177,13 +178,10 @@ pub(crate) enum ReadError {
 /// What a consumer of windows may say.
 #[derive(Debug)]
 pub(crate) enum ConsumerError {
-    /// This object is no flow log that can be read.
-    Object {
-        /// Why.
-        reason: String,
-        /// What to do about it.
-        hint: &'static str,
-    },
+    /// The object has to be read from its beginning once more.
+    Again,
+    /// This object cannot be converted.
+    Object(Cause),
     /// The run must end.
     Run(crate::error::Error),
 }

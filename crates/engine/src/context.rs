@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowquet_arrow::{BatchSchema, Selection};
 use flowquet_format::{Catalogue, LogFormat, PartitionSpec, PartitionTime, Types};
 use flowquet_parquet::{Compression, FileSchema};
-use flowquet_plan::Options;
+use flowquet_table::Options;
 
 use crate::error::Error;
 
@@ -36,16 +36,14 @@ impl PlanContext {
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
         let wrong =
             |name: &'static str, error: &dyn std::fmt::Display| Error::Options(format!("{name}: {error}"));
-        let catalogue = options.catalogue()?;
-        let given = options.format.as_ref().map(|f| LogFormat::parse(f, &catalogue)).transpose();
         let columns = options.columns.as_ref();
         let rows = usize::try_from(options.row_group_rows.max(1));
         Ok(Self {
-            given: given.map_err(|e| wrong("format", &e))?.map(Arc::new),
-            catalogue: Arc::new(catalogue),
-            partitions: options.partition_spec()?,
-            time: options.partition_time()?,
-            types: options.types()?,
+            given: options.reading.format().cloned(),
+            catalogue: options.catalogue().clone(),
+            partitions: options.partition_by.clone(),
+            time: options.partition_time,
+            types: options.types,
             selection: columns.map_or_else(Selection::all, |c| Selection::of(c.iter().map(String::as_str))),
             sort: options.sort.clone(),
             bloom_filter: options.bloom_filter.clone(),

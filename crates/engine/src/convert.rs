@@ -1,87 +1,27 @@
-//! A run: list, plan, perform, report.
+//! A run: list, take, perform, add up.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::io::Read;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use flowquet_format::KeyFilter;
-use flowquet_plan::{Options, PlanRecord, TableContract};
 use flowquet_store::{FILE_SCHEME, Store, Stores};
+use flowquet_table::{
+    Error as LogError, Log, Options, PlanRecord, SourceObject, TableContract, delete_if_there,
+};
 
 use crate::budget::Budget;
 use crate::context::PlanContext;
 use crate::error::Error;
 use crate::events::{Event, Observer};
-use crate::listing::{Lister, Listing};
-use crate::perform::{Performance, PlannedTask, perform};
-use crate::source::{Source, SourceSet, is_remote, spool, spool_key};
-use crate::summary::{FailedObject, Summary};
-use crate::table::{Table, check_contract, delete_if_there, make_contract};
-
-/// How many rejects a run bears.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RejectLimit {
-    /// This many lines.
-    Lines(u64),
-    /// This share of lines, in percent.
-    Percent(f64),
-}
-
-impl RejectLimit {
-    pub(crate) fn is_passed(self, rejects: u64, lines: u64) -> bool {
-        match self {
-            Self::Lines(max) => rejects > max,
-            Self::Percent(max) => rejects as f64 * 100.0 > max * lines as f64,
-        }
-    }
-}
-
-impl fmt::Display for RejectLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lines(n) => write!(f, "{n}"),
-            Self::Percent(p) => write!(f, "{p} %"),
-        }
-    }
-}
-
-impl FromStr for RejectLimit {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || format!("expected a number of lines or a percentage such as `1%`, found `{text}`");
-        match text.strip_suffix('%') {
-            Some(percent) => {
-                let percent: f64 = percent.trim().parse().map_err(|_| error())?;
-                if (0.0..=100.0).contains(&percent) { Ok(Self::Percent(percent)) } else { Err(error()) }
-            }
-            None => Ok(Self::Lines(text.parse().map_err(|_| error())?)),
-        }
-    }
-}
-
-/// Which part of a plan a process performs: the tasks whose place in the plan, divided by `of`, leaves `index`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    /// From 0.
-    pub index: u64,
-    /// Processes.
-    pub of: u64,
-}
-
-impl FromStr for Share {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || format!("expected I/N with I from 0 to N-1, found `{text}`");
-        let (index, of) = text.split_once('/').ok_or_else(error)?;
-        let (index, of) = (index.parse().map_err(|_| error())?, of.parse().map_err(|_| error())?);
-        if index < of { Ok(Self { index, of }) } else { Err(error()) }
-    }
-}
+use crate::goal::{Goal, PlannedTask};
+use crate::limit::{RejectLimit, Shard};
+use crate::listing::Lister;
+use crate::perform::{Performance, perform};
+use crate::source::{Source, SourceSet, spool, spool_key};
+use crate::summary::Summary;
+use crate::take::{Taken, plan_of, replan_old_layouts, sort_out, take};
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -94,16 +34,18 @@ pub struct Request {
     pub stores: Arc<Stores>,
     /// The table.
     pub out: Arc<dyn Store>,
+    /// Its contract, if there is a table.
+    pub contract: Option<TableContract>,
     /// Options that decide what is written.
     pub options: Options,
     /// Workers and memory.
     pub budget: Budget,
-    /// How many rejects the run bears; `None` for any number.
+    /// How many rejects the run tolerates; `None` for any number.
     pub max_rejects: Option<RejectLimit>,
     /// Plan only; write nothing.
     pub dry_run: bool,
-    /// A plan that was made before, and the share of it that is performed; instead of sources.
-    pub plan: Option<(PlanRecord, Share)>,
+    /// A plan that was made before, and the shard of it that is performed; instead of sources.
+    pub plan: Option<(PlanRecord, Shard)>,
 }
 
 /// What became of a run.
@@ -142,32 +84,28 @@ pub fn convert(
         stop,
     };
     // The table is read while its sources are listed: both are mostly waiting.
-    let (found, listed) = std::thread::scope(|scope| {
-        let found = scope.spawn(|| find_table(out, request));
+    let (log, listed) = std::thread::scope(|scope| {
+        let log = scope.spawn(|| open_log(request));
         let listed = lister.list(&request.sources);
-        (found.join().expect("no panic while waiting"), listed)
+        (log.join().expect("no panic while waiting"), listed)
     });
-    let (contract, table, single_writer) = found?;
-    let mut listing = listed?;
+    let (mut log, mut listing) = (log?, listed?);
     let mut summary = Summary::default();
     let warn = |summary: &mut Summary, warning: String| {
         observer.event(&Event::Warning(&warning));
         summary.warnings.push(warning);
     };
     let mut spooled = None;
-    let mut contract = contract.unwrap_or_else(|| TableContract::of(&request.options));
     if !request.dry_run {
-        out.create()?;
-        if table.is_none() {
-            contract = make_contract(out, &request.options, single_writer)?;
-        }
         if request.sources.contains(&Source::Stdin) {
             let object = spool(stdin, out)?;
             spooled = spool_key(&object);
             listing.objects.push(object);
         }
+        log.sweep_spool()?;
+        replan_old_layouts(&mut log)?;
     }
-    if contract.single_writer {
+    if log.state().contract().single_writer {
         warn(&mut summary, SINGLE_WRITER.to_owned());
     }
     for warning in plan_context.given.iter().flat_map(|g| g.warnings(&plan_context.catalogue)) {
@@ -180,85 +118,109 @@ pub fn convert(
             format!("left {untold} objects out, whose keys do not tell what a filter asks for"),
         );
     }
-    summary.objects.listed = listing.objects.len() as u64 + listing.left_out;
+    summary.objects.listed = listing.objects.len() as u64;
     summary.objects.left_out = listing.left_out;
-    // Where another run made the table at this moment, taking objects finds out.
-    let mut table = table.unwrap_or_else(|| Table::new(&contract));
-    if !request.dry_run {
-        table.sweep(out)?;
+    budget.divide(listing.memory + log.state().known().len() * KNOWN_BYTES);
+    if request.dry_run {
+        let taken = sort_out(&log, listing.objects, request, &sources, stop)?;
+        return Ok(dry_run(&log, taken, request, summary, budget.workers, observer));
     }
-    leave_out_unreadable(&mut listing, &table, request, &sources, &mut summary, observer);
-    budget.divide(listing.memory + table.known() * KNOWN_BYTES);
-    let mut plan = None;
     let mut new_plan = None;
-    let sorted = if let Some((given, _)) = &request.plan {
-        table.take_plan(out, given.clone())?;
-        new_plan = Some(given.number);
-        Default::default()
-    } else if request.dry_run {
-        let mut sorted = table.sort_out(listing.objects, &request.options);
-        if !sorted.new.is_empty() {
-            plan = Some(table.plan(std::mem::take(&mut sorted.new), &request.options)?);
-        }
-        sorted
+    let mut listed_in_tasks = 0;
+    let mut mine: Option<HashSet<String>> = None;
+    if let Some((plan, shard)) = &request.plan {
+        mine = Some(take_shard(&mut log, plan, *shard, &mut summary)?);
+        new_plan = Some(plan.number);
     } else {
-        let (sorted, number) = table.take(out, listing.objects, &request.options)?;
-        new_plan = number;
-        sorted
-    };
-    summary.objects.known = sorted.known;
-    summary.objects.changed = sorted.changed.len() as u64;
-    for (object, bytes) in sorted.changed {
-        let reason = format!("{bytes} bytes when it was taken into the table, {} now", object.bytes);
-        summary.changed_objects.push(FailedObject { url: object.url().to_owned(), reason });
+        let taken = take(&mut log, listing.objects, request, &sources, stop)?;
+        new_plan = taken.plan_number.or(new_plan);
+        listed_in_tasks = taken.in_tasks;
+        taken.report(&log, &mut summary);
     }
-    for (object, reason) in sorted.failed {
-        summary.objects.failed += 1;
-        summary.failed_objects.push(FailedObject { url: object.url().to_owned(), reason });
-    }
-    let single_writer = table.is_single_writer();
-    let tasks = tasks_to_perform(table, request)?;
+    let tasks = tasks_to_perform(&log, mine.as_ref())?;
     if let Some(key) = spooled
         && !tasks.iter().flat_map(|t| &t.task.objects).any(|o| spool_key(o).as_ref() == Some(&key))
     {
         // The same input is in the table already.
         delete_if_there(out, &key)?;
     }
+    let objects_in_tasks: u64 = tasks.iter().map(|t| t.task.objects.len() as u64).sum();
+    if mine.is_none() {
+        summary.objects.resumed = objects_in_tasks - listed_in_tasks;
+    }
     let left_over = tasks.iter().filter(|t| Some(t.plan_number) != new_plan).count() as u64;
-    let planned = plan.iter().flat_map(|p| &p.tasks).chain(tasks.iter().map(|t| &t.task));
+    let bytes = tasks.iter().flat_map(|t| &t.task.objects).map(|o| o.bytes).sum();
+    let objects = objects_in_tasks;
+    observer.event(&Event::Planned { tasks: tasks.len() as u64, objects, bytes, left_over });
+    let max_rejects = request.max_rejects;
+    let performance =
+        Performance { log: &log, max_rejects, budget, tasks: &tasks, sources: &sources, observer, stop };
+    let performed = perform(&performance, &mut summary);
+    summary.settle();
+    let error = performed.error.or_else(|| unbalanced(&summary));
+    Ok(Run { summary, plan: None, workers: budget.workers, error })
+}
+
+/// What would be done, of which nothing is.
+fn dry_run(
+    log: &Log,
+    mut taken: Taken,
+    request: &Request,
+    mut summary: Summary,
+    workers: usize,
+    observer: &dyn Observer,
+) -> Run {
+    let new = std::mem::take(&mut taken.new);
+    let listed_in_tasks = taken.in_tasks + new.len() as u64;
+    let plan = plan_of(log.state(), new, &request.options);
+    taken.report(log, &mut summary);
+    let open: Vec<_> = log.state().open_tasks().map(|t| t.task).collect();
+    let tasks = open.iter().copied().chain(plan.iter().flat_map(|p| &p.tasks));
     let (mut task_count, mut objects, mut bytes) = (0, 0, 0);
-    for task in planned {
+    for task in tasks {
         task_count += 1;
         objects += task.objects.len() as u64;
         bytes += task.objects.iter().map(|o| o.bytes).sum::<u64>();
     }
+    let left_over = open.len() as u64;
     observer.event(&Event::Planned { tasks: task_count, objects, bytes, left_over });
-    if request.dry_run {
-        summary.tasks_left = task_count;
-        summary.settle();
-        return Ok(Run { summary, plan, workers: budget.workers, error: None });
-    }
-    let performance =
-        Performance { request, budget, tasks: &tasks, sources: &sources, single_writer, observer, stop };
-    let error = perform(&performance, &mut summary);
+    summary.tasks_left = task_count;
+    summary.objects.left = objects;
+    summary.objects.resumed = objects - listed_in_tasks;
     summary.settle();
-    Ok(Run { summary, plan: None, workers: budget.workers, error })
+    let error = unbalanced(&summary);
+    Run { summary, plan, workers, error }
 }
 
-/// The table that is there, if one is. Of a store where one is about to be made: whether it bears only a single writer.
-fn find_table(
-    out: &dyn Store,
-    request: &Request,
-) -> Result<(Option<TableContract>, Option<Table>, bool), Error> {
-    let contract = check_contract(out, &request.options)?;
-    let table = contract.as_ref().map(|c| Table::read(out, c)).transpose()?;
-    let is_new = contract.is_none() && !request.dry_run;
-    let single_writer = is_new && !out.honours_conditions()?;
-    Ok((contract, table, single_writer))
+/// Objects that are not accounted for are a defect of this program.
+fn unbalanced(summary: &Summary) -> Option<Error> {
+    let what = || format!("objects: {:?}", summary.objects);
+    (!summary.objects.balances()).then(|| Error::Accounting(what()))
+}
+
+/// The log of the table that is there, or that is made now; of a dry run without a table, one of a table without plans.
+fn open_log(request: &Request) -> Result<Log, Error> {
+    let (out, options) = (&request.out, &request.options);
+    if let Some(contract) = &request.contract {
+        let differences = contract.differences(options);
+        if !differences.is_empty() {
+            return Err(LogError::Contract(differences).into());
+        }
+        if !request.dry_run {
+            out.create()?;
+        }
+        return Ok(Log::of(out, contract.clone())?);
+    }
+    if request.dry_run {
+        return Ok(Log::absent(out, TableContract::of(options)));
+    }
+    out.create()?;
+    let single_writer = !out.honours_conditions()?;
+    Ok(Log::make(out, options, single_writer)?)
 }
 
 /// Memory that a known object takes.
-const KNOWN_BYTES: usize = 96;
+const KNOWN_BYTES: usize = 64;
 
 const SINGLE_WRITER: &str = "the store of this table ignores the condition of a put-if-absent: run only one flowquet at a time \
                              on it; kills and re-runs are safe";
@@ -272,59 +234,54 @@ fn root_url(out: &dyn Store) -> String {
     format!("{}/", url.trim_end_matches('/'))
 }
 
-/// Takes new files that may not be read out of `listing`, and reports them: a plan that holds one could never be performed.
-fn leave_out_unreadable(
-    listing: &mut Listing,
-    table: &Table,
-    request: &Request,
-    sources: &SourceSet,
+/// Puts a plan that was made before into the table, and returns the ids of the tasks of one shard.
+fn take_shard(
+    log: &mut Log,
+    plan: &PlanRecord,
+    shard: Shard,
     summary: &mut Summary,
-    observer: &dyn Observer,
-) {
-    // In a bucket to ask costs a request for each; what may not be read there stops the run.
-    let local = listing.objects.iter().filter(|o| !is_remote(o)).cloned().collect();
-    let mut unreadable = HashSet::new();
-    for object in table.sort_out(local, &request.options).new {
-        if let Err(error) = sources.open(&object) {
-            let reason = error.to_string();
-            observer.event(&Event::ObjectFailed { url: object.url(), reason: &reason });
-            summary.objects.failed += 1;
-            summary.failed_objects.push(FailedObject { url: object.url().to_owned(), reason });
-            unreadable.insert(object.url().to_owned());
+) -> Result<HashSet<String>, Error> {
+    log.take_plan(plan)?;
+    let open: HashSet<&str> = log.state().open_tasks().map(|t| t.task.id.as_str()).collect();
+    let numbered = plan.tasks.iter().enumerate();
+    let mine: Vec<_> =
+        numbered.filter(|(i, _)| *i as u64 % shard.of == shard.index).map(|(_, t)| t).collect();
+    for task in &mine {
+        let objects = task.objects.len() as u64;
+        summary.objects.listed += objects;
+        if open.contains(task.id.as_str()) {
+            continue;
+        }
+        // Committed by an earlier run, or given up.
+        let is_taken = |object: &&SourceObject| log.state().known().is_taken(object);
+        let taken = task.objects.iter().filter(is_taken).count() as u64;
+        summary.objects.known += taken;
+        for object in task.objects.iter().filter(|o| !is_taken(o)) {
+            match log.state().known().failure_of(object) {
+                Some(claim) => summary.fail(object.url(), &claim.cause, log.state().is_ignored(object)),
+                None => summary.objects.left += 1,
+            }
         }
     }
-    listing.objects.retain(|o| !unreadable.contains(o.url()));
+    Ok(mine.into_iter().map(|t| t.id.clone()).collect())
 }
 
-/// Tasks without a commit: of all plans, or of the share that is asked for.
-fn tasks_to_perform(table: Table, request: &Request) -> Result<Vec<PlannedTask>, Error> {
-    let mine: Option<HashSet<String>> = request.plan.as_ref().map(|(plan, share)| {
-        let places = plan.tasks.iter().enumerate();
-        places.filter(|(i, _)| *i as u64 % share.of == share.index).map(|(_, t)| t.id.clone()).collect()
-    });
-    let mut tasks = Vec::new();
-    for open in table.open {
-        let context = Arc::new(PlanContext::new(&open.options)?);
-        let wanted = open.tasks.into_iter().filter(|t| mine.as_ref().is_none_or(|m| m.contains(&t.id)));
-        tasks.extend(wanted.map(|task| PlannedTask {
-            plan_number: open.number,
-            context: context.clone(),
-            task,
-        }));
+/// Tasks without a commit: all of them, or those of a shard.
+fn tasks_to_perform(log: &Log, mine: Option<&HashSet<String>>) -> Result<Vec<PlannedTask>, Error> {
+    let mut tasks: Vec<PlannedTask> = Vec::new();
+    let mut last: Option<(u64, Arc<PlanContext>)> = None;
+    for open in log.state().open_tasks().filter(|t| mine.is_none_or(|m| m.contains(&t.task.id))) {
+        let context = match &last {
+            Some((plan, context)) if *plan == open.plan => context.clone(),
+            _ => Arc::new(PlanContext::new(open.options)?),
+        };
+        last = Some((open.plan, context.clone()));
+        tasks.push(PlannedTask {
+            plan_number: open.plan,
+            goal: Goal::Commit { layout_version: open.layout_version },
+            context,
+            task: open.task.clone(),
+        });
     }
     Ok(tasks)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reject_limits() {
-        assert_eq!("0".parse(), Ok(RejectLimit::Lines(0)));
-        assert_eq!("1.5%".parse(), Ok(RejectLimit::Percent(1.5)));
-        assert!(["", "x", "-1", "101%", "%"].iter().all(|t| t.parse::<RejectLimit>().is_err()));
-        assert!(RejectLimit::Percent(1.0).is_passed(2, 100) && !RejectLimit::Percent(1.0).is_passed(1, 100));
-        assert!(RejectLimit::Lines(0).is_passed(1, 100) && !RejectLimit::Lines(0).is_passed(0, 100));
-    }
 }

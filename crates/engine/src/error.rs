@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flowquet_plan::{OptionsError, RecordError};
+use flowquet_table::Error as LogError;
 
 /// What stops a run. Bad lines and unreadable objects do not; they are counted and reported.
 #[derive(Debug)]
@@ -18,8 +18,6 @@ pub enum Error {
         /// Its size.
         bytes: u64,
     },
-    /// The table was made with other options; one line a difference.
-    Contract(Vec<String>),
     /// The run was asked to stop.
     Interrupted,
     /// The sources hold more objects than the memory.
@@ -43,26 +41,42 @@ pub enum Error {
         /// Bytes that the smallest run needs.
         needed: usize,
     },
-    /// The sources hold no objects, or none that is wanted.
+    /// The table's log could not be read or written, or says no.
+    Log(LogError),
+    /// A column that no log format has: which option names it, the column, and the formats.
+    NoColumn {
+        /// As options spell it: `columns`, `sort`, `bloom_filter`.
+        option: &'static str,
+        /// The column.
+        column: String,
+        /// Log formats that were looked at.
+        formats: Vec<String>,
+    },
+    /// A glob that is to name partitions of the table, and names none.
+    NoPartition {
+        /// The glob.
+        glob: String,
+        /// Some that there are; the newest first.
+        partitions: Vec<String>,
+    },
+    /// The sources hold no objects.
     NoObjects {
         /// What was listed.
         sources: Vec<String>,
-        /// Objects that filters leave out.
-        left_out: u64,
     },
-    /// There is no table.
-    NoTable(String),
+    /// A reconversion did not come about: why. The table is as it was.
+    NotReconverted(String),
+    /// A reconversion that no object of the table is chosen for.
+    NothingChosen,
     /// Options of a plan that this program does not understand.
     Options(String),
+    /// A source is the table itself.
+    SourceIsTable {
+        /// Its URL.
+        url: String,
+    },
     /// Encoding or writing a Parquet file failed.
     Parquet(flowquet_parquet::Error),
-    /// A record of the table cannot be understood.
-    Record(String, RecordError),
-    /// A plan that was made before the table got others.
-    StalePlan {
-        /// Its number.
-        number: u64,
-    },
     /// Standard input failed.
     Stdin(std::io::Error),
     /// A store failed.
@@ -82,49 +96,11 @@ pub enum Error {
         lines: u64,
         /// The limit as it was given.
         limit: String,
+        /// The first of them, as JSON lines of a file of rejects; fewer where there are no more.
+        first: Vec<String>,
+        /// Keys of the files below the table root that hold them all.
+        kept: Vec<String>,
     },
-}
-
-impl Error {
-    /// What to do about it, where something can be said.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Accounting(_) => Some("please report this with the report file and the object's first lines".into()),
-            Self::Catalog(_) => None,
-            Self::CompactedFileGone { .. } => Some(
-                "nothing is lost: the files that it was to replace are still there; restore it, or report this".into(),
-            ),
-            Self::Contract(_) => Some("use the table's options, or another --out for another table".into()),
-            Self::Interrupted => Some("run the same command again: it goes on where this one stopped".into()),
-            Self::MemoryTooSmall { needed, .. } => Some(format!("give --memory {}M or more", needed.div_ceil(1 << 20))),
-            Self::ListingTooLong { .. } => Some(
-                "give more --memory, or take a part at a time with --since, --until, --account or --region".into(),
-            ),
-            Self::Manifest { .. } => Some("a manifest is the manifest.json of an S3 Inventory, or a text file with a URL or path a line".into()),
-            Self::NoObjects { left_out: 0, .. } => {
-                Some("check the path; names that begin with a dot are hidden and left out".into())
-            }
-            Self::NoObjects { .. } => Some("check --since, --until, --account, --region, --flow-log-id, --include and --exclude".into()),
-            Self::NoTable(_) => Some("check --out; `flowquet convert` makes a table".into()),
-            Self::StalePlan { .. } => Some("make the plan again with `flowquet plan`".into()),
-            Self::Record(_, RecordError::Version(_)) => {
-                Some("convert with the version of flowquet that made this table, or into another --out".into())
-            }
-            Self::Options(..) | Self::Record(..) => Some("records are not meant to be edited; restore the file".into()),
-            Self::Store(error) => error.hint(),
-            Self::TooManyRejects { .. } => Some(
-                "does --format fit the objects? Tasks below the limit are committed; the rest goes on with another --max-rejects"
-                    .into(),
-            ),
-            Self::Parquet(_) => {
-                Some("is there room left on the disk? Run the same command again: it goes on where it stopped".into())
-            }
-            Self::TableFile { .. } => {
-                Some("the file was changed by another program; restore it, or convert its logs into another table".into())
-            }
-            Self::Stdin(_) => None,
-        }
-    }
 }
 
 impl fmt::Display for Error {
@@ -135,11 +111,8 @@ impl fmt::Display for Error {
             Self::CompactedFileGone { url, bytes } => {
                 write!(f, "expected a compacted file of {bytes} bytes at `{url}`, found none")
             }
-            Self::Contract(differences) => {
-                f.write_str("the table was made with other options")?;
-                differences.iter().try_for_each(|d| write!(f, "\n  {d}"))
-            }
-            Self::Interrupted => f.write_str("stopped before the end, as asked"),
+            Self::Log(error) => error.fmt(f),
+            Self::Interrupted => f.write_str("interrupted"),
             Self::MemoryTooSmall { given, needed } => {
                 write!(f, "expected a memory budget of at least {needed} bytes, found {given}")
             }
@@ -150,27 +123,25 @@ impl fmt::Display for Error {
                 )
             }
             Self::Manifest { manifest, what } => write!(f, "read manifest `{manifest}`: {what}"),
-            Self::NoObjects { sources, left_out: 0 } => {
+            Self::NoColumn { option, column, formats } => {
+                write!(f, "{option}: no log format has a column `{column}`")?;
+                formats.iter().try_for_each(|format| write!(f, "\n  {format}"))
+            }
+            Self::NoPartition { glob, .. } => write!(f, "no partition of the table matches `{glob}`"),
+            Self::NoObjects { sources } => {
                 write!(f, "expected flow logs in {}, found no files", sources.join(", "))
             }
-            Self::NoObjects { sources, left_out } => {
-                write!(
-                    f,
-                    "expected flow logs in {}, found {left_out} objects, none of them wanted",
-                    sources.join(", ")
-                )
-            }
-            Self::NoTable(url) => write!(f, "expected a table in `{url}`, found none"),
-            Self::StalePlan { number } => {
-                write!(f, "the table has another plan {number} than this one, made by a run after it")
-            }
+            Self::NotReconverted(why) => write!(f, "not reconverted, the table is as it was: {why}"),
+            Self::NothingChosen => f.write_str("no object of the table is chosen"),
             Self::Options(what) => write!(f, "read the options of a plan record: {what}"),
             Self::Parquet(_) => f.write_str("write Parquet"),
-            Self::Record(key, error) => write!(f, "read record `{key}`: {error}"),
+            Self::SourceIsTable { url } => {
+                write!(f, "source and table are the same place, `{url}`: a table is never a source")
+            }
             Self::Stdin(_) => f.write_str("read standard input"),
             Self::Store(error) => error.fmt(f),
             Self::TableFile { url, what } => write!(f, "read `{url}`: {what}"),
-            Self::TooManyRejects { rejects, lines, limit } => {
+            Self::TooManyRejects { rejects, lines, limit, .. } => {
                 write!(f, "expected at most {limit} rejects, found {rejects} in {lines} lines")
             }
         }
@@ -183,14 +154,18 @@ impl std::error::Error for Error {
             Self::Parquet(error) => Some(error),
             Self::Stdin(error) => Some(error),
             Self::Store(error) => error.source(),
+            Self::Log(error) => error.source(),
             _ => None,
         }
     }
 }
 
-impl From<OptionsError> for Error {
-    fn from(error: OptionsError) -> Self {
-        Self::Options(error.to_string())
+impl From<LogError> for Error {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Store(error) => error.into(),
+            error => Self::Log(error),
+        }
     }
 }
 

@@ -8,13 +8,6 @@ pub enum Event<'a> {
         /// Objects.
         objects: u64,
     },
-    /// An object could not be read.
-    ObjectFailed {
-        /// The object.
-        url: &'a str,
-        /// Why.
-        reason: &'a str,
-    },
     /// The tasks to perform are known.
     Planned {
         /// Tasks.
@@ -34,15 +27,6 @@ pub enum Event<'a> {
         records: u64,
         /// Objects.
         objects: u64,
-    },
-    /// A task is committed.
-    TaskCommitted {
-        /// Its id.
-        id: &'a str,
-        /// Its records.
-        records: u64,
-        /// Its files.
-        files: u64,
     },
     /// Something to know.
     Warning(&'a str),

@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use flowquet_plan::SourceObject;
 use flowquet_store::{Error, Fetch, RANGE_BYTES};
+use flowquet_table::SourceObject;
 
 use crate::source::{SourceSet, is_remote};
 

@@ -2,8 +2,8 @@
 
 use std::io::{BufWriter, IntoInnerError, Write};
 
-use flowquet_plan::LAYOUT_VERSION;
 use flowquet_store::{Error as StoreError, Staged, Store};
+use flowquet_table::LAYOUT_VERSION;
 
 use crate::error::Error;
 

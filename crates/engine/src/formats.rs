@@ -5,8 +5,8 @@ use std::io::Read;
 
 use flowquet_format::{Catalogue, LogFormat, ObjectKey, header_format};
 use flowquet_parquet::{RowReader, RowsError};
-use flowquet_plan::{Options, SourceObject};
 use flowquet_store::Fetch;
+use flowquet_table::{Options, SourceObject};
 use serde::Serialize;
 
 use crate::content::Compression;

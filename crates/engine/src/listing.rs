@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use flowquet_format::{Descent, KeyFilter, LeftOut};
-use flowquet_plan::SourceObject;
 use flowquet_store::{ErrorKind, LocalStore, Location, ObjectMeta, S3Store, Store};
+use flowquet_table::SourceObject;
 
 use crate::error::Error;
 use crate::events::{Event, Observer};
@@ -94,7 +94,8 @@ impl Lister<'_> {
     /// All wanted objects of `sources`, each once.
     ///
     /// # Errors
-    /// [`Error::Store`] where a source does not exist or cannot be listed; [`Error::NoObjects`] where none has any;
+    /// [`Error::Store`] where a source does not exist or cannot be listed; [`Error::NoObjects`] where none has any and no filter
+    /// is set;
     /// [`Error::ListingTooLong`].
     pub(crate) fn list(&self, sources: &[Source]) -> Result<Listing, Error> {
         let gathered = Gathered { lister: self, listing: Mutex::default(), counted: AtomicUsize::new(0) };
@@ -119,8 +120,10 @@ impl Lister<'_> {
         }
         let (listing, _) = gathered.listing.into_inner().unwrap_or_else(PoisonError::into_inner);
         let named: Vec<String> = sources.iter().filter_map(Source::name).collect();
-        if listing.objects.is_empty() && !named.is_empty() && !sources.contains(&Source::Stdin) {
-            return Err(Error::NoObjects { sources: named, left_out: listing.left_out });
+        // A filter that nothing passes is no error: a quiet hour has no objects.
+        let is_bare = listing.objects.is_empty() && listing.left_out == 0 && self.filter.wants_all();
+        if is_bare && !named.is_empty() && !sources.contains(&Source::Stdin) {
+            return Err(Error::NoObjects { sources: named });
         }
         Ok(listing)
     }

@@ -7,17 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowquet_plan::{CommitRecord, Task, plan_units};
+use flowquet_plan::plan_units;
+use flowquet_table::{Cause, CommitRecord, Log, SourceObject, rejects_key};
 
 use crate::budget::Budget;
 use crate::commit::{ClosedTask, Outcome};
-use crate::context::PlanContext;
-use crate::convert::Request;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::fetch::Fetcher;
+use crate::goal::PlannedTask;
+use crate::limit::RejectLimit;
 use crate::router::Piece;
-use crate::sink::TaskSink;
+use crate::sink::{REJECTS_TOLD_MAX, TaskSink};
 use crate::source::{SourceSet, spool_key};
 use crate::summary::Summary;
 use crate::worker::{Fetched, Taker, UnitCounts, UnitError, Worker};
@@ -27,13 +28,6 @@ const COMMITTERS: usize = 4;
 
 /// How long a thread waits for a closed task, or for room for one, before it looks whether the run has ended.
 const COMMIT_WAIT: Duration = Duration::from_millis(5);
-
-/// A task without a commit.
-pub(crate) struct PlannedTask {
-    pub(crate) plan_number: u64,
-    pub(crate) context: Arc<PlanContext>,
-    pub(crate) task: Task,
-}
 
 /// A task being performed.
 struct ActiveTask<'a> {
@@ -45,7 +39,8 @@ struct ActiveTask<'a> {
 
 /// What workers share.
 struct Shared<'a> {
-    request: &'a Request,
+    log: &'a Log,
+    max_rejects: Option<RejectLimit>,
     budget: Budget,
     sources: &'a SourceSet,
     observer: &'a dyn Observer,
@@ -59,9 +54,8 @@ struct Shared<'a> {
     fetcher: Fetcher<'a>,
     /// Closed tasks on their way to whom commits them.
     closed: SyncSender<(usize, ClosedTask)>,
-    single_writer: bool,
-    /// Rejects and lines of tasks that were closed, for the limit.
-    tally: Mutex<(u64, u64)>,
+    /// Of tasks that were closed, for the limit.
+    tally: Mutex<Tally>,
     result: Mutex<Shareable<'a>>,
     warned: Mutex<HashSet<String>>,
 }
@@ -69,22 +63,42 @@ struct Shared<'a> {
 struct Shareable<'a> {
     summary: &'a mut Summary,
     error: Option<Error>,
+    /// Commits of tasks whose files stand aside.
+    aside: Vec<CommitRecord>,
+}
+
+/// Rejects so far.
+#[derive(Default)]
+struct Tally {
+    rejects: u64,
+    lines: u64,
+    first: Vec<String>,
+    kept: Vec<String>,
 }
 
 /// What is performed.
 pub(crate) struct Performance<'a> {
-    pub(crate) request: &'a Request,
+    pub(crate) log: &'a Log,
+    pub(crate) max_rejects: Option<RejectLimit>,
     pub(crate) budget: Budget,
     pub(crate) tasks: &'a [PlannedTask],
     pub(crate) sources: &'a SourceSet,
-    pub(crate) single_writer: bool,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Performs tasks. Returns what stopped it, if anything did.
-pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> Option<Error> {
-    let Performance { request, budget, sources, single_writer, observer, stop, .. } = *performance;
+/// What performing tasks came to, beside what the summary says.
+#[derive(Debug, Default)]
+pub(crate) struct Performed {
+    /// What stopped it.
+    pub(crate) error: Option<Error>,
+    /// Commits of tasks whose files stand aside.
+    pub(crate) aside: Vec<CommitRecord>,
+}
+
+/// Performs tasks.
+pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> Performed {
+    let Performance { log, max_rejects, budget, sources, observer, stop, .. } = *performance;
     let tasks: Vec<ActiveTask<'_>> = performance
         .tasks
         .iter()
@@ -102,10 +116,15 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> O
     };
     let units = queue.iter().map(|unit| objects_of(*unit)).collect();
     let count = tasks.len() as u64;
+    let done_before = summary.tasks + summary.tasks_by_another;
+    let objects_of_all: u64 = tasks.iter().map(|t| t.planned.task.objects.len() as u64).sum();
+    // What no outcome tells of is left.
+    summary.objects.left += objects_of_all;
     let warned = summary.warnings.iter().cloned().collect();
     let (closed, to_commit) = sync_channel(COMMITTERS);
     let shared = Shared {
-        request,
+        log,
+        max_rejects,
         budget,
         sources,
         observer,
@@ -116,9 +135,8 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> O
         queue,
         next: AtomicUsize::new(0),
         closed,
-        single_writer,
         tally: Mutex::default(),
-        result: Mutex::new(Shareable { summary, error: None }),
+        result: Mutex::new(Shareable { summary, error: None, aside: Vec::new() }),
         warned: Mutex::new(warned),
     };
     let pool = rayon::ThreadPoolBuilder::new()
@@ -136,10 +154,15 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> O
         let _ended = SetOnDrop(&ended);
         pool.broadcast(|_| shared.work());
     });
-    let Shareable { summary, error } = shared.result.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let done = summary.tasks + summary.tasks_by_another;
-    summary.tasks_left = count.saturating_sub(done);
-    error.or_else(|| (stop.load(Ordering::Relaxed) && summary.tasks_left > 0).then_some(Error::Interrupted))
+    let Shareable { summary, mut error, aside } =
+        shared.result.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let done = summary.tasks + summary.tasks_by_another - done_before;
+    let left = count.saturating_sub(done);
+    summary.tasks_left += left;
+    if error.is_none() && stop.load(Ordering::Relaxed) && left > 0 {
+        error = Some(Error::Interrupted);
+    }
+    Performed { error, aside }
 }
 
 /// Sets a flag when it is dropped.
@@ -197,11 +220,8 @@ impl Shared<'_> {
         if let Some(sink) = &*sink {
             return Ok(sink.clone());
         }
-        let PlannedTask { plan_number, context, task: planned } = task.planned;
-        let out = self.request.out.clone();
-        let ahead_max = self.budget.workers + 1;
-        let (context, units) = (context.clone(), task.units.len());
-        let made = TaskSink::new(planned, *plan_number, context, out, self.single_writer, units, ahead_max)?;
+        let out = self.log.out().clone();
+        let made = TaskSink::new(task.planned, out, task.units.len(), self.budget.workers + 1)?;
         Ok(sink.insert(Arc::new(made)).clone())
     }
 
@@ -223,15 +243,8 @@ impl Shared<'_> {
             };
             let mut taker = UnitTaker { shared: self, sink: &sink, unit };
             let ahead = UnitAhead { shared: self, place };
-            match worker.run_unit(objects, self.sources, &ahead, &mut taker) {
-                Ok(counts) => {
-                    for input in &counts.inputs {
-                        if let Some(reason) = &input.failed {
-                            self.observer.event(&Event::ObjectFailed { url: input.object.url(), reason });
-                        }
-                    }
-                    sink.end_unit(unit, counts)?
-                }
+            match worker.run_unit(objects, task.planned.goal.partitions(), self.sources, &ahead, &mut taker) {
+                Ok(counts) => sink.end_unit(unit, counts)?,
                 Err(UnitError::Changed(reason)) => sink.void(unit, reason)?,
                 Err(UnitError::Run(error)) => return Err(error),
             }
@@ -251,7 +264,7 @@ impl Shared<'_> {
         if self.ended() {
             return Err(Error::Interrupted);
         }
-        let closed = sink.close(|commit| self.check_rejects(commit))?;
+        let closed = sink.close(|commit, first| self.check_rejects(commit, first))?;
         let mut handed = (task, closed);
         // Not a blocking send: once the run has failed, nobody may be receiving any more.
         loop {
@@ -287,62 +300,81 @@ impl Shared<'_> {
     }
 
     fn commit(&self, task: &ActiveTask<'_>, closed: ClosedTask) -> Result<(), Error> {
-        let outcome = closed.commit()?;
+        let outcome = closed.commit(self.log)?;
         let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = task.planned.task.objects.len() as u64;
+        let summary = &mut result.summary;
+        let is_ignored = |object: &SourceObject| self.log.state().is_ignored(object);
         match outcome {
-            Outcome::Committed(commit) => {
-                result.summary.add(&commit);
-                let files = commit.outputs.len() as u64;
-                self.observer.event(&Event::TaskCommitted {
-                    id: &commit.task,
-                    records: commit.counts.records,
-                    files,
-                });
-                warn_of_misfits(&commit, &mut result.summary.warnings, self.observer);
+            Outcome::Aside(commit) => {
+                summary.objects.left -= objects;
+                summary.add(&commit, is_ignored);
+                result.aside.push(*commit);
+                return Ok(());
             }
-            Outcome::CommittedByAnother => result.summary.tasks_by_another += 1,
+            Outcome::Committed(commit) => {
+                summary.objects.left -= objects;
+                summary.add(&commit, is_ignored);
+            }
+            Outcome::CommittedByAnother(theirs) => {
+                summary.tasks_by_another += 1;
+                summary.objects.left -= objects;
+                for input in &theirs.inputs {
+                    match &input.failed {
+                        Some(cause) => {
+                            summary.fail(input.object.url(), cause, is_ignored(&input.object));
+                        }
+                        None => summary.objects.known += 1,
+                    }
+                }
+            }
             Outcome::Void(reason) => {
-                let objects = task.planned.task.objects.len() as u64;
-                result.summary.objects.set_aside += objects;
+                summary.objects.set_aside += objects;
                 let warning = format!("set {objects} objects aside for the next run: {reason}");
                 self.observer.event(&Event::Warning(&warning));
-                result.summary.warnings.push(warning);
+                summary.warnings.push(warning);
                 return Ok(());
             }
         }
         drop(result);
         task.planned.task.objects.iter().filter_map(spool_key).for_each(|key| {
-            let _ = self.request.out.delete(&key);
+            let _ = self.log.out().delete(&key);
         });
         Ok(())
     }
 
     /// Checks the limit over what this run has closed and is about to.
-    fn check_rejects(&self, commit: &CommitRecord) -> Result<(), Error> {
-        let Some(limit) = self.request.max_rejects else { return Ok(()) };
+    fn check_rejects(&self, commit: &CommitRecord, first: &[String]) -> Result<(), Error> {
+        let Some(limit) = self.max_rejects else { return Ok(()) };
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let (rejects, lines) = (tally.0 + commit.counts.rejects, tally.1 + commit.counts.lines);
-        *tally = (rejects, lines);
-        if limit.is_passed(rejects, lines) {
-            return Err(Error::TooManyRejects { rejects, lines, limit: limit.to_string() });
+        tally.rejects += commit.counts.rejects;
+        tally.lines += commit.counts.lines;
+        if commit.counts.rejects > 0 {
+            tally.kept.push(rejects_key(&commit.task));
+        }
+        let room = REJECTS_TOLD_MAX.saturating_sub(tally.first.len());
+        tally.first.extend(first.iter().take(room).cloned());
+        for input in &commit.inputs {
+            // None of its lines is in the table; all of them would have been rejects.
+            if let Some(Cause::NoLineFits { lines, first }) = &input.failed {
+                tally.rejects += lines;
+                tally.lines += lines;
+                if tally.first.len() < REJECTS_TOLD_MAX {
+                    let line = serde_json::json!({ "object": input.object.url(), "detail": first });
+                    tally.first.push(line.to_string());
+                }
+            }
+        }
+        if limit.is_passed(tally.rejects, tally.lines) {
+            return Err(Error::TooManyRejects {
+                rejects: tally.rejects,
+                lines: tally.lines,
+                limit: limit.to_string(),
+                first: tally.first.clone(),
+                kept: tally.kept.clone(),
+            });
         }
         Ok(())
-    }
-}
-
-/// Warns of objects of which not a single line fits the format: a wrong `--format` looks like this.
-fn warn_of_misfits(commit: &CommitRecord, warnings: &mut Vec<String>, observer: &dyn Observer) {
-    /// Objects that are named; the rest would say the same.
-    const NAMED_MAX: usize = 5;
-    let misfits = commit.inputs.iter().filter(|i| i.counts.rejects > 0 && i.counts.records == 0);
-    for input in misfits.take(NAMED_MAX) {
-        let warning = format!(
-            "no line of `{1}` fits its log format, {0} rejected: is the format right?",
-            input.counts.rejects,
-            input.object.url()
-        );
-        observer.event(&Event::Warning(&warning));
-        warnings.push(warning);
     }
 }
 
@@ -386,16 +418,6 @@ impl Taker for UnitTaker<'_, '_> {
 
     fn progress(&mut self, bytes: u64, records: u64, objects: u64) {
         self.shared.observer.event(&Event::Progress { bytes, records, objects });
-    }
-
-    fn hint(&mut self, text: &'static str) {
-        self.shared
-            .result
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .summary
-            .hints
-            .insert(text.to_owned());
     }
 
     fn warning(&mut self, text: &str) {

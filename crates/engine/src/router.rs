@@ -1,6 +1,6 @@
 //! Rows to partitions: each block's rows go to the columns of their partition and format, and on as pieces.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use flowquet_arrow::Columns;
 use flowquet_format::{LogFormat, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
 use flowquet_parquet::{EncodedRowGroup, Encoder};
 use flowquet_parse::{AS_LAST, Block, IntegerColumns, NULL, Reject, repeats};
+use flowquet_table::Cause;
 
 use crate::budget::BUILD_BYTES_MAX;
 use crate::content::ConsumerError;
@@ -80,6 +81,8 @@ pub(crate) struct Router {
     open_bytes: usize,
     slots: Vec<TimeSlot>,
     flags: Vec<u8>,
+    /// The partition folders whose rows are wanted; all if `None`.
+    partitions: Option<Arc<BTreeSet<String>>>,
     pub(crate) counts: UnitCounts,
 }
 
@@ -101,6 +104,7 @@ impl Router {
             open_bytes: 0,
             slots: Vec::new(),
             flags: Vec::new(),
+            partitions: None,
             counts: UnitCounts::default(),
         })
     }
@@ -109,8 +113,9 @@ impl Router {
         &self.plan
     }
 
-    /// Begins a unit.
-    pub(crate) fn start(&mut self) {
+    /// Begins a unit, of which only the rows of some partitions are wanted.
+    pub(crate) fn start(&mut self, partitions: Option<&Arc<BTreeSet<String>>>) {
+        self.partitions = partitions.cloned();
         self.open.clear();
         self.open_bytes = 0;
         self.counts = UnitCounts::default();
@@ -126,12 +131,14 @@ impl Router {
         Ok(std::mem::take(&mut self.counts))
     }
 
-    /// Types a block's integers and takes its records. Returns how many those are.
+    /// Types a block's integers and takes its records, unless it has some and `may_have_records` is false; then the object is to
+    /// be read again. Returns how many records there are.
     pub(crate) fn take_block(
         &mut self,
         block: &mut Block<'_>,
         key: &ObjectKey,
         rejects: &mut Vec<Reject>,
+        may_have_records: bool,
         taker: &mut dyn Taker,
     ) -> Result<u64, ConsumerError> {
         let index = self.format_of(block.format(), taker)?;
@@ -141,6 +148,10 @@ impl Router {
         let mut integers = std::mem::take(&mut known.integers);
         if integers.parse(block) {
             block.reject_bad_integers(&mut integers, rejects);
+        }
+        if !may_have_records && !block.rows().is_empty() {
+            self.formats[index].integers = integers;
+            return Err(ConsumerError::Again);
         }
         self.count_statuses(block, format.status);
         let routed =
@@ -157,10 +168,7 @@ impl Router {
         let format = Arc::new(format.clone());
         let context = Arc::new(FormatContext::new(&format, &self.plan));
         if context.schema.columns().is_empty() {
-            return Err(ConsumerError::Object {
-                reason: format!("expected a field that --columns names, found {format}"),
-                hint: "give --columns at least one field of each log format",
-            });
+            return Err(ConsumerError::Object(Cause::NoColumns(format.to_string())));
         }
         for warning in format.warnings(&self.plan.catalogue) {
             taker.warning(&warning);
@@ -259,6 +267,10 @@ impl Router {
     ) -> Result<(), Error> {
         let BlockContext { format, text, key } = *context;
         let to = Destination { folder: self.folder(key, slot), format: text.clone() };
+        if self.partitions.as_ref().is_some_and(|wanted| !wanted.contains(to.folder.as_ref())) {
+            self.counts.rows_elsewhere += range.len() as u64;
+            return Ok(());
+        }
         let mut start = range.start;
         while start < range.end {
             // Only while nothing else is open: columns that are used again may hold more memory than they count, and so

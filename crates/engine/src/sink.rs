@@ -9,22 +9,26 @@ use std::time::Duration;
 use flowquet_arrow::Columns;
 use flowquet_format::utc_text;
 use flowquet_parquet::{EncodedRowGroup, Encoder, FileWriter};
-use flowquet_plan::{
-    CommitRecord, Counts, LAYOUT_VERSION, OutputRecord, Task, TimeRange, inputs_digest, output_name,
-    rejects_key,
-};
+use flowquet_plan::inputs_digest;
 use flowquet_store::{PART_BYTES, Staged, Store};
+use flowquet_table::{
+    CommitRecord, Counts, OutputRecord, Task, TimeRange, output_name, rejects_key, written_by,
+};
 
 use crate::budget::{CARRY_BYTES_MAX, OPEN_FILES_MAX, PARKED_BYTES_MAX, UNSENT_BYTES_MAX};
 use crate::commit::ClosedTask;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::file::{StagedFile, file_metadata};
+use crate::goal::{Goal, PlannedTask};
 use crate::router::{Destination, Piece, PieceRows, Times, merged};
 use crate::worker::{UnitCounts, describe};
 
 /// How long a worker that waits for its turn sleeps before it looks whether the run has ended.
 const WAIT: Duration = Duration::from_millis(50);
+
+/// Rejects that a message shows.
+pub(crate) const REJECTS_TOLD_MAX: usize = 3;
 
 /// Takes pieces of units, in whatever order they arrive, and applies them in unit order.
 pub(crate) struct TaskSink {
@@ -57,15 +61,12 @@ enum Item {
 
 impl TaskSink {
     pub(crate) fn new(
-        task: &Task,
-        plan_number: u64,
-        plan: Arc<PlanContext>,
+        planned: &PlannedTask,
         out: Arc<dyn Store>,
-        single_writer: bool,
         units: usize,
         ahead_max: usize,
     ) -> Result<Self, Error> {
-        let files = TaskFiles::new(task, plan_number, plan, out, single_writer)?;
+        let files = TaskFiles::new(planned, out)?;
         let state = State { turn: 0, units, parked: BTreeMap::new(), files, void: None };
         Ok(Self { state: Mutex::new(state), turned: Condvar::new(), ahead_max })
     }
@@ -138,10 +139,11 @@ impl TaskSink {
         self.end_unit(unit, UnitCounts::default())
     }
 
-    /// Ends the task's files after all its units have ended. `check` sees the record before it is written.
+    /// Ends the task's files after all its units have ended. `check` sees the record, and the first rejects, before it is
+    /// written; where it refuses, the rejects are kept all the same.
     pub(crate) fn close(
         &self,
-        check: impl FnOnce(&CommitRecord) -> Result<(), Error>,
+        check: impl FnOnce(&CommitRecord, &[String]) -> Result<(), Error>,
     ) -> Result<ClosedTask, Error> {
         let mut state = self.lock();
         let void = state.void.take();
@@ -187,9 +189,9 @@ struct TaskFiles {
     task: Task,
     digest: String,
     plan_number: u64,
+    goal: Goal,
     plan: Arc<PlanContext>,
     out: Arc<dyn Store>,
-    single_writer: bool,
     encoder: Encoder,
     carried: BTreeMap<Destination, Carried>,
     carried_bytes: usize,
@@ -199,25 +201,22 @@ struct TaskFiles {
     begun: HashMap<Arc<str>, usize>,
     done: Vec<(OutputRecord, Box<dyn Staged>)>,
     rejects: Option<Box<dyn Staged>>,
+    /// The first lines of rejects, for a message.
+    first_rejects: Vec<String>,
     totals: UnitCounts,
 }
 
 impl TaskFiles {
-    fn new(
-        task: &Task,
-        plan_number: u64,
-        plan: Arc<PlanContext>,
-        out: Arc<dyn Store>,
-        single_writer: bool,
-    ) -> Result<Self, Error> {
+    fn new(planned: &PlannedTask, out: Arc<dyn Store>) -> Result<Self, Error> {
+        let PlannedTask { plan_number, goal, context: plan, task } = planned;
         Ok(Self {
             task: task.clone(),
             digest: inputs_digest(&task.objects),
-            plan_number,
+            plan_number: *plan_number,
+            goal: goal.clone(),
             encoder: Encoder::new(plan.compression)?,
-            plan,
+            plan: plan.clone(),
             out,
-            single_writer,
             carried: BTreeMap::new(),
             carried_bytes: 0,
             open: BTreeMap::new(),
@@ -225,6 +224,7 @@ impl TaskFiles {
             begun: HashMap::new(),
             done: Vec::new(),
             rejects: None,
+            first_rejects: Vec::new(),
             totals: UnitCounts::default(),
         })
     }
@@ -232,12 +232,16 @@ impl TaskFiles {
     fn apply(&mut self, item: Item) -> Result<(), Error> {
         match item {
             Item::Rejects(lines) => {
+                let key = self.goal.place(&rejects_key(&self.task.id));
                 if self.rejects.is_none() {
-                    self.rejects = Some(self.out.stage(&rejects_key(&self.task.id))?);
+                    self.rejects = Some(self.out.stage(&key)?);
                 }
+                let more = lines.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+                let more = more.take(REJECTS_TOLD_MAX - self.first_rejects.len());
+                self.first_rejects.extend(more.map(|line| String::from_utf8_lossy(line).into_owned()));
                 let staged = self.rejects.as_mut().expect("staged above");
                 let written = staged.write_all(&lines);
-                let url = || self.out.url(&rejects_key(&self.task.id));
+                let url = || self.out.url(&key);
                 Ok(written.map_err(|e| flowquet_store::Error::write(url(), e))?)
             }
             Item::Piece(Piece { to, format, times, rows: PieceRows::Encoded(group) }) => {
@@ -312,7 +316,7 @@ impl TaskFiles {
             &format.text,
             [("flowquet.task", &self.task.id), ("flowquet.inputs_sha256", &self.digest)],
         );
-        let sink = StagedFile::begin(self.out.as_ref(), &key)?;
+        let sink = StagedFile::begin(self.out.as_ref(), &self.goal.place(&key))?;
         let writer = FileWriter::new(sink, &format.file_schema, &metadata)?;
         self.open.insert(to.clone(), OpenFile { key, writer, times: None, used: 0 });
         Ok(())
@@ -322,15 +326,15 @@ impl TaskFiles {
         let OpenFile { key, writer, times, .. } =
             self.open.remove(to).expect("named by the caller from what is open");
         let rows = writer.rows();
-        let (bytes, staged) = writer.finish()?.end(self.out.as_ref(), &key)?;
+        let (bytes, staged) = writer.finish()?.end(self.out.as_ref(), &self.goal.place(&key))?;
         let text = |t| utc_text(t).expect("within 2000 to 2100");
         let record = OutputRecord {
             key,
-            partition: to.folder.to_string(),
+            partition: to.folder.clone(),
             rows,
             bytes,
             time: times.map(|(min, max)| TimeRange { min: text(min), max: text(max) }),
-            format: to.format.to_string(),
+            format: to.format.clone(),
         };
         self.done.push((record, staged));
         Ok(())
@@ -347,15 +351,16 @@ impl TaskFiles {
         }
         totals.times_out_of_range += counts.times_out_of_range;
         totals.times_missing += counts.times_missing;
+        totals.rows_elsewhere += counts.rows_elsewhere;
     }
 
     fn close(
         &mut self,
         void: Option<String>,
-        check: impl FnOnce(&CommitRecord) -> Result<(), Error>,
+        check: impl FnOnce(&CommitRecord, &[String]) -> Result<(), Error>,
     ) -> Result<ClosedTask, Error> {
-        let (out, single_writer) = (self.out.clone(), self.single_writer);
-        let closed = |record, files| ClosedTask { out, single_writer, record, files };
+        let (out, layout_version) = (self.out.clone(), self.goal.layout_version());
+        let closed = |record, files| ClosedTask { out, layout_version, record, files };
         if void.is_some() {
             self.totals = UnitCounts::default();
             return Ok(closed(self.record(void, Vec::new())?, Vec::new()));
@@ -370,7 +375,13 @@ impl TaskFiles {
         files.sort_by(|a, b| a.0.key.cmp(&b.0.key));
         let (outputs, mut staged): (Vec<_>, Vec<_>) = files.into_iter().unzip();
         let record = self.record(None, outputs)?;
-        check(&record)?;
+        if let Err(error) = check(&record, &self.first_rejects) {
+            if let Some(mut rejects) = self.rejects.take() {
+                rejects.seal()?;
+                rejects.commit()?;
+            }
+            return Err(error);
+        }
         staged.extend(self.rejects.take());
         Ok(closed(record, staged))
     }
@@ -380,7 +391,7 @@ impl TaskFiles {
         let totals = std::mem::take(&mut self.totals);
         let mut counts = Counts::default();
         totals.inputs.iter().for_each(|i| counts.add(&i.counts));
-        let rows: u64 = outputs.iter().map(|o| o.rows).sum();
+        let rows: u64 = outputs.iter().map(|o| o.rows).sum::<u64>() + totals.rows_elsewhere;
         let by_status: u64 = totals.records_by_status.values().sum();
         let by_reason: u64 = totals.rejects_by_reason.values().sum();
         if !counts.balances()
@@ -395,8 +406,8 @@ impl TaskFiles {
             )));
         }
         Ok(CommitRecord {
-            layout_version: LAYOUT_VERSION,
-            written_by: format!("flowquet {}", env!("CARGO_PKG_VERSION")),
+            layout_version: self.goal.layout_version().unwrap_or(flowquet_table::LAYOUT_VERSION),
+            written_by: written_by(),
             task: self.task.id.clone(),
             plan: self.plan_number,
             void,

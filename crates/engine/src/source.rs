@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flowquet_plan::{SPOOL, SourceObject};
 use flowquet_store::{
     Error as StoreError, FILE_SCHEME, Fetch, LocalStore, Location, ObjectMeta, RangedReader, S3_SCHEME,
     Store, Stores,
 };
+use flowquet_table::{SPOOL, SourceObject};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
@@ -75,11 +75,20 @@ impl SourceSet {
 
     /// The bytes `range` of an object, which must lie within it.
     pub(crate) fn range(&self, object: &SourceObject, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let fetch = match place(object.url()) {
+        self.fetch_range(object, range).wait(&|| false)
+    }
+
+    /// Opens a file of this machine, to see whether it may be read; `None` for what is remote.
+    pub(crate) fn open_local(&self, object: &SourceObject) -> Option<Result<(), StoreError>> {
+        (!is_remote(object)).then(|| self.open(object).map(drop))
+    }
+
+    /// Starts to fetch the bytes `range` of an object, which must lie within it.
+    pub(crate) fn fetch_range(&self, object: &SourceObject, range: Range<u64>) -> Box<dyn Fetch> {
+        match place(object.url()) {
             Place::Disk(key) => self.disk.fetch(key, "", range, false),
             Place::S3 { bucket, key } => self.stores.bucket(bucket).fetch(key, object.etag(), range, false),
-        };
-        fetch.wait(&|| false)
+        }
     }
 
     /// Starts to fetch the first `max` bytes of an object.

@@ -2,37 +2,67 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowquet_plan::{CommitRecord, Counts};
+use flowquet_table::{Cause, CommitRecord, Counts, FileCheck, SourceObject, rejects_key};
 use serde::Serialize;
 
-/// Source objects of a run.
+/// Source objects of a run: `listed + resumed = converted + known + failed + left`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Objects {
-    /// Listed.
+    /// Listed and wanted.
     pub listed: u64,
-    /// Listed, and not wanted: a filter leaves them out.
-    pub left_out: u64,
+    /// Not listed by this run, but in tasks that an earlier run left and this one performed.
+    pub resumed: u64,
     /// Converted by this run.
     pub converted: u64,
-    /// In the table already.
+    /// In the table already, or by another run meanwhile.
     pub known: u64,
-    /// In the table already, at another size: what they hold now is not in it.
-    pub changed: u64,
     /// Could not be read, now or before.
     pub failed: u64,
-    /// Set aside because they, or an object of the same task, changed while they were read.
+    /// Left for a later run: set aside, of tasks that were not finished, or all that would be converted by a dry run.
+    pub left: u64,
+    /// Not wanted by a filter, as far as they were listed at all.
+    pub left_out: u64,
+    /// Of those that failed: ignored, because somebody said so.
+    pub ignored: u64,
+    /// Of those in the table: at another size than then. What they hold now is not in it.
+    pub changed: u64,
+    /// Of those left: set aside because they, or an object of the same task, changed while they were read.
     pub set_aside: u64,
-    /// Read in part only, with `--salvage`.
+    /// Of those converted: read in part only, with `--salvage`.
     pub damaged: u64,
 }
 
-/// An object that could not be read.
+impl Objects {
+    /// Whether every object is accounted for.
+    pub fn balances(&self) -> bool {
+        self.listed + self.resumed == self.converted + self.known + self.failed + self.left
+    }
+}
+
+/// An object that is not in the table as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailedObject {
     /// The object.
     pub url: String,
-    /// Why.
+    /// The kind of the cause: [`Cause::name`], or `changed`.
+    pub cause: &'static str,
+    /// The cause in words.
     pub reason: String,
+}
+
+impl FailedObject {
+    pub(crate) fn new(url: &str, cause: &Cause) -> Self {
+        Self { url: url.to_owned(), cause: cause.name(), reason: cause.to_string() }
+    }
+}
+
+/// A flowquet table that lies below a source and was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOutTable {
+    /// Its URL.
+    pub url: String,
+    /// Objects below it.
+    pub objects: u64,
 }
 
 /// A file that a run wrote.
@@ -84,15 +114,27 @@ pub struct Summary {
     pub failed_objects: Vec<FailedObject>,
     /// Objects that changed after they were converted.
     pub changed_objects: Vec<FailedObject>,
-    /// What to do about unreadable objects.
-    pub hints: BTreeSet<String>,
+    /// Tables below the sources.
+    pub left_out_tables: Vec<LeftOutTable>,
+    /// Files of the table that are not as its records have them, of the partitions that were looked at.
+    pub files: FileCheck,
     /// Things to know.
     pub warnings: Vec<String>,
 }
 
 impl Summary {
+    /// An object could not be read. Of one that is ignored nobody is told.
+    pub(crate) fn fail(&mut self, url: &str, cause: &Cause, is_ignored: bool) {
+        self.objects.failed += 1;
+        if is_ignored {
+            self.objects.ignored += 1;
+        } else {
+            self.failed_objects.push(FailedObject::new(url, cause));
+        }
+    }
+
     /// Adds a task that this run committed.
-    pub(crate) fn add(&mut self, commit: &CommitRecord) {
+    pub(crate) fn add(&mut self, commit: &CommitRecord, is_ignored: impl Fn(&SourceObject) -> bool) {
         self.tasks += 1;
         self.counts.add(&commit.counts);
         for (sum, more) in [
@@ -107,11 +149,7 @@ impl Summary {
         self.times_missing += commit.times_missing;
         for input in &commit.inputs {
             match &input.failed {
-                Some(reason) => {
-                    self.objects.failed += 1;
-                    self.failed_objects
-                        .push(FailedObject { url: input.object.url().to_owned(), reason: reason.clone() });
-                }
+                Some(cause) => self.fail(input.object.url(), cause, is_ignored(&input.object)),
                 None => {
                     self.objects.converted += 1;
                     self.bytes_in += input.object.bytes;
@@ -135,7 +173,7 @@ impl Summary {
             });
         }
         if commit.counts.rejects > 0 {
-            self.reject_files.push(flowquet_plan::rejects_key(&commit.task));
+            self.reject_files.push(rejects_key(&commit.task));
         }
     }
 

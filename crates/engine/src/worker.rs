@@ -1,13 +1,13 @@
 //! A unit on a worker: its objects read, parsed and routed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use flowquet_format::ObjectKey;
-use flowquet_parse::{Parser, Reject, Step};
-use flowquet_plan::{Counts, InputRecord, SourceObject};
+use flowquet_parse::{ObjectError, Parser, Reject, Step};
 use flowquet_store::{Error as StoreError, ErrorKind};
+use flowquet_table::{Cause, Counts, InputRecord, SourceObject};
 
 use crate::content::{ConsumerError, Input, Position, ReadError, Reader};
 use crate::context::PlanContext;
@@ -24,6 +24,8 @@ pub(crate) struct UnitCounts {
     pub(crate) rejects_by_reason: BTreeMap<&'static str, u64>,
     pub(crate) times_out_of_range: u64,
     pub(crate) times_missing: u64,
+    /// Rows of partitions that are not wanted.
+    pub(crate) rows_elsewhere: u64,
 }
 
 /// Takes what a unit makes, while it makes it.
@@ -38,8 +40,6 @@ pub(crate) trait Taker {
     fn progress(&mut self, bytes: u64, records: u64, objects: u64);
     /// Something to know, said once a run.
     fn warning(&mut self, text: &str);
-    /// What to do about unreadable objects, said once a run.
-    fn hint(&mut self, text: &'static str);
 }
 
 /// Gives what was fetched ahead for a unit.
@@ -65,16 +65,10 @@ impl From<Error> for UnitError {
     }
 }
 
-/// What to do about damaged objects.
-const DAMAGED_HINT: &str =
-    "a damaged object is tried again once it changes; --salvage keeps its whole lines up to the damage";
-
-const ARCHIVED_HINT: &str = "objects in an archive are restored with `aws s3api restore-object`; they are converted once they changed class";
-
 /// For the progress of a stream: flow logs compress about eight to one.
 const TEXT_PER_COMPRESSED_BYTE: u64 = 8;
 
-/// Rejects that are held before they are handed on as JSON lines.
+/// Rejects that are held before they are handed on as JSON lines, and of an object that has no record yet.
 const REJECTS_HELD_MAX: usize = 1_000;
 
 /// One worker's state for tasks of one plan; buffers live from object to object.
@@ -89,12 +83,24 @@ struct LineTaker {
     parser: Parser,
     router: Router,
     rejects: Vec<Reject>,
+    holding: Holding,
+}
+
+/// Rejects of an object are held until a line of it fits its format. If none does, it is not converted: a format that was given
+/// is wrong more often than a whole object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holding {
+    /// No line has fitted so far; so many rejects were dropped, since there were too many to hold.
+    Dropped(u64),
+    /// They are handed on.
+    Off,
 }
 
 impl Worker {
     pub(crate) fn new(plan: Arc<PlanContext>, whole_max: usize) -> Result<Self, Error> {
         let parser = Parser::new(plan.catalogue.clone(), plan.given.clone());
-        let lines = LineTaker { parser, router: Router::new(plan)?, rejects: Vec::new() };
+        let (router, rejects) = (Router::new(plan)?, Vec::new());
+        let lines = LineTaker { parser, router, rejects, holding: Holding::Off };
         Ok(Self { whole_max, reader: Reader::default(), lines })
     }
 
@@ -102,15 +108,16 @@ impl Worker {
         self.lines.router.plan()
     }
 
-    /// Converts the objects of one unit, handing pieces to `taker`.
+    /// Converts the objects of one unit, handing pieces to `taker`; of all their rows, or only those of some partitions.
     pub(crate) fn run_unit(
         &mut self,
         objects: &[SourceObject],
+        partitions: Option<&Arc<BTreeSet<String>>>,
         sources: &SourceSet,
         ahead: &dyn Fetched,
         taker: &mut dyn Taker,
     ) -> Result<UnitCounts, UnitError> {
-        self.lines.router.start();
+        self.lines.router.start(partitions);
         for (index, object) in objects.iter().enumerate() {
             let input = self.run_object(index, object, sources, ahead, taker)?;
             self.lines.router.counts.inputs.push(input);
@@ -134,46 +141,54 @@ impl Worker {
             damaged: None,
         };
         let key = ObjectKey::parse(object.url());
-        let lines = &mut self.lines;
-        let salvage = lines.router.plan().salvage;
         let mut reported = 0;
-        lines.parser.start();
-        lines.rejects.clear();
-        let read = ahead.take(index).map_err(ReadError::Store).and_then(|fetched| {
-            let input_bytes = Input {
-                fetched,
-                again: &|| ahead.again(index),
-                open: &|| sources.open(object),
-                range: &|range| sources.range(object, range),
-            };
-            self.reader.read(input_bytes, object.bytes, self.whole_max, salvage, &mut |window, position| {
-                let used = lines.consume(window, position, &key, &mut input, taker)?;
-                input.text_bytes += used as u64;
-                // How far a stream is, guessed from the text so far; exact at the end of the object.
-                if position == Position::More && reported < object.bytes {
-                    let step = (used as u64 / TEXT_PER_COMPRESSED_BYTE).min(object.bytes - reported);
-                    taker.progress(step, 0, 0);
-                    reported += step;
-                }
-                Ok(used)
-            })
-        });
+        let mut read = self.read_object(
+            index,
+            object,
+            &key,
+            Holding::Dropped(0),
+            &mut input,
+            &mut reported,
+            (sources, ahead, taker),
+        );
+        if matches!(read, Err(ReadError::Consumer(ConsumerError::Again))) {
+            // A line fits behind more rejects than are held. Nothing was taken yet.
+            input.counts = Counts::default();
+            input.text_bytes = 0;
+            read = self.read_object(
+                index,
+                object,
+                &key,
+                Holding::Off,
+                &mut input,
+                &mut reported,
+                (sources, ahead, taker),
+            );
+        }
+        let lines = &mut self.lines;
         match read {
             Ok(damaged) => input.damaged = damaged,
-            Err(ReadError::Consumer(ConsumerError::Object { reason, hint })) => {
-                taker.hint(hint);
-                input.failed = Some(reason);
+            Err(ReadError::Consumer(ConsumerError::Object(cause))) => input.failed = Some(cause),
+            Err(ReadError::Consumer(ConsumerError::Again)) => {
+                unreachable!("nothing is held the second time")
             }
-            Err(ReadError::Damaged(reason)) => {
-                taker.hint(DAMAGED_HINT);
-                input.failed = Some(reason);
-            }
+            Err(ReadError::Damaged(what)) => input.failed = Some(Cause::Damaged(what)),
             Err(ReadError::Consumer(ConsumerError::Run(error))) => return Err(error.into()),
             Err(ReadError::Store(error)) if error.kind() == ErrorKind::Archived => {
-                taker.hint(ARCHIVED_HINT);
-                input.failed = Some(error.to_string());
+                input.failed = Some(Cause::Archived);
             }
             Err(ReadError::Store(error)) => return Err(store_error(object, error)),
+        }
+        if input.failed.is_none() {
+            input.failed = lines.misfit();
+            if input.failed.is_some() {
+                input.damaged = None;
+            } else {
+                lines.hand_rejects_on(&mut input, taker).map_err(|error| match error {
+                    ConsumerError::Run(error) => UnitError::Run(error),
+                    other => unreachable!("handing on does not look at lines: {other:?}"),
+                })?;
+            }
         }
         // What was read is what was planned, whole or damaged, only if it still is what was listed.
         check_unchanged(object, sources)?;
@@ -198,9 +213,58 @@ impl Worker {
         taker.progress(object.bytes - reported, input.counts.records, 1);
         Ok(input)
     }
+
+    /// Reads an object's lines. Returns where it is damaged, if it is and the plan salvages.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what an object is read with, and what is kept of a first reading"
+    )]
+    fn read_object(
+        &mut self,
+        index: usize,
+        object: &SourceObject,
+        key: &ObjectKey,
+        holding: Holding,
+        input: &mut InputRecord,
+        reported: &mut u64,
+        (sources, ahead, taker): (&SourceSet, &dyn Fetched, &mut dyn Taker),
+    ) -> Result<Option<String>, ReadError> {
+        let lines = &mut self.lines;
+        let salvage = lines.router.plan().salvage;
+        lines.parser.start();
+        lines.rejects.clear();
+        lines.holding = holding;
+        let fetched = if holding == Holding::Off { ahead.again(index) } else { ahead.take(index) };
+        let input_bytes = Input {
+            fetched: fetched.map_err(ReadError::Store)?,
+            again: &|| ahead.again(index),
+            open: &|| sources.open(object),
+            range: &|range| sources.range(object, range),
+        };
+        self.reader.read(input_bytes, object.bytes, self.whole_max, salvage, &mut |window, position| {
+            let used = lines.consume(window, position, key, input, taker)?;
+            input.text_bytes += used as u64;
+            // How far a stream is, guessed from the text so far; exact at the end of the object.
+            if position == Position::More && *reported < object.bytes {
+                let step = (used as u64 / TEXT_PER_COMPRESSED_BYTE).min(object.bytes - *reported);
+                taker.progress(step, 0, 0);
+                *reported += step;
+            }
+            Ok(used)
+        })
+    }
 }
 
 impl LineTaker {
+    /// Why an object that was read to its end is not converted: it has lines, and none of them fits the format that was given.
+    fn misfit(&self) -> Option<Cause> {
+        let Holding::Dropped(dropped) = self.holding else { return None };
+        // A header names the format: then the lines are bad, and no other format would do.
+        let first = self.rejects.first().filter(|_| self.parser.counts().headers == 0)?;
+        let first = format!("line {}: {}", first.line, first.detail);
+        Some(Cause::NoLineFits { lines: dropped + self.rejects.len() as u64, first })
+    }
+
     /// Takes all of `window` that can be taken. Returns the bytes used.
     fn consume(
         &mut self,
@@ -220,25 +284,55 @@ impl LineTaker {
         loop {
             let step =
                 self.parser.next_block(&window[at..whole], position != Position::More, &mut self.rejects);
-            match step.map_err(|e| ConsumerError::Object { reason: e.to_string(), hint: e.hint() })? {
+            match step.map_err(|e| ConsumerError::Object(cause_of(e)))? {
                 Step::Done | Step::NeedMore => break,
                 Step::Skipped(len) => at += len,
                 Step::Block { consumed, mut block } => {
                     at += consumed;
-                    input.counts.records +=
-                        self.router.take_block(&mut block, key, &mut self.rejects, taker)?;
+                    let may_have_records = matches!(self.holding, Holding::Dropped(0) | Holding::Off);
+                    let records = self.router.take_block(
+                        &mut block,
+                        key,
+                        &mut self.rejects,
+                        may_have_records,
+                        taker,
+                    )?;
+                    if records > 0 {
+                        self.holding = Holding::Off;
+                    }
+                    input.counts.records += records;
                 }
             }
             if self.rejects.len() >= REJECTS_HELD_MAX {
-                self.hand_rejects_on(input, taker)?;
+                self.hold_or_hand_on(input, taker)?;
             }
         }
         if position == Position::Cut {
             self.parser.cut_short(&window[whole..], &mut self.rejects);
             at = window.len();
         }
-        self.hand_rejects_on(input, taker)?;
+        self.hold_or_hand_on(input, taker)?;
         Ok(at)
+    }
+
+    fn hold_or_hand_on(
+        &mut self,
+        input: &mut InputRecord,
+        taker: &mut dyn Taker,
+    ) -> Result<(), ConsumerError> {
+        if self.parser.counts().headers > 0 {
+            match self.holding {
+                Holding::Dropped(0) => self.holding = Holding::Off,
+                Holding::Dropped(_) => return Err(ConsumerError::Again),
+                Holding::Off => {}
+            }
+        }
+        if let Holding::Dropped(dropped) = &mut self.holding {
+            *dropped += self.rejects.len().saturating_sub(REJECTS_HELD_MAX) as u64;
+            self.rejects.truncate(REJECTS_HELD_MAX);
+            return Ok(());
+        }
+        self.hand_rejects_on(input, taker)
     }
 
     fn hand_rejects_on(
@@ -256,6 +350,13 @@ impl LineTaker {
             *self.router.counts.rejects_by_reason.entry(reject.reason.name()).or_default() += 1;
         }
         taker.rejects(lines).map_err(ConsumerError::Run)
+    }
+}
+
+fn cause_of(error: ObjectError) -> Cause {
+    match error {
+        ObjectError::NoFormat(line) => Cause::NoHeader(line),
+        ObjectError::Binary | ObjectError::Json | ObjectError::Parquet => Cause::NotALog(error.to_string()),
     }
 }
 

@@ -68,6 +68,16 @@ fn globs(patterns: &[String]) -> Result<Option<GlobSet>, String> {
 }
 
 impl KeyFilter {
+    /// Whether no filter is set: every flow log is wanted.
+    pub fn wants_all(&self) -> bool {
+        let lists = [&self.accounts, &self.regions, &self.flow_log_ids];
+        let days = (self.since_s, self.until_s);
+        lists.iter().all(|list| list.is_empty())
+            && days == (None, None)
+            && self.include.is_none()
+            && self.exclude.is_none()
+    }
+
     /// Wants objects that AWS delivered on these days, both included, as `YYYY-MM-DD`, UTC.
     ///
     /// # Errors

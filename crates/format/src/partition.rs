@@ -66,6 +66,23 @@ impl PartitionTime {
     }
 }
 
+impl fmt::Display for PartitionTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.field())
+    }
+}
+
+impl FromStr for PartitionTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::End, Self::Start]
+            .into_iter()
+            .find(|t| t.field() == text)
+            .ok_or_else(|| format!("expected start or end, found `{text}`"))
+    }
+}
+
 /// The partition columns of a table, in folder order. Each at most once; `hour` only with `date`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionSpec {
@@ -133,6 +150,11 @@ impl fmt::Display for PartitionSpec {
 }
 
 impl PartitionSpec {
+    /// By date alone.
+    pub fn date() -> Self {
+        Self { columns: vec![PartitionColumn::Date] }
+    }
+
     /// The columns in folder order.
     pub fn columns(&self) -> &[PartitionColumn] {
         &self.columns

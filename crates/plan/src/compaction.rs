@@ -1,57 +1,10 @@
-//! Compaction: small files of a partition become few sorted ones. Which are due, and the record that retires them.
-
-use std::sync::Arc;
+//! Compaction: small files of a partition become few sorted ones. Which are due, and what the new ones hold.
 
 use flowquet_format::LogFormat;
-use serde::{Deserialize, Serialize};
+use flowquet_table::{LAYOUT_VERSION, LiveFile, Options, Reading, ReadingError, RetiredFile};
 use sha2::{Digest, Sha256};
 
-use crate::LAYOUT_VERSION;
-use crate::options::Options;
-use crate::records::OutputRecord;
 use crate::tasks::hex;
-
-/// A file that a compaction retires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetiredFile {
-    /// Key below the table root.
-    pub key: String,
-    /// Its rows, all of which are in the new files.
-    pub rows: u64,
-    /// Its size.
-    pub bytes: u64,
-}
-
-/// Files of a partition were replaced by others that hold the same rows. From the moment this record is there, the table
-/// consists of the new ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CompactionRecord {
-    /// [`LAYOUT_VERSION`] of the program that wrote it.
-    pub layout_version: u32,
-    /// Version of the program that wrote it.
-    pub written_by: String,
-    /// From 1, without gaps: of two compactions that began at once, the second sees what the first retired.
-    pub number: u64,
-    /// Sixteen hexadecimal digits of a digest of the retired files and the options.
-    pub id: String,
-    /// Partition folder.
-    pub partition: String,
-    /// Options that the new files were written with.
-    pub options: Options,
-    /// Files that are no part of the table any more.
-    pub retired: Vec<RetiredFile>,
-    /// Files that are, under the keys that they have once they are in place.
-    pub outputs: Vec<OutputRecord>,
-}
-
-impl CompactionRecord {
-    /// Rows of the retired files and of the new ones.
-    pub fn rows(&self) -> (u64, u64) {
-        (self.retired.iter().map(|f| f.rows).sum(), self.outputs.iter().map(|o| o.rows).sum())
-    }
-}
 
 /// The id of a compaction of these files: the same files and options give the same one, and so the same names and bytes.
 pub fn compaction_id(retired: &[RetiredFile], options: &Options) -> String {
@@ -64,33 +17,19 @@ pub fn compaction_id(retired: &[RetiredFile], options: &Options) -> String {
     hex(&hash.finalize()[..8])
 }
 
-/// A live file of a partition, as compaction sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LiveFile {
-    /// As its record has it.
-    pub output: OutputRecord,
-    /// Options that it was written with.
-    pub options: Arc<Options>,
-    /// Whether a compaction wrote it.
-    pub is_compacted: bool,
-}
-
-impl LiveFile {
-    /// Whether a compaction would write it otherwise, were it alone.
-    fn is_raw(&self, wanted: &Options) -> bool {
-        let of =
-            |o: &Options| (o.sort.clone(), o.bloom_filter.clone(), o.compression.clone(), o.row_group_rows);
-        !self.is_compacted || of(&self.options) != of(wanted)
-    }
+/// Whether a compaction would write the file otherwise, were it alone.
+fn is_raw(file: &LiveFile, wanted: &Options) -> bool {
+    let of = |o: &Options| (o.sort.clone(), o.bloom_filter.clone(), o.compression.clone(), o.row_group_rows);
+    !file.is_compacted || of(&file.options) != of(wanted)
 }
 
 /// The files of a partition that a compaction with `wanted` options merges, in the order of their times; empty where there is
 /// nothing to gain: files that a compaction wrote and that are at least half as large as wanted stay.
 pub fn files_due(live: &[LiveFile], wanted: &Options) -> Vec<LiveFile> {
     let is_small = |f: &LiveFile| f.output.bytes < wanted.file_bytes / 2;
-    let mut due: Vec<LiveFile> = live.iter().filter(|f| f.is_raw(wanted) || is_small(f)).cloned().collect();
+    let mut due: Vec<LiveFile> = live.iter().filter(|f| is_raw(f, wanted) || is_small(f)).cloned().collect();
     // One that is small because there is no more.
-    if due.len() == 1 && !due[0].is_raw(wanted) {
+    if due.len() == 1 && !is_raw(&due[0], wanted) {
         return Vec::new();
     }
     let begin = |f: &LiveFile| f.output.time.as_ref().map(|t| t.min.clone());
@@ -99,20 +38,19 @@ pub fn files_due(live: &[LiveFile], wanted: &Options) -> Vec<LiveFile> {
 }
 
 /// The options of files that replace `due`: as `wanted`, with types and catalogue of the files, and all their columns.
-pub fn merged_options(due: &[LiveFile], wanted: &Options) -> Options {
+///
+/// # Errors
+/// Where field lists of the files contradict each other.
+pub fn merged_options(due: &[LiveFile], wanted: &Options) -> Result<Options, ReadingError> {
     let mut fields: Vec<&str> = Vec::new();
-    for text in due.iter().filter_map(|f| f.options.fields.as_deref()) {
+    for text in due.iter().filter_map(|f| f.options.reading.fields()) {
         if !fields.contains(&text) {
             fields.push(text);
         }
     }
-    Options {
-        fields: (!fields.is_empty()).then(|| fields.join("\n")),
-        columns: None,
-        format: None,
-        salvage: false,
-        ..wanted.clone()
-    }
+    let fields = (!fields.is_empty()).then(|| fields.join("\n"));
+    let reading = Reading::new(fields.as_deref(), None)?;
+    Ok(Options { reading, columns: None, salvage: false, ..wanted.clone() })
 }
 
 /// The fields that files of these formats have as columns, as one log format: one file's in its own order; of several, in
@@ -121,11 +59,11 @@ pub fn merged_options(due: &[LiveFile], wanted: &Options) -> Options {
 /// # Errors
 /// A message, where a record was edited.
 pub fn merged_format(due: &[LiveFile], options: &Options) -> Result<LogFormat, String> {
-    let catalogue = options.catalogue().map_err(|e| e.to_string())?;
+    let catalogue = options.catalogue();
     let mut names: Vec<String> = Vec::new();
     let mut is_one = true;
     for file in due {
-        let format = LogFormat::parse(&file.output.format, &catalogue).map_err(|e| e.to_string())?;
+        let format = LogFormat::parse(&file.output.format, catalogue).map_err(|e| e.to_string())?;
         let is_kept =
             |column: &str| file.options.columns.as_ref().is_none_or(|kept| kept.iter().any(|k| k == column));
         let fields = format.fields().iter().filter(|f| is_kept(f.column()));
@@ -140,28 +78,25 @@ pub fn merged_format(due: &[LiveFile], options: &Options) -> Result<LogFormat, S
         names.sort_by_key(place);
     }
     let braced: Vec<String> = names.iter().map(|n| format!("${{{n}}}")).collect();
-    LogFormat::parse(&braced.join(" "), &catalogue).map_err(|e| e.to_string())
+    LogFormat::parse(&braced.join(" "), catalogue).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use flowquet_table::{OutputRecord, TimeRange};
+
     use super::*;
-    use crate::TimeRange;
 
     fn options() -> Options {
+        let sort = vec!["srcaddr".into()];
         Options {
-            partition_by: "date".into(),
-            partition_time: "start".into(),
-            types: "aws".into(),
-            columns: None,
-            sort: vec!["srcaddr".into()],
-            bloom_filter: Vec::new(),
+            sort,
             compression: "zstd:3".into(),
             row_group_rows: 1000,
             file_bytes: 1000,
-            format: None,
-            fields: None,
-            salvage: false,
+            ..Options::default()
         }
     }
 
@@ -169,7 +104,7 @@ mod tests {
         let time = Some(TimeRange { min: min.into(), max: "9".into() });
         let (key, partition, format) = (key.into(), "p".into(), "${start}".into());
         let output = OutputRecord { key, partition, rows: 10, bytes, time, format };
-        LiveFile { output, options: Arc::new(options()), is_compacted }
+        LiveFile { output, options: Arc::new(options()), is_compacted, tasks: Arc::new([]) }
     }
 
     #[track_caller]

@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use flowquet_format::{ObjectKey, PartitionSpec};
+use flowquet_format::ObjectKey;
+use flowquet_table::{LAYOUT_VERSION, Options, SourceObject, Task};
 use sha2::{Digest, Sha256};
-
-use crate::LAYOUT_VERSION;
-use crate::options::Options;
-use crate::records::{SourceObject, Task};
 
 /// Compressed bytes of a record in a gzip or zstd object. Real and made-up logs of 14 to 29 fields lie between 25 and 45.
 const COMPRESSED_BYTES_PER_RECORD: u64 = 32;
@@ -38,13 +35,10 @@ pub fn estimated_rows(object: &SourceObject) -> u64 {
 
 /// Groups new objects into tasks: by the partition that their keys tell, then so that a task fills about one file.
 ///
-/// Any order of `objects` gives the same tasks.
-pub fn plan_tasks(
-    mut objects: Vec<SourceObject>,
-    plan_number: u64,
-    options: &Options,
-    partitions: &PartitionSpec,
-) -> Vec<Task> {
+/// Any order of `objects` gives the same tasks. `seed` is part of each task's id and used once in a table: a plan's number, or
+/// what a reconversion is.
+pub fn plan_tasks(mut objects: Vec<SourceObject>, seed: &str, options: &Options) -> Vec<Task> {
+    let partitions = &options.partition_by;
     objects.sort_by(|a, b| (a.key(), a.url()).cmp(&(b.key(), b.url())));
     let mut groups: BTreeMap<String, Vec<SourceObject>> = BTreeMap::new();
     for object in objects {
@@ -59,19 +53,19 @@ pub fn plan_tasks(
         for object in group {
             let estimated = estimated_rows(&object);
             if !current.is_empty() && (rows + estimated > task_rows || current.len() == TASK_OBJECTS_MAX) {
-                push_task(&mut tasks, std::mem::take(&mut current), plan_number, options);
+                push_task(&mut tasks, std::mem::take(&mut current), seed, options);
                 rows = 0;
             }
             rows += estimated;
             current.push(object);
         }
-        push_task(&mut tasks, current, plan_number, options);
+        push_task(&mut tasks, current, seed, options);
     }
     tasks
 }
 
-fn push_task(tasks: &mut Vec<Task>, objects: Vec<SourceObject>, plan_number: u64, options: &Options) {
-    let id = task_id(&objects, plan_number, tasks.len(), options);
+fn push_task(tasks: &mut Vec<Task>, objects: Vec<SourceObject>, seed: &str, options: &Options) {
+    let id = task_id(&objects, seed, tasks.len(), options);
     tasks.push(Task { id, objects });
 }
 
@@ -110,39 +104,25 @@ pub fn inputs_digest(objects: &[SourceObject]) -> String {
     hex(&hash.finalize())
 }
 
-/// The id of a task. Its place in the table's plans is part of it, so that two tasks never share an id, even over inputs
+/// The id of a task. The seed and its place among its tasks are part of it, so that two tasks never share an id, even over inputs
 /// of the same keys and sizes.
-fn task_id(objects: &[SourceObject], plan_number: u64, index: usize, options: &Options) -> String {
+fn task_id(objects: &[SourceObject], seed: &str, index: usize, options: &Options) -> String {
     let options = serde_json::to_string(options).expect("plain values");
-    let text = format!("{LAYOUT_VERSION}\n{plan_number}\n{index}\n{options}\n{}", inputs_digest(objects));
+    let text = format!("{LAYOUT_VERSION}\n{seed}\n{index}\n{options}\n{}", inputs_digest(objects));
     hex(&Sha256::digest(text.as_bytes())[..8])
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CommitRecord, Counts, InputRecord, Known, PlanRecord};
-    use std::collections::HashMap;
 
     fn options() -> Options {
-        Options {
-            partition_by: "date".into(),
-            partition_time: "start".into(),
-            types: "aws".into(),
-            columns: None,
-            sort: Vec::new(),
-            bloom_filter: Vec::new(),
-            compression: "zstd:1".into(),
-            row_group_rows: 1000,
-            file_bytes: 24 * 3000,
-            format: None,
-            fields: None,
-            salvage: false,
-        }
+        Options { row_group_rows: 1000, file_bytes: 24 * 3000, ..Options::default() }
     }
 
     fn object(key: &str, bytes: u64) -> SourceObject {
@@ -150,7 +130,7 @@ mod tests {
     }
 
     fn plan(objects: Vec<SourceObject>, number: u64) -> Vec<Task> {
-        plan_tasks(objects, number, &options(), &options().partition_spec().expect("valid"))
+        plan_tasks(objects, &number.to_string(), &options())
     }
 
     #[test]
@@ -196,54 +176,5 @@ mod tests {
         let rows: Vec<usize> = units.iter().map(|u| u.len() * 100).collect();
         assert_eq!(rows, [1000, 1000, 1000, 1000, 1000, 1000, 600, 400, 300, 200, 200, 200, 100]);
         assert_eq!(plan_units(&objects[..8], 1000).len(), 4, "work for several workers");
-    }
-
-    #[test]
-    fn known_objects_are_not_planned_again() {
-        let tasks = plan(vec![object("a", 1), object("b", 2), object("c", 3)], 1);
-        let record = PlanRecord {
-            layout_version: LAYOUT_VERSION,
-            number: 1,
-            options: options(),
-            tasks: tasks.clone(),
-        };
-        let input = |o: &SourceObject, failed: Option<&str>| InputRecord {
-            object: o.clone(),
-            counts: Counts::default(),
-            text_bytes: 0,
-            failed: failed.map(str::to_owned),
-            damaged: None,
-        };
-        let commit = CommitRecord {
-            layout_version: LAYOUT_VERSION,
-            written_by: String::new(),
-            task: tasks[0].id.clone(),
-            plan: 1,
-            void: None,
-            inputs: vec![input(&tasks[0].objects[0], None), input(&tasks[0].objects[2], Some("no header"))],
-            outputs: Vec::new(),
-            counts: Counts::default(),
-            records_by_status: BTreeMap::new(),
-            rejects_by_reason: BTreeMap::new(),
-            times_out_of_range: 0,
-            times_missing: 0,
-        };
-        let void = CommitRecord { void: Some("b changed".into()), inputs: Vec::new(), ..commit.clone() };
-        let known = Known::of(&record, &HashMap::from([(void.task.clone(), void)]));
-        assert_eq!(
-            known.sort_out(vec![object("a", 1)], &options()).new,
-            [object("a", 1)],
-            "a void task holds nothing"
-        );
-        let known = Known::of(&record, &HashMap::from([(commit.task.clone(), commit)]));
-        let listing = vec![object("a", 1), object("b", 20), object("c", 3), object("d", 4)];
-        let sorted = known.sort_out(listing.clone(), &options());
-        assert_eq!(sorted.new, [object("d", 4)]);
-        assert_eq!((sorted.known, sorted.known_bytes), (2, 21));
-        assert_eq!(sorted.changed, [(object("b", 20), 2)]);
-        assert_eq!(sorted.failed, [(object("c", 3), "no header".into())]);
-        let with_format = Options { format: Some("${version}".into()), ..options() };
-        assert_eq!(known.sort_out(listing, &with_format).new, [object("c", 3), object("d", 4)]);
-        assert_eq!(known.sort_out(vec![object("c", 33)], &options()).new, [object("c", 33)]);
     }
 }

@@ -149,6 +149,21 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         Ok(found)
     }
 
+    /// Objects below the folder `prefix` whose key is greater than `after`, in key order.
+    ///
+    /// # Errors
+    /// As the store reports.
+    fn list_after(&self, prefix: &str, after: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
+        match self.list(&format!("{prefix}/")) {
+            Ok(found) => {
+                found.into_iter().filter(|o| o.key.as_str() > after).for_each(each);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The object's bytes.
     ///
     /// # Errors

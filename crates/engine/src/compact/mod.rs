@@ -15,26 +15,30 @@
 mod place;
 mod write;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flowquet_plan::{
-    CompactionRecord, LiveFile, Options, compacted_folder, compacted_key, compaction_key, files_due,
-    from_json, to_json,
+use flowquet_format::LogFormat;
+use flowquet_plan::files_due;
+use flowquet_store::Store;
+use flowquet_table::{
+    CompactionRecord, Error as LogError, LiveFile, Log, Options, TableState, aside_folders, aside_key,
+    delete_if_there,
 };
-use flowquet_store::{ErrorKind, Store};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::events::{Event, Observer};
-use crate::inventory::{Compactions, Inventory};
-use crate::table::{delete_if_there, put_record};
 
+pub(crate) use place::Placing;
 pub use place::Pointers;
 pub use write::COMPACT_WORKER_BYTES;
+
+/// What rows are ordered by where nothing is asked for: over the queries of `benches/queries` it reads least.
+const DEFAULT_SORT: [&str; 3] = ["srcaddr", "dstaddr", "start"];
 
 /// Partitions that are rewritten before their files are put in place: so many hold both at once.
 const WAVE: usize = 64;
@@ -60,8 +64,9 @@ pub struct CompactRequest {
 /// Options of the files that a compaction writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompactOptions {
-    /// Columns by which rows are ordered.
-    pub sort: Vec<String>,
+    /// Columns by which rows are ordered, each of which some file must have; without, by source, destination and start, as far as
+    /// files have them.
+    pub sort: Option<Vec<String>>,
     /// Columns that have a bloom filter.
     pub bloom_filter: Vec<String>,
     /// Compression of pages.
@@ -113,13 +118,14 @@ pub fn compact(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Compaction, Error> {
-    let out = request.out.as_ref();
-    let inventory = Inventory::read(out)?;
-    let wanted = wanted_options(&inventory, &request.options);
+    let mut log = Log::open(&request.out)?;
+    let wanted = wanted_options(log.state(), &request.options);
     let mut done = Compaction::default();
     let mut due = Vec::new();
-    let chosen = inventory.partitions.iter().filter(|(folder, _)| is_chosen(folder, &request.partitions));
-    for (folder, files) in chosen {
+    let partitions = log.state().files().partitions();
+    check_partitions(&partitions, &request.partitions)?;
+    check_columns(log.state(), &wanted)?;
+    for (folder, files) in partitions.iter().filter(|(folder, _)| is_chosen(folder, &request.partitions)) {
         done.partitions += 1;
         let files = files_due(files, &wanted);
         if !files.is_empty() {
@@ -128,7 +134,7 @@ pub fn compact(
     }
     let bytes = due.iter().flat_map(|d| &d.files).map(|f| f.output.bytes).sum();
     let objects = due.iter().map(|d| d.files.len() as u64).sum();
-    let left_over = inventory.compactions.open.len() as u64;
+    let left_over = log.state().files().open().count() as u64;
     observer.event(&Event::Planned { tasks: due.len() as u64, objects, bytes, left_over });
     if request.dry_run {
         done.finished = left_over;
@@ -137,25 +143,22 @@ pub fn compact(
         }
         return Ok(done);
     }
-    let placing = place::Placing { out, pointers, grace: request.grace, stop };
-    let open: Vec<&CompactionRecord> = inventory.compactions.open_records().collect();
-    placing.place(&open)?;
+    let placing = Placing { log: &log, pointers, grace: request.grace, stop };
+    let open: Vec<CompactionRecord> = log.state().files().open().cloned().collect();
+    placing.place(&open.iter().collect::<Vec<_>>())?;
     done.finished = open.len() as u64;
-    placing.sweep(&inventory.compactions.retired())?;
+    placing.sweep()?;
+    open.iter().for_each(|record| log.state_mut().close_compaction(record.number));
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(request.workers)
         .thread_name(|i| format!("flowquet-{i}"))
         .build()
         .expect("threads can be made");
-    let committer = Committer {
-        out,
-        single_writer: inventory.contract.single_writer,
-        seen: Mutex::new(Seen { last: inventory.compactions.last(), retired: HashMap::new() }),
-    };
+    let log = Mutex::new(log);
     for wave in due.chunks(WAVE) {
         let write = |due: &Due| -> Result<Option<CompactionRecord>, Error> {
             let draft = write::write(request.out.as_ref(), &due.folder, &due.files, &wanted, observer, stop)?;
-            committer.commit(draft)
+            commit(&log, draft)
         };
         let results: Vec<_> = pool.install(|| wave.par_iter().map(write).collect());
         // What is committed is put in place also where another partition failed.
@@ -171,12 +174,14 @@ pub fn compact(
                 }
                 Ok(None) => done.by_another += 1,
                 Err(Error::Interrupted) => error = error.or(Some(Error::Interrupted)),
-                Err(_) if are_retired(out, due)? => done.by_another += 1,
+                Err(_) if are_retired(&log, due)? => done.by_another += 1,
                 Err(found) => error = error.or(Some(found)),
             }
         }
         if !matches!(error, Some(Error::Interrupted)) && !stop.load(Ordering::Relaxed) {
-            placing.place(&committed.iter().collect::<Vec<_>>())?;
+            let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            Placing { log: &log, pointers, grace: request.grace, stop }
+                .place(&committed.iter().collect::<Vec<_>>())?;
         } else {
             error = error.or(Some(Error::Interrupted));
         }
@@ -198,33 +203,64 @@ impl Compaction {
 }
 
 /// The options of new files: what was asked for, and what the table has.
-fn wanted_options(inventory: &Inventory, asked: &CompactOptions) -> Options {
+fn wanted_options(state: &TableState, asked: &CompactOptions) -> Options {
     let CompactOptions { sort, bloom_filter, compression, row_group_rows, file_bytes } = asked.clone();
+    let contract = state.contract();
     Options {
-        partition_by: inventory.contract.partition_by.clone(),
-        partition_time: inventory.contract.partition_time.clone(),
-        types: inventory.contract.types.clone(),
-        columns: None,
-        sort,
+        partition_by: contract.partition_by.clone(),
+        partition_time: contract.partition_time,
+        types: contract.types,
+        sort: sort.unwrap_or_else(|| DEFAULT_SORT.map(str::to_owned).to_vec()),
         bloom_filter,
         compression,
         row_group_rows,
         file_bytes,
-        format: None,
-        fields: None,
-        salvage: false,
+        ..Options::default()
     }
 }
 
+/// Each part of the command that names partitions must name some.
+pub(crate) fn check_partitions<V>(partitions: &BTreeMap<String, V>, wanted: &[String]) -> Result<(), Error> {
+    for glob in wanted {
+        if !partitions.keys().any(|folder| is_chosen(folder, std::slice::from_ref(glob))) {
+            let nearest = partitions.keys().rev().take(3).cloned().collect();
+            return Err(Error::NoPartition { glob: glob.clone(), partitions: nearest });
+        }
+    }
+    Ok(())
+}
+
+/// Columns that were asked for by name must stand in some file.
+fn check_columns(state: &TableState, wanted: &Options) -> Result<(), Error> {
+    let formats = state.files().formats();
+    if formats.is_empty() {
+        return Ok(());
+    }
+    for (option, names) in [("sort", &wanted.sort), ("bloom_filter", &wanted.bloom_filter)] {
+        let has = |name: &str| {
+            formats.iter().any(|(format, options)| {
+                let format = LogFormat::parse(format, options.catalogue());
+                format.is_ok_and(|f| f.fields().iter().any(|field| field.column() == name))
+            })
+        };
+        let is_default = option == "sort" && wanted.sort == DEFAULT_SORT;
+        if let Some(column) = names.iter().find(|name| !is_default && !has(name)) {
+            let formats = formats.iter().map(|(format, _)| format.clone()).collect();
+            return Err(Error::NoColumn { option, column: column.clone(), formats });
+        }
+    }
+    Ok(())
+}
+
 /// Whether another run has retired files meanwhile that could not be read.
-fn are_retired(out: &dyn Store, due: &Due) -> Result<bool, Error> {
-    let compactions = Compactions::read(out)?;
-    let retired = compactions.retired();
-    Ok(due.files.iter().any(|f| retired.contains(f.output.key.as_str())))
+fn are_retired(log: &Mutex<Log>, due: &Due) -> Result<bool, Error> {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.refresh()?;
+    Ok(due.files.iter().any(|f| log.state().files().get(&f.output.key).is_none()))
 }
 
 /// Whether a partition's folder has all parts of one of `wanted`.
-fn is_chosen(folder: &str, wanted: &[String]) -> bool {
+pub(crate) fn is_chosen(folder: &str, wanted: &[String]) -> bool {
     let has = |part: &str| {
         folder.split('/').any(|found| match part.strip_suffix('*') {
             Some(start) => found.starts_with(start),
@@ -234,66 +270,37 @@ fn is_chosen(folder: &str, wanted: &[String]) -> bool {
     wanted.is_empty() || wanted.iter().any(|w| w.split('/').filter(|p| !p.is_empty()).all(has))
 }
 
-/// Numbers and puts records.
-struct Committer<'a> {
-    out: &'a dyn Store,
-    single_writer: bool,
-    seen: Mutex<Seen>,
+/// Commits a compaction, unless another one has retired some of its files meanwhile.
+fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Option<CompactionRecord>, Error> {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    let put = log.append_compaction(&mut |state| {
+        let are_live = draft.retired.iter().all(|file| state.files().get(&file.key).is_some());
+        let number = state.files().last_compaction() + 1;
+        Ok(are_live.then(|| CompactionRecord { number, ..draft.clone() }))
+    })?;
+    if put.is_none() {
+        abandon(&log, &draft)?;
+    }
+    Ok(put)
 }
 
-/// Records of others that were put since the table was read.
-struct Seen {
-    /// Number of the last one, or of the last before.
-    last: u64,
-    /// Files that they retire, and the compactions that do.
-    retired: HashMap<String, String>,
-}
-
-impl Committer<'_> {
-    /// Commits a compaction, unless another one has retired some of its files meanwhile.
-    fn commit(&self, mut record: CompactionRecord) -> Result<Option<CompactionRecord>, Error> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            // Whichever partition met another's record: all of them are held against it.
-            if let Some(theirs) = record.retired.iter().find_map(|file| seen.retired.get(&file.key)) {
-                self.abandon(&record, theirs)?;
-                return Ok(None);
-            }
-            record.number = seen.last + 1;
-            let key = compaction_key(record.number);
-            match put_record(self.out, &key, &to_json(&record), self.single_writer) {
-                Ok(()) => {
-                    seen.last = record.number;
-                    return Ok(Some(record));
-                }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    let bytes = self.out.get(&key)?;
-                    let theirs: CompactionRecord =
-                        from_json(&bytes).map_err(|e| Error::Record(self.out.url(&key), e))?;
-                    seen.last = theirs.number;
-                    seen.retired.extend(theirs.retired.into_iter().map(|file| (file.key, theirs.id.clone())));
-                }
-                Err(error) => return Err(error.into()),
-            }
+/// Deletes files that will never be part of the table. Those of the same compaction, which another run committed, are that one's.
+fn abandon(log: &Log, draft: &CompactionRecord) -> Result<(), LogError> {
+    let files = log.state().files();
+    let is_theirs = draft.outputs.iter().any(|o| files.get(&o.key).is_some())
+        || files.open().any(|record| record.id == draft.id);
+    if !is_theirs {
+        for output in &draft.outputs {
+            delete_if_there(log.out().as_ref(), &aside_key(draft, output))?;
         }
     }
-
-    /// Deletes files that will never be part of the table; those of the same compaction are the other's too.
-    fn abandon(&self, record: &CompactionRecord, theirs: &str) -> Result<(), Error> {
-        if record.id != theirs {
-            for output in &record.outputs {
-                delete_if_there(self.out, &compacted_key(&record.id, &output.key))?;
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Folders of compactions whose files are aside, by partition: for catalogs.
 fn aside(out: &dyn Store, records: &[&CompactionRecord]) -> BTreeMap<String, String> {
-    let url =
-        |r: &&CompactionRecord| (r.partition.clone(), format!("{}/", out.url(&compacted_folder(&r.id))));
-    records.iter().map(url).collect()
+    let folders = records.iter().flat_map(|record| aside_folders(record));
+    folders.map(|(partition, folder)| (partition, format!("{}/", out.url(&folder)))).collect()
 }
 
 #[cfg(test)]

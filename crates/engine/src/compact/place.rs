@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flowquet_plan::{
-    CompactionRecord, LAYOUT_VERSION, RECORDS, compacted_folder, compacted_key, compaction_done_key,
+use flowquet_store::ErrorKind;
+use flowquet_table::{
+    CompactionRecord, FileKind, Log, aside_folders, aside_key, compacted_folder, compaction_done_key,
+    delete_if_there, rejects_key,
 };
-use flowquet_store::{ErrorKind, Store};
 
 use crate::compact::aside;
 use crate::error::Error;
-use crate::inventory::Compactions;
-use crate::table::delete_if_there;
 
 /// How often a wait looks whether it is asked to stop.
 const STOP_CHECK: Duration = Duration::from_millis(50);
@@ -28,7 +27,7 @@ pub trait Pointers {
 
 /// Puts files in place.
 pub(crate) struct Placing<'a> {
-    pub(crate) out: &'a dyn Store,
+    pub(crate) log: &'a Log,
     pub(crate) pointers: Option<&'a dyn Pointers>,
     pub(crate) grace: Duration,
     pub(crate) stop: &'a AtomicBool,
@@ -43,28 +42,29 @@ impl Placing<'_> {
         if self.pointers.is_some() {
             // Who went only half the way last time may have deleted the first of the old files: then the new ones are in place.
             records.iter().try_for_each(|record| self.complete_aside(record))?;
-            self.point(&aside(self.out, records))?;
+            self.point(&aside(self.log.out().as_ref(), records))?;
         }
         for record in records {
             self.put(record)?;
             for file in &record.retired {
-                delete_if_there(self.out, &file.key)?;
+                delete_if_there(self.log.out().as_ref(), &file.key)?;
             }
         }
         if self.pointers.is_some() {
-            let url = |r: &&CompactionRecord| {
-                let slash = if r.partition.is_empty() { "" } else { "/" };
-                (r.partition.clone(), format!("{}{slash}", self.out.url(&r.partition)))
+            let url = |partition: String| {
+                let slash = if partition.is_empty() { "" } else { "/" };
+                let url = format!("{}{slash}", self.log.out().url(&partition));
+                (partition, url)
             };
-            self.point(&records.iter().map(url).collect())?;
+            let partitions = records.iter().flat_map(|record| aside_folders(record).into_keys());
+            self.point(&partitions.map(url).collect())?;
         }
         for record in records {
-            for key in self.listed(&compacted_folder(&record.id))? {
-                delete_if_there(self.out, &key)?;
+            for key in self.listed_below(&compacted_folder(&record.id))? {
+                delete_if_there(self.log.out().as_ref(), &key)?;
             }
             self.delete_superseded(record)?;
-            let mark = format!("{{\"layout_version\":{LAYOUT_VERSION}}}\n");
-            self.out.put(&compaction_done_key(record.number), mark.as_bytes())?;
+            self.log.mark_in_place(record.number)?;
         }
         Ok(())
     }
@@ -74,10 +74,14 @@ impl Placing<'_> {
         if !self.is_done(record)? {
             return Ok(());
         }
-        let compactions = Compactions::read(self.out)?;
-        let retired = compactions.retired();
-        let mut superseded = record.outputs.iter().filter(|o| retired.contains(o.key.as_str()));
-        Ok(superseded.try_for_each(|o| delete_if_there(self.out, &o.key))?)
+        let mut retired = self.log.retired_since()?;
+        retired.extend(record.all_outputs().map(|o| o.key.clone()).filter(|key| self.is_retired(key)));
+        let mut superseded = record.all_outputs().filter(|o| retired.contains(&o.key));
+        Ok(superseded.try_for_each(|o| delete_if_there(self.log.out().as_ref(), &o.key))?)
+    }
+
+    fn is_retired(&self, key: &str) -> bool {
+        self.log.state().kind_of(key) == FileKind::Left
     }
 
     /// Whether another run has put all files in place.
@@ -100,11 +104,12 @@ impl Placing<'_> {
         Ok(())
     }
 
-    /// Makes the folder of files aside hold all that the partition holds: whoever is pointed there sees nothing else.
+    /// Makes the folders of files aside hold all that the partitions hold: whoever is pointed there sees nothing else.
     fn complete_aside(&self, record: &CompactionRecord) -> Result<(), Error> {
+        let out = self.log.out();
         let retired: HashSet<&str> = record.retired.iter().map(|f| f.key.as_str()).collect();
-        for output in &record.outputs {
-            let aside = compacted_key(&record.id, &output.key);
+        for output in record.all_outputs() {
+            let aside = aside_key(record, output);
             if self.bytes_of(&aside)? == Some(output.bytes) {
                 continue;
             }
@@ -113,22 +118,24 @@ impl Placing<'_> {
                 other => other?,
             }
         }
-        let mut others = Vec::new();
-        for key in self.listed(&record.partition)? {
-            let name = key.strip_prefix(&record.partition).unwrap_or(&key).trim_start_matches('/');
-            let is_ours = record.outputs.iter().any(|o| o.key == key);
-            if name.ends_with(".parquet")
-                && !name.contains('/')
-                && !is_ours
-                && !retired.contains(key.as_str())
-            {
-                others.push(key);
+        for (partition, folder) in aside_folders(record) {
+            let mut others = Vec::new();
+            for key in self.listed(&partition)? {
+                let name = key.strip_prefix(&partition).unwrap_or(&key).trim_start_matches('/');
+                let is_ours = record.all_outputs().any(|o| o.key == key);
+                if name.ends_with(".parquet")
+                    && !name.contains('/')
+                    && !is_ours
+                    && !retired.contains(key.as_str())
+                {
+                    others.push((format!("{folder}/{name}"), key));
+                }
             }
-        }
-        for key in others {
-            match self.out.copy(&key, &compacted_key(&record.id, &key)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
+            for (aside, key) in others {
+                match out.copy(&key, &aside) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                    _ => {}
+                }
             }
         }
         Ok(())
@@ -136,32 +143,50 @@ impl Placing<'_> {
 
     /// Puts the new files under their own keys, and makes sure that they are there.
     fn put(&self, record: &CompactionRecord) -> Result<(), Error> {
-        for output in &record.outputs {
+        for output in record.all_outputs() {
             if self.bytes_of(&output.key)? == Some(output.bytes) {
                 continue;
             }
-            let copied = self.copy(&compacted_key(&record.id, &output.key), &output.key, output.bytes);
+            let copied = self.copy(&aside_key(record, output), &output.key, output.bytes);
             match copied {
                 Err(Error::CompactedFileGone { .. }) if self.is_done(record)? => {}
                 other => other?,
             }
         }
+        self.put_rejects(record)
+    }
+
+    /// Puts the rejects of a reconversion in place of those that its objects gave before.
+    fn put_rejects(&self, record: &CompactionRecord) -> Result<(), Error> {
+        let Some(reconversion) = &record.reconversion else { return Ok(()) };
+        let out = self.log.out();
+        for task in reconversion.tasks.iter().filter(|t| t.commit.counts.rejects > 0) {
+            let key = rejects_key(&task.commit.task);
+            match out.copy(&format!("{}/{key}", compacted_folder(&record.id)), &key) {
+                // In place already.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        for task in &reconversion.superseded {
+            delete_if_there(out.as_ref(), &rejects_key(&task.task))?;
+        }
         Ok(())
     }
 
     fn copy(&self, from: &str, to: &str, bytes: u64) -> Result<(), Error> {
-        match self.out.copy(from, to) {
+        match self.log.out().copy(from, to) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
         match self.bytes_of(to)? {
             Some(found) if found == bytes => Ok(()),
-            _ => Err(Error::CompactedFileGone { url: self.out.url(from), bytes }),
+            _ => Err(Error::CompactedFileGone { url: self.log.out().url(from), bytes }),
         }
     }
 
     fn bytes_of(&self, key: &str) -> Result<Option<u64>, Error> {
-        match self.out.head(key) {
+        match self.log.out().head(key) {
             Ok(meta) => Ok(Some(meta.bytes)),
             // S3 tells only who may list the bucket that an object is not there.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => Ok(None),
@@ -171,7 +196,7 @@ impl Placing<'_> {
 
     fn listed(&self, folder: &str) -> Result<Vec<String>, Error> {
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        match self.out.folder(&prefix, usize::MAX) {
+        match self.log.out().folder(&prefix, usize::MAX) {
             Ok(found) => {
                 Ok(found.map(|f| f.objects).unwrap_or_default().into_iter().map(|o| o.key).collect())
             }
@@ -180,18 +205,21 @@ impl Placing<'_> {
         }
     }
 
-    /// Deletes retired files that a slow run has put once more after they were deleted.
-    pub(crate) fn sweep(&self, retired: &HashSet<&str>) -> Result<(), Error> {
-        if retired.is_empty() {
-            return Ok(());
+    fn listed_below(&self, folder: &str) -> Result<Vec<String>, Error> {
+        match self.log.out().list(&format!("{folder}/")) {
+            Ok(found) => Ok(found.into_iter().map(|o| o.key).collect()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
         }
-        let mut left = Vec::new();
-        self.out.list_each("", &mut |object| {
-            if !object.key.starts_with(RECORDS) && retired.contains(object.key.as_str()) {
-                left.push(object.key);
+    }
+
+    /// Deletes files that were replaced or given up, and that a slow run has put once more after they were deleted.
+    pub(crate) fn sweep(&self) -> Result<(), Error> {
+        if self.log.state().files().may_have_left() {
+            for key in self.log.left_files()? {
+                delete_if_there(self.log.out().as_ref(), &key)?;
             }
-        })?;
-        left.iter().try_for_each(|key| delete_if_there(self.out, key))?;
+        }
         Ok(())
     }
 }

@@ -13,11 +13,12 @@ use flowquet_arrow::Columns;
 use flowquet_format::{TIME_MAX_S, TIME_MIN_S, utc_text};
 use flowquet_parquet::{EncodedRowGroup, Encoder, FileWriter, RowReader, RowsError, Sorted};
 use flowquet_parse::{IntegerColumns, Parser, Reject, Step};
-use flowquet_plan::{
-    CompactionRecord, LAYOUT_VERSION, LiveFile, Options, OutputRecord, RetiredFile, TimeRange, compacted_key,
-    compaction_id, merged_format, merged_options, output_name,
-};
+use flowquet_plan::{compaction_id, merged_format, merged_options};
 use flowquet_store::Store;
+use flowquet_table::{
+    CompactionRecord, LAYOUT_VERSION, LiveFile, Options, OutputRecord, RetiredFile, TimeRange, compacted_key,
+    output_name, written_by,
+};
 use rayon::prelude::*;
 
 use crate::context::{FormatContext, PlanContext};
@@ -48,7 +49,7 @@ pub(crate) fn write(
         RetiredFile { key, rows, bytes }
     };
     let retired: Vec<RetiredFile> = files.iter().map(retired).collect();
-    let options = merged_options(files, wanted);
+    let options = merged_options(files, wanted).map_err(|e| Error::Options(e.to_string()))?;
     let format = Arc::new(merged_format(files, &options).map_err(Error::Options)?);
     let plan = PlanContext::new(&options)?;
     let context = FormatContext::new(&format, &plan);
@@ -76,13 +77,14 @@ pub(crate) fn write(
     merge.end_file()?;
     let record = CompactionRecord {
         layout_version: LAYOUT_VERSION,
-        written_by: env!("CARGO_PKG_VERSION").to_owned(),
+        written_by: written_by(),
         number: 0,
         id: merge.id,
         partition: folder.to_owned(),
         options,
         retired,
         outputs: merge.outputs,
+        reconversion: None,
     };
     let (before, after) = record.rows();
     if before != after {
@@ -203,12 +205,12 @@ impl Merge<'_> {
         let text = |t| utc_text(t).expect("within 2000 to 2100");
         self.outputs.push(OutputRecord {
             key,
-            partition: self.folder.to_owned(),
+            partition: self.folder.into(),
             rows,
             bytes,
             time: times(&batch, self.plan.time.field())
                 .map(|(min, max)| TimeRange { min: text(min), max: text(max) }),
-            format: self.context.text.clone(),
+            format: self.context.text.as_str().into(),
         });
         Ok(())
     }

@@ -1,91 +1,20 @@
-//! Records on disk: plans and commits.
+//! Records on disk: plans and commits, and the one way to read a record.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::LAYOUT_VERSION;
+use crate::cause::Cause;
+use crate::objects::SourceObject;
 use crate::options::Options;
+use crate::{LAYOUT_VERSION, LAYOUT_VERSION_OLDEST};
 
-/// One source object as it was listed. There may be very many: it takes about 100 bytes and its URL.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "SourceObjectForm", into = "SourceObjectForm")]
-pub struct SourceObject {
-    url: Box<str>,
-    key: Key,
-    /// Size as listed.
-    pub bytes: u64,
-    etag: Box<str>,
-}
-
-/// A key is mostly the end of its URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Key {
-    /// Where in the URL it begins.
-    At(u32),
-    /// Reached through a link.
-    Other(Box<str>),
-}
-
-/// On disk.
-#[derive(Serialize, Deserialize)]
-struct SourceObjectForm {
-    url: String,
-    key: String,
-    bytes: u64,
-    etag: String,
-}
-
-impl From<SourceObjectForm> for SourceObject {
-    fn from(form: SourceObjectForm) -> Self {
-        Self::new(form.url, &form.key, form.bytes, &form.etag)
-    }
-}
-
-impl From<SourceObject> for SourceObjectForm {
-    fn from(object: SourceObject) -> Self {
-        let (key, bytes, etag) = (object.key().to_owned(), object.bytes, object.etag.into());
-        Self { url: object.url.into(), key, bytes, etag }
-    }
-}
-
-impl SourceObject {
-    /// The object at `url`, which a listing found under `key`.
-    pub fn new(url: String, key: &str, bytes: u64, etag: &str) -> Self {
-        let at = url.ends_with(key).then(|| u32::try_from(url.len() - key.len()).ok()).flatten();
-        let key = at.map_or_else(|| Key::Other(key.into()), Key::At);
-        Self { url: url.into(), key, bytes, etag: etag.into() }
-    }
-
-    /// Where it is, unambiguously: `file:///logs/AWSLogs/…`, `s3://bucket/AWSLogs/…`. An object is converted once per
-    /// table and URL.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Its key below the source that was named. Decides order and digests, so that they do not depend on where a folder
-    /// lies.
-    pub fn key(&self) -> &str {
-        match &self.key {
-            Key::At(start) => &self.url[*start as usize..],
-            Key::Other(key) => key,
-        }
-    }
-
-    /// Changes when its content does; empty where that cannot happen.
-    pub fn etag(&self) -> &str {
-        &self.etag
-    }
-
-    /// Memory that it takes.
-    pub fn memory(&self) -> usize {
-        /// What an allocation costs beside its bytes.
-        const ALLOCATION: usize = 16;
-        let other = if let Key::Other(key) = &self.key { key.len() + ALLOCATION } else { 0 };
-        size_of::<Self>() + self.url.len() + self.etag.len() + other + 2 * ALLOCATION
-    }
+/// What records say of the program that wrote them.
+pub fn written_by() -> String {
+    format!("flowquet {}", env!("CARGO_PKG_VERSION"))
 }
 
 /// A fixed list of source objects: the unit of commit and retry.
@@ -154,9 +83,9 @@ pub struct InputRecord {
     pub counts: Counts,
     /// Bytes of its text.
     pub text_bytes: u64,
-    /// Why nothing of it is in the table: it could not be read. It is tried again once it or the options change.
+    /// Why nothing of it is in the table. [`Cause::retry`] tells when it is tried again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub failed: Option<String>,
+    pub failed: Option<Cause>,
     /// Where reading stopped, with `--salvage`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub damaged: Option<String>,
@@ -179,7 +108,7 @@ pub struct OutputRecord {
     /// Key below the table root.
     pub key: String,
     /// Partition folder.
-    pub partition: String,
+    pub partition: Arc<str>,
     /// Rows.
     pub rows: u64,
     /// Size.
@@ -188,7 +117,7 @@ pub struct OutputRecord {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub time: Option<TimeRange>,
     /// Log format of its rows.
-    pub format: String,
+    pub format: Arc<str>,
 }
 
 /// A task is done: from these inputs, with these outputs.
@@ -203,8 +132,8 @@ pub struct CommitRecord {
     pub task: String,
     /// The plan that holds it.
     pub plan: u64,
-    /// Why the task will never be performed: an object changed or vanished between planning and reading. Its objects are
-    /// then as if never planned, and there are neither inputs nor outputs.
+    /// Why the task will never be performed: an object changed or vanished between planning and reading, or a run reads its
+    /// objects otherwise. Its objects are then as if never planned, and there are neither inputs nor outputs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub void: Option<String>,
     /// What was read.
@@ -223,13 +152,35 @@ pub struct CommitRecord {
     pub times_missing: u64,
 }
 
+impl CommitRecord {
+    /// A commit that gives a task of plan `plan` up.
+    pub fn void(task: String, plan: u64, layout_version: u32, reason: String) -> Self {
+        Self {
+            layout_version,
+            written_by: written_by(),
+            task,
+            plan,
+            void: Some(reason),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            counts: Counts::default(),
+            records_by_status: BTreeMap::new(),
+            rejects_by_reason: BTreeMap::new(),
+            times_out_of_range: 0,
+            times_missing: 0,
+        }
+    }
+}
+
 /// A record that cannot be understood.
 #[derive(Debug)]
 pub enum RecordError {
     /// No JSON of the expected form.
     Malformed(serde_json::Error),
-    /// Written by another layout version, which is given.
+    /// Of a layout version that this program does not know, which is given.
     Version(u64),
+    /// Well-formed, and says what cannot be.
+    Wrong(String),
 }
 
 impl fmt::Display for RecordError {
@@ -238,14 +189,18 @@ impl fmt::Display for RecordError {
             Self::Malformed(error) => {
                 write!(f, "expected a record of layout version {LAYOUT_VERSION}, found {error}")
             }
-            Self::Version(found) => write!(f, "expected layout version {LAYOUT_VERSION}, found {found}"),
+            Self::Version(found) => write!(
+                f,
+                "expected layout version {LAYOUT_VERSION_OLDEST} to {LAYOUT_VERSION}, found {found}"
+            ),
+            Self::Wrong(what) => f.write_str(what),
         }
     }
 }
 
 impl std::error::Error for RecordError {}
 
-/// Reads a record, checking its version.
+/// Reads a record, checking its version first: a newer one may have any form.
 ///
 /// # Errors
 /// [`RecordError`].
@@ -260,7 +215,8 @@ struct Versioned {
 }
 
 fn check_version(found: Versioned) -> Result<(), RecordError> {
-    if found.layout_version == u64::from(LAYOUT_VERSION) {
+    let known = u64::from(LAYOUT_VERSION_OLDEST)..=u64::from(LAYOUT_VERSION);
+    if known.contains(&found.layout_version) {
         Ok(())
     } else {
         Err(RecordError::Version(found.layout_version))

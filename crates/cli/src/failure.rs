@@ -1,0 +1,193 @@
+//! Errors of the engine as this program tells them: the exit code, the message, and what to do about it.
+//!
+//! Libraries carry causes and data. Only here is it known which command runs, and which options it has.
+
+use flowquet_engine::{Error, FailedObject, Run};
+use flowquet_store::{ErrorKind, FILE_SCHEME};
+use flowquet_table::{Error as LogError, RecordError};
+use indicatif::{HumanBytes, HumanCount};
+
+use crate::exit::Exit;
+use crate::output::{Failure, counted, error_text};
+
+/// Rejects that are shown when there are too many.
+const LINE_MAX: usize = 160;
+
+/// What a run came to.
+pub(crate) fn exit_of(run: &Run) -> Exit {
+    let (objects, files) = (&run.summary.objects, &run.summary.files);
+    match &run.error {
+        Some(error) => exit_of_error(error),
+        None if !files.is_whole() => Exit::FilesDamaged,
+        None if objects.failed - objects.ignored + objects.changed + objects.set_aside > 0 => {
+            Exit::ObjectsLeft
+        }
+        None => Exit::Success,
+    }
+}
+
+pub(crate) fn exit_of_error(error: &Error) -> Exit {
+    match error {
+        Error::Interrupted => Exit::Interrupted,
+        Error::TooManyRejects { .. } => Exit::TooManyRejects,
+        Error::MemoryTooSmall { .. }
+        | Error::NoColumn { .. }
+        | Error::NoPartition { .. }
+        | Error::SourceIsTable { .. }
+        | Error::Log(LogError::Contract(_)) => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+/// The message for an error of the engine that ends a command.
+pub(crate) fn engine_failure(error: &Error) -> Failure {
+    let hint = hint_of(error);
+    match error {
+        Error::NoColumn { option, column, formats } => {
+            let option = flag(option);
+            let mut message = format!("{option} names `{column}`, which no log format here has");
+            formats.iter().for_each(|format| message.push_str(&format!("\n  {format}")));
+            Failure::message(Exit::Usage, &message, hint.as_deref())
+        }
+        Error::Log(LogError::Contract(differences)) => {
+            let mut message = "this table was created with other options".to_owned();
+            for d in differences {
+                let word = |text: &str| if text.is_empty() { "none".to_owned() } else { format!("`{text}`") };
+                let (option, table, asked) = (flag(d.option), word(&d.table), word(&d.asked));
+                message.push_str(&format!("\n  {option}: the table has {table}, this run asks for {asked}"));
+            }
+            Failure::message(Exit::Usage, &message, hint.as_deref())
+        }
+        Error::MemoryTooSmall { given, needed } => {
+            let (given, needed) = (HumanBytes(*given as u64), needed.div_ceil(1 << 20));
+            let message = format!("--memory {given} is too small; at least {needed}M is needed");
+            Failure::message(Exit::Usage, &message, None)
+        }
+        Error::TooManyRejects { rejects, lines, limit, first, kept } => {
+            let mut message = format!(
+                "{} in {}, and --max-rejects allows {limit}",
+                counted(*rejects, "reject"),
+                counted(*lines, "line")
+            );
+            first.iter().for_each(|line| message.push_str(&format!("\n  {}", reject_text(line))));
+            match kept.as_slice() {
+                [] => {}
+                [one] => message.push_str(&format!("\n  all are kept in {one}")),
+                [one, more @ ..] => {
+                    message.push_str(&format!(
+                        "\n  all are kept in {one} and {} more",
+                        HumanCount(more.len() as u64)
+                    ));
+                }
+            }
+            Failure::message(Exit::TooManyRejects, &message, hint.as_deref())
+        }
+        _ => Failure::Told(exit_of_error(error), error_text(error, hint.as_deref())),
+    }
+}
+
+/// The option that sets what records call by this name.
+fn flag(option: &str) -> String {
+    format!("--{}", option.replace('_', "-"))
+}
+
+/// A line of a file of rejects, for people.
+fn reject_text(line: &str) -> String {
+    let Ok(json) = serde_json::from_str::<serde_json::Value>(line) else { return line.to_owned() };
+    let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
+    let object = text("object");
+    let name = object.rsplit('/').next().unwrap_or(&object);
+    let place = json["line"].as_u64().map(|n| format!(" line {}", HumanCount(n))).unwrap_or_default();
+    let raw: String =
+        text("raw").chars().take(LINE_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let raw = if raw.is_empty() { raw } else { format!(": {raw}") };
+    format!("{name}{place}: {}{raw}", text("detail"))
+}
+
+/// What to do about an error, where something can be said.
+pub(crate) fn hint_of(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Accounting(_) | Error::Log(LogError::Broken { .. }) => {
+            "please report this, with the table's _flowquet folder if you can; nothing was committed"
+        }
+        Error::CompactedFileGone { .. } => {
+            "nothing is lost: the files that it was to replace are still there; restore it, or report this"
+        }
+        Error::Interrupted => "run the same command again to finish",
+        Error::ListingTooLong { .. } => {
+            "give more --memory, or take a part at a time with --since, --until, --account or --flow-region"
+        }
+        Error::Log(LogError::Contract(_)) => "drop the option, or choose another --out",
+        Error::Log(LogError::NoTable(_)) => {
+            "check the path; `flowquet convert` makes a table, also of Parquet files that AWS delivered"
+        }
+        Error::Log(LogError::Record { error: RecordError::Version(_), .. }) => {
+            "this table was written by another version of flowquet: use that one, or a newer one"
+        }
+        Error::Log(LogError::Record { .. }) | Error::Options(_) => {
+            "records are not meant to be edited; restore the file"
+        }
+        Error::Log(LogError::StalePlan { .. }) => "make the plan again with `flowquet plan`",
+        Error::Manifest { .. } => {
+            "a manifest is the manifest.json of an S3 Inventory, or a text file with a URL or path a line"
+        }
+        Error::NoColumn { .. } => "check the spelling; `flowquet schema` lists all fields",
+        Error::NoObjects { .. } => "check the path; names that begin with a dot are hidden and left out",
+        Error::NoPartition { partitions, .. } => {
+            let some = partitions.join(", ");
+            return Some(format!(
+                "partitions are named like `date=2024-01-15` or `date=2024-01-*`; the newest: {some}"
+            ));
+        }
+        Error::NothingChosen => "`flowquet status` shows what the table holds; `--object '**'` chooses all objects",
+        Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
+        Error::Parquet(_) => {
+            "is there room left on the disk? Run the same command again: it goes on where it stopped"
+        }
+        Error::SourceIsTable { .. } => {
+            "name the raw logs as SOURCE and another folder or prefix for the table"
+        }
+        Error::Store(error) if error.kind() == ErrorKind::Denied && error.url().starts_with(FILE_SCHEME) => {
+            "check the owner and permissions of the folder, or choose another one for the table"
+        }
+        Error::Store(error) => return error.hint(),
+        Error::TableFile { .. } => {
+            "the file was changed by another program: `flowquet status` shows what is lost, and `flowquet reconvert` makes it anew"
+        }
+        Error::TooManyRejects { .. } => {
+            "does --format fit the objects? Run again with the right format, or with a higher --max-rejects"
+        }
+        Error::Catalog(_)
+        | Error::Log(LogError::Store(_))
+        | Error::MemoryTooSmall { .. }
+        | Error::Stdin(_) => {
+            return None;
+        }
+    };
+    Some(hint.to_owned())
+}
+
+/// What to do about objects that could not be read, one hint a kind of cause.
+pub(crate) fn object_hints(objects: &[FailedObject]) -> Vec<&'static str> {
+    let mut hints: Vec<&'static str> = objects.iter().filter_map(|o| hint_of_cause(o.cause)).collect();
+    hints.sort_unstable();
+    hints.dedup();
+    hints
+}
+
+fn hint_of_cause(cause: &str) -> Option<&'static str> {
+    Some(match cause {
+        "archived" => "restore archived objects with `aws s3api restore-object`; the next run converts them",
+        "damaged" => {
+            "a damaged object is tried again when it changes; --salvage keeps its whole lines up to the damage"
+        }
+        "denied" => "check who may read the file; the next run tries again",
+        "no-columns" => "give --columns at least one field of each log format",
+        "no-header" => {
+            "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
+        }
+        "no-line-fits" => "is --format the format of these objects? Run again with the right one",
+        "not-a-log" => "what is no flow log can be passed over with --exclude, or with `flowquet ignore`",
+        _ => return None,
+    })
+}

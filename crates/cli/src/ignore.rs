@@ -1,0 +1,58 @@
+//! `flowquet ignore`.
+
+use flowquet_engine::Error;
+use flowquet_store::{FILE_SCHEME, Location, S3_SCHEME};
+use flowquet_table::{Log, ignore, stop_ignoring};
+
+use crate::args::IgnoreArgs;
+use crate::convert::listen_for_signals;
+use crate::exit::Exit;
+use crate::failure::engine_failure;
+use crate::output::{Failure, counted, say};
+use crate::places::{absolute, table_store};
+
+pub(crate) fn run(args: &IgnoreArgs) -> Result<Exit, Failure> {
+    listen_for_signals();
+    let out = table_store(&args.s3.stores(), &args.table);
+    let failed = |error: flowquet_table::Error| engine_failure(&Error::from(error));
+    let log = Log::open(&out).map_err(failed)?;
+    let mut changed = 0;
+    for text in &args.urls {
+        let url = url_of(text)?;
+        let Some(reason) = &args.reason else {
+            if stop_ignoring(out.as_ref(), &url).map_err(failed)? {
+                changed += 1;
+            } else {
+                say(&format!("warning: `{url}` was not ignored"));
+            }
+            continue;
+        };
+        if !log.state().known().failed().any(|claim| claim.object.url() == url) {
+            say(&format!(
+                "warning: `{url}` is not among the unreadable objects of this table; `flowquet status` lists them"
+            ));
+        }
+        ignore(out.as_ref(), &url, reason).map_err(failed)?;
+        changed += 1;
+    }
+    let objects = counted(changed, "object");
+    say(&if args.not { format!("no longer ignored: {objects}") } else { format!("ignored: {objects}") });
+    Ok(Exit::Success)
+}
+
+/// The URL under which a table knows an object: as `flowquet status` shows it, or of a path.
+fn url_of(text: &str) -> Result<String, Failure> {
+    if text.starts_with(S3_SCHEME) || text.starts_with(FILE_SCHEME) {
+        return Ok(text.to_owned());
+    }
+    match Location::parse(text) {
+        Ok(Location::Local(path)) => {
+            let path = absolute(&path);
+            // As a listing would name it, if it is still there.
+            let path = path.canonicalize().unwrap_or(path);
+            Ok(format!("{FILE_SCHEME}{}", path.display()))
+        }
+        Ok(s3) => Ok(s3.to_string()),
+        Err(message) => Err(Failure::message(Exit::Usage, &message, None)),
+    }
+}

@@ -1,0 +1,124 @@
+//! `flowquet reconvert`.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use flowquet_engine::{Budget, Change, Choice, Pointers, ReconvertRequest, Reconverted, reconvert};
+use indicatif::HumanCount;
+
+use crate::args::ReconvertArgs;
+use crate::catalog::{catalogued, glue};
+use crate::convert::listen_for_signals;
+use crate::exit::Exit;
+use crate::failure::{engine_failure, object_hints};
+use crate::output::{Failure, counted, put, say};
+use crate::places::{STOP, table_store};
+use crate::reporter::{Reporter, Work};
+use crate::schema::Formats;
+
+/// Unreadable objects that the summary names.
+const NAMED_MAX: usize = 10;
+
+pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
+    listen_for_signals();
+    let mut choice = Choice::default();
+    choice
+        .set_objects(&args.object)
+        .map_err(|e| Failure::message(Exit::Usage, &format!("--object: {e}"), None))?;
+    choice.partitions = args.partition.clone();
+    choice.rejects = args.rejects;
+    choice.lost = args.lost;
+    choice.flow_log_ids = args.flow_log_id.clone();
+    if choice.is_empty() {
+        let hint = "choose objects by --object, --partition, --flow-log-id, --rejects or --lost; `--object '**'` takes all";
+        return Err(Failure::message(Exit::Usage, "no objects are chosen", Some(hint)));
+    }
+    let formats = Formats::resolve(&args.format)?;
+    let change = Change {
+        reading: (args.format.format.is_some() || args.format.fields.is_some())
+            .then(|| formats.reading.clone()),
+        columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
+        salvage: args.salvage.then_some(true),
+    };
+    let stores = args.s3.stores();
+    let out = table_store(&stores, &args.out);
+    let pointers = glue(&args.glue, &args.s3, out.as_ref())?;
+    if pointers.is_some() {
+        catalogued(&args.out)?;
+    }
+    let threads = args
+        .threads
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
+    let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
+    // Which raw logs a table has come from is not known yet: any may be remote.
+    let budget = Budget::new(threads, memory, true, args.out.is_s3()).map_err(|e| engine_failure(&e))?;
+    let grace = Duration::from_secs(u64::from(args.grace));
+    let request = ReconvertRequest { out, stores, choice, change, budget, grace, dry_run: args.dry_run };
+    let reporter =
+        Reporter::new(Work::Converting, args.quiet || args.dry_run, std::io::stderr().is_terminal());
+    let started = Instant::now();
+    let done = reconvert(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, &STOP);
+    reporter.finish();
+    let done = done.map_err(|e| engine_failure(&e))?;
+    if args.dry_run {
+        put(&format!("{}\nnothing was written\n", scope_text(&done, "would convert")))?;
+        return Ok(Exit::Success);
+    }
+    let failed = done.summary.objects.failed - done.summary.objects.ignored;
+    let exit = if failed > 0 { Exit::ObjectsLeft } else { Exit::Success };
+    if !args.quiet {
+        say(&text(&done, started.elapsed()));
+    } else if failed > 0 {
+        let is = if failed == 1 { "is" } else { "are" };
+        let objects = counted(failed, "object");
+        say(&format!("flowquet: {objects} {is} not in {} (exit {})", args.out, exit.code()));
+    }
+    Ok(exit)
+}
+
+/// What is converted anew, and what with it.
+fn scope_text(done: &Reconverted, verb: &str) -> String {
+    let mut text = format!("{verb} {} anew", counted(done.objects, "object"));
+    if done.failed_before > 0 {
+        text.push_str(&format!(" and {} that had failed", HumanCount(done.failed_before)));
+    }
+    if done.companions > 0 {
+        text.push_str(&format!(", with {} of the same tasks", counted(done.companions, "other")));
+    }
+    if done.neighbours > 0 {
+        text.push_str(&format!(", and rows of {} in the same files", counted(done.neighbours, "other task")));
+    }
+    text
+}
+
+fn text(done: &Reconverted, elapsed: Duration) -> String {
+    let mut text = String::new();
+    if done.finished > 0 {
+        let finished = counted(done.finished, "compaction");
+        text.push_str(&format!("  finished    {finished} that an earlier run had left\n"));
+    }
+    let summary = &done.summary;
+    for object in summary.failed_objects.iter().take(NAMED_MAX) {
+        text.push_str(&format!("  unreadable  `{}`: {}\n", object.url, object.reason));
+    }
+    if summary.failed_objects.len() > NAMED_MAX {
+        let more = HumanCount((summary.failed_objects.len() - NAMED_MAX) as u64);
+        text.push_str(&format!("              and {more} more; `flowquet status` names them all\n"));
+    }
+    for hint in object_hints(&summary.failed_objects) {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    text.push_str(&format!(
+        "done: {}; {} replaced by {} in {}; {} and {} before, {} and {} read now, {:.1} s",
+        scope_text(done, "converted"),
+        counted(done.files_in, "file"),
+        HumanCount(done.files_out),
+        counted(done.partitions.len() as u64, "partition"),
+        counted(done.records_before, "record"),
+        counted(done.rejects_before, "reject"),
+        counted(summary.counts.records, "record"),
+        counted(summary.counts.rejects, "reject"),
+        elapsed.as_secs_f64()
+    ));
+    text
+}

@@ -1,0 +1,60 @@
+//! A task that is to be performed, and what its files are for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flowquet_table::{Task, compacted_folder};
+
+use crate::context::PlanContext;
+
+/// A task without a commit.
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedTask {
+    pub(crate) plan_number: u64,
+    pub(crate) goal: Goal,
+    pub(crate) context: Arc<PlanContext>,
+    pub(crate) task: Task,
+}
+
+/// What a task's files are for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// They are part of the table once the task is committed.
+    Commit {
+        /// Layout version of the task's plan, which decides the name of its commit.
+        layout_version: u32,
+    },
+    /// They stand aside until the record of a reconversion makes them part of the table.
+    Aside {
+        /// The reconversion.
+        id: String,
+        /// The partition folders whose rows are wanted; all if `None`. Rows of others are counted and dropped.
+        partitions: Option<Arc<BTreeSet<String>>>,
+    },
+}
+
+impl Goal {
+    /// Where the file of this key is put.
+    pub(crate) fn place(&self, key: &str) -> String {
+        match self {
+            Self::Commit { .. } => key.to_owned(),
+            Self::Aside { id, .. } => format!("{}/{key}", compacted_folder(id)),
+        }
+    }
+
+    /// Layout version of the task's plan; none where it is of no plan.
+    pub(crate) fn layout_version(&self) -> Option<u32> {
+        match self {
+            Self::Commit { layout_version } => Some(*layout_version),
+            Self::Aside { .. } => None,
+        }
+    }
+
+    /// The partition folders whose rows are wanted; all if `None`.
+    pub(crate) fn partitions(&self) -> Option<&Arc<BTreeSet<String>>> {
+        match self {
+            Self::Commit { .. } => None,
+            Self::Aside { partitions, .. } => partitions.as_ref(),
+        }
+    }
+}

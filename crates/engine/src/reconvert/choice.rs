@@ -1,0 +1,145 @@
+//! Which objects of a table are converted anew.
+
+use std::collections::{BTreeMap, HashSet};
+
+use flowquet_format::ObjectKey;
+use flowquet_table::{FailedClaim, Log, SourceObject, check_files};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use crate::compact::is_chosen;
+use crate::error::Error;
+
+/// Which objects; those that satisfy each kind of condition that is set, and of several of one kind any.
+#[derive(Debug, Default)]
+pub struct Choice {
+    objects: Option<GlobSet>,
+    /// Parts of partition folders, such as `date=2024-01-15` or `date=2024-01-*`: objects that gave rows to them.
+    pub partitions: Vec<String>,
+    /// Objects that have rejects.
+    pub rejects: bool,
+    /// Objects of tasks whose files are lost or truncated.
+    pub lost: bool,
+    /// Flow log ids.
+    pub flow_log_ids: Vec<String>,
+}
+
+/// What a choice comes to: objects of each task, by the task's id as records spell it.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    /// Ids of tasks to indices of their objects.
+    pub(crate) tasks: BTreeMap<String, HashSet<usize>>,
+    /// Objects that had failed.
+    pub(crate) failed: Vec<FailedClaim>,
+}
+
+impl Choice {
+    /// Chooses objects whose URL, or key below the source, matches one of these globs; `*` stays within a folder.
+    ///
+    /// # Errors
+    /// A message, where one is no glob.
+    pub fn set_objects(&mut self, globs: &[String]) -> Result<(), String> {
+        if globs.is_empty() {
+            return Ok(());
+        }
+        let mut set = GlobSetBuilder::new();
+        for glob in globs {
+            set.add(GlobBuilder::new(glob).literal_separator(true).build().map_err(|e| e.to_string())?);
+        }
+        self.objects = Some(set.build().map_err(|e| e.to_string())?);
+        Ok(())
+    }
+
+    /// Whether no condition is set.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_none()
+            && self.partitions.is_empty()
+            && self.flow_log_ids.is_empty()
+            && !self.rejects
+            && !self.lost
+    }
+
+    fn admits(&self, object: &SourceObject) -> bool {
+        let by_name =
+            self.objects.as_ref().is_none_or(|set| set.is_match(object.url()) || set.is_match(object.key()));
+        let by_flow_log = || {
+            let key = ObjectKey::parse(object.url());
+            self.flow_log_ids.is_empty() || key.flow_log_id.is_some_and(|id| self.flow_log_ids.contains(&id))
+        };
+        by_name && by_flow_log()
+    }
+
+    /// The objects of a table that this chooses.
+    pub(crate) fn choose(&self, log: &mut Log, dry_run: bool) -> Result<Chosen, Error> {
+        // Of tasks, where files tell.
+        let mut of_files: Option<HashSet<u64>> = None;
+        let mut narrow = |tasks: HashSet<u64>| {
+            let both = |before: HashSet<u64>| before.intersection(&tasks).copied().collect();
+            of_files = Some(of_files.take().map_or_else(|| tasks.clone(), both));
+        };
+        if self.lost {
+            let check = check_files(log)?;
+            let lost: HashSet<&str> =
+                check.lost.iter().chain(&check.truncated).map(|f| f.key.as_str()).collect();
+            let files = log.state().files().iter().filter(|f| lost.contains(f.output.key.as_str()));
+            narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
+        }
+        if !self.partitions.is_empty() {
+            crate::compact::check_partitions(&log.state().files().partitions(), &self.partitions)?;
+            let files =
+                log.state().files().iter().filter(|f| is_chosen(&f.output.partition, &self.partitions));
+            narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
+        }
+        let mut chosen = Chosen::default();
+        let mut superseded: HashSet<String> = HashSet::new();
+        let mut tasks: Vec<(String, Vec<SourceObject>)> = Vec::new();
+        let open: HashSet<String> = log.state().open_tasks().map(|t| t.task.id.clone()).collect();
+        let is_wanted = |id: &str| {
+            let number = u64::from_str_radix(id, 16).unwrap_or(u64::MAX);
+            !open.contains(id) && of_files.as_ref().is_none_or(|tasks| tasks.contains(&number))
+        };
+        let mut take = |id: &str, objects: Vec<SourceObject>| {
+            if is_wanted(id) && objects.iter().any(|o| self.admits(o)) {
+                tasks.push((id.to_owned(), objects));
+            }
+        };
+        log.read_compactions(|record| {
+            if let Some(reconversion) = record.reconversion {
+                superseded.extend(reconversion.superseded.into_iter().map(|t| t.task));
+                for task in reconversion.tasks {
+                    take(&task.commit.task, task.commit.inputs.into_iter().map(|i| i.object).collect());
+                }
+            }
+            Ok(())
+        })?;
+        log.read_plans(|plan| {
+            plan.tasks.into_iter().for_each(|task| take(&task.id, task.objects));
+            Ok(())
+        })?;
+        let rejects = &log.state().totals().reject_files;
+        let known = log.state().known();
+        for (id, objects) in tasks {
+            let has_rejects = rejects.contains(&flowquet_table::rejects_key(&id));
+            if superseded.contains(&id) || log.state().files().is_void(&id) || self.rejects && !has_rejects {
+                continue;
+            }
+            let taken = objects.iter().enumerate().filter(|(_, o)| self.admits(o) && known.is_taken(o));
+            let indices: HashSet<usize> = taken.map(|(i, _)| i).collect();
+            if !indices.is_empty() {
+                chosen.tasks.insert(id, indices);
+            }
+        }
+        if !self.rejects && of_files.is_none() {
+            chosen.failed = known.failed().filter(|claim| self.admits(&claim.object)).cloned().collect();
+            chosen.failed.sort_by(|a, b| a.object.url().cmp(b.object.url()));
+        }
+        if chosen.tasks.is_empty() && chosen.failed.is_empty() && !dry_run {
+            return Err(Error::NothingChosen);
+        }
+        Ok(chosen)
+    }
+
+    /// Whether only objects with rejects are wanted.
+    pub(crate) fn wants_rejects(&self) -> bool {
+        self.rejects
+    }
+}

@@ -1,0 +1,415 @@
+//! Reconversion: objects of a table are converted anew, and what they gave before is replaced in one record.
+//!
+//! # What is done anew
+//!
+//! An object's rows stand in the files of its task, mixed with those of the task's other objects, and after a compaction with those of
+//! other tasks. So these are done anew:
+//!
+//! 1. the **chosen** objects, with the options that were asked for;
+//! 2. their **companions**, the other objects of their tasks, with the options that they had;
+//! 3. of **neighbours**, tasks whose rows stand in files with those of the first two, the rows of the partitions in question, with
+//!    the options that they had.
+//!
+//! The tasks of the first two are superseded: new ones count in their place. Neighbours go on counting.
+//!
+//! # How the table changes hands
+//!
+//! As in a compaction: new files are put aside, a numbered record retires the old ones and supersedes tasks, then the new files are
+//! put in place and the old ones deleted. Killed before the record, nothing has changed; killed after it, the next compaction or
+//! reconversion goes on.
+
+mod choice;
+mod scope;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use flowquet_plan::{hex, plan_tasks};
+use flowquet_store::{Store, Stores};
+use flowquet_table::{
+    CommitRecord, CompactionRecord, LAYOUT_VERSION, Log, Options, Reading, Reconversion, ReconvertedTask,
+    RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, compacted_folder, delete_if_there,
+    written_by,
+};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::budget::Budget;
+use crate::compact::{Placing, Pointers};
+use crate::context::PlanContext;
+use crate::error::Error;
+use crate::events::{Event, Observer};
+use crate::goal::{Goal, PlannedTask};
+use crate::perform::{Performance, perform};
+use crate::source::SourceSet;
+use crate::summary::Summary;
+
+pub use choice::Choice;
+use scope::Scope;
+
+/// What a reconversion is asked to do.
+#[derive(Debug)]
+pub struct ReconvertRequest {
+    /// The table.
+    pub out: Arc<dyn Store>,
+    /// Stores of the sources.
+    pub stores: Arc<Stores>,
+    /// Which objects.
+    pub choice: Choice,
+    /// How they are read from now on.
+    pub change: Change,
+    /// Workers and memory.
+    pub budget: Budget,
+    /// How long readers that began before a change are given, where a catalog is pointed elsewhere.
+    pub grace: Duration,
+    /// Say what would be done and do nothing.
+    pub dry_run: bool,
+}
+
+/// Options that chosen objects get; what is `None` stays as it was for each.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Field list and log format.
+    pub reading: Option<Reading>,
+    /// Columns to keep.
+    pub columns: Option<Vec<String>>,
+    /// Whether the whole lines of a damaged object are kept.
+    pub salvage: Option<bool>,
+}
+
+impl Change {
+    fn apply(&self, options: &Options) -> Options {
+        Options {
+            reading: self.reading.clone().unwrap_or_else(|| options.reading.clone()),
+            columns: self.columns.clone().or_else(|| options.columns.clone()),
+            salvage: self.salvage.unwrap_or(options.salvage),
+            ..options.clone()
+        }
+    }
+}
+
+/// What a reconversion did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Reconverted {
+    /// Objects that were chosen, and were in the table.
+    pub objects: u64,
+    /// Objects that were chosen, and had failed: they are planned anew like new ones.
+    pub failed_before: u64,
+    /// Objects of the same tasks, done anew as they were.
+    pub companions: u64,
+    /// Tasks whose rows of some partitions were written anew as they were.
+    pub neighbours: u64,
+    /// Compactions and reconversions that an earlier run had left unfinished.
+    pub finished: u64,
+    /// Records of chosen objects and companions before.
+    pub records_before: u64,
+    /// Their rejects before.
+    pub rejects_before: u64,
+    /// Files that were replaced.
+    pub files_in: u64,
+    /// Files that were written.
+    pub files_out: u64,
+    /// Partition folders that changed.
+    pub partitions: Vec<String>,
+    /// What was read and written, of all that was done anew.
+    pub summary: Summary,
+}
+
+/// Tasks of a reconversion, and what each is for.
+struct Draft {
+    id: String,
+    planned: Vec<PlannedTask>,
+    /// Options of new tasks, by id.
+    options: HashMap<String, Options>,
+    /// The neighbour that a task writes rows of anew, by the id of the task that does.
+    rewrites: HashMap<String, String>,
+}
+
+/// Converts objects anew, until done or `stop` is set.
+///
+/// # Errors
+/// [`Error`]; unless the record of the reconversion is put, the table is as it was.
+pub fn reconvert(
+    request: &ReconvertRequest,
+    pointers: Option<&dyn Pointers>,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Reconverted, Error> {
+    let mut log = Log::open(&request.out)?;
+    let mut done = Reconverted::default();
+    let open: Vec<CompactionRecord> = log.state().files().open().cloned().collect();
+    done.finished = open.len() as u64;
+    if !request.dry_run {
+        let placing = Placing { log: &log, pointers, grace: request.grace, stop };
+        placing.place(&open.iter().collect::<Vec<_>>())?;
+        open.iter().for_each(|record| log.state_mut().close_compaction(record.number));
+    }
+    let sources = SourceSet::new(request.stores.clone());
+    let chosen = request.choice.choose(&mut log, request.dry_run)?;
+    let mut scope = Scope::new(&log, chosen)?;
+    if request.choice.wants_rejects() {
+        scope.keep_rejects();
+    }
+    scope.refresh_local(&sources)?;
+    done.objects = scope.chosen().count() as u64;
+    done.companions = scope.companions().count() as u64;
+    done.failed_before = scope.failed.len() as u64;
+    done.neighbours = scope.neighbours.len() as u64;
+    done.files_in = scope.retired.len() as u64;
+    done.records_before = scope.superseded.iter().map(|t| t.commit.counts.records).sum();
+    done.rejects_before = scope.superseded.iter().map(|t| t.commit.counts.rejects).sum();
+    let retired = scope.retired.iter().map(|f| f.output.partition.to_string());
+    done.partitions = retired.collect::<BTreeSet<_>>().into_iter().collect();
+    if request.dry_run {
+        return Ok(done);
+    }
+    if !scope.superseded.is_empty() {
+        replace(&mut log, request, &scope, &sources, pointers, observer, stop, &mut done)?;
+    }
+    plan_failed(&mut log, request, &scope, &sources, observer, stop, &mut done)?;
+    done.summary.settle();
+    Ok(done)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one step of the function above, which holds all of it")]
+fn replace(
+    log: &mut Log,
+    request: &ReconvertRequest,
+    scope: &Scope,
+    sources: &SourceSet,
+    pointers: Option<&dyn Pointers>,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+    done: &mut Reconverted,
+) -> Result<(), Error> {
+    let draft = Draft::new(log, scope, &request.change)?;
+    let commits = run(log, request, &draft.planned, sources, observer, stop, &mut done.summary)?;
+    if commits.len() < draft.planned.len() {
+        remove_aside(log, &draft.id)?;
+        let first = done.summary.warnings.first().cloned().unwrap_or_default();
+        return Err(Error::NotReconverted(first));
+    }
+    let record = draft.record(log, scope, commits, request)?;
+    let reconversions = log.state().files().reconversions();
+    let put = log.append_compaction(&mut |state| {
+        let files = state.files();
+        let are_live = record.retired.iter().all(|file| files.get(&file.key).is_some());
+        let number = files.last_compaction() + 1;
+        let is_same = are_live && files.reconversions() == reconversions;
+        Ok(is_same.then(|| CompactionRecord { number, ..record.clone() }))
+    })?;
+    let Some(record) = put else {
+        remove_aside(log, &draft.id)?;
+        return Err(Error::NotReconverted("another run replaced some of its files meanwhile".to_owned()));
+    };
+    done.files_out += record.all_outputs().count() as u64;
+    Placing { log, pointers, grace: request.grace, stop }.place(&[&record])?;
+    log.state_mut().close_compaction(record.number);
+    Ok(())
+}
+
+/// Plans chosen objects that had failed like new ones, and performs those plans.
+fn plan_failed(
+    log: &mut Log,
+    request: &ReconvertRequest,
+    scope: &Scope,
+    sources: &SourceSet,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+    done: &mut Reconverted,
+) -> Result<(), Error> {
+    let mut by_options: BTreeMap<String, (Options, Vec<SourceObject>)> = BTreeMap::new();
+    for claim in &scope.failed {
+        let options = request.change.apply(&claim.options);
+        let key = serde_json::to_string(&options).expect("plain values");
+        by_options.entry(key).or_insert_with(|| (options, Vec::new())).1.push(claim.object.clone());
+    }
+    let mut plans = BTreeSet::new();
+    for (options, objects) in by_options.into_values() {
+        plans.extend(log.append_plan(&mut |state| {
+            let new = objects.iter().filter(|o| !state.known().is_taken(o)).cloned().collect();
+            Ok(crate::take::plan_of(state, new, &options))
+        })?);
+    }
+    let mut planned = Vec::new();
+    for open in log.state().open_tasks().filter(|t| plans.contains(&t.plan)) {
+        planned.push(PlannedTask {
+            plan_number: open.plan,
+            goal: Goal::Commit { layout_version: open.layout_version },
+            context: Arc::new(PlanContext::new(open.options)?),
+            task: open.task.clone(),
+        });
+    }
+    run(log, request, &planned, sources, observer, stop, &mut done.summary)?;
+    Ok(())
+}
+
+fn run(
+    log: &Log,
+    request: &ReconvertRequest,
+    planned: &[PlannedTask],
+    sources: &SourceSet,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+    summary: &mut Summary,
+) -> Result<Vec<CommitRecord>, Error> {
+    if planned.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = || planned.iter().flat_map(|t| &t.task.objects);
+    observer.event(&Event::Planned {
+        tasks: planned.len() as u64,
+        objects: all().count() as u64,
+        bytes: all().map(|o| o.bytes).sum(),
+        left_over: 0,
+    });
+    let (budget, max_rejects) = (request.budget, None);
+    let performed =
+        perform(&Performance { log, max_rejects, budget, tasks: planned, sources, observer, stop }, summary);
+    performed.error.map_or(Ok(performed.aside), Err)
+}
+
+/// Deletes what was put aside for a reconversion that does not come about.
+fn remove_aside(log: &Log, id: &str) -> Result<(), Error> {
+    let mut found = Vec::new();
+    let listed =
+        log.out().list_each(&format!("{}/", compacted_folder(id)), &mut |object| found.push(object.key));
+    match listed {
+        Err(error) if error.kind() != flowquet_store::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    found.iter().try_for_each(|key| delete_if_there(log.out().as_ref(), key))?;
+    Ok(())
+}
+
+/// An id of what these words say.
+fn id_of(words: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for word in words {
+        hash.update(word.as_bytes());
+        hash.update(b"\n");
+    }
+    hex(&hash.finalize()[..8])
+}
+
+impl Draft {
+    fn new(log: &Log, scope: &Scope, change: &Change) -> Result<Self, Error> {
+        let mut words =
+            vec!["reconversion".to_owned(), LAYOUT_VERSION.to_string(), log.state().last_plan().to_string()];
+        words.extend(scope.retired.iter().map(|f| f.output.key.clone()));
+        // With the same options an object is chosen or a companion, and gives the same.
+        let mut by_options: BTreeMap<String, (Options, Vec<SourceObject>)> = BTreeMap::new();
+        for task in &scope.superseded {
+            for (object, is_chosen) in &task.objects {
+                let options = if *is_chosen { change.apply(&task.options) } else { (*task.options).clone() };
+                let key = serde_json::to_string(&options).expect("plain values");
+                by_options.entry(key).or_insert_with(|| (options, Vec::new())).1.push(object.clone());
+            }
+            words.push(task.id.clone());
+        }
+        words.extend(by_options.keys().cloned());
+        let id = id_of(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut draft = Self { planned: Vec::new(), options: HashMap::new(), rewrites: HashMap::new(), id };
+        for (key, (options, objects)) in by_options {
+            let seed = format!("reconversion {} {key}", draft.id);
+            for task in plan_tasks(objects, &seed, &options) {
+                draft.options.insert(task.id.clone(), options.clone());
+                draft.push(log, task, &options, None)?;
+            }
+        }
+        for neighbour in &scope.neighbours {
+            let task = id_of(&["rewriting", &draft.id, &neighbour.id]);
+            draft.rewrites.insert(task.clone(), neighbour.id.clone());
+            draft.options.insert(task.clone(), (*neighbour.options).clone());
+            let partitions = Some(Arc::new(neighbour.partitions.clone()));
+            let task = Task { id: task, objects: neighbour.objects.clone() };
+            draft.push(log, task, &neighbour.options, partitions)?;
+        }
+        Ok(draft)
+    }
+
+    fn push(
+        &mut self,
+        log: &Log,
+        task: Task,
+        options: &Options,
+        partitions: Option<Arc<BTreeSet<String>>>,
+    ) -> Result<(), Error> {
+        self.planned.push(PlannedTask {
+            plan_number: log.state().last_plan(),
+            goal: Goal::Aside { id: self.id.clone(), partitions },
+            context: Arc::new(PlanContext::new(options)?),
+            task,
+        });
+        Ok(())
+    }
+
+    /// The record that replaces what stood there before by what was put aside.
+    fn record(
+        &self,
+        log: &Log,
+        scope: &Scope,
+        mut commits: Vec<CommitRecord>,
+        request: &ReconvertRequest,
+    ) -> Result<CompactionRecord, Error> {
+        commits.sort_by(|a, b| a.task.cmp(&b.task));
+        let mut reconversion = Reconversion {
+            plan: log.state().last_plan(),
+            superseded: scope
+                .superseded
+                .iter()
+                .map(|t| SupersededTask {
+                    task: t.id.clone(),
+                    objects: t.commit.inputs.iter().filter(|i| i.failed.is_none()).count() as u64,
+                    bytes_in: t
+                        .commit
+                        .inputs
+                        .iter()
+                        .filter(|i| i.failed.is_none())
+                        .map(|i| i.object.bytes)
+                        .sum(),
+                    counts: t.commit.counts.clone(),
+                })
+                .collect(),
+            tasks: Vec::new(),
+            rewritten: Vec::new(),
+        };
+        let mut rewritten: BTreeMap<String, u64> = BTreeMap::new();
+        for commit in commits {
+            let options = self.options[&commit.task].clone();
+            match self.rewrites.get(&commit.task) {
+                None => reconversion.tasks.push(ReconvertedTask { options, commit }),
+                Some(neighbour) => {
+                    for output in &commit.outputs {
+                        *rewritten.entry(output.partition.to_string()).or_default() += output.rows;
+                    }
+                    let (task, outputs) = (neighbour.clone(), commit.outputs);
+                    reconversion.rewritten.push(RewrittenTask { task, options, outputs });
+                }
+            }
+        }
+        scope.check_rows(&rewritten)?;
+        let first = scope.superseded.first().map(|t| (*t.options).clone()).unwrap_or_default();
+        Ok(CompactionRecord {
+            layout_version: LAYOUT_VERSION,
+            written_by: written_by(),
+            number: 0,
+            id: self.id.clone(),
+            partition: String::new(),
+            options: request.change.apply(&first),
+            retired: scope
+                .retired
+                .iter()
+                .map(|f| RetiredFile {
+                    key: f.output.key.clone(),
+                    rows: f.output.rows,
+                    bytes: f.output.bytes,
+                })
+                .collect(),
+            outputs: Vec::new(),
+            reconversion: Some(reconversion),
+        })
+    }
+}

@@ -1,0 +1,246 @@
+//! How far a reconversion reaches: the tasks that are superseded, the files that are replaced, and the rows of others in them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use flowquet_table::{CommitRecord, FailedClaim, LiveFile, Log, Options, SourceObject};
+
+use crate::error::Error;
+use crate::reconvert::choice::Chosen;
+use crate::source::{SourceSet, is_remote};
+
+/// A task whose chosen objects and companions are converted anew.
+pub(crate) struct Superseded {
+    pub(crate) id: String,
+    pub(crate) options: Arc<Options>,
+    pub(crate) commit: CommitRecord,
+    /// What it had converted, and whether that is chosen.
+    pub(crate) objects: Vec<(SourceObject, bool)>,
+}
+
+/// A task that goes on counting, some of whose rows are written anew.
+pub(crate) struct Neighbour {
+    pub(crate) id: String,
+    pub(crate) options: Arc<Options>,
+    pub(crate) objects: Vec<SourceObject>,
+    /// Partition folders of those rows.
+    pub(crate) partitions: BTreeSet<String>,
+}
+
+/// How far a reconversion reaches.
+pub(crate) struct Scope {
+    pub(crate) superseded: Vec<Superseded>,
+    pub(crate) neighbours: Vec<Neighbour>,
+    /// Live files that are replaced, in key order.
+    pub(crate) retired: Vec<LiveFile>,
+    /// Chosen objects that had failed.
+    pub(crate) failed: Vec<FailedClaim>,
+}
+
+/// An id as records of files hold it.
+fn number(id: &str) -> u64 {
+    u64::from_str_radix(id, 16).unwrap_or(u64::MAX)
+}
+
+impl Scope {
+    pub(crate) fn new(log: &Log, chosen: Chosen) -> Result<Self, Error> {
+        let superseded: HashSet<u64> = chosen.tasks.keys().map(|id| number(id)).collect();
+        let (retired, others) = reach(log.state().files().iter(), &superseded);
+        let mut scope =
+            Self { superseded: Vec::new(), neighbours: Vec::new(), retired, failed: chosen.failed };
+        let mut wanted: HashMap<u64, Option<BTreeSet<String>>> =
+            superseded.iter().map(|id| (*id, None)).collect();
+        wanted.extend(others.into_iter().map(|(id, partitions)| (id, Some(partitions))));
+        scope.read_tasks(log, wanted, &chosen.tasks)?;
+        Ok(scope)
+    }
+
+    /// Finds the tasks of these ids in the log: those to be superseded, and neighbours with their partitions.
+    fn read_tasks(
+        &mut self,
+        log: &Log,
+        mut wanted: HashMap<u64, Option<BTreeSet<String>>>,
+        chosen: &BTreeMap<String, HashSet<usize>>,
+    ) -> Result<(), Error> {
+        let mut commits: Vec<(String, Arc<Options>, CommitRecord)> = Vec::new();
+        log.read_compactions(|record| {
+            for task in record.reconversion.into_iter().flat_map(|r| r.tasks) {
+                if wanted.contains_key(&number(&task.commit.task)) {
+                    commits.push((task.commit.task.clone(), Arc::new(task.options), task.commit));
+                }
+            }
+            Ok(())
+        })?;
+        let mut planned: Vec<(String, u64)> = Vec::new();
+        log.read_plans(|plan| {
+            let ids = plan.tasks.into_iter().map(|t| t.id).filter(|id| wanted.contains_key(&number(id)));
+            planned.extend(ids.map(|id| (id, plan.number)));
+            Ok(())
+        })?;
+        for (id, plan) in planned {
+            commits.push((id.clone(), log.state().options_of(plan).clone(), log.read_commit(&id, plan)?));
+        }
+        for (id, options, commit) in commits {
+            let Some(partitions) = wanted.remove(&number(&id)) else { continue };
+            let converted = commit.inputs.iter().filter(|i| i.failed.is_none()).map(|i| i.object.clone());
+            match partitions {
+                Some(partitions) => {
+                    self.neighbours.push(Neighbour { id, options, objects: converted.collect(), partitions });
+                }
+                None => {
+                    // Indices are those of the task's objects, which a commit's inputs follow.
+                    let indices = &chosen[&id];
+                    let inputs = commit.inputs.iter().enumerate().filter(|(_, i)| i.failed.is_none());
+                    let objects = inputs.map(|(n, i)| (i.object.clone(), indices.contains(&n))).collect();
+                    self.superseded.push(Superseded { id, options, commit, objects });
+                }
+            }
+        }
+        if let Some(id) = wanted.keys().next() {
+            let what = format!("no record tells of task {id:016x}, whose rows are in the table");
+            return Err(Error::Accounting(what));
+        }
+        self.superseded.sort_by(|a, b| a.id.cmp(&b.id));
+        self.neighbours.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(())
+    }
+
+    /// Chosen objects that are in the table.
+    pub(crate) fn chosen(&self) -> impl Iterator<Item = &SourceObject> {
+        self.superseded.iter().flat_map(|t| &t.objects).filter(|(_, chosen)| *chosen).map(|(o, _)| o)
+    }
+
+    /// Objects of the same tasks that are not chosen.
+    pub(crate) fn companions(&self) -> impl Iterator<Item = &SourceObject> {
+        self.superseded.iter().flat_map(|t| &t.objects).filter(|(_, chosen)| !*chosen).map(|(o, _)| o)
+    }
+
+    /// Only objects with rejects stay chosen.
+    pub(crate) fn keep_rejects(&mut self) {
+        for task in &mut self.superseded {
+            let rejects: HashSet<&str> =
+                task.commit.inputs.iter().filter(|i| i.counts.rejects > 0).map(|i| i.object.url()).collect();
+            for (object, is_chosen) in &mut task.objects {
+                *is_chosen &= rejects.contains(object.url());
+            }
+        }
+    }
+
+    /// Takes local objects as they are now: their modification times may have changed without their bytes.
+    pub(crate) fn refresh_local(&mut self, sources: &SourceSet) -> Result<(), Error> {
+        let of_tasks = self.superseded.iter_mut().flat_map(|t| &mut t.objects).map(|(o, _)| o);
+        let of_neighbours = self.neighbours.iter_mut().flat_map(|n| &mut n.objects);
+        let of_failed = self.failed.iter_mut().map(|claim| &mut claim.object);
+        let mut gone = Vec::new();
+        for object in of_tasks.chain(of_neighbours).chain(of_failed).filter(|o| !is_remote(o)) {
+            match sources.current(object) {
+                Ok((bytes, etag)) if !object.etag().is_empty() => {
+                    *object = SourceObject::new(object.url().to_owned(), object.key(), bytes, &etag);
+                }
+                Ok(_) => {}
+                Err(error) => gone.push(error),
+            }
+        }
+        let count = gone.len();
+        match gone.into_iter().next() {
+            None => Ok(()),
+            Some(first) => Err(Error::NotReconverted(format!(
+                "{count} of the raw logs that it needs cannot be read: {first}"
+            ))),
+        }
+    }
+
+    /// Checks that neighbours gave as many rows as before: rows of retired files are those of superseded tasks and theirs.
+    /// `rewritten` are rows of neighbours now, by partition.
+    pub(crate) fn check_rows(&self, rewritten: &BTreeMap<String, u64>) -> Result<(), Error> {
+        let mut before: BTreeMap<String, u64> = BTreeMap::new();
+        for file in &self.retired {
+            *before.entry(file.output.partition.to_string()).or_default() += file.output.rows;
+        }
+        let mut after = rewritten.clone();
+        for output in self.superseded.iter().flat_map(|t| &t.commit.outputs) {
+            *after.entry(output.partition.to_string()).or_default() += output.rows;
+        }
+        before.retain(|_, rows| *rows > 0);
+        after.retain(|_, rows| *rows > 0);
+        if before == after {
+            return Ok(());
+        }
+        Err(Error::NotReconverted(format!(
+            "raw logs that stand in the same files have changed: {before:?} rows were replaced by {after:?}, chosen objects as before"
+        )))
+    }
+}
+
+/// The live files that are replaced if these tasks are superseded, and the tasks whose rows stand in them too, with the partitions.
+///
+/// Of a task, the rows of a partition are done anew together: which of its files there held which of them nobody knows.
+fn reach<'a>(
+    files: impl Iterator<Item = &'a LiveFile>,
+    superseded: &HashSet<u64>,
+) -> (Vec<LiveFile>, BTreeMap<u64, BTreeSet<String>>) {
+    let mut by_partition: BTreeMap<&str, Vec<&LiveFile>> = BTreeMap::new();
+    for file in files {
+        by_partition.entry(&file.output.partition).or_default().push(file);
+    }
+    let mut retired: Vec<LiveFile> = Vec::new();
+    let mut others: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    for (partition, files) in by_partition {
+        let mut tasks: HashSet<u64> = superseded.clone();
+        let mut rest = files;
+        loop {
+            let (reached, left): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|f| f.tasks.iter().any(|t| tasks.contains(t)));
+            rest = left;
+            if reached.is_empty() {
+                break;
+            }
+            for file in reached {
+                for task in file.tasks.iter().filter(|t| !superseded.contains(t)) {
+                    tasks.insert(*task);
+                    others.entry(*task).or_default().insert(partition.to_owned());
+                }
+                retired.push(file.clone());
+            }
+        }
+    }
+    retired.sort_by(|a, b| a.output.key.cmp(&b.output.key));
+    (retired, others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowquet_table::OutputRecord;
+
+    fn file(key: &str, partition: &str, tasks: &[u64]) -> LiveFile {
+        let output = OutputRecord {
+            key: key.into(),
+            partition: partition.into(),
+            rows: 1,
+            bytes: 1,
+            time: None,
+            format: "".into(),
+        };
+        LiveFile { output, options: Arc::default(), is_compacted: tasks.len() > 1, tasks: tasks.into() }
+    }
+
+    #[test]
+    fn a_reconversion_reaches_as_far_as_rows_stand_together() {
+        let files = [
+            file("a1", "d1", &[1]),
+            file("a2", "d2", &[1, 2]),
+            file("b2", "d2", &[2, 3]),
+            file("c2", "d2", &[4]),
+            file("c3", "d3", &[2]),
+        ];
+        let (retired, others) = reach(files.iter(), &HashSet::from([1]));
+        let keys: Vec<&str> = retired.iter().map(|f| f.output.key.as_str()).collect();
+        // Task 2 shares a file with task 1 in d2, and another with task 3 there. What it has in d3 stays.
+        assert_eq!(keys, ["a1", "a2", "b2"]);
+        let of = |p: &str| BTreeSet::from([p.to_owned()]);
+        assert_eq!(others, BTreeMap::from([(2, of("d2")), (3, of("d2"))]));
+        let (retired, others) = reach(files.iter(), &HashSet::from([4]));
+        assert_eq!((retired.len(), others.len()), (1, 0));
+    }
+}

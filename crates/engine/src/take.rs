@@ -1,0 +1,218 @@
+//! Taking listed objects into a table: what is new is planned, and what stands in its way is put right.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use flowquet_plan::plan_tasks;
+use flowquet_store::ErrorKind;
+use flowquet_table::{Cause, LAYOUT_VERSION, Log, Options, PlanRecord, SourceObject, TableState};
+
+use crate::convert::Request;
+use crate::error::Error;
+use crate::source::{SourceSet, is_remote};
+use crate::summary::{FailedObject, Summary};
+
+/// Objects that are looked at, at once.
+const LOOKS_AHEAD: usize = 32;
+
+/// A listing, sorted out and taken. Each listed object is in one of these.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// To be planned. Empty once they are.
+    pub(crate) new: Vec<SourceObject>,
+    /// In tasks without a commit, those of the new plan among them.
+    pub(crate) in_tasks: u64,
+    /// In the table already.
+    known: u64,
+    /// Not readable.
+    failed: Vec<(SourceObject, Cause)>,
+    /// Known at another size, which is given.
+    changed: Vec<(SourceObject, u64)>,
+    /// The number of the plan that was made, if one was.
+    pub(crate) plan_number: Option<u64>,
+}
+
+impl Taken {
+    /// Tells the summary.
+    pub(crate) fn report(self, log: &Log, summary: &mut Summary) {
+        debug_assert!(self.new.is_empty(), "what is new is planned");
+        summary.objects.known += self.known;
+        for (object, cause) in &self.failed {
+            summary.fail(object.url(), cause, log.state().is_ignored(object));
+        }
+        summary.objects.changed += self.changed.len() as u64;
+        for (object, bytes) in self.changed {
+            let reason = format!("{bytes} bytes when it was taken into the table, {} now", object.bytes);
+            let changed = FailedObject { url: object.url().to_owned(), cause: "changed", reason };
+            summary.changed_objects.push(changed);
+        }
+    }
+
+    fn add(
+        &mut self,
+        state: &TableState,
+        listing: Vec<SourceObject>,
+        options: &Options,
+    ) -> Vec<(SourceObject, Cause)> {
+        let sorted = state.sort_out(listing, options);
+        self.known += sorted.known;
+        self.in_tasks += sorted.open;
+        self.changed.extend(sorted.changed);
+        for (object, cause) in sorted.failed {
+            self.failed.push((object, cause));
+        }
+        // What is ignored is not tried again, until somebody says so.
+        let (ignored, new): (Vec<_>, Vec<_>) = sorted.new.into_iter().partition(|o| state.is_ignored(o));
+        let ignored = ignored.into_iter().map(|object| {
+            let cause = state.known().failure_of(&object).map(|claim| claim.cause.clone());
+            let cause = cause.unwrap_or_else(|| Cause::NotALog("never tried".to_owned()));
+            (object, cause)
+        });
+        self.failed.extend(ignored);
+        self.new.extend(new);
+        sorted.to_look_at
+    }
+}
+
+/// Sorts a listing out for a run, looking at objects where only that tells.
+pub(crate) fn sort_out(
+    log: &Log,
+    listing: Vec<SourceObject>,
+    request: &Request,
+    sources: &SourceSet,
+    stop: &AtomicBool,
+) -> Result<Taken, Error> {
+    let mut taken = Taken::default();
+    let to_look_at = taken.add(log.state(), listing, &request.options);
+    for (object, cause) in look_at(to_look_at, sources, stop)? {
+        match cause {
+            None => taken.new.push(object),
+            Some(cause) => taken.failed.push((object, cause)),
+        }
+    }
+    // A file that may not be read would void its task in every run. In a bucket a look costs a request for each, and what may
+    // not be read there stops the run.
+    for object in std::mem::take(&mut taken.new) {
+        match sources.open_local(&object) {
+            Some(Err(error)) => taken.failed.push((object, Cause::Denied(error.to_string()))),
+            _ => taken.new.push(object),
+        }
+    }
+    Ok(taken)
+}
+
+/// Asks for the first byte of each object that failed for a reason outside it. Returns why it still cannot be read, if so.
+fn look_at(
+    objects: Vec<(SourceObject, Cause)>,
+    sources: &SourceSet,
+    stop: &AtomicBool,
+) -> Result<Vec<(SourceObject, Option<Cause>)>, Error> {
+    let mut found = Vec::with_capacity(objects.len());
+    let mut objects = objects.into_iter().peekable();
+    let stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
+    while objects.peek().is_some() {
+        let started: Vec<_> = objects
+            .by_ref()
+            .take(LOOKS_AHEAD)
+            .map(|(object, cause)| {
+                let look = is_remote(&object).then(|| sources.fetch_range(&object, 0..object.bytes.min(1)));
+                (object, cause, look)
+            })
+            .collect();
+        for (object, cause, look) in started {
+            let result = match look {
+                Some(look) => look.wait(&stopped).map(drop),
+                None => sources.open(&object).map(drop),
+            };
+            let still = match result {
+                Ok(()) => None,
+                Err(error) if error.kind() == ErrorKind::Archived => Some(Cause::Archived),
+                Err(error) if error.kind() == ErrorKind::Denied => Some(Cause::Denied(error.to_string())),
+                // Gone since it was listed: as unreadable as before.
+                Err(error) if matches!(error.kind(), ErrorKind::Changed | ErrorKind::NotFound) => Some(cause),
+                Err(error) => return Err(error.into()),
+            };
+            found.push((object, still));
+        }
+    }
+    Ok(found)
+}
+
+/// The plan that takes `new` objects into the table, if there are any.
+pub(crate) fn plan_of(state: &TableState, new: Vec<SourceObject>, options: &Options) -> Option<PlanRecord> {
+    if new.is_empty() {
+        return None;
+    }
+    let number = state.last_plan() + 1;
+    let tasks = plan_tasks(new, &number.to_string(), options);
+    Some(PlanRecord { layout_version: LAYOUT_VERSION, number, options: options.clone(), tasks })
+}
+
+/// Takes the new objects of a listing into the table. Where another run takes some at the same moment, reads what it took and
+/// takes the rest.
+pub(crate) fn take(
+    log: &mut Log,
+    listing: Vec<SourceObject>,
+    request: &Request,
+    sources: &SourceSet,
+    stop: &AtomicBool,
+) -> Result<Taken, Error> {
+    let listing = free_misread(log, listing, &request.options)?;
+    let mut taken = sort_out(log, listing, request, sources, stop)?;
+    let mut new = std::mem::take(&mut taken.new);
+    taken.plan_number = log.append_plan(&mut |state| {
+        // What another run took since the listing was sorted out.
+        let (theirs, ours) = std::mem::take(&mut new).into_iter().partition(|o| state.known().is_taken(o));
+        let theirs = state.sort_out(theirs, &request.options);
+        taken.known += theirs.known;
+        taken.in_tasks += theirs.open;
+        taken.changed.extend(theirs.changed);
+        new = ours;
+        Ok(plan_of(state, new.clone(), &request.options))
+    })?;
+    taken.in_tasks += new.len() as u64;
+    Ok(taken)
+}
+
+/// Gives tasks up that have no commit and would read listed objects otherwise than this run: whoever runs again with another
+/// format, or another set of columns, means these objects. All objects of such a task are free; this run plans those it lists.
+fn free_misread(
+    log: &mut Log,
+    listing: Vec<SourceObject>,
+    options: &Options,
+) -> Result<Vec<SourceObject>, Error> {
+    let misread: Vec<_> = log.state().open_tasks().filter(|t| t.options.reads_otherwise(options)).collect();
+    if misread.is_empty() {
+        return Ok(listing);
+    }
+    let listed: HashSet<&str> = listing.iter().map(SourceObject::url).collect();
+    let is_listed = |task: &flowquet_table::Task| task.objects.iter().any(|o| listed.contains(o.url()));
+    let ids = misread.iter().filter(|t| is_listed(t.task)).map(|t| t.task.id.clone()).collect();
+    log.void_tasks(&ids, "planned anew: a later run reads its objects with other options")?;
+    Ok(listing)
+}
+
+/// Plans the open tasks of older layouts anew, with their own options: a program of that layout may be performing them, and
+/// writes other bytes under the same names. Its commit finds that they are void.
+pub(crate) fn replan_old_layouts(log: &mut Log) -> Result<(), Error> {
+    let mut old: Vec<(Arc<Options>, String, Vec<SourceObject>)> = Vec::new();
+    for open in log.state().open_tasks().filter(|t| t.layout_version < LAYOUT_VERSION) {
+        old.push((open.options.clone(), open.task.id.clone(), open.task.objects.clone()));
+    }
+    while let Some((options, _, _)) = old.first() {
+        let options = options.clone();
+        let (these, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|(o, _, _)| **o == *options);
+        old = others;
+        let ids = these.iter().map(|(_, id, _)| id.clone()).collect();
+        let void = log.void_tasks(&ids, "planned anew by a program of a newer layout")?;
+        let given_up = these.into_iter().filter(|(_, id, _)| void.contains(id));
+        let objects: Vec<SourceObject> = given_up.flat_map(|(_, _, objects)| objects).collect();
+        let free = |state: &TableState, object: &SourceObject| !state.known().is_taken(object);
+        log.append_plan(&mut |state| {
+            let new = objects.iter().filter(|o| free(state, o)).cloned().collect();
+            Ok(plan_of(state, new, &options))
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Whether the files that records tell of are there, and others are not.
+
+use flowquet_store::{ErrorKind, ObjectMeta, Store};
+use serde::Serialize;
+
+use crate::aside::aside_key;
+use crate::error::Error;
+use crate::files::{FileKind, LiveFile};
+use crate::layout::RECORDS;
+use crate::log::Log;
+
+/// A data file that is not as the records have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Misplaced {
+    /// Its key below the table root.
+    pub key: String,
+    /// Rows that the records tell of; 0 where they tell nothing.
+    pub rows: u64,
+    /// Its size by the records; 0 where they tell nothing.
+    pub expected_bytes: u64,
+    /// Its size; 0 where it is gone.
+    pub bytes: u64,
+}
+
+/// Records against one listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FileCheck {
+    /// Live files that are not there.
+    pub lost: Vec<Misplaced>,
+    /// Live files of another size.
+    pub truncated: Vec<Misplaced>,
+    /// Visible files that no record tells of: readers that list count their rows.
+    pub stray: Vec<Misplaced>,
+    /// Files that were replaced or given up, and that a slow run put once more: `compact` removes them.
+    pub left: Vec<Misplaced>,
+}
+
+impl FileCheck {
+    /// Whether the files are as the records have them.
+    pub fn is_whole(&self) -> bool {
+        self.lost.is_empty() && self.truncated.is_empty() && self.stray.is_empty()
+    }
+}
+
+/// All visible files of a table, apart from its records.
+pub(crate) fn data_files(out: &dyn Store) -> Result<Vec<ObjectMeta>, Error> {
+    let mut found = Vec::new();
+    let Some(level) = out.folder("", usize::MAX)? else { return Ok(found) };
+    let is_visible = |key: &str| !key.split('/').any(|part| part.starts_with(['.', '_']));
+    found.extend(level.objects.into_iter().filter(|o| is_visible(&o.key)));
+    for folder in level.folders.iter().filter(|f| is_visible(f.trim_end_matches('/'))) {
+        let listed = out.list_each(folder, &mut |object| {
+            if is_visible(&object.key) {
+                found.push(object);
+            }
+        });
+        match listed {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    debug_assert!(found.iter().all(|o| !o.key.starts_with(RECORDS)));
+    Ok(found)
+}
+
+/// Compares the records of a table with one listing of it. The log is refreshed after the listing, so that a file of a run that
+/// goes on meanwhile is not taken for a stray one.
+///
+/// # Errors
+/// As the store reports.
+pub fn check_files(log: &mut Log) -> Result<FileCheck, Error> {
+    let mut listed = data_files(log.out().as_ref())?;
+    listed.sort_by(|a, b| a.key.cmp(&b.key));
+    log.refresh()?;
+    let (state, out) = (log.state(), log.out().as_ref());
+    let mut check = FileCheck::default();
+    for file in state.files().iter() {
+        let found = listed.binary_search_by(|o| o.key.as_str().cmp(&file.output.key)).ok();
+        match found.map(|at| listed[at].bytes) {
+            Some(bytes) if bytes == file.output.bytes => {}
+            Some(bytes) => check.truncated.push(misplaced(file, bytes)),
+            None if is_there(log, file)? => {}
+            None => check.lost.push(misplaced(file, 0)),
+        }
+    }
+    for object in listed {
+        let of = |key: String| Misplaced { key, rows: 0, expected_bytes: 0, bytes: object.bytes };
+        match state.kind_of(&object.key) {
+            FileKind::Live | FileKind::UnderWay => {}
+            FileKind::Left if state.files().open().any(|r| r.retired.iter().any(|f| f.key == object.key)) => {
+            }
+            // A run that goes on may just have deleted it.
+            FileKind::Left if out.head(&object.key).is_ok() => check.left.push(of(object.key)),
+            FileKind::Left => {}
+            FileKind::Foreign => check.stray.push(of(object.key)),
+        }
+    }
+    Ok(check)
+}
+
+fn misplaced(file: &LiveFile, bytes: u64) -> Misplaced {
+    let output = &file.output;
+    Misplaced { key: output.key.clone(), rows: output.rows, expected_bytes: output.bytes, bytes }
+}
+
+/// Whether a file that the listing lacks is there all the same: put after it, or still aside.
+fn is_there(log: &Log, file: &LiveFile) -> Result<bool, Error> {
+    let out = log.out().as_ref();
+    let record = log.state().files().open().find(|r| r.all_outputs().any(|o| o.key == file.output.key));
+    let aside = record.map(|record| aside_key(record, &file.output));
+    for key in std::iter::once(file.output.key.clone()).chain(aside) {
+        match out.head(&key) {
+            Ok(meta) if meta.bytes == file.output.bytes => return Ok(true),
+            Ok(_) => {}
+            // S3 tells only who may list the bucket that an object is not there.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
+}

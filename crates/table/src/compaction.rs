@@ -1,0 +1,112 @@
+//! Records that replace files: compactions, and reconversions of objects.
+
+use serde::{Deserialize, Serialize};
+
+use crate::options::Options;
+use crate::records::{CommitRecord, Counts, OutputRecord};
+
+/// A file that a record retires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetiredFile {
+    /// Key below the table root.
+    pub key: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Files were replaced by others. From the moment this record is there, the table consists of the new ones.
+///
+/// A compaction replaces files of one partition by others that hold the same rows. A reconversion replaces what objects gave
+/// before by what they give now, in all partitions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompactionRecord {
+    /// [`crate::LAYOUT_VERSION`] of the program that wrote it.
+    pub layout_version: u32,
+    /// The program that wrote it.
+    pub written_by: String,
+    /// From 1, without gaps: of two that began at once, the second sees what the first retired.
+    pub number: u64,
+    /// Sixteen hexadecimal digits of a digest of the retired files and the options.
+    pub id: String,
+    /// Partition folder of a compaction; empty for a reconversion.
+    pub partition: String,
+    /// Options that the files of a compaction were written with; those that a reconversion was asked for.
+    pub options: Options,
+    /// Files that are no part of the table any more.
+    pub retired: Vec<RetiredFile>,
+    /// Files of a compaction that are, under the keys that they have once they are in place.
+    pub outputs: Vec<OutputRecord>,
+    /// What a reconversion did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reconversion: Option<Reconversion>,
+}
+
+/// Objects were converted anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reconversion {
+    /// The newest plan when it was made: claims of later plans are newer than its own.
+    pub plan: u64,
+    /// Committed tasks that count no more: their objects are in `tasks`.
+    pub superseded: Vec<SupersededTask>,
+    /// What their objects became.
+    pub tasks: Vec<ReconvertedTask>,
+    /// Tasks that go on counting, some of whose rows stood in retired files and were written anew as they were.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rewritten: Vec<RewrittenTask>,
+}
+
+/// A task that a reconversion replaced, and what it had counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SupersededTask {
+    /// Its id.
+    pub task: String,
+    /// Objects that it had converted.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Their lines.
+    pub counts: Counts,
+}
+
+/// A task of a reconversion: its commit stands in the reconversion's record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReconvertedTask {
+    /// Options that it was performed with.
+    pub options: Options,
+    /// What it read and wrote.
+    pub commit: CommitRecord,
+}
+
+/// Rows of a task in some partitions, written anew as they were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewrittenTask {
+    /// The task that goes on counting.
+    pub task: String,
+    /// Options that its rows were and are written with.
+    pub options: Options,
+    /// The files that hold its rows of the partitions in question now.
+    pub outputs: Vec<OutputRecord>,
+}
+
+impl CompactionRecord {
+    /// Rows of the retired files and of the new ones.
+    pub fn rows(&self) -> (u64, u64) {
+        (self.retired.iter().map(|f| f.rows).sum(), self.all_outputs().map(|o| o.rows).sum())
+    }
+
+    /// All files that are part of the table from now on.
+    pub fn all_outputs(&self) -> impl Iterator<Item = &OutputRecord> {
+        let reconversion = self.reconversion.iter();
+        let tasks = reconversion.clone().flat_map(|r| &r.tasks).flat_map(|t| &t.commit.outputs);
+        let rewritten = reconversion.flat_map(|r| &r.rewritten).flat_map(|t| &t.outputs);
+        self.outputs.iter().chain(tasks).chain(rewritten)
+    }
+}

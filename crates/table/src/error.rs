@@ -1,0 +1,80 @@
+//! What may go wrong with a table's log.
+
+use std::fmt;
+
+use flowquet_store::Error as StoreError;
+
+use crate::contract::Difference;
+use crate::records::RecordError;
+
+/// Why the log could not be read or written.
+#[derive(Debug)]
+pub enum Error {
+    /// The records contradict each other: an invariant of [`crate::TableState`], by its number in `docs/SEMANTICS.md`, and what
+    /// was found. A defect of a program, or records that were edited.
+    Broken {
+        /// `L1` and so on.
+        invariant: &'static str,
+        /// What was found.
+        what: String,
+    },
+    /// The table was made with other options.
+    Contract(Vec<Difference>),
+    /// There is no table at this URL.
+    NoTable(String),
+    /// A record that cannot be understood.
+    Record {
+        /// Where it is.
+        url: String,
+        /// Why.
+        error: RecordError,
+    },
+    /// A plan that was made before the table got others.
+    StalePlan {
+        /// Its number.
+        number: u64,
+    },
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken { invariant, what } => {
+                write!(f, "the table's records contradict each other ({invariant}): {what}")
+            }
+            Self::Contract(differences) => {
+                f.write_str("the table was made with other options")?;
+                differences.iter().try_for_each(|d| {
+                    write!(
+                        f,
+                        "\n  {}: the table has `{}`, this run asks for `{}`",
+                        d.option, d.table, d.asked
+                    )
+                })
+            }
+            Self::NoTable(url) => write!(f, "expected a table in `{url}`, found none"),
+            Self::Record { url, error } => write!(f, "read record `{url}`: {error}"),
+            Self::StalePlan { number } => {
+                write!(f, "the table has another plan {number} than this one, made by a run after it")
+            }
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => std::error::Error::source(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,60 @@
+//! The log of a table: which records there are, what they look like, and what they add up to.
+//!
+//! People delete raw logs after converting them, so this log is the product. Records are put if absent and never changed:
+//! plans are numbered, each of their tasks has one commit, and compactions and reconversions are numbered. [`Log`] is the one
+//! reader and writer of them; [`TableState`] is what they add up to, and everything that asks about a table asks it.
+//!
+//! This crate knows no parsing, no Arrow, no Parquet, no threads of work and no command line. JSON Schemas of the records are in
+//! `schemas/`.
+
+mod aside;
+mod catalog;
+mod cause;
+mod check;
+mod compaction;
+mod contract;
+mod error;
+mod files;
+mod ignored;
+mod known;
+mod layout;
+mod log;
+mod objects;
+mod options;
+mod records;
+mod state;
+mod status;
+
+pub use aside::{aside_folders, aside_key};
+pub use catalog::CatalogTable;
+pub use cause::{Cause, Retry};
+pub use check::{FileCheck, Misplaced, check_files};
+pub use compaction::{
+    CompactionRecord, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SupersededTask,
+};
+pub use contract::{Difference, TableContract};
+pub use error::Error;
+pub use files::{FileKind, Files, LiveFile};
+pub use ignored::{ignore, ignored, ignored_key, stop_ignoring};
+pub use known::{FailedClaim, Known, Sorted};
+pub use layout::{
+    COMMITS, COMPACTED, COMPACTIONS, CONTRACT_KEY, PLANS, RECORDS, REJECTS, SPOOL, STAGING, commit_key,
+    compacted_folder, compacted_key, compaction_done_key, compaction_key, compaction_number, output_name,
+    plan_key, plan_number, rejects_key, task_of_output,
+};
+pub use log::{CommitPut, Log, delete_if_there};
+pub use objects::SourceObject;
+pub use options::{Options, Reading, ReadingError};
+pub use records::{
+    CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, Task, TimeRange, from_json,
+    plan_from_gzip, plan_to_gzip, to_json, written_by,
+};
+pub use state::{OpenTask, TableState, Totals};
+pub use status::{Status, Unfinished, Unreadable, status};
+
+/// Version of the table's layout: of record forms, task and file names, and of what decides a file's bytes. This program writes
+/// records of this version.
+pub const LAYOUT_VERSION: u32 = 5;
+
+/// The oldest layout that this program reads, adds to and compacts.
+pub const LAYOUT_VERSION_OLDEST: u32 = 4;

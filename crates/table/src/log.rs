@@ -1,0 +1,529 @@
+//! The one reader and writer of a table's records.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flowquet_store::{Error as StoreError, ErrorKind, Fetch, ObjectMeta, Store};
+use serde::de::DeserializeOwned;
+
+use crate::compaction::CompactionRecord;
+use crate::contract::TableContract;
+use crate::error::Error;
+use crate::files::FileKind;
+use crate::ignored;
+use crate::layout::{
+    COMMITS, COMMITS_BY_PLAN, COMPACTIONS, CONTRACT_KEY, IGNORED, PLANS, SPOOL, before_commits_of,
+    commit_key, compaction_done_key, compaction_key, compaction_number, plan_key, plan_number, rejects_key,
+    task_of_commit,
+};
+use crate::objects::SourceObject;
+use crate::options::Options;
+use crate::records::{
+    CommitRecord, PlanRecord, RecordError, from_json, plan_from_gzip, plan_to_gzip, to_json,
+};
+use crate::state::{Settled, TableState};
+
+/// Records that are read at once.
+const RECORDS_AHEAD: usize = 64;
+
+/// A table's log: its records as they were read, and the store to read more of them and to put new ones.
+#[derive(Debug, Clone)]
+pub struct Log {
+    out: Arc<dyn Store>,
+    state: TableState,
+}
+
+/// What became of a commit.
+#[derive(Debug)]
+pub enum CommitPut {
+    /// It is there.
+    Ours,
+    /// Another run's was there before.
+    Theirs(Box<CommitRecord>),
+}
+
+/// Keys below a folder of records, sorted; none where there is no such folder.
+pub(crate) fn keys_of(out: &dyn Store, folder: &str) -> Result<Vec<String>, Error> {
+    Ok(list_or_none(out, folder)?.into_iter().map(|o| o.key).collect())
+}
+
+fn list_or_none(out: &dyn Store, folder: &str) -> Result<Vec<ObjectMeta>, Error> {
+    match out.list(&format!("{folder}/")) {
+        Ok(found) => Ok(found),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads records, several at once, in order.
+pub(crate) fn read_each(
+    out: &dyn Store,
+    keys: &[String],
+    mut each: impl FnMut(&str, Bytes) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut ahead: VecDeque<(&String, Box<dyn Fetch>)> = VecDeque::new();
+    let mut keys = keys.iter();
+    loop {
+        while ahead.len() < RECORDS_AHEAD
+            && let Some(key) = keys.next()
+        {
+            ahead.push_back((key, out.fetch(key, "", 0..0, true)));
+        }
+        let Some((key, fetch)) = ahead.pop_front() else { return Ok(()) };
+        each(key, fetch.wait(&|| false)?)?;
+    }
+}
+
+/// Deletes an object that another run may have deleted already.
+///
+/// # Errors
+/// As the store reports.
+pub fn delete_if_there(out: &dyn Store, key: &str) -> Result<(), StoreError> {
+    match out.delete(key) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn decode<T: DeserializeOwned>(out: &dyn Store, key: &str, bytes: &[u8]) -> Result<T, Error> {
+    from_json(bytes).map_err(|error| Error::Record { url: out.url(key), error })
+}
+
+fn decode_plan(out: &dyn Store, key: &str, bytes: &[u8]) -> Result<PlanRecord, Error> {
+    let wrong = |error| Error::Record { url: out.url(key), error };
+    let plan = plan_from_gzip(bytes).map_err(wrong)?;
+    if Some(plan.number) != plan_number(key) {
+        return Err(wrong(RecordError::Wrong(format!(
+            "expected the number of its name, found {}",
+            plan.number
+        ))));
+    }
+    Ok(plan)
+}
+
+fn decode_commit(out: &dyn Store, key: &str, bytes: &[u8]) -> Result<CommitRecord, Error> {
+    let commit: CommitRecord = decode(out, key, bytes)?;
+    if Some(commit.task.as_str()) != task_of_commit(key) {
+        let error = RecordError::Wrong(format!("expected the task of its name, found `{}`", commit.task));
+        return Err(Error::Record { url: out.url(key), error });
+    }
+    Ok(commit)
+}
+
+impl Log {
+    /// The contract of the table in `out`, if there is a table.
+    ///
+    /// # Errors
+    /// [`Error::Record`] where it cannot be understood; others as the store reports.
+    pub fn find_contract(out: &dyn Store) -> Result<Option<TableContract>, Error> {
+        match out.get(CONTRACT_KEY) {
+            Ok(bytes) => decode(out, CONTRACT_KEY, &bytes).map(Some),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotAFolder) => Ok(None),
+            // S3 tells only who may list the whole bucket that an object is not there, and denies it to others.
+            Err(error) if error.kind() == ErrorKind::Denied => match out.list(CONTRACT_KEY) {
+                Err(listed) if listed.kind() == ErrorKind::NotFound => Ok(None),
+                _ => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes a table with `options`, unless another run makes it at this moment; then that one's contract must agree.
+    ///
+    /// # Errors
+    /// [`Error::Contract`]; others as the store reports.
+    pub fn make(out: &Arc<dyn Store>, options: &Options, single_writer: bool) -> Result<Self, Error> {
+        let wanted = TableContract { single_writer, ..TableContract::of(options) };
+        let contract = match out.put_if_absent(CONTRACT_KEY, &to_json(&wanted)) {
+            Ok(()) => wanted,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Self::find_contract(out.as_ref())?.unwrap_or(wanted)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let differences = contract.differences(options);
+        if differences.is_empty() { Self::of(out, contract) } else { Err(Error::Contract(differences)) }
+    }
+
+    /// Reads the log of the table in `out`.
+    ///
+    /// # Errors
+    /// [`Error::NoTable`] where there is none; others as the store reports.
+    pub fn open(out: &Arc<dyn Store>) -> Result<Self, Error> {
+        let contract = Self::find_contract(out.as_ref())?.ok_or_else(|| Error::NoTable(out.url("")))?;
+        Self::of(out, contract)
+    }
+
+    /// Reads the log of the table with this contract.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Broken`], [`Error::Record`].
+    pub fn of(out: &Arc<dyn Store>, contract: TableContract) -> Result<Self, Error> {
+        let mut log = Self::absent(out, contract);
+        log.refresh()?;
+        Ok(log)
+    }
+
+    /// The log of a table that is not there yet.
+    pub fn absent(out: &Arc<dyn Store>, contract: TableContract) -> Self {
+        Self { out: out.clone(), state: TableState::new(contract) }
+    }
+
+    /// What the records add up to, as far as they were read.
+    pub fn state(&self) -> &TableState {
+        &self.state
+    }
+
+    /// The same, for whoever has done what a record would tell.
+    pub fn state_mut(&mut self) -> &mut TableState {
+        &mut self.state
+    }
+
+    /// The store of the table.
+    pub fn out(&self) -> &Arc<dyn Store> {
+        &self.out
+    }
+
+    /// Reads what was put since the last time.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Broken`], [`Error::Record`].
+    pub fn refresh(&mut self) -> Result<(), Error> {
+        let out = self.out.clone();
+        let out = out.as_ref();
+        // In this order, each listed when the one before is: see `TableState`.
+        let compactions = self.list_compactions()?;
+        let plans = self.list_plans()?;
+        let commits = self.list_commits()?;
+        read_each(out, &commits, |key, bytes| {
+            let commit = decode_commit(out, key, &bytes)?;
+            let task = commit.task.clone();
+            self.state.add_commit(&task, Settled::of(commit)?)
+        })?;
+        read_each(out, &plans, |key, bytes| self.state.add_plan(decode_plan(out, key, &bytes)?))?;
+        read_each(out, &compactions.new, |key, bytes| {
+            let record: CompactionRecord = decode(out, key, &bytes)?;
+            let is_in_place = compactions.done.contains(&record.number);
+            self.state.add_compaction(record, is_in_place)
+        })?;
+        compactions.done.iter().for_each(|number| self.state.close_compaction(*number));
+        let ignored = keys_of(out, IGNORED)?;
+        self.state.set_ignored(ignored.iter().filter_map(|key| ignored::digest_of(key)).collect());
+        Ok(())
+    }
+
+    fn after(&self, folder: &str, after: &str) -> Result<Vec<String>, Error> {
+        let mut found = Vec::new();
+        self.out.list_after(folder, after, &mut |object| found.push(object.key))?;
+        Ok(found)
+    }
+
+    fn list_plans(&self) -> Result<Vec<String>, Error> {
+        let mut found = self.after(PLANS, &plan_key(self.state.last_plan()))?;
+        found.retain(|key| plan_number(key).is_some());
+        Ok(found)
+    }
+
+    fn list_compactions(&self) -> Result<ListedCompactions, Error> {
+        let files = self.state.files();
+        let last = files.last_compaction();
+        // The mark of completion sorts before the record; of those that are open it is still to come.
+        let first = files.open().next().map_or(last + 1, |r| r.number);
+        let mut listed = ListedCompactions::default();
+        for key in self.after(COMPACTIONS, &compaction_key(first - 1))? {
+            match compaction_number(&key) {
+                Some(number) if number > last => listed.new.push(key),
+                Some(_) => {}
+                None => listed.done.extend(number_of_mark(&key)),
+            }
+        }
+        Ok(listed)
+    }
+
+    fn list_commits(&self) -> Result<Vec<String>, Error> {
+        let state = &self.state;
+        let first = state.first_open_plan();
+        let mut found = self.after(COMMITS_BY_PLAN, &before_commits_of(first))?;
+        // Those of layout 4 stand in no order.
+        let is_new_to_all = state.last_plan() == 0;
+        let old = state.open_tasks().filter(|t| t.layout_version < 5).count();
+        if is_new_to_all || old > 0 {
+            let keys = self.out.folder(&format!("{COMMITS}/"), usize::MAX);
+            let keys = match keys {
+                Ok(folder) => folder.map(|f| f.objects).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+                Err(error) => return Err(error.into()),
+            };
+            found.extend(keys.into_iter().map(|o| o.key));
+        }
+        let open: HashSet<&str> = state.open_tasks().map(|t| t.task.id.as_str()).collect();
+        let is_open_or_new = |key: &String| {
+            let Some(task) = task_of_commit(key) else { return false };
+            is_new_to_all || open.contains(task) || plan_of_commit(key).is_some_and(|p| p > state.last_plan())
+        };
+        found.retain(is_open_or_new);
+        Ok(found)
+    }
+
+    /// Puts a record unless there is one. Where the store does not honour conditions a look comes first, which is enough for
+    /// one writer at a time.
+    fn put(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.state.contract().single_writer
+            && let Ok(there) = self.out.get(key)
+        {
+            // A run that was killed may have put it just before.
+            return if there == bytes { Ok(()) } else { Err(StoreError::exists(self.out.url(key))) };
+        }
+        self.out.put_if_absent(key, bytes)
+    }
+
+    /// Puts what `build` makes of the state under the key that `key` tells. Where another run's record is there already,
+    /// reads what is new and asks again, until it is put or `build` has nothing to put. `number` tells how far the state is.
+    fn append<R>(
+        &mut self,
+        build: &mut dyn FnMut(&TableState) -> Result<Option<R>, Error>,
+        place: fn(&R) -> (u64, String, Vec<u8>),
+        last: fn(&TableState) -> u64,
+    ) -> Result<Option<R>, Error> {
+        loop {
+            let Some(record) = build(&self.state)? else { return Ok(None) };
+            let (number, key, bytes) = place(&record);
+            match self.put(&key, &bytes) {
+                Ok(()) => return Ok(Some(record)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    self.refresh()?;
+                    if last(&self.state) < number {
+                        let what =
+                            format!("`{}` is taken, and no record is listed there", self.out.url(&key));
+                        return Err(Error::Broken { invariant: "L2", what });
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Puts the plan that `build` makes of the state, numbered as the next. Returns its number; `None` where `build` made none.
+    ///
+    /// # Errors
+    /// Those of `build`; as the store reports.
+    pub fn append_plan(
+        &mut self,
+        build: &mut dyn FnMut(&TableState) -> Result<Option<PlanRecord>, Error>,
+    ) -> Result<Option<u64>, Error> {
+        let put = self.append(
+            build,
+            |plan| (plan.number, plan_key(plan.number), plan_to_gzip(plan)),
+            TableState::last_plan,
+        )?;
+        let Some(plan) = put else { return Ok(None) };
+        let number = plan.number;
+        self.state.add_plan(plan)?;
+        Ok(Some(number))
+    }
+
+    /// Puts a plan that was made before, unless it is there. Several processes that perform shards of one plan all do so.
+    ///
+    /// # Errors
+    /// [`Error::StalePlan`] where the table has other plans since.
+    pub fn take_plan(&mut self, plan: &PlanRecord) -> Result<(), Error> {
+        let number = plan.number;
+        if number == self.state.last_plan() + 1 {
+            let mut build = |state: &TableState| Ok((state.last_plan() < number).then(|| plan.clone()));
+            if self.append_plan(&mut build)?.is_some() {
+                return Ok(());
+            }
+        }
+        if number > self.state.last_plan() {
+            return Err(Error::StalePlan { number });
+        }
+        let key = plan_key(number);
+        let there = decode_plan(self.out.as_ref(), &key, &self.out.get(&key)?)?;
+        if there == *plan { Ok(()) } else { Err(Error::StalePlan { number }) }
+    }
+
+    /// Puts the compaction or reconversion that `build` makes of the state, numbered as the next. `None` where it made none.
+    ///
+    /// # Errors
+    /// Those of `build`; as the store reports.
+    pub fn append_compaction(
+        &mut self,
+        build: &mut dyn FnMut(&TableState) -> Result<Option<CompactionRecord>, Error>,
+    ) -> Result<Option<CompactionRecord>, Error> {
+        let put = self.append(
+            build,
+            |record| (record.number, compaction_key(record.number), to_json(record)),
+            |state| state.files().last_compaction(),
+        )?;
+        if let Some(record) = &put {
+            self.state.add_compaction(record.clone(), false)?;
+        }
+        Ok(put)
+    }
+
+    /// Says that the files of compaction `number` are in place. May be said twice.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub fn mark_in_place(&self, number: u64) -> Result<(), Error> {
+        let mark = format!("{{\"layout_version\":{}}}\n", crate::LAYOUT_VERSION);
+        Ok(self.out.put(&compaction_done_key(number), mark.as_bytes())?)
+    }
+
+    /// Commits a task of a plan of layout `layout_version`, unless another run has. The state learns of it when it is refreshed.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub fn commit(&self, record: &CommitRecord, layout_version: u32) -> Result<CommitPut, Error> {
+        let key = commit_key(&record.task, record.plan, layout_version);
+        match self.put(&key, &to_json(record)) {
+            Ok(()) => Ok(CommitPut::Ours),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let theirs = decode_commit(self.out.as_ref(), &key, &self.out.get(&key)?)?;
+                Ok(CommitPut::Theirs(Box::new(theirs)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives tasks up that have no commit: their objects are as if never planned. One that another run commits at this moment
+    /// stays. Returns the ids of those that were given up.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub fn void_tasks(&mut self, ids: &HashSet<String>, reason: &str) -> Result<HashSet<String>, Error> {
+        let tasks: Vec<(u64, u32, String)> = self
+            .state
+            .open_tasks()
+            .filter(|t| ids.contains(&t.task.id))
+            .map(|t| (t.plan, t.layout_version, t.task.id.clone()))
+            .collect();
+        let mut void = HashSet::new();
+        for (plan, layout_version, task) in tasks {
+            let record = CommitRecord::void(task.clone(), plan, layout_version, reason.to_owned());
+            let settled = match self.commit(&record, layout_version)? {
+                CommitPut::Ours => record,
+                CommitPut::Theirs(theirs) => *theirs,
+            };
+            if settled.void.is_some() {
+                void.insert(task.clone());
+            }
+            self.state.add_commit(&task, Settled::of(settled)?)?;
+        }
+        self.remove_files_of(&void)?;
+        Ok(void)
+    }
+
+    /// Removes what killed runs may have left of void tasks: such a run could not see that its task was void.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub fn remove_files_of(&self, void: &HashSet<String>) -> Result<(), Error> {
+        if void.is_empty() {
+            return Ok(());
+        }
+        for task in void {
+            delete_if_there(self.out.as_ref(), &rejects_key(task))?;
+        }
+        for object in crate::check::data_files(self.out.as_ref())? {
+            if crate::layout::task_of_output(&object.key).is_some_and(|task| void.contains(task)) {
+                delete_if_there(self.out.as_ref(), &object.key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys of files that were replaced or given up, and are there.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub fn left_files(&self) -> Result<Vec<String>, Error> {
+        let found = crate::check::data_files(self.out.as_ref())?;
+        Ok(found.into_iter().map(|o| o.key).filter(|key| self.state.kind_of(key) == FileKind::Left).collect())
+    }
+
+    /// Removes what was spooled from standard input and is in the table.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub fn sweep_spool(&self) -> Result<(), Error> {
+        let spooled = list_or_none(self.out.as_ref(), SPOOL)?;
+        if spooled.is_empty() {
+            return Ok(());
+        }
+        let open: HashSet<&str> =
+            self.state.open_tasks().flat_map(|t| &t.task.objects).map(SourceObject::url).collect();
+        for meta in spooled {
+            let object = SourceObject::new(meta.url, &meta.key, meta.bytes, "");
+            if self.state.known().is_taken(&object) && !open.contains(object.url()) {
+                delete_if_there(self.out.as_ref(), &meta.key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys of files that were retired by records that the state does not know yet.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Record`].
+    pub fn retired_since(&self) -> Result<HashSet<String>, Error> {
+        let listed = self.list_compactions()?;
+        let (mut retired, out) = (HashSet::new(), self.out.as_ref());
+        read_each(out, &listed.new, |key, bytes| {
+            let record: CompactionRecord = decode(out, key, &bytes)?;
+            retired.extend(record.retired.into_iter().map(|f| f.key));
+            Ok(())
+        })?;
+        Ok(retired)
+    }
+
+    /// The commit record of a task of a plan.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Record`].
+    pub fn read_commit(&self, task: &str, plan: u64) -> Result<CommitRecord, Error> {
+        let key = commit_key(task, plan, self.state.layout_of(plan));
+        decode_commit(self.out.as_ref(), &key, &self.out.get(&key)?)
+    }
+
+    /// Calls `each` with all plan records, in order.
+    ///
+    /// # Errors
+    /// Those of `each`; as the store reports.
+    pub fn read_plans(&self, mut each: impl FnMut(PlanRecord) -> Result<(), Error>) -> Result<(), Error> {
+        let keys: Vec<String> = (1..=self.state.last_plan()).map(plan_key).collect();
+        let out = self.out.as_ref();
+        read_each(out, &keys, |key, bytes| each(decode_plan(out, key, &bytes)?))
+    }
+
+    /// Calls `each` with all records of compactions and reconversions, in order.
+    ///
+    /// # Errors
+    /// Those of `each`; as the store reports.
+    pub fn read_compactions(
+        &self,
+        mut each: impl FnMut(CompactionRecord) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let keys: Vec<String> = (1..=self.state.files().last_compaction()).map(compaction_key).collect();
+        let out = self.out.as_ref();
+        read_each(out, &keys, |key, bytes| each(decode(out, key, &bytes)?))
+    }
+}
+
+#[derive(Debug, Default)]
+struct ListedCompactions {
+    new: Vec<String>,
+    done: HashSet<u64>,
+}
+
+/// The number of a compaction whose mark of completion has this key.
+fn number_of_mark(key: &str) -> Option<u64> {
+    compaction_number(&format!("{}.json", key.strip_suffix(".done")?))
+}
+
+/// The number of the plan whose commit has this key; none in keys of layout 4.
+fn plan_of_commit(key: &str) -> Option<u64> {
+    let name = key.strip_prefix(COMMITS_BY_PLAN)?.strip_prefix('/')?;
+    name.split_once('-')?.0.parse().ok()
+}

@@ -1,0 +1,265 @@
+//! Options that decide what a task's files hold, typed where they are decoded.
+
+use std::fmt;
+use std::sync::Arc;
+
+use flowquet_format::{Catalogue, LogFormat, PartitionSpec, PartitionTime, Types};
+use serde::{Deserialize, Serialize};
+
+/// All options that decide the bytes of a task's files. Threads and memory are not among them.
+///
+/// They stand in the plan record, so that a run that finishes another's tasks writes what that one would have. Their JSON is part
+/// of what a task's id is a digest of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "OptionsForm", into = "OptionsForm")]
+pub struct Options {
+    /// Partition columns, such as `date` or `account,region,date`.
+    pub partition_by: PartitionSpec,
+    /// The field whose time chooses date and hour.
+    pub partition_time: PartitionTime,
+    /// Types of columns.
+    pub types: Types,
+    /// Columns to keep, sorted; `None` for all.
+    pub columns: Option<Vec<String>>,
+    /// Columns by which the rows of a row group are ordered; none where they stand as they came.
+    pub sort: Vec<String>,
+    /// Columns that have a bloom filter.
+    pub bloom_filter: Vec<String>,
+    /// Compression of pages, such as `zstd:1`: a word of the crate that compresses.
+    pub compression: String,
+    /// Most rows of a row group.
+    pub row_group_rows: u64,
+    /// Size at which a file is closed and the next one begun.
+    pub file_bytes: u64,
+    /// How objects are read: the field list, and the log format of objects without a header.
+    pub reading: Reading,
+    /// Whether the whole lines of a damaged object are kept.
+    pub salvage: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            partition_by: PartitionSpec::date(),
+            partition_time: PartitionTime::Start,
+            types: Types::Aws,
+            columns: None,
+            sort: Vec::new(),
+            bloom_filter: Vec::new(),
+            compression: "zstd:1".to_owned(),
+            row_group_rows: 524_288,
+            file_bytes: 256 << 20,
+            reading: Reading::default(),
+            salvage: false,
+        }
+    }
+}
+
+impl Options {
+    /// The field list.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.reading.catalogue
+    }
+
+    /// Whether these options read an object otherwise than `other` ones: another field list, format or set of columns, or whole
+    /// lines of damaged objects.
+    pub fn reads_otherwise(&self, other: &Self) -> bool {
+        (&self.reading, &self.columns, self.salvage) != (&other.reading, &other.columns, other.salvage)
+    }
+}
+
+/// How objects are read. The texts have been parsed: what is here is valid.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    fields: Option<Arc<str>>,
+    catalogue: Arc<Catalogue>,
+    format: Option<Arc<LogFormat>>,
+}
+
+/// A text that is no field list, or no log format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadingError(String);
+
+impl fmt::Display for ReadingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ReadingError {}
+
+impl Reading {
+    /// By a field list that `fields`, the text of a file in the form of `schemas/fields.toml`, extends, and the log format
+    /// `format` for objects without a header.
+    ///
+    /// # Errors
+    /// [`ReadingError`].
+    pub fn new(fields: Option<&str>, format: Option<&str>) -> Result<Self, ReadingError> {
+        let mut catalogue = Catalogue::builtin().clone();
+        if let Some(text) = fields {
+            catalogue = catalogue.extended(text).map_err(|e| ReadingError(format!("fields: {e}")))?;
+        }
+        let format = format.map(|f| LogFormat::parse(f, &catalogue)).transpose();
+        let format = format.map_err(|e| ReadingError(format!("format: {e}")))?.map(Arc::new);
+        Ok(Self { fields: fields.map(Into::into), catalogue: Arc::new(catalogue), format })
+    }
+
+    /// The field list.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// The text that extends the built-in field list.
+    pub fn fields(&self) -> Option<&str> {
+        self.fields.as_deref()
+    }
+
+    /// Log format of objects without a header.
+    pub fn format(&self) -> Option<&Arc<LogFormat>> {
+        self.format.as_ref()
+    }
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { fields: None, catalogue: Arc::new(Catalogue::builtin().clone()), format: None }
+    }
+}
+
+impl PartialEq for Reading {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.fields, &self.format) == (&other.fields, &other.format)
+    }
+}
+
+impl Eq for Reading {}
+
+/// Options as records hold them.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OptionsForm {
+    #[serde(with = "text")]
+    partition_by: PartitionSpec,
+    #[serde(with = "text")]
+    partition_time: PartitionTime,
+    #[serde(with = "text")]
+    types: Types,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    columns: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    sort: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    bloom_filter: Vec<String>,
+    compression: String,
+    row_group_rows: u64,
+    file_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    format: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    fields: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    salvage: bool,
+}
+
+impl TryFrom<OptionsForm> for Options {
+    type Error = ReadingError;
+
+    fn try_from(form: OptionsForm) -> Result<Self, ReadingError> {
+        Ok(Self {
+            reading: Reading::new(form.fields.as_deref(), form.format.as_deref())?,
+            partition_by: form.partition_by,
+            partition_time: form.partition_time,
+            types: form.types,
+            columns: form.columns,
+            sort: form.sort,
+            bloom_filter: form.bloom_filter,
+            compression: form.compression,
+            row_group_rows: form.row_group_rows,
+            file_bytes: form.file_bytes,
+            salvage: form.salvage,
+        })
+    }
+}
+
+impl From<Options> for OptionsForm {
+    fn from(options: Options) -> Self {
+        Self {
+            format: options.reading.format.as_ref().map(|f| f.to_string()),
+            fields: options.reading.fields.as_deref().map(str::to_owned),
+            partition_by: options.partition_by,
+            partition_time: options.partition_time,
+            types: options.types,
+            columns: options.columns,
+            sort: options.sort,
+            bloom_filter: options.bloom_filter,
+            compression: options.compression,
+            row_group_rows: options.row_group_rows,
+            file_bytes: options.file_bytes,
+            salvage: options.salvage,
+        }
+    }
+}
+
+/// Values that records hold as their text.
+pub(crate) mod text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands in records, and what ids of tasks rest on.
+    const GOLDEN: &str = r#"{"partition_by":"account,date","partition_time":"end","types":"rich","columns":["bytes","srcaddr"],"sort":["srcaddr"],"bloom_filter":["dstaddr"],"compression":"zstd:3","row_group_rows":1000,"file_bytes":2000,"format":"${srcaddr} ${bytes}","salvage":true}"#;
+
+    #[test]
+    fn a_record_of_options_keeps_its_bytes() {
+        let options: Options = serde_json::from_str(GOLDEN).expect("options");
+        assert_eq!(options.partition_by.to_string(), "account,date");
+        assert_eq!(options.reading.format().expect("given").fields().len(), 2);
+        assert_eq!(serde_json::to_string(&options).expect("plain values"), GOLDEN);
+        let least = r#"{"partition_by":"date","partition_time":"start","types":"aws","compression":"zstd:1","row_group_rows":524288,"file_bytes":268435456}"#;
+        assert_eq!(serde_json::to_string(&Options::default()).expect("plain values"), least);
+        assert_eq!(serde_json::from_str::<Options>(least).expect("options"), Options::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_found_when_a_record_is_decoded() {
+        for (from, to) in [
+            ("account,date", "acount"),
+            ("\"end\"", "\"middle\""),
+            ("rich", "poor"),
+            ("${srcaddr} ${bytes}", "${srcaddr"),
+            ("\"salvage\":true", "\"fields\":\"[[field]]\""),
+            ("salvage", "sausage"),
+        ] {
+            assert!(serde_json::from_str::<Options>(&GOLDEN.replace(from, to)).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn other_reading() {
+        let options = Options::default();
+        assert!(!options.reads_otherwise(&Options { file_bytes: 7, ..options.clone() }));
+        let format = Reading::new(None, Some("v2")).expect("valid");
+        assert!(options.reads_otherwise(&Options { reading: format, ..options.clone() }));
+        assert!(options.reads_otherwise(&Options { columns: Some(vec!["bytes".into()]), ..options.clone() }));
+        assert!(options.reads_otherwise(&Options { salvage: true, ..options.clone() }));
+    }
+}

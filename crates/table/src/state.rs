@@ -1,0 +1,366 @@
+//! What a table's records add up to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::cause::Cause;
+use crate::compaction::{CompactionRecord, Reconversion};
+use crate::contract::TableContract;
+use crate::error::Error;
+use crate::files::{FileKind, Files, id_number};
+use crate::known::{FailedClaim, Known, Sorted};
+use crate::layout::{rejects_key, task_of_output};
+use crate::objects::{SourceObject, UrlDigest};
+use crate::options::Options;
+use crate::records::{CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, Task};
+
+/// A table at one moment: a fold over its records.
+///
+/// Records are listed so that whatever one rests on was put before it and is listed after it: compactions, plans, commits. So the
+/// state is one that the table had. These hold for it, and a record that breaks one is an error, [`Error::Broken`]; the numbers are
+/// those of `docs/SEMANTICS.md`:
+///
+/// - L1: an object is in at most one live task, one that is neither void nor superseded and did not fail to read it.
+/// - L2: plans are numbered from 1 without gaps, and so are compactions and reconversions together.
+/// - L3: a task has one commit.
+/// - L4: a file is live or retired. It is added once, and retired once, when it is live.
+/// - L5: lines add up: in each commit, over its inputs, and with the rows of its files.
+/// - L6: a compaction's files hold as many rows as those that it retires.
+/// - L7: a reconversion supersedes live tasks, and takes what they had taken.
+/// - L8: a file's key stays inside the table and names the task or compaction that wrote it.
+#[derive(Debug, Clone)]
+pub struct TableState {
+    contract: TableContract,
+    last_plan: u64,
+    /// Options of each plan, by number from 1, and the layout version that it was written by.
+    plans: Vec<(Arc<Options>, u32)>,
+    open: BTreeMap<u64, Vec<Task>>,
+    /// Commits of plans that are not read yet.
+    early: HashMap<String, Settled>,
+    totals: Totals,
+    known: Known,
+    files: Files,
+    ignored: HashSet<UrlDigest>,
+}
+
+/// Sums over committed tasks that count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Tasks.
+    pub tasks: u64,
+    /// Tasks that were given up.
+    pub void: u64,
+    /// Converted objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Their lines.
+    pub counts: Counts,
+    /// Keys of files of rejects.
+    pub reject_files: BTreeSet<String>,
+}
+
+/// A task without a commit.
+#[derive(Debug, Clone)]
+pub struct OpenTask<'a> {
+    /// The plan's number.
+    pub plan: u64,
+    /// The plan's options.
+    pub options: &'a Arc<Options>,
+    /// Layout version of the plan.
+    pub layout_version: u32,
+    /// The task.
+    pub task: &'a Task,
+}
+
+/// What is kept of a commit record.
+#[derive(Debug, Clone)]
+pub(crate) struct Settled {
+    plan: u64,
+    is_void: bool,
+    failed: Vec<(SourceObject, Cause)>,
+    outputs: Vec<OutputRecord>,
+    objects: u64,
+    bytes_in: u64,
+    counts: Counts,
+}
+
+fn broken<T>(invariant: &'static str, what: String) -> Result<T, Error> {
+    Err(Error::Broken { invariant, what })
+}
+
+impl Settled {
+    /// Checks a commit and keeps what counts.
+    pub(crate) fn of(commit: CommitRecord) -> Result<Self, Error> {
+        check_commit(&commit)?;
+        let (mut objects, mut bytes_in) = (0, 0);
+        let mut failed = Vec::new();
+        for InputRecord { object, failed: cause, .. } in commit.inputs {
+            match cause {
+                Some(cause) => failed.push((object, cause)),
+                None => {
+                    objects += 1;
+                    bytes_in += object.bytes;
+                }
+            }
+        }
+        Ok(Self {
+            plan: commit.plan,
+            is_void: commit.void.is_some(),
+            failed,
+            outputs: commit.outputs,
+            objects,
+            bytes_in,
+            counts: commit.counts,
+        })
+    }
+}
+
+/// Checks that a commit's lines add up.
+fn check_commit(commit: &CommitRecord) -> Result<(), Error> {
+    let mut counts = Counts::default();
+    commit.inputs.iter().for_each(|input| counts.add(&input.counts));
+    let rows: u64 = commit.outputs.iter().map(|o| o.rows).sum();
+    let is_right = counts == commit.counts
+        && counts.balances()
+        && rows == counts.records
+        && (commit.void.is_none() || commit.inputs.is_empty() && commit.outputs.is_empty());
+    if is_right {
+        return Ok(());
+    }
+    broken("L5", format!("task {}: {:?}, {rows} rows in files", commit.task, commit.counts))
+}
+
+impl TableState {
+    /// A table without plans.
+    pub(crate) fn new(contract: TableContract) -> Self {
+        Self {
+            contract,
+            last_plan: 0,
+            plans: Vec::new(),
+            open: BTreeMap::new(),
+            early: HashMap::new(),
+            totals: Totals::default(),
+            known: Known::default(),
+            files: Files::default(),
+            ignored: HashSet::new(),
+        }
+    }
+
+    /// Adds a plan, after those before it.
+    pub(crate) fn add_plan(&mut self, plan: PlanRecord) -> Result<(), Error> {
+        if plan.number != self.last_plan + 1 {
+            return broken("L2", format!("plan {} follows {}", plan.number, self.last_plan));
+        }
+        self.last_plan = plan.number;
+        // Most plans have the options of the one before.
+        let options = match self.plans.last() {
+            Some((options, _)) if **options == plan.options => options.clone(),
+            _ => Arc::new(plan.options),
+        };
+        self.plans.push((options, plan.layout_version));
+        let mut open = Vec::new();
+        for task in plan.tasks {
+            let settled = self.early.remove(&task.id);
+            if settled.as_ref().is_some_and(|s| s.is_void) {
+                self.totals.void += 1;
+                self.files.void(&task.id);
+                continue;
+            }
+            for object in &task.objects {
+                // A manifest could name an object twice to a program of layout 4.
+                if !self.known.take(object) && plan.layout_version > 4 {
+                    let what = format!("plan {} takes `{}`, which is taken", plan.number, object.url());
+                    return broken("L1", what);
+                }
+            }
+            match settled {
+                Some(settled) => self.settle(plan.number, &task, settled)?,
+                None => open.push(task),
+            }
+        }
+        if !open.is_empty() {
+            self.open.insert(plan.number, open);
+        }
+        Ok(())
+    }
+
+    /// Adds a commit. That of a plan that is not known yet waits for it; one that is known already is passed over.
+    pub(crate) fn add_commit(&mut self, task: &str, settled: Settled) -> Result<(), Error> {
+        if settled.plan > self.last_plan {
+            self.early.insert(task.to_owned(), settled);
+            return Ok(());
+        }
+        let Some(open) = self.open.get_mut(&settled.plan) else { return Ok(()) };
+        let Some(place) = open.iter().position(|t| t.id == task) else { return Ok(()) };
+        let task = open.remove(place);
+        if open.is_empty() {
+            self.open.remove(&settled.plan);
+        }
+        if settled.is_void {
+            self.totals.void += 1;
+            self.files.void(&task.id);
+            task.objects.iter().for_each(|object| self.known.free(object));
+            return Ok(());
+        }
+        self.settle(settled.plan, &task, settled)
+    }
+
+    /// A task of a plan is committed; its objects are taken already.
+    fn settle(&mut self, plan: u64, task: &Task, settled: Settled) -> Result<(), Error> {
+        let options = self.options_of(plan).clone();
+        if settled.counts.rejects > 0 {
+            self.totals.reject_files.insert(rejects_key(&task.id));
+        }
+        self.totals.tasks += 1;
+        self.totals.objects += settled.objects;
+        self.totals.bytes_in += settled.bytes_in;
+        self.totals.counts.add(&settled.counts);
+        self.fail_objects(settled.failed, &options, &task.id);
+        self.files.settle(&task.id, &options, settled.outputs)
+    }
+
+    fn fail_objects(&mut self, failed: Vec<(SourceObject, Cause)>, options: &Arc<Options>, task: &str) {
+        for (object, cause) in failed {
+            self.known.fail(FailedClaim { object, cause, options: options.clone(), task: id_number(task) });
+        }
+    }
+
+    /// Adds a compaction or reconversion, after those before it.
+    pub(crate) fn add_compaction(
+        &mut self,
+        record: CompactionRecord,
+        is_in_place: bool,
+    ) -> Result<(), Error> {
+        if let Some(reconversion) = &record.reconversion {
+            self.add_reconversion(reconversion)?;
+        }
+        self.files.replace(record, is_in_place)
+    }
+
+    fn add_reconversion(&mut self, reconversion: &Reconversion) -> Result<(), Error> {
+        let ids = reconversion.superseded.iter().map(|t| id_number(&t.task)).collect();
+        self.known.forget_failures_of(&ids);
+        let totals = &mut self.totals;
+        for task in &reconversion.superseded {
+            let all = [
+                (&mut totals.tasks, 1),
+                (&mut totals.objects, task.objects),
+                (&mut totals.bytes_in, task.bytes_in),
+                (&mut totals.counts.lines, task.counts.lines),
+                (&mut totals.counts.records, task.counts.records),
+                (&mut totals.counts.rejects, task.counts.rejects),
+                (&mut totals.counts.headers, task.counts.headers),
+                (&mut totals.counts.blanks, task.counts.blanks),
+            ];
+            for (sum, less) in all {
+                let Some(left) = sum.checked_sub(less) else {
+                    return broken("L7", format!("task {} counts more than the table", task.task));
+                };
+                *sum = left;
+            }
+            totals.reject_files.remove(&rejects_key(&task.task));
+        }
+        for task in &reconversion.tasks {
+            check_commit(&task.commit)?;
+            for input in &task.commit.inputs {
+                if !self.known.is_taken(&input.object) {
+                    return broken("L7", format!("`{}` was reconverted, but not taken", input.object.url()));
+                }
+            }
+            let options = Arc::new(task.options.clone());
+            let settled = Settled::of(task.commit.clone())?;
+            if settled.counts.rejects > 0 {
+                self.totals.reject_files.insert(rejects_key(&task.commit.task));
+            }
+            self.totals.tasks += 1;
+            self.totals.objects += settled.objects;
+            self.totals.bytes_in += settled.bytes_in;
+            self.totals.counts.add(&settled.counts);
+            self.fail_objects(settled.failed, &options, &task.commit.task);
+        }
+        Ok(())
+    }
+
+    /// The files of compaction `number` are in place.
+    pub fn close_compaction(&mut self, number: u64) {
+        self.files.close(number);
+    }
+
+    pub(crate) fn set_ignored(&mut self, ignored: HashSet<UrlDigest>) {
+        self.ignored = ignored;
+    }
+
+    /// The table contract.
+    pub fn contract(&self) -> &TableContract {
+        &self.contract
+    }
+
+    /// Number of the newest plan; 0 without any.
+    pub fn last_plan(&self) -> u64 {
+        self.last_plan
+    }
+
+    /// Options of plan `number`, which must be one of the table's.
+    pub fn options_of(&self, number: u64) -> &Arc<Options> {
+        &self.plans[number as usize - 1].0
+    }
+
+    /// Layout version of plan `number`, which must be one of the table's.
+    pub fn layout_of(&self, number: u64) -> u32 {
+        self.plans[number as usize - 1].1
+    }
+
+    /// Tasks without a commit, in the order of their plans.
+    pub fn open_tasks(&self) -> impl Iterator<Item = OpenTask<'_>> {
+        let of_plan = |(&plan, tasks)| -> Vec<OpenTask<'_>> {
+            let tasks: &Vec<Task> = tasks;
+            let (options, layout_version) = (self.options_of(plan), self.layout_of(plan));
+            tasks.iter().map(|task| OpenTask { plan, options, layout_version, task }).collect()
+        };
+        self.open.iter().flat_map(of_plan)
+    }
+
+    /// The first plan that has tasks without a commit; the next one where there is none.
+    pub(crate) fn first_open_plan(&self) -> u64 {
+        self.open.keys().next().copied().unwrap_or(self.last_plan + 1)
+    }
+
+    /// Sums over committed tasks.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Objects that the table's tasks hold.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// What the table consists of.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Whether somebody said that nobody needs to be told of the object.
+    pub fn is_ignored(&self, object: &SourceObject) -> bool {
+        self.ignored.contains(&object.digest())
+    }
+
+    /// Sorts out a listing for a run with `options`.
+    pub fn sort_out(&self, listing: Vec<SourceObject>, options: &Options) -> Sorted {
+        let open = self.open.values().flatten().flat_map(|t| &t.objects).map(SourceObject::digest).collect();
+        self.known.sort_out(listing, options, &open)
+    }
+
+    /// What a data file of this key is to the table.
+    pub fn kind_of(&self, key: &str) -> FileKind {
+        match self.files.kind_of(key) {
+            FileKind::Foreign => {
+                let id = task_of_output(key);
+                let is_open = self.open.values().flatten().any(|t| id == Some(t.id.as_str()));
+                if is_open { FileKind::UnderWay } else { FileKind::Foreign }
+            }
+            kind => kind,
+        }
+    }
+}

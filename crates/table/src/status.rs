@@ -1,0 +1,188 @@
+//! What a table's records and one listing of it say: done, to be done, rejected, lost.
+
+use std::collections::BTreeMap;
+
+use flowquet_store::Store;
+use serde::Serialize;
+
+use crate::aside::aside_folders;
+use crate::catalog::CatalogTable;
+use crate::cause::Cause;
+use crate::check::{FileCheck, check_files};
+use crate::error::Error;
+use crate::ignored::ignored;
+use crate::log::Log;
+use crate::objects::SourceObject;
+use crate::records::Counts;
+use crate::state::TableState;
+
+/// A task that is planned and not committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unfinished {
+    /// Its id.
+    pub id: String,
+    /// The plan that holds it.
+    pub plan: u64,
+    /// Its objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The first of them.
+    pub first_object: String,
+}
+
+/// An object that is not in the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// The object.
+    pub url: String,
+    /// The kind of the cause: [`Cause::name`].
+    pub cause: &'static str,
+    /// The cause in words.
+    pub reason: String,
+    /// Why nobody needs to be told of it, if somebody said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<String>,
+}
+
+/// A table as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Partition columns.
+    pub partition_by: String,
+    /// Columns by which row groups are sorted.
+    pub sort: Vec<String>,
+    /// Types of columns.
+    pub types: String,
+    /// The catalog's table that points here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<String>,
+    /// Whether only one process may write at a time.
+    pub single_writer: bool,
+    /// Plans.
+    pub plans: u64,
+    /// Committed tasks.
+    pub tasks: u64,
+    /// Tasks that were given up; their objects are planned anew.
+    pub void_tasks: u64,
+    /// Tasks without a commit: under way, or left by a run that ended early.
+    pub open_tasks: Vec<Unfinished>,
+    /// Converted objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Lines of them.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Compactions of partitions.
+    pub compactions: u64,
+    /// Reconversions.
+    pub reconversions: u64,
+    /// Partitions whose files were replaced by others that are not all in place: under way, or left by a run that ended early.
+    pub open_compactions: Vec<String>,
+    /// Data files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Partition folders.
+    pub partitions: u64,
+    /// The first and the last of them, in order.
+    pub partition_range: Option<(String, String)>,
+    /// Log formats, as text.
+    pub formats: Vec<String>,
+    /// Objects that could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Keys of reject files.
+    pub reject_files: Vec<String>,
+    /// Files that are not as the records have them.
+    #[serde(flatten)]
+    pub check: FileCheck,
+}
+
+impl Status {
+    /// Whether everything that was planned is in the table, or is ignored.
+    pub fn is_complete(&self) -> bool {
+        let told = self.unreadable.iter().filter(|u| u.ignored.is_none()).count();
+        self.open_tasks.is_empty() && self.open_compactions.is_empty() && told == 0
+    }
+}
+
+/// Compares what the records of the table in `log` say with a listing of it.
+///
+/// # Errors
+/// As the store reports.
+pub fn status(log: &mut Log) -> Result<Status, Error> {
+    let check = check_files(log)?;
+    let out = log.out().as_ref();
+    let catalog = CatalogTable::of(out)?.map(|c| format!("{}.{}", c.database, c.table));
+    let ignored = ignored_reasons(out, log.state())?;
+    Ok(of_state(log.state(), &ignored, catalog, check))
+}
+
+/// Nothing is read where nothing is ignored that failed.
+fn ignored_reasons(out: &dyn Store, state: &TableState) -> Result<BTreeMap<String, String>, Error> {
+    let any = state.known().failed().any(|claim| state.is_ignored(&claim.object));
+    if any { ignored(out) } else { Ok(BTreeMap::new()) }
+}
+
+fn of_state(
+    state: &TableState,
+    ignored: &BTreeMap<String, String>,
+    catalog: Option<String>,
+    check: FileCheck,
+) -> Status {
+    let open_tasks = state.open_tasks().map(|open| Unfinished {
+        id: open.task.id.clone(),
+        plan: open.plan,
+        objects: open.task.objects.len() as u64,
+        bytes: open.task.objects.iter().map(|o| o.bytes).sum(),
+        first_object: open.task.objects.first().map(SourceObject::url).unwrap_or_default().to_owned(),
+    });
+    let (contract, totals, files) = (state.contract(), state.totals(), state.files());
+    let mut open_compactions: Vec<String> = files.open().flat_map(|r| aside_folders(r).into_keys()).collect();
+    open_compactions.sort();
+    open_compactions.dedup();
+    let mut formats: Vec<String> = files.formats().into_iter().map(|(format, _)| format).collect();
+    formats.sort();
+    formats.dedup();
+    let mut unreadable: Vec<Unreadable> = state
+        .known()
+        .failed()
+        .map(|claim| Unreadable {
+            url: claim.object.url().to_owned(),
+            cause: Cause::name(&claim.cause),
+            reason: claim.cause.to_string(),
+            ignored: ignored.get(claim.object.url()).cloned(),
+        })
+        .collect();
+    unreadable.sort_by(|a, b| a.url.cmp(&b.url));
+    let mut partitions: Vec<&str> = files.iter().map(|f| f.output.partition.as_ref()).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    let range = partitions.first().zip(partitions.last());
+    Status {
+        partition_by: contract.partition_by.to_string(),
+        sort: contract.sort.clone(),
+        types: contract.types.to_string(),
+        catalog,
+        single_writer: contract.single_writer,
+        plans: state.last_plan(),
+        tasks: totals.tasks,
+        void_tasks: totals.void,
+        open_tasks: open_tasks.collect(),
+        objects: totals.objects,
+        bytes_in: totals.bytes_in,
+        counts: totals.counts.clone(),
+        compactions: files.last_compaction() - files.reconversions(),
+        reconversions: files.reconversions(),
+        open_compactions,
+        files: files.len() as u64,
+        bytes_out: files.iter().map(|f| f.output.bytes).sum(),
+        partitions: partitions.len() as u64,
+        partition_range: range.map(|(first, last)| ((*first).to_owned(), (*last).to_owned())),
+        formats,
+        unreadable,
+        reject_files: totals.reject_files.iter().cloned().collect(),
+        check,
+    }
+}
