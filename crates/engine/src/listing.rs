@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use flowquet_format::{Descent, KeyFilter, LeftOut};
 use flowquet_plan::SourceObject;
-use flowquet_store::{ErrorKind, LocalStore, Location, ObjectMeta, S3Store, Store};
+use flowquet_store::{ErrorKind, LocalStore, Location, ObjectMeta, Store};
 
 use crate::error::Error;
 use crate::events::{Event, Observer};
@@ -159,7 +159,7 @@ impl Lister<'_> {
         let root = format!("{prefix}{slash}");
         Walk {
             lister: self,
-            store: &store,
+            store: store.as_ref(),
             root: root.len(),
             gathered,
             queue: Mutex::new(Queue { folders: VecDeque::from([(root, 0)]), busy: 0, error: None }),
@@ -189,7 +189,7 @@ struct Queue {
 /// A walk through the folders of a bucket by several threads.
 struct Walk<'a, 'b> {
     lister: &'b Lister<'a>,
-    store: &'b S3Store,
+    store: &'b dyn Store,
     /// Length of the source's prefix.
     root: usize,
     gathered: &'b Gathered<'a, 'b>,
