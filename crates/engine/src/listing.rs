@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use flowquet_format::{Descent, KeyFilter, LeftOut};
-use flowquet_store::{ErrorKind, LocalStore, Location, ObjectMeta, S3Store, Store};
+use flowquet_store::{ErrorKind, LocalStore, Location, ObjectMeta, Store};
 use flowquet_table::SourceObject;
 
 use crate::error::Error;
@@ -162,7 +162,7 @@ impl Lister<'_> {
         let root = format!("{prefix}{slash}");
         Walk {
             lister: self,
-            store: &store,
+            store: store.as_ref(),
             root: root.len(),
             gathered,
             queue: Mutex::new(Queue { folders: VecDeque::from([(root, 0)]), busy: 0, error: None }),
@@ -192,7 +192,7 @@ struct Queue {
 /// A walk through the folders of a bucket by several threads.
 struct Walk<'a, 'b> {
     lister: &'b Lister<'a>,
-    store: &'b S3Store,
+    store: &'b dyn Store,
     /// Length of the source's prefix.
     root: usize,
     gathered: &'b Gathered<'a, 'b>,

@@ -148,6 +148,7 @@ impl Faults {
     fn count(&self, method: &Method, is_object: bool, query: &str) {
         let what = match (method.as_str(), is_object) {
             ("GET", false) => "LIST".to_owned(),
+            ("POST", _) if query.contains("restore") => "RESTORE".to_owned(),
             ("POST", _) if query.contains("uploads") => "CREATE".to_owned(),
             ("POST", _) if query.contains("uploadId") => "COMPLETE".to_owned(),
             ("PUT", _) if query.contains("partNumber") => "PART".to_owned(),

@@ -1,7 +1,7 @@
 //! An S3 server for tests and benchmarks: the protocol by `s3s`, which checks signatures, over objects in memory.
 //!
-//! It keeps what S3 promises (atomic conditional puts, checksums verified, listings in key order, a thousand keys a page), and
-//! fails on request: latency, 503s, hangs, bodies cut short or corrupted, a store that ignores conditions.
+//! It keeps what S3 promises (atomic conditional puts, checksums verified, listings in key order, a thousand keys a page,
+//! archived objects unreadable until they are restored), and fails on request: latency, 503s, hangs, bodies cut short or corrupted, a store that ignores conditions.
 
 mod faults;
 mod memory;

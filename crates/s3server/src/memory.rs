@@ -20,6 +20,12 @@ const PAGE_MAX: usize = 1_000;
 /// Smallest part of an upload but the last, as with S3.
 const PART_MIN: usize = 5 << 20;
 
+/// Storage classes whose objects have to be restored before they can be read.
+const ARCHIVES: [&str; 2] = [StorageClass::DEEP_ARCHIVE, StorageClass::GLACIER];
+
+/// State of a restored copy. It is there at once, and stays.
+const RESTORED: &str = "ongoing-request=\"false\", expiry-date=\"Fri, 31 Dec 2100 00:00:00 GMT\"";
+
 #[derive(Debug, Clone)]
 struct Object {
     bytes: Bytes,
@@ -27,18 +33,40 @@ struct Object {
     /// CRC32 in base64; objects loaded at start have none, like those that AWS delivered long ago.
     checksum: Option<String>,
     crc32: u32,
+    /// `None` is the standard class.
+    storage_class: Option<StorageClass>,
+    is_restored: bool,
 }
 
 impl Object {
     fn new(bytes: Bytes, checksum: Option<String>) -> Self {
-        Self { etag: hex(&Md5::digest(&bytes)), crc32: crc32fast::hash(&bytes), bytes, checksum }
+        let (etag, crc32) = (hex(&Md5::digest(&bytes)), crc32fast::hash(&bytes));
+        Self { etag, crc32, bytes, checksum, storage_class: None, is_restored: false }
+    }
+
+    fn is_archived(&self) -> bool {
+        self.storage_class.as_ref().is_some_and(|class| ARCHIVES.contains(&class.as_str()))
+    }
+
+    /// Whoever reads or copies an archived object is refused until it is restored.
+    fn check_readable(&self) -> S3Result<()> {
+        if self.is_archived() && !self.is_restored {
+            let message = "The operation is not valid for the object's storage class";
+            return Err(s3_error!(InvalidObjectState, "{message}"));
+        }
+        Ok(())
+    }
+
+    fn restore(&self) -> Option<String> {
+        self.is_restored.then(|| RESTORED.to_owned())
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Upload {
     bucket: String,
     key: String,
+    storage_class: Option<StorageClass>,
     parts: BTreeMap<i32, Object>,
 }
 
@@ -176,6 +204,16 @@ fn length(object: &Object) -> Option<i64> {
     i64::try_from(object.bytes.len()).ok()
 }
 
+/// S3 names the standard class in listings only.
+fn kept_class(asked: Option<StorageClass>) -> Option<StorageClass> {
+    asked.filter(|class| class.as_str() != StorageClass::STANDARD)
+}
+
+fn listed_class(object: &Object) -> ObjectStorageClass {
+    let class = object.storage_class.as_ref().map_or(StorageClass::STANDARD, StorageClass::as_str);
+    class.to_owned().into()
+}
+
 fn ok<T>(output: T) -> S3Result<S3Response<T>> {
     Ok(S3Response::new(output))
 }
@@ -190,6 +228,7 @@ impl S3 for MemoryStore {
         {
             return Err(s3_error!(PreconditionFailed));
         }
+        object.check_readable()?;
         let len = object.bytes.len() as u64;
         let (bytes, content_range, checksum) = match &input.range {
             None => (object.bytes.clone(), None, object.checksum.clone()),
@@ -207,6 +246,8 @@ impl S3 for MemoryStore {
             checksum_crc32: checksum.filter(|_| input.checksum_mode.is_some()),
             e_tag: etag(&object),
             last_modified: Some(Timestamp::from(SystemTime::UNIX_EPOCH)),
+            restore: object.restore(),
+            storage_class: object.storage_class,
             ..GetObjectOutput::default()
         })
     }
@@ -221,6 +262,8 @@ impl S3 for MemoryStore {
         ok(HeadObjectOutput {
             content_length: length(&object),
             e_tag: etag(&object),
+            restore: object.restore(),
+            storage_class: object.storage_class,
             ..HeadObjectOutput::default()
         })
     }
@@ -263,6 +306,7 @@ impl S3 for MemoryStore {
                         size: length(object),
                         e_tag: etag(object),
                         last_modified: Some(Timestamp::from(SystemTime::UNIX_EPOCH)),
+                        storage_class: Some(listed_class(object)),
                         ..s3s::dto::Object::default()
                     });
                 }
@@ -287,7 +331,8 @@ impl S3 for MemoryStore {
     async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         self.check_writable(&req.input.bucket, &req.input.key)?;
         let (body, sent) = (req.input.body.take(), req.input.checksum_crc32.take());
-        let object = collected(body, sent, &req).await?;
+        let mut object = collected(body, sent, &req).await?;
+        object.storage_class = kept_class(req.input.storage_class.take());
         let output = PutObjectOutput {
             e_tag: etag(&object),
             checksum_crc32: object.checksum.clone(),
@@ -304,10 +349,31 @@ impl S3 for MemoryStore {
         let CopySource::Bucket { bucket, key, .. } = input.copy_source else {
             return Err(s3_error!(NotImplemented));
         };
-        let object = self.with(&bucket, |o| o.get(&*key).cloned().ok_or_else(|| s3_error!(NoSuchKey)))?;
+        let mut object = self.with(&bucket, |o| o.get(&*key).cloned().ok_or_else(|| s3_error!(NoSuchKey)))?;
+        object.check_readable()?;
+        // A copy is of the class that its own request names.
+        (object.storage_class, object.is_restored) = (kept_class(input.storage_class), false);
         let result = CopyObjectResult { e_tag: etag(&object), ..CopyObjectResult::default() };
         self.insert(&input.bucket, input.key, object, None)?;
         ok(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() })
+    }
+
+    async fn restore_object(
+        &self,
+        req: S3Request<RestoreObjectInput>,
+    ) -> S3Result<S3Response<RestoreObjectOutput>> {
+        let RestoreObjectInput { bucket, key, .. } = req.input;
+        self.check_writable(&bucket, &key)?;
+        self.with(&bucket, |objects| {
+            let object = objects.get_mut(&key).ok_or_else(|| s3_error!(NoSuchKey))?;
+            if !object.is_archived() {
+                let message = "Restore is not allowed for the object's current storage class";
+                return Err(s3_error!(InvalidObjectState, "{message}"));
+            }
+            object.is_restored = true;
+            Ok(())
+        })?;
+        ok(RestoreObjectOutput::default())
     }
 
     async fn delete_object(
@@ -323,12 +389,17 @@ impl S3 for MemoryStore {
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        let CreateMultipartUploadInput { bucket, key, .. } = req.input;
+        let CreateMultipartUploadInput { bucket, key, storage_class, .. } = req.input;
         self.check_writable(&bucket, &key)?;
         let mut state = self.state.lock().expect("no panic");
         state.next_upload += 1;
         let id = format!("upload-{}", state.next_upload);
-        let upload = Upload { bucket: bucket.clone(), key: key.clone(), parts: BTreeMap::new() };
+        let upload = Upload {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            storage_class: kept_class(storage_class),
+            parts: BTreeMap::new(),
+        };
         state.uploads.insert(id.clone(), upload);
         ok(CreateMultipartUploadOutput {
             bucket: Some(bucket),
@@ -364,7 +435,7 @@ impl S3 for MemoryStore {
         let upload = {
             let state = self.state.lock().expect("no panic");
             let upload = state.uploads.get(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
-            Upload { bucket: upload.bucket.clone(), key: upload.key.clone(), parts: upload.parts.clone() }
+            upload.clone()
         };
         let upload = std::sync::Arc::new(upload);
         let parts = upload.clone();
@@ -442,5 +513,7 @@ fn assembled(upload: &Upload, listed: &[CompletedPart]) -> S3Result<Object> {
         return Err(s3_error!(MalformedXML));
     }
     let etag = format!("{}-{}", hex(&Md5::digest(&digests)), listed.len());
-    Ok(Object { bytes: bytes.into(), etag, checksum: None, crc32: crc32.finalize() })
+    let storage_class = upload.storage_class.clone();
+    let crc32 = crc32.finalize();
+    Ok(Object { bytes: bytes.into(), etag, checksum: None, crc32, storage_class, is_restored: false })
 }

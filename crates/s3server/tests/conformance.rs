@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ObjectStorageClass, RestoreRequest, StorageClass};
+use flowquet_aws::AwsOptions;
 use flowquet_store::{ErrorKind, Location, S3Options, Store, Stores, conformance};
 
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -62,6 +66,15 @@ fn store(url: &str, place: &str) -> Arc<dyn Store> {
     Stores::new(options(url)).at(&place, "")
 }
 
+/// How often the server was asked for `what`.
+fn count(server: &Server, what: &str) -> u64 {
+    let tally = tally(server);
+    let number = tally
+        .split_once(&format!("\"{what}\": "))
+        .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+    number.and_then(|n| n.parse().ok()).unwrap_or_default()
+}
+
 /// The server's tally of requests.
 fn tally(server: &Server) -> String {
     let address = server.url.trim_start_matches("http://");
@@ -79,13 +92,7 @@ fn conforms() {
         let server = serve(&[]);
         conformance::check(&store(&server.url, "s3://lake/some/prefix"));
         conformance::check(&store(&server.url, "s3://lake/"));
-        let count = |what: &str| {
-            let tally = tally(&server);
-            let number = tally
-                .split_once(&format!("\"{what}\": "))
-                .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
-            number.and_then(|n| n.parse::<u64>().ok()).unwrap_or_default()
-        };
+        let count = |what: &str| count(&server, what);
         assert!(count("COMPLETE") > 2);
         assert_eq!(count("CREATE"), count("COMPLETE") + count("ABORT"), "abandoned uploads are aborted");
     });
@@ -104,6 +111,97 @@ fn conforms_while_requests_fail() {
             conformance::check(&store(&server.url, "s3://lake/x"));
         }
     });
+}
+
+#[test]
+fn only_the_tail_is_listed() {
+    with_credentials("only_the_tail_is_listed", || {
+        let server = serve(&[]);
+        let store = store(&server.url, "s3://lake/table");
+        (0..1_100).for_each(|i| store.put(&format!("plans/{i:08}"), b"").expect("put"));
+        let list = |after: &str| {
+            let (before, mut keys) = (count(&server, "LIST"), Vec::new());
+            store.list_after("plans", after, &mut |object| keys.push(object.key)).expect("list");
+            (count(&server, "LIST") - before, keys)
+        };
+        assert_eq!(
+            list("plans/00001097"),
+            (1, vec!["plans/00001098".to_owned(), "plans/00001099".to_owned()])
+        );
+        assert_eq!(list("plans/00001099"), (1, Vec::new()));
+        let (requests, keys) = list("plans/00000049");
+        assert_eq!((requests, keys.len()), (2, 1_050));
+        assert!(keys.is_sorted() && keys[0] == "plans/00000050");
+    });
+}
+
+#[test]
+fn archived_objects_are_restored_before_they_are_read() {
+    with_credentials("archived_objects_are_restored_before_they_are_read", || {
+        let server = serve(&[]);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(archive_and_restore(&server));
+        let archived = store(&server.url, "s3://lake/archive").get("new").expect_err("archived");
+        assert_eq!(archived.kind(), ErrorKind::Archived, "{archived}");
+    });
+}
+
+async fn archive_and_restore(server: &Server) {
+    let options = AwsOptions { endpoint_url: Some(server.url.clone()), ..AwsOptions::default() };
+    let config = aws_sdk_s3::config::Builder::from(&flowquet_aws::load(&options).await);
+    let s3 = Client::from_conf(config.force_path_style(true).build());
+    let put = |key: &str, class: StorageClass| {
+        let request = s3.put_object().bucket("lake").key(key).storage_class(class);
+        request.body(ByteStream::from_static(b"archived")).send()
+    };
+    let head = |key: &str| s3.head_object().bucket("lake").key(key).send();
+    let restore = |key: &str| {
+        let days = RestoreRequest::builder().days(1).build();
+        s3.restore_object().bucket("lake").key(key).restore_request(days).send()
+    };
+    for class in [StorageClass::Glacier, StorageClass::DeepArchive] {
+        let key = format!("archive/{class}");
+        put(&key, class.clone()).await.expect("put");
+        let archived = head(&key).await.expect("head");
+        assert_eq!((archived.storage_class(), archived.restore()), (Some(&class), None));
+        let refused = s3.get_object().bucket("lake").key(&key).send().await.expect_err("archived");
+        assert_eq!(refused.raw_response().expect("an answer").status().as_u16(), 403);
+        assert!(refused.into_service_error().is_invalid_object_state());
+        let copied = s3.copy_object().bucket("lake").key("copy").copy_source(format!("lake/{key}")).send();
+        copied.await.expect_err("archived");
+        restore(&key).await.expect("restored");
+        let restored = head(&key).await.expect("head");
+        assert_eq!(restored.e_tag(), archived.e_tag(), "it is the same object");
+        assert_eq!(restored.storage_class(), Some(&class));
+        let told = restored.restore().expect("restored");
+        assert!(told.starts_with("ongoing-request=\"false\", expiry-date=\""), "{told}");
+        let got = s3.get_object().bucket("lake").key(&key).send().await.expect("restored");
+        assert_eq!(got.body.collect().await.expect("whole").into_bytes(), "archived");
+        let copied = s3.copy_object().bucket("lake").key("copy").copy_source(format!("lake/{key}")).send();
+        copied.await.expect("restored");
+        assert_eq!(
+            head("copy").await.expect("head").storage_class(),
+            None,
+            "a copy is of the standard class"
+        );
+    }
+    put("standard", StorageClass::Standard).await.expect("put");
+    put("instant", StorageClass::GlacierIr).await.expect("put");
+    restore("standard").await.expect_err("it is no archive");
+    let listed = s3.list_objects_v2().bucket("lake").send().await.expect("listed");
+    let classes: Vec<_> =
+        listed.contents().iter().filter_map(|o| Some((o.key()?, o.storage_class()?))).collect();
+    assert_eq!(
+        classes,
+        [
+            ("archive/DEEP_ARCHIVE", &ObjectStorageClass::DeepArchive),
+            ("archive/GLACIER", &ObjectStorageClass::Glacier),
+            ("copy", &ObjectStorageClass::Standard),
+            ("instant", &ObjectStorageClass::GlacierIr),
+            ("standard", &ObjectStorageClass::Standard),
+        ]
+    );
+    put("archive/new", StorageClass::Glacier).await.expect("put");
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub fn check(store: &Arc<dyn Store>) {
     put_and_get(store.as_ref());
     fetching(store);
     listing(store.as_ref());
+    listing_after(store.as_ref());
     listing_of_many(store.as_ref());
     staging(store.as_ref());
     staging_of_many_parts(store.as_ref());
@@ -95,6 +96,32 @@ fn listing(store: &dyn Store) {
     assert_eq!(folder.folders, ["list/a/"]);
     assert_eq!(folder.objects.iter().map(|o| o.key.as_str()).collect::<Vec<_>>(), ["list/b"]);
     assert!(store.folder("list/", 0).expect("folder").is_none(), "more folders than asked for");
+}
+
+fn listing_after(store: &dyn Store) {
+    let sorted = ["after/1", "after/2/x", "after/2é", "after/3"];
+    let keys = |prefix: &str, after: &str| -> Vec<String> {
+        let mut keys = Vec::new();
+        store.list_after(prefix, after, &mut |object| keys.push(object.key)).expect("list");
+        keys
+    };
+    assert_eq!(keys("after", ""), [""; 0], "a prefix that is missing is empty");
+    for key in ["after/3", "after/1", "after-other", "after/2é", "after/2/x", "after0"] {
+        store.put(key, key.as_bytes()).expect("put");
+    }
+    let afters =
+        ["", "a", "after", "after/", "after/0", "after/1", "after/2", "after/2/", "after/2/x", "after/2z"];
+    for after in afters.into_iter().chain(["after/2é", "after/3", "after/4", "after0", "b"]) {
+        let rest: Vec<&str> = sorted.iter().copied().filter(|key| *key > after).collect();
+        assert_eq!(keys("after", after), rest, "after `{after}`");
+        assert_eq!(keys("after/", after), rest, "after `{after}`");
+    }
+    assert_eq!(keys("after/2", "after/1"), ["after/2/x"]);
+    assert_eq!(keys("after/3", ""), [""; 0], "an object does not lie below itself");
+    assert!(keys("", "after/3").starts_with(&["after0".to_owned()]));
+    let mut found = Vec::new();
+    store.list_after("after", "after/2é", &mut |object| found.push(object)).expect("list");
+    assert_eq!(found, [store.head("after/3").expect("head")], "what a listing says of an object");
 }
 
 /// More keys than S3 tells at once.

@@ -5,28 +5,36 @@
 //!
 //! - an object is seen whole or not at all, at any moment and after any crash;
 //! - of several puts-if-absent of one key exactly one succeeds, and the others are told so;
-//! - what was put is on the disk when the call returns.
+//! - what was put is on the disk, or in the bucket, when the call returns.
+//!
+//! [`Memory`] keeps the first two, and is for tests, as is [`Failing`].
 
 #![expect(clippy::disallowed_methods, reason = "this is the one crate that touches files")]
 
+mod below;
 pub mod conformance;
 mod error;
+mod failing;
 mod local;
 mod location;
+mod memory;
 mod ranged;
 mod s3;
 mod stores;
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::ops::Range;
 
 use bytes::Bytes;
 
 pub use error::{Error, ErrorKind};
+pub use failing::{Failing, Fault, Then, When};
 pub use local::LocalStore;
 pub use location::{FILE_SCHEME, Location, S3_SCHEME};
+pub use memory::Memory;
 pub use ranged::{RANGE_BYTES, RangedReader};
-pub use s3::{S3Options, S3Store};
+pub use s3::S3Options;
 pub use stores::Stores;
 
 /// Bytes of a part of an upload to S3. An object being written holds less than this in memory.
@@ -94,8 +102,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// As the store reports.
     fn create(&self) -> Result<(), Error>;
 
-    /// Whether [`Store::put_if_absent`] keeps its promise: some stores that speak S3's protocol ignore conditions. Asked once,
-    /// when a table is made; writes and deletes an object.
+    /// Whether [`Store::put_if_absent`] keeps its promise: some stores that speak S3's protocol ignore conditions. To be asked
+    /// seldom, since it may write and delete an object.
     ///
     /// # Errors
     /// As the store reports.
@@ -109,6 +117,30 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`ErrorKind::NotFound`] where there is neither such an object nor such a folder.
     fn list_each(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error>;
+
+    /// Calls `each` with the objects below `prefix` whose keys are greater than `after`, byte by byte, in the order of their
+    /// keys. The empty `after` is before all keys. Where there is no such prefix, there are no such objects.
+    ///
+    /// For keys that are numbered: S3 is asked only for those after the last one that is known.
+    ///
+    /// # Errors
+    /// As the store reports; never that there is nothing.
+    fn list_after(&self, prefix: &str, after: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
+        let below = below_prefix(prefix);
+        let mut found = Vec::new();
+        let listed = self.list_each(&below, &mut |object| {
+            if object.key.as_str() > after && object.key.starts_with(&*below) {
+                found.push(object);
+            }
+        });
+        match listed {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        found.into_iter().for_each(each);
+        Ok(())
+    }
 
     /// What stands directly below `prefix`, which is empty or ends in a slash; `None` if it has more than `folders_max`
     /// folders.
@@ -147,21 +179,6 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         self.list_each(prefix, &mut |object| found.push(object))?;
         found.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(found)
-    }
-
-    /// Objects below the folder `prefix` whose key is greater than `after`, in key order.
-    ///
-    /// # Errors
-    /// As the store reports.
-    fn list_after(&self, prefix: &str, after: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
-        match self.list(&format!("{prefix}/")) {
-            Ok(found) => {
-                found.into_iter().filter(|o| o.key.as_str() > after).for_each(each);
-                Ok(())
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     /// The object's bytes.
@@ -206,4 +223,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The object's name for people and records: `file:///…`, `s3://…`.
     fn url(&self, key: &str) -> String;
+}
+
+/// What the keys below `prefix` begin with.
+fn below_prefix(prefix: &str) -> Cow<'_, str> {
+    if prefix.is_empty() || prefix.ends_with('/') { prefix.into() } else { format!("{prefix}/").into() }
 }

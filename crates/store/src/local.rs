@@ -98,13 +98,29 @@ impl Store for LocalStore {
         let meta = fs::metadata(&start).map_err(|e| self.error("list", prefix, e))?;
         if meta.is_dir() {
             let mut parents = HashSet::new();
-            self.walk(&start, prefix, &mut parents, each)?;
+            self.walk(&start, prefix, "", &mut parents, each)?;
         } else if !meta.is_file() {
             return Err(Error::new(ErrorKind::NotAFile, "list", self.url(prefix)));
         } else {
             let canonical = start.canonicalize().map_err(|e| self.error("list", prefix, e))?;
             each(object_meta(prefix.to_owned(), &canonical, &meta));
         }
+        Ok(())
+    }
+
+    fn list_after(&self, prefix: &str, after: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
+        let prefix = prefix.trim_end_matches('/');
+        let start = self.path(prefix);
+        match fs::metadata(&start) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(self.error("list", prefix, e)),
+        }
+        let mut found = Vec::new();
+        self.walk(&start, prefix, after, &mut HashSet::new(), &mut |object| found.push(object))?;
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        found.into_iter().for_each(each);
         Ok(())
     }
 
@@ -195,11 +211,13 @@ impl Store for LocalStore {
 }
 
 impl LocalStore {
-    /// Lists files below `folder`, following links. Names that begin with a dot are hidden and left out.
+    /// Lists files below `folder` whose keys are greater than `after`, following links. Names that begin with a dot are hidden
+    /// and left out.
     fn walk(
         &self,
         folder: &Path,
         prefix: &str,
+        after: &str,
         parents: &mut HashSet<PathBuf>,
         each: &mut dyn FnMut(ObjectMeta),
     ) -> Result<(), Error> {
@@ -216,17 +234,21 @@ impl LocalStore {
                 continue;
             }
             let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+            // Neither this key nor one below it is greater: not worth asking the system what it is.
+            if key.as_str() < after && !after.starts_with(&key) {
+                continue;
+            }
             let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
             match fs::metadata(entry.path()) {
-                Ok(meta) if meta.is_dir() => self.walk(&entry.path(), &key, parents, each)?,
-                Ok(meta) if meta.is_file() => {
+                Ok(meta) if meta.is_dir() => self.walk(&entry.path(), &key, after, parents, each)?,
+                Ok(meta) if meta.is_file() && key.as_str() > after => {
                     let mut path = canonical.join(entry.file_name());
                     if is_link {
                         path = path.canonicalize().map_err(|e| self.error("list", &key, e))?;
                     }
                     each(object_meta(key, &path, &meta));
                 }
-                // Pipes and devices are no objects.
+                // Pipes and devices are no objects; the others are not after `after`.
                 Ok(_) => {}
                 // Gone since the folder was read, such as another process's staging; or a link that leads nowhere.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -389,7 +411,7 @@ impl Drop for StagingFolder {
     }
 }
 
-/// Removes staging folders whose process is dead. What cannot be removed is left: it is no part of the table.
+/// Removes staging folders whose process is dead. What cannot be removed is left, and does no harm.
 fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for path in entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "lock")) {

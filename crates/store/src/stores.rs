@@ -1,16 +1,17 @@
 //! Stores by place, each bucket connected to once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
+use crate::below::Below;
 use crate::error::Error;
-use crate::location::Location;
+use crate::location::{Location, S3_SCHEME};
 use crate::s3::{Bucket, Connection, S3Options, S3Store};
-use crate::{LocalStore, PART_SLOTS, Store};
+use crate::{LocalStore, Memory, PART_SLOTS, Store};
 
 /// Threads that wait for S3. Signing and checksums are the only work they do.
 const THREADS_MAX: usize = 4;
@@ -22,6 +23,8 @@ pub struct Stores {
     /// Made when S3 is first spoken to.
     remote: OnceLock<Remote>,
     buckets: Mutex<HashMap<String, Arc<Bucket>>>,
+    /// What stands in place of S3's buckets, all of them.
+    replaced: Option<Mutex<BTreeMap<String, Arc<dyn Store>>>>,
 }
 
 #[derive(Debug)]
@@ -56,23 +59,37 @@ impl Default for Stores {
 impl Stores {
     /// Stores that speak to S3 as `options` say.
     pub fn new(options: S3Options) -> Self {
-        Self { options, remote: OnceLock::new(), buckets: Mutex::default() }
+        Self { options, remote: OnceLock::new(), buckets: Mutex::default(), replaced: None }
+    }
+
+    /// Stores that never speak to S3, for tests: `buckets` are its buckets by name, and any other is empty and in memory.
+    pub fn of(buckets: BTreeMap<String, Arc<dyn Store>>) -> Self {
+        Self { replaced: Some(Mutex::new(buckets)), ..Self::default() }
     }
 
     /// The store whose root is a bucket. Whether it exists is told by the first request.
-    pub fn bucket(&self, name: &str) -> Arc<S3Store> {
-        Arc::new(self.s3(name, ""))
+    pub fn bucket(&self, name: &str) -> Arc<dyn Store> {
+        self.s3(name, "", "")
     }
 
-    fn s3(&self, name: &str, prefix: &str) -> S3Store {
+    fn s3(&self, name: &str, prefix: &str, staging: &str) -> Arc<dyn Store> {
+        if let Some(replaced) = &self.replaced {
+            let mut replaced = replaced.lock().unwrap_or_else(PoisonError::into_inner);
+            let empty = || -> Arc<dyn Store> { Arc::new(Memory::new(&format!("{S3_SCHEME}{name}"))) };
+            return Below::at(replaced.entry(name.to_owned()).or_insert_with(empty).clone(), prefix);
+        }
+        Arc::new(S3Store::new(self.connected(name), prefix, staging))
+    }
+
+    fn connected(&self, name: &str) -> Arc<Bucket> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = buckets.get(name) {
-            return S3Store::new(bucket.clone(), prefix);
+            return bucket.clone();
         }
         let remote = self.remote.get_or_init(|| Remote::new(&self.options));
         let bucket = Arc::new(Bucket::new(name, &remote.connection, &remote.runtime, &remote.parts));
         buckets.insert(name.to_owned(), bucket.clone());
-        S3Store::new(bucket, prefix)
+        bucket
     }
 
     /// The bytes of one object.
@@ -82,15 +99,39 @@ impl Stores {
     pub fn get(&self, location: &Location) -> Result<Vec<u8>, Error> {
         match location {
             Location::Local(path) => LocalStore::new(path, "").get(""),
-            Location::S3 { bucket, prefix } => self.s3(bucket, "").get(prefix),
+            Location::S3 { bucket, prefix } => self.bucket(bucket).get(prefix),
         }
     }
 
-    /// The store whose root is `location`; a local one writes through the folder `staging` below it.
+    /// The store whose root is `location`. Files that it needs for itself stand below the prefix `staging` while it does: a
+    /// local one writes through them, and S3 is asked with one whether it honours conditions.
     pub fn at(&self, location: &Location, staging: &str) -> Arc<dyn Store> {
         match location {
             Location::Local(path) => Arc::new(LocalStore::new(path, staging)),
-            Location::S3 { bucket, prefix } => Arc::new(self.s3(bucket, prefix)),
+            Location::S3 { bucket, prefix } => self.s3(bucket, prefix, staging),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn stores_in_place_of_buckets() {
+        let logs = Memory::new("s3://logs");
+        let stores =
+            Stores::of(BTreeMap::from([("logs".to_owned(), Arc::new(logs.clone()) as Arc<dyn Store>)]));
+        logs.put("AWSLogs/a.log", b"1").expect("put");
+        let at = |text: &str| Location::parse(text).expect("a place");
+        assert_eq!(stores.bucket("logs").get("AWSLogs/a.log").expect("there"), b"1");
+        assert_eq!(stores.get(&at("s3://logs/AWSLogs/a.log")).expect("there"), b"1");
+        let below = stores.at(&at("s3://logs/AWSLogs/"), "");
+        assert_eq!(below.head("a.log").expect("there").url, "s3://logs/AWSLogs/a.log");
+        let other = || stores.bucket("other");
+        assert_eq!(other().list("").expect_err("empty").kind(), ErrorKind::NotFound);
+        other().put("b", b"2").expect("put");
+        assert_eq!(other().get("b").expect("there"), b"2");
     }
 }

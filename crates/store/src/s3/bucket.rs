@@ -154,10 +154,12 @@ impl Bucket {
         (self.options.sse.as_deref().map(ServerSideEncryption::from), self.options.sse_kms_key_id.clone())
     }
 
-    /// A page of the keys that begin with `prefix`, after `token`; with `one_level`, keys below further slashes as folders.
+    /// A page of the keys that begin with `prefix` and are greater than `after`, after `token`; with `one_level`, keys below
+    /// further slashes as folders.
     pub(crate) async fn page(
         &self,
         prefix: &str,
+        after: &str,
         one_level: bool,
         max: Option<i32>,
         token: Option<String>,
@@ -170,6 +172,7 @@ impl Bucket {
                 .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
                 .set_delimiter(one_level.then(|| "/".to_owned()))
                 .set_max_keys(max)
+                .set_start_after((!after.is_empty()).then(|| after.to_owned()))
                 .set_continuation_token(token.clone())
                 .set_request_payer(self.payer())
                 .send()

@@ -25,24 +25,26 @@ pub use connect::S3Options;
 use crate::error::{Error, ErrorKind};
 use crate::ranged::RangedReader;
 use crate::s3::upload::S3Upload;
-use crate::{Fetch, Folder, ObjectMeta, Staged, Store};
+use crate::{Fetch, Folder, ObjectMeta, Staged, Store, below_prefix};
 
 /// How often a thread that waits for a fetch looks whether it is asked to stop.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// Objects below a prefix of a bucket.
 #[derive(Debug, Clone)]
-pub struct S3Store {
+pub(crate) struct S3Store {
     bucket: Arc<Bucket>,
     /// Empty, or ends in a slash.
     prefix: String,
+    /// Prefix of objects that the store puts for itself and deletes again.
+    staging: String,
 }
 
 impl S3Store {
-    pub(crate) fn new(bucket: Arc<Bucket>, prefix: &str) -> Self {
+    pub(crate) fn new(bucket: Arc<Bucket>, prefix: &str, staging: &str) -> Self {
         let prefix = prefix.trim_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
-        Self { bucket, prefix: format!("{prefix}{slash}") }
+        Self { bucket, prefix: format!("{prefix}{slash}"), staging: staging.to_owned() }
     }
 
     fn full(&self, key: &str) -> String {
@@ -74,7 +76,8 @@ impl Store for S3Store {
         static PROBES: AtomicU64 = AtomicU64::new(0);
         let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
         let number = PROBES.fetch_add(1, Ordering::Relaxed);
-        let key = self.full(&format!("_flowquet/probe-{random:016x}-{number}"));
+        let slash = if self.staging.is_empty() { "" } else { "/" };
+        let key = self.full(&format!("{}{slash}probe-{random:016x}-{number}", self.staging));
         self.wait("write", &key, async {
             self.bucket.put(&key, Bytes::from_static(b"probe")).await?;
             let again = self.bucket.put_if_absent(&key, Bytes::from_static(b"probe again")).await;
@@ -92,11 +95,11 @@ impl Store for S3Store {
 
     fn list_each(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
         let full = self.full(prefix);
-        let folder = if full.is_empty() || full.ends_with('/') { full.clone() } else { format!("{full}/") };
+        let folder = below_prefix(&full);
         let mut found = false;
         if folder != full {
             // The first of the keys that begin so is the object itself, if there is one.
-            let first = self.wait("list", &full, self.bucket.page(&full, false, Some(1), None))?;
+            let first = self.wait("list", &full, self.bucket.page(&full, "", false, Some(1), None))?;
             for object in first.objects.into_iter().filter(|o| o.key == full) {
                 found = true;
                 each(self.below(object));
@@ -104,7 +107,7 @@ impl Store for S3Store {
         }
         let mut token = None;
         loop {
-            let page = self.wait("list", &folder, self.bucket.page(&folder, false, None, token))?;
+            let page = self.wait("list", &folder, self.bucket.page(&folder, "", false, None, token))?;
             for object in page.objects {
                 found = true;
                 each(self.below(object));
@@ -117,12 +120,28 @@ impl Store for S3Store {
         if found { Ok(()) } else { Err(Error::new(ErrorKind::NotFound, "list", self.bucket.url(&full))) }
     }
 
+    fn list_after(&self, prefix: &str, after: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
+        let folder = self.full(&below_prefix(prefix));
+        let after = if after.is_empty() { String::new() } else { self.full(after) };
+        let mut token = None;
+        loop {
+            let page = self.wait("list", &folder, self.bucket.page(&folder, &after, false, None, token))?;
+            // Some stores that speak the protocol do not know where to start.
+            let wanted = page.objects.into_iter().filter(|o| o.key > after);
+            wanted.for_each(|object| each(self.below(object)));
+            token = page.next;
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     fn folder(&self, prefix: &str, folders_max: usize) -> Result<Option<Folder>, Error> {
         let mut folder = Folder::default();
         let full = self.full(prefix);
         let mut token = None;
         loop {
-            let page = self.wait("list", &full, self.bucket.page(&full, true, None, token))?;
+            let page = self.wait("list", &full, self.bucket.page(&full, "", true, None, token))?;
             folder.objects.extend(page.objects.into_iter().map(|o| self.below(o)));
             folder.folders.extend(page.folders.into_iter().map(|f| f[self.prefix.len()..].to_owned()));
             if folder.folders.len() > folders_max {
