@@ -139,7 +139,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
                 "partitions are named like `date=2024-01-15` or `date=2024-01-*`; the newest: {some}"
             ));
         }
-        Error::NothingChosen => "`flowquet status` shows what the table holds; `--object '**'` chooses all objects",
+        Error::NothingChosen => {
+            "`flowquet status` shows what the table holds; `--object '**'` chooses all objects"
+        }
         Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
         Error::Parquet(_) => {
             "is there room left on the disk? Run the same command again: it goes on where it stopped"

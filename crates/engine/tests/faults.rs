@@ -1,0 +1,304 @@
+//! Every operation of every command fails once, in every way: after the next run the table is as if nothing had happened.
+
+mod world;
+
+use std::sync::Arc;
+
+use flowquet_engine::{Change, Choice, Error};
+use flowquet_store::{Failing, Fault, Store, Then, When};
+use flowquet_table::{Log, Reading};
+use world::{Catalog, V2, World, each_fault};
+
+/// A table that two runs made, the second with what was new.
+fn converted() -> World {
+    let world = World::new();
+    let late = world.logs.get(&world::key(1, 16, 7)).expect("made above");
+    world.logs.delete(&world::key(1, 16, 7)).expect("made above");
+    world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    world.put(&world::key(1, 16, 7), &late);
+    world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    world
+}
+
+#[test]
+fn s1_convert() {
+    let world = World::new();
+    let convert = |out: &Arc<dyn Store>| world.convert(out, world.options()).map(drop);
+    let undisturbed = World::new();
+    undisturbed.convert(&undisturbed.lake_store(), undisturbed.options()).expect("undisturbed");
+    let expected = undisturbed.lake.snapshot();
+    let operations = each_fault(&world, convert, |fault| {
+        world.convert(&world.lake_store(), world.options()).unwrap_or_else(|e| panic!("{fault}: {e}"));
+        let found = world.lake.snapshot();
+        let names = |s: &std::collections::BTreeMap<String, _>| s.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&found), names(&expected), "{fault}");
+        assert!(found == expected, "{fault}: other bytes");
+    });
+    assert!(operations > 20, "{operations} operations: too few for a run that means something");
+    world.assert_in_place();
+}
+
+#[test]
+fn s2_shards_of_a_plan() {
+    let world = World::new();
+    let plan = world.plan();
+    assert!(plan.tasks.len() >= 4, "shards have something to share");
+    let other = World::new();
+    for index in 0..2 {
+        other.shard(&other.lake_store(), &plan, index, 2).expect("undisturbed");
+    }
+    let expected = other.lake.snapshot();
+    each_fault(
+        &world,
+        |out| world.shard(out, &plan, 0, 2).map(drop),
+        |fault| {
+            for index in [1, 0] {
+                let run = world.shard(&world.lake_store(), &plan, index, 2);
+                run.unwrap_or_else(|e| panic!("{fault}: {e}"));
+            }
+            assert!(world.lake.snapshot() == expected, "{fault}");
+        },
+    );
+}
+
+#[test]
+fn s3_compact() {
+    let world = converted();
+    let rows = world.rows();
+    let other = converted();
+    other.compact(&other.lake_store(), None).expect("undisturbed");
+    let expected = other.lake.snapshot();
+    let operations = each_fault(
+        &world,
+        |out| world.compact(out, None),
+        |fault| {
+            // Before the next run a reader that goes by the records sees each row once.
+            assert_eq!(world.rows(), rows, "{fault}");
+            world.compact(&world.lake_store(), None).unwrap_or_else(|e| panic!("{fault}: {e}"));
+            assert!(world.lake.snapshot() == expected, "{fault}");
+        },
+    );
+    assert!(operations > 20, "{operations} operations");
+    world.assert_in_place();
+}
+
+#[test]
+fn s4_compact_a_registered_table() {
+    let world = converted();
+    let names = |world: &World| {
+        let log = Log::open(&world.lake_store()).expect("a table");
+        log.state().files().iter().map(|f| (f.output.key.clone(), f.output.rows)).collect::<Vec<_>>()
+    };
+    let partitions: Vec<String> = world.rows().into_keys().collect();
+    let total: u64 = names(&world).iter().map(|(_, rows)| rows).sum();
+    for folder in &partitions {
+        let url = format!("s3://lake/{folder}/");
+        world.catalog.put(&format!("partitions/{folder}"), url.as_bytes()).expect("memory takes all");
+    }
+    let other = converted();
+    other.compact(&other.lake_store(), None).expect("undisturbed");
+    let expected = other.lake.snapshot();
+    let mut rows_of_name = std::collections::HashMap::new();
+    for (key, rows) in names(&world).into_iter().chain(names(&other)) {
+        rows_of_name.insert(key.rsplit('/').next().expect("a name").to_owned(), rows);
+    }
+    // What a reader sees who asks the catalog where each partition is, and lists there.
+    let seen_by_catalog = || -> u64 {
+        let mut seen = 0;
+        for folder in &partitions {
+            let url = world.catalog.get(&format!("partitions/{folder}")).expect("registered");
+            let url = String::from_utf8(url).expect("text");
+            let prefix = url.strip_prefix("s3://lake/").expect("in the lake").to_owned();
+            for key in world.lake.snapshot().into_keys().filter(|k| k.starts_with(&prefix)) {
+                seen += rows_of_name[key.rsplit('/').next().expect("a name")];
+            }
+        }
+        seen
+    };
+    let act = |out: &Arc<dyn Store>| {
+        // The catalog fails with the store: both are one process's calls.
+        let both = Catalog(Arc::new(Both { counts: out.clone(), catalog: world.catalog.clone() }));
+        world.compact(out, Some(&both))
+    };
+    each_fault(&world, act, |fault| {
+        assert_eq!(seen_by_catalog(), total, "{fault}");
+        let catalog = Catalog(Arc::new(world.catalog.clone()));
+        world.compact(&world.lake_store(), Some(&catalog)).unwrap_or_else(|e| panic!("{fault}: {e}"));
+        assert!(world.lake.snapshot() == expected, "{fault}");
+        assert_eq!(seen_by_catalog(), total, "{fault}");
+        for folder in &partitions {
+            let url = world.catalog.get(&format!("partitions/{folder}")).expect("registered");
+            assert_eq!(url, format!("s3://lake/{folder}/").as_bytes(), "{fault}");
+        }
+    });
+}
+
+/// A catalog whose calls are operations of the process that fails.
+#[derive(Debug)]
+struct Both {
+    counts: Arc<dyn Store>,
+    catalog: flowquet_store::Memory,
+}
+
+/// Only `put` is ever called.
+mod both {
+    use super::Both;
+    use bytes::Bytes;
+    use flowquet_store::{Error, Fetch, Folder, ObjectMeta, Staged, Store};
+    use std::io::Read;
+    use std::ops::Range;
+
+    impl Store for Both {
+        fn create(&self) -> Result<(), Error> {
+            self.catalog.create()
+        }
+        fn list_each(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
+            self.catalog.list_each(prefix, each)
+        }
+        fn folder(&self, prefix: &str, folders_max: usize) -> Result<Option<Folder>, Error> {
+            self.catalog.folder(prefix, folders_max)
+        }
+        fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
+            self.catalog.head(key)
+        }
+        fn fetch(&self, key: &str, etag: &str, range: Range<u64>, whole: bool) -> Box<dyn Fetch> {
+            self.catalog.fetch(key, etag, range, whole)
+        }
+        fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
+            self.catalog.copy(from, to)
+        }
+        fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
+            self.catalog.rename(from, to)
+        }
+        fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
+            self.catalog.get(key)
+        }
+        fn read(&self, key: &str) -> Result<Box<dyn Read + Send>, Error> {
+            self.catalog.read(key)
+        }
+        fn put(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
+            // An operation of the process: it fails here, or is performed.
+            self.counts.honours_conditions()?;
+            self.catalog.put(key, bytes)
+        }
+        fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
+            self.catalog.put_if_absent(key, bytes)
+        }
+        fn stage(&self, key: &str) -> Result<Box<dyn Staged>, Error> {
+            self.catalog.stage(key)
+        }
+        fn delete(&self, key: &str) -> Result<(), Error> {
+            self.catalog.delete(key)
+        }
+        fn url(&self, key: &str) -> String {
+            self.catalog.url(key)
+        }
+    }
+}
+
+fn choice(globs: &[&str]) -> Choice {
+    let mut choice = Choice::default();
+    choice.set_objects(&globs.iter().map(|g| (*g).to_owned()).collect::<Vec<_>>()).expect("globs");
+    choice
+}
+
+/// A table whose headerless object was read with a wrong format that fits, and what the right one would have been.
+fn misread(is_compacted: bool) -> (World, World) {
+    let wrong = V2.replace("${srcaddr} ${dstaddr}", "${dstaddr} ${srcaddr}");
+    let make = |format: &str| {
+        let world = World::new();
+        world.convert(&world.lake_store(), world.with_format(format)).expect("undisturbed");
+        if is_compacted {
+            world.compact(&world.lake_store(), None).expect("undisturbed");
+        }
+        world
+    };
+    (make(&wrong), make(V2))
+}
+
+fn v2() -> Change {
+    Change { reading: Some(Reading::new(None, Some(V2)).expect("valid")), ..Change::default() }
+}
+
+#[test]
+fn s5_reconvert_gives_what_a_right_conversion_would_have_given() {
+    for is_compacted in [false, true] {
+        let (world, right) = misread(is_compacted);
+        assert_ne!(world.rows(), right.rows());
+        let before = world.snapshot();
+        let of_object = || choice(&["headerless.log"]);
+        let of_partition = || Choice { partitions: vec!["date=2024-01-16".into()], ..Choice::default() };
+        for choice in [&of_object as &dyn Fn() -> Choice, &of_partition] {
+            world.restore(&before);
+            let done = world.reconvert(&world.lake_store(), choice(), v2()).expect("undisturbed");
+            assert!(done.objects > 0);
+            assert_eq!(world.rows(), right.rows(), "compacted: {is_compacted}");
+            world.assert_in_place();
+            let (a, b) = (Log::open(&world.lake_store()), Log::open(&right.lake_store()));
+            let (a, b) = (a.expect("a table"), b.expect("a table"));
+            let counts = |log: &Log| log.state().totals().counts.clone();
+            assert_eq!(counts(&a), counts(&b));
+            // And nothing is new to the next run.
+            let run = world.convert(&world.lake_store(), world.with_format(V2)).expect("undisturbed");
+            assert_eq!((run.summary.objects.converted, run.summary.objects.known), (0, 7));
+        }
+    }
+}
+
+#[test]
+fn s6_reconvert_under_faults() {
+    let (world, right) = misread(true);
+    let wrong = world.rows();
+    let act = |out: &Arc<dyn Store>| world.reconvert(out, choice(&["headerless.log"]), v2()).map(drop);
+    each_fault(&world, act, |fault| {
+        let rows = world.rows();
+        assert!(rows == wrong || rows == right.rows(), "{fault}: neither as before nor as after");
+        act(&world.lake_store()).unwrap_or_else(|e| panic!("{fault}: {e}"));
+        assert_eq!(world.rows(), right.rows(), "{fault}");
+        world.assert_in_place();
+    });
+}
+
+#[test]
+fn s7_rejects_are_mended() {
+    let world = World::new();
+    // Half of the lines fit a format that is wrong.
+    let short = "10.0.0.1 10.0.0.2 1705276900\n10.0.0.1 10.0.0.2 1705276900 7\n";
+    world.put("mixed.log", short.as_bytes());
+    let three = "${srcaddr} ${dstaddr} ${start}";
+    world.convert(&world.lake_store(), world.with_format(three)).expect("undisturbed");
+    let four = Reading::new(None, Some("${srcaddr} ${dstaddr} ${start} ${bytes}")).expect("valid");
+    let rejects = Choice { rejects: true, ..choice(&["mixed.log"]) };
+    let change = Change { reading: Some(four), ..Change::default() };
+    let done = world.reconvert(&world.lake_store(), rejects, change).expect("undisturbed");
+    assert_eq!((done.objects, done.summary.counts.rejects), (1, 1 + done.rejects_before - 1));
+    world.assert_in_place();
+}
+
+#[test]
+fn s8_nothing_is_changed_where_raw_logs_are_gone() {
+    let (world, _) = misread(true);
+    let before = world.snapshot();
+    world.logs.delete(&world::key(1, 16, 0)).expect("made above");
+    let done = world.reconvert(&world.lake_store(), choice(&["headerless.log"]), v2());
+    assert!(matches!(done, Err(Error::NotReconverted(_))), "{done:?}");
+    assert!(world.snapshot() == before, "the table is as it was");
+}
+
+#[test]
+fn s9_a_lost_answer_is_not_taken_for_a_refusal_of_ours() {
+    // Every put-if-absent of a run is done and its answer lost, one after another.
+    let world = World::new();
+    let counting = Arc::new(Failing::counting(world.lake_store()));
+    let out: Arc<dyn Store> = counting.clone();
+    world.convert(&out, world.options()).expect("undisturbed");
+    let rows = world.rows();
+    world.lake.restore(Default::default());
+    for at in 1..=counting.operations() {
+        let fault = Fault { at, when: When::After, then: Then::Alive };
+        let failing: Arc<dyn Store> = Arc::new(Failing::new(world.lake_store(), fault));
+        let _ = world.convert(&failing, world.options());
+    }
+    world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    assert_eq!(world.rows(), rows);
+}

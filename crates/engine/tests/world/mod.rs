@@ -1,0 +1,289 @@
+//! A small world in memory: raw logs, a table, and the commands that a person would run, each at a store that may fail.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flowquet_engine::{
+    Budget, Change, Choice, CompactOptions, CompactRequest, Error, Event, Pointers, ReconvertRequest,
+    Reconverted, Request, Run, Shard, Source, compact, convert, reconvert,
+};
+use flowquet_format::KeyFilter;
+use flowquet_parquet::{RowReader, RowsError};
+use flowquet_store::{Failing, Fault, Location, Memory, Store, Stores, Then, When};
+use flowquet_table::{Log, Options, PlanRecord, Reading};
+use flowquet_testkit::gzip;
+
+pub const V2: &str = "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}";
+
+/// 2024-01-15 00:00 UTC.
+const DAY: i64 = 1_705_276_800;
+
+/// Raw logs and a table.
+pub struct World {
+    pub logs: Memory,
+    pub lake: Memory,
+    /// Where partitions are, as a catalog has it: one object a partition, so that its calls count and fail like others.
+    pub catalog: Memory,
+}
+
+type Snapshot = BTreeMap<String, Bytes>;
+
+pub fn key(account: u64, day: u32, n: u32) -> String {
+    format!(
+        "AWSLogs/{account:012}/vpcflowlogs/us-east-1/2024/01/{day:02}/{account:012}_vpcflowlogs_us-east-1_fl-0{account:x}_202401{day:02}T{n:02}00Z_0000000{n}.log.gz"
+    )
+}
+
+/// Lines of version 2, as many as `lines`, from the last minutes of the day before on.
+pub fn v2_lines(day: u32, n: u32, lines: u32) -> String {
+    let line = |i: u32| {
+        let start = DAY + i64::from(day - 15) * 86_400 + i64::from(n) * 3_600 + i64::from(i) * 60 - 120;
+        format!(
+            "2 111111111111 eni-{n} 10.0.{day}.{i} 192.0.2.{n} {} 443 6 {i} {} {start} {} ACCEPT OK\n",
+            40_000 + i,
+            i * 40,
+            start + 60
+        )
+    };
+    (0..lines).map(line).collect()
+}
+
+fn header(format: &str) -> String {
+    format.replace("${", "").replace('}', "")
+}
+
+impl World {
+    /// Eight objects of two days and two formats; one damaged, one with a reject, one without a header.
+    pub fn new() -> Self {
+        let world = Self {
+            logs: Memory::new("s3://logs"),
+            lake: Memory::new("s3://lake"),
+            catalog: Memory::new("s3://catalog"),
+        };
+        for day in [15, 16] {
+            for n in [0, 7] {
+                let text = format!("{}\n{}", header(V2), v2_lines(day, n, 9));
+                world.put(&key(1, day, n), &gzip(text.as_bytes()));
+            }
+        }
+        let rejects = format!("{}\n{}not a record\n", header(V2), v2_lines(16, 9, 3));
+        world.put(&key(1, 16, 9), &gzip(rejects.as_bytes()));
+        let odd = format!("srcaddr bytes start hop-count\n10.9.9.9 77 {} 3\n10.9.9.8 - - 4\n", DAY + 7_000);
+        world.put(&key(2, 15, 3), &gzip(odd.as_bytes()));
+        let mut damaged = gzip(odd.as_bytes());
+        damaged.truncate(damaged.len() - 9);
+        world.put(&key(2, 16, 3), &damaged);
+        world.put("headerless.log", v2_lines(16, 5, 4).as_bytes());
+        world
+    }
+
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        self.logs.put(key, bytes).expect("memory takes all");
+    }
+
+    pub fn stores(&self) -> Arc<Stores> {
+        let logs: Arc<dyn Store> = Arc::new(self.logs.clone());
+        Arc::new(Stores::of(BTreeMap::from([("logs".to_owned(), logs)])))
+    }
+
+    pub fn options(&self) -> Options {
+        // Small files make several tasks of few objects.
+        Options { row_group_rows: 1_000, file_bytes: 24 * 20, ..Options::default() }
+    }
+
+    pub fn with_format(&self, format: &str) -> Options {
+        Options { reading: Reading::new(None, Some(format)).expect("valid"), ..self.options() }
+    }
+
+    pub fn request(&self, out: &Arc<dyn Store>, options: Options) -> Request {
+        let contract = Log::find_contract(self.lake_store().as_ref()).expect("memory does not fail");
+        Request {
+            sources: vec![Source::At(Location::parse("s3://logs/").expect("a location"))],
+            filter: KeyFilter::default(),
+            stores: self.stores(),
+            out: out.clone(),
+            contract,
+            options,
+            budget: Budget::new(1, None, true, false).expect("enough"),
+            max_rejects: None,
+            dry_run: false,
+            plan: None,
+        }
+    }
+
+    pub fn lake_store(&self) -> Arc<dyn Store> {
+        Arc::new(self.lake.clone())
+    }
+
+    /// Converts; an error that stopped the run is the result's.
+    pub fn convert(&self, out: &Arc<dyn Store>, options: Options) -> Result<Run, Error> {
+        self.run(&self.request(out, options))
+    }
+
+    pub fn run(&self, request: &Request) -> Result<Run, Error> {
+        let mut run = convert(request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false))?;
+        match run.error.take() {
+            Some(error) => Err(error),
+            None => Ok(run),
+        }
+    }
+
+    pub fn plan(&self) -> PlanRecord {
+        let request = Request { dry_run: true, ..self.request(&self.lake_store(), self.options()) };
+        self.run(&request).expect("undisturbed").plan.expect("objects are new")
+    }
+
+    pub fn shard(&self, out: &Arc<dyn Store>, plan: &PlanRecord, index: u64, of: u64) -> Result<Run, Error> {
+        let plan = Some((plan.clone(), Shard { index, of }));
+        let request = Request { sources: Vec::new(), plan, ..self.request(out, self.options()) };
+        self.run(&request)
+    }
+
+    pub fn compact(&self, out: &Arc<dyn Store>, pointers: Option<&dyn Pointers>) -> Result<(), Error> {
+        let request = CompactRequest {
+            out: out.clone(),
+            options: CompactOptions {
+                sort: None,
+                bloom_filter: Vec::new(),
+                compression: "zstd:3".into(),
+                row_group_rows: 1_000,
+                file_bytes: 1 << 20,
+            },
+            partitions: Vec::new(),
+            workers: 1,
+            dry_run: false,
+            grace: Duration::ZERO,
+        };
+        compact(&request, pointers, &|_: &Event<'_>| {}, &AtomicBool::new(false)).map(drop)
+    }
+
+    pub fn reconvert(
+        &self,
+        out: &Arc<dyn Store>,
+        choice: Choice,
+        change: Change,
+    ) -> Result<Reconverted, Error> {
+        let request = ReconvertRequest {
+            out: out.clone(),
+            stores: self.stores(),
+            choice,
+            change,
+            budget: Budget::new(1, None, true, false).expect("enough"),
+            grace: Duration::ZERO,
+            dry_run: false,
+        };
+        reconvert(&request, None, &|_: &Event<'_>| {}, &AtomicBool::new(false))
+    }
+
+    /// All objects of table and catalog.
+    pub fn snapshot(&self) -> (Snapshot, Snapshot) {
+        (self.lake.snapshot(), self.catalog.snapshot())
+    }
+
+    pub fn restore(&self, (lake, catalog): &(Snapshot, Snapshot)) {
+        self.lake.restore(lake.clone());
+        self.catalog.restore(catalog.clone());
+    }
+
+    /// Rows of the live files as lines, by partition, in no order: what the table says, whatever its files are called. A null
+    /// stands for a column that a file does not have.
+    pub fn rows(&self) -> BTreeMap<String, Vec<String>> {
+        let log = Log::open(&self.lake_store()).expect("a table");
+        let files = log.state().files();
+        let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for file in files.iter() {
+            let bytes = self.lake.get(&files.key_now(file)).expect("a live file is there");
+            let lines = rows_of(&bytes);
+            assert_eq!(lines.len() as u64, file.output.rows, "{}", file.output.key);
+            rows.entry(file.output.partition.to_string()).or_default().extend(lines);
+        }
+        rows.values_mut().for_each(|lines| lines.sort());
+        rows
+    }
+
+    /// Checks that nothing lies in the table's folders but its live files, all of them as their records have them.
+    #[track_caller]
+    pub fn assert_in_place(&self) {
+        let mut log = Log::open(&self.lake_store()).expect("a table");
+        let check = flowquet_table::check_files(&mut log).expect("memory does not fail");
+        assert!(check.is_whole() && check.left.is_empty(), "{check:?}");
+        assert_eq!(log.state().files().open().count(), 0, "a compaction is open");
+        assert_eq!(log.state().open_tasks().count(), 0, "a task is open");
+        let aside =
+            self.lake.snapshot().into_keys().filter(|k| k.starts_with("_flowquet/compacted/")).count();
+        assert_eq!(aside, 0, "files are aside");
+    }
+}
+
+/// Rows of a Parquet file as lines `column=value …`, nulls left out.
+pub fn rows_of(bytes: &[u8]) -> Vec<String> {
+    let bytes = Bytes::copy_from_slice(bytes);
+    let range = |range: std::ops::Range<u64>| -> Result<Bytes, ()> {
+        Ok(bytes.slice(range.start as usize..range.end as usize))
+    };
+    let failed = |error: RowsError<()>| match error {
+        RowsError::File(what) => panic!("{what}"),
+        RowsError::Other(()) => panic!("memory does not fail"),
+    };
+    let reader = RowReader::open(bytes.len() as u64, &range).map_err(failed).expect("a Parquet file");
+    let mut names: Vec<String> = reader.columns().iter().map(|c| c.name.clone()).collect();
+    names.sort();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut text = Vec::new();
+    let read = reader.read(&names, &range, &mut |lines| {
+        text.extend_from_slice(lines);
+        Ok(())
+    });
+    read.map_err(failed).expect("a Parquet file");
+    let line = |line: &str| {
+        let values = names.iter().zip(line.split(' ')).filter(|(_, value)| *value != "-");
+        values.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    std::str::from_utf8(&text).expect("text").lines().map(line).collect()
+}
+
+/// A catalog of partitions in a store that may fail.
+pub struct Catalog(pub Arc<dyn Store>);
+
+impl Pointers for Catalog {
+    fn point(&self, places: &BTreeMap<String, String>) -> Result<(), String> {
+        for (folder, url) in places {
+            self.0.put(&format!("partitions/{folder}"), url.as_bytes()).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `act` with a fault at each of its operations, in every way that an operation can fail, and then `recover` undisturbed;
+/// `check` sees what that came to. The world is as `prepare` left it before each.
+pub fn each_fault(
+    world: &World,
+    act: impl Fn(&Arc<dyn Store>) -> Result<(), Error>,
+    check: impl Fn(&str),
+) -> u64 {
+    let before = world.snapshot();
+    let counting = Arc::new(Failing::counting(world.lake_store()));
+    let out: Arc<dyn Store> = counting.clone();
+    act(&out).expect("undisturbed");
+    let operations = counting.operations();
+    for at in 1..=operations {
+        for (when, then) in [
+            (When::Before, Then::Dead),
+            (When::After, Then::Dead),
+            (When::Before, Then::Alive),
+            (When::After, Then::Alive),
+        ] {
+            world.restore(&before);
+            let fault = Fault { at, when, then };
+            let failing: Arc<dyn Store> = Arc::new(Failing::new(world.lake_store(), fault));
+            let failed = act(&failing);
+            // A fault may go unnoticed: where an object that is to be deleted is gone, say.
+            drop(failed);
+            check(&format!("operation {at} of {operations}, {when:?}, {then:?}"));
+        }
+    }
+    operations
+}

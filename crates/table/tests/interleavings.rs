@@ -1,0 +1,410 @@
+//! Random interleavings of several writers over one store, with deaths and lost answers: the log stays one that adds up.
+//!
+//! Writers run in one thread. At any operation of one of them another may run for a while, and any operation may fail before it
+//! is done, or after it with its answer lost; then that writer forgets all that it knew, as a process that dies does.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Read;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use flowquet_store::{Error as StoreError, Fetch, Folder, Memory, ObjectMeta, Staged, Store};
+use flowquet_table::{
+    Cause, CommitPut, CommitRecord, CompactionRecord, Counts, Error, InputRecord, LAYOUT_VERSION, Log,
+    Options, OutputRecord, PlanRecord, RetiredFile, SourceObject, Task, written_by,
+};
+
+/// As many as the issue of a broken log is worth.
+const INTERLEAVINGS: u64 = 1_000;
+
+const WRITERS: usize = 3;
+
+/// Steps that writers take in all.
+const STEPS: usize = 24;
+
+/// Objects that there are to convert.
+const OBJECTS: u64 = 12;
+
+/// Nested writers: one runs inside an operation of another, and so on.
+const DEPTH_MAX: usize = 2;
+
+/// A splitmix64 sequence.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+struct Scheduler {
+    random: Random,
+    /// A writer that runs is taken out.
+    writers: Vec<Option<Writer>>,
+    depth: usize,
+    failures: u64,
+}
+
+/// A store whose operations other writers may interrupt, and that may fail.
+#[derive(Clone)]
+struct Shaken {
+    memory: Memory,
+    scheduler: Arc<Mutex<Scheduler>>,
+}
+
+impl std::fmt::Debug for Shaken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shaken")
+    }
+}
+
+impl Shaken {
+    fn operation<T>(&self, perform: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.let_another_run();
+        let (before, after) = {
+            let mut scheduler = self.scheduler.lock().expect("one thread");
+            (scheduler.random.one_in(60), scheduler.random.one_in(60))
+        };
+        let lost = || StoreError::write("memory".to_owned(), std::io::Error::other("lost"));
+        if before {
+            self.scheduler.lock().expect("one thread").failures += 1;
+            return Err(lost());
+        }
+        let done = perform();
+        if after {
+            self.scheduler.lock().expect("one thread").failures += 1;
+            return Err(lost());
+        }
+        done
+    }
+
+    /// With some luck another writer takes a step now.
+    fn let_another_run(&self) {
+        let mut scheduler = self.scheduler.lock().expect("one thread");
+        if scheduler.depth >= DEPTH_MAX || !scheduler.random.one_in(4) {
+            return;
+        }
+        let place = scheduler.random.below(WRITERS as u64) as usize;
+        drop(scheduler);
+        self.step(place);
+    }
+
+    /// Has a writer take a step, unless it is in the midst of one.
+    fn step(&self, place: usize) {
+        let mut scheduler = self.scheduler.lock().expect("one thread");
+        let Some(mut writer) = scheduler.writers[place].take() else { return };
+        scheduler.depth += 1;
+        let choice = scheduler.random.next();
+        drop(scheduler);
+        let stepped = writer.step(self, choice);
+        let mut scheduler = self.scheduler.lock().expect("one thread");
+        scheduler.depth -= 1;
+        match stepped {
+            Ok(()) => {}
+            Err(Error::Store(_)) => writer = Writer::default(),
+            Err(error) => panic!("the log does not add up: {error}"),
+        }
+        scheduler.writers[place] = Some(writer);
+    }
+}
+
+struct Failed(StoreError);
+
+impl Fetch for Failed {
+    fn wait(self: Box<Self>, _: &dyn Fn() -> bool) -> Result<Bytes, StoreError> {
+        Err(self.0)
+    }
+}
+
+impl Store for Shaken {
+    fn create(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    fn list_each(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), StoreError> {
+        self.operation(|| self.memory.list_each(prefix, each))
+    }
+    fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        each: &mut dyn FnMut(ObjectMeta),
+    ) -> Result<(), StoreError> {
+        self.operation(|| self.memory.list_after(prefix, after, each))
+    }
+    fn folder(&self, prefix: &str, folders_max: usize) -> Result<Option<Folder>, StoreError> {
+        self.operation(|| self.memory.folder(prefix, folders_max))
+    }
+    fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
+        self.operation(|| self.memory.head(key))
+    }
+    fn fetch(&self, key: &str, etag: &str, range: Range<u64>, whole: bool) -> Box<dyn Fetch> {
+        match self.operation(|| Ok(())) {
+            Ok(()) => self.memory.fetch(key, etag, range, whole),
+            Err(error) => Box::new(Failed(error)),
+        }
+    }
+    fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.operation(|| self.memory.copy(from, to))
+    }
+    fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.operation(|| self.memory.rename(from, to))
+    }
+    fn get(&self, key: &str) -> Result<Vec<u8>, StoreError> {
+        self.operation(|| self.memory.get(key))
+    }
+    fn read(&self, key: &str) -> Result<Box<dyn Read + Send>, StoreError> {
+        self.operation(|| self.memory.read(key))
+    }
+    fn put(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.operation(|| self.memory.put(key, bytes))
+    }
+    fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.operation(|| self.memory.put_if_absent(key, bytes))
+    }
+    fn stage(&self, key: &str) -> Result<Box<dyn Staged>, StoreError> {
+        self.memory.stage(key)
+    }
+    fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.operation(|| self.memory.delete(key))
+    }
+    fn url(&self, key: &str) -> String {
+        self.memory.url(key)
+    }
+}
+
+/// A process that converts and compacts, one call of the log at a time.
+#[derive(Default)]
+struct Writer {
+    log: Option<Log>,
+}
+
+fn object(n: u64) -> SourceObject {
+    SourceObject::new(format!("s3://logs/{n}"), &n.to_string(), n + 1, "etag")
+}
+
+/// An id that tells what it is of.
+fn id(kind: u64, plan: u64, place: u64) -> String {
+    format!("{kind:04x}{plan:08x}{place:04x}")
+}
+
+/// What converting a task gives: each object has as many records as its number; every fifth cannot be read.
+fn commit_of(task: &Task, plan: u64) -> CommitRecord {
+    let mut counts = Counts::default();
+    let input = |object: &SourceObject| {
+        let is_bad = object.bytes % 5 == 0;
+        let records = if is_bad { 0 } else { object.bytes };
+        InputRecord {
+            object: object.clone(),
+            counts: Counts { lines: records, records, ..Counts::default() },
+            text_bytes: 0,
+            failed: is_bad.then_some(Cause::Archived),
+            damaged: None,
+        }
+    };
+    let inputs: Vec<InputRecord> = task.objects.iter().map(input).collect();
+    inputs.iter().for_each(|i| counts.add(&i.counts));
+    let output = OutputRecord {
+        key: format!("date=2024-01-0{}/{}-0000.parquet", 1 + plan % 2, task.id),
+        partition: format!("date=2024-01-0{}", 1 + plan % 2).into(),
+        rows: counts.records,
+        bytes: 1,
+        time: None,
+        format: "${bytes}".into(),
+    };
+    CommitRecord {
+        inputs,
+        outputs: if counts.records > 0 { vec![output] } else { Vec::new() },
+        counts,
+        void: None,
+        ..CommitRecord::void(task.id.clone(), plan, LAYOUT_VERSION, String::new())
+    }
+}
+
+impl Writer {
+    fn step(&mut self, store: &Shaken, choice: u64) -> Result<(), Error> {
+        let out: Arc<dyn Store> = Arc::new(store.clone());
+        let Some(log) = &mut self.log else {
+            let log = match Log::open(&out) {
+                Err(Error::NoTable(_)) => Log::make(&out, &Options::default(), false)?,
+                log => log?,
+            };
+            self.log = Some(log);
+            return Ok(());
+        };
+        match choice % 5 {
+            0 => plan(log, choice / 5),
+            1 | 2 => commit(log, choice / 5),
+            3 => compact(log, choice / 5),
+            _ => log.refresh(),
+        }
+    }
+}
+
+fn plan(log: &mut Log, choice: u64) -> Result<(), Error> {
+    let first = choice % OBJECTS;
+    let listing: Vec<SourceObject> = (first..OBJECTS.min(first + 1 + choice / 16 % 6)).map(object).collect();
+    log.append_plan(&mut |state| {
+        let sorted = state.sort_out(listing.clone(), &Options::default());
+        let new: Vec<SourceObject> =
+            sorted.new.into_iter().chain(sorted.to_look_at.into_iter().map(|(o, _)| o)).collect();
+        let number = state.last_plan() + 1;
+        let tasks = new.chunks(2).enumerate();
+        let tasks: Vec<Task> =
+            tasks.map(|(i, o)| Task { id: id(1, number, i as u64), objects: o.to_vec() }).collect();
+        let options = Options::default();
+        Ok((!tasks.is_empty()).then_some(PlanRecord {
+            layout_version: LAYOUT_VERSION,
+            number,
+            options,
+            tasks,
+        }))
+    })?;
+    Ok(())
+}
+
+fn commit(log: &mut Log, choice: u64) -> Result<(), Error> {
+    let open: Vec<(u64, Task)> = log.state().open_tasks().map(|t| (t.plan, t.task.clone())).collect();
+    if open.is_empty() {
+        return log.refresh();
+    }
+    let (plan, task) = &open[choice as usize % open.len()];
+    if choice / 64 % 8 == 0 {
+        let void = HashSet::from([task.id.clone()]);
+        return log.void_tasks(&void, "an object changed").map(drop);
+    }
+    let record = commit_of(task, *plan);
+    if let CommitPut::Theirs(theirs) = log.commit(&record, LAYOUT_VERSION)? {
+        assert!(theirs.void.is_some() || *theirs == record, "a task has one result");
+    }
+    log.refresh()
+}
+
+fn compact(log: &mut Log, choice: u64) -> Result<(), Error> {
+    let open: Vec<u64> = log.state().files().open().map(|r| r.number).collect();
+    if let Some(number) = open.first()
+        && choice % 2 == 0
+    {
+        log.mark_in_place(*number)?;
+        return log.refresh();
+    }
+    let partitions = log.state().files().partitions();
+    let Some((partition, files)) = partitions.into_iter().find(|(_, files)| files.len() > 1) else {
+        return log.refresh();
+    };
+    let retired: Vec<RetiredFile> = files
+        .iter()
+        .map(|f| RetiredFile { key: f.output.key.clone(), rows: f.output.rows, bytes: f.output.bytes })
+        .collect();
+    let name = id(2, choice >> 32, choice & 0xffff);
+    let output = OutputRecord {
+        key: format!("{partition}/{name}-0000.parquet"),
+        partition: partition.as_str().into(),
+        rows: retired.iter().map(|f| f.rows).sum(),
+        ..files[0].output.clone()
+    };
+    log.append_compaction(&mut |state| {
+        let are_live = retired.iter().all(|f| state.files().get(&f.key).is_some());
+        Ok(are_live.then(|| CompactionRecord {
+            layout_version: LAYOUT_VERSION,
+            written_by: written_by(),
+            number: state.files().last_compaction() + 1,
+            id: name.clone(),
+            partition: partition.clone(),
+            options: Options::default(),
+            retired: retired.clone(),
+            outputs: vec![output.clone()],
+            reconversion: None,
+        }))
+    })?;
+    Ok(())
+}
+
+/// What the records say, read without the log.
+fn check_naively(memory: &Memory, log: &Log) {
+    let snapshot = memory.snapshot();
+    let json = |bytes: &Bytes| -> serde_json::Value { serde_json::from_slice(bytes).expect("JSON") };
+    let below = |folder: &str| {
+        let prefix = format!("_flowquet/{folder}/");
+        snapshot.iter().filter(move |(k, _)| k.starts_with(&prefix)).collect::<Vec<_>>()
+    };
+    let mut commits: HashMap<String, serde_json::Value> = HashMap::new();
+    for (_, bytes) in below("commits") {
+        let commit = json(bytes);
+        commits.insert(commit["task"].as_str().expect("text").to_owned(), commit);
+    }
+    let mut live_tasks_of: BTreeMap<String, u64> = BTreeMap::new();
+    let mut records = 0;
+    for (_, bytes) in below("plans") {
+        let plan = flowquet_table::plan_from_gzip(bytes).expect("a plan");
+        for task in &plan.tasks {
+            let commit = commits.get(&task.id);
+            if commit.is_some_and(|c| c.get("void").is_some()) {
+                continue;
+            }
+            let failed: HashSet<&str> = commit
+                .iter()
+                .flat_map(|c| c["inputs"].as_array().expect("a list"))
+                .filter(|i| i.get("failed").is_some())
+                .map(|i| i["url"].as_str().expect("text"))
+                .collect();
+            for object in task.objects.iter().filter(|o| !failed.contains(o.url())) {
+                *live_tasks_of.entry(object.url().to_owned()).or_default() += 1;
+            }
+            records += commit.map_or(0, |c| c["counts"]["records"].as_u64().expect("a number"));
+        }
+    }
+    // L1.
+    assert!(live_tasks_of.values().all(|n| *n == 1), "{live_tasks_of:?}");
+    // Every record is in exactly one live file.
+    let rows: u64 = log.state().files().iter().map(|f| f.output.rows).sum();
+    assert_eq!(rows, records);
+    assert_eq!(log.state().totals().counts.records, records);
+    let mut retired = HashSet::new();
+    for (key, bytes) in below("compactions").into_iter().filter(|(k, _)| k.ends_with(".json")) {
+        for file in json(bytes)["retired"].as_array().expect("a list") {
+            assert!(retired.insert(file["key"].as_str().expect("text").to_owned()), "L4: {key}");
+        }
+    }
+    for file in log.state().files().iter() {
+        assert!(!retired.contains(&file.output.key), "L4: {}", file.output.key);
+    }
+}
+
+#[test]
+fn l1_to_l8_random_interleavings_keep_the_invariants() {
+    let (mut failures, mut plans, mut compactions) = (0, 0, 0);
+    for seed in 0..INTERLEAVINGS {
+        let memory = Memory::new("s3://lake");
+        let writers = (0..WRITERS).map(|_| Some(Writer::default())).collect();
+        let scheduler = Scheduler { random: Random(seed), writers, depth: 0, failures: 0 };
+        let store = Shaken { memory: memory.clone(), scheduler: Arc::new(Mutex::new(scheduler)) };
+        for _ in 0..STEPS {
+            let place = store.scheduler.lock().expect("one thread").random.below(WRITERS as u64) as usize;
+            store.step(place);
+        }
+        let out: Arc<dyn Store> = Arc::new(memory.clone());
+        let log = match Log::open(&out) {
+            Err(Error::NoTable(_)) => continue,
+            log => log.unwrap_or_else(|e| panic!("seed {seed}: {e}")),
+        };
+        check_naively(&memory, &log);
+        failures += store.scheduler.lock().expect("one thread").failures;
+        plans += log.state().last_plan();
+        compactions += log.state().files().last_compaction();
+    }
+    // A test that never meets what it is about proves nothing.
+    assert!(failures > INTERLEAVINGS && plans > INTERLEAVINGS && compactions > INTERLEAVINGS / 10);
+}
