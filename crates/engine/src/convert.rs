@@ -20,6 +20,7 @@ use crate::perform::{Performance, PlannedTask, perform};
 use crate::source::{Source, SourceSet, is_remote, spool, spool_key};
 use crate::summary::{FailedObject, Summary};
 use crate::table::{Table, check_contract, delete_if_there, make_contract};
+use crate::union::Looks;
 
 /// How many rejects a run bears.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -189,6 +190,7 @@ pub fn convert(
     }
     leave_out_unreadable(&mut listing, &table, request, &sources, &mut summary, observer);
     budget.divide(listing.memory + table.known() * KNOWN_BYTES);
+    let looks = Looks { sources: &sources, stop };
     let mut plan = None;
     let mut new_plan = None;
     let sorted = if let Some((given, _)) = &request.plan {
@@ -198,11 +200,11 @@ pub fn convert(
     } else if request.dry_run {
         let mut sorted = table.sort_out(listing.objects, &request.options);
         if !sorted.new.is_empty() {
-            plan = Some(table.plan(std::mem::take(&mut sorted.new), &request.options)?);
+            plan = Some(table.plan(std::mem::take(&mut sorted.new), &request.options, &looks)?);
         }
         sorted
     } else {
-        let (sorted, number) = table.take(out, listing.objects, &request.options)?;
+        let (sorted, number) = table.take(out, listing.objects, &request.options, &looks)?;
         new_plan = number;
         sorted
     };
@@ -304,7 +306,7 @@ fn tasks_to_perform(table: Table, request: &Request) -> Result<Vec<PlannedTask>,
     });
     let mut tasks = Vec::new();
     for open in table.open {
-        let context = Arc::new(PlanContext::new(&open.options)?);
+        let context = Arc::new(PlanContext::new(&open.options)?.with_union(&open.formats)?);
         let wanted = open.tasks.into_iter().filter(|t| mine.as_ref().is_none_or(|m| m.contains(&t.id)));
         tasks.extend(wanted.map(|task| PlannedTask {
             plan_number: open.number,

@@ -62,6 +62,8 @@ pub struct Inventory {
     pub contract: TableContract,
     /// Live files, by partition folder.
     pub partitions: BTreeMap<String, Vec<LiveFile>>,
+    /// Each log format that tasks wrote files of, with the options of their plan; no matter what compactions made of them.
+    pub(crate) written: Vec<(String, Arc<Options>)>,
     pub(crate) compactions: Compactions,
 }
 
@@ -97,6 +99,7 @@ impl Inventory {
             };
             files.push(LiveFile { output, options: options.clone(), is_compacted: false });
         }
+        let written = distinct_formats(files.iter());
         // Read after the commits: a file that is retired meanwhile is found to be.
         let compactions = Compactions::read(out)?;
         for record in &compactions.records {
@@ -112,7 +115,7 @@ impl Inventory {
         for files in partitions.values_mut() {
             files.sort_by(|a, b| a.output.key.cmp(&b.output.key));
         }
-        Ok(Self { contract, partitions, compactions })
+        Ok(Self { contract, partitions, written, compactions })
     }
 
     /// Whether a compaction of this partition is committed and not through: a catalog may point at its files aside.
@@ -133,16 +136,19 @@ impl Inventory {
 
     /// Each log format that files have, with the options that they were written with.
     pub fn formats(&self) -> Vec<(String, Arc<Options>)> {
-        let mut found: Vec<(String, Arc<Options>)> = Vec::new();
-        for file in self.files() {
-            let is_known = |(format, options): &(String, Arc<Options>)| {
-                *format == file.output.format
-                    && (Arc::ptr_eq(options, &file.options) || *options == file.options)
-            };
-            if !found.iter().any(is_known) {
-                found.push((file.output.format.clone(), file.options.clone()));
-            }
-        }
-        found
+        distinct_formats(self.files())
     }
+}
+
+fn distinct_formats<'a>(files: impl Iterator<Item = &'a LiveFile>) -> Vec<(String, Arc<Options>)> {
+    let mut found: Vec<(String, Arc<Options>)> = Vec::new();
+    for file in files {
+        let is_known = |(format, options): &(String, Arc<Options>)| {
+            *format == file.output.format && (Arc::ptr_eq(options, &file.options) || *options == file.options)
+        };
+        if !found.iter().any(is_known) {
+            found.push((file.output.format.clone(), file.options.clone()));
+        }
+    }
+    found
 }

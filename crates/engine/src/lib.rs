@@ -32,6 +32,7 @@ mod source;
 mod status;
 mod summary;
 mod table;
+mod union;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};

@@ -12,6 +12,7 @@ use flowquet_store::{Error as StoreError, ErrorKind, Fetch, Store};
 
 use crate::error::Error;
 use crate::source::spool_key;
+use crate::union::{Looks, TableFormats};
 
 /// Records that are read at once.
 const RECORDS_AHEAD: usize = 64;
@@ -21,6 +22,8 @@ const RECORDS_AHEAD: usize = 64;
 pub(crate) struct OpenPlan {
     pub(crate) number: u64,
     pub(crate) options: Options,
+    /// Log formats whose columns their files have.
+    pub(crate) formats: Vec<String>,
     pub(crate) tasks: Vec<Task>,
 }
 
@@ -52,6 +55,7 @@ pub(crate) struct Table {
     void: HashSet<String>,
     /// Spool keys of tasks that are committed.
     spooled: Vec<String>,
+    formats: TableFormats,
     pub(crate) committed: Committed,
 }
 
@@ -155,6 +159,7 @@ impl Table {
             open: Vec::new(),
             void: HashSet::new(),
             spooled: Vec::new(),
+            formats: TableFormats::default(),
             committed: Committed::default(),
         }
     }
@@ -178,6 +183,7 @@ impl Table {
         read_each(out, &commit_keys, |key, bytes| {
             let mut commit: CommitRecord = from_json(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
             table.committed.add(&commit);
+            table.formats.add_commit(&commit);
             // Of a history of years only what decides the next plan is kept in memory.
             commit.inputs.retain(|i| i.failed.is_some());
             commit.outputs = Vec::new();
@@ -190,6 +196,7 @@ impl Table {
         read_each(out, &plans, |key, bytes| {
             let plan = plan_from_gzip(&bytes).map_err(|e| Error::Record(out.url(key), e))?;
             table.known.add(&plan, &commits);
+            table.formats.add_plan(&plan, &commits);
             table.last_plan = plan.number;
             let (done, tasks): (Vec<Task>, Vec<Task>) =
                 plan.tasks.into_iter().partition(|t| commits.contains_key(&t.id));
@@ -197,7 +204,8 @@ impl Table {
                 table.spooled.extend(done.iter().flat_map(|t| &t.objects).filter_map(spool_key));
             }
             if !tasks.is_empty() {
-                table.open.push(OpenPlan { number: plan.number, options: plan.options, tasks });
+                let (number, options, formats) = (plan.number, plan.options, plan.formats);
+                table.open.push(OpenPlan { number, options, formats, tasks });
             }
             Ok(())
         })?;
@@ -252,10 +260,16 @@ impl Table {
     }
 
     /// The plan that takes `new` objects into the table.
-    pub(crate) fn plan(&self, new: Vec<SourceObject>, options: &Options) -> Result<PlanRecord, Error> {
+    pub(crate) fn plan(
+        &self,
+        new: Vec<SourceObject>,
+        options: &Options,
+        looks: &Looks<'_>,
+    ) -> Result<PlanRecord, Error> {
         let number = self.last_plan + 1;
-        let tasks = plan_tasks(new, number, options, &options.partition_spec()?);
-        Ok(PlanRecord { layout_version: LAYOUT_VERSION, number, options: options.clone(), tasks })
+        let formats = self.formats.of_union(&new, options, looks)?;
+        let tasks = plan_tasks(new, number, options, &formats, &options.partition_spec()?);
+        Ok(PlanRecord { layout_version: LAYOUT_VERSION, number, options: options.clone(), formats, tasks })
     }
 
     /// Takes the new objects of `listing` into the table. Where another run takes some at the same moment, reads what it
@@ -265,10 +279,11 @@ impl Table {
         out: &dyn Store,
         listing: Vec<SourceObject>,
         options: &Options,
+        looks: &Looks<'_>,
     ) -> Result<(SortedOut, Option<u64>), Error> {
         let mut sorted = self.sort_out(listing, options);
         while !sorted.new.is_empty() {
-            let plan = self.plan(std::mem::take(&mut sorted.new), options)?;
+            let plan = self.plan(std::mem::take(&mut sorted.new), options, looks)?;
             match put_record(out, &plan_key(plan.number), &plan_to_gzip(&plan), self.is_single_writer()) {
                 Ok(()) => {
                     let number = plan.number;
@@ -293,7 +308,8 @@ impl Table {
 
     fn add(&mut self, plan: PlanRecord) {
         self.last_plan = plan.number;
-        self.open.push(OpenPlan { number: plan.number, options: plan.options, tasks: plan.tasks });
+        let PlanRecord { number, options, formats, tasks, .. } = plan;
+        self.open.push(OpenPlan { number, options, formats, tasks });
     }
 
     /// Takes a plan that was made before into the table, unless it is there. Several processes that perform shares of one

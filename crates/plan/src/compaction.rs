@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use flowquet_format::LogFormat;
+use flowquet_format::{FIELDS_MAX, LogFormat, union_fields};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::LAYOUT_VERSION;
 use crate::options::Options;
 use crate::records::OutputRecord;
-use crate::tasks::hex;
+use crate::tasks::{digest_text, hex};
 
 /// A file that a compaction retires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,12 +34,16 @@ pub struct CompactionRecord {
     pub written_by: String,
     /// From 1, without gaps: of two compactions that began at once, the second sees what the first retired.
     pub number: u64,
-    /// Sixteen hexadecimal digits of a digest of the retired files and the options.
+    /// Sixteen hexadecimal digits of a digest of the retired files, the options and the formats.
     pub id: String,
     /// Partition folder.
     pub partition: String,
     /// Options that the new files were written with.
     pub options: Options,
+    /// Log formats that the table had when this was written, as [`crate::formats_of_union`] gives them: each new file has the
+    /// columns of all of them. None in records of programs that did not know it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub formats: Vec<String>,
     /// Files that are no part of the table any more.
     pub retired: Vec<RetiredFile>,
     /// Files that are, under the keys that they have once they are in place.
@@ -53,11 +57,11 @@ impl CompactionRecord {
     }
 }
 
-/// The id of a compaction of these files: the same files and options give the same one, and so the same names and bytes.
-pub fn compaction_id(retired: &[RetiredFile], options: &Options) -> String {
+/// The id of a compaction of these files: the same files, options and formats give the same one, and so the same names and bytes.
+pub fn compaction_id(retired: &[RetiredFile], options: &Options, formats: &[String]) -> String {
     let options = serde_json::to_string(options).expect("plain values");
     let mut hash = Sha256::new();
-    hash.update(format!("compaction\n{LAYOUT_VERSION}\n{options}\n"));
+    hash.update(format!("compaction\n{LAYOUT_VERSION}\n{options}\n{}", digest_text(formats)));
     for file in retired {
         hash.update(format!("{}\n{}\n{}\n", file.key, file.rows, file.bytes));
     }
@@ -115,32 +119,24 @@ pub fn merged_options(due: &[LiveFile], wanted: &Options) -> Options {
     }
 }
 
-/// The fields that files of these formats have as columns, as one log format: one file's in its own order; of several, in
-/// catalogue order, fields that the catalogue does not know behind it.
+/// The fields that these files have rows of, as one log format, in the order of [`union_fields`].
 ///
 /// # Errors
 /// A message, where a record was edited.
 pub fn merged_format(due: &[LiveFile], options: &Options) -> Result<LogFormat, String> {
     let catalogue = options.catalogue().map_err(|e| e.to_string())?;
-    let mut names: Vec<String> = Vec::new();
-    let mut is_one = true;
+    let mut formats = Vec::with_capacity(due.len());
     for file in due {
         let format = LogFormat::parse(&file.output.format, &catalogue).map_err(|e| e.to_string())?;
         let is_kept =
             |column: &str| file.options.columns.as_ref().is_none_or(|kept| kept.iter().any(|k| k == column));
-        let fields = format.fields().iter().filter(|f| is_kept(f.column()));
-        let fields: Vec<String> = fields.map(|f| f.name().to_owned()).collect();
-        is_one &= names.is_empty() || names == fields;
-        let new: Vec<String> = fields.into_iter().filter(|f| !names.contains(f)).collect();
-        names.extend(new);
+        formats.push(format.keeping(|field| is_kept(field.column())));
     }
-    if !is_one {
-        let place =
-            |name: &String| catalogue.fields().iter().position(|f| f.name == *name).unwrap_or(usize::MAX);
-        names.sort_by_key(place);
-    }
-    let braced: Vec<String> = names.iter().map(|n| format!("${{{n}}}")).collect();
-    LogFormat::parse(&braced.join(" "), &catalogue).map_err(|e| e.to_string())
+    let fields = union_fields(formats.iter().flatten(), &catalogue);
+    let count = fields.len();
+    LogFormat::of(fields).ok_or_else(|| {
+        format!("expected 1 to {FIELDS_MAX} fields in the files of a partition, found {count}")
+    })
 }
 
 #[cfg(test)]
@@ -218,10 +214,11 @@ mod tests {
     #[test]
     fn ids_tell_files_and_options() {
         let retired = [RetiredFile { key: "a".into(), rows: 1, bytes: 2 }];
-        let id = compaction_id(&retired, &options());
+        let id = compaction_id(&retired, &options(), &[]);
         assert_eq!(id.len(), 16);
-        assert_eq!(id, compaction_id(&retired, &options()));
-        assert_ne!(id, compaction_id(&[], &options()));
-        assert_ne!(id, compaction_id(&retired, &Options { file_bytes: 7, ..options() }));
+        assert_eq!(id, compaction_id(&retired, &options(), &[]));
+        assert_ne!(id, compaction_id(&[], &options(), &[]));
+        assert_ne!(id, compaction_id(&retired, &Options { file_bytes: 7, ..options() }, &[]));
+        assert_ne!(id, compaction_id(&retired, &options(), &["${start}".into()]));
     }
 }

@@ -11,6 +11,7 @@ mod layout;
 mod options;
 mod records;
 mod tasks;
+mod union;
 
 pub use compaction::{
     CompactionRecord, LiveFile, RetiredFile, compaction_id, files_due, merged_format, merged_options,
@@ -27,6 +28,7 @@ pub use records::{
     from_json, plan_from_gzip, plan_to_gzip, to_json,
 };
 pub use tasks::{estimated_rows, inputs_digest, plan_tasks, plan_units};
+pub use union::{KnownFormat, formats_of_union, kept_formats};
 
 /// Version of the table's layout: of record forms, task and file names, and of what decides a file's bytes. A table of
 /// another version is not written to.

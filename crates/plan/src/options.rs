@@ -96,6 +96,12 @@ impl Options {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionsError(String);
 
+impl OptionsError {
+    pub(crate) fn new(what: String) -> Self {
+        Self(what)
+    }
+}
+
 impl fmt::Display for OptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -38,11 +38,12 @@ pub fn estimated_rows(object: &SourceObject) -> u64 {
 
 /// Groups new objects into tasks: by the partition that their keys tell, then so that a task fills about one file.
 ///
-/// Any order of `objects` gives the same tasks.
+/// Any order of `objects` gives the same tasks. `formats` are those of the plan record.
 pub fn plan_tasks(
     mut objects: Vec<SourceObject>,
     plan_number: u64,
     options: &Options,
+    formats: &[String],
     partitions: &PartitionSpec,
 ) -> Vec<Task> {
     objects.sort_by(|a, b| (a.key(), a.url()).cmp(&(b.key(), b.url())));
@@ -59,19 +60,25 @@ pub fn plan_tasks(
         for object in group {
             let estimated = estimated_rows(&object);
             if !current.is_empty() && (rows + estimated > task_rows || current.len() == TASK_OBJECTS_MAX) {
-                push_task(&mut tasks, std::mem::take(&mut current), plan_number, options);
+                push_task(&mut tasks, std::mem::take(&mut current), plan_number, options, formats);
                 rows = 0;
             }
             rows += estimated;
             current.push(object);
         }
-        push_task(&mut tasks, current, plan_number, options);
+        push_task(&mut tasks, current, plan_number, options, formats);
     }
     tasks
 }
 
-fn push_task(tasks: &mut Vec<Task>, objects: Vec<SourceObject>, plan_number: u64, options: &Options) {
-    let id = task_id(&objects, plan_number, tasks.len(), options);
+fn push_task(
+    tasks: &mut Vec<Task>,
+    objects: Vec<SourceObject>,
+    plan_number: u64,
+    options: &Options,
+    formats: &[String],
+) {
+    let id = task_id(&objects, plan_number, tasks.len(), options, formats);
     tasks.push(Task { id, objects });
 }
 
@@ -112,10 +119,23 @@ pub fn inputs_digest(objects: &[SourceObject]) -> String {
 
 /// The id of a task. Its place in the table's plans is part of it, so that two tasks never share an id, even over inputs
 /// of the same keys and sizes.
-fn task_id(objects: &[SourceObject], plan_number: u64, index: usize, options: &Options) -> String {
+fn task_id(
+    objects: &[SourceObject],
+    plan_number: u64,
+    index: usize,
+    options: &Options,
+    formats: &[String],
+) -> String {
     let options = serde_json::to_string(options).expect("plain values");
-    let text = format!("{LAYOUT_VERSION}\n{plan_number}\n{index}\n{options}\n{}", inputs_digest(objects));
+    let formats = digest_text(formats);
+    let text =
+        format!("{LAYOUT_VERSION}\n{plan_number}\n{index}\n{options}\n{formats}{}", inputs_digest(objects));
     hex(&Sha256::digest(text.as_bytes())[..8])
+}
+
+/// What digests say of the formats of a union: nothing where there are none, as before records had them.
+pub(crate) fn digest_text(formats: &[String]) -> String {
+    formats.iter().map(|format| format!("{format}\n")).collect()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -150,7 +170,7 @@ mod tests {
     }
 
     fn plan(objects: Vec<SourceObject>, number: u64) -> Vec<Task> {
-        plan_tasks(objects, number, &options(), &options().partition_spec().expect("valid"))
+        plan_tasks(objects, number, &options(), &[], &options().partition_spec().expect("valid"))
     }
 
     #[test]
@@ -170,7 +190,15 @@ mod tests {
         }
         let ids: std::collections::HashSet<_> = tasks.iter().map(|t| &t.id).collect();
         assert_eq!(ids.len(), tasks.len());
-        assert_ne!(plan(objects, 2)[0].id, tasks[0].id, "an id is used once in a table");
+        assert_ne!(plan(objects.clone(), 2)[0].id, tasks[0].id, "an id is used once in a table");
+        let spec = options().partition_spec().expect("valid");
+        let with_formats = |f: &[&str]| {
+            let formats: Vec<String> = f.iter().map(|f| (*f).to_owned()).collect();
+            plan_tasks(objects.clone(), 1, &options(), &formats, &spec)[0].id.clone()
+        };
+        assert_eq!(with_formats(&[]), tasks[0].id, "as before records had formats");
+        assert_ne!(with_formats(&["${bytes}"]), tasks[0].id, "other columns, other bytes");
+        assert_ne!(with_formats(&["${bytes}"]), with_formats(&["${bytes}", "${start}"]));
     }
 
     #[test]
@@ -205,6 +233,7 @@ mod tests {
             layout_version: LAYOUT_VERSION,
             number: 1,
             options: options(),
+            formats: Vec::new(),
             tasks: tasks.clone(),
         };
         let input = |o: &SourceObject, failed: Option<&str>| InputRecord {

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use flowquet_plan::{
     CompactionRecord, LiveFile, Options, compacted_folder, compacted_key, compaction_key, files_due,
-    from_json, to_json,
+    from_json, kept_formats, to_json,
 };
 use flowquet_store::{ErrorKind, Store};
 use rayon::prelude::*;
@@ -142,6 +142,7 @@ pub fn compact(
     placing.place(&open)?;
     done.finished = open.len() as u64;
     placing.sweep(&inventory.compactions.retired())?;
+    let written = kept_formats(&inventory.written)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(request.workers)
         .thread_name(|i| format!("flowquet-{i}"))
@@ -154,7 +155,8 @@ pub fn compact(
     };
     for wave in due.chunks(WAVE) {
         let write = |due: &Due| -> Result<Option<CompactionRecord>, Error> {
-            let draft = write::write(request.out.as_ref(), &due.folder, &due.files, &wanted, observer, stop)?;
+            let partition = write::Partition { folder: &due.folder, files: &due.files, written: &written };
+            let draft = write::write(request.out.as_ref(), &partition, &wanted, observer, stop)?;
             committer.commit(draft)
         };
         let results: Vec<_> = pool.install(|| wave.par_iter().map(write).collect());
