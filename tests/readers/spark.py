@@ -1,6 +1,7 @@
 """Spark with Hive support, once a process: its metastore and warehouse lie in a temporary folder."""
 
 import functools
+import re
 import tempfile
 
 
@@ -14,6 +15,13 @@ def session():
     builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.sql.warehouse.dir", f"{home}/warehouse")
     derby = f"-Dderby.system.home={home}/derby -Dderby.stream.error.file={home}/derby.log"
     return builder.config("spark.driver.extraJavaOptions", derby).enableHiveSupport().getOrCreate()
+
+
+def create(text):
+    """Executes what `--as spark` prints as it is, in one call, and then what its comment says to run next."""
+    session().sql(text)
+    for statement in re.findall(r"^-- run next.*?: (.*)", text, re.M):
+        session().sql(statement)
 
 
 def run(statements):

@@ -58,11 +58,11 @@ def test_queries_run(table, tmp_path):
     out, _ = table
     spark.session().sql("create database if not exists lake")
     schema = subprocess.run([FLOWQUET, "schema", out, "--as", "spark", "--database", "lake", "--table", "vpc_flow_logs"], capture_output=True, text=True)
-    spark.run(schema.stdout)
+    spark.create(schema.stdout)
     flowlogs(tmp_path / "logs", "--objects", 2, "--records", 3000)
     convert(tmp_path / "logs", tmp_path / "rich", "--types", "rich")
     schema = subprocess.run([FLOWQUET, "schema", tmp_path / "rich", "--as", "spark", "--database", "lake", "--table", "rich"], capture_output=True, text=True)
-    spark.run(schema.stdout)
+    spark.create(schema.stdout)
     assert len(blocks("sql")) == 4
     for text in blocks("sql"):
         (query,) = sqlglot.parse(text, read="athena", error_level=sqlglot.ErrorLevel.RAISE)

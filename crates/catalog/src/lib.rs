@@ -1,5 +1,5 @@
 //! The table as engines and the Glue Data Catalog see it: the columns of all its log formats ([`union_columns`]), statements
-//! that make it in Athena, Spark, Trino and DuckDB, and its registration in Glue ([`Glue`]).
+//! that make it in Athena, Spark, Trino and DuckDB, calls that read it in Python, and its registration in Glue ([`Glue`]).
 //!
 //! This crate knows no store and no Parquet: it is told what a table holds. All but [`Glue`] are values and pure functions.
 
@@ -7,6 +7,7 @@ mod error;
 mod glue;
 mod partitions;
 mod projection;
+mod python;
 mod register;
 mod statements;
 mod table;
@@ -17,6 +18,7 @@ pub use error::{Error, ErrorKind};
 pub use glue::Glue;
 pub use partitions::{PartitionPlace, partition_values};
 pub use projection::Projection;
+pub use python::{pandas, polars, pyspark};
 pub use register::{Registered, TableChange};
 pub use statements::{athena, duckdb, spark, trino};
 pub use table::{NameError, TableColumn, TableDefinition, TableName};

@@ -34,28 +34,36 @@ pub fn athena(table: &TableDefinition, partitions: &[PartitionPlace]) -> String 
     text
 }
 
-/// Spark: `CREATE TABLE … USING PARQUET`, then the search for partitions.
+/// Spark: `CREATE TABLE … USING PARQUET`, one statement, which is all that `spark.sql` takes. The search for partitions that has
+/// to follow is a comment.
 pub fn spark(table: &TableDefinition) -> String {
     let keys = table.partition_by.columns();
     let columns =
         table.columns.iter().map(|c| (c.name.as_str(), hive_type(c.column_type), c.comment.as_str()));
     let columns = columns.chain(keys.iter().map(|c| (c.name(), "string", partition_comment(*c))));
-    let mut text = format!(
+    let mut text = String::new();
+    if !keys.is_empty() {
+        writeln!(
+            text,
+            "-- run next, to find the partitions: MSCK REPAIR TABLE `{}`.`{}`",
+            table.database, table.name
+        )
+        .expect("a string takes all");
+    }
+    write!(
+        text,
         "CREATE TABLE IF NOT EXISTS `{}`.`{}` (\n{}\n)\nUSING PARQUET\n",
         table.database,
         table.name,
         hive_columns(columns)
-    );
+    )
+    .expect("a string takes all");
     if !keys.is_empty() {
         let names: Vec<String> = keys.iter().map(|c| format!("`{}`", c.name())).collect();
         writeln!(text, "PARTITIONED BY ({})", names.join(", ")).expect("a string takes all");
     }
     let (comment, location) = (hive_string(DESCRIPTION), hive_string(&table.location));
     write!(text, "COMMENT {comment}\nLOCATION {location};\n").expect("a string takes all");
-    if !keys.is_empty() {
-        writeln!(text, "\nMSCK REPAIR TABLE `{}`.`{}`;", table.database, table.name)
-            .expect("a string takes all");
-    }
     text
 }
 
@@ -117,7 +125,7 @@ pub fn duckdb(table: &TableDefinition, files: Option<&[String]>) -> String {
 }
 
 /// Only the folders of partitions, so that nothing below `_flowquet/` is taken for data.
-fn folders_glob(by: &PartitionSpec) -> String {
+pub(crate) fn folders_glob(by: &PartitionSpec) -> String {
     by.columns().iter().map(|c| format!("{}=*/", c.name())).collect()
 }
 
@@ -216,8 +224,8 @@ mod tests {
         check(
             head,
             "CREATE EXTERNAL TABLE IF NOT EXISTS `lake`.`vpc_flow_logs` (\n  `srcaddr` string COMMENT 'Sender as the interface \
-             saw it; for outgoing traffic that is always the interface\\'s primary address.',\n  `end` timestamp COMMENT \
-             'When the interval\\'s last packet arrived, give or take a minute.',\n  `srcaddr_bin` binary COMMENT \
+             saw it: for outgoing traffic always the primary address of the interface.',\n  `end` timestamp COMMENT \
+             'When the last packet of the interval arrived, accurate to about 60 seconds.',\n  `srcaddr_bin` binary COMMENT \
              'srcaddr as 16 bytes, IPv4 mapped into IPv6.'\n)\nCOMMENT 'AWS flow logs, kept by flowquet.'\nPARTITIONED BY \
              (\n  `account` string COMMENT 'Account in the path of the flow log.',\n  `date` string COMMENT 'UTC date of the \
              record, YYYY-MM-DD.',\n  `hour` string COMMENT 'UTC hour of the record, 00 to 23.'\n)\nSTORED AS \
@@ -253,10 +261,15 @@ mod tests {
         let table = definition(FORMAT, "date");
         let text = trino(&table);
         assert!(text.starts_with("CREATE TABLE IF NOT EXISTS hive.\"lake\".\"vpc_flow_logs\" (\n  \"srcaddr\" varchar COMMENT 'Sender"));
-        assert!(text.contains("\"end\" timestamp(3) COMMENT 'When the interval''s last packet"), "{text}");
+        assert!(
+            text.contains("\"end\" timestamp(3) COMMENT 'When the last packet of the interval"),
+            "{text}"
+        );
         assert!(text.contains("  partitioned_by = ARRAY['date']\n);\n\nCALL hive.system.sync_partition_metadata('lake', 'vpc_flow_logs', 'FULL');\n"));
         let text = spark(&table);
-        assert!(text.contains(")\nUSING PARQUET\nPARTITIONED BY (`date`)\nCOMMENT 'AWS flow logs, kept by flowquet.'\nLOCATION 's3://lake/vpc_flow_logs/';\n\nMSCK REPAIR TABLE `lake`.`vpc_flow_logs`;\n"), "{text}");
+        assert!(text.contains(")\nUSING PARQUET\nPARTITIONED BY (`date`)\nCOMMENT 'AWS flow logs, kept by flowquet.'\nLOCATION 's3://lake/vpc_flow_logs/';\n"), "{text}");
+        assert!(text.starts_with("-- run next, to find the partitions: MSCK REPAIR TABLE `lake`.`vpc_flow_logs`\nCREATE TABLE IF NOT EXISTS `lake`.`vpc_flow_logs` (\n"), "{text}");
+        assert_eq!(text.matches(';').count(), 1, "one statement, however it is split: {text}");
         assert!(!spark(&definition(FORMAT, "none")).contains("MSCK"));
     }
 }

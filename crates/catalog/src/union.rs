@@ -63,7 +63,7 @@ struct Found {
 }
 
 /// The columns that files of these formats have in all: one format's in its own order; of several, in catalogue order, fields
-/// that the catalogue does not know behind it, twins of addresses last. A field that is a partition column is left out: engines
+/// that the catalogue does not know behind it by name, twins of addresses last. A field that is a partition column is left out: engines
 /// take the folder's value.
 ///
 /// # Errors
@@ -110,7 +110,7 @@ pub fn union_columns(
         }
     }
     if uses.iter().any(|u| u.format != uses[0].format) {
-        found.sort_by_key(|f| (f.is_twin, f.place));
+        found.sort_by_cached_key(|f| (f.is_twin, f.place, f.column.name.clone()));
     }
     if found.is_empty() {
         Err(Conflict::NoFormats)

@@ -490,8 +490,14 @@ pub(crate) enum SchemaForm {
     GlueJson,
     /// JSON, with all that the catalogue knows
     Json,
+    /// The call that reads all columns into pandas, by pyarrow
+    Pandas,
     /// Parquet's message syntax
     Parquet,
+    /// The call that scans all columns with Polars
+    Polars,
+    /// The call that reads all columns with PySpark
+    Pyspark,
     /// Spark's CREATE TABLE
     Spark,
     /// Trino's CREATE TABLE, for its Hive connector as the catalog `hive`

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use flowquet_arrow::{BatchSchema, Selection};
-use flowquet_catalog::{FormatUse, athena, duckdb, spark, table_input_json, trino};
+use flowquet_catalog::{FormatUse, athena, duckdb, pandas, polars, pyspark, spark, table_input_json, trino};
 use flowquet_engine::Error;
 use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, PartitionSpec, Types};
 use flowquet_parquet::FileSchema;
@@ -151,6 +151,9 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
         SchemaForm::Athena
         | SchemaForm::Duckdb
         | SchemaForm::GlueJson
+        | SchemaForm::Pandas
+        | SchemaForm::Polars
+        | SchemaForm::Pyspark
         | SchemaForm::Spark
         | SchemaForm::Trino => statement(args, &formats, state)?,
         SchemaForm::Table | SchemaForm::Arrow | SchemaForm::Json | SchemaForm::Parquet => {
@@ -250,6 +253,9 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
             duckdb(&table, files.as_deref())
         }
         SchemaForm::GlueJson => table_input_json(&table),
+        SchemaForm::Pandas => pandas(&table),
+        SchemaForm::Polars => polars(&table),
+        SchemaForm::Pyspark => pyspark(&table),
         SchemaForm::Spark => spark(&table),
         _ => trino(&table),
     })

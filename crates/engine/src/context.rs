@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use flowquet_arrow::{BatchSchema, Selection};
-use flowquet_format::{Catalogue, LogFormat, PartitionSpec, PartitionTime, Types};
+use flowquet_format::{
+    Catalogue, ColumnType, FIELDS_MAX, LogFormat, PartitionSpec, PartitionTime, Types, columns_of,
+    union_fields,
+};
 use flowquet_parquet::{Compression, FileSchema};
 use flowquet_table::Options;
 
@@ -14,6 +17,8 @@ use crate::error::Error;
 pub(crate) struct PlanContext {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) given: Option<Arc<LogFormat>>,
+    /// Log formats whose columns all files have.
+    pub(crate) union: Vec<LogFormat>,
     pub(crate) partitions: PartitionSpec,
     pub(crate) time: PartitionTime,
     pub(crate) types: Types,
@@ -40,6 +45,7 @@ impl PlanContext {
         let rows = usize::try_from(options.row_group_rows.max(1));
         Ok(Self {
             given: options.reading.format().cloned(),
+            union: Vec::new(),
             catalogue: options.catalogue().clone(),
             partitions: options.partition_by.clone(),
             time: options.partition_time,
@@ -52,6 +58,16 @@ impl PlanContext {
             file_bytes: options.file_bytes,
             salvage: options.salvage,
         })
+    }
+
+    /// The same for files that have the columns of all `formats`, which a plan record or a compaction names.
+    ///
+    /// # Errors
+    /// [`Error::Options`] where a record was edited.
+    pub(crate) fn with_union(mut self, formats: &[String]) -> Result<Self, Error> {
+        let parsed = formats.iter().map(|format| LogFormat::parse(format, &self.catalogue));
+        self.union = parsed.collect::<Result<_, _>>().map_err(|e| Error::Options(format!("formats: {e}")))?;
+        Ok(self)
     }
 }
 
@@ -80,10 +96,12 @@ impl FormatContext {
             .filter(|(i, _)| selected(*i) || time_field == Some(*i))
             .filter_map(|(i, f)| Some((i, plan.types.column_type(f).integer_max()?)))
             .collect();
-        let columns = schema.columns().iter().map(|c| (c.name.as_str(), c.column_type));
-        let file_schema = FileSchema::new(columns)
-            .sorted_by(plan.sort.iter().map(String::as_str))
-            .filtered_by(plan.bloom_filter.iter().map(String::as_str));
+        let columns = file_columns(format, &schema, plan);
+        let file_schema =
+            FileSchema::new(columns.iter().map(|(name, column_type)| (name.as_str(), *column_type)))
+                .for_batches_of(schema.columns().iter().map(|c| c.name.as_str()))
+                .sorted_by(plan.sort.iter().map(String::as_str))
+                .filtered_by(plan.bloom_filter.iter().map(String::as_str));
         Self {
             file_schema,
             text: format.to_string(),
@@ -92,5 +110,87 @@ impl FormatContext {
             integers,
             schema,
         }
+    }
+}
+
+/// The columns of a file of rows of `format`: its own, and those of the other formats of the union, which are null in all rows.
+fn file_columns(format: &LogFormat, schema: &BatchSchema, plan: &PlanContext) -> Vec<(String, ColumnType)> {
+    let mut fields = union_fields(plan.union.iter().chain([format]), &plan.catalogue);
+    // Whatever formats turn up in a table, a file has no more columns than a log format may have fields: the last are left out,
+    // which are unknown ones.
+    let mut room = FIELDS_MAX - format.fields().len();
+    fields.retain(|field| {
+        let is_own = format.position(field.name()).is_some();
+        let fits = is_own || room > 0;
+        room -= usize::from(fits && !is_own);
+        fits
+    });
+    let columns = columns_of(&fields, plan.types).into_iter();
+    let kept = columns.filter(|c| plan.selection.contains(fields[c.field].column()));
+    let with_own_type = |name: String, column_type| {
+        let own = schema.columns().iter().find(|c| c.name == name);
+        (name, own.map_or(column_type, |own| own.column_type))
+    };
+    kept.map(|c| with_own_type(c.name, c.column_type)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        Options {
+            types: Types::Rich,
+            sort: vec!["interface_id".into(), "srcaddr".into()],
+            row_group_rows: 1000,
+            file_bytes: 1000,
+            ..Options::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(format: &str, union: &[&str], columns: Option<&[&str]>, expected: &str) {
+        let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<String>>();
+        let options = Options { columns: columns.map(owned), ..options() };
+        let plan = PlanContext::new(&options).expect("valid").with_union(&owned(union)).expect("valid");
+        let format = Arc::new(LogFormat::parse(format, &plan.catalogue).expect("valid"));
+        let context = FormatContext::new(&format, &plan);
+        let columns = file_columns(&format, &context.schema, &plan);
+        let columns: Vec<String> = columns.iter().map(|(n, t)| format!("{n} {t}")).collect();
+        assert_eq!(columns.join(", "), expected);
+    }
+
+    #[test]
+    fn files_have_the_columns_of_all_formats() {
+        let own = "bytes INT64, start TIMESTAMP";
+        check("${bytes} ${start}", &[], None, own);
+        check("${bytes} ${start}", &["${bytes} ${start}"], None, own);
+        let all = "srcaddr STRING, bytes INT64, start TIMESTAMP, x STRING, srcaddr_bin ADDRESS";
+        check("${bytes} ${start}", &["${bytes} ${start}", "${x} ${srcaddr}"], None, all);
+        check("${x} ${srcaddr}", &["${bytes} ${start}", "${x} ${srcaddr}"], None, all);
+        // One that turns up only now.
+        check("${x} ${srcaddr}", &["${bytes} ${start}"], None, all);
+        check(
+            "${bytes} ${start}",
+            &["${x} ${srcaddr}"],
+            Some(&["srcaddr", "bytes"]),
+            "srcaddr STRING, bytes INT64, srcaddr_bin ADDRESS",
+        );
+        // A field that has the name of a twin.
+        check("${srcaddr}", &["${srcaddr-bin}"], None, "srcaddr STRING, srcaddr_bin ADDRESS");
+    }
+
+    #[test]
+    fn there_is_a_limit() {
+        let many = |letter: char| {
+            let fields: Vec<String> = (0..200).map(|i| format!("${{{letter}-{i:03}}}")).collect();
+            fields.join(" ")
+        };
+        let plan = PlanContext::new(&options()).expect("valid").with_union(&[many('a'), many('b')]);
+        let plan = plan.expect("valid");
+        let format = Arc::new(LogFormat::parse("${bytes} ${z}", &plan.catalogue).expect("valid"));
+        let columns = file_columns(&format, &FormatContext::new(&format, &plan).schema, &plan);
+        assert_eq!((columns.len(), columns[0].0.as_str(), columns[255].0.as_str()), (256, "bytes", "z"));
+        assert_eq!(columns[254].0, "b_053");
     }
 }

@@ -21,7 +21,7 @@ use crate::listing::Lister;
 use crate::perform::{Performance, perform};
 use crate::source::{Source, SourceSet, spool, spool_key};
 use crate::summary::Summary;
-use crate::take::{Taken, plan_of, replan_old_layouts, sort_out, take};
+use crate::take::{Taken, replan_old_layouts, sort_out_and_plan, take};
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -122,8 +122,8 @@ pub fn convert(
     summary.objects.left_out = listing.left_out;
     budget.divide(listing.memory + log.state().known().len() * KNOWN_BYTES);
     if request.dry_run {
-        let taken = sort_out(&log, listing.objects, request, &sources, stop)?;
-        return Ok(dry_run(&log, taken, request, summary, budget.workers, observer));
+        let (taken, plan) = sort_out_and_plan(&log, listing.objects, request, &sources, stop)?;
+        return Ok(dry_run(&log, taken, plan, summary, budget.workers, observer));
     }
     let mut new_plan = None;
     let mut listed_in_tasks = 0;
@@ -164,15 +164,13 @@ pub fn convert(
 /// What would be done, of which nothing is.
 fn dry_run(
     log: &Log,
-    mut taken: Taken,
-    request: &Request,
+    taken: Taken,
+    plan: Option<PlanRecord>,
     mut summary: Summary,
     workers: usize,
     observer: &dyn Observer,
 ) -> Run {
-    let new = std::mem::take(&mut taken.new);
-    let listed_in_tasks = taken.in_tasks + new.len() as u64;
-    let plan = plan_of(log.state(), new, &request.options);
+    let listed_in_tasks = taken.in_tasks;
     taken.report(log, &mut summary);
     let open: Vec<_> = log.state().open_tasks().map(|t| t.task).collect();
     let tasks = open.iter().copied().chain(plan.iter().flat_map(|p| &p.tasks));
@@ -273,7 +271,7 @@ fn tasks_to_perform(log: &Log, mine: Option<&HashSet<String>>) -> Result<Vec<Pla
     for open in log.state().open_tasks().filter(|t| mine.is_none_or(|m| m.contains(&t.task.id))) {
         let context = match &last {
             Some((plan, context)) if *plan == open.plan => context.clone(),
-            _ => Arc::new(PlanContext::new(open.options)?),
+            _ => Arc::new(PlanContext::new(open.options)?.with_union(open.formats)?),
         };
         last = Some((open.plan, context.clone()));
         tasks.push(PlannedTask {

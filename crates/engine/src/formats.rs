@@ -15,13 +15,13 @@ use crate::error::Error;
 use crate::source::SourceSet;
 
 /// Bytes of an object that hold its header line, compressed or not.
-const HEAD_BYTES: u64 = 16 << 10;
+pub(crate) const HEAD_BYTES: u64 = 16 << 10;
 
 /// Objects without AWS's names are asked one by one, up to this many.
-const NAMELESS_MAX: usize = 1_000;
+pub(crate) const NAMELESS_MAX: usize = 1_000;
 
 /// Looks that are under way at once.
-const AHEAD: usize = 64;
+pub(crate) const AHEAD: usize = 64;
 
 /// Objects that have one log format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,10 +100,7 @@ pub fn find_formats<'a>(
         }
         let Some((group, fetch)) = ahead.pop_front() else { break };
         let head = fetch.wait(&|| false)?;
-        let format = match Compression::detect(&head) {
-            Compression::Parquet => format_of_parquet(group.first, sources, &context.catalogue)?,
-            _ => format_of(&head, &context.catalogue),
-        };
+        let format = format_of_object(group.first, &head, sources, &context.catalogue)?;
         let format = format.or_else(|| context.given.as_deref().cloned());
         let text = format.map(|f| f.to_string());
         let entry = formats.entry(text.clone()).or_insert_with(|| FoundFormat {
@@ -119,6 +116,19 @@ pub fn find_formats<'a>(
     }
     found.formats = formats.into_values().collect();
     Ok(found)
+}
+
+/// The log format that an object tells, whose first bytes `head` has; `None` where it tells none.
+pub(crate) fn format_of_object(
+    object: &SourceObject,
+    head: &[u8],
+    sources: &SourceSet,
+    catalogue: &Catalogue,
+) -> Result<Option<LogFormat>, Error> {
+    match Compression::detect(head) {
+        Compression::Parquet => format_of_parquet(object, sources, catalogue),
+        _ => Ok(format_of(head, catalogue)),
+    }
 }
 
 /// The log format that the columns of a Parquet file are; `None` where it cannot be read.

@@ -33,6 +33,7 @@ mod sink;
 mod source;
 mod summary;
 mod take;
+mod union;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};

@@ -1,10 +1,11 @@
 //! Taking listed objects into a table: what is new is planned, and what stands in its way is put right.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_plan::plan_tasks;
+use flowquet_format::{LogFormat, TWIN_SUFFIX};
+use flowquet_plan::{plan_tasks, seed_of_plan};
 use flowquet_store::ErrorKind;
 use flowquet_table::{Cause, LAYOUT_VERSION, Log, Options, PlanRecord, SourceObject, TableState};
 
@@ -12,9 +13,13 @@ use crate::convert::Request;
 use crate::error::Error;
 use crate::source::{SourceSet, is_remote};
 use crate::summary::{FailedObject, Summary};
+use crate::union::{Looks, formats_of, look};
 
 /// Objects that are looked at, at once.
 const LOOKS_AHEAD: usize = 32;
+
+/// Log formats that a message names.
+const FORMATS_TOLD_MAX: usize = 5;
 
 /// A listing, sorted out and taken. Each listed object is in one of these.
 #[derive(Debug, Default)]
@@ -75,8 +80,24 @@ impl Taken {
     }
 }
 
+/// Sorts a listing out for a run that writes nothing, and makes the plan that it would put.
+pub(crate) fn sort_out_and_plan(
+    log: &Log,
+    listing: Vec<SourceObject>,
+    request: &Request,
+    sources: &SourceSet,
+    stop: &AtomicBool,
+) -> Result<(Taken, Option<PlanRecord>), Error> {
+    let mut taken = sort_out(log, listing, request, sources, stop)?;
+    let new = std::mem::take(&mut taken.new);
+    taken.in_tasks += new.len() as u64;
+    let found = look_and_check(log.state(), &new, &request.options, sources, stop)?;
+    let plan = plan_of(log.state(), new, &request.options, &found)?;
+    Ok((taken, plan))
+}
+
 /// Sorts a listing out for a run, looking at objects where only that tells.
-pub(crate) fn sort_out(
+fn sort_out(
     log: &Log,
     listing: Vec<SourceObject>,
     request: &Request,
@@ -140,13 +161,72 @@ fn look_at(
 }
 
 /// The plan that takes `new` objects into the table, if there are any.
-pub(crate) fn plan_of(state: &TableState, new: Vec<SourceObject>, options: &Options) -> Option<PlanRecord> {
+///
+/// # Errors
+/// [`Error::Options`] where field lists of the table and of this run contradict each other.
+pub(crate) fn plan_of(
+    state: &TableState,
+    new: Vec<SourceObject>,
+    options: &Options,
+    found: &BTreeSet<String>,
+) -> Result<Option<PlanRecord>, Error> {
     if new.is_empty() {
-        return None;
+        return Ok(None);
     }
     let number = state.last_plan() + 1;
-    let tasks = plan_tasks(new, &number.to_string(), options);
-    Some(PlanRecord { layout_version: LAYOUT_VERSION, number, options: options.clone(), tasks })
+    let formats = formats_of(state.formats(), found, options)?;
+    let tasks = plan_tasks(new, &seed_of_plan(number, &formats), options);
+    Ok(Some(PlanRecord { layout_version: LAYOUT_VERSION, number, options: options.clone(), formats, tasks }))
+}
+
+/// Puts the plan that takes what is left of `new` objects when it is put, if anything is: `subtract` says what.
+pub(crate) fn append_plan(
+    log: &mut Log,
+    options: &Options,
+    found: &BTreeSet<String>,
+    subtract: &mut dyn FnMut(&TableState) -> Vec<SourceObject>,
+) -> Result<Option<u64>, Error> {
+    let mut failed = None;
+    let number = log.append_plan(&mut |state| {
+        Ok(plan_of(state, subtract(state), options, found).unwrap_or_else(|error| {
+            failed = Some(error);
+            None
+        }))
+    })?;
+    failed.map_or(Ok(number), Err)
+}
+
+/// Formats that a look at new objects finds. A column that is asked for by name and that neither the field list nor any format has
+/// is a slip, told before anything is planned.
+fn look_and_check(
+    state: &TableState,
+    new: &[SourceObject],
+    options: &Options,
+    sources: &SourceSet,
+    stop: &AtomicBool,
+) -> Result<BTreeSet<String>, Error> {
+    let found = look(state.formats(), new, options, &Looks { sources, stop })?;
+    let given = options.reading.format().map(|f| f.to_string());
+    let written = state.formats().written().iter().map(|(format, _)| format.to_string());
+    let formats: BTreeSet<String> = found.iter().cloned().chain(given).chain(written).collect();
+    if new.is_empty() || formats.is_empty() {
+        return Ok(found);
+    }
+    let catalogue = options.catalogue();
+    let parsed: Vec<LogFormat> =
+        formats.iter().filter_map(|format| LogFormat::parse(format, catalogue).ok()).collect();
+    let columns = options.columns.iter().flatten().map(|name| ("columns", name));
+    let sort = options.sort.iter().map(|name| ("sort", name));
+    let bloom = options.bloom_filter.iter().map(|name| ("bloom_filter", name));
+    for (option, column) in columns.chain(sort).chain(bloom) {
+        let is_field = |name: &str| catalogue.fields().iter().any(|f| f.name.replace('-', "_") == name);
+        let is_known = is_field(column) || column.strip_suffix(TWIN_SUFFIX).is_some_and(is_field);
+        if !is_known && !parsed.iter().any(|f| f.fields().iter().any(|field| field.column() == column)) {
+            let formats = formats.into_iter().take(FORMATS_TOLD_MAX).collect();
+            return Err(Error::NoColumn { option, column: column.clone(), formats });
+        }
+    }
+    Ok(found)
 }
 
 /// Takes the new objects of a listing into the table. Where another run takes some at the same moment, reads what it took and
@@ -161,7 +241,8 @@ pub(crate) fn take(
     let listing = free_misread(log, listing, &request.options)?;
     let mut taken = sort_out(log, listing, request, sources, stop)?;
     let mut new = std::mem::take(&mut taken.new);
-    taken.plan_number = log.append_plan(&mut |state| {
+    let found = look_and_check(log.state(), &new, &request.options, sources, stop)?;
+    taken.plan_number = append_plan(log, &request.options, &found, &mut |state| {
         // What another run took since the listing was sorted out.
         let (theirs, ours) = std::mem::take(&mut new).into_iter().partition(|o| state.known().is_taken(o));
         let theirs = state.sort_out(theirs, &request.options);
@@ -169,7 +250,7 @@ pub(crate) fn take(
         taken.in_tasks += theirs.open;
         taken.changed.extend(theirs.changed);
         new = ours;
-        Ok(plan_of(state, new.clone(), &request.options))
+        new.clone()
     })?;
     taken.in_tasks += new.len() as u64;
     Ok(taken)
@@ -209,9 +290,8 @@ pub(crate) fn replan_old_layouts(log: &mut Log) -> Result<(), Error> {
         let given_up = these.into_iter().filter(|(_, id, _)| void.contains(id));
         let objects: Vec<SourceObject> = given_up.flat_map(|(_, _, objects)| objects).collect();
         let free = |state: &TableState, object: &SourceObject| !state.known().is_taken(object);
-        log.append_plan(&mut |state| {
-            let new = objects.iter().filter(|o| free(state, o)).cloned().collect();
-            Ok(plan_of(state, new, &options))
+        append_plan(log, &options, &BTreeSet::new(), &mut |state| {
+            objects.iter().filter(|o| free(state, o)).cloned().collect()
         })?;
     }
     Ok(())

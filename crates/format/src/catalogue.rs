@@ -243,6 +243,11 @@ impl Catalogue {
         self.by_name.get(name).map(|&i| &self.specs[i])
     }
 
+    /// The place of `name` in catalogue order; past all known fields for one that is unknown.
+    pub fn place(&self, name: &str) -> usize {
+        self.by_name.get(name).copied().unwrap_or(self.specs.len())
+    }
+
     /// The known field that `name` most likely means, if any is near.
     pub fn nearest_field(&self, name: &str) -> Option<&str> {
         spelling::nearest(name, self.specs.iter().map(|s| s.name.as_str()))
@@ -328,6 +333,14 @@ mod tests {
     fn docs_are_sentences() {
         for field in Catalogue::builtin().fields() {
             assert!(field.doc.ends_with('.') && field.doc.len() > 10, "{}: {}", field.name, field.doc);
+        }
+    }
+
+    #[test]
+    fn docs_can_be_pasted_as_comments() {
+        // People split statements at semicolons, and put them between quotes.
+        for field in Catalogue::builtin().fields() {
+            assert!(!field.doc.contains([';', '\'', '"', '\\', '`']), "{}: {}", field.name, field.doc);
         }
     }
 

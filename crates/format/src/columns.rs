@@ -78,24 +78,29 @@ impl LogFormat {
     /// The columns of this format: its fields in order, then with [`Types::Rich`] the twins of its address columns, unless a
     /// field has taken such a name.
     pub fn columns(&self, types: Types) -> Vec<FormatColumn> {
-        let fields = || self.fields().iter().enumerate();
-        let mut columns: Vec<FormatColumn> = fields()
-            .map(|(i, f)| FormatColumn {
-                field: i,
-                name: f.column().to_owned(),
-                column_type: types.column_type(f),
-            })
-            .collect();
-        if types == Types::Rich {
-            for (field, f) in fields().filter(|(_, f)| f.is_address()) {
-                let name = format!("{}{TWIN_SUFFIX}", f.column());
-                if columns.iter().all(|c| c.name != name) {
-                    columns.push(FormatColumn { field, name, column_type: ColumnType::Address });
-                }
+        columns_of(self.fields(), types)
+    }
+}
+
+/// The columns that `fields` become, as [`LogFormat::columns`] has them.
+pub fn columns_of(fields: &[Field], types: Types) -> Vec<FormatColumn> {
+    let fields = || fields.iter().enumerate();
+    let mut columns: Vec<FormatColumn> = fields()
+        .map(|(i, f)| FormatColumn {
+            field: i,
+            name: f.column().to_owned(),
+            column_type: types.column_type(f),
+        })
+        .collect();
+    if types == Types::Rich {
+        for (field, f) in fields().filter(|(_, f)| f.is_address()) {
+            let name = format!("{}{TWIN_SUFFIX}", f.column());
+            if columns.iter().all(|c| c.name != name) {
+                columns.push(FormatColumn { field, name, column_type: ColumnType::Address });
             }
         }
-        columns
     }
+    columns
 }
 
 /// A number of a flow log's time field as milliseconds.

@@ -19,9 +19,12 @@ mod log_format;
 mod object_key;
 mod partition;
 mod spelling;
+mod union;
 
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
-pub use columns::{FormatColumn, TIME_MS_MIN, TIME_NUMBER_MAX, TWIN_SUFFIX, Types, time_ms, time_number};
+pub use columns::{
+    FormatColumn, TIME_MS_MIN, TIME_NUMBER_MAX, TWIN_SUFFIX, Types, columns_of, time_ms, time_number,
+};
 pub use header::header_format;
 pub use key_filter::{Descent, KeyFilter, LeftOut};
 pub use log_format::{FIELDS_MAX, Field, FormatError, LogFormat};
@@ -30,3 +33,4 @@ pub use partition::{
     HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime, TIME_MAX_S, TIME_MIN_S,
     TimeSlot, utc_text,
 };
+pub use union::union_fields;

@@ -123,6 +123,16 @@ impl LogFormat {
         Ok(Self { fields })
     }
 
+    /// A log format of these fields, whose names are unique; `None` for none of them, or for more than [`FIELDS_MAX`].
+    pub fn of(fields: Vec<Field>) -> Option<Self> {
+        (1..=FIELDS_MAX).contains(&fields.len()).then_some(Self { fields })
+    }
+
+    /// This format with only the fields that `keep` keeps; `None` where it keeps none.
+    pub fn keeping(&self, keep: impl Fn(&Field) -> bool) -> Option<Self> {
+        Self::of(self.fields.iter().filter(|f| keep(f)).cloned().collect())
+    }
+
     /// The fields in order.
     pub fn fields(&self) -> &[Field] {
         &self.fields

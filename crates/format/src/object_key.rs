@@ -49,16 +49,14 @@ impl ObjectKey {
         known
     }
 
+    /// The flow log id that `key` tells, as [`Self::parse`] has it, without looking at the rest.
+    pub fn flow_log_id_of(key: &str) -> Option<&str> {
+        let name = key.rsplit('/').find(|p| !p.is_empty())?;
+        file_name_parts(name).map(|[_, _, _, flow_log_id, ..]| flow_log_id)
+    }
+
     fn from_file_name(name: &str) -> Option<Self> {
-        let stem = name.split('.').next()?;
-        // A region holds dashes but no underscore, and so does a flow log id.
-        let [account, service, region, flow_log_id, time, _hash] = stem.split('_').collect::<Vec<_>>()[..]
-        else {
-            return None;
-        };
-        if service != "vpcflowlogs" || !is_account(account) || !flow_log_id.starts_with("fl-") {
-            return None;
-        }
+        let [account, _, region, flow_log_id, time, _hash] = file_name_parts(name)?;
         Some(Self {
             account: Some(account.to_owned()),
             region: Some(region.to_owned()),
@@ -92,6 +90,19 @@ impl ObjectKey {
             delivery: folder_time([at(2), at(3), at(4), at(5)]),
         }
     }
+}
+
+/// The parts of a file name of AWS's form: account, service, region, flow log id, time, hash.
+fn file_name_parts(name: &str) -> Option<[&str; 6]> {
+    let mut left = name.split('.').next()?.split('_');
+    let mut parts = [""; 6];
+    for part in &mut parts {
+        *part = left.next()?;
+    }
+    // A region holds dashes but no underscore, and so does a flow log id.
+    let [account, service, _, flow_log_id, ..] = parts;
+    let is_ours = service == "vpcflowlogs" && is_account(account) && flow_log_id.starts_with("fl-");
+    (is_ours && left.next().is_none()).then_some(parts)
 }
 
 /// Whether `text` can be an account id: twelve digits.

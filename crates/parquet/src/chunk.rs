@@ -2,7 +2,7 @@
 
 use arrow_buffer::NullBuffer;
 use bytes::Bytes;
-use parquet::basic::{BoundaryOrder, CompressionCodec, Encoding, PageType};
+use parquet::basic::{BoundaryOrder, CompressionCodec, Encoding, PageType, Type};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
@@ -202,6 +202,25 @@ impl<'a> ChunkWriter<'a> {
         if is_compressed { self.codec.compress(raw) } else { Ok(raw.to_vec()) }
     }
 
+    /// Ends the chunk as one page of nothing but nulls: a few bytes, however many rows.
+    pub(crate) fn nulls(mut self) -> Result<Chunk, Error> {
+        let rows = self.shape.rows;
+        self.is_compressed = Some(false);
+        if rows > 0 {
+            self.scratch.clear();
+            with_length(self.scratch, |levels| rle::run_of(0, rows, 1, levels));
+            self.end_page(PageSummary { rows, nulls: rows, encoding: Encoding::PLAIN, bounds: None })?;
+        }
+        let nulls = Some(rows as u64);
+        let statistics = match self.descr.physical_type() {
+            Type::INT32 => Statistics::int32(None, None, None, nulls, false),
+            Type::INT64 => Statistics::int64(None, None, None, nulls, false),
+            Type::FIXED_LEN_BYTE_ARRAY => Statistics::fixed_len_byte_array(None, None, None, nulls, false),
+            _ => Statistics::byte_array(None, None, None, nulls, false),
+        };
+        self.finish(statistics, BoundaryOrder::UNORDERED)
+    }
+
     /// Ends the chunk; `statistics` are those of all its values, `order` that of its pages' bounds.
     pub(crate) fn finish(mut self, statistics: Statistics, order: BoundaryOrder) -> Result<Chunk, Error> {
         self.column_index.set_boundary_order(order);
@@ -254,9 +273,7 @@ impl<'a> ChunkWriter<'a> {
 
 /// Levels of an optional column: 1 where a value is, 0 where null; four bytes of length before them (data page v1).
 fn definition_levels(rows: usize, validity: Option<&NullBuffer>, out: &mut Vec<u8>) {
-    let at = out.len();
-    out.extend_from_slice(&[0; 4]);
-    match validity {
+    with_length(out, |out| match validity {
         Some(nulls) if nulls.null_count() == rows => rle::run_of(0, rows, 1, out),
         Some(nulls) if nulls.null_count() > 0 => {
             let words = nulls.inner().bit_chunks();
@@ -265,7 +282,14 @@ fn definition_levels(rows: usize, validity: Option<&NullBuffer>, out: &mut Vec<u
             rle::levels(&bits, rows, out);
         }
         _ => rle::run_of(1, rows, 1, out),
-    }
+    });
+}
+
+/// Appends levels behind their length.
+fn with_length(out: &mut Vec<u8>, levels: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    levels(out);
     let len = u32::try_from(out.len() - at - 4).expect("levels of a page are a few kilobytes");
     out[at..at + 4].copy_from_slice(&len.to_le_bytes());
 }

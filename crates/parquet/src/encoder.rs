@@ -79,7 +79,8 @@ impl Encoder {
         Ok(Self { codec: Codec::new(compression)?, scratch: Scratch::default() })
     }
 
-    /// Encodes `batch` as one row group of `schema`, whose columns are those of the batch, its rows in the schema's order.
+    /// Encodes `batch` as one row group of `schema`, its rows in the schema's order. Columns that the batch does not have are
+    /// written as nulls.
     ///
     /// # Errors
     /// If a compressor fails.
@@ -108,21 +109,28 @@ impl Encoder {
         schema: &FileSchema,
         sort: bool,
     ) -> Result<EncodedRowGroup, Error> {
+        let by = schema.sort();
         let sorted_texts = batch.columns().iter().enumerate().map(|(i, array)| {
-            let text = array.as_dictionary_opt::<UInt32Type>().filter(|_| sort && schema.sort().contains(&i));
+            let text = array.as_dictionary_opt::<UInt32Type>().filter(|_| sort && by.contains(&i));
             text.map(|a| Values::new(a.values()))
         });
         let mut texts: Vec<Option<Values<'_>>> = sorted_texts.collect();
-        let order = sort.then(|| sort::order(batch, schema.sort(), &texts));
-        let mut chunks = Vec::with_capacity(batch.num_columns());
-        for (i, array) in batch.columns().iter().enumerate() {
+        let order = sort.then(|| sort::order(batch, &by, &texts));
+        let mut chunks = Vec::with_capacity(schema.sources().len());
+        for (i, source) in schema.sources().iter().enumerate() {
             let mut raw = std::mem::take(&mut self.scratch.raw);
             let shape = ChunkShape {
-                rows: array.len(),
+                rows: batch.num_rows(),
                 page_rows: schema.page_rows(),
                 has_filter: schema.has_filter(i),
             };
             let writer = ChunkWriter::new(schema.column(i), shape, &mut self.codec, &mut raw);
+            let Some(source) = *source else {
+                chunks.push(writer.nulls()?);
+                self.scratch.raw = raw;
+                continue;
+            };
+            let array = batch.column(source);
             let (scratch, order) = (&mut self.scratch, order.as_deref());
             chunks.push(match array.data_type() {
                 DataType::Int32 => {
@@ -140,7 +148,7 @@ impl Encoder {
                 }
                 DataType::Dictionary(_, _) => {
                     let array = array.as_dictionary::<UInt32Type>();
-                    let values = texts[i].take().unwrap_or_else(|| Values::new(array.values()));
+                    let values = texts[source].take().unwrap_or_else(|| Values::new(array.values()));
                     let keys = array.keys().values();
                     text::encode_ordered(keys, array.nulls(), order, &values, writer, scratch)?
                 }

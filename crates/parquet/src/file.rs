@@ -21,9 +21,10 @@ const ADDRESS_BYTES: i32 = 16;
 pub struct FileSchema {
     root: TypePtr,
     descriptor: Arc<SchemaDescriptor>,
+    /// The column of a batch that each column comes from; `None` for one that is null in all rows.
+    sources: Vec<Option<usize>>,
     sort: Vec<usize>,
     filtered: Vec<usize>,
-    page_rows: usize,
 }
 
 impl FileSchema {
@@ -43,23 +44,31 @@ impl FileSchema {
             let builder = builder.with_length(length);
             Arc::new(builder.with_logical_type(logical).build().expect("these types are valid Parquet"))
         };
-        let fields = columns.into_iter().map(field).collect();
+        let fields: Vec<TypePtr> = columns.into_iter().map(field).collect();
+        let sources = (0..fields.len()).map(Some).collect();
         let root = Type::group_type_builder("schema").with_fields(fields).build();
         let root = Arc::new(root.expect("a group of valid fields"));
         Self {
             descriptor: Arc::new(SchemaDescriptor::new(root.clone())),
             root,
+            sources,
             sort: Vec::new(),
             filtered: Vec::new(),
-            page_rows: PAGE_ROWS,
         }
+    }
+
+    /// The same for batches that have only the columns of these names, in this order: the others are null in all rows.
+    pub fn for_batches_of<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names: Vec<&str> = names.into_iter().collect();
+        let columns = self.root.get_fields().iter();
+        self.sources = columns.map(|c| names.iter().position(|n| *n == c.name())).collect();
+        self
     }
 
     /// The same, with the rows of each row group ordered by the columns of these names, as far as it has them: nulls first,
     /// then ascending. Pages are small then: where the order serves a query, it reads few of them.
     pub fn sorted_by<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.sort = self.positions(names);
-        self.page_rows = if self.sort.is_empty() { PAGE_ROWS } else { SORTED_PAGE_ROWS };
         self
     }
 
@@ -76,7 +85,8 @@ impl FileSchema {
 
     /// Most rows of a page.
     pub(crate) fn page_rows(&self) -> usize {
-        self.page_rows
+        let is_sorted = self.sort.iter().any(|column| self.sources[*column].is_some());
+        if is_sorted { SORTED_PAGE_ROWS } else { PAGE_ROWS }
     }
 
     /// Whether a column has a bloom filter.
@@ -84,9 +94,14 @@ impl FileSchema {
         self.filtered.contains(&column)
     }
 
-    /// Positions of the columns by which rows are ordered.
-    pub(crate) fn sort(&self) -> &[usize] {
-        &self.sort
+    /// Positions in a batch of the columns by which rows are ordered: one that is null in all rows orders nothing.
+    pub(crate) fn sort(&self) -> Vec<usize> {
+        self.sort.iter().filter_map(|column| self.sources[*column]).collect()
+    }
+
+    /// The position in a batch of each column; `None` for one that is null in all rows.
+    pub(crate) fn sources(&self) -> &[Option<usize>] {
+        &self.sources
     }
 
     pub(crate) fn column(&self, i: usize) -> ColumnDescPtr {

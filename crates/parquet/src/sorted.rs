@@ -26,13 +26,14 @@ pub struct Sorted<'a> {
 impl<'a> Sorted<'a> {
     /// Sorts the rows of `batch` by the columns that `schema` names; as they came where it names none.
     pub fn new(batch: &'a RecordBatch, schema: &FileSchema) -> Self {
-        let is_sorted_by = |i: usize| schema.sort().contains(&i);
+        let sort = schema.sort();
+        let is_sorted_by = |i: usize| sort.contains(&i);
         let texts = batch.columns().iter().enumerate().map(|(i, array)| {
             let text = array.as_dictionary_opt::<UInt32Type>().filter(|_| is_sorted_by(i));
             text.map(|a| Values::new(a.values()))
         });
         let texts: Vec<Option<Values<'_>>> = texts.collect();
-        Self { batch, order: order(batch, schema.sort(), &texts) }
+        Self { batch, order: order(batch, &sort, &texts) }
     }
 
     /// The places of at most `rows_max` rows each that make row groups of even size.

@@ -1,16 +1,17 @@
 //! Compaction: small files of a partition become few sorted ones. Which are due, and what the new ones hold.
 
-use flowquet_format::LogFormat;
+use flowquet_format::{FIELDS_MAX, LogFormat, union_fields};
 use flowquet_table::{LAYOUT_VERSION, LiveFile, Options, Reading, ReadingError, RetiredFile};
 use sha2::{Digest, Sha256};
 
-use crate::tasks::hex;
+use crate::tasks::{digest_text, hex};
 
-/// The id of a compaction of these files: the same files and options give the same one, and so the same names and bytes.
-pub fn compaction_id(retired: &[RetiredFile], options: &Options) -> String {
+/// The id of a compaction of these files: the same files, options and formats give the same one, and so the same names and
+/// bytes.
+pub fn compaction_id(retired: &[RetiredFile], options: &Options, formats: &[String]) -> String {
     let options = serde_json::to_string(options).expect("plain values");
     let mut hash = Sha256::new();
-    hash.update(format!("compaction\n{LAYOUT_VERSION}\n{options}\n"));
+    hash.update(format!("compaction\n{LAYOUT_VERSION}\n{options}\n{}", digest_text(formats)));
     for file in retired {
         hash.update(format!("{}\n{}\n{}\n", file.key, file.rows, file.bytes));
     }
@@ -53,32 +54,24 @@ pub fn merged_options(due: &[LiveFile], wanted: &Options) -> Result<Options, Rea
     Ok(Options { reading, columns: None, salvage: false, ..wanted.clone() })
 }
 
-/// The fields that files of these formats have as columns, as one log format: one file's in its own order; of several, in
-/// catalogue order, fields that the catalogue does not know behind it.
+/// The fields that these files have rows of, as one log format, in the order of [`union_fields`].
 ///
 /// # Errors
 /// A message, where a record was edited.
 pub fn merged_format(due: &[LiveFile], options: &Options) -> Result<LogFormat, String> {
     let catalogue = options.catalogue();
-    let mut names: Vec<String> = Vec::new();
-    let mut is_one = true;
+    let mut formats = Vec::with_capacity(due.len());
     for file in due {
         let format = LogFormat::parse(&file.output.format, catalogue).map_err(|e| e.to_string())?;
         let is_kept =
             |column: &str| file.options.columns.as_ref().is_none_or(|kept| kept.iter().any(|k| k == column));
-        let fields = format.fields().iter().filter(|f| is_kept(f.column()));
-        let fields: Vec<String> = fields.map(|f| f.name().to_owned()).collect();
-        is_one &= names.is_empty() || names == fields;
-        let new: Vec<String> = fields.into_iter().filter(|f| !names.contains(f)).collect();
-        names.extend(new);
+        formats.push(format.keeping(|field| is_kept(field.column())));
     }
-    if !is_one {
-        let place =
-            |name: &String| catalogue.fields().iter().position(|f| f.name == *name).unwrap_or(usize::MAX);
-        names.sort_by_key(place);
-    }
-    let braced: Vec<String> = names.iter().map(|n| format!("${{{n}}}")).collect();
-    LogFormat::parse(&braced.join(" "), catalogue).map_err(|e| e.to_string())
+    let fields = union_fields(formats.iter().flatten(), catalogue);
+    let count = fields.len();
+    LogFormat::of(fields).ok_or_else(|| {
+        format!("expected 1 to {FIELDS_MAX} fields in the files of a partition, found {count}")
+    })
 }
 
 #[cfg(test)]
@@ -153,10 +146,11 @@ mod tests {
     #[test]
     fn ids_tell_files_and_options() {
         let retired = [RetiredFile { key: "a".into(), rows: 1, bytes: 2 }];
-        let id = compaction_id(&retired, &options());
+        let id = compaction_id(&retired, &options(), &[]);
         assert_eq!(id.len(), 16);
-        assert_eq!(id, compaction_id(&retired, &options()));
-        assert_ne!(id, compaction_id(&[], &options()));
-        assert_ne!(id, compaction_id(&retired, &Options { file_bytes: 7, ..options() }));
+        assert_eq!(id, compaction_id(&retired, &options(), &[]));
+        assert_ne!(id, compaction_id(&[], &options(), &[]));
+        assert_ne!(id, compaction_id(&retired, &Options { file_bytes: 7, ..options() }, &[]));
+        assert_ne!(id, compaction_id(&retired, &options(), &["${start}".into()]));
     }
 }

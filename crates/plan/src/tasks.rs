@@ -69,6 +69,17 @@ fn push_task(tasks: &mut Vec<Task>, objects: Vec<SourceObject>, seed: &str, opti
     tasks.push(Task { id, objects });
 }
 
+/// The seed of plan `number`, whose files have the columns of `formats`.
+pub fn seed_of_plan(number: u64, formats: &[String]) -> String {
+    let formats = digest_text(formats);
+    if formats.is_empty() { number.to_string() } else { format!("{number}\n{formats}") }
+}
+
+/// What digests say of the formats of a union: nothing where there are none.
+pub(crate) fn digest_text(formats: &[String]) -> String {
+    formats.iter().map(|format| format!("{format}\n")).collect()
+}
+
 /// Splits a task's objects into units of about one row group each, and smaller ones towards its end, down to a quarter of
 /// one: so that a small task has work for several workers, and none waits long for the last unit of a large one.
 pub fn plan_units(objects: &[SourceObject], row_group_rows: u64) -> Vec<Range<usize>> {
@@ -150,7 +161,14 @@ mod tests {
         }
         let ids: std::collections::HashSet<_> = tasks.iter().map(|t| &t.id).collect();
         assert_eq!(ids.len(), tasks.len());
-        assert_ne!(plan(objects, 2)[0].id, tasks[0].id, "an id is used once in a table");
+        assert_ne!(plan(objects.clone(), 2)[0].id, tasks[0].id, "an id is used once in a table");
+        let with_formats = |formats: &[&str]| {
+            let formats: Vec<String> = formats.iter().map(|f| (*f).to_owned()).collect();
+            plan_tasks(objects.clone(), &seed_of_plan(1, &formats), &options())[0].id.clone()
+        };
+        assert_eq!(with_formats(&[]), tasks[0].id);
+        assert_ne!(with_formats(&["${bytes}"]), tasks[0].id, "other columns, other bytes");
+        assert_ne!(with_formats(&["${bytes}"]), with_formats(&["${bytes}", "${start}"]));
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub struct CompactionRecord {
     pub partition: String,
     /// Options that the files of a compaction were written with; those that a reconversion was asked for.
     pub options: Options,
+    /// Log formats that the table had when this was written, as `flowquet_plan::formats_of_union` gives them: each new file of a
+    /// compaction has the columns of all of them. None in records of programs that did not know it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub formats: Vec<String>,
     /// Files that are no part of the table any more.
     pub retired: Vec<RetiredFile>,
     /// Files of a compaction that are, under the keys that they have once they are in place.

@@ -15,6 +15,7 @@ mod compaction;
 mod contract;
 mod error;
 mod files;
+mod formats;
 mod ignored;
 mod known;
 mod layout;
@@ -35,6 +36,7 @@ pub use compaction::{
 pub use contract::{Difference, TableContract};
 pub use error::Error;
 pub use files::{FileKind, Files, LiveFile};
+pub use formats::TableFormats;
 pub use ignored::{ignore, ignored, ignored_key, stop_ignoring};
 pub use known::{FailedClaim, Known, Sorted};
 pub use layout::{

@@ -37,6 +37,10 @@ pub struct PlanRecord {
     pub number: u64,
     /// Options that the tasks are performed with.
     pub options: Options,
+    /// Log formats that the table had when this was planned, as `flowquet_plan::formats_of_union` gives them: each file has the
+    /// columns of all of them. None in records of programs that did not know it: then a file has the columns of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub formats: Vec<String>,
     /// In the order in which they are performed.
     pub tasks: Vec<Task>,
 }

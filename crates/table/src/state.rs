@@ -8,6 +8,7 @@ use crate::compaction::{CompactionRecord, Reconversion};
 use crate::contract::TableContract;
 use crate::error::Error;
 use crate::files::{FileKind, Files, id_number};
+use crate::formats::TableFormats;
 use crate::known::{FailedClaim, Known, Sorted};
 use crate::layout::{rejects_key, task_of_output};
 use crate::objects::{SourceObject, UrlDigest};
@@ -32,15 +33,25 @@ use crate::records::{CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord
 pub struct TableState {
     contract: TableContract,
     last_plan: u64,
-    /// Options of each plan, by number from 1, and the layout version that it was written by.
-    plans: Vec<(Arc<Options>, u32)>,
+    /// What is kept of each plan, by number from 1.
+    plans: Vec<PlanFacts>,
     open: BTreeMap<u64, Vec<Task>>,
     /// Commits of plans that are not read yet.
     early: HashMap<String, Settled>,
     totals: Totals,
     known: Known,
     files: Files,
+    formats: TableFormats,
     ignored: HashSet<UrlDigest>,
+}
+
+/// What is kept of a plan beside its open tasks.
+#[derive(Debug, Clone)]
+struct PlanFacts {
+    options: Arc<Options>,
+    layout_version: u32,
+    /// Log formats whose columns its files have.
+    formats: Arc<[String]>,
 }
 
 /// Sums over committed tasks that count.
@@ -69,6 +80,8 @@ pub struct OpenTask<'a> {
     pub options: &'a Arc<Options>,
     /// Layout version of the plan.
     pub layout_version: u32,
+    /// Log formats whose columns its files have.
+    pub formats: &'a Arc<[String]>,
     /// The task.
     pub task: &'a Task,
 }
@@ -143,6 +156,7 @@ impl TableState {
             totals: Totals::default(),
             known: Known::default(),
             files: Files::default(),
+            formats: TableFormats::default(),
             ignored: HashSet::new(),
         }
     }
@@ -155,10 +169,15 @@ impl TableState {
         self.last_plan = plan.number;
         // Most plans have the options of the one before.
         let options = match self.plans.last() {
-            Some((options, _)) if **options == plan.options => options.clone(),
+            Some(last) if *last.options == plan.options => last.options.clone(),
             _ => Arc::new(plan.options),
         };
-        self.plans.push((options, plan.layout_version));
+        let formats: Arc<[String]> = match self.plans.last() {
+            Some(last) if *last.formats == *plan.formats => last.formats.clone(),
+            _ => plan.formats.into(),
+        };
+        let layout_version = plan.layout_version;
+        self.plans.push(PlanFacts { options: options.clone(), layout_version, formats: formats.clone() });
         let mut open = Vec::new();
         for task in plan.tasks {
             let settled = self.early.remove(&task.id);
@@ -178,6 +197,11 @@ impl TableState {
                 Some(settled) => self.settle(plan.number, &task, settled)?,
                 None => open.push(task),
             }
+        }
+        // Their objects were looked at when they were planned, if their program did so.
+        if !open.is_empty() && !formats.is_empty() {
+            formats.iter().for_each(|format| self.formats.add(&format.as_str().into(), &options));
+            open.iter().flat_map(|t: &Task| &t.objects).for_each(|o| self.formats.add_flow_log_of(o));
         }
         if !open.is_empty() {
             self.open.insert(plan.number, open);
@@ -216,8 +240,20 @@ impl TableState {
         self.totals.objects += settled.objects;
         self.totals.bytes_in += settled.bytes_in;
         self.totals.counts.add(&settled.counts);
+        self.learn_formats(&settled, task.objects.iter(), &options);
         self.fail_objects(settled.failed, &options, &task.id);
         self.files.settle(&task.id, &options, settled.outputs)
+    }
+
+    fn learn_formats<'a>(
+        &mut self,
+        settled: &Settled,
+        objects: impl Iterator<Item = &'a SourceObject>,
+        options: &Arc<Options>,
+    ) {
+        settled.outputs.iter().for_each(|output| self.formats.add(&output.format, options));
+        let failed: HashSet<&str> = settled.failed.iter().map(|(o, _)| o.url()).collect();
+        objects.filter(|o| !failed.contains(o.url())).for_each(|o| self.formats.add_flow_log_of(o));
     }
 
     fn fail_objects(&mut self, failed: Vec<(SourceObject, Cause)>, options: &Arc<Options>, task: &str) {
@@ -277,6 +313,7 @@ impl TableState {
             self.totals.objects += settled.objects;
             self.totals.bytes_in += settled.bytes_in;
             self.totals.counts.add(&settled.counts);
+            self.learn_formats(&settled, task.commit.inputs.iter().map(|i| &i.object), &options);
             self.fail_objects(settled.failed, &options, &task.commit.task);
         }
         Ok(())
@@ -303,20 +340,21 @@ impl TableState {
 
     /// Options of plan `number`, which must be one of the table's.
     pub fn options_of(&self, number: u64) -> &Arc<Options> {
-        &self.plans[number as usize - 1].0
+        &self.plans[number as usize - 1].options
     }
 
     /// Layout version of plan `number`, which must be one of the table's.
     pub fn layout_of(&self, number: u64) -> u32 {
-        self.plans[number as usize - 1].1
+        self.plans[number as usize - 1].layout_version
     }
 
     /// Tasks without a commit, in the order of their plans.
     pub fn open_tasks(&self) -> impl Iterator<Item = OpenTask<'_>> {
         let of_plan = |(&plan, tasks)| -> Vec<OpenTask<'_>> {
             let tasks: &Vec<Task> = tasks;
-            let (options, layout_version) = (self.options_of(plan), self.layout_of(plan));
-            tasks.iter().map(|task| OpenTask { plan, options, layout_version, task }).collect()
+            let PlanFacts { options, layout_version, formats } = &self.plans[plan as usize - 1];
+            let layout_version = *layout_version;
+            tasks.iter().map(|task| OpenTask { plan, options, layout_version, formats, task }).collect()
         };
         self.open.iter().flat_map(of_plan)
     }
@@ -334,6 +372,11 @@ impl TableState {
     /// Objects that the table's tasks hold.
     pub fn known(&self) -> &Known {
         &self.known
+    }
+
+    /// Log formats of the table.
+    pub fn formats(&self) -> &TableFormats {
+        &self.formats
     }
 
     /// What the table consists of.

@@ -324,6 +324,7 @@ fn compact(log: &mut Log, choice: u64) -> Result<(), Error> {
             id: name.clone(),
             partition: partition.clone(),
             options: Options::default(),
+            formats: Vec::new(),
             retired: retired.clone(),
             outputs: vec![output.clone()],
             reconversion: None,

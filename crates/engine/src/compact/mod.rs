@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowquet_format::LogFormat;
-use flowquet_plan::files_due;
+use flowquet_plan::{files_due, kept_formats};
 use flowquet_store::Store;
 use flowquet_table::{
     CompactionRecord, Error as LogError, LiveFile, Log, Options, TableState, aside_folders, aside_key,
@@ -154,10 +154,12 @@ pub fn compact(
         .thread_name(|i| format!("flowquet-{i}"))
         .build()
         .expect("threads can be made");
+    let written = kept_formats(log.state().formats().written()).map_err(|e| Error::Options(e.to_string()))?;
     let log = Mutex::new(log);
     for wave in due.chunks(WAVE) {
         let write = |due: &Due| -> Result<Option<CompactionRecord>, Error> {
-            let draft = write::write(request.out.as_ref(), &due.folder, &due.files, &wanted, observer, stop)?;
+            let partition = write::Partition { folder: &due.folder, files: &due.files, written: &written };
+            let draft = write::write(request.out.as_ref(), &partition, &wanted, observer, stop)?;
             commit(&log, draft)
         };
         let results: Vec<_> = pool.install(|| wave.par_iter().map(write).collect());

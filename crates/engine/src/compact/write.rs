@@ -13,7 +13,7 @@ use flowquet_arrow::Columns;
 use flowquet_format::{TIME_MAX_S, TIME_MIN_S, utc_text};
 use flowquet_parquet::{EncodedRowGroup, Encoder, FileWriter, RowReader, RowsError, Sorted};
 use flowquet_parse::{IntegerColumns, Parser, Reject, Step};
-use flowquet_plan::{compaction_id, merged_format, merged_options};
+use flowquet_plan::{compaction_id, formats_of_union, merged_format, merged_options};
 use flowquet_store::Store;
 use flowquet_table::{
     CompactionRecord, LAYOUT_VERSION, LiveFile, Options, OutputRecord, RetiredFile, TimeRange, compacted_key,
@@ -35,15 +35,23 @@ pub const COMPACT_WORKER_BYTES: usize = SORT_BYTES_MAX + SORT_BYTES_MAX / 2 + (1
 /// Rejects that stand in a message.
 const TOLD_MAX: usize = 3;
 
-/// Writes the rows of `files` as new files, aside, and returns the record that would retire the old ones.
+/// What is to be merged.
+pub(crate) struct Partition<'a> {
+    pub(crate) folder: &'a str,
+    pub(crate) files: &'a [LiveFile],
+    /// All log formats of the table, as [`flowquet_plan::kept_formats`] has them.
+    pub(crate) written: &'a [(String, Option<String>)],
+}
+
+/// Writes the rows of a partition's files as new files, aside, and returns the record that would retire the old ones.
 pub(crate) fn write(
     out: &dyn Store,
-    folder: &str,
-    files: &[LiveFile],
+    partition: &Partition<'_>,
     wanted: &Options,
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<CompactionRecord, Error> {
+    let Partition { folder, files, written } = *partition;
     let retired = |f: &LiveFile| {
         let OutputRecord { key, rows, bytes, .. } = f.output.clone();
         RetiredFile { key, rows, bytes }
@@ -51,12 +59,14 @@ pub(crate) fn write(
     let retired: Vec<RetiredFile> = files.iter().map(retired).collect();
     let options = merged_options(files, wanted).map_err(|e| Error::Options(e.to_string()))?;
     let format = Arc::new(merged_format(files, &options).map_err(Error::Options)?);
-    let plan = PlanContext::new(&options)?;
+    let written = written.iter().map(|(format, fields)| (format.as_str(), fields.as_deref()));
+    let formats = formats_of_union(written, &options).map_err(|e| Error::Options(e.to_string()))?;
+    let plan = PlanContext::new(&options)?.with_union(&formats)?;
     let context = FormatContext::new(&format, &plan);
     let mut merge = Merge {
         out,
         folder,
-        id: compaction_id(&retired, &options),
+        id: compaction_id(&retired, &options, &formats),
         columns: Columns::new(context.schema.clone()),
         integers: IntegerColumns::new(context.integers.clone()),
         parser: Parser::new(plan.catalogue.clone(), Some(format)),
@@ -82,6 +92,7 @@ pub(crate) fn write(
         id: merge.id,
         partition: folder.to_owned(),
         options,
+        formats,
         retired,
         outputs: merge.outputs,
         reconversion: None,

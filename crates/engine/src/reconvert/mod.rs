@@ -45,6 +45,8 @@ use crate::goal::{Goal, PlannedTask};
 use crate::perform::{Performance, perform};
 use crate::source::SourceSet;
 use crate::summary::Summary;
+use crate::take::append_plan;
+use crate::union::formats_of;
 
 pub use choice::Choice;
 use scope::Scope;
@@ -228,9 +230,8 @@ fn plan_failed(
     }
     let mut plans = BTreeSet::new();
     for (options, objects) in by_options.into_values() {
-        plans.extend(log.append_plan(&mut |state| {
-            let new = objects.iter().filter(|o| !state.known().is_taken(o)).cloned().collect();
-            Ok(crate::take::plan_of(state, new, &options))
+        plans.extend(append_plan(log, &options, &BTreeSet::new(), &mut |state| {
+            objects.iter().filter(|o| !state.known().is_taken(o)).cloned().collect()
         })?);
     }
     let mut planned = Vec::new();
@@ -238,7 +239,7 @@ fn plan_failed(
         planned.push(PlannedTask {
             plan_number: open.plan,
             goal: Goal::Commit { layout_version: open.layout_version },
-            context: Arc::new(PlanContext::new(open.options)?),
+            context: Arc::new(PlanContext::new(open.options)?.with_union(open.formats)?),
             task: open.task.clone(),
         });
     }
@@ -337,10 +338,11 @@ impl Draft {
         options: &Options,
         partitions: Option<Arc<BTreeSet<String>>>,
     ) -> Result<(), Error> {
+        let formats = formats_of(log.state().formats(), &BTreeSet::new(), options)?;
         self.planned.push(PlannedTask {
             plan_number: log.state().last_plan(),
             goal: Goal::Aside { id: self.id.clone(), partitions },
-            context: Arc::new(PlanContext::new(options)?),
+            context: Arc::new(PlanContext::new(options)?.with_union(&formats)?),
             task,
         });
         Ok(())
@@ -399,6 +401,7 @@ impl Draft {
             id: self.id.clone(),
             partition: String::new(),
             options: request.change.apply(&first),
+            formats: Vec::new(),
             retired: scope
                 .retired
                 .iter()

@@ -391,3 +391,102 @@ proptest! {
         prop_assert_eq!(lines(&write(&[&rows], Compression::Zstd(1)), &["a", "b", "c"]).expect("whole"), lines_of(&rows));
     }
 }
+
+/// A file of two row groups whose batches have `a`, `b` and `c`, as columns of `columns`.
+fn write_widened(columns: &[(&str, ColumnType)], rows: &[Row], sort: &[&str]) -> Bytes {
+    let schema = FileSchema::new(columns.iter().copied())
+        .for_batches_of(["a", "b", "c"])
+        .sorted_by(sort.iter().copied())
+        .filtered_by(["n_text", "c"]);
+    let mut encoder = Encoder::new(Compression::default()).expect("a compressor");
+    let mut writer = FileWriter::new(Vec::new(), &schema, &[]).expect("a vector takes all");
+    for _ in 0..2 {
+        let group = encoder.encode(&batch(rows), &schema).expect("encodes");
+        writer.append(group).expect("appends");
+    }
+    writer.finish().expect("finishes").into()
+}
+
+/// Metadata of a file with its page index.
+fn indexed(file: &Bytes) -> parquet::file::metadata::ParquetMetaData {
+    let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
+    reader.parse_and_finish(file).expect("metadata")
+}
+
+const WIDENED: [(&str, ColumnType); 8] = [
+    ("n_text", ColumnType::String),
+    ("c", ColumnType::String),
+    ("n_int32", ColumnType::Int32),
+    ("a", ColumnType::Int32),
+    ("n_time", ColumnType::TimestampMs),
+    ("b", ColumnType::Int64),
+    ("n_int64", ColumnType::Int64),
+    ("n_address", ColumnType::Address),
+];
+
+#[test]
+fn columns_that_a_batch_lacks_are_null() {
+    let rows = rows(40_000, |i| (Some(i as i32 % 7), Some(i as i64), Some(format!("v{}", i % 100))));
+    for sort in [&[][..], &["n_text", "a", "c"]] {
+        let file = write_widened(&WIDENED, &rows, sort);
+        let reader = SerializedFileReader::new(file.clone()).expect("a Parquet file");
+        let metadata = indexed(&file);
+        let mut numbers: Vec<i64> = Vec::new();
+        for row in reader.get_row_iter(None).expect("rows") {
+            let row = row.expect("a row");
+            let nulls = [0, 2, 4, 6, 7]
+                .map(|i| matches!(row.get_column_iter().nth(i), Some((_, parquet::record::Field::Null))));
+            assert_eq!(nulls, [true; 5]);
+            let b = row.get_long(5).expect("an INT64");
+            assert_eq!(row.get_int(3).expect("an INT32"), b as i32 % 7);
+            assert_eq!(row.get_string(1).expect("a text"), &format!("v{}", b % 100));
+            numbers.push(b);
+        }
+        let expected: Vec<i64> = (0..2).flat_map(|_| 0..40_000).collect();
+        match sort.is_empty() {
+            true => assert_eq!(numbers, expected),
+            false => assert_eq!(numbers.iter().sum::<i64>(), expected.iter().sum::<i64>()),
+        }
+        for g in 0..2 {
+            let group = reader.metadata().row_group(g);
+            for (i, (name, _)) in WIDENED.iter().enumerate() {
+                let chunk = group.column(i);
+                let statistics = chunk.statistics().expect("statistics");
+                let is_null = name.starts_with("n_");
+                assert_eq!(statistics.null_count_opt(), Some(if is_null { 40_000 } else { 0 }), "{name}");
+                assert_eq!(statistics.min_bytes_opt().is_none(), is_null, "{name}");
+                assert_eq!(chunk.bloom_filter_offset().is_some(), *name == "c");
+                if is_null {
+                    assert!(chunk.compressed_size() < 40, "{name}: {}", chunk.compressed_size());
+                    assert_eq!(metadata.page_index_for_row_group(g).num_data_pages(i), Some(1), "{name}");
+                }
+            }
+            let sorting = group.sorting_columns().map(|s| s.iter().map(|c| c.column_idx).collect::<Vec<_>>());
+            assert_eq!(sorting, (!sort.is_empty()).then(|| vec![0, 3, 1]));
+            let pages = metadata.page_index_for_row_group(g).num_data_pages(3);
+            let page_rows = if sort.is_empty() { PAGE_ROWS } else { SORTED_PAGE_ROWS };
+            assert_eq!(pages, Some(40_000_usize.div_ceil(page_rows)));
+        }
+        assert_eq!(
+            lines(&file, &["c", "n_text", "a"]).expect("lines").lines().next().map(|l| l.split(' ').nth(1)),
+            Some(Some("-"))
+        );
+    }
+    // A column that orders nothing makes no small pages.
+    let file = write_widened(&WIDENED, &rows, &["n_text"]);
+    assert_eq!(indexed(&file).page_index_for_row_group(0).num_data_pages(3), Some(3));
+}
+
+#[test]
+fn a_null_chunk_is_tens_of_bytes() {
+    let rows = rows(500_000, |i| (Some(i as i32), None, None));
+    let own: Vec<(&str, ColumnType)> =
+        vec![("a", ColumnType::Int32), ("b", ColumnType::Int64), ("c", ColumnType::String)];
+    let plain = write_widened(&own, &rows, &[]).len();
+    let names: Vec<String> = (0..50).map(|i| format!("column-{i:02}")).collect();
+    let more = names.iter().map(|n| (n.as_str(), ColumnType::String));
+    let wide = write_widened(&own.iter().copied().chain(more).collect::<Vec<_>>(), &rows, &[]).len();
+    // The chunk with its metadata and page index, and a 50th of what is written once: a column's name and type.
+    let bytes = (wide - plain) / (50 * 2);
+    assert!(bytes < 160, "{bytes} bytes");
+}
