@@ -12,9 +12,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowquet-store", &["flowquet-aws"]),
     ("flowquet-parse", &["flowquet-format"]),
     ("flowquet-parquet", &["flowquet-format"]),
-    ("flowquet-plan", &["flowquet-format"]),
+    ("flowquet-table", &["flowquet-format", "flowquet-store"]),
+    ("flowquet-plan", &["flowquet-format", "flowquet-table"]),
     ("flowquet-arrow", &["flowquet-format", "flowquet-parse"]),
-    ("flowquet-catalog", &["flowquet-aws", "flowquet-format", "flowquet-plan"]),
+    ("flowquet-catalog", &["flowquet-aws", "flowquet-format", "flowquet-table"]),
     (
         "flowquet-engine",
         &[
@@ -24,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowquet-parse",
             "flowquet-plan",
             "flowquet-store",
+            "flowquet-table",
         ],
     ),
     (
@@ -38,6 +40,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowquet-parse",
             "flowquet-plan",
             "flowquet-store",
+            "flowquet-table",
         ],
     ),
     ("flowquet-s3server", &[]),
@@ -51,6 +54,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("flowquet-arrow", &["parquet", "rayon", "tokio"]),
     ("flowquet-parquet", &["rayon", "tokio"]),
     ("flowquet-plan", &["arrow-array", "parquet", "rayon", "tokio"]),
+    ("flowquet-table", &["arrow-array", "clap", "parquet", "rayon", "tokio"]),
     ("flowquet-store", &["arrow-array", "parquet", "rayon"]),
     ("flowquet-catalog", &["arrow-array", "aws-sdk-s3", "parquet", "rayon"]),
     ("flowquet-engine", &["clap", "indicatif", "tokio"]),
@@ -173,12 +177,59 @@ fn nothing_is_left_to_do_later() {
 
 #[test]
 fn descriptions_are_written() {
-    for name in [
-        "aws", "format", "parse", "arrow", "catalog", "parquet", "store", "plan", "engine", "cli", "testkit",
-        "s3server",
-    ] {
-        let manifest =
-            fs::read_to_string(root().join(format!("crates/{name}/Cargo.toml"))).expect("a manifest");
-        assert!(manifest.lines().any(|l| l.starts_with("description = ") && l.len() > 30), "{name}");
+    for entry in fs::read_dir(root().join("crates")).expect("a folder").flatten() {
+        let manifest = fs::read_to_string(entry.path().join("Cargo.toml")).expect("a manifest");
+        let described = manifest.lines().any(|l| l.starts_with("description = ") && l.len() > 30);
+        assert!(described, "{}", entry.path().display());
+    }
+}
+
+/// The log belongs to one crate: nothing else reads, decodes or names records.
+#[test]
+fn the_engine_reads_no_records() {
+    for (path, text) in sources() {
+        let path = path.strip_prefix(root()).expect("below the root").to_owned();
+        let is_above = ["crates/engine/src", "crates/cli/src", "crates/catalog/src", "crates/plan/src"];
+        if !is_above.iter().any(|folder| path.starts_with(folder)) {
+            continue;
+        }
+        for word in ["from_json(", "plan_from_gzip(", "to_json(", "plan_to_gzip(", "\"_flowquet/"] {
+            assert!(!text.contains(word), "{word} in {}: the log is read by flowquet-table", path.display());
+        }
+    }
+}
+
+/// The numbered promises of a document.
+fn promises(text: &str) -> Vec<String> {
+    let is_number = |word: &str| {
+        let rest = word.strip_prefix(['L', 'S']).unwrap_or_default();
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit())
+    };
+    let words = text.split_whitespace().filter_map(|word| word.strip_suffix(':'));
+    words.filter(|word| is_number(word)).map(str::to_lowercase).collect()
+}
+
+#[test]
+fn each_promise_with_a_number_is_named_by_a_test() {
+    let semantics = fs::read_to_string(root().join("docs/SEMANTICS.md")).expect("text");
+    let promises = promises(&semantics);
+    assert!(promises.len() >= 18, "{promises:?}");
+    let mut names = Vec::new();
+    for (_, text) in sources() {
+        let lines = text.lines().map(str::trim).filter_map(|l| l.strip_prefix("fn "));
+        names.extend(lines.map(|l| l.split('(').next().unwrap_or_default().to_owned()));
+    }
+    for promise in promises {
+        let is_named = |name: &String| match name.split_once("_to_") {
+            // A range: `l1_to_l8_…`.
+            Some((first, rest)) => {
+                let number = |word: &str| word.get(1..).and_then(|n| n.parse::<u32>().ok());
+                let last = rest.split('_').next().unwrap_or_default();
+                let (first, last, this) = (number(first), number(last), number(&promise));
+                name.starts_with(&promise[..1]) && first.is_some() && first <= this && this <= last
+            }
+            None => name.split('_').next() == Some(promise.as_str()),
+        };
+        assert!(names.iter().any(is_named), "no test is called {promise}_…");
     }
 }

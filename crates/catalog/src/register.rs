@@ -23,7 +23,7 @@ const ROUND_PAUSE: Duration = Duration::from_millis(200);
 const NAMED_MAX: usize = 5;
 
 /// Below this folder lie files that are about to stand elsewhere: a partition that points there is on its way.
-const UNDER_WAY: &str = "_flowquet/";
+const UNDER_WAY: &str = flowquet_table::RECORDS;
 
 /// What became of the catalog's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -1,14 +1,15 @@
 //! A run: list, take, perform, add up.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_format::KeyFilter;
+use flowquet_format::{KeyFilter, ObjectKey};
 use flowquet_store::{FILE_SCHEME, Store, Stores};
 use flowquet_table::{
-    Error as LogError, Log, Options, PlanRecord, SourceObject, TableContract, delete_if_there,
+    Error as LogError, Log, Options, PlanRecord, SourceObject, TableContract, check_partitions,
+    delete_if_there,
 };
 
 use crate::budget::Budget;
@@ -120,6 +121,10 @@ pub fn convert(
     }
     summary.objects.listed = listing.objects.len() as u64;
     summary.objects.left_out = listing.left_out;
+    if request.plan.is_none() {
+        let partitions = partitions_to_check(&log, &listing.objects);
+        summary.files = check_partitions(&mut log, &partitions)?;
+    }
     budget.divide(listing.memory + log.state().known().len() * KNOWN_BYTES);
     if request.dry_run {
         let (taken, plan) = sort_out_and_plan(&log, listing.objects, request, &sources, stop)?;
@@ -159,6 +164,35 @@ pub fn convert(
     summary.settle();
     let error = performed.error.or_else(|| unbalanced(&summary));
     Ok(Run { summary, plan: None, workers: budget.workers, error })
+}
+
+/// The partitions whose files a run compares with the records: the newest of those that listed objects belong to, by their keys,
+/// and the newest of the table. A table on a disk is compared whole.
+fn partitions_to_check(log: &Log, listing: &[SourceObject]) -> BTreeSet<String> {
+    /// Each is a request.
+    const CHECKED_MAX: usize = 8;
+    let state = log.state();
+    let mut of_table: BTreeSet<String> =
+        state.files().iter().map(|f| f.output.partition.to_string()).collect();
+    if log.out().url("").starts_with(FILE_SCHEME) {
+        return of_table;
+    }
+    let by = &state.contract().partition_by;
+    let mut listed = BTreeSet::new();
+    for object in listing {
+        let key = ObjectKey::parse(object.url());
+        if key.delivery.is_some() {
+            listed.insert(by.folder(&key, by.delivery_slot(&key)));
+        }
+        if listed.len() > CHECKED_MAX {
+            listed.pop_first();
+        }
+    }
+    while of_table.len() > CHECKED_MAX {
+        of_table.pop_first();
+    }
+    of_table.append(&mut listed);
+    of_table
 }
 
 /// What would be done, of which nothing is.

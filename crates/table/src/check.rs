@@ -1,5 +1,7 @@
 //! Whether the files that records tell of are there, and others are not.
 
+use std::collections::BTreeSet;
+
 use flowquet_store::{ErrorKind, ObjectMeta, Store};
 use serde::Serialize;
 
@@ -42,11 +44,15 @@ impl FileCheck {
     }
 }
 
+/// Whether engines see a file of this key.
+fn is_visible(key: &str) -> bool {
+    !key.split('/').any(|part| part.starts_with(['.', '_']))
+}
+
 /// All visible files of a table, apart from its records.
 pub(crate) fn data_files(out: &dyn Store) -> Result<Vec<ObjectMeta>, Error> {
     let mut found = Vec::new();
     let Some(level) = out.folder("", usize::MAX)? else { return Ok(found) };
-    let is_visible = |key: &str| !key.split('/').any(|part| part.starts_with(['.', '_']));
     found.extend(level.objects.into_iter().filter(|o| is_visible(&o.key)));
     for folder in level.folders.iter().filter(|f| is_visible(f.trim_end_matches('/'))) {
         let listed = out.list_each(folder, &mut |object| {
@@ -69,12 +75,39 @@ pub(crate) fn data_files(out: &dyn Store) -> Result<Vec<ObjectMeta>, Error> {
 /// # Errors
 /// As the store reports.
 pub fn check_files(log: &mut Log) -> Result<FileCheck, Error> {
-    let mut listed = data_files(log.out().as_ref())?;
+    let listed = data_files(log.out().as_ref())?;
+    compare(log, listed, &|_| true)
+}
+
+/// The same for some partitions, one request each.
+///
+/// # Errors
+/// As the store reports.
+pub fn check_partitions(log: &mut Log, partitions: &BTreeSet<String>) -> Result<FileCheck, Error> {
+    let mut listed = Vec::new();
+    for partition in partitions {
+        let prefix = if partition.is_empty() { String::new() } else { format!("{partition}/") };
+        match log.out().folder(&prefix, usize::MAX) {
+            Ok(level) => listed.extend(level.into_iter().flat_map(|l| l.objects)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    listed.retain(|object| is_visible(&object.key));
+    compare(log, listed, &|partition| partitions.contains(partition))
+}
+
+/// Compares the live files of some partitions with what was listed of those.
+fn compare(
+    log: &mut Log,
+    mut listed: Vec<ObjectMeta>,
+    is_meant: &dyn Fn(&str) -> bool,
+) -> Result<FileCheck, Error> {
     listed.sort_by(|a, b| a.key.cmp(&b.key));
     log.refresh()?;
     let (state, out) = (log.state(), log.out().as_ref());
     let mut check = FileCheck::default();
-    for file in state.files().iter() {
+    for file in state.files().iter().filter(|f| is_meant(&f.output.partition)) {
         let found = listed.binary_search_by(|o| o.key.as_str().cmp(&file.output.key)).ok();
         match found.map(|at| listed[at].bytes) {
             Some(bytes) if bytes == file.output.bytes => {}

@@ -29,7 +29,7 @@ mod status;
 pub use aside::{aside_folders, aside_key};
 pub use catalog::CatalogTable;
 pub use cause::{Cause, Retry};
-pub use check::{FileCheck, Misplaced, check_files};
+pub use check::{FileCheck, Misplaced, check_files, check_partitions};
 pub use compaction::{
     CompactionRecord, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SupersededTask,
 };

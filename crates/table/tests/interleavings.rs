@@ -269,6 +269,7 @@ fn plan(log: &mut Log, choice: u64) -> Result<(), Error> {
             layout_version: LAYOUT_VERSION,
             number,
             options,
+            formats: Vec::new(),
             tasks,
         }))
     })?;
