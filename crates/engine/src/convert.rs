@@ -15,7 +15,7 @@ use crate::budget::Budget;
 use crate::context::PlanContext;
 use crate::error::Error;
 use crate::events::{Event, Observer};
-use crate::listing::{Lister, Listing};
+use crate::listing::{Lister, Listing, Portion};
 use crate::perform::{Performance, PlannedTask, perform};
 use crate::source::{Source, SourceSet, is_remote, spool, spool_key};
 use crate::summary::{FailedObject, Summary};
@@ -148,7 +148,7 @@ pub fn convert(
         (found.join().expect("no panic while waiting"), listed)
     });
     let (contract, table, single_writer) = found?;
-    let mut listing = listed?;
+    let Listing { all: mut listing, listed } = listed?;
     let mut summary = Summary::default();
     let warn = |summary: &mut Summary, warning: String| {
         observer.event(&Event::Warning(&warning));
@@ -173,15 +173,23 @@ pub fn convert(
     for warning in plan_context.given.iter().flat_map(|g| g.warnings(&plan_context.catalogue)) {
         warn(&mut summary, warning);
     }
-    if listing.untold > 0 {
-        let untold = listing.untold;
+    if listed.untold > 0 {
+        let untold = listed.untold;
         warn(
             &mut summary,
             format!("left {untold} objects out, whose keys do not tell what a filter asks for"),
         );
     }
-    summary.objects.listed = listing.objects.len() as u64 + listing.left_out;
-    summary.objects.left_out = listing.left_out;
+    for table in &listed.tables {
+        warn(&mut summary, format!("left out {}, a flowquet table ({} objects)", table.url, table.objects));
+    }
+    for unreadable in std::mem::take(&mut listing.unreadable) {
+        observer.event(&Event::ObjectFailed { url: &unreadable.url, reason: &unreadable.reason });
+        summary.objects.failed += 1;
+        summary.failed_objects.push(unreadable);
+    }
+    summary.objects.listed = listed.objects + listed.unreadable + listed.left_out;
+    summary.objects.left_out = listed.left_out;
     // Where another run made the table at this moment, taking objects finds out.
     let mut table = table.unwrap_or_else(|| Table::new(&contract));
     if !request.dry_run {
@@ -274,7 +282,7 @@ fn root_url(out: &dyn Store) -> String {
 
 /// Takes new files that may not be read out of `listing`, and reports them: a plan that holds one could never be performed.
 fn leave_out_unreadable(
-    listing: &mut Listing,
+    listing: &mut Portion,
     table: &Table,
     request: &Request,
     sources: &SourceSet,
