@@ -18,11 +18,11 @@ use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
 use crate::limit::{RejectLimit, Shard};
-use crate::listing::Lister;
+use crate::listing::{Listed, Lister, Listing, PORTION_OBJECTS, Portion};
 use crate::perform::{Performance, perform};
-use crate::source::{Source, SourceSet, spool, spool_key};
+use crate::source::{Source, SourceSet, same_place, spool, spool_key};
 use crate::summary::Summary;
-use crate::take::{Taken, replan_old_layouts, sort_out_and_plan, take};
+use crate::take::{replan_old_layouts, sort_out_and_plan, take};
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -72,98 +72,218 @@ pub fn convert(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Run, Error> {
-    let out = request.out.as_ref();
+    let out_url = root_url(request.out.as_ref());
+    for source in &request.sources {
+        if let Source::At(location) = source
+            && same_place(location, &out_url)
+        {
+            return Err(Error::SourceIsTable { url: location.to_string() });
+        }
+    }
     let sources = SourceSet::new(request.stores.clone());
-    let mut budget = request.budget;
-    let plan_context = PlanContext::new(&request.options)?;
     let lister = Lister {
         sources: &sources,
         filter: &request.filter,
-        out_url: root_url(out),
-        memory_max: budget.listing_bytes_max(),
+        out_url,
+        memory_max: request.budget.listing_bytes_max(),
         observer,
         stop,
     };
-    // The table is read while its sources are listed: both are mostly waiting.
+    if request.dry_run {
+        return dry_run(request, &lister);
+    }
+    if let Some((plan, shard)) = &request.plan {
+        let mut converter = Converter::begin(open_log(request)?, request, &lister)?;
+        converter.shard(plan, *shard)?;
+        return Ok(converter.end(None));
+    }
+    let piped = match request.sources.contains(&Source::Stdin) {
+        true => {
+            request.out.create()?;
+            vec![spool(stdin, request.out.as_ref())?]
+        }
+        false => Vec::new(),
+    };
+    std::thread::scope(|scope| {
+        // The table is read while its sources are listed: both are mostly waiting.
+        let mut opening = Some(scope.spawn(|| open_log(request)));
+        let mut converter: Option<Converter<'_>> = None;
+        let mut convert = |portion: Portion, piped: Vec<SourceObject>| -> Result<(), Error> {
+            if let Some(opening) = opening.take() {
+                let log = opening.join().expect("no panic while waiting")?;
+                converter = Some(Converter::begin(log, request, &lister)?);
+            }
+            let converter = converter.as_mut().expect("begun above");
+            if !piped.is_empty() {
+                converter.portion(Portion { objects: piped, ..Portion::default() })?;
+            }
+            converter.portion(portion)
+        };
+        let mut waiting = Some(piped);
+        let listed = lister.portions(&request.sources, PORTION_OBJECTS, &mut |portion| {
+            convert(portion, waiting.take().unwrap_or_default())
+        });
+        // Of a listing without objects there is no portion; what an earlier run left is performed all the same.
+        if listed.is_ok() && (waiting.is_some() || opening.is_some()) {
+            convert(Portion::default(), waiting.take().unwrap_or_default())?;
+        }
+        match (converter, listed) {
+            (Some(converter), Ok(listed)) => Ok(converter.end(Some(listed))),
+            // What stopped the run has come back through the listing.
+            (Some(converter), Err(error)) if converter.has_begun => Ok(converter.stopped(error)),
+            (_, Err(error)) => Err(error),
+            (None, Ok(_)) => unreachable!("a portion was converted above"),
+        }
+    })
+}
+
+/// A run in the midst of its portions.
+struct Converter<'a> {
+    log: Log,
+    request: &'a Request,
+    lister: &'a Lister<'a>,
+    budget: Budget,
+    summary: Summary,
+    /// Whether anything was planned or performed: an error is then the run's, beside what was done.
+    has_begun: bool,
+}
+
+impl<'a> Converter<'a> {
+    fn begin(mut log: Log, request: &'a Request, lister: &'a Lister<'a>) -> Result<Self, Error> {
+        log.sweep_spool()?;
+        replan_old_layouts(&mut log)?;
+        let (budget, summary) = (request.budget, Summary::default());
+        let mut converter = Self { log, request, lister, budget, summary, has_begun: false };
+        if converter.log.state().contract().single_writer {
+            converter.warn(SINGLE_WRITER.to_owned());
+        }
+        let reading = &request.options.reading;
+        for warning in reading.format().into_iter().flat_map(|f| f.warnings(reading.catalogue())) {
+            converter.warn(warning);
+        }
+        Ok(converter)
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.lister.observer.event(&Event::Warning(&warning));
+        self.summary.warnings.push(warning);
+    }
+
+    /// Takes and converts the objects of a portion, and what earlier runs left.
+    fn portion(&mut self, portion: Portion) -> Result<(), Error> {
+        let Self { request, lister, .. } = *self;
+        let (sources, stop) = (lister.sources, lister.stop);
+        if !self.has_begun {
+            let partitions = partitions_to_check(&self.log, &portion.objects);
+            self.summary.files = check_partitions(&mut self.log, &partitions)?;
+        }
+        let spooled: Vec<String> = portion.objects.iter().filter_map(spool_key).collect();
+        let unreadable = portion.unreadable.len() as u64;
+        // While this portion is converted, the next one is gathered.
+        self.budget = request.budget;
+        self.budget.divide(2 * portion.memory + self.log.state().known().len() * KNOWN_BYTES);
+        let listed = portion.objects.len() as u64;
+        let taken = take(&mut self.log, portion.objects, request, sources, stop)?;
+        self.has_begun = true;
+        self.summary.objects.listed += listed + unreadable;
+        self.summary.objects.failed += unreadable;
+        self.summary.failed_objects.extend(portion.unreadable);
+        let (new_plan, in_tasks) = (taken.plan_number, taken.in_tasks);
+        taken.report(&self.log, &mut self.summary);
+        let tasks = tasks_to_perform(&self.log, None)?;
+        for key in spooled {
+            // The same input may be in the table already.
+            if !tasks.iter().flat_map(|t| &t.task.objects).any(|o| spool_key(o).as_ref() == Some(&key)) {
+                delete_if_there(request.out.as_ref(), &key)?;
+            }
+        }
+        let objects: u64 = tasks.iter().map(|t| t.task.objects.len() as u64).sum();
+        self.summary.objects.resumed += objects - in_tasks;
+        self.perform(&tasks, new_plan)?;
+        // What was committed is known to the next portion.
+        self.log.refresh()?;
+        Ok(())
+    }
+
+    /// Converts a shard of a plan that was made before.
+    fn shard(&mut self, plan: &PlanRecord, shard: Shard) -> Result<(), Error> {
+        let mine = take_shard(&mut self.log, plan, shard, &mut self.summary)?;
+        let tasks = tasks_to_perform(&self.log, Some(&mine))?;
+        self.has_begun = true;
+        self.perform(&tasks, Some(plan.number))
+    }
+
+    fn perform(&mut self, tasks: &[PlannedTask], new_plan: Option<u64>) -> Result<(), Error> {
+        let Lister { sources, observer, stop, .. } = *self.lister;
+        observer.event(&Event::Planned {
+            tasks: tasks.len() as u64,
+            objects: tasks.iter().map(|t| t.task.objects.len() as u64).sum(),
+            bytes: tasks.iter().flat_map(|t| &t.task.objects).map(|o| o.bytes).sum(),
+            left_over: tasks.iter().filter(|t| Some(t.plan_number) != new_plan).count() as u64,
+        });
+        let (log, budget, max_rejects) = (&self.log, self.budget, self.request.max_rejects);
+        let performance = Performance { log, max_rejects, budget, tasks, sources, observer, stop };
+        perform(&performance, &mut self.summary).error.map_or(Ok(()), Err)
+    }
+
+    /// The end of a run whose sources came to their end.
+    fn end(mut self, listed: Option<Listed>) -> Run {
+        if let Some(listed) = listed {
+            self.summary.objects.left_out = listed.left_out;
+            if listed.untold > 0 {
+                let untold = listed.untold;
+                self.warn(format!(
+                    "left {untold} objects out, whose keys do not tell what a filter asks for"
+                ));
+            }
+            self.summary.left_out_tables = listed.tables;
+        }
+        self.summary.settle();
+        let error = unbalanced(&self.summary);
+        Run { summary: self.summary, plan: None, workers: self.budget.workers, error }
+    }
+
+    /// The end of a run that an error stopped.
+    fn stopped(mut self, error: Error) -> Run {
+        self.summary.settle();
+        let error = unbalanced(&self.summary).unwrap_or(error);
+        Run { summary: self.summary, plan: None, workers: self.budget.workers, error: Some(error) }
+    }
+}
+
+/// What would be done, of which nothing is. The listing is held whole, since the plan is.
+fn dry_run(request: &Request, lister: &Lister<'_>) -> Result<Run, Error> {
+    let Lister { sources, observer, stop, .. } = *lister;
     let (log, listed) = std::thread::scope(|scope| {
         let log = scope.spawn(|| open_log(request));
         let listed = lister.list(&request.sources);
         (log.join().expect("no panic while waiting"), listed)
     });
-    let (mut log, mut listing) = (log?, listed?);
+    let (log, Listing { all, listed }) = (log?, listed?);
     let mut summary = Summary::default();
-    let warn = |summary: &mut Summary, warning: String| {
-        observer.event(&Event::Warning(&warning));
-        summary.warnings.push(warning);
-    };
-    let mut spooled = None;
-    if !request.dry_run {
-        if request.sources.contains(&Source::Stdin) {
-            let object = spool(stdin, out)?;
-            spooled = spool_key(&object);
-            listing.objects.push(object);
-        }
-        log.sweep_spool()?;
-        replan_old_layouts(&mut log)?;
+    summary.objects.listed = all.objects.len() as u64 + listed.unreadable;
+    summary.objects.failed = listed.unreadable;
+    summary.objects.left_out = listed.left_out;
+    summary.failed_objects = all.unreadable;
+    summary.left_out_tables = listed.tables;
+    let (taken, plan) = sort_out_and_plan(&log, all.objects, request, sources, stop)?;
+    let listed_in_tasks = taken.in_tasks;
+    taken.report(&log, &mut summary);
+    let open: Vec<_> = log.state().open_tasks().map(|t| t.task).collect();
+    let tasks = open.iter().copied().chain(plan.iter().flat_map(|p| &p.tasks));
+    let (mut task_count, mut objects, mut bytes) = (0, 0, 0);
+    for task in tasks {
+        task_count += 1;
+        objects += task.objects.len() as u64;
+        bytes += task.objects.iter().map(|o| o.bytes).sum::<u64>();
     }
-    if log.state().contract().single_writer {
-        warn(&mut summary, SINGLE_WRITER.to_owned());
-    }
-    for warning in plan_context.given.iter().flat_map(|g| g.warnings(&plan_context.catalogue)) {
-        warn(&mut summary, warning);
-    }
-    if listing.untold > 0 {
-        let untold = listing.untold;
-        warn(
-            &mut summary,
-            format!("left {untold} objects out, whose keys do not tell what a filter asks for"),
-        );
-    }
-    summary.objects.listed = listing.objects.len() as u64;
-    summary.objects.left_out = listing.left_out;
-    if request.plan.is_none() {
-        let partitions = partitions_to_check(&log, &listing.objects);
-        summary.files = check_partitions(&mut log, &partitions)?;
-    }
-    budget.divide(listing.memory + log.state().known().len() * KNOWN_BYTES);
-    if request.dry_run {
-        let (taken, plan) = sort_out_and_plan(&log, listing.objects, request, &sources, stop)?;
-        return Ok(dry_run(&log, taken, plan, summary, budget.workers, observer));
-    }
-    let mut new_plan = None;
-    let mut listed_in_tasks = 0;
-    let mut mine: Option<HashSet<String>> = None;
-    if let Some((plan, shard)) = &request.plan {
-        mine = Some(take_shard(&mut log, plan, *shard, &mut summary)?);
-        new_plan = Some(plan.number);
-    } else {
-        let taken = take(&mut log, listing.objects, request, &sources, stop)?;
-        new_plan = taken.plan_number.or(new_plan);
-        listed_in_tasks = taken.in_tasks;
-        taken.report(&log, &mut summary);
-    }
-    let tasks = tasks_to_perform(&log, mine.as_ref())?;
-    if let Some(key) = spooled
-        && !tasks.iter().flat_map(|t| &t.task.objects).any(|o| spool_key(o).as_ref() == Some(&key))
-    {
-        // The same input is in the table already.
-        delete_if_there(out, &key)?;
-    }
-    let objects_in_tasks: u64 = tasks.iter().map(|t| t.task.objects.len() as u64).sum();
-    if mine.is_none() {
-        summary.objects.resumed = objects_in_tasks - listed_in_tasks;
-    }
-    let left_over = tasks.iter().filter(|t| Some(t.plan_number) != new_plan).count() as u64;
-    let bytes = tasks.iter().flat_map(|t| &t.task.objects).map(|o| o.bytes).sum();
-    let objects = objects_in_tasks;
-    observer.event(&Event::Planned { tasks: tasks.len() as u64, objects, bytes, left_over });
-    let max_rejects = request.max_rejects;
-    let performance =
-        Performance { log: &log, max_rejects, budget, tasks: &tasks, sources: &sources, observer, stop };
-    let performed = perform(&performance, &mut summary);
+    observer.event(&Event::Planned { tasks: task_count, objects, bytes, left_over: open.len() as u64 });
+    summary.tasks_left = task_count;
+    summary.objects.left = objects;
+    summary.objects.resumed = objects - listed_in_tasks;
     summary.settle();
-    let error = performed.error.or_else(|| unbalanced(&summary));
-    Ok(Run { summary, plan: None, workers: budget.workers, error })
+    let error = unbalanced(&summary);
+    Ok(Run { summary, plan, workers: request.budget.workers, error })
 }
 
 /// The partitions whose files a run compares with the records: the newest of those that listed objects belong to, by their keys,
@@ -193,35 +313,6 @@ fn partitions_to_check(log: &Log, listing: &[SourceObject]) -> BTreeSet<String> 
     }
     of_table.append(&mut listed);
     of_table
-}
-
-/// What would be done, of which nothing is.
-fn dry_run(
-    log: &Log,
-    taken: Taken,
-    plan: Option<PlanRecord>,
-    mut summary: Summary,
-    workers: usize,
-    observer: &dyn Observer,
-) -> Run {
-    let listed_in_tasks = taken.in_tasks;
-    taken.report(log, &mut summary);
-    let open: Vec<_> = log.state().open_tasks().map(|t| t.task).collect();
-    let tasks = open.iter().copied().chain(plan.iter().flat_map(|p| &p.tasks));
-    let (mut task_count, mut objects, mut bytes) = (0, 0, 0);
-    for task in tasks {
-        task_count += 1;
-        objects += task.objects.len() as u64;
-        bytes += task.objects.iter().map(|o| o.bytes).sum::<u64>();
-    }
-    let left_over = open.len() as u64;
-    observer.event(&Event::Planned { tasks: task_count, objects, bytes, left_over });
-    summary.tasks_left = task_count;
-    summary.objects.left = objects;
-    summary.objects.resumed = objects - listed_in_tasks;
-    summary.settle();
-    let error = unbalanced(&summary);
-    Run { summary, plan, workers, error }
 }
 
 /// Objects that are not accounted for are a defect of this program.

@@ -1,38 +1,75 @@
 //! Listing the sources: which objects there are, of those that are wanted.
+//!
+//! Sources are listed in the order in which they are named, and the objects of a folder, prefix or bucket come in the byte order
+//! of their keys, whatever threads do. So they can be handed on in portions while the listing goes on, and the same sources
+//! give the same portions. Who takes portions slowly holds the listing up: about two portions are in memory, however many
+//! objects there are.
 
-use std::collections::{HashSet, VecDeque};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+mod gather;
+mod walk;
 
-use flowquet_format::{Descent, KeyFilter, LeftOut};
-use flowquet_store::{ErrorKind, LocalStore, Location, ObjectMeta, Store};
-use flowquet_table::SourceObject;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+
+use flowquet_format::{Descent, KeyFilter};
+use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, LocalStore, Location, S3_SCHEME, Store};
+use flowquet_table::{RECORDS, SourceObject};
 
 use crate::error::Error;
-use crate::events::{Event, Observer};
+use crate::events::Observer;
 use crate::manifest;
 use crate::source::{Source, SourceSet};
+use crate::summary::{FailedObject, LeftOutTable};
 
-/// Prefixes that are listed at once.
-const LISTERS: usize = 32;
+use self::gather::{Gatherer, is_hidden};
+use self::walk::{Found, Walk};
 
-/// More folders than this side by side are no layout of AWS's: what is below is listed whole.
-const FOLDERS_MAX: usize = 2_000;
+/// Objects of a portion for a run. At 250 to 350 bytes an object two portions take 70 MB; and a portion of the smallest objects
+/// that AWS delivers is still some minutes of a core's work, so that one plan record each costs nothing, and few tasks are cut
+/// short where a portion ends.
+pub(crate) const PORTION_OBJECTS: usize = 100_000;
 
-/// An observer hears of this many objects at once.
-const REPORTED: usize = 10_000;
+/// Objects that [`Lister::list`] takes at once: what it checks its limit by.
+const LISTED_AT_ONCE: usize = 10_000;
 
-/// What sources hold.
+/// Deepest folder of a disk that is listed.
+const DEPTH_MAX: usize = 64;
+
+/// Objects that are handed on together.
 #[derive(Debug, Default)]
-pub(crate) struct Listing {
+pub(crate) struct Portion {
+    /// In the order of the listing.
     pub(crate) objects: Vec<SourceObject>,
+    /// Names that are no objects and why, such as those that are not UTF-8.
+    pub(crate) unreadable: Vec<FailedObject>,
+    /// Memory that `objects` take.
+    pub(crate) memory: usize,
+}
+
+/// What all portions come to.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    /// Objects that were handed on.
+    pub(crate) objects: u64,
     /// Objects that no filter wants, as far as they were listed at all.
     pub(crate) left_out: u64,
     /// Of those: objects whose keys do not tell what a filter asks for.
     pub(crate) untold: u64,
-    /// Memory that `objects` take.
-    pub(crate) memory: usize,
+    /// Names that are no objects.
+    pub(crate) unreadable: u64,
+    /// Tables that were left out; the one that is written to is not told.
+    pub(crate) tables: Vec<LeftOutTable>,
+}
+
+/// What sources hold.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// All portions as one.
+    pub(crate) all: Portion,
+    /// What was left out.
+    pub(crate) listed: Listed,
 }
 
 /// Lists sources.
@@ -41,117 +78,182 @@ pub(crate) struct Lister<'a> {
     pub(crate) filter: &'a KeyFilter,
     /// URL of the table root: what lies below it is no source.
     pub(crate) out_url: String,
-    /// Most memory for objects.
+    /// Most memory for objects that are listed at once, and for what is known of objects that may come twice.
     pub(crate) memory_max: usize,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) stop: &'a AtomicBool,
-}
-
-/// What one place gives while it is listed.
-struct Gathered<'a, 'b> {
-    lister: &'b Lister<'a>,
-    listing: Mutex<(Listing, HashSet<String>)>,
-    counted: AtomicUsize,
-}
-
-impl Gathered<'_, '_> {
-    /// Takes an object that a listing found, under its key below the source.
-    fn take(&self, meta: ObjectMeta, key: &str) -> Result<(), Error> {
-        let lister = self.lister;
-        if meta.url.starts_with(&lister.out_url) {
-            return Ok(());
-        }
-        if self.counted.fetch_add(1, Ordering::Relaxed) % REPORTED == REPORTED - 1 {
-            let objects = self.counted.load(Ordering::Relaxed) as u64;
-            lister.observer.event(&Event::Listed { objects });
-            if lister.stop.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted);
-            }
-        }
-        let admitted = lister.filter.admits(&meta.url, key);
-        let mut guard = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (listing, seen) = &mut *guard;
-        if let Err(why) = admitted {
-            listing.left_out += 1;
-            listing.untold += u64::from(why == LeftOut::Untold);
-            return Ok(());
-        }
-        // Only where sources overlap can a URL come twice.
-        if !seen.is_empty() && !seen.insert(meta.url.clone()) {
-            return Ok(());
-        }
-        let object = SourceObject::new(meta.url, key, meta.bytes, &meta.etag);
-        listing.memory += object.memory();
-        listing.objects.push(object);
-        if listing.memory > lister.memory_max {
-            return Err(Error::ListingTooLong { objects: listing.objects.len(), bytes: lister.memory_max });
-        }
-        Ok(())
-    }
 }
 
 impl Lister<'_> {
     /// All wanted objects of `sources`, each once.
     ///
     /// # Errors
-    /// [`Error::Store`] where a source does not exist or cannot be listed; [`Error::NoObjects`] where none has any and no filter
-    /// is set;
-    /// [`Error::ListingTooLong`].
+    /// As [`Lister::portions`]; [`Error::ListingTooLong`].
     pub(crate) fn list(&self, sources: &[Source]) -> Result<Listing, Error> {
-        let gathered = Gathered { lister: self, listing: Mutex::default(), counted: AtomicUsize::new(0) };
-        let overlap =
-            sources.len() > 1 || sources.iter().any(|s| matches!(s, Source::At(Location::Local(_))));
-        if overlap {
-            // Marks the set as used.
-            gathered.listing.lock().unwrap_or_else(PoisonError::into_inner).1.insert(String::new());
-        }
-        for source in sources {
-            match source {
-                Source::At(Location::Local(path)) => self.list_disk(path, &gathered)?,
-                Source::At(Location::S3 { bucket, prefix }) => self.list_bucket(bucket, prefix, &gathered)?,
-                Source::Manifest(location) => {
-                    manifest::read(self.sources, location, self.stop, &mut |meta| {
-                        let key = meta.key.clone();
-                        gathered.take(meta, &key)
-                    })?;
-                }
-                Source::Stdin => {}
+        let mut all = Portion::default();
+        let listed = self.portions(sources, LISTED_AT_ONCE, &mut |portion| {
+            all.memory += portion.memory;
+            all.objects.extend(portion.objects);
+            all.unreadable.extend(portion.unreadable);
+            if all.memory > self.memory_max {
+                return Err(Error::ListingTooLong { objects: all.objects.len(), bytes: self.memory_max });
             }
-        }
-        let (listing, _) = gathered.listing.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let named: Vec<String> = sources.iter().filter_map(Source::name).collect();
-        // A filter that nothing passes is no error: a quiet hour has no objects.
-        let is_bare = listing.objects.is_empty() && listing.left_out == 0 && self.filter.wants_all();
-        if is_bare && !named.is_empty() && !sources.contains(&Source::Stdin) {
-            return Err(Error::NoObjects { sources: named });
-        }
-        Ok(listing)
+            Ok(())
+        })?;
+        Ok(Listing { all, listed })
     }
 
-    fn list_disk(&self, path: &Path, gathered: &Gathered<'_, '_>) -> Result<(), Error> {
-        if path.file_name().is_some_and(|n| n.to_str().is_none()) {
-            return Err(Error::Store(flowquet_store::Error::invalid_key(path)));
+    /// Gives `each` the wanted objects of `sources`, each object once, in portions of at most `portion_objects`, while the listing
+    /// goes on.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where a source does not exist or cannot be listed; [`Error::NoObjects`] where none has any
+    /// and no filter is set;
+    /// [`Error::ListingTooLong`] where too many objects may come twice; and what `each` returns.
+    pub(crate) fn portions(
+        &self,
+        sources: &[Source],
+        portion_objects: usize,
+        each: &mut (dyn FnMut(Portion) -> Result<(), Error> + Send),
+    ) -> Result<Listed, Error> {
+        let given_up = AtomicBool::new(false);
+        let (sender, receiver) = sync_channel::<Portion>(0);
+        let (handed, listed) = std::thread::scope(|scope| {
+            let given_up = &given_up;
+            let lists = scope.spawn(move || {
+                let mut hand_on = |portion| sender.send(portion).map_err(|_| Error::Interrupted);
+                let mut gatherer = Gatherer::new(self, portion_objects, given_up, &mut hand_on);
+                sources.iter().try_for_each(|source| self.list_source(source, &mut gatherer))?;
+                gatherer.finish()
+            });
+            let handed = receiver.iter().try_for_each(each);
+            given_up.store(handed.is_err(), Ordering::Relaxed);
+            drop(receiver);
+            (handed, lists.join().expect("no panic while listing"))
+        });
+        handed?;
+        let listed = listed?;
+        let named: Vec<String> = sources.iter().filter_map(Source::name).collect();
+        // A filter that nothing passes is no error: a quiet hour has no objects.
+        let is_empty = listed.objects + listed.unreadable + listed.left_out == 0 && listed.tables.is_empty();
+        if is_empty && self.filter.wants_all() && !named.is_empty() && !sources.contains(&Source::Stdin) {
+            return Err(Error::NoObjects { sources: named });
+        }
+        Ok(listed)
+    }
+
+    fn list_source(&self, source: &Source, gatherer: &mut Gatherer<'_, '_>) -> Result<(), Error> {
+        match source {
+            Source::At(Location::Local(path)) => self.list_disk(path, gatherer)?,
+            Source::At(Location::S3 { bucket, prefix }) => self.list_bucket(bucket, prefix, gatherer)?,
+            Source::Manifest(location) => self.list_manifest(location, gatherer)?,
+            Source::Stdin => {}
+        }
+        gatherer.end_source()
+    }
+
+    /// Takes the objects that a manifest names; those that are called as a table's files only once it is known whether the
+    /// manifest names a table's records too.
+    fn list_manifest(&self, location: &Location, gatherer: &mut Gatherer<'_, '_>) -> Result<(), Error> {
+        gatherer.begin_source(None);
+        let mut waiting = Vec::new();
+        let mut memory = 0;
+        manifest::read(self.sources, location, self.stop, &mut |meta| {
+            if gatherer.is_of_named_table(&meta.url) {
+                return Ok(());
+            }
+            if gatherer.may_be_of_table(&meta) {
+                memory += size_of_val(&meta) + meta.url.len() + meta.key.len() + meta.etag.len();
+                waiting.push(meta);
+                if memory > self.memory_max {
+                    return Err(Error::ListingTooLong { objects: waiting.len(), bytes: self.memory_max });
+                }
+                return Ok(());
+            }
+            let key = meta.key.clone();
+            gatherer.take(meta, &key)
+        })?;
+        for meta in waiting {
+            if !gatherer.is_of_named_table(&meta.url) {
+                let key = meta.key.clone();
+                gatherer.take(meta, &key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn list_disk(&self, path: &Path, gatherer: &mut Gatherer<'_, '_>) -> Result<(), Error> {
+        if path.is_dir() {
+            let root = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            gatherer.begin_source(Some(url_of_folder(&root)));
+            return self.list_folder(&LocalStore::new(path, ""), "", &mut Vec::new(), gatherer);
+        }
+        gatherer.begin_source(None);
+        let Some(name) = path.file_name().map(|n| n.to_str().unwrap_or_default()) else {
+            return LocalStore::new(path, "").list_each("", &mut |_| {}).map_err(Error::from);
+        };
+        if name.is_empty() {
+            return gatherer.unlistable(&flowquet_store::Error::invalid_key(path));
         }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        let (root, name) = if path.is_dir() { (path, "") } else { (folder, name) };
         let mut result = Ok(());
-        LocalStore::new(root, "").list_each(name, &mut |meta| {
-            if result.is_ok() {
-                let key = meta.key.clone();
-                result = gathered.take(meta, &key);
-            }
+        LocalStore::new(folder, "").list_each(name, &mut |meta| {
+            let key = meta.key.clone();
+            result = gatherer.take(meta, &key);
         })?;
         result
     }
 
-    fn list_bucket(&self, bucket: &str, prefix: &str, gathered: &Gathered<'_, '_>) -> Result<(), Error> {
+    /// Walks a folder of a disk; `parents` are the folders that it lies in, links resolved.
+    fn list_folder(
+        &self,
+        store: &LocalStore,
+        prefix: &str,
+        parents: &mut Vec<PathBuf>,
+        gatherer: &mut Gatherer<'_, '_>,
+    ) -> Result<(), Error> {
+        let path = store.path(prefix);
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        // A link to a folder that it lies in; or the table that is written to.
+        if parents.contains(&real) || url_of_folder(&real).starts_with(&self.out_url) {
+            return Ok(());
+        }
+        if parents.len() > DEPTH_MAX {
+            return gatherer.unlistable(&flowquet_store::Error::too_deep(&path));
+        }
+        if path.join(RECORDS).is_dir() {
+            gatherer.begin_table(prefix)?;
+        }
+        parents.push(real);
+        let mut result = Ok(());
+        let walked = store.walk(prefix, "", true, &mut |entry| {
+            result = match entry {
+                Entry::Folder(folder) => self.list_folder(store, &folder, parents, gatherer),
+                Entry::Unlistable(error) => gatherer.unlistable(&error),
+                Entry::Object(meta) => {
+                    let key = meta.key.clone();
+                    gatherer.take(meta, &key)
+                }
+            };
+            if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        parents.pop();
+        result?;
+        match walked {
+            // What cannot be looked into costs nobody else; the source itself was asked for.
+            Err(error) if !parents.is_empty() => gatherer.unlistable(&error),
+            walked => Ok(walked?),
+        }
+    }
+
+    fn list_bucket(&self, bucket: &str, prefix: &str, gatherer: &mut Gatherer<'_, '_>) -> Result<(), Error> {
         let store = self.sources.stores.bucket(bucket);
         if !prefix.is_empty() && !prefix.ends_with('/') {
             match store.head(prefix) {
                 Ok(meta) => {
+                    gatherer.begin_source(None);
                     let name = prefix.rsplit('/').next().unwrap_or(prefix);
-                    return gathered.take(meta, name);
+                    return gatherer.take(meta, name);
                 }
                 // Whoever may list need not be allowed to read what is not there.
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {}
@@ -159,17 +261,43 @@ impl Lister<'_> {
             }
         }
         let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
-        let root = format!("{prefix}{slash}");
-        Walk {
-            lister: self,
-            store: store.as_ref(),
-            root: root.len(),
-            gathered,
-            queue: Mutex::new(Queue { folders: VecDeque::from([(root, 0)]), busy: 0, error: None }),
-            turned: Condvar::new(),
-        }
-        .run()
+        let url = format!("{S3_SCHEME}{bucket}/");
+        self.list_prefix(store.as_ref(), &url, format!("{prefix}{slash}"), gatherer)
     }
+
+    /// Walks a prefix of a store whose root is `url`.
+    fn list_prefix(
+        &self,
+        store: &dyn Store,
+        url: &str,
+        root: String,
+        gatherer: &mut Gatherer<'_, '_>,
+    ) -> Result<(), Error> {
+        gatherer.begin_source(Some(format!("{url}{root}")));
+        let descent = |prefix: &str, depth: usize| {
+            if format!("{url}{prefix}").starts_with(&self.out_url) {
+                return Descent::Skip;
+            }
+            // The source itself was asked for, whatever it is called.
+            if depth == 0 { Descent::Folders } else { self.filter.descent(prefix, depth) }
+        };
+        let is_stopped = || self.stop.load(Ordering::Relaxed);
+        let root_len = root.len();
+        Walk::new(store, &descent, &is_stopped).run(root, &mut |found| match found {
+            Found::Table(prefix) => gatherer.begin_table(prefix.get(root_len..).unwrap_or_default()),
+            Found::Unlistable(error) => gatherer.unlistable(&error),
+            Found::Object(meta) => {
+                let key = meta.key.get(root_len..).unwrap_or(&meta.key).to_owned();
+                // As on a disk: names that begin with a dot are hidden.
+                if is_hidden(&key) { Ok(()) } else { gatherer.take(meta, &key) }
+            }
+        })
+    }
+}
+
+/// URL of a folder, with a slash behind it.
+fn url_of_folder(path: &Path) -> String {
+    format!("{FILE_SCHEME}{}/", path.display().to_string().trim_end_matches('/'))
 }
 
 impl Source {
@@ -181,105 +309,5 @@ impl Source {
     }
 }
 
-/// Folders of a bucket that are still to be looked at.
-struct Queue {
-    folders: VecDeque<(String, usize)>,
-    /// Threads that are looking at one, and may find more.
-    busy: usize,
-    error: Option<Error>,
-}
-
-/// A walk through the folders of a bucket by several threads.
-struct Walk<'a, 'b> {
-    lister: &'b Lister<'a>,
-    store: &'b dyn Store,
-    /// Length of the source's prefix.
-    root: usize,
-    gathered: &'b Gathered<'a, 'b>,
-    queue: Mutex<Queue>,
-    turned: Condvar,
-}
-
-impl Walk<'_, '_> {
-    fn run(self) -> Result<(), Error> {
-        std::thread::scope(|scope| {
-            for _ in 0..LISTERS {
-                scope.spawn(|| self.work());
-            }
-        });
-        self.queue.into_inner().unwrap_or_else(PoisonError::into_inner).error.map_or(Ok(()), Err)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Option<(String, usize)> {
-        let mut queue = self.lock();
-        loop {
-            if queue.error.is_some() {
-                return None;
-            }
-            if let Some(folder) = queue.folders.pop_front() {
-                queue.busy += 1;
-                return Some(folder);
-            }
-            if queue.busy == 0 {
-                return None;
-            }
-            queue = self.turned.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn work(&self) {
-        while let Some((folder, depth)) = self.next() {
-            let found = self.look_at(&folder, depth);
-            let mut queue = self.lock();
-            queue.busy -= 1;
-            match found {
-                Ok(folders) => queue.folders.extend(folders.into_iter().map(|f| (f, depth + 1))),
-                Err(error) => {
-                    queue.error.get_or_insert(error);
-                }
-            }
-            self.turned.notify_all();
-        }
-    }
-
-    /// Takes the objects of a folder and returns the folders below it that are to be looked at one by one.
-    fn look_at(&self, folder: &str, depth: usize) -> Result<Vec<String>, Error> {
-        if self.lister.stop.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
-        // The source itself was asked for, whatever it is called.
-        let descent = if depth == 0 { Descent::Folders } else { self.lister.filter.descent(folder, depth) };
-        let level = match descent {
-            Descent::Skip => return Ok(Vec::new()),
-            Descent::Whole => None,
-            Descent::Folders => self.store.folder(folder, FOLDERS_MAX)?,
-        };
-        let Some(level) = level else {
-            let mut result = Ok(());
-            let listed = self.store.list_each(folder, &mut |meta| {
-                if result.is_ok() {
-                    result = self.take(meta);
-                }
-            });
-            return match listed {
-                Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
-                _ => result.map(|()| Vec::new()),
-            };
-        };
-        level.objects.into_iter().try_for_each(|meta| self.take(meta))?;
-        Ok(level.folders)
-    }
-
-    fn take(&self, meta: ObjectMeta) -> Result<(), Error> {
-        let key = meta.key.get(self.root..).unwrap_or(&meta.key).to_owned();
-        // As on a disk: names that begin with a dot are hidden.
-        if key.split('/').any(|part| part.starts_with('.')) {
-            return Ok(());
-        }
-        self.gathered.take(meta, &key)
-    }
-}
+#[cfg(test)]
+mod tests;

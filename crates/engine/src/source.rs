@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -110,6 +111,44 @@ impl SourceSet {
     }
 }
 
+/// Whether `source` is the very place of the table at `out_url`, however either is spelt.
+///
+/// A source that is only above or below the table is another place.
+pub(crate) fn same_place(source: &Location, out_url: &str) -> bool {
+    match (source, place(out_url)) {
+        (Location::S3 { bucket, prefix }, Place::S3 { bucket: out, key }) => {
+            bucket == out && prefix.trim_matches('/') == key.trim_matches('/')
+        }
+        (Location::S3 { bucket, prefix }, Place::Disk(_)) => {
+            // The root of a bucket may stand without a slash.
+            out_url.strip_prefix(S3_SCHEME) == Some(bucket.as_str()) && prefix.trim_matches('/').is_empty()
+        }
+        (Location::Local(path), Place::Disk(_)) => {
+            !out_url.starts_with(S3_SCHEME)
+                && real(path) == real(Path::new(out_url.strip_prefix(FILE_SCHEME).unwrap_or(out_url)))
+        }
+        (Location::Local(_), Place::S3 { .. }) => false,
+    }
+}
+
+/// The one name of a path: absolute, links followed as far as it exists, and `.` and `..` resolved behind that.
+fn real(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut found = PathBuf::new();
+    for part in absolute.components() {
+        match part {
+            Component::CurDir => {}
+            // The parent of where a link leads, as the system has it.
+            Component::ParentDir => {
+                found.pop();
+            }
+            part => found.push(part),
+        }
+        found = found.canonicalize().unwrap_or(found);
+    }
+    found
+}
+
 /// Copies standard input into the table's spool, where a later run finds it if this one is killed.
 ///
 /// The object is called after its content, so that the same input is taken once.
@@ -142,4 +181,50 @@ pub(crate) fn spool(input: &mut dyn Read, out: &dyn Store) -> Result<SourceObjec
 pub(crate) fn spool_key(object: &SourceObject) -> Option<String> {
     let name = object.key().strip_prefix("stdin-").filter(|_| object.etag().is_empty())?;
     Some(format!("{SPOOL}/{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_place_in_many_spellings() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().canonicalize().expect("there");
+        LocalStore::new(root.join("lake"), "s").create().expect("writable");
+        std::os::unix::fs::symlink(root.join("lake"), root.join("link")).expect("a link");
+        let out = format!("file://{}/lake", root.display());
+        let check = |source: &str, out: &str, same: bool| {
+            let source = source.replace("{}", &root.display().to_string());
+            assert_eq!(same_place(&Location::parse(&source).expect("a place"), out), same, "{source} {out}");
+        };
+        for same in [
+            "{}/lake",
+            "{}/lake/",
+            "{}//lake/.",
+            "{}/link",
+            "{}/lake/no/..",
+            "{}/link/../lake",
+            "file://{}/lake",
+        ] {
+            check(same, &out, true);
+            check(same, &format!("{out}/"), true);
+        }
+        for other in ["{}", "{}/lake/date=2024-01-01", "{}/lakes", "{}/no", "s3://lake", "."] {
+            check(other, &out, false);
+        }
+        // A table that is not there yet.
+        check("{}/new/x/../", &format!("file://{}/new", root.display()), true);
+        let here = std::env::current_dir().expect("a folder");
+        check("no-such-folder", &format!("file://{}/./no-such-folder/", here.display()), true);
+        for same in ["s3://logs/lake", "s3://logs/lake/", "s3://logs//lake"] {
+            check(same, "s3://logs/lake/", true);
+            check(same, "s3://logs/lake", true);
+        }
+        check("s3://logs", "s3://logs/", true);
+        check("s3://logs/", "s3://logs", true);
+        for other in ["s3://logs", "s3://logs/lake/x", "s3://logs/lak", "s3://other/lake", "logs/lake"] {
+            check(other, "s3://logs/lake/", false);
+        }
+    }
 }

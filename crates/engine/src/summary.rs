@@ -44,7 +44,7 @@ impl Objects {
 pub struct FailedObject {
     /// The object.
     pub url: String,
-    /// The kind of the cause: [`Cause::name`], or `changed`.
+    /// The kind of the cause: [`Cause::name`], `changed`, or `unlistable` for a name that no listing can tell.
     pub cause: &'static str,
     /// The cause in words.
     pub reason: String,
@@ -56,12 +56,12 @@ impl FailedObject {
     }
 }
 
-/// A flowquet table that lies below a source and was left out.
+/// A flowquet table that lies below a source, or is one, and was left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOutTable {
-    /// Its URL.
+    /// Its root, with a slash behind it.
     pub url: String,
-    /// Objects below it.
+    /// Objects that lie there.
     pub objects: u64,
 }
 

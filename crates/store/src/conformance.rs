@@ -1,9 +1,10 @@
 //! The suite that every store passes. Call [`check`] with an empty store from a test.
 
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::{ErrorKind, PART_BYTES, RangedReader, Store};
+use crate::{Entry, ErrorKind, PART_BYTES, RangedReader, Store};
 
 /// Checks each promise of [`Store`].
 ///
@@ -96,6 +97,34 @@ fn listing(store: &dyn Store) {
     assert_eq!(folder.folders, ["list/a/"]);
     assert_eq!(folder.objects.iter().map(|o| o.key.as_str()).collect::<Vec<_>>(), ["list/b"]);
     assert!(store.folder("list/", 0).expect("folder").is_none(), "more folders than asked for");
+    walking(store);
+}
+
+fn walking(store: &dyn Store) {
+    for key in ["walk/a.log", "walk/a/1", "walk/a/2", "walk/a0", "walk/b/c/1", "walk/é"] {
+        store.put(key, b"x").expect("put");
+    }
+    let walk = |prefix: &str, from: &str, one_level, max: usize| -> Vec<String> {
+        let mut found = Vec::new();
+        let walked = store.walk(prefix, from, one_level, &mut |entry| {
+            found.push(match entry {
+                Entry::Folder(prefix) => prefix,
+                Entry::Object(object) => object.key,
+                Entry::Unlistable(error) => panic!("{error}"),
+            });
+            if found.len() == max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        walked.expect("walk");
+        found
+    };
+    let level = ["walk/a.log", "walk/a/", "walk/a0", "walk/b/", "walk/é"];
+    assert_eq!(walk("walk/", "", true, 9), level, "in the byte order of keys");
+    assert_eq!(walk("walk/", "walk/a/", true, 9), level[1..], "from a folder on");
+    assert_eq!(walk("walk/", "walk/a0", true, 2), level[2..4], "until it breaks");
+    let all = ["walk/a.log", "walk/a/1", "walk/a/2", "walk/a0", "walk/b/c/1", "walk/é"];
+    assert_eq!(walk("walk/", "", false, 9), all);
+    assert_eq!(walk("walk/", "walk/a/", false, 9), all[1..]);
+    assert_eq!(walk("walk/", "walk/a/2", false, 2), all[2..4]);
 }
 
 fn listing_after(store: &dyn Store) {

@@ -90,6 +90,12 @@ impl Error {
         Self::new(ErrorKind::InvalidKey, "list", format!("file://{}", path.display()))
     }
 
+    /// The folder `path` lies deeper than is listed.
+    pub fn too_deep(path: &std::path::Path) -> Self {
+        let detail = "lies too deep in folders to be listed".to_owned();
+        Self::told(ErrorKind::Other, "list", format!("file://{}", path.display()), detail)
+    }
+
     /// Writing to a staged object failed.
     pub fn write(url: String, source: io::Error) -> Self {
         // An error of ours comes back as it went in.

@@ -15,6 +15,7 @@ mod below;
 pub mod conformance;
 mod error;
 mod failing;
+mod level;
 mod local;
 mod location;
 mod memory;
@@ -24,7 +25,7 @@ mod stores;
 
 use std::borrow::Cow;
 use std::io::{Read, Write};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use bytes::Bytes;
 
@@ -83,6 +84,36 @@ pub struct Folder {
     pub objects: Vec<ObjectMeta>,
     /// Prefixes of what lies deeper, each ending in a slash.
     pub folders: Vec<String>,
+}
+
+/// What a walk meets.
+#[derive(Debug)]
+pub enum Entry {
+    /// The prefix of what lies deeper, ending in a slash.
+    Folder(String),
+    /// An object.
+    Object(ObjectMeta),
+    /// Something that cannot be an object, and why: its name is not UTF-8, or the system does not show it.
+    Unlistable(Error),
+}
+
+impl Entry {
+    /// Key or prefix; of what has none, the URL.
+    fn key(&self) -> &str {
+        match self {
+            Self::Folder(prefix) => prefix,
+            Self::Object(object) => &object.key,
+            Self::Unlistable(error) => error.url(),
+        }
+    }
+}
+
+/// Objects and folders of a level, each sorted, as one sequence.
+fn in_order(level: Folder) -> Vec<Entry> {
+    let objects = level.objects.into_iter().map(Entry::Object);
+    let mut entries: Vec<Entry> = objects.chain(level.folders.into_iter().map(Entry::Folder)).collect();
+    entries.sort_by(|a, b| a.key().cmp(b.key()));
+    entries
 }
 
 /// Bytes on their way. Dropped, it is given up.
@@ -148,6 +179,38 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// As the store reports.
     fn folder(&self, prefix: &str, folders_max: usize) -> Result<Option<Folder>, Error>;
+
+    /// Calls `each` with what lies below `prefix`, which is empty or ends in a slash, until it breaks; in the byte order of keys
+    /// where the store lists in order, as all but S3's directory buckets do. Keys below `from` are skipped. With `one_level`,
+    /// what lies deeper comes as folders. A store that knows no folders finds nothing below a prefix that is not there.
+    ///
+    /// This one gathers the level or the prefix; stores that list in order hand it on while they list.
+    ///
+    /// # Errors
+    /// As the store reports.
+    fn walk(
+        &self,
+        prefix: &str,
+        from: &str,
+        one_level: bool,
+        each: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let found = if one_level {
+            self.folder(prefix, usize::MAX)?.unwrap_or_default()
+        } else {
+            let objects = match self.list(prefix) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+                listed => listed?,
+            };
+            Folder { objects, folders: Vec::new() }
+        };
+        for entry in in_order(found) {
+            if entry.key() >= from && each(entry).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
 
     /// What a listing says of one object.
     ///

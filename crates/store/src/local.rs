@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind};
-use crate::{Fetch, Folder, ObjectMeta, Staged, Store};
+use crate::{Entry, Fetch, Folder, ObjectMeta, Staged, Store, in_order};
 
 /// Deepest folder that is listed; deeper is a loop of links.
 const DEPTH_MAX: usize = 64;
@@ -56,7 +56,7 @@ impl LocalStore {
         if key.is_empty() { self.root.clone() } else { self.root.join(key) }
     }
 
-    fn error(&self, action: &'static str, key: &str, source: io::Error) -> Error {
+    pub(crate) fn error(&self, action: &'static str, key: &str, source: io::Error) -> Error {
         Error::io(action, self.url(key), source)
     }
 
@@ -98,7 +98,7 @@ impl Store for LocalStore {
         let meta = fs::metadata(&start).map_err(|e| self.error("list", prefix, e))?;
         if meta.is_dir() {
             let mut parents = HashSet::new();
-            self.walk(&start, prefix, "", &mut parents, each)?;
+            self.descend(&start, prefix, "", &mut parents, each)?;
         } else if !meta.is_file() {
             return Err(Error::new(ErrorKind::NotAFile, "list", self.url(prefix)));
         } else {
@@ -118,7 +118,7 @@ impl Store for LocalStore {
             Err(e) => return Err(self.error("list", prefix, e)),
         }
         let mut found = Vec::new();
-        self.walk(&start, prefix, after, &mut HashSet::new(), &mut |object| found.push(object))?;
+        self.descend(&start, prefix, after, &mut HashSet::new(), &mut |object| found.push(object))?;
         found.sort_by(|a, b| a.key.cmp(&b.key));
         found.into_iter().for_each(each);
         Ok(())
@@ -138,6 +138,26 @@ impl Store for LocalStore {
             }
         }
         Ok((folder.folders.len() <= folders_max).then_some(folder))
+    }
+
+    /// Reads the names of a folder, and looks at each file when its turn comes.
+    fn walk(
+        &self,
+        prefix: &str,
+        from: &str,
+        one_level: bool,
+        each: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if one_level {
+            return self.level(prefix, from, each);
+        }
+        let objects = self.list(prefix.trim_end_matches('/'))?;
+        for entry in in_order(Folder { objects, folders: Vec::new() }) {
+            if entry.key() >= from && each(entry).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
@@ -213,7 +233,7 @@ impl Store for LocalStore {
 impl LocalStore {
     /// Lists files below `folder` whose keys are greater than `after`, following links. Names that begin with a dot are hidden
     /// and left out.
-    fn walk(
+    fn descend(
         &self,
         folder: &Path,
         prefix: &str,
@@ -240,7 +260,7 @@ impl LocalStore {
             }
             let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
             match fs::metadata(entry.path()) {
-                Ok(meta) if meta.is_dir() => self.walk(&entry.path(), &key, after, parents, each)?,
+                Ok(meta) if meta.is_dir() => self.descend(&entry.path(), &key, after, parents, each)?,
                 Ok(meta) if meta.is_file() && key.as_str() > after => {
                     let mut path = canonical.join(entry.file_name());
                     if is_link {
@@ -288,7 +308,7 @@ impl Fetch for LocalFetch {
     }
 }
 
-fn object_meta(key: String, canonical: &Path, meta: &fs::Metadata) -> ObjectMeta {
+pub(crate) fn object_meta(key: String, canonical: &Path, meta: &fs::Metadata) -> ObjectMeta {
     let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
     let etag = modified.map_or(0, |d| d.as_nanos()).to_string();
     ObjectMeta { key, url: url_of(canonical), bytes: meta.len(), etag }
@@ -477,6 +497,41 @@ mod tests {
             keys.contains(&"x/a.log".to_owned()) && !keys.iter().any(|k| k.contains("hidden")),
             "{keys:?}"
         );
+    }
+
+    #[test]
+    fn names_that_are_no_keys_stop_no_walk() {
+        use std::os::unix::ffi::OsStrExt;
+        let (folder, store) = store();
+        store.put("x/b.log", b"1").expect("writable");
+        store.put("x/a/1", b"1").expect("writable");
+        store.put("x/.hidden", b"1").expect("writable");
+        let name = std::ffi::OsStr::from_bytes(b"caf\xe9.log");
+        fs::write(folder.path().join("root/x").join(name), b"1").expect("writable");
+        std::os::unix::fs::symlink("nowhere", folder.path().join("root/x/dead")).expect("a link");
+        std::os::unix::fs::symlink("b.log", folder.path().join("root/x/link")).expect("a link");
+        let mut found = Vec::new();
+        let walked = store.walk("x/", "", true, &mut |entry| {
+            found.push(match entry {
+                Entry::Folder(prefix) => prefix,
+                Entry::Object(object) => format!("{} {}", object.key, object.url.ends_with("root/x/b.log")),
+                Entry::Unlistable(error) => {
+                    error.to_string().replace(folder.path().to_str().expect("UTF-8"), "")
+                }
+            });
+            ControlFlow::Continue(())
+        });
+        walked.expect("there");
+        assert_eq!(
+            found,
+            [
+                "list `file:///root/x/caf\u{fffd}.log`: name is not UTF-8",
+                "x/a/",
+                "x/b.log true",
+                "x/link true"
+            ]
+        );
+        assert_eq!(store.list("x").expect_err("a name").kind(), ErrorKind::InvalidKey);
     }
 
     #[test]

@@ -37,6 +37,17 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
+/// Where a page of a listing begins.
+#[derive(Debug, Clone)]
+pub(crate) enum From {
+    /// With the first key.
+    Start,
+    /// Behind this key.
+    After(String),
+    /// Where the page before it ended.
+    Token(String),
+}
+
 /// A bucket and how it is spoken to.
 #[derive(Debug)]
 pub(crate) struct Bucket {
@@ -154,16 +165,19 @@ impl Bucket {
         (self.options.sse.as_deref().map(ServerSideEncryption::from), self.options.sse_kms_key_id.clone())
     }
 
-    /// A page of the keys that begin with `prefix` and are greater than `after`, after `token`; with `one_level`, keys below
-    /// further slashes as folders.
+    /// A page of the keys that begin with `prefix`; with `one_level`, keys below further slashes as folders.
     pub(crate) async fn page(
         &self,
         prefix: &str,
-        after: &str,
         one_level: bool,
         max: Option<i32>,
-        token: Option<String>,
+        from: From,
     ) -> Result<Page, Error> {
+        let (after, token) = match from {
+            From::Start => (None, None),
+            From::After(key) => (Some(key), None),
+            From::Token(token) => (None, Some(token)),
+        };
         let ask = |_| async {
             let answer = self
                 .client()
@@ -172,7 +186,7 @@ impl Bucket {
                 .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
                 .set_delimiter(one_level.then(|| "/".to_owned()))
                 .set_max_keys(max)
-                .set_start_after((!after.is_empty()).then(|| after.to_owned()))
+                .set_start_after(after.clone())
                 .set_continuation_token(token.clone())
                 .set_request_payer(self.payer())
                 .send()

@@ -10,7 +10,7 @@ mod pace;
 mod upload;
 
 use std::io::Read;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -18,14 +18,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub(crate) use bucket::Bucket;
+pub(crate) use bucket::{Bucket, From};
 pub(crate) use connect::Connection;
 pub use connect::S3Options;
 
 use crate::error::{Error, ErrorKind};
 use crate::ranged::RangedReader;
 use crate::s3::upload::S3Upload;
-use crate::{Fetch, Folder, ObjectMeta, Staged, Store, below_prefix};
+use crate::{Entry, Fetch, Folder, ObjectMeta, Staged, Store, below_prefix, in_order};
 
 /// How often a thread that waits for a fetch looks whether it is asked to stop.
 const STOP_CHECK: Duration = Duration::from_millis(20);
@@ -99,23 +99,21 @@ impl Store for S3Store {
         let mut found = false;
         if folder != full {
             // The first of the keys that begin so is the object itself, if there is one.
-            let first = self.wait("list", &full, self.bucket.page(&full, "", false, Some(1), None))?;
+            let first = self.wait("list", &full, self.bucket.page(&full, false, Some(1), From::Start))?;
             for object in first.objects.into_iter().filter(|o| o.key == full) {
                 found = true;
                 each(self.below(object));
             }
         }
-        let mut token = None;
+        let mut from = From::Start;
         loop {
-            let page = self.wait("list", &folder, self.bucket.page(&folder, "", false, None, token))?;
+            let page = self.wait("list", &folder, self.bucket.page(&folder, false, None, from))?;
             for object in page.objects {
                 found = true;
                 each(self.below(object));
             }
-            token = page.next;
-            if token.is_none() {
-                break;
-            }
+            let Some(token) = page.next else { break };
+            from = From::Token(token);
         }
         if found { Ok(()) } else { Err(Error::new(ErrorKind::NotFound, "list", self.bucket.url(&full))) }
     }
@@ -123,34 +121,59 @@ impl Store for S3Store {
     fn list_after(&self, prefix: &str, after: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
         let folder = self.full(&below_prefix(prefix));
         let after = if after.is_empty() { String::new() } else { self.full(after) };
-        let mut token = None;
+        let mut from = if after.is_empty() { From::Start } else { From::After(after.clone()) };
         loop {
-            let page = self.wait("list", &folder, self.bucket.page(&folder, &after, false, None, token))?;
+            let page = self.wait("list", &folder, self.bucket.page(&folder, false, None, from))?;
             // Some stores that speak the protocol do not know where to start.
             let wanted = page.objects.into_iter().filter(|o| o.key > after);
             wanted.for_each(|object| each(self.below(object)));
-            token = page.next;
-            if token.is_none() {
-                return Ok(());
-            }
+            let Some(token) = page.next else { return Ok(()) };
+            from = From::Token(token);
         }
     }
 
     fn folder(&self, prefix: &str, folders_max: usize) -> Result<Option<Folder>, Error> {
         let mut folder = Folder::default();
         let full = self.full(prefix);
-        let mut token = None;
+        let mut from = From::Start;
         loop {
-            let page = self.wait("list", &full, self.bucket.page(&full, "", true, None, token))?;
+            let page = self.wait("list", &full, self.bucket.page(&full, true, None, from))?;
             folder.objects.extend(page.objects.into_iter().map(|o| self.below(o)));
             folder.folders.extend(page.folders.into_iter().map(|f| f[self.prefix.len()..].to_owned()));
             if folder.folders.len() > folders_max {
                 return Ok(None);
             }
-            token = page.next;
-            if token.is_none() {
-                return Ok(Some(folder));
+            let Some(token) = page.next else { return Ok(Some(folder)) };
+            from = From::Token(token);
+        }
+    }
+
+    fn walk(
+        &self,
+        prefix: &str,
+        from: &str,
+        one_level: bool,
+        each: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let full = self.full(prefix);
+        // S3 begins behind a key: behind the longest one that begins like `from`, which lists one key too many at most where
+        // nothing stands between.
+        let mut start = self.full(from);
+        start.pop();
+        let mut next = if from.is_empty() { From::Start } else { From::After(start) };
+        loop {
+            let page = self.wait("list", &full, self.bucket.page(&full, one_level, None, next))?;
+            let level = Folder {
+                objects: page.objects.into_iter().map(|o| self.below(o)).collect(),
+                folders: page.folders.into_iter().map(|f| f[self.prefix.len()..].to_owned()).collect(),
+            };
+            for entry in in_order(level) {
+                if entry.key() >= from && each(entry).is_break() {
+                    return Ok(());
+                }
             }
+            let Some(token) = page.next else { return Ok(()) };
+            next = From::Token(token);
         }
     }
 

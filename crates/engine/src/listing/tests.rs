@@ -1,0 +1,247 @@
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use flowquet_store::Stores;
+
+use super::walk::tests::Keys;
+use super::*;
+use crate::events::Event;
+
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Lists with `filter` and gives the lister to `test`.
+fn with_lister<T>(filter: &KeyFilter, out_url: &str, test: impl FnOnce(&Lister<'_>) -> T) -> T {
+    let sources = SourceSet::new(Arc::new(Stores::default()));
+    let lister = Lister {
+        sources: &sources,
+        filter,
+        out_url: out_url.to_owned(),
+        memory_max: 1 << 30,
+        observer: &|_: &Event<'_>| {},
+        stop: &NEVER,
+    };
+    test(&lister)
+}
+
+fn at(path: PathBuf) -> Source {
+    Source::At(Location::Local(path))
+}
+
+fn folder_of(keys: &[&str]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = LocalStore::new(folder.path(), ".staging");
+    keys.iter().for_each(|key| store.put(key, b"x").expect("writable"));
+    let root = folder.path().canonicalize().expect("there");
+    (folder, root)
+}
+
+fn keys(listing: &Listing) -> Vec<&str> {
+    listing.all.objects.iter().map(SourceObject::key).collect()
+}
+
+/// What a walk of `store` below `root` gives, in portions.
+fn portions_of(store: &Keys, root: &str, portion_objects: usize) -> (Vec<Vec<String>>, Listed) {
+    let mut portions = Vec::new();
+    let listed = with_lister(&KeyFilter::default(), "s3://lake/", |lister| {
+        let given_up = AtomicBool::new(false);
+        let mut hand_on = |portion: Portion| {
+            portions.push(portion.objects.iter().map(|o| o.key().to_owned()).collect());
+            Ok(())
+        };
+        let mut gatherer = Gatherer::new(lister, portion_objects, &given_up, &mut hand_on);
+        lister.list_prefix(store, "s3://logs/", root.to_owned(), &mut gatherer).expect("listed");
+        gatherer.end_source().expect("listed");
+        gatherer.finish().expect("listed")
+    });
+    (portions, listed)
+}
+
+#[test]
+fn portions_are_the_same_each_time_and_in_key_order() {
+    let all: Vec<String> = (0..7_000).map(|i| format!("p/{}/{}/{i}.log", i % 7, i % 31)).collect();
+    let store = Keys { slow: true, ..Keys::of(all) };
+    let (first, listed) = portions_of(&store, "p/", 1_000);
+    assert_eq!((first.len(), listed.objects), (7, 7_000));
+    let sorted: Vec<String> = store.keys.iter().map(|k| k[2..].to_owned()).collect();
+    assert_eq!(first.concat(), sorted);
+    for _ in 0..3 {
+        assert_eq!(portions_of(&store, "p/", 1_000).0, first);
+    }
+}
+
+#[test]
+fn a_table_is_never_a_source() {
+    let table =
+        ["0123456789abcdef-0000.parquet", "AB/x", "_flowquet/table.json", "date=2024-01-01/f.parquet"];
+    let around = ["a.log", "lake.log", "z.log", "1/0123456789abcdef-0001.parquet", "1/2.log"];
+    // Deep folders are listed flat: what may be the table's waits until its records come.
+    for root in ["", "a/b/c/d/"] {
+        let mut all: Vec<String> = table.iter().map(|k| format!("{root}lake/{k}")).collect();
+        all.extend(around.iter().map(|k| format!("{root}{k}")));
+        let (portions, listed) = portions_of(&Keys::of(all), "", 100);
+        let url = format!("s3://logs/{root}lake/");
+        let mut expected: Vec<String> = around.iter().map(|k| format!("{root}{k}")).collect();
+        expected.sort();
+        assert_eq!(portions.concat(), expected);
+        assert_eq!(listed.tables, [LeftOutTable { url, objects: 4 }]);
+    }
+    // The source itself; the table that is written to is not told.
+    let (portions, listed) = portions_of(&Keys::of(table.map(|k| format!("lake/{k}"))), "lake/", 100);
+    assert!(portions.is_empty());
+    assert_eq!(listed.tables, [LeftOutTable { url: "s3://logs/lake/".to_owned(), objects: 4 }]);
+}
+
+#[test]
+fn tables_on_a_disk() {
+    let (_folder, root) = folder_of(&[
+        "in/a.log",
+        "in/t/0123456789abcdef-0000.parquet",
+        "in/t/_flowquet/table.json",
+        "in/t/Z/1.log",
+        "in/u/b.log",
+        "in/out/_flowquet/table.json",
+        "in/out/x.parquet",
+    ]);
+    let out = format!("file://{}/in/out/", root.display());
+    with_lister(&KeyFilter::default(), &out, |lister| {
+        let listing = lister.list(&[at(root.join("in"))]).expect("listed");
+        assert_eq!(keys(&listing), ["a.log", "u/b.log"]);
+        let url = format!("file://{}/in/t/", root.display());
+        assert_eq!(listing.listed.tables, [LeftOutTable { url, objects: 3 }]);
+        let listing = lister.list(&[at(root.join("in/t")), at(root.join("in/u"))]).expect("no error");
+        assert_eq!((keys(&listing), listing.listed.tables.len()), (vec!["b.log"], 1));
+        assert!(lister.list(&[at(root.join("in/t"))]).expect("no error").all.objects.is_empty());
+        assert!(matches!(lister.list(&[at(root.join("in/out"))]), Err(Error::NoObjects { .. })));
+    });
+}
+
+#[test]
+fn sources_that_overlap_give_an_object_once() {
+    let (_folder, root) = folder_of(&["x/a.log", "x/.h/b.log", "x/s/c.log", "y/d.log"]);
+    std::os::unix::fs::symlink(root.join("y"), root.join("x/zz")).expect("a link");
+    std::os::unix::fs::symlink(root.join("x/s/c.log"), root.join("x/again")).expect("a link");
+    let x = |rest: &str| at(root.join("x").join(rest));
+    let all = KeyFilter::default();
+    with_lister(&all, "s3://lake/", |lister| {
+        for (sources, expected) in [
+            (vec![x("")], vec!["a.log", "s/c.log", "zz/d.log"]),
+            (vec![x(""), x("s"), x("a.log")], vec!["a.log", "s/c.log", "zz/d.log"]),
+            (vec![x("s"), x("")], vec!["c.log", "a.log", "zz/d.log"]),
+            (vec![x("a.log"), x("a.log"), x("")], vec!["a.log", "s/c.log", "zz/d.log"]),
+            (vec![x(""), x(".h")], vec!["a.log", "s/c.log", "zz/d.log", "b.log"]),
+            (vec![x(""), at(root.join("y"))], vec!["a.log", "s/c.log", "zz/d.log"]),
+            (vec![at(root.join("y")), x("")], vec!["d.log", "a.log", "s/c.log"]),
+        ] {
+            assert_eq!(keys(&lister.list(&sources).expect("listed")), expected, "{sources:?}");
+        }
+    });
+    // What the first source's key does not let in, the second's may.
+    let mut filter = KeyFilter::default();
+    filter.set_globs(&["*.log".to_owned()], &[]).expect("a glob");
+    with_lister(&filter, "s3://lake/", |lister| {
+        let listing = lister.list(&[x(""), x("s")]).expect("listed");
+        assert_eq!(keys(&listing), ["a.log", "c.log"]);
+    });
+}
+
+#[test]
+fn manifests_name_an_object_once() {
+    let (_folder, root) =
+        folder_of(&["l/a.log", "l/b.log", "t/_flowquet/table.json", "t/0123456789abcdef-0000.parquet"]);
+    std::os::unix::fs::symlink(root.join("l/a.log"), root.join("l/link.log")).expect("a link");
+    let r = root.display();
+    let lines = format!(
+        "{r}/l/a.log\n{r}/t/0123456789abcdef-0000.parquet\nfile://{r}/l/a.log\n{r}/l/../l/./a.log\n{r}/l/link.log\n{r}/t/_flowquet/table.json\n{r}/l/b.log\n"
+    );
+    LocalStore::new(&root, ".s").put("m.txt", lines.as_bytes()).expect("writable");
+    with_lister(&KeyFilter::default(), "s3://lake/", |lister| {
+        let manifest = || Source::Manifest(Location::Local(root.join("m.txt")));
+        for sources in [vec![manifest()], vec![manifest(), manifest(), at(root.join("l"))]] {
+            let listing = lister.list(&sources).expect("listed");
+            let urls: Vec<&str> = listing.all.objects.iter().map(SourceObject::url).collect();
+            assert_eq!(urls, [format!("file://{r}/l/a.log"), format!("file://{r}/l/b.log")]);
+            let tables = &listing.listed.tables;
+            assert_eq!((tables.len(), tables[0].objects), (1, 2 * sources.len().min(2) as u64));
+        }
+    });
+}
+
+#[test]
+fn names_that_are_not_utf8_are_reported() {
+    use std::os::unix::ffi::OsStrExt;
+    let (_folder, root) = folder_of(&["l/a.log"]);
+    let bad = root.join("l").join(std::ffi::OsStr::from_bytes(b"caf\xe9.log"));
+    std::os::unix::fs::symlink(root.join("l/a.log"), &bad).expect("a link");
+    with_lister(&KeyFilter::default(), "s3://lake/", |lister| {
+        for source in [at(root.join("l")), at(bad.clone())] {
+            let listing = lister.list(std::slice::from_ref(&source)).expect("listed");
+            assert_eq!(listing.all.unreadable.len(), 1, "{source:?}");
+            assert!(listing.all.unreadable[0].reason.ends_with("caf\u{fffd}.log`: name is not UTF-8"));
+        }
+    });
+}
+
+#[test]
+fn who_takes_portions_slowly_holds_the_listing_up() {
+    let (_folder, root) = folder_of(&[]);
+    let store = LocalStore::new(root.join("l"), ".s");
+    (0..500).for_each(|i| store.put(&format!("{i:04}"), b"").expect("writable"));
+    let counted = Mutex::new(Vec::new());
+    with_lister(&KeyFilter::default(), "s3://lake/", |lister| {
+        let listed = lister.portions(&[at(root.join("l"))], 64, &mut |portion| {
+            counted.lock().expect("one thread").push(portion.objects.len());
+            Ok(())
+        });
+        assert_eq!(listed.expect("listed").objects, 500);
+        assert_eq!(*counted.lock().expect("one thread"), [64, 64, 64, 64, 64, 64, 64, 52]);
+        let error = || Error::NoTable("enough".to_owned());
+        let stopped = lister.portions(&[at(root.join("l"))], 64, &mut |_| Err(error()));
+        assert!(matches!(stopped, Err(Error::NoTable(_))));
+    });
+}
+
+/// Run by hand for the figures: `cargo test -p flowquet-engine --lib two_million -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes seconds and measures"]
+fn two_million_keys() {
+    let resident = || {
+        let status =
+            String::from_utf8(LocalStore::new("/proc/self", "").get("status").expect("Linux")).expect("text");
+        let line = |name: &str| status.lines().find(|l| l.starts_with(name)).expect("there").to_owned();
+        (line("VmRSS"), line("VmHWM"))
+    };
+    let keys = (0..2_000_000).map(|i| {
+        let (day, n) = (i / 5_000, i % 5_000);
+        let (month, day) = (1 + day / 28, 1 + day % 28);
+        format!(
+            "AWSLogs/123456789012/vpcflowlogs/us-east-1/2024/{month:02}/{day:02}/123456789012_vpcflowlogs_us-east-1_fl-0123456789abcdef0_2024{month:02}{day:02}T0000Z_{n:08}.log.gz"
+        )
+    });
+    let store = Keys::of(keys);
+    let before = resident();
+    let begun = std::time::Instant::now();
+    let mut first = None;
+    let mut portions = 0;
+    let listed = with_lister(&KeyFilter::default(), "s3://lake/", |lister| {
+        let given_up = AtomicBool::new(false);
+        let (sender, receiver) = sync_channel::<Portion>(0);
+        std::thread::scope(|scope| {
+            let lists = scope.spawn(|| {
+                let sender = sender;
+                let mut hand_on = |portion| sender.send(portion).map_err(|_| Error::Interrupted);
+                let mut gatherer = Gatherer::new(lister, PORTION_OBJECTS, &given_up, &mut hand_on);
+                lister.list_prefix(&store, "s3://logs/", String::new(), &mut gatherer).expect("listed");
+                gatherer.finish().expect("listed")
+            });
+            for portion in receiver {
+                first.get_or_insert_with(|| begun.elapsed());
+                portions += 1;
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                drop(portion);
+            }
+            lists.join().expect("no panic")
+        })
+    });
+    assert_eq!((listed.objects, portions), (2_000_000, 20));
+    println!("first portion {first:?}, all {:?}, before {before:?}, after {:?}", begun.elapsed(), resident());
+}
