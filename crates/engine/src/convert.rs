@@ -72,6 +72,8 @@ pub fn convert(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Run, Error> {
+    // Before standard input is read.
+    check_contract(request)?;
     let out_url = root_url(request.out.as_ref());
     for source in &request.sources {
         if let Source::At(location) = source
@@ -124,7 +126,7 @@ pub fn convert(
             convert(portion, waiting.take().unwrap_or_default())
         });
         // Of a listing without objects there is no portion; what an earlier run left is performed all the same.
-        if listed.is_ok() && (waiting.is_some() || opening.is_some()) {
+        if listed.is_ok() && waiting.is_some() {
             convert(Portion::default(), waiting.take().unwrap_or_default())?;
         }
         match (converter, listed) {
@@ -321,14 +323,17 @@ fn unbalanced(summary: &Summary) -> Option<Error> {
     (!summary.objects.balances()).then(|| Error::Accounting(what()))
 }
 
+/// Checks what a run asks for against the contract of the table that is there.
+fn check_contract(request: &Request) -> Result<(), Error> {
+    let contract = request.contract.as_ref();
+    let differences = contract.map(|c| c.differences(&request.options)).unwrap_or_default();
+    if differences.is_empty() { Ok(()) } else { Err(LogError::Contract(differences).into()) }
+}
+
 /// The log of the table that is there, or that is made now; of a dry run without a table, one of a table without plans.
 fn open_log(request: &Request) -> Result<Log, Error> {
     let (out, options) = (&request.out, &request.options);
     if let Some(contract) = &request.contract {
-        let differences = contract.differences(options);
-        if !differences.is_empty() {
-            return Err(LogError::Contract(differences).into());
-        }
         if !request.dry_run {
             out.create()?;
         }

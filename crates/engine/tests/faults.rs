@@ -227,7 +227,11 @@ fn s5_reconvert_gives_what_a_right_conversion_would_have_given() {
         assert_ne!(world.rows(), right.rows());
         let before = world.snapshot();
         let of_object = || choice(&["headerless.log"]);
-        let of_partition = || Choice { partitions: vec!["date=2024-01-16".into()], ..Choice::default() };
+        let of_partition = || {
+            let mut choice = Choice::default();
+            choice.partitions = vec!["date=2024-01-16".into()];
+            choice
+        };
         for choice in [&of_object as &dyn Fn() -> Choice, &of_partition] {
             world.restore(&before);
             let done = world.reconvert(&world.lake_store(), choice(), v2()).expect("undisturbed");
@@ -268,7 +272,8 @@ fn s7_rejects_are_mended() {
     let three = "${srcaddr} ${dstaddr} ${start}";
     world.convert(&world.lake_store(), world.with_format(three)).expect("undisturbed");
     let four = Reading::new(None, Some("${srcaddr} ${dstaddr} ${start} ${bytes}")).expect("valid");
-    let rejects = Choice { rejects: true, ..choice(&["mixed.log"]) };
+    let mut rejects = choice(&["mixed.log"]);
+    rejects.rejects = true;
     let change = Change { reading: Some(four), ..Change::default() };
     let done = world.reconvert(&world.lake_store(), rejects, change).expect("undisturbed");
     assert_eq!((done.objects, done.summary.counts.rejects), (1, 1 + done.rejects_before - 1));

@@ -10,4 +10,4 @@ mod union;
 
 pub use compaction::{compaction_id, files_due, merged_format, merged_options};
 pub use tasks::{estimated_rows, hex, inputs_digest, plan_tasks, plan_units, seed_of_plan};
-pub use union::{formats_of_union, kept_formats};
+pub use union::{KnownFormat, formats_of_union, kept_formats};

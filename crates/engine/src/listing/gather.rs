@@ -19,8 +19,8 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowquet_format::LeftOut;
-use flowquet_plan::{RECORDS, SourceObject};
 use flowquet_store::ObjectMeta;
+use flowquet_table::{RECORDS, SourceObject};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;

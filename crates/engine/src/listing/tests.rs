@@ -194,9 +194,9 @@ fn who_takes_portions_slowly_holds_the_listing_up() {
         });
         assert_eq!(listed.expect("listed").objects, 500);
         assert_eq!(*counted.lock().expect("one thread"), [64, 64, 64, 64, 64, 64, 64, 52]);
-        let error = || Error::NoTable("enough".to_owned());
+        let error = || Error::NotReconverted("enough".to_owned());
         let stopped = lister.portions(&[at(root.join("l"))], 64, &mut |_| Err(error()));
-        assert!(matches!(stopped, Err(Error::NoTable(_))));
+        assert!(matches!(stopped, Err(Error::NotReconverted(_))));
     });
 }
 

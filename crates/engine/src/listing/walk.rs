@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use flowquet_format::Descent;
-use flowquet_plan::RECORDS;
 use flowquet_store::{Entry, ObjectMeta, Store};
+use flowquet_table::RECORDS;
 
 use crate::error::Error;
 

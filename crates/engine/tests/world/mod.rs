@@ -16,29 +16,29 @@ use flowquet_store::{Failing, Fault, Location, Memory, Store, Stores, Then, When
 use flowquet_table::{Log, Options, PlanRecord, Reading};
 use flowquet_testkit::gzip;
 
-pub const V2: &str = "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}";
+pub(crate) const V2: &str = "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}";
 
 /// 2024-01-15 00:00 UTC.
 const DAY: i64 = 1_705_276_800;
 
 /// Raw logs and a table.
-pub struct World {
-    pub logs: Memory,
-    pub lake: Memory,
+pub(crate) struct World {
+    pub(crate) logs: Memory,
+    pub(crate) lake: Memory,
     /// Where partitions are, as a catalog has it: one object a partition, so that its calls count and fail like others.
-    pub catalog: Memory,
+    pub(crate) catalog: Memory,
 }
 
 type Snapshot = BTreeMap<String, Bytes>;
 
-pub fn key(account: u64, day: u32, n: u32) -> String {
+pub(crate) fn key(account: u64, day: u32, n: u32) -> String {
     format!(
         "AWSLogs/{account:012}/vpcflowlogs/us-east-1/2024/01/{day:02}/{account:012}_vpcflowlogs_us-east-1_fl-0{account:x}_202401{day:02}T{n:02}00Z_0000000{n}.log.gz"
     )
 }
 
 /// Lines of version 2, as many as `lines`, from the last minutes of the day before on.
-pub fn v2_lines(day: u32, n: u32, lines: u32) -> String {
+pub(crate) fn v2_lines(day: u32, n: u32, lines: u32) -> String {
     let line = |i: u32| {
         let start = DAY + i64::from(day - 15) * 86_400 + i64::from(n) * 3_600 + i64::from(i) * 60 - 120;
         format!(
@@ -57,7 +57,7 @@ fn header(format: &str) -> String {
 
 impl World {
     /// Eight objects of two days and two formats; one damaged, one with a reject, one without a header.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = Self {
             logs: Memory::new("s3://logs"),
             lake: Memory::new("s3://lake"),
@@ -80,25 +80,25 @@ impl World {
         world
     }
 
-    pub fn put(&self, key: &str, bytes: &[u8]) {
+    pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
         self.logs.put(key, bytes).expect("memory takes all");
     }
 
-    pub fn stores(&self) -> Arc<Stores> {
+    pub(crate) fn stores(&self) -> Arc<Stores> {
         let logs: Arc<dyn Store> = Arc::new(self.logs.clone());
         Arc::new(Stores::of(BTreeMap::from([("logs".to_owned(), logs)])))
     }
 
-    pub fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         // Small files make several tasks of few objects.
         Options { row_group_rows: 1_000, file_bytes: 24 * 20, ..Options::default() }
     }
 
-    pub fn with_format(&self, format: &str) -> Options {
+    pub(crate) fn with_format(&self, format: &str) -> Options {
         Options { reading: Reading::new(None, Some(format)).expect("valid"), ..self.options() }
     }
 
-    pub fn request(&self, out: &Arc<dyn Store>, options: Options) -> Request {
+    pub(crate) fn request(&self, out: &Arc<dyn Store>, options: Options) -> Request {
         let contract = Log::find_contract(self.lake_store().as_ref()).expect("memory does not fail");
         Request {
             sources: vec![Source::At(Location::parse("s3://logs/").expect("a location"))],
@@ -114,16 +114,16 @@ impl World {
         }
     }
 
-    pub fn lake_store(&self) -> Arc<dyn Store> {
+    pub(crate) fn lake_store(&self) -> Arc<dyn Store> {
         Arc::new(self.lake.clone())
     }
 
     /// Converts; an error that stopped the run is the result's.
-    pub fn convert(&self, out: &Arc<dyn Store>, options: Options) -> Result<Run, Error> {
+    pub(crate) fn convert(&self, out: &Arc<dyn Store>, options: Options) -> Result<Run, Error> {
         self.run(&self.request(out, options))
     }
 
-    pub fn run(&self, request: &Request) -> Result<Run, Error> {
+    pub(crate) fn run(&self, request: &Request) -> Result<Run, Error> {
         let mut run = convert(request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false))?;
         match run.error.take() {
             Some(error) => Err(error),
@@ -131,18 +131,18 @@ impl World {
         }
     }
 
-    pub fn plan(&self) -> PlanRecord {
+    pub(crate) fn plan(&self) -> PlanRecord {
         let request = Request { dry_run: true, ..self.request(&self.lake_store(), self.options()) };
         self.run(&request).expect("undisturbed").plan.expect("objects are new")
     }
 
-    pub fn shard(&self, out: &Arc<dyn Store>, plan: &PlanRecord, index: u64, of: u64) -> Result<Run, Error> {
+    pub(crate) fn shard(&self, out: &Arc<dyn Store>, plan: &PlanRecord, index: u64, of: u64) -> Result<Run, Error> {
         let plan = Some((plan.clone(), Shard { index, of }));
         let request = Request { sources: Vec::new(), plan, ..self.request(out, self.options()) };
         self.run(&request)
     }
 
-    pub fn compact(&self, out: &Arc<dyn Store>, pointers: Option<&dyn Pointers>) -> Result<(), Error> {
+    pub(crate) fn compact(&self, out: &Arc<dyn Store>, pointers: Option<&dyn Pointers>) -> Result<(), Error> {
         let request = CompactRequest {
             out: out.clone(),
             options: CompactOptions {
@@ -160,7 +160,7 @@ impl World {
         compact(&request, pointers, &|_: &Event<'_>| {}, &AtomicBool::new(false)).map(drop)
     }
 
-    pub fn reconvert(
+    pub(crate) fn reconvert(
         &self,
         out: &Arc<dyn Store>,
         choice: Choice,
@@ -179,18 +179,18 @@ impl World {
     }
 
     /// All objects of table and catalog.
-    pub fn snapshot(&self) -> (Snapshot, Snapshot) {
+    pub(crate) fn snapshot(&self) -> (Snapshot, Snapshot) {
         (self.lake.snapshot(), self.catalog.snapshot())
     }
 
-    pub fn restore(&self, (lake, catalog): &(Snapshot, Snapshot)) {
+    pub(crate) fn restore(&self, (lake, catalog): &(Snapshot, Snapshot)) {
         self.lake.restore(lake.clone());
         self.catalog.restore(catalog.clone());
     }
 
     /// Rows of the live files as lines, by partition, in no order: what the table says, whatever its files are called. A null
     /// stands for a column that a file does not have.
-    pub fn rows(&self) -> BTreeMap<String, Vec<String>> {
+    pub(crate) fn rows(&self) -> BTreeMap<String, Vec<String>> {
         let log = Log::open(&self.lake_store()).expect("a table");
         let files = log.state().files();
         let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -206,7 +206,7 @@ impl World {
 
     /// Checks that nothing lies in the table's folders but its live files, all of them as their records have them.
     #[track_caller]
-    pub fn assert_in_place(&self) {
+    pub(crate) fn assert_in_place(&self) {
         let mut log = Log::open(&self.lake_store()).expect("a table");
         let check = flowquet_table::check_files(&mut log).expect("memory does not fail");
         assert!(check.is_whole() && check.left.is_empty(), "{check:?}");
@@ -219,7 +219,7 @@ impl World {
 }
 
 /// Rows of a Parquet file as lines `column=value …`, nulls left out.
-pub fn rows_of(bytes: &[u8]) -> Vec<String> {
+pub(crate) fn rows_of(bytes: &[u8]) -> Vec<String> {
     let bytes = Bytes::copy_from_slice(bytes);
     let range = |range: std::ops::Range<u64>| -> Result<Bytes, ()> {
         Ok(bytes.slice(range.start as usize..range.end as usize))
@@ -246,7 +246,7 @@ pub fn rows_of(bytes: &[u8]) -> Vec<String> {
 }
 
 /// A catalog of partitions in a store that may fail.
-pub struct Catalog(pub Arc<dyn Store>);
+pub(crate) struct Catalog(pub(crate) Arc<dyn Store>);
 
 impl Pointers for Catalog {
     fn point(&self, places: &BTreeMap<String, String>) -> Result<(), String> {
@@ -259,7 +259,7 @@ impl Pointers for Catalog {
 
 /// Runs `act` with a fault at each of its operations, in every way that an operation can fail, and then `recover` undisturbed;
 /// `check` sees what that came to. The world is as `prepare` left it before each.
-pub fn each_fault(
+pub(crate) fn each_fault(
     world: &World,
     act: impl Fn(&Arc<dyn Store>) -> Result<(), Error>,
     check: impl Fn(&str),
