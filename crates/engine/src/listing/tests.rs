@@ -203,6 +203,7 @@ fn who_takes_portions_slowly_holds_the_listing_up() {
 /// Run by hand for the figures: `cargo test -p flowquet-engine --lib two_million -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes seconds and measures"]
+#[expect(clippy::print_stdout, reason = "tells figures")]
 fn two_million_keys() {
     let resident = || {
         let status =
