@@ -127,10 +127,10 @@ pub(crate) fn glue(args: &GlueArgs, s3: &S3Args, out: &dyn Store) -> Result<Opti
         Some(named) => Some(named),
         None => {
             let remembered = CatalogTable::of(out).map_err(|e| engine_failure(&e.into()))?;
-            let wrong = |e: String| {
-                Failure::message(Exit::Failed, &format!("read _flowquet/catalog.json: {e}"), None)
+            let wrong = |e: NameError| {
+                Failure::message(Exit::Failed, &format!("read {}: {e}", out.url("_flowquet")), None)
             };
-            let names = remembered.map(|c| Ok::<_, String>((c.database.parse()?, c.table.parse()?)));
+            let names = remembered.map(|c| Ok((c.database.parse()?, c.table.parse()?)));
             names.transpose().map_err(wrong)?
         }
     };

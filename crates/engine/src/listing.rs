@@ -29,7 +29,6 @@ use self::walk::{Found, Walk};
 /// Objects of a portion for a run. At 250 to 350 bytes an object two portions take 70 MB; and a portion of the smallest objects
 /// that AWS delivers is still some minutes of a core's work, so that one plan record each costs nothing, and few tasks are cut
 /// short where a portion ends.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the run to take portions by"))]
 pub(crate) const PORTION_OBJECTS: usize = 100_000;
 
 /// Objects that [`Lister::list`] takes at once: what it checks its limit by.

@@ -136,7 +136,13 @@ impl World {
         self.run(&request).expect("undisturbed").plan.expect("objects are new")
     }
 
-    pub(crate) fn shard(&self, out: &Arc<dyn Store>, plan: &PlanRecord, index: u64, of: u64) -> Result<Run, Error> {
+    pub(crate) fn shard(
+        &self,
+        out: &Arc<dyn Store>,
+        plan: &PlanRecord,
+        index: u64,
+        of: u64,
+    ) -> Result<Run, Error> {
         let plan = Some((plan.clone(), Shard { index, of }));
         let request = Request { sources: Vec::new(), plan, ..self.request(out, self.options()) };
         self.run(&request)
@@ -195,13 +201,22 @@ impl World {
         let files = log.state().files();
         let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for file in files.iter() {
-            let bytes = self.lake.get(&files.key_now(file)).expect("a live file is there");
+            // In place, or still aside.
+            let bytes = self.lake.get(&file.output.key).or_else(|_| self.lake.get(&files.key_now(file)));
+            let bytes = bytes.expect("a live file is there");
             let lines = rows_of(&bytes);
             assert_eq!(lines.len() as u64, file.output.rows, "{}", file.output.key);
             rows.entry(file.output.partition.to_string()).or_default().extend(lines);
         }
         rows.values_mut().for_each(|lines| lines.sort());
         rows
+    }
+
+    /// All objects of the table but records of compactions: which of two partitions gets which number depends on which is first.
+    pub(crate) fn unnumbered(&self) -> Snapshot {
+        let mut all = self.lake.snapshot();
+        all.retain(|key, _| !key.starts_with("_flowquet/compactions/"));
+        all
     }
 
     /// Checks that nothing lies in the table's folders but its live files, all of them as their records have them.
