@@ -421,7 +421,7 @@ const WIDENED: [(&str, ColumnType); 8] = [
     ("n_time", ColumnType::TimestampMs),
     ("b", ColumnType::Int64),
     ("n_int64", ColumnType::Int64),
-    ("n_address", ColumnType::Address),
+    ("n_text_bin", ColumnType::Address),
 ];
 
 #[test]
