@@ -19,8 +19,8 @@ use flowquet_parquet::{Compression, Encoder, FileSchema};
 use flowquet_parse::inflate::GzipInflater;
 use flowquet_parse::locate::Delimiters;
 use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, Parser};
-use flowquet_plan::Options;
 use flowquet_store::{LocalStore, Location};
+use flowquet_table::Options;
 use flowquet_testkit::generate::{BLOG_FORMAT, Object, V2_FORMAT, V5_FORMAT};
 use flowquet_testkit::gzip;
 
@@ -179,20 +179,8 @@ fn whole(bench: &Bench, names: &'static str) {
                     folder.path().join(format!("out-{threads}-{run}")),
                     "_flowquet/staging",
                 )),
-                options: Options {
-                    partition_by: "date".into(),
-                    partition_time: "start".into(),
-                    types: "aws".into(),
-                    columns: None,
-                    sort: Vec::new(),
-                    bloom_filter: Vec::new(),
-                    compression: Compression::default().to_string(),
-                    row_group_rows: 524_288,
-                    file_bytes: 256 << 20,
-                    format: None,
-                    fields: None,
-                    salvage: false,
-                },
+                contract: None,
+                options: Options::default(),
                 budget: Budget::new(threads, None, false, false).expect("the default fits"),
                 max_rejects: None,
                 dry_run: false,

@@ -114,7 +114,7 @@ fn text(status: &Status) -> String {
     let reason = |u: &&flowquet_table::Unreadable| u.ignored.clone().unwrap_or_default();
     named("ignored", ignored.iter().map(|u| format!("`{}`: {}", u.url, reason(u))).collect());
     let check = &status.check;
-    named("lost", check.lost.iter().map(|f| lost_text(f)).collect());
+    named("lost", check.lost.iter().map(lost_text).collect());
     named("truncated", check.truncated.iter().map(truncated_text).collect());
     named("stray", check.stray.iter().map(stray_text).collect());
     let left = check.left.iter();

@@ -204,7 +204,7 @@ fn id(kind: u64, plan: u64, place: u64) -> String {
 fn commit_of(task: &Task, plan: u64) -> CommitRecord {
     let mut counts = Counts::default();
     let input = |object: &SourceObject| {
-        let is_bad = object.bytes % 5 == 0;
+        let is_bad = object.bytes.is_multiple_of(5);
         let records = if is_bad { 0 } else { object.bytes };
         InputRecord {
             object: object.clone(),
@@ -282,7 +282,7 @@ fn commit(log: &mut Log, choice: u64) -> Result<(), Error> {
         return log.refresh();
     }
     let (plan, task) = &open[choice as usize % open.len()];
-    if choice / 64 % 8 == 0 {
+    if (choice / 64).is_multiple_of(8) {
         let void = HashSet::from([task.id.clone()]);
         return log.void_tasks(&void, "an object changed").map(drop);
     }
@@ -296,7 +296,7 @@ fn commit(log: &mut Log, choice: u64) -> Result<(), Error> {
 fn compact(log: &mut Log, choice: u64) -> Result<(), Error> {
     let open: Vec<u64> = log.state().files().open().map(|r| r.number).collect();
     if let Some(number) = open.first()
-        && choice % 2 == 0
+        && choice.is_multiple_of(2)
     {
         log.mark_in_place(*number)?;
         return log.refresh();
