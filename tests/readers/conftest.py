@@ -102,8 +102,8 @@ def expected_rows(out):
             return None
         format = " ".join(re.findall(r"\$\{([^}]+)\}", options.get("format", ""))) or None
         for task in plan["tasks"]:
-            commit = out / f"_flowquet/commits/{task['id']}.json"
-            inputs = json.loads(commit.read_text())["inputs"] if commit.exists() else []
+            commit = list(out.glob(f"_flowquet/commits/**/*{task['id']}.json"))
+            inputs = json.loads(commit[0].read_text())["inputs"] if commit else []
             for item in inputs:
                 source = pathlib.Path(item["url"].removeprefix("file://"))
                 if "failed" in item:

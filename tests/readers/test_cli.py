@@ -32,7 +32,7 @@ def test_help_and_version():
         (["convert", "x", "--out", "y", "--partition-by", "day"], "found `day`"),
         (["convert", "x", "--out", "y", "--partition-by", "hour"], "expected `date` beside `hour`"),
         (["convert", "x", "--out", "y", "--compression", "lz4"], "expected zstd, zstd:N (N from 1 to 22), snappy, gzip or none, found `lz4`"),
-        (["convert", "x", "--out", "y", "--memory", "12M"], "hint: give --memory 2"),
+        (["convert", "x", "--out", "y", "--memory", "12M"], "at least 232M is needed"),
         (["convert", "x", "--out", "y", "--memory", "lots"], "expected bytes such as 512M or 2G, found `lots`"),
         (["convert", "x", "--out", "y", "--max-rejects", "half"], "expected a number of lines or a percentage such as `1%`"),
         (["convert", "x", "--out", "y", "--fields", "/nowhere.toml"], "read `/nowhere.toml`: No such file"),
@@ -63,8 +63,13 @@ def test_pipes_are_no_files(logs, out):
 
 def test_a_wrong_format_is_noticed(logs, out):
     (logs / "a.log").write_text(GOOD * 3)
-    report = convert(logs, out, "--format", "v3")
-    assert report["rejects"] == 3 and "no line of" in report["warnings"][0]
+    report = convert(logs, out, "--format", "v3", check=4)
+    assert (report["records"], report["rejects"], report["objects"]["failed"]) == (0, 0, 1)
+    failed = report["failed_objects"][0]
+    assert failed["cause"] == "no-line-fits" and "none of its 3 lines fits" in failed["reason"] and "line 1" in failed["reason"]
+    # The right format gives what it would have given at once.
+    assert convert(logs, out, "--format", "v2")["records"] == 3
+    assert run("status", out).stdout.splitlines()[-1].startswith("complete: 1 object")
 
 
 def test_dry_run_writes_nothing(tmp_path, out):
@@ -84,9 +89,9 @@ def test_summary_and_plain_lines(tmp_path, out):
     assert process.stdout == "" and "\x1b" not in process.stderr
     lines = process.stderr.splitlines()
     assert lines[0].startswith("converting 4 objects")
-    assert re.search(r"lines +67 = 61 records \+ 1 rejects \+ 4 headers \+ 1 blanks", process.stderr)
+    assert re.search(r"lines +67 = 61 records \+ 1 reject \+ 4 headers \+ 1 blank", process.stderr)
     assert re.search(r"rejects +1 too-few-fields\n +kept in .*/_flowquet/rejects/[0-9a-f]{16}.jsonl", process.stderr)
-    assert re.fullmatch(r"done: 62 records read, 61 written, 1 rejected, 0 objects skipped, [0-9,]+ records/s", lines[-1])
+    assert re.fullmatch(r"done: 67 lines read, 61 records written, 1 rejected, [0-9,]+ records/s", lines[-1])
 
 
 def test_progress_bar_on_a_terminal(tmp_path, out):
@@ -102,7 +107,7 @@ def test_progress_bar_on_a_terminal(tmp_path, out):
             break
     assert process.wait() == 0
     text = shown.decode()
-    assert "records/s" in text and " left" in text and "done: 600,000 records read" in text
+    assert "records/s" in text and " left" in text and "600,000 records written" in text
 
 
 def test_report_in_a_file(logs, out, tmp_path):

@@ -229,7 +229,7 @@ def test_several_at_once_and_converting_meanwhile(tmp_path, out):
 def test_a_run_that_commits_late_does_not_bring_retired_files_back(small_files):
     """Two runs perform a task; the slower puts its files again after a compaction has retired them."""
     out = small_files
-    commit = next(out.glob("_flowquet/commits/*.json"))
+    commit = next(out.glob("_flowquet/commits/**/*.json"))
     retired = {o["key"]: (out / o["key"]).read_bytes() for o in json.loads(commit.read_text())["outputs"]}
     before = multiset(rows(out), True)
     compact(out)

@@ -107,7 +107,7 @@ def is_whole(expected, found):
 
 def rows_by_records(copy):
     """Rows of the files that commit and compaction records name, under their own keys or still aside."""
-    commits = [json.loads(path.read_text()) for path in copy.glob("_flowquet/commits/*.json")]
+    commits = [json.loads(path.read_text()) for path in copy.glob("_flowquet/commits/**/*.json")]
     compactions = [json.loads(path.read_text()) for path in copy.glob("_flowquet/compactions/*.json")]
     retired = {file["key"] for record in compactions for file in record["retired"]}
     found = []

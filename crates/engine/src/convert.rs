@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use flowquet_format::{KeyFilter, ObjectKey};
 use flowquet_store::{FILE_SCHEME, Store, Stores};
 use flowquet_table::{
-    Error as LogError, Log, Options, PlanRecord, SourceObject, TableContract, check_partitions,
+    Error as LogError, Log, Options, PlanRecord, SourceObject, TableContract, UrlDigest, check_partitions,
     delete_if_there,
 };
 
@@ -108,11 +108,13 @@ pub fn convert(
     };
     std::thread::scope(|scope| {
         // The table is read while its sources are listed: both are mostly waiting.
-        let mut opening = Some(scope.spawn(|| open_log(request)));
+        // A table that is not there yet is made once there is something to put.
+        let mut opening = Some(request.contract.is_some().then(|| scope.spawn(|| open_log(request))));
         let mut converter: Option<Converter<'_>> = None;
         let mut convert = |portion: Portion, piped: Vec<SourceObject>| -> Result<(), Error> {
             if let Some(opening) = opening.take() {
-                let log = opening.join().expect("no panic while waiting")?;
+                let opened = opening.map(|opening| opening.join().expect("no panic while waiting"));
+                let log = opened.unwrap_or_else(|| open_log(request))?;
                 converter = Some(Converter::begin(log, request, &lister)?);
             }
             let converter = converter.as_mut().expect("begun above");
@@ -177,7 +179,12 @@ impl<'a> Converter<'a> {
         let (sources, stop) = (lister.sources, lister.stop);
         if !self.has_begun {
             let partitions = partitions_to_check(&self.log, &portion.objects);
-            self.summary.files = check_partitions(&mut self.log, &partitions)?;
+            let mut files = check_partitions(&mut self.log, &partitions)?;
+            // A killed or slow run put them once more.
+            for file in files.left.drain(..) {
+                delete_if_there(request.out.as_ref(), &file.key)?;
+            }
+            self.summary.files = files;
         }
         let spooled: Vec<String> = portion.objects.iter().filter_map(spool_key).collect();
         let unreadable = portion.unreadable.len() as u64;
@@ -185,26 +192,46 @@ impl<'a> Converter<'a> {
         self.budget = request.budget;
         self.budget.divide(2 * portion.memory + self.log.state().known().len() * KNOWN_BYTES);
         let listed = portion.objects.len() as u64;
-        let taken = take(&mut self.log, portion.objects, request, sources, stop)?;
+        let mut taken = take(&mut self.log, portion.objects, request, sources, stop)?;
         self.has_begun = true;
         self.summary.objects.listed += listed + unreadable;
         self.summary.objects.failed += unreadable;
         self.summary.failed_objects.extend(portion.unreadable);
-        let (new_plan, in_tasks) = (taken.plan_number, taken.in_tasks);
+        let new_plan = taken.plan_number;
+        let in_tasks = std::mem::take(&mut taken.in_tasks);
         taken.report(&self.log, &mut self.summary);
         let tasks = tasks_to_perform(&self.log, None)?;
+        self.account(&tasks, in_tasks);
         for key in spooled {
             // The same input may be in the table already.
             if !tasks.iter().flat_map(|t| &t.task.objects).any(|o| spool_key(o).as_ref() == Some(&key)) {
                 delete_if_there(request.out.as_ref(), &key)?;
             }
         }
-        let objects: u64 = tasks.iter().map(|t| t.task.objects.len() as u64).sum();
-        self.summary.objects.resumed += objects - in_tasks;
         self.perform(&tasks, new_plan)?;
         // What was committed is known to the next portion.
         self.log.refresh()?;
         Ok(())
+    }
+
+    /// Accounts for listed objects that stood in open tasks when they were sorted out: those that are still to be performed are
+    /// accounted for by what becomes of them, and the others were settled by another run meanwhile.
+    fn account(&mut self, tasks: &[PlannedTask], mut in_tasks: HashSet<UrlDigest>) {
+        for object in tasks.iter().flat_map(|t| &t.task.objects) {
+            if !in_tasks.remove(&object.digest()) {
+                self.summary.objects.resumed += 1;
+            }
+        }
+        let state = self.log.state();
+        for digest in in_tasks {
+            match state.known().of_digest(&digest) {
+                (true, _) => self.summary.objects.known += 1,
+                (_, Some(claim)) => {
+                    self.summary.fail(claim.object.url(), &claim.cause, state.is_ignored(&claim.object));
+                }
+                (_, None) => self.summary.objects.left += 1,
+            }
+        }
     }
 
     /// Converts a shard of a plan that was made before.
@@ -225,7 +252,9 @@ impl<'a> Converter<'a> {
         });
         let (log, budget, max_rejects) = (&self.log, self.budget, self.request.max_rejects);
         let performance = Performance { log, max_rejects, budget, tasks, sources, observer, stop };
-        perform(&performance, &mut self.summary).error.map_or(Ok(()), Err)
+        let performed = perform(&performance, &mut self.summary);
+        self.log.remove_files_of(&performed.void)?;
+        performed.error.map_or(Ok(()), Err)
     }
 
     /// The end of a run whose sources came to their end.
@@ -269,7 +298,7 @@ fn dry_run(request: &Request, lister: &Lister<'_>) -> Result<Run, Error> {
     summary.failed_objects = all.unreadable;
     summary.left_out_tables = listed.tables;
     let (taken, plan) = sort_out_and_plan(&log, all.objects, request, sources, stop)?;
-    let listed_in_tasks = taken.in_tasks;
+    let listed_in_tasks = taken.in_tasks.len() as u64;
     taken.report(&log, &mut summary);
     let open: Vec<_> = log.state().open_tasks().map(|t| t.task).collect();
     let tasks = open.iter().copied().chain(plan.iter().flat_map(|p| &p.tasks));

@@ -65,6 +65,7 @@ struct Shareable<'a> {
     error: Option<Error>,
     /// Commits of tasks whose files stand aside.
     aside: Vec<CommitRecord>,
+    void: HashSet<String>,
 }
 
 /// Rejects so far.
@@ -94,6 +95,8 @@ pub(crate) struct Performed {
     pub(crate) error: Option<Error>,
     /// Commits of tasks whose files stand aside.
     pub(crate) aside: Vec<CommitRecord>,
+    /// Tasks that were given up: a run that was killed may have left files of them.
+    pub(crate) void: HashSet<String>,
 }
 
 /// Performs tasks.
@@ -136,7 +139,7 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> P
         next: AtomicUsize::new(0),
         closed,
         tally: Mutex::default(),
-        result: Mutex::new(Shareable { summary, error: None, aside: Vec::new() }),
+        result: Mutex::new(Shareable { summary, error: None, aside: Vec::new(), void: HashSet::new() }),
         warned: Mutex::new(warned),
     };
     let pool = rayon::ThreadPoolBuilder::new()
@@ -154,7 +157,7 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> P
         let _ended = SetOnDrop(&ended);
         pool.broadcast(|_| shared.work());
     });
-    let Shareable { summary, mut error, aside } =
+    let Shareable { summary, mut error, aside, void } =
         shared.result.into_inner().unwrap_or_else(PoisonError::into_inner);
     let done = summary.tasks + summary.tasks_by_another - done_before;
     let left = count.saturating_sub(done);
@@ -162,7 +165,7 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> P
     if error.is_none() && stop.load(Ordering::Relaxed) && left > 0 {
         error = Some(Error::Interrupted);
     }
-    Performed { error, aside }
+    Performed { error, aside, void }
 }
 
 /// Sets a flag when it is dropped.
@@ -333,6 +336,7 @@ impl Shared<'_> {
                 let warning = format!("set {objects} objects aside for the next run: {reason}");
                 self.observer.event(&Event::Warning(&warning));
                 summary.warnings.push(warning);
+                result.void.insert(task.planned.task.id.clone());
                 return Ok(());
             }
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use flowquet_format::{LogFormat, TWIN_SUFFIX};
 use flowquet_plan::{plan_tasks, seed_of_plan};
 use flowquet_store::ErrorKind;
-use flowquet_table::{Cause, LAYOUT_VERSION, Log, Options, PlanRecord, SourceObject, TableState};
+use flowquet_table::{Cause, LAYOUT_VERSION, Log, Options, PlanRecord, SourceObject, TableState, UrlDigest};
 
 use crate::convert::Request;
 use crate::error::Error;
@@ -26,8 +26,8 @@ const FORMATS_TOLD_MAX: usize = 5;
 pub(crate) struct Taken {
     /// To be planned. Empty once they are.
     pub(crate) new: Vec<SourceObject>,
-    /// In tasks without a commit, those of the new plan among them.
-    pub(crate) in_tasks: u64,
+    /// In tasks without a commit, those of the new plan among them: by their digests.
+    pub(crate) in_tasks: HashSet<UrlDigest>,
     /// In the table already.
     known: u64,
     /// Not readable.
@@ -62,7 +62,7 @@ impl Taken {
     ) -> Vec<(SourceObject, Cause)> {
         let sorted = state.sort_out(listing, options);
         self.known += sorted.known;
-        self.in_tasks += sorted.open;
+        self.in_tasks.extend(sorted.open);
         self.changed.extend(sorted.changed);
         for (object, cause) in sorted.failed {
             self.failed.push((object, cause));
@@ -90,7 +90,7 @@ pub(crate) fn sort_out_and_plan(
 ) -> Result<(Taken, Option<PlanRecord>), Error> {
     let mut taken = sort_out(log, listing, request, sources, stop)?;
     let new = std::mem::take(&mut taken.new);
-    taken.in_tasks += new.len() as u64;
+    taken.in_tasks.extend(new.iter().map(SourceObject::digest));
     let found = look_and_check(log.state(), &new, &request.options, sources, stop)?;
     let plan = plan_of(log.state(), new, &request.options, &found)?;
     Ok((taken, plan))
@@ -247,12 +247,12 @@ pub(crate) fn take(
         let (theirs, ours) = std::mem::take(&mut new).into_iter().partition(|o| state.known().is_taken(o));
         let theirs = state.sort_out(theirs, &request.options);
         taken.known += theirs.known;
-        taken.in_tasks += theirs.open;
+        taken.in_tasks.extend(theirs.open);
         taken.changed.extend(theirs.changed);
         new = ours;
         new.clone()
     })?;
-    taken.in_tasks += new.len() as u64;
+    taken.in_tasks.extend(new.iter().map(SourceObject::digest));
     Ok(taken)
 }
 

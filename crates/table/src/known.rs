@@ -35,8 +35,8 @@ pub struct Sorted {
     pub new: Vec<SourceObject>,
     /// In the table already.
     pub known: u64,
-    /// In a task that has no commit.
-    pub open: u64,
+    /// In a task that has no commit: by their digests.
+    pub open: Vec<UrlDigest>,
     /// Of those known or in such a task: at another size then, which is given. What they hold now is not in the table.
     pub changed: Vec<(SourceObject, u64)>,
     /// Could not be read before, and nothing has changed since.
@@ -81,7 +81,11 @@ impl Known {
         for object in listing {
             let digest = object.digest();
             if let Some(bytes) = self.taken.get(&digest) {
-                *if open.contains(&digest) { &mut sorted.open } else { &mut sorted.known } += 1;
+                if open.contains(&digest) {
+                    sorted.open.push(digest);
+                } else {
+                    sorted.known += 1;
+                }
                 if *bytes != object.bytes {
                     sorted.changed.push((object, *bytes));
                 }
@@ -111,6 +115,11 @@ impl Known {
     /// Why the object could not be read, if a task tried it and none converted it since.
     pub fn failure_of(&self, object: &SourceObject) -> Option<&FailedClaim> {
         self.failed.get(&object.digest())
+    }
+
+    /// What is known of the object of a digest: whether a live task holds it, and if not, why it could not be read.
+    pub fn of_digest(&self, digest: &UrlDigest) -> (bool, Option<&FailedClaim>) {
+        (self.taken.contains_key(digest), self.failed.get(digest))
     }
 
     /// Whether a live task holds the object: converted, or about to be.

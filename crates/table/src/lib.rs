@@ -45,7 +45,7 @@ pub use layout::{
     plan_key, plan_number, rejects_key, task_of_output,
 };
 pub use log::{CommitPut, Log, delete_if_there};
-pub use objects::SourceObject;
+pub use objects::{SourceObject, UrlDigest};
 pub use options::{Options, Reading, ReadingError};
 pub use records::{
     CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, Task, TimeRange, from_json,

@@ -88,7 +88,7 @@ impl SourceObject {
 }
 
 /// Half of a SHA-256 digest of a URL.
-pub(crate) type UrlDigest = [u8; 16];
+pub type UrlDigest = [u8; 16];
 
 /// The digest of a URL. A table of years knows millions of objects, and their URLs are long.
 pub(crate) fn url_digest(url: &str) -> UrlDigest {
