@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 use flowquet_format::{KeyFilter, ObjectKey};
 use flowquet_store::{FILE_SCHEME, Store, Stores};
 use flowquet_table::{
-    Error as LogError, Log, Options, PlanRecord, SourceObject, TableContract, UrlDigest, check_partitions,
-    delete_if_there,
+    Error as LogError, Log, Options, PlanRecord, SourceObject, TableContract, UrlDigest, check_files,
+    check_partitions, delete_if_there,
 };
 
 use crate::budget::Budget;
@@ -178,8 +178,12 @@ impl<'a> Converter<'a> {
         let Self { request, lister, .. } = *self;
         let (sources, stop) = (lister.sources, lister.stop);
         if !self.has_begun {
-            let partitions = partitions_to_check(&self.log, &portion.objects);
-            let mut files = check_partitions(&mut self.log, &partitions)?;
+            let mut files = if request.out.url("").starts_with(FILE_SCHEME) {
+                check_files(&mut self.log)?
+            } else {
+                let partitions = partitions_to_check(&self.log, &portion.objects);
+                check_partitions(&mut self.log, &partitions)?
+            };
             // A killed or slow run put them once more.
             for file in files.left.drain(..) {
                 delete_if_there(request.out.as_ref(), &file.key)?;
@@ -317,17 +321,14 @@ fn dry_run(request: &Request, lister: &Lister<'_>) -> Result<Run, Error> {
     Ok(Run { summary, plan, workers: request.budget.workers, error })
 }
 
-/// The partitions whose files a run compares with the records: the newest of those that listed objects belong to, by their keys,
-/// and the newest of the table. A table on a disk is compared whole.
+/// The partitions in a bucket whose files a run compares with the records: the newest of those that listed objects belong to, by
+/// their keys, and the newest of the table.
 fn partitions_to_check(log: &Log, listing: &[SourceObject]) -> BTreeSet<String> {
     /// Each is a request.
     const CHECKED_MAX: usize = 8;
     let state = log.state();
     let mut of_table: BTreeSet<String> =
         state.files().iter().map(|f| f.output.partition.to_string()).collect();
-    if log.out().url("").starts_with(FILE_SCHEME) {
-        return of_table;
-    }
     let by = &state.contract().partition_by;
     let mut listed = BTreeSet::new();
     for object in listing {
