@@ -193,8 +193,8 @@ def test_projection(server, stub):
 
 def test_wrong_usage(server, stub, tmp_path):
     assert "expected a table in S3" in s3.run(server, "register", tmp_path / "x", *TABLE, check=2).stderr
-    assert "expected --database and --table" in s3.run(server, "register", "s3://lake/t", check=2).stderr
+    assert "--database and --table are required" in s3.run(server, "register", "s3://lake/t", check=2).stderr
     assert "expected a table in `s3://lake/" in s3.run(server, "register", "s3://lake/nothing", *TABLE, check=1).stderr
-    assert "required arguments" in s3.run(server, "convert", "s3://logs/AWSLogs/", "--out", "s3://lake/t", "--register", check=2).stderr
+    assert "--database and --table are required" in s3.run(server, "convert", "s3://logs/AWSLogs/", "--out", "s3://lake/t", "--register", check=2).stderr
     words = s3.run(server, "convert", "s3://logs/AWSLogs/", "--out", tmp_path / "out", "--register", *TABLE, check=2).stderr
     assert "the Glue Data Catalog knows no local folders" in words and not (tmp_path / "out").exists()

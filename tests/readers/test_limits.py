@@ -42,7 +42,7 @@ def test_an_object_that_inflates_to_gigabytes(logs, out):
             file.write(member)
     records = times * 100_000
     used, words = peak([FLOWQUET, "convert", logs, "--out", out, "--memory", "256M"])
-    assert f"{records:,} records read, {records:,} written, 0 rejected" in words
+    assert f"{records:,} records written, 0 rejected" in words
     assert used < 256 * MIB, f"{used / MIB:.0f} MiB"
     assert sum(pyarrow.parquet.ParquetFile(p).metadata.num_rows for p in files(out).values()) == records
 
@@ -57,7 +57,7 @@ def test_many_partitions_at_once(logs, out):
             lines.append(f"2 1 eni-{i % 97} 10.0.{i % 251}.{n} 10.0.0.1 {i} 443 6 3 {i} {1566172800 + day * 86400} 1566328661 ACCEPT OK")
         (logs / f"{n:02}.log.gz").write_bytes(gzip.compress("\n".join(lines).encode(), 1))
     used, words = peak([FLOWQUET, "convert", logs, "--out", out, "--threads", "2"])
-    assert "720,000 written, 0 rejected" in words and used < 512 * MIB, f"{used / MIB:.0f} MiB"
+    assert "720,000 records written, 0 rejected" in words and used < 512 * MIB, f"{used / MIB:.0f} MiB"
     # What a task carries and the files that it keeps open are limited: some partitions get a second file.
     assert days <= len(files(out)) < 1.5 * days
     want = multiset(("date=" + naive.date_of(r), r) for p in logs.iterdir() for r in naive.read(p.read_bytes())[0])
@@ -74,7 +74,7 @@ def test_lines_without_end(logs, out):
             file.write(packer.compress(b"x" * MIB))
         file.write(packer.compress(f"\n{good}".encode()) + packer.flush())
     used, words = peak([FLOWQUET, "convert", logs, "--out", out, "--memory", "256M"])
-    assert "3 records read, 2 written, 1 rejected" in words and used < 256 * MIB, f"{used / MIB:.0f} MiB"
+    assert "2 records written, 1 rejected" in words and used < 256 * MIB, f"{used / MIB:.0f} MiB"
 
 
 def test_memory_for_few_rows_is_small(tmp_path, out):

@@ -21,7 +21,7 @@ use crate::failure::{engine_failure, exit_of};
 use crate::output::{Failure, counted, put, say};
 use crate::places::{STOP, absolute, table_store};
 use crate::plan::PlanFile;
-use crate::register::{after_run, text as registered_text};
+use crate::register::{after_run, registered_to, text as registered_text};
 use crate::report::{RunFacts, json, quiet_text, text};
 use crate::reporter::{Reporter, Work};
 use crate::schema::{Formats, plain_table, table_text};
@@ -47,6 +47,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     if args.register {
         // Better told before hours of work than after.
         catalogued(&location)?;
+        registered_to(&args.glue, &args.job.s3, prepared.out.as_ref())?;
     }
     let request = Request {
         max_rejects: args.max_rejects,

@@ -2,6 +2,7 @@
 
 use flowquet_catalog::{Registered, TableChange};
 use flowquet_engine::Error;
+use flowquet_store::Store;
 use flowquet_table::{CatalogTable, Log};
 use indicatif::HumanCount;
 
@@ -72,6 +73,14 @@ pub(crate) fn text(registered: &Registered, name: &str) -> String {
     text
 }
 
+/// The catalog's table that a run registers to: the one that is named, or that was named before.
+pub(crate) fn registered_to(args: &GlueArgs, s3: &S3Args, out: &dyn Store) -> Result<GlueTable, Failure> {
+    glue(args, s3, out)?.ok_or_else(|| {
+        let message = "--database and --table are required with --register, the first time";
+        Failure::message(Exit::Usage, message, None)
+    })
+}
+
 /// Registers what a run wrote. `touched` are partition folders.
 pub(crate) fn after_run(
     args: &GlueArgs,
@@ -81,10 +90,7 @@ pub(crate) fn after_run(
 ) -> Result<(Registered, String), Failure> {
     let location = catalogued(out)?;
     let store = table_store(&s3.stores(), out);
-    let Some(to) = glue(args, s3, store.as_ref())? else {
-        let message = "--database and --table are required with --register, the first time";
-        return Err(Failure::message(Exit::Usage, message, None));
-    };
+    let to = registered_to(args, s3, store.as_ref())?;
     let log = Log::open(&store).map_err(|e| engine_failure(&Error::from(e)))?;
     let partitions = PartitionsArg::Listed;
     let naming = Naming { database: &to.database, table: &to.table, location, partitions };
