@@ -95,6 +95,9 @@ def plans(out):
 def expected_rows(out):
     """What the committed tasks of a table must hold, read naively from the objects that they name; None if one is gone."""
     found = []
+    # What a reconversion read otherwise is compared by its own tests.
+    if any('"reconversion"' in path.read_text() for path in out.glob("_flowquet/compactions/*.json")):
+        return None
     for plan in plans(out):
         options = plan["options"]
         # Columns that are not kept are not checked either, which the naive reading does not know.

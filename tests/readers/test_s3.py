@@ -209,7 +209,7 @@ def test_an_object_that_changes_is_set_aside(tmp_path, made):
         changed = sorted(made.rglob("*.gz"))[3]
         changed.write_bytes(gzip.compress(f"{naive.V2}\n{line(1, -30)}".encode()))
         server.client.put_object(Bucket="logs", Key=str(changed.relative_to(made)), Body=changed.read_bytes())
-        first = json.loads(s3.run(server, "convert", "--plan", tmp_path / "plan.json", "--task", "0/1", "-q", "--report", "-", check=4).stdout)
+        first = json.loads(s3.run(server, "convert", "--plan", tmp_path / "plan.json", "--shard", "0/1", "-q", "--report", "-", check=4).stdout)
         assert first["objects"]["set_aside"] > 0
         s3.convert(server, "s3://logs/", "s3://lake/t")
         assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made)
@@ -234,7 +234,7 @@ def test_shares_of_a_plan(tmp_path, made):
         ]
         assert [process.wait() for process in shares] == [0, 0, 0, 0]
         assert content(server.fetch("t", tmp_path / "t")) == want
-        assert "whole: every planned object is in the table" in s3.run(server, "status", "s3://lake/t").stdout
+        assert "complete: 40 objects in the table" in s3.run(server, "status", "s3://lake/t").stdout
         (tmp_path / "empty.json").write_text(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout)
         assert "the plan has no tasks" in s3.run(server, "convert", "--plan", tmp_path / "empty.json", "--task", "1/3").stderr
         server.client.put_object(Bucket="logs", Key="late.log", Body=f"{naive.V2}\n{line(1)}".encode())
@@ -253,7 +253,7 @@ def test_status_tells_what_is_missing(tmp_path, made):
         (tmp_path / "plan.json").write_text(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout)
         s3.run(server, "convert", "--plan", tmp_path / "plan.json", "--task", "0/2", check=None)
         text = s3.run(server, "status", "s3://lake/t", check=4).stdout
-        assert "without a commit" in text and "missing" in text
+        assert "tasks unfinished" in text and "unfinished  task" in text
         s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL, check=4)
         found = json.loads(s3.run(server, "status", "s3://lake/t", "--json", check=4).stdout)
         valid(found, "status")
@@ -302,10 +302,11 @@ def test_a_month_is_listed_by_its_own_prefixes(tmp_path, layout):
         assert converted("--flow-region", "us-east-1", "--since", "2024-12-02")[0] == 2
         assert converted("--flow-log-id", "fl-1111,fl-9", "--until", "2022-02-01")[0] == 4
         assert converted("--include", "**/*T0500Z_x.log", "--exclude", "**/*_2023*", "--exclude", "**/*_2022*")[0] == 72
-        words = s3.run(server, "convert", "s3://logs/deep/", "--out", "s3://lake/n", "--since", "2030-01-01", check=1).stderr
-        assert "none of them wanted" in words or "found no files" in words
-        words = s3.run(server, "convert", "s3://logs/deep/other.txt", "--out", "s3://lake/n", "--since", "2023-01-01", check=1).stderr
-        assert "found 1 objects, none of them wanted" in words
+        # A quiet hour is no error.
+        words = s3.run(server, "convert", "s3://logs/deep/", "--out", "s3://lake/n", "--since", "2030-01-01").stderr
+        assert "done: nothing to do" in words
+        words = s3.run(server, "convert", "s3://logs/deep/other.txt", "--out", "s3://lake/n", "--since", "2023-01-01").stderr
+        assert "done: nothing to do, 1 object found and all filtered out" in words
     # The same filters on a disk.
     assert conftest.convert(made, tmp_path / "disk", "--since", "2023-06-01", "--until", "2023-06-30")["records"] == 6
 
@@ -408,3 +409,20 @@ def test_what_a_newcomer_meets(tmp_path, made):
         assert s3.convert(server, "s3://logs/", "s3://lake/t")["records"] == 20_000, "the region is found"
         words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", "--region", "us-west-2", check=1).stderr
         assert "the bucket is in another region: eu-central-1" in words and "--region" in words
+
+
+def test_archived_objects_come_in_once_they_are_restored(tmp_path):
+    with s3.serve() as server:
+        body = f"{naive.V2}\n{line(1)}".encode()
+        server.client.put_object(Bucket="logs", Key="now.log", Body=body)
+        server.client.put_object(Bucket="logs", Key="cold.log", Body=f"{naive.V2}\n{line(2)}".encode(), StorageClass="GLACIER")
+        report = s3.convert(server, "s3://logs/", "s3://lake/t", check=4)
+        assert (report["records"], report["objects"]["failed"], report["failed_objects"][0]["cause"]) == (1, 1, "archived")
+        before = server.tally().get("GET", 0)
+        again = s3.convert(server, "s3://logs/", "s3://lake/t", check=4)
+        assert (again["records"], again["objects"]["failed"]) == (0, 1)
+        server.client.restore_object(Bucket="logs", Key="cold.log", RestoreRequest={"Days": 1})
+        restored = s3.convert(server, "s3://logs/", "s3://lake/t")
+        assert (restored["records"], restored["objects"]["failed"], restored["objects"]["known"]) == (1, 0, 1)
+        assert server.tally().get("GET", 0) > before
+        assert "complete: 2 objects" in s3.run(server, "status", "s3://lake/t").stdout

@@ -1,0 +1,90 @@
+"""A mistake is never final: the right command gives the table that it would have given at once, and every command tells the present."""
+
+import json
+
+import naive
+from conftest import convert, files, rejects, rows, run
+from test_runs import line
+
+V2 = f"{naive.V2}\n{line(1)}"
+
+
+def test_lost_truncated_and_stray_files_are_named_and_made_anew(logs, out):
+    for i, day in enumerate([1566172800, 1566259200, 1566345600]):
+        (logs / f"{i}.log").write_text(f"{naive.V2}\n{line(i)}".replace("1566172800", str(day)))
+    convert(logs, out, "--file-bytes", "1")
+    before = sorted(map(str, rows(out)))
+    keys = list(files(out))
+    (out / keys[0]).unlink()
+    (out / keys[0]).parent.joinpath("copy.parquet").write_bytes(b"PAR1")
+    status = json.loads(run("status", out, "--json", check=5).stdout)
+    assert [f["key"] for f in status["lost"]] == [keys[0]] and len(status["stray"]) == 1
+    text = run("status", out, check=5).stdout
+    assert "NOT whole" in text and "complete" not in text and keys[0] in text
+    assert "NOT whole" in run("convert", logs, "--out", out, check=5).stderr
+    assert "exit 5" in run("convert", logs, "--out", out, "--quiet", check=5).stderr
+    (out / keys[0]).parent.joinpath("copy.parquet").unlink()
+    words = run("reconvert", out, "--lost").stderr
+    assert "done: converted" in words
+    assert sorted(map(str, rows(out))) == before
+    assert run("status", out).stdout.splitlines()[-1].startswith("complete: 3 objects")
+
+
+def test_ignored_objects_raise_no_alarm(logs, out):
+    (logs / "good.log").write_text(V2)
+    (logs / "bad.log").write_text("nothing here\n")
+    convert(logs, out, check=4)
+    assert run("convert", logs, "--out", out, "--quiet", check=4).stderr.startswith("flowquet: 1 object is not in")
+    run("ignore", out, logs / "bad.log", "--reason", "AWS case 123")
+    report = convert(logs, out)
+    assert (report["objects"]["failed"], report["objects"]["ignored"]) == (1, 1)
+    assert "AWS case 123" in run("status", out).stdout
+    run("ignore", out, logs / "bad.log", "--not")
+    run("status", out, check=4)
+
+
+def test_a_table_remembers(logs, out):
+    (logs / "a.log").write_text(V2)
+    convert(logs, out, "--partition-by", "account,date", "--types", "rich", "--sort=srcaddr")
+    (logs / "b.log").write_text(f"{naive.V2}\n{line(2)}")
+    assert convert(logs, out)["records"] == 1
+    status = json.loads(run("status", out, "--json").stdout)
+    assert (status["partition_by"], status["types"], status["sort"]) == ("account,date", "rich", ["srcaddr"])
+    words = run("convert", logs, "--out", out, "--types", "aws", check=2).stderr
+    assert "--types: the table has `rich`, this run asks for `aws`" in words
+
+
+def test_max_rejects_shows_and_keeps_what_it_stops_at(logs, out):
+    (logs / "a.log").write_text(f"{V2}one\ntwo\nthree\nfour\n")
+    words = run("convert", logs, "--out", out, "--max-rejects", "2", check=3).stderr
+    assert "4 rejects in 6 lines" in words and "a.log line 3" in words and "one" in words
+    assert len(rejects(out)) == 4
+    # Allowed, the same task is finished.
+    assert convert(logs, out)["rejects"] == 4 and len(rejects(out)) == 4
+
+
+def test_many_rejects_before_the_first_line_that_fits(logs, out):
+    good = V2.splitlines()[1]
+    bad = "".join(f"bad {i}\n" for i in range(5_000))
+    (logs / "late.log").write_text(f"{bad}{good}\n")
+    (logs / "never.log").write_text(bad)
+    report = convert(logs, out, "--format", "v2", check=4)
+    assert (report["records"], report["rejects"], report["objects"]["failed"]) == (1, 5_000, 1)
+    assert len(rejects(out)) == 5_000
+    assert "none of its 5000 lines" in report["failed_objects"][0]["reason"]
+
+
+def test_reconvert_after_compaction(logs, out, tmp_path):
+    swapped = "${version} ${account-id} ${interface-id} ${dstaddr} ${srcaddr} ${srcport} ${dstport} ${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}"
+    body = "".join(line(i) for i in range(5))
+    (logs / "headerless.log").write_text(body)
+    (logs / "header.log").write_text(V2)
+    convert(logs, out, "--format", swapped)
+    run("compact", out)
+    right = tmp_path / "right"
+    convert(logs, right, "--format", "v2")
+    assert sorted(map(str, rows(out))) != sorted(map(str, rows(right)))
+    run("reconvert", out, "--object", "headerless.log", "--format", "v2")
+    assert sorted(map(str, rows(out))) == sorted(map(str, rows(right)))
+    assert "complete: 2 objects" in run("status", out).stdout
+    assert "no object of the table is chosen" in run("reconvert", out, "--object", "nothing", check=1).stderr
