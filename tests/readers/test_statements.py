@@ -230,7 +230,7 @@ def test_rich_values(logs, out):
     starts = [row["start"] and row["start"].isoformat() for row in found]
     assert starts == ["2024-01-15T00:00:00+00:00", "2024-01-15T00:00:00.123000+00:00", None]
     assert found[2]["end"].year == 9999
-    assert "--types: the table has `rich`, this run asks for `aws`" in run("convert", logs, "--out", out, check=1).stderr
+    assert "--types: the table has `rich`, this run asks for `aws`" in run("convert", logs, "--out", out, "--types", "aws", check=2).stderr
 
 
 def test_ranges_of_addresses_prune(tmp_path, out):
