@@ -143,12 +143,8 @@ pub fn compact(
         }
         return Ok(done);
     }
-    let placing = Placing { log: &log, pointers, grace: request.grace, stop };
-    let open: Vec<CompactionRecord> = log.state().files().open().cloned().collect();
-    placing.place(&open.iter().collect::<Vec<_>>())?;
-    done.finished = open.len() as u64;
-    placing.sweep()?;
-    open.iter().for_each(|record| log.state_mut().close_compaction(record.number));
+    done.finished = finish_open(&mut log, pointers, request.grace, stop)?;
+    Placing { log: &log, pointers, grace: request.grace, stop }.sweep()?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(request.workers)
         .thread_name(|i| format!("flowquet-{i}"))
@@ -270,6 +266,19 @@ pub(crate) fn is_chosen(folder: &str, wanted: &[String]) -> bool {
         })
     };
     wanted.is_empty() || wanted.iter().any(|w| w.split('/').filter(|p| !p.is_empty()).all(has))
+}
+
+/// Puts the files of compactions and reconversions in place that an earlier run had left unfinished. Returns how many.
+pub(crate) fn finish_open(
+    log: &mut Log,
+    pointers: Option<&dyn Pointers>,
+    grace: Duration,
+    stop: &AtomicBool,
+) -> Result<u64, Error> {
+    let open: Vec<CompactionRecord> = log.state().files().open().cloned().collect();
+    Placing { log, pointers, grace, stop }.place(&open.iter().collect::<Vec<_>>())?;
+    open.iter().for_each(|record| log.state_mut().close_compaction(record.number));
+    Ok(open.len() as u64)
 }
 
 /// Commits a compaction, unless another one has retired some of its files meanwhile.

@@ -37,7 +37,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::budget::Budget;
-use crate::compact::{Placing, Pointers};
+use crate::compact::{Placing, Pointers, finish_open};
 use crate::context::PlanContext;
 use crate::error::Error;
 use crate::events::{Event, Observer};
@@ -141,12 +141,10 @@ pub fn reconvert(
 ) -> Result<Reconverted, Error> {
     let mut log = Log::open(&request.out)?;
     let mut done = Reconverted::default();
-    let open: Vec<CompactionRecord> = log.state().files().open().cloned().collect();
-    done.finished = open.len() as u64;
-    if !request.dry_run {
-        let placing = Placing { log: &log, pointers, grace: request.grace, stop };
-        placing.place(&open.iter().collect::<Vec<_>>())?;
-        open.iter().for_each(|record| log.state_mut().close_compaction(record.number));
+    if request.dry_run {
+        done.finished = log.state().files().open().count() as u64;
+    } else {
+        done.finished = finish_open(&mut log, pointers, request.grace, stop)?;
     }
     let sources = SourceSet::new(request.stores.clone());
     let chosen = request.choice.choose(&mut log, request.dry_run)?;
