@@ -377,7 +377,7 @@ def test_memory(tmp_path):
     made = flowlogs(tmp_path / "made", "--objects", 80, "--records", 20_000, "--format", "v5")
     with s3.serve("--latency-ms", "5", load=made) as server:
         words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", "--memory", "300M", check=2).stderr
-        smallest = int(re.search(r"give --memory (\d+)M", words)[1])
+        smallest = int(re.search(r"at least (\d+)M is needed", words)[1])
         command = s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", "--memory", f"{smallest}M", "--threads", "2")
         measured = subprocess.run([sys.executable, "-c", MEASURE, *command], env=s3.ENVIRONMENT, capture_output=True, text=True)
         assert measured.returncode == 0 and int(measured.stdout) < smallest << 20, (measured.stdout, measured.stderr)
