@@ -9,11 +9,11 @@ use flowquet_catalog::{
 use flowquet_engine::Pointers;
 use flowquet_format::{HIVE_NULL, PartitionColumn, PartitionSpec};
 use flowquet_store::{Location, Store};
-use flowquet_table::{CatalogTable, TableState};
+use flowquet_table::{CatalogTable, LiveFile, TableState};
 
 use crate::args::{GlueArgs, PartitionsArg};
 use crate::exit::Exit;
-use crate::failure::engine_failure;
+use crate::failure::{engine_failure, log_failure};
 use crate::output::{Failure, counted, say};
 use crate::places::S3Args;
 
@@ -32,13 +32,13 @@ pub(crate) fn definition(
     more: &[FormatUse<'_>],
     naming: &Naming<'_>,
 ) -> Result<TableDefinition, Failure> {
-    let formats = state.files().formats();
+    let formats = state.files().formats().map_err(log_failure)?;
     let mut uses: Vec<FormatUse<'_>> =
         formats.iter().map(|(format, options)| FormatUse { format, options }).collect();
     uses.extend(more);
     let mut table = defined(&uses, state.contract().partition_by.clone(), naming)?;
     if naming.partitions == PartitionsArg::Projected {
-        table.projection = Some(projection(state, &table.partition_by));
+        table.projection = Some(projection(state, &table.partition_by)?);
     }
     Ok(table)
 }
@@ -65,10 +65,10 @@ pub(crate) fn defined(
 }
 
 /// What is known of the values of partition columns. Says what projection does not reach.
-fn projection(state: &TableState, by: &PartitionSpec) -> Projection {
+fn projection(state: &TableState, by: &PartitionSpec) -> Result<Projection, Failure> {
     let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let mut unseen = 0;
-    for (folder, files) in &state.files().partitions() {
+    for (folder, files) in &state.files().partitions().map_err(log_failure)? {
         let found = partition_values(folder);
         if found.iter().any(|v| v == HIVE_NULL) {
             unseen += files.iter().map(|f| f.output.rows).sum::<u64>();
@@ -85,11 +85,11 @@ fn projection(state: &TableState, by: &PartitionSpec) -> Projection {
         ));
     }
     let mut of = |column: PartitionColumn| values.remove(column.name()).unwrap_or_default();
-    Projection {
+    Ok(Projection {
         first_date: of(PartitionColumn::Date).into_iter().next(),
         accounts: of(PartitionColumn::Account).into_iter().collect(),
         regions: of(PartitionColumn::Region).into_iter().collect(),
-    }
+    })
 }
 
 /// The places of partitions, by folder; `may_move` tells which of them a compaction may be about to move.
@@ -159,7 +159,7 @@ pub(crate) fn failed(error: &Error) -> Failure {
 pub(crate) fn register<'a>(
     glue: &Glue,
     table: &TableDefinition,
-    state: &TableState,
+    partitions: &BTreeMap<String, Vec<LiveFile>>,
     folders: impl IntoIterator<Item = &'a String>,
     may_move: impl Fn(&str) -> bool,
     create_database: bool,
@@ -167,7 +167,7 @@ pub(crate) fn register<'a>(
     let some = places(&table.location, folders, &may_move);
     let mut registered = glue.register(table, &some, create_database)?;
     if !registered.columns_added.is_empty() {
-        let all = places(&table.location, state.files().partitions().keys(), &may_move);
+        let all = places(&table.location, partitions.keys(), &may_move);
         let again = glue.register(table, &all, false)?;
         registered.partitions_created += again.partitions_created;
         registered.partitions_updated += again.partitions_updated;

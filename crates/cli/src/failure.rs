@@ -39,6 +39,11 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
     }
 }
 
+/// The message for an error of a table's log that ends a command.
+pub(crate) fn log_failure(error: LogError) -> Failure {
+    engine_failure(&error.into())
+}
+
 /// The message for an error of the engine that ends a command.
 pub(crate) fn engine_failure(error: &Error) -> Failure {
     let hint = hint_of(error);
@@ -116,6 +121,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::Interrupted => "run the same command again to finish",
         Error::ListingTooLong { .. } => {
             "give more --memory, or take a part at a time with --since, --until, --account or --flow-region"
+        }
+        Error::Log(LogError::Checkpoint { .. }) => {
+            "run the same command again; if that does not help, delete the folder `_flowquet/checkpoints`: nothing rests on it"
         }
         Error::Log(LogError::Contract(_)) => "drop the option, or choose another --out",
         Error::Log(LogError::NoTable(_)) => {

@@ -15,7 +15,7 @@ pub(crate) fn run(args: &IgnoreArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let out = table_store(&args.s3.stores(), &args.table);
     let failed = |error: flowquet_table::Error| engine_failure(&Error::from(error));
-    let log = Log::open(&out).map_err(failed)?;
+    let log = Log::open_with_files(&out).map_err(failed)?;
     let mut changed = 0;
     for text in &args.urls {
         let url = url_of(text)?;
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &IgnoreArgs) -> Result<Exit, Failure> {
             }
             continue;
         };
-        if !log.state().known().failed().any(|claim| claim.object.url() == url) {
+        if !log.state().failed().map_err(failed)?.iter().any(|claim| claim.object.url() == url) {
             say(&format!(
                 "warning: `{url}` is not among the unreadable objects of this table; `flowquet status` lists them"
             ));

@@ -1,7 +1,6 @@
 //! `flowquet register`.
 
 use flowquet_catalog::{Registered, TableChange};
-use flowquet_engine::Error;
 use flowquet_store::Store;
 use flowquet_table::{CatalogTable, Log};
 use indicatif::HumanCount;
@@ -10,7 +9,7 @@ use crate::args::{GlueArgs, PartitionsArg, RegisterArgs};
 use crate::catalog::{GlueTable, Naming, catalogued, definition, failed, glue, register};
 use crate::convert::listen_for_signals;
 use crate::exit::Exit;
-use crate::failure::engine_failure;
+use crate::failure::log_failure;
 use crate::output::{Failure, counted, put, say};
 use crate::places::{S3Args, table_store};
 
@@ -21,17 +20,17 @@ pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
     let Some(to) = glue(&args.glue, &args.s3, out.as_ref())? else {
         return Err(Failure::message(Exit::Usage, "--database and --table are required", None));
     };
-    let log = Log::open(&out).map_err(|e| engine_failure(&Error::from(e)))?;
+    let log = Log::open_with_files(&out).map_err(log_failure)?;
     let state = log.state();
     let naming = Naming { database: &to.database, table: &to.table, location, partitions: args.partitions };
     let table = definition(state, &[], &naming)?;
-    let partitions = state.files().partitions();
+    let partitions = state.files().partitions().map_err(log_failure)?;
     // Where Athena computes partitions, none have to be known.
     let listed = (args.partitions == PartitionsArg::Listed).then(|| partitions.keys());
     let registered = register(
         &to.glue,
         &table,
-        state,
+        &partitions,
         listed.into_iter().flatten(),
         // Any other that points aside was left so by a compaction that another run ended without the catalog.
         |folder| state.files().is_moving(folder),
@@ -50,7 +49,7 @@ pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
 /// Has the table remember which table of the catalog points at it, so that later commands need not be told.
 fn remember(log: &Log, to: &GlueTable) -> Result<(), Failure> {
     let catalog = CatalogTable::new(&to.database.to_string(), &to.table.to_string());
-    catalog.remember(log.out().as_ref()).map_err(|e| engine_failure(&Error::from(e)))
+    catalog.remember(log.out().as_ref()).map_err(log_failure)
 }
 
 /// One line that says what was done.
@@ -91,13 +90,13 @@ pub(crate) fn after_run(
     let location = catalogued(out)?;
     let store = table_store(&s3.stores(), out);
     let to = registered_to(args, s3, store.as_ref())?;
-    let log = Log::open(&store).map_err(|e| engine_failure(&Error::from(e)))?;
+    let log = Log::open_with_files(&store).map_err(log_failure)?;
     let partitions = PartitionsArg::Listed;
     let naming = Naming { database: &to.database, table: &to.table, location, partitions };
     let table = definition(log.state(), &[], &naming)?;
+    let all = log.state().files().partitions().map_err(log_failure)?;
     // A compaction may have begun since the records were read.
-    let registered =
-        register(&to.glue, &table, log.state(), touched, |_| true, false).map_err(|e| failed(&e))?;
+    let registered = register(&to.glue, &table, &all, touched, |_| true, false).map_err(|e| failed(&e))?;
     remember(&log, &to)?;
     Ok((registered, to.name()))
 }

@@ -6,19 +6,18 @@ use std::sync::Arc;
 use comfy_table::{ContentArrangement, Table, presets};
 use flowquet_arrow::{BatchSchema, Selection};
 use flowquet_catalog::{FormatUse, athena, duckdb, pandas, polars, pyspark, spark, table_input_json, trino};
-use flowquet_engine::Error;
 use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, PartitionSpec, Types};
 use flowquet_parquet::FileSchema;
 use flowquet_plan::{merged_format, merged_options};
 use flowquet_store::Location;
-use flowquet_table::{LiveFile, Log, Options, Reading, TableState};
+use flowquet_table::{Error as LogError, Files, LiveFile, Log, Options, Reading, TableState};
 use serde_json::json;
 
 use crate::args::{FormatArgs, SchemaArgs, SchemaForm};
 use crate::catalog::{Naming, defined, definition, places};
 use crate::convert::listen_for_signals;
 use crate::exit::Exit;
-use crate::failure::engine_failure;
+use crate::failure::log_failure;
 use crate::output::{Failure, put, say};
 use crate::places::{absolute, table_store};
 
@@ -138,7 +137,7 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
         Some(place) => {
             listen_for_signals();
             let out = table_store(&args.s3.stores(), place);
-            Some(Log::open(&out).map_err(|e| engine_failure(&Error::from(e)))?)
+            Some(Log::open_with_files(&out).map_err(log_failure)?)
         }
     };
     let state = log.as_ref().map(Log::state);
@@ -170,7 +169,8 @@ fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> 
     let format = match (&formats.given, state) {
         (Some(given), _) => given.clone(),
         (None, Some(state)) => {
-            let files: Vec<LiveFile> = state.files().iter().cloned().collect();
+            let files = state.files().all().map_err(log_failure)?;
+            let files: Vec<LiveFile> = files.into_iter().cloned().collect();
             let options = merged_options(&files, &schema_options(formats, types));
             let merged = options.map_err(|e| e.to_string()).and_then(|o| merged_format(&files, &o));
             let expected = |e: String| {
@@ -243,13 +243,17 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
             defined(if is_empty { &all } else { &more }, by, &naming)?
         }
     };
-    let partitions = state.map(|s| s.files().partitions()).unwrap_or_default();
+    let partitions =
+        state.map(|s| s.files().partitions()).transpose().map_err(log_failure)?.unwrap_or_default();
     let listed = places(&table.location, partitions.keys(), |_| false);
     Ok(match args.form {
         SchemaForm::Athena => athena(&table, &listed),
         SchemaForm::Duckdb => {
             let files = state.filter(|_| args.exact).map(|s| s.files());
-            let files = files.map(|files| files.iter().map(|f| files.key_now(f)).collect::<Vec<_>>());
+            let keys_now = |files: &Files| -> Result<Vec<String>, LogError> {
+                Ok(files.all()?.into_iter().map(|f| files.key_now(f)).collect())
+            };
+            let files = files.map(keys_now).transpose().map_err(log_failure)?;
             duckdb(&table, files.as_deref())
         }
         SchemaForm::GlueJson => table_input_json(&table),

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use flowquet_format::{KeyFilter, ObjectKey};
 use flowquet_store::{FILE_SCHEME, Store, Stores};
 use flowquet_table::{
-    Error as LogError, Log, Options, PlanRecord, SourceObject, TableContract, UrlDigest, check_files,
+    Error as LogError, Log, ObjectId, Options, PlanRecord, SourceObject, TableContract, check_files,
     check_partitions, delete_if_there,
 };
 
@@ -181,7 +181,7 @@ impl<'a> Converter<'a> {
             let mut files = if request.out.url("").starts_with(FILE_SCHEME) {
                 check_files(&mut self.log)?
             } else {
-                let partitions = partitions_to_check(&self.log, &portion.objects);
+                let partitions = partitions_to_check(&mut self.log, &portion.objects)?;
                 check_partitions(&mut self.log, &partitions)?
             };
             // A killed or slow run put them once more.
@@ -194,7 +194,7 @@ impl<'a> Converter<'a> {
         let unreadable = portion.unreadable.len() as u64;
         // While this portion is converted, the next one is gathered.
         self.budget = request.budget;
-        self.budget.divide(2 * portion.memory + self.log.state().known().len() * KNOWN_BYTES);
+        self.budget.divide(2 * portion.memory + self.log.state().known().memory());
         let listed = portion.objects.len() as u64;
         let mut taken = take(&mut self.log, portion.objects, request, sources, stop)?;
         self.has_begun = true;
@@ -205,7 +205,7 @@ impl<'a> Converter<'a> {
         let in_tasks = std::mem::take(&mut taken.in_tasks);
         taken.report(&self.log, &mut self.summary);
         let tasks = tasks_to_perform(&self.log, None)?;
-        self.account(&tasks, in_tasks);
+        self.account(&tasks, in_tasks)?;
         for key in spooled {
             // The same input may be in the table already.
             if !tasks.iter().flat_map(|t| &t.task.objects).any(|o| spool_key(o).as_ref() == Some(&key)) {
@@ -213,22 +213,27 @@ impl<'a> Converter<'a> {
             }
         }
         self.perform(&tasks, new_plan)?;
-        // What was committed is known to the next portion.
-        self.log.refresh()?;
+        if !tasks.is_empty() {
+            // What was committed is known to the next portion.
+            self.log.refresh()?;
+        }
+        if let Some(warning) = checkpoint(&mut self.log) {
+            self.warn(warning);
+        }
         Ok(())
     }
 
     /// Accounts for listed objects that stood in open tasks when they were sorted out: those that are still to be performed are
     /// accounted for by what becomes of them, and the others were settled by another run meanwhile.
-    fn account(&mut self, tasks: &[PlannedTask], mut in_tasks: HashSet<UrlDigest>) {
+    fn account(&mut self, tasks: &[PlannedTask], mut in_tasks: HashSet<ObjectId>) -> Result<(), Error> {
         for object in tasks.iter().flat_map(|t| &t.task.objects) {
-            if !in_tasks.remove(&object.digest()) {
+            if !in_tasks.remove(&object.id()) {
                 self.summary.objects.resumed += 1;
             }
         }
         let state = self.log.state();
-        for digest in in_tasks {
-            match state.known().of_digest(&digest) {
+        for id in in_tasks {
+            match state.known().of_id(&id)? {
                 (true, _) => self.summary.objects.known += 1,
                 (_, Some(claim)) => {
                     self.summary.fail(claim.object.url(), &claim.cause, state.is_ignored(&claim.object));
@@ -236,6 +241,7 @@ impl<'a> Converter<'a> {
                 (_, None) => self.summary.objects.left += 1,
             }
         }
+        Ok(())
     }
 
     /// Converts a shard of a plan that was made before.
@@ -294,14 +300,14 @@ fn dry_run(request: &Request, lister: &Lister<'_>) -> Result<Run, Error> {
         let listed = lister.list(&request.sources);
         (log.join().expect("no panic while waiting"), listed)
     });
-    let (log, Listing { all, listed }) = (log?, listed?);
+    let (mut log, Listing { all, listed }) = (log?, listed?);
     let mut summary = Summary::default();
     summary.objects.listed = all.objects.len() as u64 + listed.unreadable;
     summary.objects.failed = listed.unreadable;
     summary.objects.left_out = listed.left_out;
     summary.failed_objects = all.unreadable;
     summary.left_out_tables = listed.tables;
-    let (taken, plan) = sort_out_and_plan(&log, all.objects, request, sources, stop)?;
+    let (taken, plan) = sort_out_and_plan(&mut log, all.objects, request, sources, stop)?;
     let listed_in_tasks = taken.in_tasks.len() as u64;
     taken.report(&log, &mut summary);
     let open: Vec<_> = log.state().open_tasks().map(|t| t.task).collect();
@@ -323,13 +329,11 @@ fn dry_run(request: &Request, lister: &Lister<'_>) -> Result<Run, Error> {
 
 /// The partitions in a bucket whose files a run compares with the records: the newest of those that listed objects belong to, by
 /// their keys, and the newest of the table.
-fn partitions_to_check(log: &Log, listing: &[SourceObject]) -> BTreeSet<String> {
+fn partitions_to_check(log: &mut Log, listing: &[SourceObject]) -> Result<BTreeSet<String>, Error> {
     /// Each is a request.
     const CHECKED_MAX: usize = 8;
-    let state = log.state();
-    let mut of_table: BTreeSet<String> =
-        state.files().iter().map(|f| f.output.partition.to_string()).collect();
-    let by = &state.contract().partition_by;
+    let mut of_table = log.ask(|state| state.files().last_partitions(CHECKED_MAX))?;
+    let by = &log.state().contract().partition_by;
     let mut listed = BTreeSet::new();
     for object in listing {
         let key = ObjectKey::parse(object.url());
@@ -340,11 +344,14 @@ fn partitions_to_check(log: &Log, listing: &[SourceObject]) -> BTreeSet<String> 
             listed.pop_first();
         }
     }
-    while of_table.len() > CHECKED_MAX {
-        of_table.pop_first();
-    }
     of_table.append(&mut listed);
-    of_table
+    Ok(of_table)
+}
+
+/// Puts a checkpoint where one is due. The work is done by then: what goes wrong is told, and the next run reads more.
+pub(crate) fn checkpoint(log: &mut Log) -> Option<String> {
+    let error = log.checkpoint_if_due().err()?;
+    Some(format!("no checkpoint was put, and the next run reads more records: {error}"))
 }
 
 /// Objects that are not accounted for are a defect of this program.
@@ -377,9 +384,6 @@ fn open_log(request: &Request) -> Result<Log, Error> {
     Ok(Log::make(out, options, single_writer)?)
 }
 
-/// Memory that a known object takes.
-const KNOWN_BYTES: usize = 64;
-
 const SINGLE_WRITER: &str = "the store of this table ignores the condition of a put-if-absent: run only one flowquet at a time \
                              on it; kills and re-runs are safe";
 
@@ -400,7 +404,7 @@ fn take_shard(
     summary: &mut Summary,
 ) -> Result<HashSet<String>, Error> {
     log.take_plan(plan)?;
-    let open: HashSet<&str> = log.state().open_tasks().map(|t| t.task.id.as_str()).collect();
+    let open: HashSet<String> = log.state().open_tasks().map(|t| t.task.id.clone()).collect();
     let numbered = plan.tasks.iter().enumerate();
     let mine: Vec<_> =
         numbered.filter(|(i, _)| *i as u64 % shard.of == shard.index).map(|(_, t)| t).collect();
@@ -411,13 +415,13 @@ fn take_shard(
             continue;
         }
         // Committed by an earlier run, or given up.
-        let is_taken = |object: &&SourceObject| log.state().known().is_taken(object);
-        let taken = task.objects.iter().filter(is_taken).count() as u64;
-        summary.objects.known += taken;
-        for object in task.objects.iter().filter(|o| !is_taken(o)) {
-            match log.state().known().failure_of(object) {
-                Some(claim) => summary.fail(object.url(), &claim.cause, log.state().is_ignored(object)),
-                None => summary.objects.left += 1,
+        log.ask(|state| state.read_known(&task.objects))?;
+        let state = log.state();
+        for object in &task.objects {
+            match state.known().of_id(&object.id())? {
+                (true, _) => summary.objects.known += 1,
+                (_, Some(claim)) => summary.fail(object.url(), &claim.cause, state.is_ignored(object)),
+                (_, None) => summary.objects.left += 1,
             }
         }
     }

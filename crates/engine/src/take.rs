@@ -7,7 +7,9 @@ use std::sync::atomic::AtomicBool;
 use flowquet_format::{LogFormat, TWIN_SUFFIX};
 use flowquet_plan::{plan_tasks, seed_of_plan};
 use flowquet_store::ErrorKind;
-use flowquet_table::{Cause, LAYOUT_VERSION, Log, Options, PlanRecord, SourceObject, TableState, UrlDigest};
+use flowquet_table::{
+    Cause, Error as LogError, LAYOUT_VERSION, Log, ObjectId, Options, PlanRecord, SourceObject, TableState,
+};
 
 use crate::convert::Request;
 use crate::error::Error;
@@ -26,8 +28,8 @@ const FORMATS_TOLD_MAX: usize = 5;
 pub(crate) struct Taken {
     /// To be planned. Empty once they are.
     pub(crate) new: Vec<SourceObject>,
-    /// In tasks without a commit, those of the new plan among them: by their digests.
-    pub(crate) in_tasks: HashSet<UrlDigest>,
+    /// In tasks without a commit, those of the new plan among them.
+    pub(crate) in_tasks: HashSet<ObjectId>,
     /// In the table already.
     known: u64,
     /// Not readable.
@@ -56,11 +58,12 @@ impl Taken {
 
     fn add(
         &mut self,
-        state: &TableState,
+        log: &mut Log,
         listing: Vec<SourceObject>,
         options: &Options,
-    ) -> Vec<(SourceObject, Cause)> {
-        let sorted = state.sort_out(listing, options);
+    ) -> Result<Vec<(SourceObject, Cause)>, Error> {
+        let sorted = log.sort_out(listing, options)?;
+        let state = log.state();
         self.known += sorted.known;
         self.in_tasks.extend(sorted.open);
         self.changed.extend(sorted.changed);
@@ -69,20 +72,19 @@ impl Taken {
         }
         // What is ignored is not tried again, until somebody says so.
         let (ignored, new): (Vec<_>, Vec<_>) = sorted.new.into_iter().partition(|o| state.is_ignored(o));
-        let ignored = ignored.into_iter().map(|object| {
-            let cause = state.known().failure_of(&object).map(|claim| claim.cause.clone());
+        for object in ignored {
+            let cause = state.known().failure_of(&object)?.map(|claim| claim.cause.clone());
             let cause = cause.unwrap_or_else(|| Cause::NotALog("never tried".to_owned()));
-            (object, cause)
-        });
-        self.failed.extend(ignored);
+            self.failed.push((object, cause));
+        }
         self.new.extend(new);
-        sorted.to_look_at
+        Ok(sorted.to_look_at)
     }
 }
 
 /// Sorts a listing out for a run that writes nothing, and makes the plan that it would put.
 pub(crate) fn sort_out_and_plan(
-    log: &Log,
+    log: &mut Log,
     listing: Vec<SourceObject>,
     request: &Request,
     sources: &SourceSet,
@@ -90,7 +92,7 @@ pub(crate) fn sort_out_and_plan(
 ) -> Result<(Taken, Option<PlanRecord>), Error> {
     let mut taken = sort_out(log, listing, request, sources, stop)?;
     let new = std::mem::take(&mut taken.new);
-    taken.in_tasks.extend(new.iter().map(SourceObject::digest));
+    taken.in_tasks.extend(new.iter().map(SourceObject::id));
     let found = look_and_check(log.state(), &new, &request.options, sources, stop)?;
     let plan = plan_of(log.state(), new, &request.options, &found)?;
     Ok((taken, plan))
@@ -98,14 +100,14 @@ pub(crate) fn sort_out_and_plan(
 
 /// Sorts a listing out for a run, looking at objects where only that tells.
 fn sort_out(
-    log: &Log,
+    log: &mut Log,
     listing: Vec<SourceObject>,
     request: &Request,
     sources: &SourceSet,
     stop: &AtomicBool,
 ) -> Result<Taken, Error> {
     let mut taken = Taken::default();
-    let to_look_at = taken.add(log.state(), listing, &request.options);
+    let to_look_at = taken.add(log, listing, &request.options)?;
     for (object, cause) in look_at(to_look_at, sources, stop)? {
         match cause {
             None => taken.new.push(object),
@@ -174,7 +176,7 @@ pub(crate) fn plan_of(
         return Ok(None);
     }
     let number = state.last_plan() + 1;
-    let formats = formats_of(state.formats(), found, options)?;
+    let formats = formats_of(&state.formats(), found, options)?;
     let tasks = plan_tasks(new, &seed_of_plan(number, &formats), options);
     Ok(Some(PlanRecord { layout_version: LAYOUT_VERSION, number, options: options.clone(), formats, tasks }))
 }
@@ -184,11 +186,11 @@ pub(crate) fn append_plan(
     log: &mut Log,
     options: &Options,
     found: &BTreeSet<String>,
-    subtract: &mut dyn FnMut(&TableState) -> Vec<SourceObject>,
+    subtract: &mut dyn FnMut(&TableState) -> Result<Vec<SourceObject>, LogError>,
 ) -> Result<Option<u64>, Error> {
     let mut failed = None;
     let number = log.append_plan(&mut |state| {
-        Ok(plan_of(state, subtract(state), options, found).unwrap_or_else(|error| {
+        Ok(plan_of(state, subtract(state)?, options, found).unwrap_or_else(|error| {
             failed = Some(error);
             None
         }))
@@ -205,9 +207,10 @@ fn look_and_check(
     sources: &SourceSet,
     stop: &AtomicBool,
 ) -> Result<BTreeSet<String>, Error> {
-    let found = look(state.formats(), new, options, &Looks { sources, stop })?;
+    let table_formats = state.formats();
+    let found = look(&table_formats, new, options, &Looks { sources, stop })?;
     let given = options.reading.format().map(|f| f.to_string());
-    let written = state.formats().written().iter().map(|(format, _)| format.to_string());
+    let written = table_formats.written().iter().map(|(format, _)| format.to_string());
     let formats: BTreeSet<String> = found.iter().cloned().chain(given).chain(written).collect();
     if new.is_empty() || formats.is_empty() {
         return Ok(found);
@@ -244,15 +247,16 @@ pub(crate) fn take(
     let found = look_and_check(log.state(), &new, &request.options, sources, stop)?;
     taken.plan_number = append_plan(log, &request.options, &found, &mut |state| {
         // What another run took since the listing was sorted out.
-        let (theirs, ours) = std::mem::take(&mut new).into_iter().partition(|o| state.known().is_taken(o));
-        let theirs = state.sort_out(theirs, &request.options);
+        let ours = not_taken(state, &new)?;
+        let is_ours: HashSet<ObjectId> = ours.iter().map(SourceObject::id).collect();
+        new.retain(|object| !is_ours.contains(&object.id()));
+        let theirs = state.sort_out(std::mem::replace(&mut new, ours), &request.options)?;
         taken.known += theirs.known;
         taken.in_tasks.extend(theirs.open);
         taken.changed.extend(theirs.changed);
-        new = ours;
-        new.clone()
+        Ok(new.clone())
     })?;
-    taken.in_tasks.extend(new.iter().map(SourceObject::digest));
+    taken.in_tasks.extend(new.iter().map(SourceObject::id));
     Ok(taken)
 }
 
@@ -289,10 +293,18 @@ pub(crate) fn replan_old_layouts(log: &mut Log) -> Result<(), Error> {
         let void = log.void_tasks(&ids, "planned anew by a program of a newer layout")?;
         let given_up = these.into_iter().filter(|(_, id, _)| void.contains(id));
         let objects: Vec<SourceObject> = given_up.flat_map(|(_, _, objects)| objects).collect();
-        let free = |state: &TableState, object: &SourceObject| !state.known().is_taken(object);
-        append_plan(log, &options, &BTreeSet::new(), &mut |state| {
-            objects.iter().filter(|o| free(state, o)).cloned().collect()
-        })?;
+        append_plan(log, &options, &BTreeSet::new(), &mut |state| not_taken(state, &objects))?;
     }
     Ok(())
+}
+
+/// Those of some objects that no live task holds.
+pub(crate) fn not_taken(state: &TableState, objects: &[SourceObject]) -> Result<Vec<SourceObject>, LogError> {
+    let mut found = Vec::with_capacity(objects.len());
+    for object in objects {
+        if !state.known().is_taken(object)? {
+            found.push(object.clone());
+        }
+    }
+    Ok(found)
 }

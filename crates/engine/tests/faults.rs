@@ -26,10 +26,10 @@ fn s1_convert() {
     let convert = |out: &Arc<dyn Store>| world.convert(out, world.options()).map(drop);
     let undisturbed = World::new();
     undisturbed.convert(&undisturbed.lake_store(), undisturbed.options()).expect("undisturbed");
-    let expected = undisturbed.lake.snapshot();
+    let expected = undisturbed.records_and_files();
     let operations = each_fault(&world, convert, |fault| {
         world.convert(&world.lake_store(), world.options()).unwrap_or_else(|e| panic!("{fault}: {e}"));
-        let found = world.lake.snapshot();
+        let found = world.records_and_files();
         let names = |s: &std::collections::BTreeMap<String, _>| s.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&found), names(&expected), "{fault}");
         assert!(found == expected, "{fault}: other bytes");
@@ -47,7 +47,7 @@ fn s2_shards_of_a_plan() {
     for index in 0..2 {
         other.shard(&other.lake_store(), &plan, index, 2).expect("undisturbed");
     }
-    let expected = other.lake.snapshot();
+    let expected = other.records_and_files();
     each_fault(
         &world,
         |out| world.shard(out, &plan, 0, 2).map(drop),
@@ -56,7 +56,7 @@ fn s2_shards_of_a_plan() {
                 let run = world.shard(&world.lake_store(), &plan, index, 2);
                 run.unwrap_or_else(|e| panic!("{fault}: {e}"));
             }
-            assert!(world.lake.snapshot() == expected, "{fault}");
+            assert!(world.records_and_files() == expected, "{fault}");
         },
     );
 }
@@ -88,7 +88,13 @@ fn s4_compact_a_registered_table() {
     let world = converted();
     let names = |world: &World| {
         let log = Log::open(&world.lake_store()).expect("a table");
-        log.state().files().iter().map(|f| (f.output.key.clone(), f.output.rows)).collect::<Vec<_>>()
+        log.state()
+            .files()
+            .all()
+            .expect("in memory")
+            .iter()
+            .map(|f| (f.output.key.clone(), f.output.rows))
+            .collect::<Vec<_>>()
     };
     let partitions: Vec<String> = world.rows().into_keys().collect();
     let total: u64 = names(&world).iter().map(|(_, rows)| rows).sum();
@@ -308,4 +314,55 @@ fn s9_a_lost_answer_is_not_taken_for_a_refusal_of_ours() {
     }
     world.convert(&world.lake_store(), world.options()).expect("undisturbed");
     assert_eq!(world.rows(), rows);
+}
+
+#[test]
+fn l10_a_checkpoint_changes_nothing_whatever_happens_while_it_is_put() {
+    // Runs that put few records each, until the next one has a checkpoint to put.
+    let world = World::new();
+    let make = |world: &World| {
+        let keys: Vec<String> = world.logs.snapshot().into_keys().collect();
+        let late: Vec<_> = keys.iter().map(|k| (k, world.logs.get(k).expect("there"))).collect();
+        late.iter().for_each(|(key, _)| world.logs.delete(key).expect("there"));
+        for (key, bytes) in late {
+            let is_last = world.checkpoints() == 0 && world.records() >= 6;
+            world.put(key, &bytes);
+            if is_last {
+                return;
+            }
+            world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+        }
+        panic!("too few objects for a checkpoint");
+    };
+    make(&world);
+    let other = World::new();
+    make(&other);
+    other.convert(&other.lake_store(), other.options()).expect("undisturbed");
+    assert_eq!(other.checkpoints(), 1);
+    let expected = other.records_and_files();
+    each_fault(
+        &world,
+        |out| world.convert(out, world.options()).map(drop),
+        |fault| {
+            world.convert(&world.lake_store(), world.options()).unwrap_or_else(|e| panic!("{fault}: {e}"));
+            assert!(world.records_and_files() == expected, "{fault}");
+            assert_eq!(world.checkpoints(), 1, "{fault}");
+        },
+    );
+    // Whatever is done with them later, nothing changes.
+    let run = world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    let objects = run.summary.objects.clone();
+    for key in world.lake.snapshot().into_keys().filter(|k| k.contains("/checkpoints/")) {
+        let bytes = world.lake.get(&key).expect("there");
+        for spoilt in [None, Some(&bytes[..bytes.len() / 2]), Some(&b"{}"[..])] {
+            match spoilt {
+                None => world.lake.delete(&key).expect("there"),
+                Some(bytes) => world.put_in_table(&key, bytes),
+            }
+            let run = world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+            assert_eq!(run.summary.objects, objects, "{key}");
+            assert!(world.records_and_files() == expected, "{key}");
+            world.put_in_table(&key, &bytes);
+        }
+    }
 }

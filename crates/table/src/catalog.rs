@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::LAYOUT_VERSION;
 use crate::error::Error;
 use crate::layout::CATALOG_KEY;
-use crate::records::{from_json, to_json};
+use crate::records::{Record, from_json, to_json};
 
 /// A table of a catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,12 @@ pub struct CatalogTable {
     pub database: String,
     /// Table of that database.
     pub table: String,
+}
+
+impl Record for CatalogTable {
+    fn layout_version(&self) -> u32 {
+        self.layout_version
+    }
 }
 
 impl CatalogTable {

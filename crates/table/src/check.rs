@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use flowquet_store::{ErrorKind, ObjectMeta, Store};
+use flowquet_store::{ErrorKind, FILE_SCHEME, ObjectMeta, Store};
 use serde::Serialize;
 
 use crate::aside::aside_key;
@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::files::{FileKind, LiveFile};
 use crate::layout::RECORDS;
 use crate::log::Log;
+use crate::state::TableState;
 
 /// A data file that is not as the records have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,6 +45,9 @@ impl FileCheck {
     }
 }
 
+/// Partitions that are listed one by one.
+const FOLDERS_MAX: usize = 16;
+
 /// Whether engines see a file of this key.
 fn is_visible(key: &str) -> bool {
     !key.split('/').any(|part| part.starts_with(['.', '_']))
@@ -54,7 +58,20 @@ pub(crate) fn data_files(out: &dyn Store) -> Result<Vec<ObjectMeta>, Error> {
     let mut found = Vec::new();
     let Some(level) = out.folder("", usize::MAX)? else { return Ok(found) };
     found.extend(level.objects.into_iter().filter(|o| is_visible(&o.key)));
-    for folder in level.folders.iter().filter(|f| is_visible(f.trim_end_matches('/'))) {
+    let mut folders = level.folders;
+    folders.retain(|folder| is_visible(folder.trim_end_matches('/')));
+    // In a bucket a partition costs a request, however few files it has; all that sorts behind the records costs one a page.
+    let behind = format!("{RECORDS}0");
+    let are_behind = folders.iter().all(|folder| *folder > behind);
+    if are_behind && folders.len() > FOLDERS_MAX && !out.url("").starts_with(FILE_SCHEME) {
+        out.list_after("", &behind, &mut |object| {
+            if object.key.contains('/') && is_visible(&object.key) {
+                found.push(object);
+            }
+        })?;
+        return Ok(found);
+    }
+    for folder in &folders {
         let listed = out.list_each(folder, &mut |object| {
             if is_visible(&object.key) {
                 found.push(object);
@@ -76,7 +93,7 @@ pub(crate) fn data_files(out: &dyn Store) -> Result<Vec<ObjectMeta>, Error> {
 /// As the store reports.
 pub fn check_files(log: &mut Log) -> Result<FileCheck, Error> {
     let listed = data_files(log.out().as_ref())?;
-    compare(log, listed, &|_| true)
+    compare(log, listed, None)
 }
 
 /// The same for some partitions, one request each.
@@ -94,20 +111,26 @@ pub fn check_partitions(log: &mut Log, partitions: &BTreeSet<String>) -> Result<
         }
     }
     listed.retain(|object| is_visible(&object.key));
-    compare(log, listed, &|partition| partitions.contains(partition))
+    compare(log, listed, Some(partitions))
 }
 
-/// Compares the live files of some partitions with what was listed of those.
+/// Compares the live files of some partitions, or of all, with what was listed of those.
 fn compare(
     log: &mut Log,
     mut listed: Vec<ObjectMeta>,
-    is_meant: &dyn Fn(&str) -> bool,
+    partitions: Option<&BTreeSet<String>>,
 ) -> Result<FileCheck, Error> {
     listed.sort_by(|a, b| a.key.cmp(&b.key));
     log.refresh()?;
+    // What tells of these files is read now, and begun anew with where it cannot be.
+    log.ask(|state| {
+        live_files(state, partitions)?;
+        listed.iter().try_for_each(|object| state.kind_of(&object.key).map(drop))
+    })?;
     let (state, out) = (log.state(), log.out().as_ref());
+    let files = live_files(state, partitions)?;
     let mut check = FileCheck::default();
-    for file in state.files().iter().filter(|f| is_meant(&f.output.partition)) {
+    for file in files {
         let found = listed.binary_search_by(|o| o.key.as_str().cmp(&file.output.key)).ok();
         match found.map(|at| listed[at].bytes) {
             Some(bytes) if bytes == file.output.bytes => {}
@@ -118,7 +141,7 @@ fn compare(
     }
     for object in listed {
         let of = |key: String| Misplaced { key, rows: 0, expected_bytes: 0, bytes: object.bytes };
-        match state.kind_of(&object.key) {
+        match state.kind_of(&object.key)? {
             FileKind::Live | FileKind::UnderWay => {}
             FileKind::Left if state.files().open().any(|r| r.retired.iter().any(|f| f.key == object.key)) => {
             }
@@ -129,6 +152,18 @@ fn compare(
         }
     }
     Ok(check)
+}
+
+fn live_files<'a>(
+    state: &'a TableState,
+    partitions: Option<&BTreeSet<String>>,
+) -> Result<Vec<&'a LiveFile>, Error> {
+    let Some(partitions) = partitions else { return state.files().all() };
+    let mut files = Vec::new();
+    for partition in partitions {
+        files.extend(state.files().of_partition(partition)?);
+    }
+    Ok(files)
 }
 
 fn misplaced(file: &LiveFile, bytes: u64) -> Misplaced {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::options::Options;
-use crate::records::{CommitRecord, Counts, OutputRecord};
+use crate::records::{CommitRecord, Counts, OutputRecord, Record};
 
 /// A file that a record retires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,12 @@ pub struct CompactionRecord {
     /// What a reconversion did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reconversion: Option<Reconversion>,
+}
+
+impl Record for CompactionRecord {
+    fn layout_version(&self) -> u32 {
+        self.layout_version
+    }
 }
 
 /// Objects were converted anew.

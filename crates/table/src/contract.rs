@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LAYOUT_VERSION;
 use crate::options::{Options, text};
+use crate::records::Record;
 
 /// What all files of a table have in common. Written once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,12 @@ pub struct TableContract {
     /// Whether only one process may write the table at a time: its store ignores the condition of a put-if-absent.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub single_writer: bool,
+}
+
+impl Record for TableContract {
+    fn layout_version(&self) -> u32 {
+        self.layout_version
+    }
 }
 
 /// An option that a run asks for and the table has otherwise.

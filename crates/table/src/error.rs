@@ -18,6 +18,13 @@ pub enum Error {
         /// What was found.
         what: String,
     },
+    /// A checkpoint that cannot be used. Nothing is lost: the records that it stands for are there, and tell the same.
+    Checkpoint {
+        /// Where it is.
+        url: String,
+        /// Why.
+        what: String,
+    },
     /// The table was made with other options.
     Contract(Vec<Difference>),
     /// There is no table at this URL.
@@ -44,6 +51,7 @@ impl fmt::Display for Error {
             Self::Broken { invariant, what } => {
                 write!(f, "the table's records contradict each other ({invariant}): {what}")
             }
+            Self::Checkpoint { url, what } => write!(f, "read checkpoint `{url}`: {what}"),
             Self::Contract(differences) => {
                 f.write_str("the table was made with other options")?;
                 differences.iter().try_for_each(|d| {

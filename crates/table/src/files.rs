@@ -1,15 +1,19 @@
 //! What a table consists of: its live files.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::aside::aside_key;
 use crate::compaction::CompactionRecord;
 use crate::error::Error;
+use crate::known::Numbered;
 use crate::layout::{is_data_key, task_of_output};
-use crate::objects::{UrlDigest, url_digest};
+use crate::objects::ObjectId;
 use crate::options::Options;
-use crate::records::OutputRecord;
+use crate::records::{OutputRecord, RecordError};
+use crate::shelf::{Entry, Shelf, Words, from_lines, to_lines};
 
 /// A file that is part of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +26,55 @@ pub struct LiveFile {
     pub is_compacted: bool,
     /// Tasks whose rows it holds, by their ids as numbers, sorted.
     pub tasks: Arc<[u64]>,
+}
+
+/// On disk.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LiveFileForm {
+    #[serde(flatten)]
+    output: OutputRecord,
+    options: u32,
+    is_compacted: bool,
+    tasks: Arc<[u64]>,
+}
+
+impl Entry for LiveFile {
+    type Key = String;
+    const SEGMENT_MAX: usize = 4096;
+
+    fn key(&self) -> &String {
+        &self.output.key
+    }
+
+    fn encode(entries: &[Self], words: &mut Words) -> Vec<u8> {
+        to_lines(entries.iter().map(|file| LiveFileForm {
+            output: file.output.clone(),
+            options: words.place(&file.options),
+            is_compacted: file.is_compacted,
+            tasks: file.tasks.clone(),
+        }))
+    }
+
+    fn decode(bytes: &[u8], words: &Words) -> Result<Vec<Self>, RecordError> {
+        let forms: Vec<LiveFileForm> = from_lines(bytes)?;
+        let mut repeated = HashSet::new();
+        let file = |LiveFileForm { mut output, options, is_compacted, tasks }| {
+            output.partition = kept_once(&mut repeated, &output.partition);
+            output.format = kept_once(&mut repeated, &output.format);
+            Ok(Self { output, options: words.get(options)?, is_compacted, tasks })
+        };
+        forms.into_iter().map(file).collect()
+    }
+}
+
+/// Partitions and formats repeat: each is kept once.
+fn kept_once(repeated: &mut HashSet<Arc<str>>, word: &Arc<str>) -> Arc<str> {
+    if let Some(known) = repeated.get(word) {
+        return known.clone();
+    }
+    repeated.insert(word.clone());
+    word.clone()
 }
 
 /// What a data file is to the table.
@@ -38,18 +91,22 @@ pub enum FileKind {
 }
 
 /// Live files, and what happened to others.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Files {
-    live: BTreeMap<String, LiveFile>,
+    pub(crate) live: Shelf<LiveFile>,
+    /// Keys of files that were replaced, and ids of tasks that were given up.
+    pub(crate) left: Shelf<Numbered>,
     /// Compactions and reconversions whose files are not all in place, by number.
-    open: BTreeMap<u64, CompactionRecord>,
-    /// Digests of the keys of files that were replaced.
-    retired: HashSet<UrlDigest>,
-    /// Ids of tasks that were given up.
-    void: HashSet<u64>,
-    last_compaction: u64,
-    reconversions: u64,
+    pub(crate) open: BTreeMap<u64, CompactionRecord>,
+    pub(crate) last_compaction: u64,
+    pub(crate) reconversions: u64,
     words: HashSet<Arc<str>>,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self::of(Shelf::new("L4"), Shelf::new("L4"))
+    }
 }
 
 /// An id as a number.
@@ -62,13 +119,10 @@ fn broken(invariant: &'static str, what: String) -> Error {
 }
 
 impl Files {
-    /// Partitions and formats repeat: each is kept once.
-    fn intern(&mut self, word: &Arc<str>) -> Arc<str> {
-        if let Some(known) = self.words.get(word) {
-            return known.clone();
-        }
-        self.words.insert(word.clone());
-        word.clone()
+    /// Files of these shelves.
+    pub(crate) fn of(live: Shelf<LiveFile>, left: Shelf<Numbered>) -> Self {
+        let (open, words) = (BTreeMap::new(), HashSet::new());
+        Self { live, left, open, last_compaction: 0, reconversions: 0, words }
     }
 
     fn add(
@@ -83,18 +137,20 @@ impl Files {
         if !is_data_key(&key) || task_of_output(&key) != Some(named_after) {
             return Err(broken("L8", format!("`{key}` is no name of a file of `{named_after}`")));
         }
-        output.partition = self.intern(&output.partition);
-        output.format = self.intern(&output.format);
+        output.partition = kept_once(&mut self.words, &output.partition);
+        output.format = kept_once(&mut self.words, &output.format);
         let file = LiveFile { output, options: options.clone(), is_compacted, tasks: tasks.clone() };
-        match self.live.insert(key, file) {
-            None => Ok(()),
-            Some(file) => Err(broken("L4", format!("`{}` was added twice", file.output.key))),
-        }
+        if self.live.add(file) { Ok(()) } else { Err(broken("L4", format!("`{key}` was added twice"))) }
+    }
+
+    /// Files of this key, or of the task of this id, are no part of the table any more.
+    fn leave(&mut self, path: &str) {
+        self.left.put(Numbered { id: ObjectId::of(path), number: 0 });
     }
 
     /// A task is given up.
     pub(crate) fn void(&mut self, task: &str) {
-        self.void.insert(id_number(task));
+        self.leave(task);
     }
 
     /// A task is committed.
@@ -122,12 +178,12 @@ impl Files {
         self.last_compaction = record.number;
         let mut tasks: Vec<u64> = Vec::new();
         for file in &record.retired {
-            let Some(live) = self.live.remove(&file.key) else {
+            let Some(live) = self.live.remove(&file.key)? else {
                 let what = format!("compaction {} retires `{}`, which is not live", record.number, file.key);
                 return Err(broken("L4", what));
             };
             tasks.extend(live.tasks.iter());
-            self.retired.insert(url_digest(&file.key));
+            self.leave(&file.key);
         }
         tasks.sort_unstable();
         tasks.dedup();
@@ -181,32 +237,67 @@ impl Files {
     }
 
     /// Live files, in key order.
-    pub fn iter(&self) -> impl Iterator<Item = &LiveFile> {
-        self.live.values()
-    }
-
-    /// Number of live files.
-    pub fn len(&self) -> usize {
-        self.live.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.live.is_empty()
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn all(&self) -> Result<Vec<&LiveFile>, Error> {
+        self.live.all()
     }
 
     /// The live file under a key.
-    pub fn get(&self, key: &str) -> Option<&LiveFile> {
-        self.live.get(key)
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn get(&self, key: &str) -> Result<Option<&LiveFile>, Error> {
+        self.live.get(&key.to_owned())
+    }
+
+    /// Live files of a partition folder, in key order.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn of_partition(&self, folder: &str) -> Result<Vec<&LiveFile>, Error> {
+        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let mut files = self.live.starting_at(&prefix, |key| key.starts_with(&prefix))?;
+        files.retain(|file| *file.output.partition == *folder);
+        Ok(files)
+    }
+
+    /// The last `count` partition folders in key order, which are the newest where they are named by date alone; perhaps a few
+    /// more.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn last_partitions(&self, count: usize) -> Result<BTreeSet<String>, Error> {
+        let mut found = BTreeSet::new();
+        let firsts = self.live.firsts().rev().cloned().chain([String::new()]);
+        for from in firsts {
+            found = self
+                .live
+                .starting_at(&from, |_| true)?
+                .iter()
+                .map(|f| f.output.partition.to_string())
+                .collect();
+            if found.len() > count {
+                break;
+            }
+        }
+        while found.len() > count {
+            found.pop_first();
+        }
+        Ok(found)
     }
 
     /// Live files by partition folder, each in key order.
-    pub fn partitions(&self) -> BTreeMap<String, Vec<LiveFile>> {
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn partitions(&self) -> Result<BTreeMap<String, Vec<LiveFile>>, Error> {
         let mut partitions: BTreeMap<String, Vec<LiveFile>> = BTreeMap::new();
-        for file in self.iter() {
+        for file in self.all()? {
             partitions.entry(file.output.partition.to_string()).or_default().push(file.clone());
         }
-        partitions
+        Ok(partitions)
     }
 
     /// The key under which a live file is to be read now: that of a compaction that is not through may not be in place yet.
@@ -216,11 +307,14 @@ impl Files {
     }
 
     /// Each log format that files have, with the options that they were written with.
-    pub fn formats(&self) -> Vec<(String, Arc<Options>)> {
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn formats(&self) -> Result<Vec<(String, Arc<Options>)>, Error> {
         let mut found: Vec<(Arc<str>, Arc<Options>)> = Vec::new();
         let mut seen: HashMap<(*const u8, *const Options), ()> = HashMap::new();
-        for file in self.iter() {
-            // Both are kept once: most files differ in neither.
+        for file in self.all()? {
+            // Both are mostly kept once: most files differ in neither.
             if seen.insert((file.output.format.as_ptr(), Arc::as_ptr(&file.options)), ()).is_some() {
                 continue;
             }
@@ -231,28 +325,31 @@ impl Files {
                 found.push((file.output.format.clone(), file.options.clone()));
             }
         }
-        found.into_iter().map(|(format, options)| (format.to_string(), options)).collect()
+        Ok(found.into_iter().map(|(format, options)| (format.to_string(), options)).collect())
     }
 
     /// What a data file of this key is to the table, apart from tasks without a commit.
-    pub(crate) fn kind_of(&self, key: &str) -> FileKind {
-        let is_void = || task_of_output(key).is_some_and(|id| self.void.contains(&id_number(id)));
-        if self.live.contains_key(key) {
+    pub(crate) fn kind_of(&self, key: &str) -> Result<FileKind, Error> {
+        let is_void = || task_of_output(key).map_or(Ok(false), |id| self.is_void(id));
+        Ok(if self.get(key)?.is_some() {
             FileKind::Live
-        } else if self.retired.contains(&url_digest(key)) || is_void() {
+        } else if self.left.get(&ObjectId::of(key))?.is_some() || is_void()? {
             FileKind::Left
         } else {
             FileKind::Foreign
-        }
+        })
     }
 
     /// Whether a task was given up.
-    pub fn is_void(&self, task: &str) -> bool {
-        self.void.contains(&id_number(task))
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn is_void(&self, task: &str) -> Result<bool, Error> {
+        Ok(self.left.get(&ObjectId::of(task))?.is_some())
     }
 
     /// Whether files were given up or replaced at all: else none can be left.
     pub fn may_have_left(&self) -> bool {
-        !self.void.is_empty() || !self.retired.is_empty()
+        !self.left.is_empty()
     }
 }

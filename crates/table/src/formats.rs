@@ -16,6 +16,16 @@ pub struct TableFormats {
 }
 
 impl TableFormats {
+    /// What a checkpoint tells.
+    pub(crate) fn stored(written: Vec<(Arc<str>, Arc<Options>)>, flow_logs: HashSet<String>) -> Self {
+        Self { written, flow_logs }
+    }
+
+    /// Ids of flow logs whose format is known, in no order.
+    pub(crate) fn flow_logs(&self) -> impl Iterator<Item = &String> {
+        self.flow_logs.iter()
+    }
+
     /// Files of a format were written, or are about to be.
     pub(crate) fn add(&mut self, format: &Arc<str>, options: &Arc<Options>) {
         let is_known = |(known, with): &(Arc<str>, Arc<Options>)| {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::layout::IGNORED;
 use crate::log::{delete_if_there, keys_of, read_each};
 use crate::objects::{UrlDigest, url_digest};
-use crate::records::{from_json, to_json, written_by};
+use crate::records::{Record, from_json, to_json, written_by};
 
 /// What stands in `_flowquet/ignored/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,12 @@ struct IgnoredRecord {
     written_by: String,
     url: String,
     reason: String,
+}
+
+impl Record for IgnoredRecord {
+    fn layout_version(&self) -> u32 {
+        self.layout_version
+    }
 }
 
 /// Key of the record that says that the object at `url` is ignored.

@@ -10,6 +10,8 @@
 //! | `_flowquet/compactions/00000001.json` | record 1 of compactions and reconversions |
 //! | `_flowquet/compactions/00000001.done` | its files are in place, and those that it retired are gone |
 //! | `_flowquet/compacted/9c4e…/9c4e…-0000.parquet` | a file of compaction `9c4e…` until it is in place |
+//! | `_flowquet/checkpoints/00000001.json` | checkpoint 1 |
+//! | `_flowquet/checkpoints/segments/files-5c1b…` | a segment of checkpoints, named after its bytes |
 //! | `_flowquet/ignored/5c1b….json` | an object that nobody needs to be told of any more |
 //! | `_flowquet/catalog.json` | the catalog's table that points here |
 //! | `_flowquet/spool/…` | standard input until its task is committed |
@@ -33,6 +35,12 @@ pub(crate) const COMMITS_BY_PLAN: &str = "_flowquet/commits/by-plan";
 
 /// Folder of records of objects that are ignored.
 pub(crate) const IGNORED: &str = "_flowquet/ignored";
+
+/// Folder of checkpoints.
+pub(crate) const CHECKPOINTS: &str = "_flowquet/checkpoints";
+
+/// Folder of segments of checkpoints.
+pub(crate) const SEGMENTS: &str = "_flowquet/checkpoints/segments";
 
 /// Key of what says which table of a catalog points here.
 pub(crate) const CATALOG_KEY: &str = "_flowquet/catalog.json";
@@ -75,6 +83,16 @@ pub fn compaction_number(key: &str) -> Option<u64> {
 /// Key of what says that a compaction is through.
 pub fn compaction_done_key(number: u64) -> String {
     format!("{COMPACTIONS}/{number:08}.done")
+}
+
+/// Key of checkpoint `number`, counted from 1.
+pub(crate) fn checkpoint_key(number: u64) -> String {
+    format!("{CHECKPOINTS}/{number:08}.json")
+}
+
+/// The number in a checkpoint's key.
+pub(crate) fn checkpoint_number(key: &str) -> Option<u64> {
+    key.strip_prefix(CHECKPOINTS)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
 }
 
 /// Folder of a compaction's files that are not in place yet.

@@ -11,6 +11,7 @@ mod aside;
 mod catalog;
 mod cause;
 mod check;
+mod checkpoint;
 mod compaction;
 mod contract;
 mod error;
@@ -23,6 +24,7 @@ mod log;
 mod objects;
 mod options;
 mod records;
+mod shelf;
 mod state;
 mod status;
 
@@ -45,7 +47,7 @@ pub use layout::{
     plan_key, plan_number, rejects_key, task_of_output,
 };
 pub use log::{CommitPut, Log, delete_if_there};
-pub use objects::{SourceObject, UrlDigest};
+pub use objects::{ObjectId, SourceObject};
 pub use options::{Options, Reading, ReadingError};
 pub use records::{
     CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, Task, TimeRange, from_json,

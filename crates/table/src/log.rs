@@ -1,17 +1,18 @@
 //! The one reader and writer of a table's records.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use flowquet_store::{Error as StoreError, ErrorKind, Fetch, ObjectMeta, Store};
-use serde::de::DeserializeOwned;
 
+use crate::checkpoint;
 use crate::compaction::CompactionRecord;
 use crate::contract::TableContract;
 use crate::error::Error;
 use crate::files::FileKind;
 use crate::ignored;
+use crate::known::Sorted;
 use crate::layout::{
     COMMITS, COMMITS_BY_PLAN, COMPACTIONS, CONTRACT_KEY, IGNORED, PLANS, SPOOL, before_commits_of,
     commit_key, compaction_done_key, compaction_key, compaction_number, plan_key, plan_number, rejects_key,
@@ -20,18 +21,32 @@ use crate::layout::{
 use crate::objects::SourceObject;
 use crate::options::Options;
 use crate::records::{
-    CommitRecord, PlanRecord, RecordError, from_json, plan_from_gzip, plan_to_gzip, to_json,
+    CommitRecord, PlanRecord, Record, RecordError, from_json, plan_from_gzip, plan_to_gzip, to_json,
 };
 use crate::state::{Settled, TableState};
 
 /// Records that are read at once.
 const RECORDS_AHEAD: usize = 64;
 
+/// Records after the newest checkpoint that are worth another one: each is a request of every run to come.
+const CHECKPOINT_AFTER: u64 = 8;
+
+/// Open tasks whose commits are asked for one by one. Of more, all commits since the first of their plans are listed.
+const ASKED_MAX: usize = 16;
+
 /// A table's log: its records as they were read, and the store to read more of them and to put new ones.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Log {
     out: Arc<dyn Store>,
     state: TableState,
+    /// The newest checkpoint that is there; 0 without any.
+    checkpoint: u64,
+    /// The checkpoint that the state began with; 0 where it began with the first record.
+    began_with: u64,
+    /// Records that the state has and the checkpoint has not.
+    records_since: u64,
+    /// Commits that were put here and that the state does not have yet.
+    own: Mutex<Vec<(String, Settled)>>,
 }
 
 /// What became of a commit.
@@ -86,7 +101,7 @@ pub fn delete_if_there(out: &dyn Store, key: &str) -> Result<(), StoreError> {
     }
 }
 
-fn decode<T: DeserializeOwned>(out: &dyn Store, key: &str, bytes: &[u8]) -> Result<T, Error> {
+fn decode<T: Record>(out: &dyn Store, key: &str, bytes: &[u8]) -> Result<T, Error> {
     from_json(bytes).map_err(|error| Error::Record { url: out.url(key), error })
 }
 
@@ -155,19 +170,146 @@ impl Log {
         Self::of(out, contract)
     }
 
+    /// The same, with all that checkpoints tell of files and of objects that could not be read in memory.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_with_files(out: &Arc<dyn Store>) -> Result<Self, Error> {
+        let mut log = Self::open(out)?;
+        log.ask(TableState::read_files)?;
+        Ok(log)
+    }
+
     /// Reads the log of the table with this contract.
     ///
     /// # Errors
     /// As the store reports; [`Error::Broken`], [`Error::Record`].
     pub fn of(out: &Arc<dyn Store>, contract: TableContract) -> Result<Self, Error> {
         let mut log = Self::absent(out, contract);
-        log.refresh()?;
+        log.reopen()?;
+        Ok(log)
+    }
+
+    /// The same without a look at checkpoints: all records are read.
+    ///
+    /// # Errors
+    /// As [`Log::of`].
+    pub fn of_records(out: &Arc<dyn Store>, contract: TableContract) -> Result<Self, Error> {
+        let mut log = Self::absent(out, contract);
+        log.read_new()?;
         Ok(log)
     }
 
     /// The log of a table that is not there yet.
     pub fn absent(out: &Arc<dyn Store>, contract: TableContract) -> Self {
-        Self { out: out.clone(), state: TableState::new(contract) }
+        let (out, state) = (out.clone(), TableState::new(contract));
+        Self { out, state, checkpoint: 0, began_with: 0, records_since: 0, own: Mutex::default() }
+    }
+
+    /// Begins anew with the newest checkpoint that can be used, and reads the records after it. A checkpoint that turned out not
+    /// to be usable after all is not tried again.
+    fn reopen(&mut self) -> Result<(), Error> {
+        loop {
+            let unusable = std::mem::take(&mut self.began_with);
+            self.begin(unusable)?;
+            match self.read_new() {
+                Err(Error::Checkpoint { .. }) if self.began_with > 0 => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// Has the state be that of the newest checkpoint after `unusable` that can be used; without one, that of an empty table.
+    fn begin(&mut self, unusable: u64) -> Result<(), Error> {
+        let numbers = checkpoint::numbers(self.out.as_ref())?;
+        self.checkpoint = numbers.last().copied().unwrap_or_default();
+        self.state = TableState::new(self.state.contract().clone());
+        self.records_since = 0;
+        self.own.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        // Older ones are kept for their segments. That the newest cannot be used is a rare thing.
+        for number in numbers.into_iter().rev().take_while(|n| *n > unusable).take(2) {
+            let Some(record) = checkpoint::read(self.out.as_ref(), number)? else { continue };
+            if let Some(state) = self.state_of(record)? {
+                (self.state, self.began_with) = (state, number);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The state that a checkpoint tells of; none where it cannot be used.
+    fn state_of(&self, record: checkpoint::CheckpointRecord) -> Result<Option<TableState>, Error> {
+        let out = self.out.as_ref();
+        let mut plans = BTreeMap::new();
+        let keys: Vec<String> = record.open_plans().map(plan_key).collect();
+        read_each(out, &keys, |key, bytes| {
+            let plan = decode_plan(out, key, &bytes)?;
+            plans.insert(plan.number, plan.tasks);
+            Ok(())
+        })?;
+        let mut compactions = Vec::new();
+        let keys: Vec<String> = record.open_compactions().iter().map(|n| compaction_key(*n)).collect();
+        read_each(out, &keys, |key, bytes| {
+            compactions.push(decode(out, key, &bytes)?);
+            Ok(())
+        })?;
+        Ok(record.state(self.state.contract().clone(), &self.out, plans, compactions).ok())
+    }
+
+    /// Asks the state something that may read what a checkpoint tells. Where that turns out not to be usable, or another run has
+    /// removed it since, begins anew and asks again.
+    ///
+    /// # Errors
+    /// Those of `ask`; as the store reports.
+    pub fn ask<T>(&mut self, mut ask: impl FnMut(&TableState) -> Result<T, Error>) -> Result<T, Error> {
+        loop {
+            match ask(&self.state) {
+                Err(Error::Checkpoint { .. }) if self.began_with > 0 => self.reopen()?,
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Sorts out a listing for a run with `options`. What was read for others of a checkpoint is let go.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Broken`].
+    pub fn sort_out(&mut self, listing: Vec<SourceObject>, options: &Options) -> Result<Sorted, Error> {
+        self.state.known.keep_only(&listing);
+        let ready = self.ask(|state| state.read_known(&listing));
+        ready.and_then(|()| self.state.sort_out(listing, options))
+    }
+
+    /// Puts a checkpoint, where enough was put since the last one. The log is to be read anew before. A run whose checkpoint
+    /// could not be put has done its work all the same.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Broken`].
+    pub fn checkpoint_if_due(&mut self) -> Result<(), Error> {
+        if self.records_since < CHECKPOINT_AFTER { Ok(()) } else { self.checkpoint() }
+    }
+
+    /// Puts a checkpoint of what is known.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Broken`].
+    pub fn checkpoint(&mut self) -> Result<(), Error> {
+        if self.state.last_plan() == 0 {
+            return Ok(());
+        }
+        loop {
+            let Self { out, state, checkpoint, .. } = self;
+            let (number, single_writer) = (*checkpoint + 1, state.contract().single_writer);
+            let put = |key: &str, bytes: &[u8]| put_record(out.as_ref(), single_writer, key, bytes);
+            match checkpoint::put(state, number, out, put) {
+                Err(Error::Checkpoint { .. }) if self.began_with > 0 => self.reopen()?,
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    (self.checkpoint, self.began_with, self.records_since) = (number, number, 0);
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// What the records add up to, as far as they were read.
@@ -190,21 +332,30 @@ impl Log {
     /// # Errors
     /// As the store reports; [`Error::Broken`], [`Error::Record`].
     pub fn refresh(&mut self) -> Result<(), Error> {
+        match self.read_new() {
+            Err(Error::Checkpoint { .. }) if self.began_with > 0 => self.reopen(),
+            read => read,
+        }
+    }
+
+    fn read_new(&mut self) -> Result<(), Error> {
         let out = self.out.clone();
         let out = out.as_ref();
         // In this order, each listed when the one before is: see `TableState`.
         let compactions = self.list_compactions()?;
         let plans = self.list_plans()?;
-        let commits = self.list_commits()?;
-        read_each(out, &commits, |key, bytes| {
-            let commit = decode_commit(out, key, &bytes)?;
-            let task = commit.task.clone();
-            self.state.add_commit(&task, Settled::of(commit)?)
+        self.add_own()?;
+        let (asked, commits) = self.list_commits()?;
+        read_if_there(out, &asked, |key, bytes| self.add_commit(key, &bytes))?;
+        read_each(out, &commits, |key, bytes| self.add_commit(key, &bytes))?;
+        read_each(out, &plans, |key, bytes| {
+            self.records_since += 1;
+            self.state.add_plan(decode_plan(out, key, &bytes)?)
         })?;
-        read_each(out, &plans, |key, bytes| self.state.add_plan(decode_plan(out, key, &bytes)?))?;
         read_each(out, &compactions.new, |key, bytes| {
             let record: CompactionRecord = decode(out, key, &bytes)?;
             let is_in_place = compactions.done.contains(&record.number);
+            self.records_since += 1;
             self.state.add_compaction(record, is_in_place)
         })?;
         compactions.done.iter().for_each(|number| self.state.close_compaction(*number));
@@ -213,9 +364,27 @@ impl Log {
         Ok(())
     }
 
+    fn add_commit(&mut self, key: &str, bytes: &[u8]) -> Result<(), Error> {
+        let commit = decode_commit(self.out.as_ref(), key, bytes)?;
+        let task = commit.task.clone();
+        self.records_since += 1;
+        self.state.add_commit(&task, Settled::of(commit)?)
+    }
+
+    /// Adds the commits that were put here.
+    fn add_own(&mut self) -> Result<(), Error> {
+        for (task, settled) in std::mem::take(self.own.get_mut().unwrap_or_else(PoisonError::into_inner)) {
+            self.records_since += 1;
+            self.state.add_commit(&task, settled)?;
+        }
+        Ok(())
+    }
+
     fn after(&self, folder: &str, after: &str) -> Result<Vec<String>, Error> {
         let mut found = Vec::new();
         self.out.list_after(folder, after, &mut |object| found.push(object.key))?;
+        // S3's directory buckets list in no order.
+        found.sort_unstable();
         Ok(found)
     }
 
@@ -241,14 +410,18 @@ impl Log {
         Ok(listed)
     }
 
-    fn list_commits(&self) -> Result<Vec<String>, Error> {
+    /// Keys of commits that may be there, and of such that are.
+    fn list_commits(&self) -> Result<(Vec<String>, Vec<String>), Error> {
         let state = &self.state;
-        let first = state.first_open_plan();
+        let few = state.open_tasks().take(ASKED_MAX + 1).count() <= ASKED_MAX;
+        let first = if few { state.last_plan() + 1 } else { state.first_open_plan() };
         let mut found = self.after(COMMITS_BY_PLAN, &before_commits_of(first))?;
+        let asked = state.open_tasks().filter(|_| few);
+        let asked = asked.map(|t| commit_key(&t.task.id, t.plan, t.layout_version)).collect();
         // Those of layout 4 stand in no order.
         let is_new_to_all = state.last_plan() == 0;
         let old = state.open_tasks().filter(|t| t.layout_version < 5).count();
-        if is_new_to_all || old > 0 {
+        if is_new_to_all || old > ASKED_MAX {
             let keys = self.out.folder(&format!("{COMMITS}/"), usize::MAX);
             let keys = match keys {
                 Ok(folder) => folder.map(|f| f.objects).unwrap_or_default(),
@@ -263,19 +436,11 @@ impl Log {
             is_new_to_all || open.contains(task) || plan_of_commit(key).is_some_and(|p| p > state.last_plan())
         };
         found.retain(is_open_or_new);
-        Ok(found)
+        Ok((asked, found))
     }
 
-    /// Puts a record unless there is one. Where the store does not honour conditions a look comes first, which is enough for
-    /// one writer at a time.
     fn put(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.state.contract().single_writer
-            && let Ok(there) = self.out.get(key)
-        {
-            // A run that was killed may have put it just before.
-            return if there == bytes { Ok(()) } else { Err(StoreError::exists(self.out.url(key))) };
-        }
-        self.out.put_if_absent(key, bytes)
+        put_record(self.out.as_ref(), self.state.contract().single_writer, key, bytes)
     }
 
     /// Puts what `build` makes of the state under the key that `key` tells. Where another run's record is there already,
@@ -287,7 +452,7 @@ impl Log {
         last: fn(&TableState) -> u64,
     ) -> Result<Option<R>, Error> {
         loop {
-            let Some(record) = build(&self.state)? else { return Ok(None) };
+            let Some(record) = self.ask(&mut *build)? else { return Ok(None) };
             let (number, key, bytes) = place(&record);
             match self.put(&key, &bytes) {
                 Ok(()) => return Ok(Some(record)),
@@ -319,6 +484,7 @@ impl Log {
         )?;
         let Some(plan) = put else { return Ok(None) };
         let number = plan.number;
+        self.records_since += 1;
         self.state.add_plan(plan)?;
         Ok(Some(number))
     }
@@ -357,7 +523,11 @@ impl Log {
             |state| state.files().last_compaction(),
         )?;
         if let Some(record) = &put {
-            self.state.add_compaction(record.clone(), false)?;
+            self.records_since += 1;
+            match self.state.add_compaction(record.clone(), false) {
+                Err(Error::Checkpoint { .. }) if self.began_with > 0 => self.reopen()?,
+                added => added?,
+            }
         }
         Ok(put)
     }
@@ -378,7 +548,11 @@ impl Log {
     pub fn commit(&self, record: &CommitRecord, layout_version: u32) -> Result<CommitPut, Error> {
         let key = commit_key(&record.task, record.plan, layout_version);
         match self.put(&key, &to_json(record)) {
-            Ok(()) => Ok(CommitPut::Ours),
+            Ok(()) => {
+                let own = (record.task.clone(), Settled::of(record.clone())?);
+                self.own.lock().unwrap_or_else(PoisonError::into_inner).push(own);
+                Ok(CommitPut::Ours)
+            }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 let theirs = decode_commit(self.out.as_ref(), &key, &self.out.get(&key)?)?;
                 Ok(CommitPut::Theirs(Box::new(theirs)))
@@ -409,6 +583,7 @@ impl Log {
             if settled.void.is_some() {
                 void.insert(task.clone());
             }
+            self.records_since += 1;
             self.state.add_commit(&task, Settled::of(settled)?)?;
         }
         self.remove_files_of(&void)?;
@@ -439,8 +614,13 @@ impl Log {
     /// # Errors
     /// As the store reports.
     pub fn left_files(&self) -> Result<Vec<String>, Error> {
-        let found = crate::check::data_files(self.out.as_ref())?;
-        Ok(found.into_iter().map(|o| o.key).filter(|key| self.state.kind_of(key) == FileKind::Left).collect())
+        let mut left = Vec::new();
+        for object in crate::check::data_files(self.out.as_ref())? {
+            if self.state.kind_of(&object.key)? == FileKind::Left {
+                left.push(object.key);
+            }
+        }
+        Ok(left)
     }
 
     /// Removes what was spooled from standard input and is in the table.
@@ -456,7 +636,7 @@ impl Log {
             self.state.open_tasks().flat_map(|t| &t.task.objects).map(SourceObject::url).collect();
         for meta in spooled {
             let object = SourceObject::new(meta.url, &meta.key, meta.bytes, "");
-            if self.state.known().is_taken(&object) && !open.contains(object.url()) {
+            if self.state.known().is_taken(&object)? && !open.contains(object.url()) {
                 delete_if_there(self.out.as_ref(), &meta.key)?;
             }
         }
@@ -509,6 +689,33 @@ impl Log {
         let out = self.out.as_ref();
         read_each(out, &keys, |key, bytes| each(decode(out, key, &bytes)?))
     }
+}
+
+/// Reads records, several at once, in order, as far as they are there.
+fn read_if_there(
+    out: &dyn Store,
+    keys: &[String],
+    mut each: impl FnMut(&str, &Bytes) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let ahead: Vec<_> = keys.iter().map(|key| (key, out.fetch(key, "", 0..0, true))).collect();
+    for (key, fetch) in ahead {
+        match fetch.wait(&|| false) {
+            Ok(bytes) => each(key, &bytes)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Puts a record unless there is one. Where the store does not honour conditions a look comes first, which is enough for one
+/// writer at a time.
+fn put_record(out: &dyn Store, single_writer: bool, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    if single_writer && let Ok(there) = out.get(key) {
+        // A run that was killed may have put it just before.
+        return if there == bytes { Ok(()) } else { Err(StoreError::exists(out.url(key))) };
+    }
+    out.put_if_absent(key, bytes)
 }
 
 #[derive(Debug, Default)]

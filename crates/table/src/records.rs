@@ -204,13 +204,30 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {}
 
-/// Reads a record, checking its version first: a newer one may have any form.
+/// A record that tells its version.
+pub trait Record: DeserializeOwned {
+    /// [`LAYOUT_VERSION`] of the program that wrote it.
+    fn layout_version(&self) -> u32;
+}
+
+impl Record for CommitRecord {
+    fn layout_version(&self) -> u32 {
+        self.layout_version
+    }
+}
+
+/// Reads a record. Where it cannot be read because it is of another version, that is the error: a newer one may have any form.
 ///
 /// # Errors
 /// [`RecordError`].
-pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
-    check_version(serde_json::from_slice(bytes).map_err(RecordError::Malformed)?)?;
-    serde_json::from_slice(bytes).map_err(RecordError::Malformed)
+pub fn from_json<T: Record>(bytes: &[u8]) -> Result<T, RecordError> {
+    let read = serde_json::from_slice::<T>(bytes);
+    let version = match &read {
+        Ok(record) => Versioned { layout_version: u64::from(record.layout_version()) },
+        Err(_) => serde_json::from_slice(bytes).map_err(RecordError::Malformed)?,
+    };
+    check_version(version)?;
+    read.map_err(RecordError::Malformed)
 }
 
 #[derive(Deserialize)]

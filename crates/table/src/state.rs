@@ -1,19 +1,21 @@
 //! What a table's records add up to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::cause::Cause;
 use crate::compaction::{CompactionRecord, Reconversion};
 use crate::contract::TableContract;
 use crate::error::Error;
-use crate::files::{FileKind, Files, id_number};
+use crate::files::{FileKind, Files, LiveFile, id_number};
 use crate::formats::TableFormats;
 use crate::known::{FailedClaim, Known, Sorted};
 use crate::layout::{rejects_key, task_of_output};
-use crate::objects::{SourceObject, UrlDigest};
+use crate::objects::{ObjectId, SourceObject, UrlDigest, url_digest};
 use crate::options::Options;
 use crate::records::{CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, Task};
+use crate::shelf::Words;
 
 /// A table at one moment: a fold over its records.
 ///
@@ -38,20 +40,23 @@ pub struct TableState {
     open: BTreeMap<u64, Vec<Task>>,
     /// Commits of plans that are not read yet.
     early: HashMap<String, Settled>,
-    totals: Totals,
-    known: Known,
-    files: Files,
-    formats: TableFormats,
+    pub(crate) totals: Totals,
+    pub(crate) known: Known,
+    pub(crate) files: Files,
+    /// Of tasks that are committed.
+    pub(crate) formats: TableFormats,
     ignored: HashSet<UrlDigest>,
+    /// Options that segments of the checkpoint name by their place.
+    pub(crate) words: Arc<Words>,
 }
 
 /// What is kept of a plan beside its open tasks.
 #[derive(Debug, Clone)]
-struct PlanFacts {
-    options: Arc<Options>,
-    layout_version: u32,
+pub(crate) struct PlanFacts {
+    pub(crate) options: Arc<Options>,
+    pub(crate) layout_version: u32,
     /// Log formats whose columns its files have.
-    formats: Arc<[String]>,
+    pub(crate) formats: Arc<[String]>,
 }
 
 /// Sums over committed tasks that count.
@@ -67,8 +72,20 @@ pub struct Totals {
     pub bytes_in: u64,
     /// Their lines.
     pub counts: Counts,
+    /// Tasks that have rejects, by their ids as numbers.
+    pub(crate) with_rejects: BTreeSet<u64>,
+}
+
+impl Totals {
+    /// Whether a task that counts has rejects.
+    pub fn has_rejects(&self, task: &str) -> bool {
+        self.with_rejects.contains(&id_number(task))
+    }
+
     /// Keys of files of rejects.
-    pub reject_files: BTreeSet<String>,
+    pub fn reject_files(&self) -> impl Iterator<Item = String> {
+        self.with_rejects.iter().map(|id| rejects_key(&format!("{id:016x}")))
+    }
 }
 
 /// A task without a commit.
@@ -85,6 +102,9 @@ pub struct OpenTask<'a> {
     /// The task.
     pub task: &'a Task,
 }
+
+/// Objects that plans took since the checkpoint, and that are not sorted in yet, at most.
+const CHANGES_MAX: usize = 1 << 20;
 
 /// What is kept of a commit record.
 #[derive(Debug, Clone)]
@@ -158,7 +178,28 @@ impl TableState {
             files: Files::default(),
             formats: TableFormats::default(),
             ignored: HashSet::new(),
+            words: Arc::default(),
         }
+    }
+
+    /// What a checkpoint tells. `open` are the tasks without a commit, by plan.
+    pub(crate) fn stored(
+        contract: TableContract,
+        plans: Vec<PlanFacts>,
+        open: BTreeMap<u64, Vec<Task>>,
+        totals: Totals,
+    ) -> Self {
+        Self { last_plan: plans.len() as u64, plans, open, totals, ..Self::new(contract) }
+    }
+
+    /// What is kept of each plan, by number from 1.
+    pub(crate) fn plans(&self) -> &[PlanFacts] {
+        &self.plans
+    }
+
+    /// Tasks without a commit, by plan.
+    pub(crate) fn open_by_plan(&self) -> &BTreeMap<u64, Vec<Task>> {
+        &self.open
     }
 
     /// Adds a plan, after those before it.
@@ -188,7 +229,9 @@ impl TableState {
             }
             for object in &task.objects {
                 // A manifest could name an object twice to a program of layout 4.
-                if !self.known.take(object) && plan.layout_version > 4 {
+                if plan.layout_version < 5 {
+                    self.known.take_again(object);
+                } else if !self.known.take(object) {
                     let what = format!("plan {} takes `{}`, which is taken", plan.number, object.url());
                     return broken("L1", what);
                 }
@@ -198,15 +241,18 @@ impl TableState {
                 None => open.push(task),
             }
         }
-        // Their objects were looked at when they were planned, if their program did so.
-        if !open.is_empty() && !formats.is_empty() {
-            formats.iter().for_each(|format| self.formats.add(&format.as_str().into(), &options));
-            open.iter().flat_map(|t: &Task| &t.objects).for_each(|o| self.formats.add_flow_log_of(o));
-        }
         if !open.is_empty() {
             self.open.insert(plan.number, open);
         }
-        Ok(())
+        // Sorted and without gaps it takes half as much memory.
+        if self.known.taken.changed() <= CHANGES_MAX {
+            return Ok(());
+        }
+        match self.known.taken.seal() {
+            // Nothing has changed then, and it can wait.
+            Err(Error::Checkpoint { .. }) => Ok(()),
+            sealed => sealed,
+        }
     }
 
     /// Adds a commit. That of a plan that is not known yet waits for it; one that is known already is passed over.
@@ -234,13 +280,14 @@ impl TableState {
     fn settle(&mut self, plan: u64, task: &Task, settled: Settled) -> Result<(), Error> {
         let options = self.options_of(plan).clone();
         if settled.counts.rejects > 0 {
-            self.totals.reject_files.insert(rejects_key(&task.id));
+            self.totals.with_rejects.insert(id_number(&task.id));
         }
         self.totals.tasks += 1;
         self.totals.objects += settled.objects;
         self.totals.bytes_in += settled.bytes_in;
         self.totals.counts.add(&settled.counts);
         self.learn_formats(&settled, task.objects.iter(), &options);
+        task.objects.iter().for_each(|object| self.known.convert(object));
         self.fail_objects(settled.failed, &options, &task.id);
         self.files.settle(&task.id, &options, settled.outputs)
     }
@@ -258,7 +305,7 @@ impl TableState {
 
     fn fail_objects(&mut self, failed: Vec<(SourceObject, Cause)>, options: &Arc<Options>, task: &str) {
         for (object, cause) in failed {
-            self.known.fail(FailedClaim { object, cause, options: options.clone(), task: id_number(task) });
+            self.known.fail(FailedClaim::new(object, cause, options.clone(), id_number(task)));
         }
     }
 
@@ -276,7 +323,7 @@ impl TableState {
 
     fn add_reconversion(&mut self, reconversion: &Reconversion) -> Result<(), Error> {
         let ids = reconversion.superseded.iter().map(|t| id_number(&t.task)).collect();
-        self.known.forget_failures_of(&ids);
+        self.known.forget_failures_of(&ids)?;
         let totals = &mut self.totals;
         for task in &reconversion.superseded {
             let all = [
@@ -295,19 +342,19 @@ impl TableState {
                 };
                 *sum = left;
             }
-            totals.reject_files.remove(&rejects_key(&task.task));
+            totals.with_rejects.remove(&id_number(&task.task));
         }
         for task in &reconversion.tasks {
             check_commit(&task.commit)?;
             for input in &task.commit.inputs {
-                if !self.known.is_taken(&input.object) {
+                if !self.known.is_taken(&input.object)? {
                     return broken("L7", format!("`{}` was reconverted, but not taken", input.object.url()));
                 }
             }
             let options = Arc::new(task.options.clone());
             let settled = Settled::of(task.commit.clone())?;
             if settled.counts.rejects > 0 {
-                self.totals.reject_files.insert(rejects_key(&task.commit.task));
+                self.totals.with_rejects.insert(id_number(&task.commit.task));
             }
             self.totals.tasks += 1;
             self.totals.objects += settled.objects;
@@ -374,9 +421,27 @@ impl TableState {
         &self.known
     }
 
-    /// Log formats of the table.
-    pub fn formats(&self) -> &TableFormats {
-        &self.formats
+    /// Objects that could not be read, apart from those that a task without a commit tries again.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn failed(&self) -> Result<Vec<&FailedClaim>, Error> {
+        let open: HashSet<&str> =
+            self.open.values().flatten().flat_map(|t| &t.objects).map(SourceObject::url).collect();
+        let mut failed = self.known.failed.all()?;
+        failed.retain(|claim| !open.contains(claim.object.url()));
+        Ok(failed)
+    }
+
+    /// Log formats of the table, and of what open tasks are about to write.
+    pub fn formats(&self) -> TableFormats {
+        let mut formats = self.formats.clone();
+        // Their objects were looked at when they were planned, if their program did so.
+        for open in self.open_tasks().filter(|t| !t.formats.is_empty()) {
+            open.formats.iter().for_each(|format| formats.add(&format.as_str().into(), open.options));
+            open.task.objects.iter().for_each(|object| formats.add_flow_log_of(object));
+        }
+        formats
     }
 
     /// What the table consists of.
@@ -386,24 +451,92 @@ impl TableState {
 
     /// Whether somebody said that nobody needs to be told of the object.
     pub fn is_ignored(&self, object: &SourceObject) -> bool {
-        self.ignored.contains(&object.digest())
+        self.ignored.contains(&url_digest(object.url()))
+    }
+
+    /// Has what a checkpoint tells of files, and of objects that could not be read, be in memory: to be asked of
+    /// [`crate::Log::ask`] before it is used.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`], [`Error::Broken`].
+    pub fn read_files(&self) -> Result<(), Error> {
+        self.files.live.all()?;
+        self.files.left.all()?;
+        self.known.failed.all().map(drop)
+    }
+
+    /// The same of all that a checkpoint tells.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`], [`Error::Broken`].
+    pub fn read_all(&self) -> Result<(), Error> {
+        self.known.taken.all()?;
+        self.read_files()
+    }
+
+    /// The same of what it tells of some objects.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`], [`Error::Broken`].
+    pub fn read_known(&self, listing: &[SourceObject]) -> Result<(), Error> {
+        self.known.taken.prepare(listing.iter().map(SourceObject::id))?;
+        self.known.failed.prepare(listing.iter().map(SourceObject::id))
     }
 
     /// Sorts out a listing for a run with `options`.
-    pub fn sort_out(&self, listing: Vec<SourceObject>, options: &Options) -> Sorted {
-        let open = self.open.values().flatten().flat_map(|t| &t.objects).map(SourceObject::digest).collect();
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`], [`Error::Broken`].
+    pub fn sort_out(&self, listing: Vec<SourceObject>, options: &Options) -> Result<Sorted, Error> {
+        let open: HashSet<ObjectId> =
+            self.open.values().flatten().flat_map(|t| &t.objects).map(SourceObject::id).collect();
         self.known.sort_out(listing, options, &open)
     }
 
+    /// All that it holds, as text: states that are the same have the same.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`], [`Error::Broken`].
+    pub fn dump(&self) -> Result<String, Error> {
+        let json = |options: &Options| serde_json::to_string(options).expect("plain values");
+        let mut text = format!("{:?}\n{:?}\n", self.contract, self.totals);
+        for plan in &self.plans {
+            let _ = writeln!(text, "{} {:?} {}", plan.layout_version, plan.formats, json(&plan.options));
+        }
+        let mut lines: Vec<String> = Vec::new();
+        lines.extend(self.open_tasks().map(|t| format!("open {} {}", t.plan, t.task.id)));
+        lines.extend(self.known.taken.all()?.iter().map(|entry| format!("taken {entry:?}")));
+        lines.extend(self.known.failed.all()?.iter().map(|claim| {
+            let FailedClaim { object, cause, options, task, .. } = claim;
+            format!("failed {object:?} {cause:?} {task:x} {}", json(options))
+        }));
+        lines.extend(self.files.left.all()?.iter().map(|entry| format!("left {entry:?}")));
+        lines.extend(self.files.live.all()?.iter().map(|file| {
+            let LiveFile { output, options, is_compacted, tasks } = file;
+            format!("live {output:?} {is_compacted} {tasks:x?} {}", json(options))
+        }));
+        lines.extend(self.files.open.keys().map(|number| format!("moving {number}")));
+        lines.extend(self.formats.flow_logs().map(|id| format!("flow log {id}")));
+        lines.extend(self.formats.written().iter().map(|(f, o)| format!("format {f} {}", json(o))));
+        lines.extend(self.ignored.iter().map(|digest| format!("ignored {digest:?}")));
+        lines.push(format!("compactions {} {}", self.files.last_compaction, self.files.reconversions));
+        lines.sort();
+        text.push_str(&lines.join("\n"));
+        Ok(text)
+    }
+
     /// What a data file of this key is to the table.
-    pub fn kind_of(&self, key: &str) -> FileKind {
-        match self.files.kind_of(key) {
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn kind_of(&self, key: &str) -> Result<FileKind, Error> {
+        Ok(match self.files.kind_of(key)? {
             FileKind::Foreign => {
                 let id = task_of_output(key);
                 let is_open = self.open.values().flatten().any(|t| id == Some(t.id.as_str()));
                 if is_open { FileKind::UnderWay } else { FileKind::Foreign }
             }
             kind => kind,
-        }
+        })
     }
 }

@@ -113,15 +113,16 @@ impl Status {
 /// As the store reports.
 pub fn status(log: &mut Log) -> Result<Status, Error> {
     let check = check_files(log)?;
+    log.ask(TableState::read_files)?;
     let out = log.out().as_ref();
     let catalog = CatalogTable::of(out)?.map(|c| format!("{}.{}", c.database, c.table));
     let ignored = ignored_reasons(out, log.state())?;
-    Ok(of_state(log.state(), &ignored, catalog, check))
+    of_state(log.state(), &ignored, catalog, check)
 }
 
 /// Nothing is read where nothing is ignored that failed.
 fn ignored_reasons(out: &dyn Store, state: &TableState) -> Result<BTreeMap<String, String>, Error> {
-    let any = state.known().failed().any(|claim| state.is_ignored(&claim.object));
+    let any = state.failed()?.iter().any(|claim| state.is_ignored(&claim.object));
     if any { ignored(out) } else { Ok(BTreeMap::new()) }
 }
 
@@ -130,7 +131,7 @@ fn of_state(
     ignored: &BTreeMap<String, String>,
     catalog: Option<String>,
     check: FileCheck,
-) -> Status {
+) -> Result<Status, Error> {
     let open_tasks = state.open_tasks().map(|open| Unfinished {
         id: open.task.id.clone(),
         plan: open.plan,
@@ -142,12 +143,12 @@ fn of_state(
     let mut open_compactions: Vec<String> = files.open().flat_map(|r| aside_folders(r).into_keys()).collect();
     open_compactions.sort();
     open_compactions.dedup();
-    let mut formats: Vec<String> = files.formats().into_iter().map(|(format, _)| format).collect();
+    let mut formats: Vec<String> = files.formats()?.into_iter().map(|(format, _)| format).collect();
     formats.sort();
     formats.dedup();
     let mut unreadable: Vec<Unreadable> = state
-        .known()
-        .failed()
+        .failed()?
+        .into_iter()
         .map(|claim| Unreadable {
             url: claim.object.url().to_owned(),
             cause: Cause::name(&claim.cause),
@@ -156,11 +157,12 @@ fn of_state(
         })
         .collect();
     unreadable.sort_by(|a, b| a.url.cmp(&b.url));
-    let mut partitions: Vec<&str> = files.iter().map(|f| f.output.partition.as_ref()).collect();
+    let live = files.all()?;
+    let mut partitions: Vec<&str> = live.iter().map(|f| f.output.partition.as_ref()).collect();
     partitions.sort_unstable();
     partitions.dedup();
     let range = partitions.first().zip(partitions.last());
-    Status {
+    Ok(Status {
         partition_by: contract.partition_by.to_string(),
         sort: contract.sort.clone(),
         types: contract.types.to_string(),
@@ -176,13 +178,13 @@ fn of_state(
         compactions: files.last_compaction() - files.reconversions(),
         reconversions: files.reconversions(),
         open_compactions,
-        files: files.len() as u64,
-        bytes_out: files.iter().map(|f| f.output.bytes).sum(),
+        files: live.len() as u64,
+        bytes_out: live.iter().map(|f| f.output.bytes).sum(),
         partitions: partitions.len() as u64,
         partition_range: range.map(|(first, last)| ((*first).to_owned(), (*last).to_owned())),
         formats,
         unreadable,
-        reject_files: totals.reject_files.iter().cloned().collect(),
+        reject_files: totals.reject_files().collect(),
         check,
-    }
+    })
 }

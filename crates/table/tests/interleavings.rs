@@ -56,6 +56,7 @@ struct Scheduler {
     writers: Vec<Option<Writer>>,
     depth: usize,
     failures: u64,
+    is_calm: bool,
 }
 
 /// A store whose operations other writers may interrupt, and that may fail.
@@ -73,6 +74,9 @@ impl std::fmt::Debug for Shaken {
 
 impl Shaken {
     fn operation<T>(&self, perform: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.scheduler.lock().expect("one thread").is_calm {
+            return perform();
+        }
         self.let_another_run();
         let (before, after) = {
             let mut scheduler = self.scheduler.lock().expect("one thread");
@@ -89,6 +93,13 @@ impl Shaken {
             return Err(lost());
         }
         done
+    }
+
+    /// From now on nothing fails and nobody interrupts.
+    fn end(&self) -> Vec<Writer> {
+        let mut scheduler = self.scheduler.lock().expect("one thread");
+        scheduler.is_calm = true;
+        scheduler.writers.drain(..).flatten().collect()
     }
 
     /// With some luck another writer takes a step now.
@@ -222,7 +233,7 @@ fn commit_of(task: &Task, plan: u64) -> CommitRecord {
         rows: counts.records,
         bytes: 1,
         time: None,
-        format: "${bytes}".into(),
+        format: format!("${{bytes}} ${{f{}}}", plan % 3).into(),
     };
     CommitRecord {
         inputs,
@@ -244,12 +255,29 @@ impl Writer {
             self.log = Some(log);
             return Ok(());
         };
-        match choice % 5 {
-            0 => plan(log, choice / 5),
-            1 | 2 => commit(log, choice / 5),
-            3 => compact(log, choice / 5),
+        match choice % 7 {
+            0 => plan(log, choice / 7),
+            1 | 2 => commit(log, choice / 7),
+            3 => compact(log, choice / 7),
+            4 => log.checkpoint(),
+            5 => {
+                spoil_checkpoint(&store.memory, choice / 7);
+                Ok(())
+            }
             _ => log.refresh(),
         }
+    }
+}
+
+/// Somebody deletes a checkpoint or one of its segments, or a disk loses a part of it.
+fn spoil_checkpoint(memory: &Memory, choice: u64) {
+    let all: Vec<(String, Bytes)> =
+        memory.snapshot().into_iter().filter(|(k, _)| k.contains("/checkpoints/")).collect();
+    let Some((key, bytes)) = all.get(choice as usize / 4 % all.len().max(1)) else { return };
+    match choice % 4 {
+        0 => memory.delete(key).expect("in memory"),
+        1 => memory.put(key, &bytes[..bytes.len() / 2]).expect("in memory"),
+        _ => {}
     }
 }
 
@@ -257,7 +285,7 @@ fn plan(log: &mut Log, choice: u64) -> Result<(), Error> {
     let first = choice % OBJECTS;
     let listing: Vec<SourceObject> = (first..OBJECTS.min(first + 1 + choice / 16 % 6)).map(object).collect();
     log.append_plan(&mut |state| {
-        let sorted = state.sort_out(listing.clone(), &Options::default());
+        let sorted = state.sort_out(listing.clone(), &Options::default())?;
         let new: Vec<SourceObject> =
             sorted.new.into_iter().chain(sorted.to_look_at.into_iter().map(|(o, _)| o)).collect();
         let number = state.last_plan() + 1;
@@ -269,7 +297,7 @@ fn plan(log: &mut Log, choice: u64) -> Result<(), Error> {
             layout_version: LAYOUT_VERSION,
             number,
             options,
-            formats: Vec::new(),
+            formats: vec![format!("${{bytes}} ${{f{}}}", number % 3)],
             tasks,
         }))
     })?;
@@ -301,7 +329,7 @@ fn compact(log: &mut Log, choice: u64) -> Result<(), Error> {
         log.mark_in_place(*number)?;
         return log.refresh();
     }
-    let partitions = log.state().files().partitions();
+    let partitions = log.ask(|state| state.files().partitions())?;
     let Some((partition, files)) = partitions.into_iter().find(|(_, files)| files.len() > 1) else {
         return log.refresh();
     };
@@ -317,8 +345,12 @@ fn compact(log: &mut Log, choice: u64) -> Result<(), Error> {
         ..files[0].output.clone()
     };
     log.append_compaction(&mut |state| {
-        let are_live = retired.iter().all(|f| state.files().get(&f.key).is_some());
-        Ok(are_live.then(|| CompactionRecord {
+        for file in &retired {
+            if state.files().get(&file.key)?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(CompactionRecord {
             layout_version: LAYOUT_VERSION,
             written_by: written_by(),
             number: state.files().last_compaction() + 1,
@@ -371,7 +403,8 @@ fn check_naively(memory: &Memory, log: &Log) {
     // L1.
     assert!(live_tasks_of.values().all(|n| *n == 1), "{live_tasks_of:?}");
     // Every record is in exactly one live file.
-    let rows: u64 = log.state().files().iter().map(|f| f.output.rows).sum();
+    let files = log.state().files().all().expect("in memory");
+    let rows: u64 = files.iter().map(|f| f.output.rows).sum();
     assert_eq!(rows, records);
     assert_eq!(log.state().totals().counts.records, records);
     let mut retired = HashSet::new();
@@ -380,18 +413,18 @@ fn check_naively(memory: &Memory, log: &Log) {
             assert!(retired.insert(file["key"].as_str().expect("text").to_owned()), "L4: {key}");
         }
     }
-    for file in log.state().files().iter() {
+    for file in files {
         assert!(!retired.contains(&file.output.key), "L4: {}", file.output.key);
     }
 }
 
 #[test]
 fn l1_to_l8_random_interleavings_keep_the_invariants() {
-    let (mut failures, mut plans, mut compactions) = (0, 0, 0);
+    let (mut failures, mut plans, mut compactions, mut checkpoints) = (0, 0, 0, 0);
     for seed in 0..INTERLEAVINGS {
         let memory = Memory::new("s3://lake");
         let writers = (0..WRITERS).map(|_| Some(Writer::default())).collect();
-        let scheduler = Scheduler { random: Random(seed), writers, depth: 0, failures: 0 };
+        let scheduler = Scheduler { random: Random(seed), writers, depth: 0, failures: 0, is_calm: false };
         let store = Shaken { memory: memory.clone(), scheduler: Arc::new(Mutex::new(scheduler)) };
         for _ in 0..STEPS {
             let place = store.scheduler.lock().expect("one thread").random.below(WRITERS as u64) as usize;
@@ -402,6 +435,20 @@ fn l1_to_l8_random_interleavings_keep_the_invariants() {
             Err(Error::NoTable(_)) => continue,
             log => log.unwrap_or_else(|e| panic!("seed {seed}: {e}")),
         };
+        // Checkpoints, whole or spoilt, change nothing.
+        let mut log = log;
+        let contract = log.state().contract().clone();
+        let of_records = Log::of_records(&out, contract).expect("records are right");
+        let expected = of_records.state().dump().expect("in memory");
+        assert_eq!(log.ask(|state| state.dump()).expect("records are right"), expected, "seed {seed}");
+        // What those that went on for long came to know piece by piece is the same.
+        for mut log in store.end().into_iter().filter_map(|writer| writer.log) {
+            log.refresh().expect("records are right");
+            assert_eq!(log.ask(|state| state.dump()).expect("records are right"), expected, "seed {seed}");
+        }
+        let snapshot = memory.snapshot();
+        checkpoints +=
+            snapshot.keys().filter(|k| k.ends_with(".json") && k.contains("/checkpoints/")).count();
         check_naively(&memory, &log);
         failures += store.scheduler.lock().expect("one thread").failures;
         plans += log.state().last_plan();
@@ -409,4 +456,5 @@ fn l1_to_l8_random_interleavings_keep_the_invariants() {
     }
     // A test that never meets what it is about proves nothing.
     assert!(failures > INTERLEAVINGS && plans > INTERLEAVINGS && compactions > INTERLEAVINGS / 10);
+    assert!(checkpoints as u64 > INTERLEAVINGS);
 }

@@ -30,6 +30,7 @@ use flowquet_table::{
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::convert::checkpoint;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 
@@ -122,7 +123,8 @@ pub fn compact(
     let wanted = wanted_options(log.state(), &request.options);
     let mut done = Compaction::default();
     let mut due = Vec::new();
-    let partitions = log.state().files().partitions();
+    log.ask(TableState::read_files)?;
+    let partitions = log.state().files().partitions()?;
     check_partitions(&partitions, &request.partitions)?;
     check_columns(log.state(), &wanted)?;
     for (folder, files) in partitions.iter().filter(|(folder, _)| is_chosen(folder, &request.partitions)) {
@@ -187,6 +189,11 @@ pub fn compact(
             return Err(error);
         }
     }
+    let mut log = log.into_inner().unwrap_or_else(PoisonError::into_inner);
+    log.refresh()?;
+    if let Some(warning) = checkpoint(&mut log) {
+        observer.event(&Event::Warning(&warning));
+    }
     Ok(done)
 }
 
@@ -230,7 +237,7 @@ pub(crate) fn check_partitions<V>(partitions: &BTreeMap<String, V>, wanted: &[St
 
 /// Columns that were asked for by name must stand in some file.
 fn check_columns(state: &TableState, wanted: &Options) -> Result<(), Error> {
-    let formats = state.files().formats();
+    let formats = state.files().formats()?;
     if formats.is_empty() {
         return Ok(());
     }
@@ -254,7 +261,21 @@ fn check_columns(state: &TableState, wanted: &Options) -> Result<(), Error> {
 fn are_retired(log: &Mutex<Log>, due: &Due) -> Result<bool, Error> {
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     log.refresh()?;
-    Ok(due.files.iter().any(|f| log.state().files().get(&f.output.key).is_none()))
+    log.ask(|state| Ok(!are_live(state, due.files.iter().map(|f| f.output.key.as_str()))?))
+        .map_err(Error::from)
+}
+
+/// Whether the files of these keys are all live.
+pub(crate) fn are_live<'a>(
+    state: &TableState,
+    keys: impl Iterator<Item = &'a str>,
+) -> Result<bool, LogError> {
+    for key in keys {
+        if state.files().get(key)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a partition's folder has all parts of one of `wanted`.
@@ -285,7 +306,7 @@ pub(crate) fn finish_open(
 fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Option<CompactionRecord>, Error> {
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     let put = log.append_compaction(&mut |state| {
-        let are_live = draft.retired.iter().all(|file| state.files().get(&file.key).is_some());
+        let are_live = are_live(state, draft.retired.iter().map(|f| f.key.as_str()))?;
         let number = state.files().last_compaction() + 1;
         Ok(are_live.then(|| CompactionRecord { number, ..draft.clone() }))
     })?;
@@ -298,8 +319,10 @@ fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Option<Compaction
 /// Deletes files that will never be part of the table. Those of the same compaction, which another run committed, are that one's.
 fn abandon(log: &Log, draft: &CompactionRecord) -> Result<(), LogError> {
     let files = log.state().files();
-    let is_theirs = draft.outputs.iter().any(|o| files.get(&o.key).is_some())
-        || files.open().any(|record| record.id == draft.id);
+    let mut is_theirs = files.open().any(|record| record.id == draft.id);
+    for output in &draft.outputs {
+        is_theirs |= files.get(&output.key)?.is_some();
+    }
     if !is_theirs {
         for output in &draft.outputs {
             delete_if_there(log.out().as_ref(), &aside_key(draft, output))?;

@@ -75,13 +75,13 @@ impl Placing<'_> {
             return Ok(());
         }
         let mut retired = self.log.retired_since()?;
-        retired.extend(record.all_outputs().map(|o| o.key.clone()).filter(|key| self.is_retired(key)));
+        for output in record.all_outputs() {
+            if self.log.state().kind_of(&output.key)? == FileKind::Left {
+                retired.insert(output.key.clone());
+            }
+        }
         let mut superseded = record.all_outputs().filter(|o| retired.contains(&o.key));
         Ok(superseded.try_for_each(|o| delete_if_there(self.log.out().as_ref(), &o.key))?)
-    }
-
-    fn is_retired(&self, key: &str) -> bool {
-        self.log.state().kind_of(key) == FileKind::Left
     }
 
     /// Whether another run has put all files in place.

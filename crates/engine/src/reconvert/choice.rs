@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use flowquet_format::ObjectKey;
-use flowquet_table::{FailedClaim, Log, SourceObject, check_files};
+use flowquet_table::{FailedClaim, Log, SourceObject, TableState, check_files};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::compact::is_chosen;
@@ -70,6 +70,7 @@ impl Choice {
 
     /// The objects of a table that this chooses.
     pub(crate) fn choose(&self, log: &mut Log, dry_run: bool) -> Result<Chosen, Error> {
+        log.ask(TableState::read_all)?;
         // Of tasks, where files tell.
         let mut of_files: Option<HashSet<u64>> = None;
         let mut narrow = |tasks: HashSet<u64>| {
@@ -80,13 +81,18 @@ impl Choice {
             let check = check_files(log)?;
             let lost: HashSet<&str> =
                 check.lost.iter().chain(&check.truncated).map(|f| f.key.as_str()).collect();
-            let files = log.state().files().iter().filter(|f| lost.contains(f.output.key.as_str()));
+            let files =
+                log.state().files().all()?.into_iter().filter(|f| lost.contains(f.output.key.as_str()));
             narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
         }
         if !self.partitions.is_empty() {
-            crate::compact::check_partitions(&log.state().files().partitions(), &self.partitions)?;
-            let files =
-                log.state().files().iter().filter(|f| is_chosen(&f.output.partition, &self.partitions));
+            crate::compact::check_partitions(&log.state().files().partitions()?, &self.partitions)?;
+            let files = log
+                .state()
+                .files()
+                .all()?
+                .into_iter()
+                .filter(|f| is_chosen(&f.output.partition, &self.partitions));
             narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
         }
         let mut chosen = Chosen::default();
@@ -115,21 +121,26 @@ impl Choice {
             plan.tasks.into_iter().for_each(|task| take(&task.id, task.objects));
             Ok(())
         })?;
-        let rejects = &log.state().totals().reject_files;
+        let totals = log.state().totals();
         let known = log.state().known();
         for (id, objects) in tasks {
-            let has_rejects = rejects.contains(&flowquet_table::rejects_key(&id));
-            if superseded.contains(&id) || log.state().files().is_void(&id) || self.rejects && !has_rejects {
+            let is_left_out = superseded.contains(&id) || self.rejects && !totals.has_rejects(&id);
+            if is_left_out || log.state().files().is_void(&id)? {
                 continue;
             }
-            let taken = objects.iter().enumerate().filter(|(_, o)| self.admits(o) && known.is_taken(o));
-            let indices: HashSet<usize> = taken.map(|(i, _)| i).collect();
+            let mut indices = HashSet::new();
+            for (i, object) in objects.iter().enumerate().filter(|(_, o)| self.admits(o)) {
+                if known.is_taken(object)? {
+                    indices.insert(i);
+                }
+            }
             if !indices.is_empty() {
                 chosen.tasks.insert(id, indices);
             }
         }
         if !self.rejects && of_files.is_none() {
-            chosen.failed = known.failed().filter(|claim| self.admits(&claim.object)).cloned().collect();
+            chosen.failed =
+                log.state().failed()?.into_iter().filter(|c| self.admits(&c.object)).cloned().collect();
             chosen.failed.sort_by(|a, b| a.object.url().cmp(b.object.url()));
         }
         if chosen.tasks.is_empty() && chosen.failed.is_empty() && !dry_run {

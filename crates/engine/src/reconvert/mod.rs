@@ -37,15 +37,16 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::budget::Budget;
-use crate::compact::{Placing, Pointers, finish_open};
+use crate::compact::{Placing, Pointers, are_live, finish_open};
 use crate::context::PlanContext;
+use crate::convert::checkpoint;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
 use crate::perform::{Performance, perform};
 use crate::source::SourceSet;
 use crate::summary::Summary;
-use crate::take::append_plan;
+use crate::take::{append_plan, not_taken};
 use crate::union::formats_of;
 
 pub use choice::Choice;
@@ -169,6 +170,11 @@ pub fn reconvert(
         replace(&mut log, request, &scope, &sources, pointers, observer, stop, &mut done)?;
     }
     plan_failed(&mut log, request, &scope, &sources, observer, stop, &mut done)?;
+    log.refresh()?;
+    if let Some(warning) = checkpoint(&mut log) {
+        observer.event(&Event::Warning(&warning));
+        done.summary.warnings.push(warning);
+    }
     done.summary.settle();
     Ok(done)
 }
@@ -195,7 +201,7 @@ fn replace(
     let reconversions = log.state().files().reconversions();
     let put = log.append_compaction(&mut |state| {
         let files = state.files();
-        let are_live = record.retired.iter().all(|file| files.get(&file.key).is_some());
+        let are_live = are_live(state, record.retired.iter().map(|f| f.key.as_str()))?;
         let number = files.last_compaction() + 1;
         let is_same = are_live && files.reconversions() == reconversions;
         Ok(is_same.then(|| CompactionRecord { number, ..record.clone() }))
@@ -228,9 +234,7 @@ fn plan_failed(
     }
     let mut plans = BTreeSet::new();
     for (options, objects) in by_options.into_values() {
-        plans.extend(append_plan(log, &options, &BTreeSet::new(), &mut |state| {
-            objects.iter().filter(|o| !state.known().is_taken(o)).cloned().collect()
-        })?);
+        plans.extend(append_plan(log, &options, &BTreeSet::new(), &mut |state| not_taken(state, &objects))?);
     }
     let mut planned = Vec::new();
     for open in log.state().open_tasks().filter(|t| plans.contains(&t.plan)) {
@@ -336,7 +340,7 @@ impl Draft {
         options: &Options,
         partitions: Option<Arc<BTreeSet<String>>>,
     ) -> Result<(), Error> {
-        let formats = formats_of(log.state().formats(), &BTreeSet::new(), options)?;
+        let formats = formats_of(&log.state().formats(), &BTreeSet::new(), options)?;
         self.planned.push(PlannedTask {
             plan_number: log.state().last_plan(),
             goal: Goal::Aside { id: self.id.clone(), partitions },

@@ -45,7 +45,7 @@ fn number(id: &str) -> u64 {
 impl Scope {
     pub(crate) fn new(log: &Log, chosen: Chosen) -> Result<Self, Error> {
         let superseded: HashSet<u64> = chosen.tasks.keys().map(|id| number(id)).collect();
-        let (retired, others) = reach(log.state().files().iter(), &superseded);
+        let (retired, others) = reach(log.state().files().all()?.into_iter(), &superseded);
         let mut scope =
             Self { superseded: Vec::new(), neighbours: Vec::new(), retired, failed: chosen.failed };
         let mut wanted: HashMap<u64, Option<BTreeSet<String>>> =

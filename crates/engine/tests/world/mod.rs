@@ -13,7 +13,7 @@ use flowquet_engine::{
 use flowquet_format::KeyFilter;
 use flowquet_parquet::{RowReader, RowsError};
 use flowquet_store::{Failing, Fault, Location, Memory, Store, Stores, Then, When};
-use flowquet_table::{Log, Options, PlanRecord, Reading};
+use flowquet_table::{Log, Options, PlanRecord, Reading, TableState};
 use flowquet_testkit::gzip;
 
 pub(crate) const V2: &str = "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}";
@@ -200,7 +200,7 @@ impl World {
         let log = Log::open(&self.lake_store()).expect("a table");
         let files = log.state().files();
         let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for file in files.iter() {
+        for file in files.all().expect("in memory") {
             // In place, or still aside.
             let bytes = self.lake.get(&file.output.key).or_else(|_| self.lake.get(&files.key_now(file)));
             let bytes = bytes.expect("a live file is there");
@@ -212,11 +212,48 @@ impl World {
         rows
     }
 
-    /// All objects of the table but records of compactions: which of two partitions gets which number depends on which is first.
-    pub(crate) fn unnumbered(&self) -> Snapshot {
+    /// All objects of the table but checkpoints: when one is due depends on how many runs there were.
+    pub(crate) fn records_and_files(&self) -> Snapshot {
         let mut all = self.lake.snapshot();
+        all.retain(|key, _| !key.starts_with("_flowquet/checkpoints/"));
+        all
+    }
+
+    /// The same without records of compactions: which of two partitions gets which number depends on which is first.
+    pub(crate) fn unnumbered(&self) -> Snapshot {
+        let mut all = self.records_and_files();
         all.retain(|key, _| !key.starts_with("_flowquet/compactions/"));
         all
+    }
+
+    /// Puts an object of the table.
+    pub(crate) fn put_in_table(&self, key: &str, bytes: &[u8]) {
+        self.lake.put(key, bytes).expect("memory takes all");
+    }
+
+    /// Checkpoints.
+    pub(crate) fn checkpoints(&self) -> usize {
+        let all = self.lake.snapshot();
+        all.keys().filter(|k| k.starts_with("_flowquet/checkpoints/0")).count()
+    }
+
+    /// Plans and commits.
+    pub(crate) fn records(&self) -> usize {
+        let all = self.lake.snapshot();
+        all.keys()
+            .filter(|k| k.starts_with("_flowquet/plans/") || k.starts_with("_flowquet/commits/"))
+            .count()
+    }
+
+    /// Checks that checkpoints, where there are any, tell what the records tell.
+    #[track_caller]
+    pub(crate) fn assert_checkpoints_change_nothing(&self) {
+        let out = self.lake_store();
+        let Some(contract) = Log::find_contract(out.as_ref()).expect("memory does not fail") else { return };
+        let mut log = Log::open(&out).expect("a table");
+        let of_records = Log::of_records(&out, contract).expect("a table");
+        let dump = |state: &TableState| state.dump();
+        assert_eq!(log.ask(dump).expect("in memory"), dump(of_records.state()).expect("in memory"));
     }
 
     /// Checks that nothing lies in the table's folders but its live files, all of them as their records have them.
@@ -297,7 +334,9 @@ pub(crate) fn each_fault(
             let failed = act(&failing);
             // A fault may go unnoticed: where an object that is to be deleted is gone, say.
             drop(failed);
+            world.assert_checkpoints_change_nothing();
             check(&format!("operation {at} of {operations}, {when:?}, {then:?}"));
+            world.assert_checkpoints_change_nothing();
         }
     }
     operations
