@@ -110,7 +110,7 @@ struct StoredSegment {
 }
 
 /// Half of the SHA-256 digest of a segment's bytes, in hexadecimal digits.
-fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(32);
     for byte in &Sha256::digest(bytes)[..16] {
         let _ = write!(text, "{byte:02x}");

@@ -260,3 +260,25 @@ impl Known {
         2 * size_of::<Numbered>() * self.taken.held() + CLAIM_BYTES * self.failed.held()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_keep_their_bytes() {
+        let entry = |shelf, digest, number| Numbered { id: ObjectId { shelf, digest: [digest; 16] }, number };
+        let entries = [entry(20_190_820, 1, 7), entry(20_190_820, 2, 8), entry(1 << 31, 0, u64::MAX)];
+        let bytes = Numbered::encode(&entries, &mut Words::default());
+        let mut expected = Vec::new();
+        expected.extend(20_190_820_u32.to_le_bytes());
+        expected.extend([2, 0, 0, 0]);
+        expected.extend([[1; 16], [2; 16]].concat());
+        expected.extend([7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0]);
+        expected.extend([0, 0, 0, 128, 1, 0, 0, 0]);
+        expected.extend([[0; 16].as_slice(), &[255; 8]].concat());
+        assert_eq!(bytes, expected);
+        assert_eq!(Numbered::decode(&bytes, &Words::default()).expect("as written"), entries);
+        assert!(Numbered::decode(&bytes[..bytes.len() - 1], &Words::default()).is_err());
+    }
+}

@@ -429,3 +429,157 @@ pub(crate) fn from_lines<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result
         .collect::<Result<_, _>>()
         .map_err(RecordError::Malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flowquet_store::Memory;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A number by another.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Pair(u8, u8);
+
+    impl Entry for Pair {
+        type Key = u8;
+        const SEGMENT_MAX: usize = 4;
+
+        fn key(&self) -> &u8 {
+            &self.0
+        }
+
+        fn encode(entries: &[Self], _: &mut Words) -> Vec<u8> {
+            entries.iter().flat_map(|pair| [pair.0, pair.1]).collect()
+        }
+
+        fn decode(bytes: &[u8], _: &Words) -> Result<Vec<Self>, RecordError> {
+            Ok(bytes.chunks(2).map(|pair| Pair(pair[0], pair[1])).collect())
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Add(u8, u8),
+        Put(u8, u8),
+        Discard(u8),
+        Remove(u8),
+        /// Its segments are put, and another shelf begins with them.
+        Seal,
+        Keep(u8),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let key = 0..40_u8;
+        let step = prop_oneof![
+            4 => (key.clone(), any::<u8>()).prop_map(|(k, v)| Step::Add(k, v)),
+            2 => (key.clone(), any::<u8>()).prop_map(|(k, v)| Step::Put(k, v)),
+            2 => key.clone().prop_map(Step::Discard),
+            2 => key.clone().prop_map(Step::Remove),
+            1 => Just(Step::Seal),
+            1 => key.prop_map(Step::Keep),
+        ];
+        proptest::collection::vec(step, 0..60)
+    }
+
+    /// Seals a shelf, puts its segments, and begins another one with them.
+    fn sealed(mut shelf: Shelf<Pair>, source: &Source) -> Shelf<Pair> {
+        shelf.seal().expect("sound");
+        let (mut words, mut last) = (Words::default(), None);
+        for segment in shelf.segments_mut() {
+            assert!(segment.entries <= 4 && last < Some(segment.first));
+            last = Some(segment.first);
+            if let Some(entries) = segment.unsaved() {
+                let bytes = Pair::encode(entries, &mut words);
+                let name = format!("x-{}", crate::checkpoint::digest(&bytes));
+                source.out.put(&name, &bytes).expect("in memory");
+                segment.name = Some(name);
+            }
+        }
+        let segments = shelf.segments().iter();
+        let named = segments.map(|s| Segment::stored(s.first, s.entries, s.name.clone().expect("put above")));
+        Shelf::stored("L1", named.collect(), source.clone())
+    }
+
+    proptest! {
+        #[test]
+        fn a_shelf_is_a_sorted_map(steps in steps()) {
+            let out: Arc<dyn Store> = Arc::new(Memory::new("s3://lake"));
+            let source = Source { out, words: Arc::default() };
+            let mut shelf = Shelf::stored("L1", Vec::new(), source.clone());
+            let mut model: BTreeMap<u8, u8> = BTreeMap::new();
+            for step in steps {
+                match step {
+                    // What is there already is an error, told at once or when it is read.
+                    Step::Add(key, _) if model.contains_key(&key) => {}
+                    Step::Add(key, value) => {
+                        prop_assert!(shelf.add(Pair(key, value)));
+                        model.insert(key, value);
+                    }
+                    Step::Put(key, value) => {
+                        shelf.put(Pair(key, value));
+                        model.insert(key, value);
+                    }
+                    Step::Discard(key) => {
+                        shelf.discard(&key);
+                        model.remove(&key);
+                    }
+                    Step::Remove(key) => {
+                        let removed = shelf.remove(&key).expect("sound").map(|pair| pair.1);
+                        prop_assert_eq!(removed, model.remove(&key));
+                    }
+                    Step::Seal => shelf = sealed(shelf, &source),
+                    Step::Keep(key) => shelf.keep_only([key].into_iter()),
+                }
+                for key in [0, 7, 20, 39] {
+                    let found = shelf.get(&key).expect("sound").map(|pair| &pair.1);
+                    prop_assert_eq!(found, model.get(&key));
+                }
+                let pairs = |found: Vec<&Pair>| found.into_iter().map(|p| (p.0, p.1)).collect::<Vec<_>>();
+                let expected: Vec<(u8, u8)> = model.range(11..23).map(|(k, v)| (*k, *v)).collect();
+                prop_assert_eq!(pairs(shelf.starting_at(&11, |key| *key < 23).expect("sound")), expected);
+            }
+            let all: Vec<(u8, u8)> = shelf.all().expect("sound").into_iter().map(|p| (p.0, p.1)).collect();
+            prop_assert_eq!(all, model.into_iter().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn a_key_that_is_added_twice_is_found(key in 0..40_u8, reads_first in any::<bool>(), seals in any::<bool>()) {
+            let out: Arc<dyn Store> = Arc::new(Memory::new("s3://lake"));
+            let source = Source { out, words: Arc::default() };
+            let mut shelf = Shelf::stored("L1", Vec::new(), source.clone());
+            (0..40).for_each(|key| assert!(shelf.add(Pair(key, 0))));
+            let mut shelf = sealed(shelf, &source);
+            if reads_first {
+                shelf.get(&key).expect("sound");
+                prop_assert!(!shelf.add(Pair(key, 1)));
+                return Ok(());
+            }
+            prop_assert!(shelf.add(Pair(key, 1)), "nothing was read");
+            let found = if seals { shelf.seal() } else { shelf.all().map(drop) };
+            let is_found = matches!(found, Err(Error::Broken { invariant: "L1", .. }));
+            prop_assert!(is_found);
+        }
+    }
+
+    #[test]
+    fn segments_without_a_change_stay_as_they_are() {
+        let out: Arc<dyn Store> = Arc::new(Memory::new("s3://lake"));
+        let source = Source { out, words: Arc::default() };
+        let mut shelf = Shelf::stored("L1", Vec::new(), source.clone());
+        (0..40).for_each(|key| assert!(shelf.add(Pair(2 * key, 0))));
+        let mut shelf = sealed(shelf, &source);
+        let names = |shelf: &Shelf<Pair>| shelf.segments().iter().map(|s| s.name.clone()).collect::<Vec<_>>();
+        let before = names(&shelf);
+        // Taken away though it was not there.
+        shelf.discard(&11);
+        assert!(shelf.add(Pair(79, 0)));
+        shelf.seal().expect("sound");
+        let after = names(&shelf);
+        assert_eq!(after[..before.len() - 1], before[..before.len() - 1]);
+        assert_eq!(after.last(), Some(&None));
+        assert!(shelf.held() < 12, "few segments were read: {}", shelf.held());
+    }
+}
