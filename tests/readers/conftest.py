@@ -1,6 +1,7 @@
 """Fixtures: the built program, made-up flow logs, and tables read by readers that we did not write."""
 
 import collections
+import functools
 import gzip
 import json
 import os
@@ -78,8 +79,18 @@ def duckdb_rows(out):
 
 def multiset(found, without_nulls=False):
     """Rows that can be compared whatever their order; `without_nulls` where files have columns that not all of their rows had."""
-    kept = lambda row: tuple(sorted((item for item in row.items() if item[1] is not None or not without_nulls), key=lambda item: item[0]))
+
+    def kept(row):
+        if without_nulls:
+            row = {name: value for name, value in row.items() if value is not None}
+        names = in_order(tuple(row))
+        return names, tuple(map(row.__getitem__, names))
+
     return collections.Counter((folder, kept(row)) for folder, row in found)
+
+
+# Rows are many, and the sets of names that they have are few.
+in_order = functools.cache(lambda names: tuple(sorted(names)))
 
 
 def rejects(out):
