@@ -14,7 +14,9 @@ def session():
     builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.sql.shuffle.partitions", "1")
     builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.sql.warehouse.dir", f"{home}/warehouse")
     derby = f"-Dderby.system.home={home}/derby -Dderby.stream.error.file={home}/derby.log"
-    return builder.config("spark.driver.extraJavaOptions", derby).enableHiveSupport().getOrCreate()
+    # Short work on two cores: what the better compiler and parallel collectors cost does not come back.
+    java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    return builder.config("spark.driver.extraJavaOptions", f"{derby} {java}").enableHiveSupport().getOrCreate()
 
 
 def create(text):
