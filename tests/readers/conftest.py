@@ -78,7 +78,10 @@ def duckdb_rows(out):
 
 
 def multiset(found, without_nulls=False):
-    """Rows that can be compared whatever their order; `without_nulls` where files have columns that not all of their rows had."""
+    """Rows that can be compared whatever their order; `without_nulls` where files have columns that not all of their rows had.
+
+    A row is kept as its names and its values: `dict(zip(*row))` is the row.
+    """
 
     def kept(row):
         if without_nulls:
