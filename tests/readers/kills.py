@@ -67,13 +67,18 @@ def whole(seen, command, **options):
 
 @contextlib.contextmanager
 def series():
-    """A function that starts a program and kills it when `n` are seen. In the end, most kills must have come before the program was done: else they prove nothing."""
+    """A function that starts a program and kills it when `n` are seen.
+
+    In the end most kills must have come before the program was done: else they prove nothing.
+    """
     landed = []
 
     def kill_at(n, seen, command, **options):
         process = start(command, **options)
-        wait_for(n, seen, process)
-        process.kill()
+        try:
+            wait_for(n, seen, process)
+        finally:
+            process.kill()
         landed.append(process.wait() == -signal.SIGKILL)
 
     yield kill_at
