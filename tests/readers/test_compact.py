@@ -3,7 +3,7 @@
 import json
 import os
 import random
-import signal
+import shutil
 import subprocess
 import threading
 import time
@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 import gluestub
+import kills
 import naive
 import s3
 from conftest import FLOWQUET, ROOT, convert, files, flowlogs, multiset, rows, run
@@ -180,34 +181,30 @@ def test_what_is_not_as_recorded_stops_it(small_files):
     assert "expected a table" in run("compact", out.parent / "nothing", check=1).stderr
 
 
-def kill_after(seconds, *args, env=None):
-    process = subprocess.Popen([FLOWQUET, *map(str, args)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=env)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
 def test_killed_at_any_moment_it_is_finished_by_the_next(tmp_path):
     for i in range(5):
-        flowlogs(tmp_path / f"logs{i}", "--objects", 6, "--records", 400, "--seed", i, "--every-s", 30_000)
-    undisturbed = None
-    for seed in range(12):
-        out, delays = tmp_path / f"out{seed}", random.Random(seed)
-        for i in range(5):
-            convert(tmp_path / f"logs{i}", out)
-        before = multiset(rows(out), True)
-        if seed == 0:
+        flowlogs(tmp_path / f"logs{i}", "--objects", 6, "--records", 100, "--seed", i, "--every-s", 30_000)
+        convert(tmp_path / f"logs{i}", tmp_path / "made")
+    before = multiset(rows(tmp_path / "made"), True)
+    command = lambda out: [FLOWQUET, "compact", out, "--quiet"]
+    shutil.copytree(tmp_path / "made", tmp_path / "whole")
+    moments = kills.whole(kills.changes(tmp_path / "whole"), command(tmp_path / "whole"))
+    undisturbed = {key: path.read_bytes() for key, path in files(tmp_path / "whole").items()}
+    assert multiset(rows(tmp_path / "whole"), True) == before
+    with kills.series() as kill_at:
+        for seed in range(1, 12):
+            out = tmp_path / f"out{seed}"
+            shutil.copytree(tmp_path / "made", out)
+            seen = kills.changes(out)
+            for n in sorted(random.Random(seed).sample(range(1, moments), 3)):
+                kill_at(n, seen, command(out))
+                # Listed files hold each record at least once: the old ones go only when the new ones are in place.
+                assert not before - multiset(rows(out), True)
             compact(out)
-            undisturbed = {key: path.read_bytes() for key, path in files(out).items()}
-            continue
-        for _ in range(3):
-            kill_after(delays.uniform(0.0, 0.06), "compact", out, "--quiet")
-            # Listed files hold each record at least once: the old ones go only when the new ones are in place.
-            assert not before - multiset(rows(out), True)
-        compact(out)
-        assert {key: path.read_bytes() for key, path in files(out).items()} == undisturbed, seed
-        assert multiset(rows(out), True) == before
-        assert json.loads(run("status", out, "--json").stdout)["open_compactions"] == []
+            # The same bytes, so the same rows.
+            assert {key: path.read_bytes() for key, path in files(out).items()} == undisturbed, seed
+            assert json.loads(run("status", out, "--json").stdout)["open_compactions"] == []
+            shutil.rmtree(out)
 
 
 def test_several_at_once_and_converting_meanwhile(tmp_path, out):
@@ -249,9 +246,10 @@ def server_with_table(tmp_path, server, count=4):
 def test_in_s3_with_faults_and_kills(tmp_path):
     with s3.serve(*FAULTS) as server:
         records = server_with_table(tmp_path, server)
-        delays = random.Random(7)
-        for _ in range(4):
-            kill_after(delays.uniform(0.02, 0.3), "compact", "s3://lake/t", "--quiet", "--endpoint-url", server.url, env=s3.ENVIRONMENT)
+        seen = kills.writes(server)
+        with kills.series() as kill_at:
+            for n in [1, 3, 5, 8]:
+                kill_at(n, seen, s3.command(server, "compact", "s3://lake/t", "--quiet"), env=s3.ENVIRONMENT)
         done = json.loads(s3.run(server, "compact", "s3://lake/t", "--json", "--quiet").stdout)
         copy = server.fetch("t", tmp_path / "copy")
         assert sum(multiset(rows(copy)).values()) == records and len(files(copy)) == 2
@@ -294,11 +292,21 @@ def test_readers_by_the_catalog_see_each_record_once_at_any_moment(tmp_path):
         server.put_folder(tmp_path / "late", "logs", "late")
         s3.convert(server, "s3://logs/late/", "s3://lake/t", "--register", *table)
         expected = {day: count(server, stub, day) for day in expected}
-        command = ["compact", "s3://lake/t", *table, "--grace", "1", "--quiet", "--endpoint-url", server.url]
-        for delay in [0.5, 1.6, 2.7, 0.3]:
-            kill_after(delay, *command, env=s3.ENVIRONMENT)
-            assert {day: count(server, stub, day) for day in expected} == expected, delay
-        s3.run(server, *command[:-2])
+        command = ["compact", "s3://lake/t", *table, "--grace", "1", "--quiet"]
+        steps = {
+            "written aside": lambda: bool(server.keys("lake", "t/_flowquet/compacted/")),
+            "catalog points aside": lambda: any("/_flowquet/compacted/" in stub.location(day) for day in expected),
+            "retired files go": lambda: len(server.keys("lake", "t/date=")) < 4,
+            "catalog points back": lambda: all("/_flowquet/compacted/" not in stub.location(day) for day in expected),
+        }
+        # Retired files are gone for a while before the catalog points back, so that the kill falls in between.
+        stub.fault = lambda name, body: time.sleep(0.2) if name == "BatchUpdatePartition" else None
+        with kills.series() as kill_at:
+            for step, is_reached in steps.items():
+                assert not is_reached(), step
+                kill_at(1, is_reached, s3.command(server, *command), env=s3.ENVIRONMENT)
+                assert {day: count(server, stub, day) for day in expected} == expected, step
+        s3.run(server, *command)
         assert {day: count(server, stub, day) for day in expected} == expected
         assert all(stub.location(day) == f"s3://lake/t/date={day}/" for day in expected) and len(server.keys("lake", "t/date=")) == 2
 

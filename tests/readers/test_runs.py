@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import kills
 import naive
 from conftest import FLOWQUET, content, convert, files, flowlogs, multiset, plans, rejects, rows, run
 
@@ -159,35 +160,23 @@ def test_max_rejects(logs, tmp_path):
             assert convert(logs, out)["records"] == 98, "goes on with another limit"
 
 
-def kill_after(command, seconds):
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    return process.returncode
-
-
 def test_killed_at_many_moments(tmp_path):
-    logs = flowlogs(tmp_path / "logs", "--objects", 60, "--records", 2000, "--every-s", 14400)
+    logs = flowlogs(tmp_path / "logs", "--objects", 60, "--records", 500, "--every-s", 14400)
     undisturbed = tmp_path / "undisturbed"
-    options = ["--row-group-rows", "1000", "--file-bytes", "30K", "--quiet"]
-    started = time.monotonic()
-    convert(logs, undisturbed, *options[:-1])
-    seconds = time.monotonic() - started
+    options = ["--row-group-rows", "250", "--file-bytes", "10K"]
+    command = lambda out: [FLOWQUET, "convert", logs, "--out", out, "--quiet", *options]
+    moments = kills.whole(kills.changes(undisturbed), command(undisturbed))
     want = content(undisturbed)
     assert multiset(rows(undisturbed)) == table_rows(logs)
-    kills = 0
-    for attempt in range(24):
-        out = tmp_path / f"killed{attempt}"
-        command = [FLOWQUET, "convert", logs, "--out", out, *options]
-        for _ in range(2):
-            kills += kill_after(command, seconds * random.Random(attempt).uniform(0, 1.1)) == -signal.SIGKILL
-        report = convert(logs, out, *options[:-1])
-        assert content(out) == want, "the same names and bytes as one undisturbed run"
-        assert report["tasks_left"] == 0 and not list(out.glob("_flowquet/staging/*")), "what the killed left is swept"
-    assert kills > 0, "some kills came while it ran"
+    with kills.series() as kill_at:
+        for attempt in range(24):
+            out = tmp_path / f"killed{attempt}"
+            seen = kills.changes(out)
+            for n in sorted(random.Random(attempt).sample(range(1, moments), 2)):
+                kill_at(n, seen, command(out))
+            report = convert(logs, out, *options)
+            assert content(out) == want, "the same names and bytes as one undisturbed run"
+            assert report["tasks_left"] == 0 and not list(out.glob("_flowquet/staging/*")), "what the killed left is swept"
 
 
 def test_two_runs_over_a_folder_that_grows(tmp_path, out):
@@ -265,16 +254,12 @@ def test_a_task_whose_object_vanished_is_void(tmp_path, logs, out):
 
 
 def test_interrupted(tmp_path, out):
-    logs = flowlogs(tmp_path / "logs", "--objects", 150, "--records", 1000, "--every-s", 86400)
+    logs = flowlogs(tmp_path / "logs", "--objects", 150, "--records", 100, "--every-s", 86400)
     process = subprocess.Popen([FLOWQUET, "convert", logs, "--out", out], stderr=subprocess.PIPE, text=True)
-    while not list(out.glob("_flowquet/commits/**/*.json")):
-        time.sleep(0.005)
+    kills.wait_for(1, lambda: len(list(out.glob("_flowquet/commits/**/*.json"))), process)
     process.send_signal(signal.SIGTERM)
     words = process.communicate(timeout=30)[1]
-    if process.returncode == 130:
-        assert "run the same command again" in words and words.count("stopped:") == 1
-    else:
-        assert process.returncode == 0, "it was done before the signal came"
+    assert process.returncode == 130 and "run the same command again" in words and words.count("stopped:") == 1
     convert(logs, out)
     assert multiset(rows(out)) == table_rows(logs)
 

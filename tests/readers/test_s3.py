@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 
 import conftest
+import kills
 import naive
 import s3
 from conftest import FLOWQUET, content, flowlogs, multiset, rows
@@ -124,25 +125,17 @@ def test_long_objects_and_files_of_many_parts(tmp_path):
 
 def test_killed_at_many_moments(tmp_path, made):
     want = on_disk(tmp_path, made, *SMALL)
-    with s3.serve("--latency-ms", "2", load=made) as server:
-        started = time.monotonic()
-        s3.convert(server, "s3://logs/", "s3://lake/undisturbed", *SMALL)
-        seconds = time.monotonic() - started
-        kills = 0
+    command = lambda server, name: s3.command(server, "convert", "s3://logs/", "--out", f"s3://lake/{name}", "--quiet", *SMALL)
+    with s3.serve("--latency-ms", "2", load=made) as server, kills.series() as kill_at:
+        moments = kills.whole(kills.writes(server), command(server, "undisturbed"), env=s3.ENVIRONMENT)
         for attempt in range(16):
-            dice = random.Random(attempt)
-            for _ in range(2):
-                process = subprocess.Popen(
-                    s3.command(server, "convert", "s3://logs/", "--out", f"s3://lake/killed{attempt}", "--quiet", *SMALL), env=s3.ENVIRONMENT
-                )
-                time.sleep(seconds * dice.uniform(0, 1.1))
-                process.kill()
-                kills += process.wait() == -signal.SIGKILL
-            report = s3.convert(server, "s3://logs/", f"s3://lake/killed{attempt}", *SMALL)
+            name, seen = f"killed{attempt}", kills.writes(server)
+            for n in sorted(random.Random(attempt).sample(range(1, moments), 2)):
+                kill_at(n, seen, command(server, name), env=s3.ENVIRONMENT)
+            report = s3.convert(server, "s3://logs/", f"s3://lake/{name}", *SMALL)
             assert report["tasks_left"] == 0
-            assert content(server.fetch(f"killed{attempt}", tmp_path / f"killed{attempt}")) == want
-            shutil.rmtree(tmp_path / f"killed{attempt}")
-        assert kills > 0, "some kills came while it ran"
+            assert content(server.fetch(name, tmp_path / name)) == want
+            shutil.rmtree(tmp_path / name)
 
 
 def test_several_at_once_while_objects_arrive(tmp_path):
@@ -164,14 +157,19 @@ def test_several_at_once_while_objects_arrive(tmp_path):
         grower.start()
         job = s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", "--row-group-rows", "500")
         dice = random.Random(5)
+        killed = []
         while grower.is_alive():
+            seen = kills.writes(server)
             runs = [subprocess.Popen(job, env=s3.ENVIRONMENT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-            if dice.random() < 0.5:
-                time.sleep(dice.uniform(0, 0.3))
+            # Each second time, one of them is killed; what grow() puts is counted too.
+            if len(killed) % 2 == 0:
+                kills.wait_for(dice.randint(1, 12), seen, runs[0])
                 runs[0].kill()
             for process in runs:
                 words = process.communicate()[1]
                 assert process.returncode in (0, 4, -signal.SIGKILL), words
+            killed.append(runs[0].returncode == -signal.SIGKILL)
+        assert any(killed), "a kill came while it ran"
         grower.join()
         assert s3.convert(server, "s3://logs/", "s3://lake/t", "--row-group-rows", "500")["tasks_left"] == 0
         assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made), "each record once"
@@ -180,11 +178,10 @@ def test_several_at_once_while_objects_arrive(tmp_path):
 def test_a_store_that_ignores_conditions(tmp_path, made):
     want = on_disk(tmp_path, made, *SMALL)
     with s3.serve("--ignore-conditions", "--latency-ms", "1", load=made) as server:
-        for attempt in range(6):
-            process = subprocess.Popen(s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", *SMALL), env=s3.ENVIRONMENT)
-            time.sleep(0.05 + 0.05 * attempt)
-            process.kill()
-            process.wait()
+        seen = kills.writes(server)
+        with kills.series() as kill_at:
+            for n in [1, 4, 9, 16, 25, 36]:
+                kill_at(n, seen, s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", *SMALL), env=s3.ENVIRONMENT)
         words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", *SMALL).stderr
         assert "only one flowquet at a time" in words
         found = server.fetch("t", tmp_path / "t")
@@ -355,19 +352,21 @@ def test_standard_input_to_a_bucket(tmp_path, made):
 
 def test_stops_within_seconds(tmp_path, made):
     """Also while the store does not answer; and nothing half done is left."""
-    with s3.serve("--hang", "0.3", "--latency-ms", "20", load=made) as server:
-        process = subprocess.Popen(
-            s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", *SMALL), env=s3.ENVIRONMENT, stderr=subprocess.PIPE, text=True
-        )
-        time.sleep(1.5)
-        process.send_signal(signal.SIGTERM)
-        words = process.communicate(timeout=30)[1]
-        assert process.returncode == 130 and "run the same command again" in words, words
+    # It is asked to stop while it lists, and while it reads and writes.
+    for hang, kinds, n in [("0.3", ["LIST"], 3), ("0.03", ["PUT"], 8)]:
+        with s3.serve("--hang", hang, "--latency-ms", "20", load=made) as server:
+            process = subprocess.Popen(
+                s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", *SMALL), env=s3.ENVIRONMENT, stderr=subprocess.PIPE, text=True
+            )
+            kills.wait_for(n, lambda: sum(server.tally().get(kind, 0) for kind in kinds), process)
+            process.send_signal(signal.SIGTERM)
+            words = process.communicate(timeout=30)[1]
+            assert process.returncode == 130 and "run the same command again" in words, words
     with s3.serve("--latency-ms", "5", load=made) as server:
         process = subprocess.Popen(s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", *SMALL), env=s3.ENVIRONMENT)
-        time.sleep(0.4)
+        kills.wait_for(10, kills.writes(server), process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) in (0, 130)
+        assert process.wait(timeout=30) == 130
         s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL)
         assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made) and server.uploads() == []
 
