@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::{ControlFlow, Range};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -396,19 +397,25 @@ struct StagingFolder {
 
 impl StagingFolder {
     fn make(parent: &Path) -> io::Result<Self> {
-        fs::create_dir_all(parent)?;
         sweep(parent);
         let process = std::process::id();
         for attempt in 0..STAGING_ATTEMPTS_MAX {
+            // Another process that ends may take the folder away at any moment until something stands in it.
+            match fs::create_dir_all(parent) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => {}
+            }
             let folder = parent.join(format!("{process}-{attempt}"));
             let lock = parent.join(format!("{process}-{attempt}.lock"));
             let held = match File::create_new(&lock) {
                 Ok(held) => held,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(e) if matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+                    continue;
+                }
                 Err(e) => return Err(e),
             };
-            // A sweeper may have taken the new file for a dead one before it was locked: then it is gone or locked.
-            if held.try_lock().is_err() || !lock.exists() {
+            // A sweeper may have taken the new file for a dead one before it was locked: then it is gone, locked or another.
+            if held.try_lock().is_err() || !is_at(&held, &lock) {
                 continue;
             }
             fs::create_dir(&folder)?;
@@ -431,12 +438,19 @@ impl Drop for StagingFolder {
     }
 }
 
+/// Whether an open file is the one that stands at `path` now.
+fn is_at(file: &File, path: &Path) -> bool {
+    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    file.metadata().and_then(|a| fs::metadata(path).map(|b| same(a, b))).unwrap_or(false)
+}
+
 /// Removes staging folders whose process is dead. What cannot be removed is left, and does no harm.
 fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for path in entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "lock")) {
         let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
-        if file.try_lock().is_ok() {
+        // Where its process ended meanwhile, another one may have taken the name.
+        if file.try_lock().is_ok() && is_at(&file, &path) {
             let _ = fs::remove_dir_all(path.with_extension(""));
             let _ = fs::remove_file(&path);
         }
@@ -459,6 +473,18 @@ mod tests {
     fn conforms() {
         let (_folder, store) = store();
         conformance::check(&(Arc::new(store) as Arc<dyn Store>));
+    }
+
+    #[test]
+    fn staging_is_made_while_others_end() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let parent = folder.path().join("staging");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..300).for_each(|_| drop(StagingFolder::make(&parent).expect("made"))));
+            }
+        });
+        assert!(!parent.exists(), "the last one takes it away");
     }
 
     #[test]
