@@ -223,6 +223,28 @@ def test_several_at_once_and_converting_meanwhile(tmp_path, out):
         assert not any((out / f["key"]).exists() for f in record["retired"])
 
 
+def test_lost_files_are_noticed_and_their_partition_is_left(small_files):
+    out = small_files
+    by_folder = {}
+    for key in sorted(files(out)):
+        by_folder.setdefault(key.rsplit("/")[0], []).append(key)
+    (first, gone), (second, cut) = [(folder, keys[0]) for folder, keys in by_folder.items() if len(keys) > 1][:2]
+    (out / gone).unlink()
+    (out / cut).write_bytes((out / cut).read_bytes()[:-1])
+    (out / second / "alien.parquet").write_bytes(b"PAR1")
+    process = run("compact", out, check=5)
+    assert f"lost        {gone}" in process.stderr and f"truncated   {cut}" in process.stderr and "alien.parquet" in process.stderr
+    assert "2 partitions with lost or truncated files, as they are" in process.stderr and "NOT whole" in process.stderr.splitlines()[-1]
+    assert run("compact", out, "--quiet", check=5).stderr.count("\n") == 1
+    done = json.loads(run("compact", out, "--json", check=5).stdout)
+    assert ([f["key"] for f in done["lost"]], [f["key"] for f in done["truncated"]], done["damaged"]) == ([gone], [cut], 2)
+    assert {record["partition"] for record in compactions(out)} == set(by_folder) - {first, second}
+    (out / second / "alien.parquet").unlink()
+    done = json.loads(run("reconvert", out, "--lost", "--json").stdout)
+    assert done["objects"] > 0 and {first, second} <= set(done["partitions"])
+    assert compact(out)["compacted"] == 2
+
+
 def test_a_run_that_commits_late_does_not_bring_retired_files_back(small_files):
     """Two runs perform a task; the slower puts its files again after a compaction has retired them."""
     out = small_files

@@ -322,6 +322,10 @@ pub(crate) struct ReconvertArgs {
     #[arg(long, help_heading = "Reports")]
     pub(crate) dry_run: bool,
 
+    /// Print what was done, or would be, as JSON
+    #[arg(long, help_heading = "Reports")]
+    pub(crate) json: bool,
+
     /// Print only errors, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]
     pub(crate) quiet: bool,

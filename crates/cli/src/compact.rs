@@ -22,6 +22,7 @@ use crate::output::{Failure, counted, put, say};
 use crate::places::{STOP, table_store};
 use crate::reporter::{Reporter, Work};
 use crate::schema::columns_of_names;
+use crate::status::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
 /// Workers where neither threads nor memory are given: a machine of many cores need not have as much memory.
 const WORKERS_DEFAULT: usize = 4;
@@ -80,8 +81,10 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
         put(&dry_text(&done))?;
     } else if !args.quiet {
         say(text(&done, started.elapsed()).trim_end());
+    } else if !done.check.is_whole() {
+        say(&format!("flowquet: {NOT_WHOLE}"));
     }
-    Ok(exit)
+    Ok(if done.check.is_whole() { exit } else { Exit::FilesDamaged })
 }
 
 fn workers(threads: usize, memory: Option<u64>) -> Result<usize, Failure> {
@@ -190,6 +193,21 @@ fn text(done: &Compaction, elapsed: Duration) -> String {
             counted(done.by_another, "partition")
         ));
     }
+    let check = &done.check;
+    let mut named = |name: &str, lines: Vec<String>| {
+        let more = lines.len().saturating_sub(NAMED_MAX);
+        lines.iter().take(NAMED_MAX).for_each(|line| text.push_str(&format!("  {name:<11} {line}\n")));
+        if more > 0 {
+            text.push_str(&format!("  {:<11} and {more} more; --json names them all\n", ""));
+        }
+    };
+    named("lost", check.lost.iter().map(lost_text).collect());
+    named("truncated", check.truncated.iter().map(truncated_text).collect());
+    named("stray", check.stray.iter().map(stray_text).collect());
+    if done.damaged > 0 {
+        let partitions = counted(done.damaged, "partition");
+        text.push_str(&format!("  left        {partitions} with lost or truncated files, as they are\n"));
+    }
     let nothing = if done.compacted == 0 && done.finished == 0 { " (nothing to gain)" } else { "" };
     text.push_str(&format!(
         "done{nothing}: {} of {} compacted, {} to {}, {} before and after, {:.1} s\n",
@@ -200,5 +218,8 @@ fn text(done: &Compaction, elapsed: Duration) -> String {
         counted(done.rows, "row"),
         elapsed.as_secs_f64()
     ));
+    if !check.is_whole() {
+        text.push_str(NOT_WHOLE);
+    }
     text
 }

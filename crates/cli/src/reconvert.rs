@@ -15,9 +15,7 @@ use crate::output::{Failure, counted, put, say};
 use crate::places::{STOP, table_store};
 use crate::reporter::{Reporter, Work};
 use crate::schema::Formats;
-
-/// Unreadable objects that the summary names.
-const NAMED_MAX: usize = 10;
+use crate::status::NAMED_MAX;
 
 pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     listen_for_signals();
@@ -60,13 +58,17 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     let done = reconvert(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, &STOP);
     reporter.finish();
     let done = done.map_err(|e| engine_failure(&e))?;
-    if args.dry_run {
+    if args.json {
+        put(&format!("{}\n", serde_json::to_string_pretty(&done).expect("plain values")))?;
+    } else if args.dry_run {
         put(&format!("{}\nnothing was written\n", scope_text(&done, "would convert")))?;
+    }
+    if args.dry_run {
         return Ok(Exit::Success);
     }
     let failed = done.summary.objects.failed - done.summary.objects.ignored;
     let exit = if failed > 0 { Exit::ObjectsLeft } else { Exit::Success };
-    if !args.quiet {
+    if !args.quiet && !args.json {
         say(&text(&done, started.elapsed()));
     } else if failed > 0 {
         let is = if failed == 1 { "is" } else { "are" };

@@ -13,13 +13,10 @@ use serde::Serialize;
 use crate::exit::Exit;
 use crate::failure::object_hints;
 use crate::output::counted;
-use crate::status::{lost_text, stray_text, truncated_text};
+use crate::status::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
 /// Version of the report's form; `schemas/report.schema.json` describes it.
 const REPORT_VERSION: u32 = 2;
-
-/// Unreadable or changed objects that the summary names.
-const NAMED_MAX: usize = 10;
 
 /// What `--report` writes.
 #[derive(Debug, Serialize)]
@@ -227,7 +224,7 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
         }
     }
     if !summary.files.is_whole() {
-        return "NOT whole: files of the table are lost, damaged or not its own; `flowquet status` names them all".to_owned();
+        return NOT_WHOLE.to_owned();
     }
     if nothing && o.listed == 0 {
         return format!("done: nothing to do, {} found and all filtered out", counted(o.left_out, "object"));

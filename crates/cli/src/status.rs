@@ -14,7 +14,7 @@ use crate::output::{Failure, counted, put};
 use crate::places::table_store;
 
 /// Tasks, objects and files that the text names.
-const NAMED_MAX: usize = 10;
+pub(crate) const NAMED_MAX: usize = 10;
 
 pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     listen_for_signals();
@@ -123,6 +123,10 @@ fn text(status: &Status) -> String {
     text.push('\n');
     text
 }
+
+/// What it comes to where files are not as the records have them.
+pub(crate) const NOT_WHOLE: &str =
+    "NOT whole: files of the table are lost, damaged or not its own; `flowquet status` names them all";
 
 pub(crate) fn lost_text(file: &Misplaced) -> String {
     format!("{}: {}, {}, gone", file.key, counted(file.rows, "row"), HumanBytes(file.expected_bytes))

@@ -347,9 +347,4 @@ impl Files {
     pub fn is_void(&self, task: &str) -> Result<bool, Error> {
         Ok(self.left.get(&ObjectId::of(task))?.is_some())
     }
-
-    /// Whether files were given up or replaced at all: else none can be left.
-    pub fn may_have_left(&self) -> bool {
-        !self.left.is_empty()
-    }
 }

@@ -10,7 +10,6 @@ use crate::checkpoint;
 use crate::compaction::CompactionRecord;
 use crate::contract::TableContract;
 use crate::error::Error;
-use crate::files::FileKind;
 use crate::ignored;
 use crate::known::Sorted;
 use crate::layout::{
@@ -346,7 +345,7 @@ impl Log {
         let plans = self.list_plans()?;
         self.add_own()?;
         let (asked, commits) = self.list_commits()?;
-        read_if_there(out, &asked, |key, bytes| self.add_commit(key, &bytes))?;
+        read_if_there(out, &asked, |key, bytes| self.add_commit(key, bytes))?;
         read_each(out, &commits, |key, bytes| self.add_commit(key, &bytes))?;
         read_each(out, &plans, |key, bytes| {
             self.records_since += 1;
@@ -607,20 +606,6 @@ impl Log {
             }
         }
         Ok(())
-    }
-
-    /// Keys of files that were replaced or given up, and are there.
-    ///
-    /// # Errors
-    /// As the store reports.
-    pub fn left_files(&self) -> Result<Vec<String>, Error> {
-        let mut left = Vec::new();
-        for object in crate::check::data_files(self.out.as_ref())? {
-            if self.state.kind_of(&object.key)? == FileKind::Left {
-                left.push(object.key);
-            }
-        }
-        Ok(left)
     }
 
     /// Removes what was spooled from standard input and is in the table.

@@ -125,9 +125,8 @@ fn shelf_of(path: &str) -> u32 {
     if let Some(day) = of_name {
         return day;
     }
-    let mut parts = folder.rsplit('/');
     let (mut two, mut one) = (None, None);
-    while let Some(part) = parts.next() {
+    for part in folder.rsplit('/') {
         // Read from the end: the day first, then the month, then the year.
         if let (Some(day), Some(month)) = (two, one)
             && let Some(found) = day_of(format!("{part}{month}{day}").as_bytes())

@@ -312,11 +312,6 @@ impl<E: Entry> Shelf<E> {
         self.segments.iter().map(|s| &s.first)
     }
 
-    /// Whether there is nothing, and never was anything.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.segments.is_empty() && self.changes.is_empty()
-    }
-
     /// Entries in memory: those that were read and those that changed.
     pub(crate) fn held(&self) -> usize {
         let loaded = self.segments.iter().filter_map(|s| s.loaded.get()).map(|l| l.len()).sum::<usize>();

@@ -15,7 +15,7 @@
 mod place;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,8 +24,8 @@ use flowquet_format::LogFormat;
 use flowquet_plan::{files_due, kept_formats};
 use flowquet_store::Store;
 use flowquet_table::{
-    CompactionRecord, Error as LogError, LiveFile, Log, Options, TableState, aside_folders, aside_key,
-    delete_if_there,
+    CompactionRecord, Error as LogError, FileCheck, LiveFile, Log, Options, TableState, aside_folders,
+    aside_key, check_files, delete_if_there,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -87,6 +87,8 @@ pub struct Compaction {
     pub compacted: u64,
     /// Compactions that an earlier run had left unfinished.
     pub finished: u64,
+    /// Partitions that were left as they are because files of theirs are lost or truncated.
+    pub damaged: u64,
     /// Partitions that another run compacted meanwhile.
     pub by_another: u64,
     /// Rows of compacted partitions' merged files.
@@ -101,6 +103,9 @@ pub struct Compaction {
     pub bytes_out: u64,
     /// Folders of compacted partitions.
     pub folders: Vec<String>,
+    /// Files of the table that were not as the records have them.
+    #[serde(flatten)]
+    pub check: FileCheck,
 }
 
 /// A partition and what is to be merged of it.
@@ -121,14 +126,19 @@ pub fn compact(
 ) -> Result<Compaction, Error> {
     let mut log = Log::open(&request.out)?;
     let wanted = wanted_options(log.state(), &request.options);
-    let mut done = Compaction::default();
     let mut due = Vec::new();
-    log.ask(TableState::read_files)?;
+    let mut done = Compaction { check: check_files(&mut log)?, ..Compaction::default() };
     let partitions = log.state().files().partitions()?;
     check_partitions(&partitions, &request.partitions)?;
     check_columns(log.state(), &wanted)?;
+    let damaged: HashSet<&str> =
+        done.check.lost.iter().chain(&done.check.truncated).map(|file| folder_of(&file.key)).collect();
     for (folder, files) in partitions.iter().filter(|(folder, _)| is_chosen(folder, &request.partitions)) {
         done.partitions += 1;
+        if damaged.contains(folder.as_str()) {
+            done.damaged += 1;
+            continue;
+        }
         let files = files_due(files, &wanted);
         if !files.is_empty() {
             due.push(Due { folder: folder.clone(), files });
@@ -146,7 +156,10 @@ pub fn compact(
         return Ok(done);
     }
     done.finished = finish_open(&mut log, pointers, request.grace, stop)?;
-    Placing { log: &log, pointers, grace: request.grace, stop }.sweep()?;
+    // Replaced or given up, and put once more by a slow run after they were deleted.
+    for file in done.check.left.drain(..) {
+        delete_if_there(log.out().as_ref(), &file.key)?;
+    }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(request.workers)
         .thread_name(|i| format!("flowquet-{i}"))
@@ -222,6 +235,11 @@ fn wanted_options(state: &TableState, asked: &CompactOptions) -> Options {
         file_bytes,
         ..Options::default()
     }
+}
+
+/// The partition folder of a data file.
+fn folder_of(key: &str) -> &str {
+    key.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// Each part of the command that names partitions must name some.

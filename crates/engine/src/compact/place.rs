@@ -212,14 +212,4 @@ impl Placing<'_> {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// Deletes files that were replaced or given up, and that a slow run has put once more after they were deleted.
-    pub(crate) fn sweep(&self) -> Result<(), Error> {
-        if self.log.state().files().may_have_left() {
-            for key in self.log.left_files()? {
-                delete_if_there(self.log.out().as_ref(), &key)?;
-            }
-        }
-        Ok(())
-    }
 }
