@@ -166,14 +166,13 @@ def test_parquet_that_is_no_flow_log(tmp_path, logs, out):
     assert report["rejects_by_reason"] == {"number-out-of-range": 1, "too-many-fields": 2}
 
 
-def test_what_is_not_as_recorded_stops_it(small_files):
+def test_a_file_that_is_not_as_recorded_stops_it(small_files):
     out = small_files
     key, path = next(iter(files(out).items()))
     whole = path.read_bytes()
-    path.write_bytes(whole[:-1])
-    assert f"expected {len(whole)} bytes, found {len(whole) - 1}" in compact(out, check=1)
-    path.unlink()
-    assert "no such file or folder" in compact(out, check=1)
+    path.write_bytes(b"x" * len(whole))
+    words = compact(out, check=1)
+    assert key in words and "flowquet reconvert" in words
     path.write_bytes(whole)
     # Partitions that were not the trouble are compacted already.
     assert compact(out)["compacted"] == 1
