@@ -1,11 +1,12 @@
 //! `flowquet inspect`: what is this file?
 
 use std::fmt::Write as _;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use flowquet_engine::{ContentCompression, head};
 use flowquet_format::{Catalogue, LogFormat, ObjectKey, utc_text};
+use flowquet_input::{Compression, Framing, first_lines, text_of};
 use flowquet_parquet::FileLayout;
 use flowquet_parse::{Parser, Step};
 use indicatif::{HumanBytes, HumanCount};
@@ -44,16 +45,28 @@ fn describe(path: &Path, formats: &Formats, rows: usize) -> Result<String, Strin
         return Err("expected a file, found a folder".to_owned());
     }
     let mut text = format!("{}\n", path.display());
-    let (compression, content) = head(Box::new(file), TEXT_BYTES_MAX).map_err(|e| format!("damaged: {e}"))?;
+    let (compression, content) = head(Box::new(file)).map_err(|e| format!("damaged: {e}"))?;
     if content.starts_with(b"PAR1") {
         let layout = flowquet_parquet::inspect(open()?).map_err(|e| e.to_string())?;
         parquet_text(&layout, meta.len(), &mut text);
         return Ok(text);
     }
-    line(&mut text, "kind", &format!("flow log, {}, {}", compression.name(), HumanBytes(meta.len())));
+    let is_whole = content.len() < TEXT_BYTES_MAX;
+    let lines = first_lines(&content, is_whole, &Arc::new(formats.catalogue.clone()));
+    let (framing, content) = lines.map_err(|e| e.to_string())?;
+    let framed = if framing == Framing::Lines { String::new() } else { format!(", {}", framing.name()) };
+    line(&mut text, "kind", &format!("flow log, {}{framed}, {}", compression.name(), HumanBytes(meta.len())));
     key_text(path, &mut text);
     flow_log_text(&content, compression, formats, rows, &mut text)?;
     Ok(text)
+}
+
+/// The beginning of a file's text, and how it is compressed.
+fn head(file: Box<dyn Read + Send>) -> std::io::Result<(Compression, Vec<u8>)> {
+    let (compression, text) = text_of(file)?;
+    let mut content = Vec::new();
+    text.take(TEXT_BYTES_MAX as u64).read_to_end(&mut content)?;
+    Ok((compression, content))
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
@@ -80,7 +93,7 @@ fn key_text(path: &Path, text: &mut String) {
 
 fn flow_log_text(
     content: &[u8],
-    compression: ContentCompression,
+    compression: Compression,
     formats: &Formats,
     rows: usize,
     text: &mut String,
@@ -136,7 +149,7 @@ fn flow_log_text(
             HumanCount(rejects.len() as u64)
         ),
     );
-    if compression == ContentCompression::Plain && !is_whole {
+    if compression == Compression::Plain && !is_whole {
         line(text, "", "gzip would make it about eight times smaller");
     }
     for warning in format.warnings(&formats.catalogue) {
