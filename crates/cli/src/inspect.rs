@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, LogFormat, ObjectKey, utc_text};
+use flowquet_format::{Catalogue, ColumnType, Field, FieldKind, LogFormat, ObjectKey, utc_text};
 use flowquet_input::{Compression, Framing, first_lines, text_of};
 use flowquet_parquet::FileLayout;
 use flowquet_parse::{Parser, Step};
@@ -178,13 +178,42 @@ fn records_text(format: &LogFormat, records: &[Vec<String>]) -> String {
     format!("\n{}", table_text(&table))
 }
 
-/// The default format of as many fields as the first line has, if there is one.
+/// Lines whose values a guess rests on.
+const GUESS_LINES: usize = 20;
+
+/// The default format that the first lines fit, in number and in the kinds of their values, if there is one.
 fn guess(content: &[u8], catalogue: &Catalogue) -> Option<Arc<LogFormat>> {
-    let first = content.split(|b| *b == b'\n').find(|l| !l.trim_ascii().is_empty())?;
-    let count = first.split(|b| *b == b' ').filter(|w| !w.trim_ascii().is_empty()).count();
-    let names = catalogue.format_names();
-    let name = names.iter().find(|n| catalogue.named_format(n).is_some_and(|f| f.len() == count))?;
-    LogFormat::parse(name, catalogue).ok().map(Arc::new)
+    let lines = content.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()).take(GUESS_LINES);
+    let lines: Vec<Vec<&str>> =
+        lines.filter_map(|l| Some(std::str::from_utf8(l).ok()?.split_ascii_whitespace().collect())).collect();
+    let fits = |format: &LogFormat| {
+        let of_format = |line: &&Vec<&str>| line.len() == format.fields().len();
+        lines.first().is_some_and(|first| of_format(&first))
+            && lines.iter().filter(of_format).all(|line| line.iter().zip(format.fields()).all(is_likely))
+    };
+    let formats = catalogue.format_names().into_iter().filter_map(|n| LogFormat::parse(&n, catalogue).ok());
+    formats.into_iter().find(|format| fits(format)).map(Arc::new)
+}
+
+/// Whether a value is of the kind that its field's values are.
+fn is_likely((value, field): (&&str, &Field)) -> bool {
+    let is_number = || value.bytes().all(|b| b.is_ascii_digit());
+    let begins = |start: &str| value.starts_with(start);
+    *value == "-"
+        || match (field.name(), field.spec().map(|s| s.kind)) {
+            ("account-id", _) => is_number() || *value == "unknown",
+            ("interface-id", _) => begins("eni-"),
+            ("vpc-id", _) => begins("vpc-"),
+            ("subnet-id", _) => begins("subnet-"),
+            ("instance-id", _) => begins("i-"),
+            ("action", _) => ["ACCEPT", "REJECT"].contains(value),
+            ("log-status", _) => ["OK", "NODATA", "SKIPDATA"].contains(value),
+            ("type", _) => ["IPv4", "IPv6", "EFA"].contains(value),
+            (_, Some(FieldKind::Address)) => value.parse::<std::net::IpAddr>().is_ok(),
+            (_, Some(FieldKind::Time)) => value.len() == 10 && is_number(),
+            _ if field.column_type() != ColumnType::String => is_number(),
+            _ => true,
+        }
 }
 
 /// The name of the default format that `format` is, if it is one.

@@ -1,6 +1,6 @@
 //! The careful path: what a line is that has not simply the right number of fields.
 
-use flowquet_format::{Catalogue, LogFormat, header_format};
+use flowquet_format::{Catalogue, LogFormat, header_format, is_strange_header};
 
 use crate::reject::RejectReason;
 
@@ -14,6 +14,11 @@ pub(crate) enum LineKind {
     Blank,
     /// A header with these fields.
     Header(LogFormat),
+    /// A header of mostly new names, which says only that the lines behind it are not read as those before it.
+    StrangeHeader,
+    /// A record and, in the same line, the header of the next file, which was joined to it without a newline. The record is
+    /// appended to the output.
+    Glued(LogFormat),
     /// A record, if read with single blanks between its fields, as appended to the output.
     Record,
     /// No record.
@@ -66,8 +71,32 @@ pub(crate) fn classify(
         return LineKind::Record;
     }
     clean.truncate(start);
+    if let Some((record, header)) = glued(line, fields, catalogue) {
+        clean.extend_from_slice(record);
+        clean.push(b'\n');
+        return LineKind::Glued(header);
+    }
+    if is_strange_header(line, catalogue) {
+        return LineKind::StrangeHeader;
+    }
     let reason = if found < fields { RejectReason::TooFewFields } else { RejectReason::TooManyFields };
     LineKind::Reject(reason, format!("expected {fields} fields, found {found}"))
+}
+
+/// A record of `fields` fields whose last value runs into the header line of the next file, which was joined to it without a newline:
+/// the record, and that header's format.
+fn glued<'a>(line: &'a [u8], fields: usize, catalogue: &Catalogue) -> Option<(&'a [u8], LogFormat)> {
+    let blanks: Vec<usize> = line.iter().enumerate().filter(|(_, b)| **b == b' ').map(|(i, _)| i).collect();
+    let start = if fields == 1 { 0 } else { blanks.get(fields - 2)? + 1 };
+    let end = *blanks.get(fields - 1)?;
+    // The longest name that the word ends in and that leaves a value: `pkt-srcaddr` rather than `srcaddr`.
+    let names = (start + 1..end).filter(|at| {
+        let name = std::str::from_utf8(&line[*at..end]).unwrap_or_default();
+        catalogue.field(name).is_some()
+    });
+    let at = names.min()?;
+    let header = header_format(&line[at..], catalogue).filter(|h| h.fields().len() > 1)?;
+    Some((&line[..at], header))
 }
 
 /// Whether a line holds nothing: blanks, tabs and carriage returns only.
@@ -106,7 +135,13 @@ mod tests {
             LineKind::Reject(RejectReason::TooManyFields, "expected 3 fields, found 4".into()),
             "",
         );
+        let header = LogFormat::parse("srcaddr pkt-srcaddr", Catalogue::builtin()).expect("valid");
+        check("a b csrcaddr pkt-srcaddr", LineKind::Glued(header), "a b c\n");
+        let header = LogFormat::parse("pkt-srcaddr srcaddr", Catalogue::builtin()).expect("valid");
+        check("a b -pkt-srcaddr srcaddr", LineKind::Glued(header), "a b -\n");
+        check("srcaddr new-name other-name dstaddr some-name", LineKind::StrangeHeader, "");
         let header = LogFormat::parse("srcaddr dstaddr", Catalogue::builtin()).expect("valid");
+        check("\"srcaddr\" \"dstaddr\"", LineKind::Header(header.clone()), "");
         check("\u{feff}srcaddr dstaddr\r", LineKind::Header(header), "");
     }
 }

@@ -113,6 +113,12 @@ pub struct Parser {
     /// Another header inside the object: its format holds from the next block on.
     upcoming: Option<Arc<LogFormat>>,
     from_header: bool,
+    /// Behind a header of mostly new names: no line is a record until there is another header.
+    is_lost: bool,
+    /// The same, from the next block on.
+    will_be_lost: bool,
+    /// Lines that were two, without a newline between them.
+    glued: u64,
     header_starts: HeaderStarts,
     /// The format that `header_starts` was made for; mostly all objects of a run share one.
     header_starts_of: Option<Arc<LogFormat>>,
@@ -137,6 +143,9 @@ impl Parser {
             format: None,
             upcoming: None,
             from_header: false,
+            is_lost: false,
+            will_be_lost: false,
+            glued: 0,
             header_starts: HeaderStarts { by_letter: [const { Vec::new() }; 32] },
             header_starts_of: None,
             counts: LineCounts::default(),
@@ -161,6 +170,7 @@ impl Parser {
         self.format = None;
         self.upcoming = None;
         self.from_header = false;
+        (self.is_lost, self.will_be_lost, self.glued) = (false, false, 0);
         self.counts = LineCounts::default();
         self.offset = 0;
     }
@@ -199,7 +209,9 @@ impl Parser {
         }
         if let Some(format) = self.upcoming.take() {
             self.set_format(format);
+            self.is_lost = false;
         }
+        self.is_lost |= std::mem::take(&mut self.will_be_lost);
         let consumed = match self.phase {
             Phase::Start => self.read_start(window)?,
             Phase::TooLong => self.skip_line(window),
@@ -223,7 +235,7 @@ impl Parser {
         }
         self.counts.lines += 1;
         rejects.push(Reject {
-            line: self.counts.lines,
+            line: self.counts.lines - self.glued,
             offset: self.offset,
             reason: RejectReason::CutShort,
             field: None,
@@ -330,7 +342,7 @@ impl Parser {
         self.counts.lines += 1;
         self.phase = Phase::TooLong;
         rejects.push(Reject {
-            line: self.counts.lines,
+            line: self.counts.lines - self.glued,
             offset: self.offset,
             reason: RejectReason::LineTooLong,
             field: None,
@@ -348,8 +360,9 @@ impl Parser {
         self.check_lines(original, fields);
         let mut lines = self.found.line_ends().len();
         let is_clean = self.odd.is_empty();
+        let mut glued = 0;
         if !is_clean {
-            lines = self.put_right(original, &format, rejects);
+            (lines, glued) = self.put_right(original, &format, rejects);
         }
         let consumed = (self.line_starts[lines] as usize).min(original.len());
         let block = Block {
@@ -358,14 +371,15 @@ impl Parser {
             rows: &mut self.rows,
             original,
             line_starts: &self.line_starts,
-            first_line: self.counts.lines + 1,
+            first_line: self.counts.lines - self.glued + 1,
             offset: self.offset,
             format: self.format.as_ref().expect("set above"),
             // Either all lines were found to be records, or the copy has nothing but records.
             is_even: true,
             backend: self.backend,
         };
-        self.counts.lines += lines as u64;
+        self.counts.lines += lines as u64 + glued;
+        self.glued += glued;
         self.offset += consumed as u64;
         Step::Block { consumed, block }
     }
@@ -384,6 +398,7 @@ impl Parser {
             // A line that begins with a blank, or with nothing, may be a blank one of any number of fields.
             let is_record = (newline - before) as usize == fields
                 && end > start
+                && !self.is_lost
                 && text[start] > b' '
                 && text[end - 1] != b'\r'
                 && !self.header_starts.matches(&text[start..end])
@@ -403,22 +418,44 @@ impl Parser {
         }
     }
 
-    /// Copies the block's records, odd lines put right, and locates the copy. Returns how many lines it covers: all, or
-    /// up to a header with other fields.
-    fn put_right(&mut self, original: &[u8], format: &LogFormat, rejects: &mut Vec<Reject>) -> usize {
+    /// Copies the block's records, odd lines put right, and locates the copy. Returns how many lines it covers, all, or up to a
+    /// header with other fields; and how many of them are two.
+    fn put_right(&mut self, original: &[u8], format: &LogFormat, rejects: &mut Vec<Reject>) -> (usize, u64) {
         let fields = format.fields().len();
         let lines = self.found.line_ends().len();
         self.clean.clear();
         self.rows.clear();
         let mut odd = self.odd.iter().copied().peekable();
-        let mut covered = lines;
+        let (mut covered, mut glued) = (lines, 0);
         for line in 0..lines {
             let raw = &original[self.line_starts[line] as usize..self.line_starts[line + 1] as usize];
             let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
             let mut is_record = true;
             if odd.next_if_eq(&(line as u32)).is_some() {
-                match classify(raw, format, &self.catalogue, &mut self.clean) {
+                let start = self.clean.len();
+                let kind = match classify(raw, format, &self.catalogue, &mut self.clean) {
+                    LineKind::Record | LineKind::Glued(_) | LineKind::Reject(..) if self.is_lost => {
+                        self.clean.truncate(start);
+                        let detail =
+                            "expected a header of known fields, as the last one was of mostly new names";
+                        LineKind::Reject(RejectReason::UnknownHeader, detail.to_owned())
+                    }
+                    kind => kind,
+                };
+                match kind {
                     LineKind::Record => {}
+                    LineKind::Glued(header) => {
+                        self.counts.headers += 1;
+                        glued = 1;
+                        self.upcoming = Some(Arc::new(header));
+                        covered = line + 1;
+                    }
+                    LineKind::StrangeHeader => {
+                        self.counts.headers += 1;
+                        is_record = false;
+                        self.will_be_lost = true;
+                        covered = line + 1;
+                    }
                     LineKind::Blank => {
                         self.counts.blanks += 1;
                         is_record = false;
@@ -426,7 +463,7 @@ impl Parser {
                     LineKind::Header(header) => {
                         self.counts.headers += 1;
                         is_record = false;
-                        if header != *format {
+                        if header != *format || self.is_lost {
                             self.upcoming = Some(Arc::new(header));
                             covered = line + 1;
                         }
@@ -434,7 +471,7 @@ impl Parser {
                     LineKind::Reject(reason, detail) => {
                         is_record = false;
                         rejects.push(Reject {
-                            line: self.counts.lines + line as u64 + 1,
+                            line: self.counts.lines - self.glued + line as u64 + 1,
                             offset: self.offset + u64::from(self.line_starts[line]),
                             reason,
                             field: None,
@@ -460,7 +497,7 @@ impl Parser {
             self.rows.len() * fields + 1,
             "each line put right has all fields"
         );
-        covered
+        (covered, glued)
     }
 }
 
@@ -494,7 +531,8 @@ impl HeaderStarts {
     fn matches(&self, line: &[u8]) -> bool {
         let Some(first) = line.first() else { return false };
         if !first.is_ascii_alphabetic() {
-            return false;
+            // The names of a header may be quoted.
+            return *first == b'"';
         }
         let word = fold(first_word(line));
         self.by_letter[usize::from(first & 31)].iter().any(|(start, mask)| word & mask == *start)

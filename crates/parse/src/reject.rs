@@ -13,6 +13,8 @@ pub enum RejectReason {
     TooFewFields,
     /// More fields than the log format.
     TooManyFields,
+    /// Behind a header of mostly new names: what its fields are is not known.
+    UnknownHeader,
     /// An integer field that is no whole number.
     NotANumber,
     /// A whole number that does not fit its column.
@@ -23,11 +25,12 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// All reasons, in order of checking.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LineTooLong,
         Self::InvalidUtf8,
         Self::TooFewFields,
         Self::TooManyFields,
+        Self::UnknownHeader,
         Self::NotANumber,
         Self::NumberOutOfRange,
         Self::CutShort,
@@ -41,6 +44,7 @@ impl RejectReason {
             Self::InvalidUtf8 => "invalid-utf8",
             Self::TooFewFields => "too-few-fields",
             Self::TooManyFields => "too-many-fields",
+            Self::UnknownHeader => "unknown-header",
             Self::NotANumber => "not-a-number",
             Self::NumberOutOfRange => "number-out-of-range",
         }

@@ -110,6 +110,8 @@ impl Documents {
         Ok(match text[0] {
             b' ' | b'\t' | b'\r' | b'\n' | b',' | 0x1e => Scan::Token(1),
             b':' if !self.path.is_empty() => Scan::Token(1),
+            // Its beginning must be there to be told, should it turn out to be broken.
+            b'{' | b'[' if self.path.is_empty() && text.len() < EXCERPT_BYTES && !is_last => Scan::More,
             b'{' | b'[' => {
                 if self.path.is_empty() {
                     self.excerpt = excerpt_of(text);
@@ -145,7 +147,7 @@ impl Documents {
                 self.line(text[..end].trim_ascii_end(), out);
                 Scan::Token(end)
             }
-            b'"' => match end_of_string(text) {
+            b'"' => match end_of_string(&text[..text.len().min(STRING_BYTES_MAX)]) {
                 Some(end) => match serde_json::from_slice::<String>(&text[..end]) {
                     Ok(string) => {
                         self.value(Value::Text(string), out)?;
@@ -153,10 +155,10 @@ impl Documents {
                     }
                     Err(error) => Scan::Broken(error.to_string()),
                 },
-                None if is_last => Scan::Broken("a string without an end".to_owned()),
-                None if text.len() > STRING_BYTES_MAX => {
+                None if text.len() >= STRING_BYTES_MAX => {
                     Scan::Broken(format!("a string of more than {STRING_BYTES_MAX} bytes"))
                 }
+                None if is_last => Scan::Broken("a string without an end".to_owned()),
                 None => Scan::More,
             },
             _ => {
@@ -233,7 +235,7 @@ impl Documents {
         }
         if self.path.is_empty() && !has_lines {
             let keys: Vec<&str> = object.fields.iter().map(|(k, _)| k.as_str()).take(5).collect();
-            if keys.contains(&"class_uid") {
+            if keys.contains(&"class_uid") && !self.has_lines {
                 return Err(ocsf());
             }
             let keys =
@@ -328,6 +330,9 @@ impl Unframe for Documents {
             match self.token(&text[at..], is_last, out)? {
                 Scan::Token(len) => at += len,
                 Scan::More => return Ok(at),
+                Scan::Broken(_) if self.path.is_empty() && text.len() - at < EXCERPT_BYTES && !is_last => {
+                    return Ok(at);
+                }
                 Scan::Broken(what) => {
                     if self.path.is_empty() {
                         self.excerpt = excerpt_of(&text[at..]);
@@ -449,7 +454,8 @@ mod tests {
     fn a_document_without_end_takes_no_memory() {
         let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()));
         let mut out = Vec::new();
-        documents.push(br#"{"logEvents":["#, false, usize::MAX, &mut out).expect("JSON");
+        let begin = [br#"{"logEvents":["#.to_vec(), vec![b' '; EXCERPT_BYTES]].concat();
+        documents.push(&begin, false, usize::MAX, &mut out).expect("JSON");
         for _ in 0..10_000 {
             documents.push(br#"{"id":"1","message":"2 a"},"#, false, usize::MAX, &mut out).expect("JSON");
             assert_eq!(std::mem::take(&mut out), b"2 a\n");

@@ -5,19 +5,27 @@ use super::{Refused, Unframe};
 /// Digits of the time in milliseconds since 1970.
 const MILLISECONDS_DIGITS: usize = 13;
 
+/// A line of so many bytes goes on before its end is there.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
 /// Takes the time before each line away. Lines without one stay as they are.
-#[derive(Debug)]
-pub(super) struct Exports;
+#[derive(Debug, Default)]
+pub(super) struct Exports {
+    /// Inside a line that is too long to wait for.
+    is_inside: bool,
+}
 
 impl Unframe for Exports {
     fn push(&mut self, text: &[u8], is_last: bool, max: usize, out: &mut Vec<u8>) -> Result<usize, Refused> {
         let mut at = 0;
         while at < text.len() && out.len() < max {
             let rest = &text[at..];
-            let end = rest.iter().position(|b| *b == b'\n').map(|n| n + 1);
-            let Some(end) = end.or(is_last.then_some(rest.len())) else { break };
+            let newline = rest.iter().position(|b| *b == b'\n').map(|n| n + 1);
+            let goes_on = self.is_inside || rest.len() > LINE_BYTES_MAX;
+            let Some(end) = newline.or((is_last || goes_on).then_some(rest.len())) else { break };
             let line = &rest[..end];
-            out.extend_from_slice(message_of(line).unwrap_or(line));
+            out.extend_from_slice(if self.is_inside { line } else { message_of(line).unwrap_or(line) });
+            self.is_inside = newline.is_none();
             at += end;
         }
         Ok(at)

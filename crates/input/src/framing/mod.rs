@@ -102,7 +102,7 @@ impl Framing {
         Some(match self {
             Self::Lines => return None,
             Self::Comments => Box::new(Comments::default()),
-            Self::Exports => Box::new(Exports),
+            Self::Exports => Box::new(Exports::default()),
             Self::Documents => Box::new(Documents::new(catalogue.clone())),
             Self::Separated(separator) => Box::new(Separated::new(separator, catalogue.clone())),
             Self::Marker => Box::new(Marker),
@@ -190,5 +190,62 @@ struct Marker;
 impl Unframe for Marker {
     fn push(&mut self, text: &[u8], _: bool, _: usize, _: &mut Vec<u8>) -> Result<usize, Refused> {
         Ok(text.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pushed(text: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Refused> {
+        let catalogue = Arc::new(Catalogue::builtin().clone());
+        let Some(mut unframe) = Framing::of(text, &catalogue)?.unframer(&catalogue) else {
+            return Ok(text.to_vec());
+        };
+        let (mut out, mut at) = (Vec::new(), 0);
+        for end in cuts.iter().copied().filter(|end| *end < text.len()).chain([text.len()]) {
+            at += unframe.push(&text[at..end], end == text.len(), usize::MAX, &mut out)?;
+        }
+        assert_eq!(at, text.len(), "all is taken");
+        Ok(out)
+    }
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let line = "2 [0-9]{1,4} eni-1 10\\.0\\.0\\.1";
+        let piece = prop_oneof![
+            line.prop_map(|l| format!("2024-01-01T00:00:00.000Z {l}\n")),
+            line.prop_map(|l| format!("{{\"message\":\"{l}\"}}")),
+            line.prop_map(|l| format!("{{\"message\": \"{l}\",\n \"x\": [1, null, {{}}]}}\n")),
+            line.prop_map(|l| format!("1704067200000,\"{l}\"\n")),
+            line.prop_map(|l| format!("{l}\n")),
+            Just("timestamp,message\n".to_owned()),
+            Just("version,srcaddr,bytes\n2,10.0.0.1,7\n".to_owned()),
+            Just("{\"version\":2,\"bytes\":null}".to_owned()),
+            Just("{\"class_uid\":1}".to_owned()),
+            Just("# comment\n".to_owned()),
+            "[{}\\[\\]\",:\\\\ \na0-]{1,6}",
+        ];
+        proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Wherever the windows end, the same lines come out of a text, or it is refused.
+        #[test]
+        fn lines_do_not_depend_on_windows(text in text(), cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6)) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|c| c.index(text.len() + 1)).collect();
+            cuts.sort_unstable();
+            prop_assert_eq!(pushed(&text, &cuts), pushed(&text, &[]));
+        }
+
+        #[test]
+        fn any_bytes_are_taken(bytes in proptest::collection::vec(any::<u8>(), 0..60), start in "(\\{|\\[|#|2024-01-01T00:00:00 |version,srcaddr\n)?") {
+            let text = [start.as_bytes(), &bytes].concat();
+            let half = text.len() / 2;
+            prop_assert_eq!(pushed(&text, &[half]), pushed(&text, &[]));
+        }
     }
 }

@@ -111,8 +111,7 @@ impl Unframe for Separated {
         let mut at = 0;
         while at < text.len() && out.len() < max {
             let rest = &text[at..];
-            let end = end_of_row(rest).or((is_last || rest.len() > ROW_BYTES_MAX).then_some(rest.len()));
-            let Some(end) = end else { break };
+            let Some(end) = end_of_row(rest, is_last) else { break };
             let row = &rest[..end];
             let row = row.strip_prefix(BYTE_ORDER_MARK).unwrap_or(row);
             self.row(row.trim_ascii_end(), out);
@@ -141,21 +140,30 @@ fn push_values<'a>(values: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Where a row ends, its line break included. A quoted one is no end; a quote that is never closed ends with its line.
-fn end_of_row(text: &[u8]) -> Option<usize> {
-    let first = text.iter().position(|b| *b == b'\n')?;
+/// Where a row ends, its line break included, if that can be told. A quoted line break is no end; a quote that is not closed within
+/// the longest row ends with its line.
+fn end_of_row(text: &[u8], is_last: bool) -> Option<usize> {
+    let is_long = text.len() >= ROW_BYTES_MAX;
+    let text = &text[..text.len().min(ROW_BYTES_MAX)];
+    let Some(first) = text.iter().position(|b| *b == b'\n') else {
+        return (is_long || is_last).then_some(text.len());
+    };
     if !text[..first].contains(&b'"') {
         return Some(first + 1);
     }
     let mut is_quoted = false;
-    for (i, b) in text.iter().enumerate().take(ROW_BYTES_MAX) {
+    for (i, b) in text.iter().enumerate() {
         match b {
             b'"' => is_quoted = !is_quoted,
             b'\n' if !is_quoted => return Some(i + 1),
             _ => {}
         }
     }
-    (text.len() > ROW_BYTES_MAX).then_some(first + 1)
+    match (is_long, is_last) {
+        (false, false) => None,
+        (false, true) if !is_quoted => Some(text.len()),
+        _ => Some(first + 1),
+    }
 }
 
 /// The values of a row, without their quotes.
@@ -219,6 +227,7 @@ mod tests {
             ("\u{feff}\"version\", \"account-id\"\n\"2\", \"1\"\n", b',', "version account-id\n2 1\n"),
             ("2,1,eni-1,10.0.0.1,10.0.0.2,1,2,6,3\n", b',', "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 3\n"),
             ("version,srcaddr\n2,10.0.0.1,more\n", b',', "version srcaddr\n2 10.0.0.1 more\n"),
+            ("timestamp,message\n1,\"2 1\n2,\"2 2\"\n", b',', "2 1\n2 2\n"),
         ] {
             assert_eq!(lines(text, separator), expected, "{text:?}");
         }
