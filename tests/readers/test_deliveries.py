@@ -11,7 +11,7 @@ import pytest
 import pyarrow
 
 import naive
-from conftest import convert, rejects, rows, run
+from conftest import ROOT, convert, rejects, rows, run
 
 FIELDS = naive.V2.split()
 
@@ -204,6 +204,26 @@ def test_broken_documents_cost_no_good_line(tmp_path):
     report = convert(tmp_path / "in", tmp_path / "out", "--format", "v2")
     assert (report["records"], report["rejects"]) == (len(lines), 2)
     assert all(r["raw"].startswith("{") for r in rejects(tmp_path / "out"))
+
+
+# What README says goes in, and the deliveries here that show it.
+README = {
+    "S3 delivery": ["lines", "comments"],
+    "CloudWatch export": ["export, ISO", "export, milliseconds", "aws logs tail"],
+    "CloudWatch subscription": ["subscription", "subscription, concatenated", "subscription, a line each", "subscription, pretty"],
+    "Firehose, Direct PUT": ["direct put", "direct put, a line each", "array"],
+    "`aws logs get-log-events`": ["get-log-events"],
+    "Logs Insights, JSON": ["insights, JSON"],
+    "Console or Insights, CSV and TSV": ["console, CSV", "insights, CSV", "console, TSV"],
+    "a column a field": [],
+    "AWS's Parquet delivery": [],
+}
+
+
+def test_readme_says_what_goes_in():
+    section = (ROOT / "README.md").read_text().split("## What goes in")[1].split("\n## ")[0]
+    told = [row.split("|")[1].strip() for row in section.splitlines() if row.startswith("| ")][1:]
+    assert told == list(README) and sorted(sum(README.values(), [])) == sorted(DELIVERIES)
 
 
 def test_inspect_names_the_framing(tmp_path):

@@ -37,7 +37,7 @@ pub struct LineCounts {
 pub enum ObjectError {
     /// Bytes that are no text.
     Binary,
-    /// JSON text, such as a CloudWatch or Firehose envelope.
+    /// JSON text: events that are no flow log lines.
     Json,
     /// No header line, and no log format was given. Holds the first line's beginning.
     NoFormat(String),
@@ -50,9 +50,7 @@ impl ObjectError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Binary => "flowquet reads text, gzip and zstd; is this a flow log?",
-            Self::Json => {
-                "flow logs delivered to S3 are plain lines; take the `message` values out of the JSON first"
-            }
+            Self::Json => "these are events in JSON, and no lines of a flow log: is this one?",
             Self::NoFormat(_) => {
                 "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
             }
