@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops;
 
 use bytes::Bytes;
-use flowquet_parquet::{MAGIC, RowReader, RowsError};
+use flowquet_parquet::{MAGIC, RowReader, RowsError, Wanted};
 use flowquet_parse::WINDOW_BYTES_MIN;
 use flowquet_parse::inflate::{GzipInflater, InflateError};
 use flowquet_store::Error as StoreError;
@@ -119,6 +119,8 @@ pub(crate) struct Reader {
     inflater: GzipInflater,
     compressed: Vec<u8>,
     text: Vec<u8>,
+    /// Which columns of Parquet files are looked at.
+    wanted: Wanted,
 }
 
 /// Opens an object; again where it has to be read twice.
@@ -207,6 +209,11 @@ pub(crate) enum Position {
 }
 
 impl Reader {
+    /// A reader that looks at no other columns of Parquet files.
+    pub(crate) fn of_columns(wanted: Wanted) -> Self {
+        Self { wanted, ..Self::default() }
+    }
+
     /// Pushes all text of an object of `bytes` bytes to `consume`, a window at a time; it returns how much it used up.
     ///
     /// Text of up to `whole_max` bytes comes in one window. Longer text is streamed; unless `salvage`, it is read once
@@ -271,7 +278,7 @@ impl Reader {
         };
         let (compression, mut text) = open(&input)?;
         if compression == Compression::Parquet {
-            return match read_parquet(&input, bytes, consume) {
+            return match read_parquet(&input, bytes, &self.wanted, consume) {
                 // It is read once before, so nothing is taken yet.
                 Err(ReadError::Damaged(_)) if input.is_healed()? => {
                     self.stream(input, bytes, salvage, consume)
@@ -327,17 +334,27 @@ impl Reader {
 
 /// Pushes the rows of a Parquet file of `bytes` bytes as lines, the first of which names its columns. It is read once before, so
 /// that a damaged one is found out before any of its rows is taken.
-fn read_parquet(input: &Input<'_>, bytes: u64, consume: Consume<'_>) -> Result<(), ReadError> {
+fn read_parquet(
+    input: &Input<'_>,
+    bytes: u64,
+    wanted: &Wanted,
+    consume: Consume<'_>,
+) -> Result<(), ReadError> {
     let ranges = |range| input.range(range);
     let failed = |error: RowsError<ReadError>| match error {
         RowsError::File(what) => ReadError::Damaged(what),
         RowsError::Other(error) => error,
     };
     let reader = RowReader::open(bytes, &ranges).map_err(failed)?;
-    let names: Vec<&str> = reader.columns().iter().map(|c| c.name.as_str()).collect();
-    reader.read(&names, &ranges, &mut |_| Ok(())).map_err(failed)?;
-    let mut text = format!("{}\n", names.join(" ")).into_bytes();
-    let read = reader.read(&names, &ranges, &mut |lines| {
+    let lines = reader.lines(wanted).map_err(|what| ConsumerError::Object(Cause::NotALog(what)))?;
+    let mut is_text = true;
+    let read = reader.read_lines(&lines, &ranges, &mut |lines| {
+        is_text &= std::str::from_utf8(lines).is_ok();
+        Ok(())
+    });
+    read.map_err(failed)?;
+    let mut text = lines.header(!is_text);
+    let read = reader.read_lines(&lines, &ranges, &mut |lines| {
         text.extend_from_slice(lines);
         if text.len() >= WINDOW_BYTES {
             let used = consume(&text, Position::More)?;

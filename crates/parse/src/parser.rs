@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, LogFormat, header_format};
+use flowquet_format::{Catalogue, LogFormat, ROWS_MARK, header_format, put_back};
 
 use crate::backend::Backend;
 use crate::block::{Block, Row};
-use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, is_blank};
+use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank};
 use crate::locate::Delimiters;
-use crate::reject::{Reject, RejectReason};
+use crate::reject::{Reject, RejectReason, raw_line};
 
 /// Most bytes of a block of more than one line. With its tables and the typed values it fits an L2 cache of 1 MiB:
 /// some 600 records of 21 fields.
@@ -113,6 +113,8 @@ pub struct Parser {
     /// Another header inside the object: its format holds from the next block on.
     upcoming: Option<Arc<LogFormat>>,
     from_header: bool,
+    /// Whether the lines are rows of a file, in which bytes are carried.
+    are_rows: bool,
     header_starts: HeaderStarts,
     /// The format that `header_starts` was made for; mostly all objects of a run share one.
     header_starts_of: Option<Arc<LogFormat>>,
@@ -137,6 +139,7 @@ impl Parser {
             format: None,
             upcoming: None,
             from_header: false,
+            are_rows: false,
             header_starts: HeaderStarts { by_letter: [const { Vec::new() }; 32] },
             header_starts_of: None,
             counts: LineCounts::default(),
@@ -161,8 +164,15 @@ impl Parser {
         self.format = None;
         self.upcoming = None;
         self.from_header = false;
+        self.are_rows = false;
         self.counts = LineCounts::default();
         self.offset = 0;
+    }
+
+    /// Begins another object, whose lines are rows of a file: bytes in them are carried, see [`flowquet_format::push_carried`].
+    pub fn start_rows(&mut self) {
+        self.start();
+        self.are_rows = true;
     }
 
     /// Lines so far in this object.
@@ -247,9 +257,13 @@ impl Parser {
     /// Up to and with the header line, or up to the first record.
     fn read_start(&mut self, window: &[u8]) -> Result<usize, ObjectError> {
         let mut at = 0;
+        // Columns of a file have names, however few of them are known.
+        let mut is_header = false;
         if self.offset == 0 {
             check_magic(window)?;
-            at = if window.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+            at = [BYTE_ORDER_MARK, ROWS_MARK].iter().find(|m| window.starts_with(m)).map_or(0, |m| m.len());
+            is_header = window.starts_with(ROWS_MARK);
+            self.are_rows |= is_header;
         }
         while at < window.len() {
             let rest = &window[at..];
@@ -262,8 +276,11 @@ impl Parser {
                 at = next;
                 continue;
             }
-            let header =
-                (line.len() <= LINE_BYTES_MAX).then(|| header_format(line, &self.catalogue)).flatten();
+            let header = match std::str::from_utf8(line) {
+                Ok(names) if is_header => LogFormat::parse(names, &self.catalogue).ok(),
+                _ if line.len() > LINE_BYTES_MAX => None,
+                _ => header_format(line, &self.catalogue),
+            };
             self.phase = Phase::Lines;
             if let Some(format) = header {
                 self.counts.lines += 1;
@@ -363,6 +380,7 @@ impl Parser {
             format: self.format.as_ref().expect("set above"),
             // Either all lines were found to be records, or the copy has nothing but records.
             is_even: true,
+            are_rows: self.are_rows,
             backend: self.backend,
         };
         self.counts.lines += lines as u64;
@@ -417,7 +435,12 @@ impl Parser {
             let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
             let mut is_record = true;
             if odd.next_if_eq(&(line as u32)).is_some() {
-                match classify(raw, format, &self.catalogue, &mut self.clean) {
+                let kind = if self.are_rows && std::str::from_utf8(raw).is_err() {
+                    classify_row(raw, format, &mut self.clean)
+                } else {
+                    classify(raw, format, &self.catalogue, &mut self.clean)
+                };
+                match kind {
                     LineKind::Record => {}
                     LineKind::Blank => {
                         self.counts.blanks += 1;
@@ -431,15 +454,15 @@ impl Parser {
                             covered = line + 1;
                         }
                     }
-                    LineKind::Reject(reason, detail) => {
+                    LineKind::Reject { reason, field, detail } => {
                         is_record = false;
                         rejects.push(Reject {
                             line: self.counts.lines + line as u64 + 1,
                             offset: self.offset + u64::from(self.line_starts[line]),
                             reason,
-                            field: None,
+                            field,
                             detail,
-                            raw: raw.strip_suffix(b"\r").unwrap_or(raw).to_owned(),
+                            raw: raw_line(raw, self.are_rows),
                         });
                     }
                 }
@@ -460,6 +483,10 @@ impl Parser {
             self.rows.len() * fields + 1,
             "each line put right has all fields"
         );
+        if self.are_rows {
+            // Where fields end is known by now.
+            put_back(&mut self.clean);
+        }
         covered
     }
 }
