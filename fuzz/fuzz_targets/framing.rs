@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         };
         let input = Input { fetched: None, again: &|| Ok(None), open: &open, range: &range };
         let mut text = Vec::new();
-        let mut reader = Reader::new(Arc::new(Catalogue::builtin().clone()));
+        let mut reader = Reader::new(Arc::new(Catalogue::builtin().clone()), Wanted::default());
         let taken = reader.read(input, data.len() as u64, whole_max, false, &mut |window, _| {
             text.extend_from_slice(window);
             Ok::<usize, Infallible>(window.len())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flowquet_format::{Catalogue, LogFormat, ObjectKey, header_format};
 use flowquet_input::{Compression, Framing, first_lines, text_of};
-use flowquet_parquet::{RowReader, RowsError};
+use flowquet_parquet::{RowReader, RowsError, Wanted};
 use flowquet_store::Fetch;
 use flowquet_table::{Options, SourceObject};
 use serde::Serialize;
@@ -101,7 +101,7 @@ pub fn find_formats<'a>(
         }
         let Some((group, fetch)) = ahead.pop_front() else { break };
         let head = fetch.wait(&|| false)?;
-        let format = format_of_object(group.first, &head, sources, &context.catalogue)?;
+        let format = format_of_object(group.first, &head, sources, &context.catalogue, &context.wanted)?;
         let format = format.or_else(|| context.given.as_deref().cloned());
         let text = format.map(|f| f.to_string());
         let entry = formats.entry(text.clone()).or_insert_with(|| FoundFormat {
@@ -125,9 +125,10 @@ pub(crate) fn format_of_object(
     head: &[u8],
     sources: &SourceSet,
     catalogue: &Arc<Catalogue>,
+    wanted: &Wanted,
 ) -> Result<Option<LogFormat>, Error> {
     match Compression::detect(head) {
-        Compression::Parquet => format_of_parquet(object, sources, catalogue),
+        Compression::Parquet => format_of_parquet(object, sources, wanted),
         _ => Ok(format_of(head, catalogue)),
     }
 }
@@ -136,13 +137,10 @@ pub(crate) fn format_of_object(
 fn format_of_parquet(
     object: &SourceObject,
     sources: &SourceSet,
-    catalogue: &Catalogue,
+    wanted: &Wanted,
 ) -> Result<Option<LogFormat>, Error> {
     match RowReader::open(object.bytes, &|range| sources.range(object, range)) {
-        Ok(reader) => {
-            let names: Vec<&str> = reader.columns().iter().map(|c| c.name.as_str()).collect();
-            Ok(header_format(names.join(" ").as_bytes(), catalogue))
-        }
+        Ok(reader) => Ok(reader.lines(wanted).ok().and_then(|lines| lines.format().cloned())),
         Err(RowsError::File(_)) => Ok(None),
         Err(RowsError::Other(error)) => Err(error.into()),
     }

@@ -106,7 +106,7 @@ enum Holding {
 impl Worker {
     pub(crate) fn new(plan: Arc<PlanContext>, whole_max: usize) -> Result<Self, Error> {
         let parser = Parser::new(plan.catalogue.clone(), plan.given.clone());
-        let reader = Reader::new(plan.catalogue.clone());
+        let reader = Reader::new(plan.catalogue.clone(), plan.wanted.clone());
         let (router, rejects) = (Router::new(plan)?, Vec::new());
         let lines = LineTaker { parser, router, rejects, holding: Holding::Off };
         Ok(Self { whole_max, reader, lines })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flowquet_format::Catalogue;
+use flowquet_parquet::Wanted;
 
 use crate::compression::{Compression, text_of};
 use crate::framing::{Framing, Refused, Unframe};
@@ -23,6 +24,8 @@ pub struct Reader {
     inflater: GzipInflater,
     compressed: Vec<u8>,
     text: Vec<u8>,
+    /// Which columns of Parquet files are looked at.
+    wanted: Wanted,
 }
 
 /// Opens an object; again where it has to be read twice.
@@ -105,9 +108,16 @@ pub enum Position {
 }
 
 impl Reader {
-    /// A reader of objects whose fields are those of `catalogue`, or others.
-    pub fn new(catalogue: Arc<Catalogue>) -> Self {
-        Self { catalogue, inflater: GzipInflater::default(), compressed: Vec::new(), text: Vec::new() }
+    /// A reader of objects whose fields are those of `catalogue`, or others. It looks at no other columns of Parquet files than
+    /// those that are wanted.
+    pub fn new(catalogue: Arc<Catalogue>, wanted: Wanted) -> Self {
+        Self {
+            catalogue,
+            wanted,
+            inflater: GzipInflater::default(),
+            compressed: Vec::new(),
+            text: Vec::new(),
+        }
     }
 
     /// Pushes all lines of an object of `bytes` bytes to `consume`, a window at a time; it returns how much it used up.
@@ -189,7 +199,7 @@ impl Reader {
         };
         let (compression, mut text) = open(&input)?;
         if compression == Compression::Parquet {
-            return match read_parquet(&input, bytes, consume) {
+            return match read_parquet(&input, bytes, &self.wanted, consume) {
                 // It is read once before, so nothing is taken yet.
                 Err(ReadError::Damaged(_)) if input.is_healed()? => {
                     self.stream(input, bytes, salvage, consume)
@@ -345,7 +355,7 @@ mod tests {
         salvage: bool,
     ) -> Result<(Vec<u8>, Option<String>), Failure> {
         let mut text = Vec::new();
-        let mut reader = Reader::new(Arc::new(Catalogue::builtin().clone()));
+        let mut reader = Reader::new(Arc::new(Catalogue::builtin().clone()), Wanted::default());
         let damage = reader.read(input, bytes as u64, whole_max, salvage, &mut |window, position| {
             // Leaves some of each window for the next one, as a parser does.
             let used = if position == Position::More { window.len() - 100 } else { window.len() };

@@ -24,6 +24,7 @@ mod address;
 mod backend;
 mod block;
 mod careful;
+mod header_starts;
 mod integer;
 pub mod locate;
 mod parser;

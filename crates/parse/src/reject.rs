@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use flowquet_format::put_back;
+
 /// Why a line is no record. In order of checking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RejectReason {
@@ -72,4 +74,13 @@ pub struct Reject {
     pub detail: String,
     /// The line without its newline; only its first [`crate::LINE_BYTES_MAX`] bytes where it is too long.
     pub raw: Vec<u8>,
+}
+
+/// A line as rejects keep it, without its newline; what was carried in a row of a file is put back.
+pub(crate) fn raw_line(line: &[u8], is_row: bool) -> Vec<u8> {
+    let mut raw = line.strip_suffix(b"\r").unwrap_or(line).to_owned();
+    if is_row {
+        put_back(&mut raw);
+    }
+    raw
 }
