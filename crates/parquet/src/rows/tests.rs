@@ -50,9 +50,8 @@ fn wanted(types: Types) -> Wanted {
 
 /// The lines of a file, what was carried in them put back: the header line first.
 fn lines(file: &Bytes, wanted: &Wanted) -> Result<Vec<Vec<String>>, String> {
-    let ranges = |range: Range<u64>| -> Result<Bytes, ()> {
-        Ok(file.slice(range.start as usize..range.end as usize))
-    };
+    let ranges =
+        |range: Range<u64>| -> Result<Bytes, ()> { Ok(file.slice(range.start as usize..range.end as usize)) };
     let told = |error: RowsError<()>| match error {
         RowsError::File(what) => what,
         RowsError::Other(()) => unreachable!("memory does not fail"),
@@ -77,12 +76,14 @@ fn lines(file: &Bytes, wanted: &Wanted) -> Result<Vec<Vec<String>>, String> {
     Ok(lines.map(|line| line.split(|b| *b == b' ').map(value).collect()).collect())
 }
 
-/// The values of one column beside `start`.
+/// The values of one column beside `version`.
 #[track_caller]
 fn check<T: DataType>(kind: &str, name: &str, values: &[Option<T::T>], expected: &[&str]) {
-    let file = file(&format!("optional {kind};"), &[column::<T>(values)]);
+    let versions = vec![Some(2); values.len()];
+    let columns = [column::<T>(values), column::<Int32Type>(&versions)];
+    let file = file(&format!("optional {kind}; optional int32 version;"), &columns);
     let found = lines(&file, &wanted(Types::Aws)).expect("readable");
-    assert_eq!(found[0], [name]);
+    assert_eq!(found[0], [name, "version"]);
     let found: Vec<&str> = found[1..].iter().map(|line| line[0].as_str()).collect();
     assert_eq!(found, expected, "{kind}");
 }
@@ -101,7 +102,12 @@ fn fixed(values: &[&[u8]]) -> Vec<Option<FixedLenByteArray>> {
 
 #[test]
 fn numbers() {
-    check::<DoubleType>("double srcport", "srcport", &[Some(443.0), None, Some(f64::NAN)], &["443", "-", "-"]);
+    check::<DoubleType>(
+        "double srcport",
+        "srcport",
+        &[Some(443.0), None, Some(f64::NAN)],
+        &["443", "-", "-"],
+    );
     check::<DoubleType>("double srcport", "srcport", &some([443.5, -0.0]), &["443.5", "0"]);
     check::<FloatType>("float bytes", "bytes", &some([840.0, 16_777_216.0]), &["840", "16777216"]);
     check::<FixedLenByteArrayType>(
@@ -165,7 +171,12 @@ fn times() {
 #[test]
 fn texts() {
     let texts = bytes(&["eni-1", "", "-", "a b", "line\r\nend", "ä"]);
-    check::<ByteArrayType>("binary team (STRING)", "team", &texts, &["eni-1", "-", "-", "a b", "line\r\nend", "ä"]);
+    check::<ByteArrayType>(
+        "binary team (STRING)",
+        "team",
+        &texts,
+        &["eni-1", "-", "-", "a b", "line\r\nend", "ä"],
+    );
     check::<ByteArrayType>("binary team (JSON)", "team", &bytes(&["{\"a\": 1}"]), &["{\"a\": 1}"]);
     check::<ByteArrayType>("binary srcaddr", "srcaddr", &bytes(&["10.0.0.5"]), &["10.0.0.5"]);
     let uuid: Vec<u8> = (0..16).collect();
@@ -204,27 +215,22 @@ fn names_of_others() {
 const NESTED: &str = "optional int32 srcport; optional group tags (LIST) { repeated group list { optional binary element (STRING); } } \
                       optional group about { optional int32 a; optional int32 b; } optional int32 day (DATE); optional binary team;";
 
+/// A column of one row without a value.
+fn null<T: DataType>(repeats: Option<&'static [i16]>) -> Write<'static> {
+    Box::new(move |group| {
+        let mut writer = group.next_column().expect("a column").expect("one more");
+        writer.typed::<T>().write_batch(&[], Some(&[0]), repeats).expect("writes");
+        writer.close().expect("closes");
+    })
+}
+
 fn nested() -> Bytes {
     let (ports, days, teams) = (some([443]), some([19_723]), bytes(&["a b"]));
-    let nothing: Write<'_> = Box::new(|group| {
-        let mut writer = group.next_column().expect("a column").expect("one more");
-        let (levels, repeats) = (vec![0], vec![0]);
-        let has_lists = writer.get_descriptor().max_rep_level() > 0;
-        let repeats = has_lists.then_some(&repeats[..]);
-        match writer.get_descriptor().physical_type() {
-            PhysicalType::INT32 => writer.typed::<Int32Type>().write_batch(&[], Some(&levels), repeats),
-            _ => writer.typed::<ByteArrayType>().write_batch(&[], Some(&levels), repeats),
-        }
-        .expect("writes");
-        writer.close().expect("closes");
-    });
-    let again: Write<'_> = Box::new(|group| nothing(group));
-    let once_more: Write<'_> = Box::new(|group| nothing(group));
     let columns = [
         column::<Int32Type>(&ports),
-        again,
-        once_more,
-        Box::new(|group: &mut Group<'_>| nothing(group)),
+        null::<ByteArrayType>(Some(&[0])),
+        null::<Int32Type>(None),
+        null::<Int32Type>(None),
         column::<Int32Type>(&days),
         column::<ByteArrayType>(&teams),
     ];
@@ -317,16 +323,18 @@ fn a_header_that_no_text_would_have_is_marked() {
                   optional int32 a; optional int32 b; optional int32 c; optional int32 d; optional int32 e;";
     let columns: Vec<Write<'_>> = (0..9).map(|_| column::<Int32Type>(&number)).collect();
     let file = file(schema, &columns);
-    let ranges = |range: Range<u64>| -> Result<Bytes, ()> {
-        Ok(file.slice(range.start as usize..range.end as usize))
-    };
+    let ranges =
+        |range: Range<u64>| -> Result<Bytes, ()> { Ok(file.slice(range.start as usize..range.end as usize)) };
     let reader = RowReader::open(file.len() as u64, &ranges).expect("whole");
     let all = reader.lines(&wanted(Types::Aws)).expect("readable");
     assert_eq!(all.header(false), [ROWS_MARK, b"srcport start end bytes a b c d e\n"].concat());
     let known = reader.lines(&wanted(Types::Aws).only(["start"])).expect("readable");
     assert_eq!(known.header(false), b"srcport start end bytes\n");
     assert_eq!(known.header(true), [ROWS_MARK, b"srcport start end bytes\n"].concat());
-    assert_eq!(known.format().map(LogFormat::to_string).as_deref(), Some("${srcport} ${start} ${end} ${bytes}"));
+    assert_eq!(
+        known.format().map(LogFormat::to_string).as_deref(),
+        Some("${srcport} ${start} ${end} ${bytes}")
+    );
 }
 
 proptest! {
