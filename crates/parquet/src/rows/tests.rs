@@ -76,12 +76,14 @@ fn lines(file: &Bytes, wanted: &Wanted) -> Result<Vec<Vec<String>>, String> {
     Ok(lines.map(|line| line.split(|b| *b == b' ').map(value).collect()).collect())
 }
 
-/// The values of one column beside `start`.
+/// The values of one column beside `version`.
 #[track_caller]
 fn check<T: DataType>(kind: &str, name: &str, values: &[Option<T::T>], expected: &[&str]) {
-    let file = file(&format!("optional {kind};"), &[column::<T>(values)]);
+    let versions = vec![Some(2); values.len()];
+    let columns = [column::<T>(values), column::<Int32Type>(&versions)];
+    let file = file(&format!("optional {kind}; optional int32 version;"), &columns);
     let found = lines(&file, &wanted(Types::Aws)).expect("readable");
-    assert_eq!(found[0], [name]);
+    assert_eq!(found[0], [name, "version"]);
     let found: Vec<&str> = found[1..].iter().map(|line| line[0].as_str()).collect();
     assert_eq!(found, expected, "{kind}");
 }
@@ -213,27 +215,22 @@ fn names_of_others() {
 const NESTED: &str = "optional int32 srcport; optional group tags (LIST) { repeated group list { optional binary element (STRING); } } \
                       optional group about { optional int32 a; optional int32 b; } optional int32 day (DATE); optional binary team;";
 
+/// A column of one row without a value.
+fn null<T: DataType>(repeats: Option<&'static [i16]>) -> Write<'static> {
+    Box::new(move |group| {
+        let mut writer = group.next_column().expect("a column").expect("one more");
+        writer.typed::<T>().write_batch(&[], Some(&[0]), repeats).expect("writes");
+        writer.close().expect("closes");
+    })
+}
+
 fn nested() -> Bytes {
     let (ports, days, teams) = (some([443]), some([19_723]), bytes(&["a b"]));
-    let nothing: Write<'_> = Box::new(|group| {
-        let mut writer = group.next_column().expect("a column").expect("one more");
-        let (levels, repeats) = (vec![0], vec![0]);
-        let has_lists = writer.get_descriptor().max_rep_level() > 0;
-        let repeats = has_lists.then_some(&repeats[..]);
-        match writer.get_descriptor().physical_type() {
-            PhysicalType::INT32 => writer.typed::<Int32Type>().write_batch(&[], Some(&levels), repeats),
-            _ => writer.typed::<ByteArrayType>().write_batch(&[], Some(&levels), repeats),
-        }
-        .expect("writes");
-        writer.close().expect("closes");
-    });
-    let again: Write<'_> = Box::new(|group| nothing(group));
-    let once_more: Write<'_> = Box::new(|group| nothing(group));
     let columns = [
         column::<Int32Type>(&ports),
-        again,
-        once_more,
-        Box::new(|group: &mut Group<'_>| nothing(group)),
+        null::<ByteArrayType>(Some(&[0])),
+        null::<Int32Type>(None),
+        null::<Int32Type>(None),
         column::<Int32Type>(&days),
         column::<ByteArrayType>(&teams),
     ];
