@@ -16,6 +16,7 @@ mod columns;
 mod header;
 mod key_filter;
 mod log_format;
+mod nearest;
 mod object_key;
 mod partition;
 mod spelling;
@@ -27,10 +28,11 @@ pub use columns::{
 };
 pub use header::header_format;
 pub use key_filter::{Descent, KeyFilter, LeftOut};
-pub use log_format::{FIELDS_MAX, Field, FormatError, LogFormat};
+pub use log_format::{FIELDS_MAX, Field, FormatError, GivenError, LogFormat};
 pub use object_key::{DeliveryTime, ObjectKey};
 pub use partition::{
     HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime, TIME_MAX_S, TIME_MIN_S,
     TimeSlot, utc_text,
 };
+pub use spelling::{FoundFormat, find_formats};
 pub use union::union_fields;
