@@ -110,7 +110,9 @@ impl LogFormat {
         match (Self::parse(text, catalogue), spelling::announced(text, catalogue)) {
             (Ok(format), _) => Ok(format),
             (Err(_), Some(Ok(found))) => match found.as_slice() {
-                [first, others @ ..] if others.iter().all(|f| f.format == first.format) => Ok(first.format.clone()),
+                [first, others @ ..] if others.iter().all(|f| f.format == first.format) => {
+                    Ok(first.format.clone())
+                }
                 _ => Err(GivenError::Several(found)),
             },
             (Err(_), Some(Err(error))) | (Err(error), None) => Err(GivenError::Format(error)),

@@ -10,12 +10,18 @@ use crate::log_format::FormatError;
 pub(crate) fn eaten(text: &str, catalogue: &Catalogue) -> Option<FormatError> {
     let shown = text.trim_matches(['"', '\'']);
     is_left_over(shown, catalogue).then(|| {
-        FormatError::at(text, 0, text.len(), "expected a log format", "what a shell leaves of one in double quotes".into())
-            .hint(
-                "put the format in single quotes, since a shell replaces `${…}` in double ones: \
+        FormatError::at(
+            text,
+            0,
+            text.len(),
+            "expected a log format",
+            "what a shell leaves of one in double quotes".into(),
+        )
+        .hint(
+            "put the format in single quotes, since a shell replaces `${…}` in double ones: \
                  '${version} ${account-id} …'"
-                    .into(),
-            )
+                .into(),
+        )
     })
 }
 
@@ -105,7 +111,8 @@ mod tests {
         let catalogue = Catalogue::builtin();
         for name in catalogue.format_names() {
             let fields = catalogue.named_format(&name).expect("a default");
-            let bash: Vec<&str> = fields.iter().map(|f| f.split_once('-').map_or("", |(_, tail)| tail)).collect();
+            let bash: Vec<&str> =
+                fields.iter().map(|f| f.split_once('-').map_or("", |(_, tail)| tail)).collect();
             let plain: Vec<&str> = fields.iter().map(|f| f.find('-').map_or("", |n| &f[n..])).collect();
             let power_shell = vec![""; fields.len()];
             for left in [bash, plain, power_shell] {

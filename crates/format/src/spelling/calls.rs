@@ -23,7 +23,8 @@ pub(super) const WRAPPERS: [&str; 18] = [
 ];
 
 /// Functions that put a blank between the parts of a list.
-pub(super) const JOINS: [&str; 6] = ["Fn.join", "String.join", "cdk.Fn.join", "core.Fn.join", "join", "string.Join"];
+pub(super) const JOINS: [&str; 6] =
+    ["Fn.join", "String.join", "cdk.Fn.join", "core.Fn.join", "join", "string.Join"];
 
 /// Functions that change characters: their first argument is the format, the others hold blanks.
 pub(super) const REPLACES: [&str; 1] = ["replace"];
@@ -42,7 +43,8 @@ pub(super) const TAGS: [&str; 2] = ["!Sub", "!Join"];
 
 /// Whether `word` is the mark of a YAML block scalar: `|`, `>-`, `|2+`.
 pub(super) fn is_block_mark(word: &str) -> bool {
-    word.strip_prefix(['|', '>']).is_some_and(|r| r.len() <= 2 && r.bytes().all(|b| matches!(b, b'+' | b'-' | b'1'..=b'9')))
+    word.strip_prefix(['|', '>'])
+        .is_some_and(|r| r.len() <= 2 && r.bytes().all(|b| matches!(b, b'+' | b'-' | b'1'..=b'9')))
 }
 
 /// Whether `word` can be a key or the name of a variable.
@@ -70,7 +72,14 @@ mod tests {
         for word in ["", "-", ">>", "|x", ">-+-"] {
             assert!(!is_block_mark(word), "{word}");
         }
-        for key in ["LogFormat", "log_format", "logFormat?", "--log-format", "flow_log_log_format", "VPC_FLOW_FORMAT"] {
+        for key in [
+            "LogFormat",
+            "log_format",
+            "logFormat?",
+            "--log-format",
+            "flow_log_log_format",
+            "VPC_FLOW_FORMAT",
+        ] {
             assert!(is_key(key) && is_format_key(key), "{key}");
         }
         for word in ["Fn::Sub", "default", "x.y"] {

@@ -48,7 +48,11 @@ pub fn find_formats(text: &str, catalogue: &Catalogue) -> Result<Vec<FoundFormat
         && (names.iter().any(|n| n.is_marked) || known(&names, catalogue) * 2 >= names.len())
     {
         let line = line_of(text, first.at);
-        return Ok(vec![FoundFormat { format: LogFormat::of_names(text, &names, catalogue)?, line, name: None }]);
+        return Ok(vec![FoundFormat {
+            format: LogFormat::of_names(text, &names, catalogue)?,
+            line,
+            name: None,
+        }]);
     }
     Ok(pieces.into_iter().map(|p| p.found).collect())
 }
@@ -62,13 +66,15 @@ pub(crate) fn announced(text: &str, catalogue: &Catalogue) -> Option<Result<Vec<
         Err(e) => return Some(Err(e)),
     };
     let is_in_piece = |i: usize| pieces.iter().any(|p| (p.first..p.end).contains(&i));
-    let all_covered =
-        (0..document.tokens.len()).all(|i| !document.is_field(i, catalogue) || is_in_piece(i));
+    let all_covered = (0..document.tokens.len()).all(|i| !document.is_field(i, catalogue) || is_in_piece(i));
     let ends_well = |p: &Piece| match document.tokens.get(p.end) {
         None => true,
         Some(next) => {
             matches!(next.kind, Kind::Close(_) | Kind::Comma | Kind::Semicolon)
-                || text[..next.at].rsplit('\n').next().is_some_and(|l| l.trim().is_empty() || l.trim() == "\"")
+                || text[..next.at]
+                    .rsplit('\n')
+                    .next()
+                    .is_some_and(|l| l.trim().is_empty() || l.trim() == "\"")
         }
     };
     let is_whole = !pieces.is_empty() && all_covered && pieces.iter().all(|p| p.is_announced && ends_well(p));
@@ -115,7 +121,13 @@ impl<'a> Document<'a> {
                 Kind::Open(_) => open.push(i),
                 Kind::Close(close) => {
                     let closes = |o: &usize| {
-                        matches!((tokens[*o].kind, close), (Kind::Open('('), ')') | (Kind::Open('['), ']') | (Kind::Open('{'), '}') | (Kind::Open('<'), '<'))
+                        matches!(
+                            (tokens[*o].kind, close),
+                            (Kind::Open('('), ')')
+                                | (Kind::Open('['), ']')
+                                | (Kind::Open('{'), '}')
+                                | (Kind::Open('<'), '<')
+                        )
                     };
                     // One that closes nothing is passed over; those that nothing closes are left open.
                     if let Some(n) = open.iter().rposition(closes) {
@@ -301,8 +313,9 @@ impl<'a> Document<'a> {
 
     /// The rest of the line, and lines that go on with fields, indented more than the key.
     fn line_end(&self, i: usize, column: usize) -> usize {
-        let goes_on =
-            |n: usize| matches!(self.kind(n), Some(Kind::Field(_) | Kind::Unclosed(_))) && self.column(n) > column;
+        let goes_on = |n: usize| {
+            matches!(self.kind(n), Some(Kind::Field(_) | Kind::Unclosed(_))) && self.column(n) > column
+        };
         (i..self.tokens.len())
             .find(|n| {
                 matches!(self.kind(*n), Some(Kind::Comma | Kind::Semicolon | Kind::Close(_)))
@@ -337,7 +350,8 @@ impl<'a> Document<'a> {
                 None => refused[open] = true,
             }
         }
-        let quote = (0..i).rev().take(2 * crate::FIELDS_MAX).find(|n| matches!(self.tokens[*n].kind, Kind::Quote(_)));
+        let quote =
+            (0..i).rev().take(2 * crate::FIELDS_MAX).find(|n| matches!(self.tokens[*n].kind, Kind::Quote(_)));
         if let Some(quote) = quote
             && self.partner[quote].is_some_and(|close| close > i)
         {

@@ -74,11 +74,17 @@ pub(super) fn names_of<'a>(
     if found.iter().any(|n| n.is_marked)
         && let Some(stray) = found.iter().find(is_stray)
     {
-        let error =
-            FormatError::at(text, stray.at, stray.len, "expected a field's name", format!("`{}`", stray.name));
+        let error = FormatError::at(
+            text,
+            stray.at,
+            stray.len,
+            "expected a field's name",
+            format!("`{}`", stray.name),
+        );
         return Err(match catalogue.nearest_field(&normalised(&stray.name)) {
             Some(near) => error.hint(format!("did you mean `${{{near}}}`?")),
-            None => error.hint(format!("a field that the catalogue does not know is written `${{{}}}`", stray.name)),
+            None => error
+                .hint(format!("a field that the catalogue does not know is written `${{{}}}`", stray.name)),
         });
     }
     Ok(found)
@@ -165,7 +171,10 @@ impl<'a> Reader<'_, 'a> {
             }
             Kind::Close(close) => {
                 let open = self.open.pop().map(|b| b.open);
-                if !matches!((open, close), (Some('('), ')') | (Some('['), ']') | (Some('{'), '}') | (Some('<'), '<')) {
+                if !matches!(
+                    (open, close),
+                    (Some('('), ')') | (Some('['), ']') | (Some('{'), '}') | (Some('<'), '<')
+                ) {
                     return Err(self.error(token.at, token.len, "expected brackets that match", shown));
                 }
                 let is_empty = matches!(self.before(), Some(Kind::Open(_)));
@@ -250,7 +259,10 @@ impl<'a> Reader<'_, 'a> {
                 return Ok(());
             }
         }
-        if self.at_value && (word == "&" || word == "new") && matches!(next, Some(Kind::Open(_) | Kind::Word(_))) {
+        if self.at_value
+            && (word == "&" || word == "new")
+            && matches!(next, Some(Kind::Open(_) | Kind::Word(_)))
+        {
             self.pass(1, true);
             return Ok(());
         }
@@ -337,7 +349,12 @@ impl<'a> Reader<'_, 'a> {
         Ok(true)
     }
 
-    fn cdk(&mut self, token: &Token<'a>, meaning: Cdk<'a>, next: Option<Kind<'a>>) -> Result<(), FormatError> {
+    fn cdk(
+        &mut self,
+        token: &Token<'a>,
+        meaning: Cdk<'a>,
+        next: Option<Kind<'a>>,
+    ) -> Result<(), FormatError> {
         match meaning {
             Cdk::Fields(fields) => {
                 for name in fields {

@@ -28,8 +28,11 @@ fn flow_log_id(document: &Document<'_>, i: usize) -> Option<String> {
     };
     let id = |n: usize| document.behind_key(n).and_then(|v| text_at(document, v)).map(str::to_owned);
     let before = (0..i).rev().take_while(|n| word(*n) != "LogFormat").find(|n| word(*n) == "FlowLogId");
-    let behind =
-        || (i + 1..document.tokens.len()).take_while(|n| word(*n) != "LogFormat").find(|n| word(*n) == "FlowLogId");
+    let behind = || {
+        (i + 1..document.tokens.len())
+            .take_while(|n| word(*n) != "LogFormat")
+            .find(|n| word(*n) == "FlowLogId")
+    };
     before.or_else(behind).and_then(id)
 }
 

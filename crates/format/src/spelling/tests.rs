@@ -170,10 +170,7 @@ fn nothing_is_guessed() {
             "[ec2.LogFormat.VERSION, ec2.LogFormat.SRC_ADR]",
             "expected a constant of CDK's LogFormat, found `SRC_ADR` at byte 38; did you mean `LogFormat.SRC_ADDR`?",
         ),
-        (
-            "concat(\"$${version}\")",
-            "expected a field's name, found `(` at byte 6",
-        ),
+        ("concat(\"$${version}\")", "expected a field's name, found `(` at byte 6"),
         (
             "\"${version}\" \"${srcaddr}\" | head",
             "expected a field's name, found `|` at byte 26; names are letters, digits and dashes",
@@ -250,11 +247,14 @@ resource "aws_flow_log" "b" {
     let reference = "logFormat?: ec2.LogFormat[]; // as [ec2.LogFormat.VERSION]\nlog_format: json\nLogFormat: !Ref Format\n";
     type Expected<'a> = &'a [(usize, &'a str, &'a str)];
     let cases: [(&str, Expected<'_>); 13] = [
-        (terraform, &[
-            (5, "var.format", "version srcaddr dstaddr bytes"),
-            (10, "fields", "version vpc-id action"),
-            (22, "aws_flow_log.b", "version vpc-id"),
-        ]),
+        (
+            terraform,
+            &[
+                (5, "var.format", "version srcaddr dstaddr bytes"),
+                (10, "fields", "version vpc-id action"),
+                (22, "aws_flow_log.b", "version vpc-id"),
+            ],
+        ),
         (template, &[(8, "Logs", "version account-id bytes"), (15, "Other", "version srcaddr")]),
         (json, &[(6, "Logs", "version bytes")]),
         (cdk, &[(5, "Keep", "version srcaddr vpc-id")]),
@@ -266,7 +266,10 @@ resource "aws_flow_log" "b" {
         ("nothing to see", &[]),
         ("version vpc-id srcaddr\n2 vpc-1 10.0.0.1\n", &[(1, "", "version vpc-id srcaddr")]),
         ("\n${version} ${vpc-id}\n", &[(2, "", "version vpc-id")]),
-        ("FLOWLOGS\t2026-01-01T00:00:00Z\tfl-1\t${version} ${vpc-id} ${bytes}\tALL\n", &[(1, "", "version vpc-id bytes")]),
+        (
+            "FLOWLOGS\t2026-01-01T00:00:00Z\tfl-1\t${version} ${vpc-id} ${bytes}\tALL\n",
+            &[(1, "", "version vpc-id bytes")],
+        ),
     ];
     for (text, expected) in cases {
         let found = found(text);
@@ -286,9 +289,15 @@ resource "aws_flow_log" "b" {
 #[test]
 fn a_mistake_in_an_announced_format_is_told() {
     for (text, expected) in [
-        ("a = 1\nlog_format = \"$${version} $${src addr}\"\n", "expected `}` after the field's name, found none at byte 32"),
+        (
+            "a = 1\nlog_format = \"$${version} $${src addr}\"\n",
+            "expected `}` after the field's name, found none at byte 32",
+        ),
         ("log_format = \"${local.base} ${vpc-id}\"\n", "expected a field's name, found `.` at byte 21"),
-        ("logFormat: [ec2.LogFormat.VERSION, more],\nx: 1", "expected a field's name, found `more` at byte 35"),
+        (
+            "logFormat: [ec2.LogFormat.VERSION, more],\nx: 1",
+            "expected a field's name, found `more` at byte 35",
+        ),
     ] {
         let error = find_formats(text, Catalogue::builtin()).map_err(|e: FormatError| e.to_string());
         assert_eq!(error.err().unwrap_or_default(), expected, "{text}");
@@ -317,7 +326,12 @@ const SPELLINGS: [Spelling; 20] = [
     |f| format!("LogFormat: !Sub '{}'", each(f, "${!", "}", " ")),
     |f| format!("LogFormat:\n  Fn::Sub: >-\n    {}\n", each(f, "${!", "}", "\n    ")),
     |f| format!("\"LogFormat\": \"{}\",", each(f, "${", "}", " ")),
-    |f| format!("{{\"FlowLogs\": [{{\"FlowLogId\": \"fl-1\", \"LogFormat\": \"{}\"}}]}}", each(f, "${", "}", " ")),
+    |f| {
+        format!(
+            "{{\"FlowLogs\": [{{\"FlowLogId\": \"fl-1\", \"LogFormat\": \"{}\"}}]}}",
+            each(f, "${", "}", " ")
+        )
+    },
     |f| format!("logFormat: [{}]", each(f, "ec2.LogFormat.custom('${", "}')", ", ")),
     |f| each(f, "", "", ", "),
     |f| format!("[{}]", each(f, "\"", "\"", ", ").replace('-', "_")),
@@ -331,7 +345,10 @@ fn check_spellings(fields: &[&str]) {
         let text = spelling(fields);
         assert_eq!(given(&text), Ok(expected.clone()), "spelling {i}: {text}");
         let found = found(&text);
-        assert!(found.iter().all(|f| f.format == expected) && !found.is_empty(), "spelling {i}: {found:?} in {text}");
+        assert!(
+            found.iter().all(|f| f.format == expected) && !found.is_empty(),
+            "spelling {i}: {found:?} in {text}"
+        );
     }
 }
 
@@ -345,10 +362,50 @@ fn every_default_format_in_every_spelling() {
 
 /// Pieces of code, so that random texts come close to formats.
 const PIECES: [&str; 44] = [
-    "${version}", "$${vpc-id}", "\\${srcaddr}", "${!bytes}", "$\\{end}", "${{start}}", "${", "$", "\\", "version", "vpc_id",
-    "'", "\"", "`", "‘", "’", "(", ")", "[", "]", "{", "}", ",", ";", ":", "=", "=>", " ", "\n", "  - ", "join(\" \", [",
-    "<<EOF", "<<-EOT\n", "EOF", "#", "//", "/*", "!Sub ", ">-\n", "LogFormat", "log_format = ", "ec2.LogFormat.SRC_ADDR",
-    "ec2.LogFormat.custom(", "Fn::Sub: ",
+    "${version}",
+    "$${vpc-id}",
+    "\\${srcaddr}",
+    "${!bytes}",
+    "$\\{end}",
+    "${{start}}",
+    "${",
+    "$",
+    "\\",
+    "version",
+    "vpc_id",
+    "'",
+    "\"",
+    "`",
+    "‘",
+    "’",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ";",
+    ":",
+    "=",
+    "=>",
+    " ",
+    "\n",
+    "  - ",
+    "join(\" \", [",
+    "<<EOF",
+    "<<-EOT\n",
+    "EOF",
+    "#",
+    "//",
+    "/*",
+    "!Sub ",
+    ">-\n",
+    "LogFormat",
+    "log_format = ",
+    "ec2.LogFormat.SRC_ADDR",
+    "ec2.LogFormat.custom(",
+    "Fn::Sub: ",
 ];
 
 proptest! {

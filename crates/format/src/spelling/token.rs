@@ -246,7 +246,9 @@ impl<'a> Lexer<'a> {
 
 /// Whether a colon before `next` ends a key, and is not part of a word such as `Fn::Sub`.
 fn ends_key(next: &str) -> bool {
-    next.chars().next().is_none_or(|c| is_blank(c) || is_quote(c) || matches!(c, '=' | '$' | '\\' | '[' | '{' | '('))
+    next.chars()
+        .next()
+        .is_none_or(|c| is_blank(c) || is_quote(c) || matches!(c, '=' | '$' | '\\' | '[' | '{' | '('))
 }
 
 /// Bytes of a backslash that stands for a blank: before the line's or the text's end, and `\n` as two characters.
