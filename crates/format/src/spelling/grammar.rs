@@ -281,9 +281,11 @@ impl<'a> Reader<'_, 'a> {
     fn is_list_mark(&self, token: &Token<'_>, word: &str) -> bool {
         let mut chars = word.chars();
         let is_mark = |c: char| is_dash(c) || matches!(c, '*' | '•');
-        let is_one = chars.next().is_some_and(is_mark) && chars.next().is_none();
+        if !chars.next().is_some_and(is_mark) || chars.next().is_some() {
+            return false;
+        }
         let line = self.text[..token.at].rsplit('\n').next().unwrap_or_default();
-        is_one && line.chars().all(|c| is_blank(c) || is_mark(c) || matches!(c, '\'' | '"' | '`'))
+        line.chars().all(|c| is_blank(c) || is_mark(c) || matches!(c, '\'' | '"' | '`'))
     }
 
     /// How many tokens a key has that begins here: its word, perhaps a closing quote, and `:` or `=`.
