@@ -197,7 +197,7 @@ fn nothing_is_guessed() {
         ),
         (
             "log_format = \"$${version} $${srcaddr}\"\n$${dstaddr} /",
-            "expected a field's name, found `/` at byte 52; names are letters, digits and dashes",
+            "expected a field's name, found `/` at byte 51; names are letters, digits and dashes",
         ),
         (
             "LogFormat: '${version}'\nTrafficType: ${srcaddr}",
