@@ -95,6 +95,8 @@ pub(crate) enum Command {
                       DuckDB, or as the TableInput of Glue.",
         after_long_help = "Examples:\n  \
             flowquet schema --format v5\n  \
+            flowquet schema --format @main.tf\n  \
+            flowquet schema diff v5 @main.tf\n  \
             flowquet schema --format v5 --as athena --location s3://lake/vpc_flow_logs/\n  \
             flowquet schema s3://lake/vpc_flow_logs/ --as athena --database lake --table vpc_flow_logs\n  \
             flowquet schema lake/vpc_flow_logs --as duckdb | duckdb -init /dev/stdin"
@@ -126,8 +128,11 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct FormatArgs {
-    /// Log format: `${version} ${account-id} …`, bare names, or a default (v2, v3, v4, v5, v7 to v11, tgw)
-    #[arg(long, value_name = "FORMAT", help_heading = "Log format")]
+    /// Log format: '${version} ${account-id} …' in single quotes, bare names, a default (v2, v3, v4, v5, v7 to v11, tgw), or @FILE
+    ///
+    /// Also as Terraform, CloudFormation, CDK and scripts have it ($${…}, ${!…}, \${…}, join, !Sub, lists), and the JSON of `aws ec2
+    /// describe-flow-logs`. @FILE finds the format in a template, a program or a raw log; @FILE#NAME takes one of several.
+    #[arg(long, value_name = "FORMAT", allow_hyphen_values = true, help_heading = "Log format")]
     pub(crate) format: Option<String>,
 
     /// File of `[[field]]` entries that extend the catalogue, in the form of schemas/fields.toml
@@ -427,8 +432,42 @@ pub(crate) struct GlueArgs {
     pub(crate) glue_endpoint_url: Option<String>,
 }
 
+/// Other questions about schemas.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemaCommand {
+    /// Show how the columns of two log formats differ
+    Diff(SchemaDiffArgs),
+}
+
 #[derive(Debug, Args)]
+pub(crate) struct SchemaDiffArgs {
+    /// Log format, as --format takes it
+    #[arg(value_name = "A", allow_hyphen_values = true)]
+    pub(crate) a: String,
+
+    /// The other one
+    #[arg(value_name = "B", allow_hyphen_values = true)]
+    pub(crate) b: String,
+
+    /// File of `[[field]]` entries that extend the catalogue, in the form of schemas/fields.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) fields: Option<PathBuf>,
+
+    /// Types of columns: aws or rich
+    #[arg(long, value_name = "TYPES")]
+    pub(crate) types: Option<Types>,
+
+    /// Print the differences as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct SchemaArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<SchemaCommand>,
+
     /// Folder or S3 prefix of a table, whose columns are shown
     #[arg(value_name = "TABLE", value_parser = Location::parse)]
     pub(crate) source: Option<Location>,

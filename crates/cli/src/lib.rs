@@ -9,6 +9,7 @@ mod compact;
 mod convert;
 mod exit;
 mod failure;
+mod given;
 mod ignore;
 mod inspect;
 mod output;
@@ -19,6 +20,7 @@ mod register;
 mod report;
 mod reporter;
 mod schema;
+mod schema_diff;
 mod size;
 mod status;
 

@@ -13,13 +13,15 @@ use flowquet_store::Location;
 use flowquet_table::{Error as LogError, Files, LiveFile, Log, Options, Reading, TableState};
 use serde_json::json;
 
-use crate::args::{FormatArgs, SchemaArgs, SchemaForm};
+use crate::args::{FormatArgs, SchemaArgs, SchemaCommand, SchemaForm};
 use crate::catalog::{Naming, defined, definition, places};
 use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::log_failure;
+use crate::given::given_format;
 use crate::output::{Failure, put, say};
 use crate::places::{absolute, table_store};
+use crate::schema_diff;
 
 /// Log-format options, resolved.
 pub(crate) struct Formats {
@@ -33,19 +35,8 @@ pub(crate) struct Formats {
 impl Formats {
     pub(crate) fn resolve(args: &FormatArgs) -> Result<Self, Failure> {
         let fields = args.fields.as_deref().map(read_text).transpose()?;
-        let catalogue = match &fields {
-            Some(text) => Catalogue::builtin().extended(text).map_err(|e| {
-                let path = args.fields.as_deref().unwrap_or(Path::new("")).display();
-                Failure::message(Exit::Usage, &format!("read --fields `{path}`: {e}"), None)
-            })?,
-            None => Catalogue::builtin().clone(),
-        };
-        let given = args.format.as_deref().map(|text| {
-            LogFormat::parse(text, &catalogue).map_err(|e| {
-                let message = format!("read --format: {e}\n{}", e.pointer());
-                Failure::message(Exit::Usage, &message, e.hint_text())
-            })
-        });
+        let catalogue = catalogue_of(args.fields.as_deref(), fields.as_deref())?;
+        let given = args.format.as_deref().map(|text| given_format("--format", text, &catalogue));
         let given = given.transpose()?.map(Arc::new);
         let selection = match &args.columns {
             None => Selection::all(),
@@ -125,12 +116,28 @@ fn check_names(
     Ok(())
 }
 
+/// The built-in catalogue and the fields of the file `fields`, if one is given.
+pub(crate) fn catalogue_with(fields: Option<&Path>) -> Result<Catalogue, Failure> {
+    catalogue_of(fields, fields.map(read_text).transpose()?.as_deref())
+}
+
+fn catalogue_of(path: Option<&Path>, text: Option<&str>) -> Result<Catalogue, Failure> {
+    let Some(text) = text else { return Ok(Catalogue::builtin().clone()) };
+    Catalogue::builtin().extended(text).map_err(|e| {
+        let path = path.unwrap_or(Path::new("")).display();
+        Failure::message(Exit::Usage, &format!("read --fields `{path}`: {e}"), None)
+    })
+}
+
 fn read_text(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)
         .map_err(|e| Failure::message(Exit::Usage, &format!("read `{}`: {e}", path.display()), None))
 }
 
 pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
+    if let Some(SchemaCommand::Diff(diff)) = &args.command {
+        return schema_diff::run(diff);
+    }
     let formats = Formats::resolve(&args.format)?;
     let log = match &args.source {
         None => None,

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 use crate::columns::TIME_NUMBER_MAX;
-use crate::spelling;
+use crate::nearest::nearest;
 
 /// The catalogue that is compiled in.
 const BUILTIN: &str = include_str!("../../../schemas/fields.toml");
@@ -250,7 +250,7 @@ impl Catalogue {
 
     /// The known field that `name` most likely means, if any is near.
     pub fn nearest_field(&self, name: &str) -> Option<&str> {
-        spelling::nearest(name, self.specs.iter().map(|s| s.name.as_str()))
+        nearest(name, self.specs.iter().map(|s| s.name.as_str()))
     }
 
     /// Field names of the default log format called `name`: `v2`, `v3`, …, `vpc` (as `v2`), `tgw` (also `v6`, which

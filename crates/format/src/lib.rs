@@ -18,6 +18,7 @@ mod foreign;
 mod header;
 mod key_filter;
 mod log_format;
+mod nearest;
 mod object_key;
 mod partition;
 mod spelling;
@@ -31,10 +32,11 @@ pub use columns::{
 pub use foreign::{fields_of_columns, normalised_column};
 pub use header::{header_format, is_strange_header};
 pub use key_filter::{Descent, KeyFilter, LeftOut};
-pub use log_format::{FIELDS_MAX, Field, FormatError, LogFormat};
+pub use log_format::{FIELDS_MAX, Field, FormatError, GivenError, LogFormat};
 pub use object_key::{DeliveryTime, ObjectKey};
 pub use partition::{
     HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime, TIME_MAX_S, TIME_MIN_S,
     TimeSlot, utc_text,
 };
+pub use spelling::{FoundFormat, find_formats};
 pub use union::union_fields;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::catalogue::{Catalogue, ColumnType, FieldKind, FieldSpec, is_field_name, normalised};
+use crate::catalogue::{Catalogue, ColumnType, FieldKind, FieldSpec, normalised};
+use crate::spelling::{self, FoundFormat, Named, line_of};
 
 /// Most fields a log format may have. AWS knows 72; the rest is room for what it adds.
 pub const FIELDS_MAX: usize = 256;
@@ -65,8 +66,10 @@ impl Field {
 /// |---|---|
 /// | AWS's format string | `${version} ${account-id}` |
 /// | the same in quotes, also typographic | `‘${version} ${account-id}’` |
+/// | as code has it | `log_format = "$${version} $${account-id}"` |
 /// | names or a header line | `version account-id` |
 /// | column names | `version account_id` |
+/// | a list | `["version", "account_id"]` |
 /// | a default by name | `v2`, `v5`, `tgw` |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFormat {
@@ -74,29 +77,59 @@ pub struct LogFormat {
 }
 
 impl LogFormat {
-    /// Reads a log format in any of the spellings above.
+    /// Reads a log format in any of the spellings above, and of those that infrastructure code has.
     ///
     /// # Errors
     /// [`FormatError`], which points at the place in `text`.
     pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Self, FormatError> {
-        let tokens = tokens(text, catalogue)?;
-        if let [token] = tokens.as_slice()
-            && !token.braced
-            && catalogue.field(&normalised(token.name)).is_none()
+        let names = spelling::names(text, catalogue)?;
+        if let [named] = names.as_slice()
+            && !named.is_marked
+            && catalogue.field(&normalised(&named.name)).is_none()
         {
-            let named = catalogue.named_format(token.name).ok_or_else(|| {
+            let fields = catalogue.named_format(&named.name).ok_or_else(|| {
                 let names = catalogue.format_names().join(", ");
-                FormatError::at(text, token.at, token.name.len(), "expected a log format", format!("`{}`", token.name))
-                    .hint(match catalogue.nearest_field(&normalised(token.name)) {
+                FormatError::at(text, named.at, named.len, "expected a log format", format!("`{}`", named.name))
+                    .hint(match catalogue.nearest_field(&normalised(&named.name)) {
                         Some(near) => format!("did you mean the field `{near}`? Default formats are {names}"),
                         None => format!("default formats are {names}; a custom one looks like '${{version}} ${{account-id}} …'"),
                     })
             })?;
-            return Ok(Self { fields: named.iter().map(|n| Field::new(n, catalogue)).collect() });
+            return Ok(Self { fields: fields.iter().map(|n| Field::new(n, catalogue)).collect() });
         }
-        let mut fields: Vec<Field> = Vec::with_capacity(tokens.len());
-        for token in &tokens {
-            let mut field = Field::new(token.name, catalogue);
+        Self::of_names(text, &names, catalogue)
+    }
+
+    /// Reads what a person gave as a log format: as [`Self::parse`], and documents that announce one, such as the JSON of
+    /// `aws ec2 describe-flow-logs`.
+    ///
+    /// # Errors
+    /// [`GivenError`]; also where the text is what a shell left of a format in double quotes.
+    pub fn given(text: &str, catalogue: &Catalogue) -> Result<Self, GivenError> {
+        if let Some(error) = spelling::eaten(text, catalogue) {
+            return Err(GivenError::Format(error));
+        }
+        match (Self::parse(text, catalogue), spelling::announced(text, catalogue)) {
+            (Ok(format), _) => Ok(format),
+            (Err(_), Some(Ok(found))) => match found.as_slice() {
+                [first, others @ ..] if others.iter().all(|f| f.format == first.format) => {
+                    Ok(first.format.clone())
+                }
+                _ => Err(GivenError::Several(found)),
+            },
+            (Err(_), Some(Err(error))) | (Err(error), None) => Err(GivenError::Format(error)),
+        }
+    }
+
+    /// The format of the fields called `names`, at least one, which stand in `text`.
+    pub(crate) fn of_names(
+        text: &str,
+        names: &[Named<'_>],
+        catalogue: &Catalogue,
+    ) -> Result<Self, FormatError> {
+        let mut fields: Vec<Field> = Vec::with_capacity(names.len());
+        for named in names {
+            let mut field = Field::new(&named.name, catalogue);
             // AWS takes a field that is named twice, and writes it twice.
             let first = field.name.clone();
             let mut times = 1;
@@ -107,8 +140,8 @@ impl LogFormat {
             if fields.len() == FIELDS_MAX {
                 return Err(FormatError::at(
                     text,
-                    token.at,
-                    token.name.len(),
+                    named.at,
+                    named.len,
                     "expected at most 256 fields",
                     "one more".into(),
                 ));
@@ -187,11 +220,11 @@ pub struct FormatError {
 }
 
 impl FormatError {
-    fn at(text: &str, at: usize, len: usize, expected: &'static str, found: String) -> Self {
+    pub(crate) fn at(text: &str, at: usize, len: usize, expected: &'static str, found: String) -> Self {
         Self { text: text.to_owned(), at, len: len.max(1), expected, found, hint: None }
     }
 
-    fn hint(mut self, hint: String) -> Self {
+    pub(crate) fn hint(mut self, hint: String) -> Self {
         self.hint = Some(hint);
         self
     }
@@ -199,6 +232,11 @@ impl FormatError {
     /// Byte offset of the place in the text that was given.
     pub fn offset(&self) -> usize {
         self.at
+    }
+
+    /// The line of the place, the first being 1.
+    pub fn line(&self) -> usize {
+        line_of(&self.text, self.at)
     }
 
     /// What to do, if there is something to say.
@@ -235,12 +273,13 @@ impl fmt::Display for FormatError {
 
 impl std::error::Error for FormatError {}
 
-struct Token<'a> {
-    name: &'a str,
-    /// Byte offset of `name`.
-    at: usize,
-    /// Written as `${name}`.
-    braced: bool,
+/// Why a text that a person gave is not one log format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GivenError {
+    /// It is none.
+    Format(FormatError),
+    /// It has several that differ.
+    Several(Vec<FoundFormat>),
 }
 
 /// The field that stands again under this name: `version` of `version-2`.
@@ -249,92 +288,16 @@ fn repeated(name: &str) -> Option<&str> {
     times.parse().is_ok_and(|n: usize| (2..=FIELDS_MAX).contains(&n)).then_some(first)
 }
 
-/// Quotes that shells, blogs and word processors put around a format.
-const QUOTES: [char; 10] = ['\'', '"', '`', '‘', '’', '“', '”', '«', '»', '\u{feff}'];
-
-fn tokens<'a>(text: &'a str, catalogue: &Catalogue) -> Result<Vec<Token<'a>>, FormatError> {
-    let is_edge = |c: char| c.is_whitespace() || QUOTES.contains(&c);
-    let start = text.len() - text.trim_start_matches(is_edge).len();
-    let end = text.trim_end_matches(is_edge).len();
-    if start >= end {
-        return Err(FormatError::at(
-            text,
-            text.len().min(start),
-            1,
-            "expected at least one field",
-            "none".into(),
-        )
-        .hint(format!("default formats are {}", catalogue.format_names().join(", "))));
-    }
-    let mut found = Vec::new();
-    let mut at = start;
-    while at < end {
-        let rest = &text[at..end];
-        if let Some(blank) = rest.chars().next().filter(|c| c.is_whitespace()) {
-            at += blank.len_utf8();
-            continue;
-        }
-        let token_len = rest.find(char::is_whitespace).unwrap_or(rest.len());
-        let token = &rest[..token_len];
-        let (name_at, name, braced, len) = if let Some(inner) = token.strip_prefix("${") {
-            let Some(close) = inner.find('}') else {
-                let error = FormatError::at(
-                    text,
-                    at,
-                    token.len(),
-                    "expected `}` after the field's name",
-                    "none".into(),
-                );
-                let near = catalogue.nearest_field(&normalised(inner.trim_end_matches(['{', '$', ')', ']'])));
-                return Err(match near {
-                    Some(near) => error.hint(format!("write `${{{near}}}`")),
-                    None => error.hint("write `${field-name}`".into()),
-                });
-            };
-            (at + 2, &inner[..close], true, close + 3)
-        } else {
-            (at, token, false, token.len())
-        };
-        if !is_field_name(name) {
-            return Err(bad_name(text, name_at, name, catalogue));
-        }
-        found.push(Token { name, at: name_at, braced });
-        at += len;
-        if let Some(next) = text[at..end].chars().next()
-            && !next.is_whitespace()
-        {
-            return Err(FormatError::at(
-                text,
-                at,
-                next.len_utf8(),
-                "expected a blank between fields",
-                format!("`{next}`"),
-            )
-            .hint("separate fields by single blanks, as AWS does".into()));
+impl fmt::Display for GivenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format(error) => error.fmt(f),
+            Self::Several(found) => write!(f, "expected one log format, found {}", found.len()),
         }
     }
-    Ok(found)
 }
 
-fn bad_name(text: &str, at: usize, name: &str, catalogue: &Catalogue) -> FormatError {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let Some((bad_at, bad)) =
-        name.char_indices().find(|(i, c)| if *i == 0 { !c.is_ascii_alphabetic() } else { !allowed(*c) })
-    else {
-        return FormatError::at(text, at, 1, "expected a field's name", "none".into())
-            .hint("write `${field-name}`".into());
-    };
-    let error =
-        FormatError::at(text, at + bad_at, bad.len_utf8(), "expected a field's name", format!("`{bad}`"));
-    let plain: String = name.chars().filter(|c| allowed(*c)).collect();
-    match catalogue.nearest_field(&normalised(&plain)) {
-        Some(near) => error.hint(format!("did you mean `${{{near}}}`?")),
-        None if bad == ',' || bad == ';' => {
-            error.hint("separate fields by single blanks, as AWS does".into())
-        }
-        None => error.hint("names are letters, digits and dashes".into()),
-    }
-}
+impl std::error::Error for GivenError {}
 
 #[cfg(test)]
 mod tests {
@@ -434,10 +397,6 @@ mod tests {
         check_error(
             "‘${version} ${src addr}’",
             "expected `}` after the field's name, found none at byte 14\n  ‘${version} ${src addr}’\n              ^^^^^\nhint: write `${field-name}`",
-        );
-        check_error(
-            "version,srcaddr",
-            "expected a field's name, found `,` at byte 7\n  version,srcaddr\n         ^\nhint: separate fields by single blanks, as AWS does",
         );
         check_error(
             "version $srcaddr",

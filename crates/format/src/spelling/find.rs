@@ -1,0 +1,365 @@
+//! Log formats in whole files: templates, programs, and what `aws ec2 describe-flow-logs` prints.
+//!
+//! Pieces of the text are chosen by their surroundings, and the grammar judges each as if it were given alone. What stands behind
+//! a key such as `log_format` must be a format if it holds a known field; elsewhere a string, a list or a run of fields is one
+//! if it has several.
+
+use crate::catalogue::{Catalogue, normalised};
+use crate::header::header_format;
+use crate::log_format::{FormatError, LogFormat};
+use crate::spelling::calls::{METHODS, TAGS, is_block_mark, is_format_key};
+use crate::spelling::cdk::{Cdk, cdk};
+use crate::spelling::grammar::{Named, names_of};
+use crate::spelling::owner::owner;
+use crate::spelling::token::{Kind, Side, Token, tokens};
+
+/// Fewest fields of a format that no key announces: shells and templates have pairs of variables too.
+const UNANNOUNCED_FIELDS_MIN: usize = 3;
+
+/// Brackets around a field that are looked at, from the innermost; a format's own are few.
+const BRACKETS_MAX: usize = 6;
+
+/// A log format in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFormat {
+    /// The format.
+    pub format: LogFormat,
+    /// The line on which it begins; the first is 1.
+    pub line: usize,
+    /// What the file calls it: a flow log's id, a resource's name, a variable.
+    pub name: Option<String>,
+}
+
+/// All log formats in `text`, in order; of a raw log the one that its header line declares.
+///
+/// # Errors
+/// [`FormatError`] where a format is announced and has a mistake.
+pub fn find_formats(text: &str, catalogue: &Catalogue) -> Result<Vec<FoundFormat>, FormatError> {
+    let first = text.trim_start_matches(['\u{feff}', '\r', '\n', ' ']);
+    if let Some(format) = header_format(first.lines().next().unwrap_or_default().as_bytes(), catalogue) {
+        return Ok(vec![FoundFormat { format, line: line_of(text, text.len() - first.len()), name: None }]);
+    }
+    let document = Document::new(text);
+    let pieces = document.pieces(catalogue)?;
+    // A file that is nothing but a format.
+    if pieces.is_empty()
+        && let Ok(names) = names_of(text, &document.tokens, catalogue)
+        && let Some(first) = names.first()
+        && (names.iter().any(|n| n.is_marked) || known(&names, catalogue) * 2 >= names.len())
+    {
+        let line = line_of(text, first.at);
+        return Ok(vec![FoundFormat {
+            format: LogFormat::of_names(text, &names, catalogue)?,
+            line,
+            name: None,
+        }]);
+    }
+    Ok(pieces.into_iter().map(|p| p.found).collect())
+}
+
+/// The formats of a text that was given as one but is a document, where every field in it belongs to a format that a key
+/// announces; `None` where some would be left out.
+pub(crate) fn announced(text: &str, catalogue: &Catalogue) -> Option<Result<Vec<FoundFormat>, FormatError>> {
+    let document = Document::new(text);
+    let pieces = match document.pieces(catalogue) {
+        Ok(pieces) => pieces,
+        Err(e) => return Some(Err(e)),
+    };
+    let is_in_piece = |i: usize| pieces.iter().any(|p| (p.first..p.end).contains(&i));
+    let all_covered = (0..document.tokens.len()).all(|i| !document.is_field(i, catalogue) || is_in_piece(i));
+    let ends_well = |p: &Piece| match document.tokens.get(p.end) {
+        None => true,
+        Some(next) => {
+            matches!(next.kind, Kind::Close(_) | Kind::Comma | Kind::Semicolon)
+                || text[..next.at]
+                    .rsplit('\n')
+                    .next()
+                    .is_some_and(|l| l.trim().is_empty() || l.trim() == "\"")
+        }
+    };
+    let is_whole = !pieces.is_empty() && all_covered && pieces.iter().all(|p| p.is_announced && ends_well(p));
+    is_whole.then(|| Ok(pieces.into_iter().map(|p| p.found).collect()))
+}
+
+/// The number of the line that byte `at` of `text` stands in.
+pub(crate) fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+}
+
+fn known(names: &[Named<'_>], catalogue: &Catalogue) -> usize {
+    names.iter().filter(|n| catalogue.field(&normalised(&n.name)).is_some()).count()
+}
+
+/// A format and the tokens that it was read from.
+struct Piece {
+    found: FoundFormat,
+    first: usize,
+    end: usize,
+    is_announced: bool,
+}
+
+/// A text, its tokens, and which of them belong together.
+pub(super) struct Document<'a> {
+    pub(super) text: &'a str,
+    pub(super) tokens: Vec<Token<'a>>,
+    /// Of each bracket and quote the one that closes or opens it.
+    pub(super) partner: Vec<Option<usize>>,
+    /// Of each token the innermost bracket around it.
+    pub(super) parent: Vec<Option<usize>>,
+}
+
+impl<'a> Document<'a> {
+    fn new(text: &'a str) -> Self {
+        let tokens = tokens(text);
+        let mut partner = vec![None; tokens.len()];
+        let mut parent = vec![None; tokens.len()];
+        let mut open: Vec<usize> = Vec::new();
+        let mut string = None;
+        for (i, token) in tokens.iter().enumerate() {
+            parent[i] = open.last().copied();
+            match token.kind {
+                Kind::Open(_) => open.push(i),
+                Kind::Close(close) => {
+                    let closes = |o: &usize| {
+                        matches!(
+                            (tokens[*o].kind, close),
+                            (Kind::Open('('), ')')
+                                | (Kind::Open('['), ']')
+                                | (Kind::Open('{'), '}')
+                                | (Kind::Open('<'), '<')
+                        )
+                    };
+                    // One that closes nothing is passed over; those that nothing closes are left open.
+                    if let Some(n) = open.iter().rposition(closes) {
+                        partner[open[n]] = Some(i);
+                        partner[i] = Some(open[n]);
+                        open.truncate(n);
+                        parent[i] = open.last().copied();
+                    }
+                }
+                Kind::Quote(Side::Open) => string = Some(i),
+                Kind::Quote(Side::Close) => {
+                    if let Some(first) = string.take() {
+                        partner[first] = Some(i);
+                        partner[i] = Some(first);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Self { text, tokens, partner, parent }
+    }
+
+    pub(super) fn kind(&self, i: usize) -> Option<Kind<'a>> {
+        self.tokens.get(i).map(|t| t.kind)
+    }
+
+    /// Bytes between the line's beginning and token `i`.
+    pub(super) fn column(&self, i: usize) -> usize {
+        let at = self.tokens[i].at;
+        at - self.text[..at].rfind('\n').map_or(0, |n| n + 1)
+    }
+
+    /// Whether token `i` is the first of its line.
+    pub(super) fn begins_line(&self, i: usize) -> bool {
+        i == 0 || self.text[self.tokens[i - 1].end()..self.tokens[i].at].contains('\n')
+    }
+
+    /// The token behind the `:` or `=` of a key at token `i`, which may be quoted.
+    pub(super) fn behind_key(&self, i: usize) -> Option<usize> {
+        let Some(Kind::Word(_)) = self.kind(i) else { return None };
+        let assign = if matches!(self.kind(i + 1), Some(Kind::Quote(_))) { i + 2 } else { i + 1 };
+        (self.kind(assign) == Some(Kind::Assign)).then_some(assign + 1)
+    }
+
+    /// Whether token `i` is a known field as infrastructure code has it.
+    fn is_field(&self, i: usize, catalogue: &Catalogue) -> bool {
+        match self.tokens[i].kind {
+            Kind::Field(name) | Kind::Unclosed(name) => catalogue.field(&normalised(name)).is_some(),
+            Kind::Word(word) => matches!(cdk(word, catalogue), Some(Cdk::Fields(_))),
+            _ => false,
+        }
+    }
+
+    fn pieces(&self, catalogue: &Catalogue) -> Result<Vec<Piece>, FormatError> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut covered = vec![false; self.tokens.len()];
+        for i in 0..self.tokens.len() {
+            if covered[i] {
+                continue;
+            }
+            if let Some((first, end)) = self.announced_value(i)
+                && let Some(format) = self.announced_format(first, end, catalogue)?
+            {
+                covered[first..end].fill(true);
+                pieces.push(self.piece(format, i, first, end, true));
+            }
+        }
+        // Brackets that are no format, so that each is read once.
+        let mut refused = vec![false; self.tokens.len()];
+        for i in 0..self.tokens.len() {
+            if covered[i] || !self.is_field(i, catalogue) {
+                continue;
+            }
+            if let Some((first, end, format)) = self.unannounced(i, &mut refused, catalogue) {
+                covered[first..end].fill(true);
+                pieces.push(self.piece(format, first, first, end, false));
+            }
+        }
+        pieces.sort_by_key(|p| p.first);
+        Ok(pieces)
+    }
+
+    fn piece(&self, format: LogFormat, key: usize, first: usize, end: usize, is_announced: bool) -> Piece {
+        let line = line_of(self.text, self.tokens[key].at);
+        Piece { found: FoundFormat { format, line, name: owner(self, key) }, first, end, is_announced }
+    }
+
+    /// The tokens of the value that a key at token `i` announces as a log format.
+    fn announced_value(&self, i: usize) -> Option<(usize, usize)> {
+        let Some(Kind::Word(word)) = self.kind(i) else { return None };
+        if !is_format_key(word) {
+            return None;
+        }
+        let first = match (self.behind_key(i), self.kind(i + 1)) {
+            (Some(first), _) => first,
+            // `--log-format '…'`, and Java's `.logFormat(List.of(…))`.
+            (None, Some(_)) if word.starts_with("--") => i + 1,
+            (None, Some(Kind::Open('('))) if !matches!(word.rsplit('.').next(), Some("LogFormat")) => i + 1,
+            _ => return None,
+        };
+        let end = self.value_end(first, self.column(i));
+        (first < end).then_some((first, end))
+    }
+
+    /// What some tokens behind a key hold, if it is a format and not a reference to one.
+    fn announced_format(
+        &self,
+        first: usize,
+        end: usize,
+        catalogue: &Catalogue,
+    ) -> Result<Option<LogFormat>, FormatError> {
+        match names_of(self.text, &self.tokens[first..end], catalogue) {
+            Ok(names) => {
+                let known = known(&names, catalogue);
+                let is_format = known > 0 && (names.iter().any(|n| n.is_marked) || known == names.len());
+                is_format.then(|| LogFormat::of_names(self.text, &names, catalogue)).transpose()
+            }
+            Err(e) if (first..end).any(|i| self.is_field(i, catalogue)) => Err(e),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Behind the last token of the value that begins at token `i`, of a key in column `column`.
+    fn value_end(&self, mut i: usize, mut column: usize) -> usize {
+        loop {
+            let next = self.kind(i + 1);
+            i = match self.kind(i) {
+                None => return self.tokens.len(),
+                Some(Kind::Word(word)) if is_block_mark(word) || (word == "-" && self.begins_line(i)) => {
+                    return self.block_end(i, column);
+                }
+                Some(Kind::Word(word)) if TAGS.contains(&word) || word == "new" || word == "&" => {
+                    i += 1;
+                    continue;
+                }
+                Some(Kind::Word(word)) if word.contains("Fn::") && self.behind_key(i).is_some() => {
+                    column = self.column(i);
+                    i = self.behind_key(i).unwrap_or(i + 1);
+                    continue;
+                }
+                Some(Kind::Word(_)) if next == Some(Kind::Open('(')) => match self.partner[i + 1] {
+                    Some(close) => close + 1,
+                    None => return self.line_end(i, column),
+                },
+                // `new LogFormat[] { … }`, `[]awsec2.LogFormat{ … }`
+                Some(Kind::Word(_)) if matches!(next, Some(Kind::Open(_))) => {
+                    i += 1;
+                    continue;
+                }
+                Some(Kind::Open(_) | Kind::Quote(Side::Open)) => match self.partner[i] {
+                    Some(close) if close == i + 1 && matches!(self.kind(i), Some(Kind::Open('['))) => {
+                        i += 2;
+                        continue;
+                    }
+                    Some(close) => close + 1,
+                    None => return self.line_end(i, column),
+                },
+                Some(_) => return self.line_end(i, column),
+            };
+            i = match (self.kind(i), self.kind(i + 1)) {
+                (Some(Kind::Word("+")), _) => i + 1,
+                (Some(Kind::Word(method)), Some(Kind::Open('(')))
+                    if method == ".join" || METHODS.contains(&method) =>
+                {
+                    return self.partner[i + 1].map_or(i, |close| close + 1);
+                }
+                _ => return i,
+            };
+        }
+    }
+
+    /// The lines of a YAML block behind token `i`, which are indented more than its key; items of a list may stand below it.
+    fn block_end(&self, i: usize, column: usize) -> usize {
+        let is_list = self.kind(i) == Some(Kind::Word("-"));
+        (i + 1..self.tokens.len())
+            .find(|n| {
+                let at = self.column(*n);
+                let is_item = is_list && at == column && self.kind(*n) == Some(Kind::Word("-"));
+                self.begins_line(*n) && at <= column && !is_item
+            })
+            .unwrap_or(self.tokens.len())
+    }
+
+    /// The rest of the line, and lines that go on with fields, indented more than the key.
+    fn line_end(&self, i: usize, column: usize) -> usize {
+        let goes_on = |n: usize| {
+            matches!(self.kind(n), Some(Kind::Field(_) | Kind::Unclosed(_))) && self.column(n) > column
+        };
+        (i..self.tokens.len())
+            .find(|n| {
+                matches!(self.kind(*n), Some(Kind::Comma | Kind::Semicolon | Kind::Close(_)))
+                    || (*n > i && self.begins_line(*n) && !goes_on(*n))
+            })
+            .unwrap_or(self.tokens.len())
+    }
+
+    /// The largest piece around the field at token `i` that is a format: brackets, else its string, else a run of fields.
+    fn unannounced(
+        &self,
+        i: usize,
+        refused: &mut [bool],
+        catalogue: &Catalogue,
+    ) -> Option<(usize, usize, LogFormat)> {
+        let judge = |first: usize, end: usize| {
+            let names = names_of(self.text, &self.tokens[first..end], catalogue).ok()?;
+            let known = known(&names, catalogue);
+            let is_code = (first..end).any(|i| matches!(self.tokens[i].kind, Kind::Word(_)));
+            let min = if is_code { 2 } else { UNANNOUNCED_FIELDS_MIN };
+            let plain_are_known =
+                names.iter().all(|n| n.is_marked || catalogue.field(&normalised(&n.name)).is_some());
+            let is_format = names.len() >= min && known * 2 >= names.len() && plain_are_known;
+            is_format.then(|| LogFormat::of_names(self.text, &names, catalogue).ok()).flatten()
+        };
+        let around = std::iter::successors(self.parent[i], |open| self.parent[*open]);
+        let brackets: Vec<usize> = around.take(BRACKETS_MAX).collect();
+        for open in brackets.into_iter().rev() {
+            let Some(close) = self.partner[open].filter(|_| !refused[open]) else { continue };
+            match judge(open, close + 1) {
+                Some(format) => return Some((open, close + 1, format)),
+                None => refused[open] = true,
+            }
+        }
+        let quote =
+            (0..i).rev().take(2 * crate::FIELDS_MAX).find(|n| matches!(self.tokens[*n].kind, Kind::Quote(_)));
+        if let Some(quote) = quote
+            && self.partner[quote].is_some_and(|close| close > i)
+        {
+            let end = self.value_end(quote, 0);
+            return judge(quote, end).map(|format| (quote, end, format));
+        }
+        let end = (i..self.tokens.len()).find(|n| !matches!(self.tokens[*n].kind, Kind::Field(_)));
+        let end = end.unwrap_or(self.tokens.len());
+        judge(i, end).map(|format| (i, end, format))
+    }
+}

@@ -1,0 +1,31 @@
+//! The spellings of a log format: as AWS prints it, and as shells, templates and programs have it.
+//!
+//! A text becomes tokens ([`token`]), and tokens become names by one grammar ([`grammar`]) that takes known punctuation only: a
+//! word that it does not know is an error, never passed over. [`find`] looks for formats in whole files: it chooses pieces of
+//! the text, and the grammar judges them. [`ate`] knows what a shell leaves of a format in double quotes.
+//!
+//! | from | example |
+//! |---|---|
+//! | AWS, shell in single quotes | `${version} ${vpc-id}` |
+//! | Terraform, docker-compose, make | `log_format = "$${version} $${vpc-id}"` |
+//! | Terraform | `join(" ", ["$${version}", "$${vpc-id}"])`, `<<-EOT … EOT` |
+//! | shell in double quotes, JavaScript | `\${version}`, `$\{version}`, `` `\${version}` `` |
+//! | Python and .NET templates | `f"${{version}}"` |
+//! | CloudFormation | `LogFormat: !Sub '${!version} ${!vpc-id}'`, `Fn::Sub: >-` |
+//! | CDK | `[ec2.LogFormat.VERSION, ec2.LogFormat.custom('${vpc-id}')]` |
+//! | lists of names | `version, vpc-id`, `["version", "vpc_id"]`, `- version` a line |
+
+mod ate;
+mod calls;
+mod cdk;
+mod find;
+mod grammar;
+mod owner;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub(crate) use ate::eaten;
+pub use find::{FoundFormat, find_formats};
+pub(crate) use find::{announced, line_of};
+pub(crate) use grammar::{Named, names};
