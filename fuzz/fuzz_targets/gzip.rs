@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use flowquet_parse::inflate::GzipInflater;
+use flowquet_input::inflate::GzipInflater;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use flowquet_parse::inflate::GzipInflater;
+use flowquet_input::inflate::GzipInflater;
 
 fn main() {
     let folder = std::env::args_os().nth(1).expect("usage: inflate FOLDER");

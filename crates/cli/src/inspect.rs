@@ -1,11 +1,12 @@
 //! `flowquet inspect`: what is this file?
 
 use std::fmt::Write as _;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use flowquet_engine::{ContentCompression, head};
-use flowquet_format::{Catalogue, LogFormat, ObjectKey, utc_text};
+use flowquet_format::{Catalogue, ColumnType, Field, FieldKind, LogFormat, ObjectKey, utc_text};
+use flowquet_input::{Compression, Framing, first_lines, text_of};
 use flowquet_parquet::FileLayout;
 use flowquet_parse::{Parser, Step};
 use indicatif::{HumanBytes, HumanCount};
@@ -44,16 +45,28 @@ fn describe(path: &Path, formats: &Formats, rows: usize) -> Result<String, Strin
         return Err("expected a file, found a folder".to_owned());
     }
     let mut text = format!("{}\n", path.display());
-    let (compression, content) = head(Box::new(file), TEXT_BYTES_MAX).map_err(|e| format!("damaged: {e}"))?;
+    let (compression, content) = head(Box::new(file)).map_err(|e| format!("damaged: {e}"))?;
     if content.starts_with(b"PAR1") {
         let layout = flowquet_parquet::inspect(open()?).map_err(|e| e.to_string())?;
         parquet_text(&layout, meta.len(), &mut text);
         return Ok(text);
     }
-    line(&mut text, "kind", &format!("flow log, {}, {}", compression.name(), HumanBytes(meta.len())));
+    let is_whole = content.len() < TEXT_BYTES_MAX;
+    let lines = first_lines(&content, is_whole, &Arc::new(formats.catalogue.clone()));
+    let (framing, content) = lines.map_err(|e| e.to_string())?;
+    let framed = if framing == Framing::Lines { String::new() } else { format!(", {}", framing.name()) };
+    line(&mut text, "kind", &format!("flow log, {}{framed}, {}", compression.name(), HumanBytes(meta.len())));
     key_text(path, &mut text);
     flow_log_text(&content, compression, formats, rows, &mut text)?;
     Ok(text)
+}
+
+/// The beginning of a file's text, and how it is compressed.
+fn head(file: Box<dyn Read + Send>) -> std::io::Result<(Compression, Vec<u8>)> {
+    let (compression, text) = text_of(file)?;
+    let mut content = Vec::new();
+    text.take(TEXT_BYTES_MAX as u64).read_to_end(&mut content)?;
+    Ok((compression, content))
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
@@ -80,7 +93,7 @@ fn key_text(path: &Path, text: &mut String) {
 
 fn flow_log_text(
     content: &[u8],
-    compression: ContentCompression,
+    compression: Compression,
     formats: &Formats,
     rows: usize,
     text: &mut String,
@@ -136,7 +149,7 @@ fn flow_log_text(
             HumanCount(rejects.len() as u64)
         ),
     );
-    if compression == ContentCompression::Plain && !is_whole {
+    if compression == Compression::Plain && !is_whole {
         line(text, "", "gzip would make it about eight times smaller");
     }
     for warning in format.warnings(&formats.catalogue) {
@@ -165,13 +178,42 @@ fn records_text(format: &LogFormat, records: &[Vec<String>]) -> String {
     format!("\n{}", table_text(&table))
 }
 
-/// The default format of as many fields as the first line has, if there is one.
+/// Lines whose values a guess rests on.
+const GUESS_LINES: usize = 20;
+
+/// The default format that the first lines fit, in number and in the kinds of their values, if there is one.
 fn guess(content: &[u8], catalogue: &Catalogue) -> Option<Arc<LogFormat>> {
-    let first = content.split(|b| *b == b'\n').find(|l| !l.trim_ascii().is_empty())?;
-    let count = first.split(|b| *b == b' ').filter(|w| !w.trim_ascii().is_empty()).count();
-    let names = catalogue.format_names();
-    let name = names.iter().find(|n| catalogue.named_format(n).is_some_and(|f| f.len() == count))?;
-    LogFormat::parse(name, catalogue).ok().map(Arc::new)
+    let lines = content.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()).take(GUESS_LINES);
+    let lines: Vec<Vec<&str>> =
+        lines.filter_map(|l| Some(std::str::from_utf8(l).ok()?.split_ascii_whitespace().collect())).collect();
+    let fits = |format: &LogFormat| {
+        let of_format = |line: &&Vec<&str>| line.len() == format.fields().len();
+        lines.first().is_some_and(|first| of_format(&first))
+            && lines.iter().filter(of_format).all(|line| line.iter().zip(format.fields()).all(is_likely))
+    };
+    let formats = catalogue.format_names().into_iter().filter_map(|n| LogFormat::parse(&n, catalogue).ok());
+    formats.into_iter().find(|format| fits(format)).map(Arc::new)
+}
+
+/// Whether a value is of the kind that its field's values are.
+fn is_likely((value, field): (&&str, &Field)) -> bool {
+    let is_number = || value.bytes().all(|b| b.is_ascii_digit());
+    let begins = |start: &str| value.starts_with(start);
+    *value == "-"
+        || match (field.name(), field.spec().map(|s| s.kind)) {
+            ("account-id", _) => is_number() || *value == "unknown",
+            ("interface-id", _) => begins("eni-"),
+            ("vpc-id", _) => begins("vpc-"),
+            ("subnet-id", _) => begins("subnet-"),
+            ("instance-id", _) => begins("i-"),
+            ("action", _) => ["ACCEPT", "REJECT"].contains(value),
+            ("log-status", _) => ["OK", "NODATA", "SKIPDATA"].contains(value),
+            ("type", _) => ["IPv4", "IPv6", "EFA"].contains(value),
+            (_, Some(FieldKind::Address)) => value.parse::<std::net::IpAddr>().is_ok(),
+            (_, Some(FieldKind::Time)) => value.len() == 10 && is_number(),
+            _ if field.column_type() != ColumnType::String => is_number(),
+            _ => true,
+        }
 }
 
 /// The name of the default format that `format` is, if it is one.

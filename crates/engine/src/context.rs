@@ -7,7 +7,7 @@ use flowquet_format::{
     Catalogue, ColumnType, FIELDS_MAX, LogFormat, PartitionSpec, PartitionTime, Types, columns_of,
     union_fields,
 };
-use flowquet_parquet::{Compression, FileSchema};
+use flowquet_parquet::{Compression, FileSchema, Wanted};
 use flowquet_table::Options;
 
 use crate::error::Error;
@@ -23,6 +23,8 @@ pub(crate) struct PlanContext {
     pub(crate) time: PartitionTime,
     pub(crate) types: Types,
     pub(crate) selection: Selection,
+    /// Columns of Parquet files that are looked at: selected ones, and the partition time.
+    pub(crate) wanted: Wanted,
     /// Columns that have a bloom filter.
     pub(crate) bloom_filter: Vec<String>,
     /// Columns by which row groups are sorted.
@@ -51,6 +53,7 @@ impl PlanContext {
             time: options.partition_time,
             types: options.types,
             selection: columns.map_or_else(Selection::all, |c| Selection::of(c.iter().map(String::as_str))),
+            wanted: wanted_columns(options),
             sort: options.sort.clone(),
             bloom_filter: options.bloom_filter.clone(),
             compression: options.compression.parse().map_err(|e| wrong("compression", &e))?,
@@ -69,6 +72,14 @@ impl PlanContext {
         self.union = parsed.collect::<Result<_, _>>().map_err(|e| Error::Options(format!("formats: {e}")))?;
         Ok(self)
     }
+}
+
+/// The columns of Parquet files that `options` look at.
+pub(crate) fn wanted_columns(options: &Options) -> Wanted {
+    let all = Wanted::all(options.catalogue().clone(), options.types);
+    let Some(columns) = &options.columns else { return all };
+    let time = options.partition_by.slot_s().map(|_| options.partition_time.field());
+    all.only(columns.iter().map(String::as_str).chain(time))
 }
 
 /// A log format as a plan's options have it converted.

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
+use std::sync::Arc;
 
 use flowquet_format::{Catalogue, LogFormat, ObjectKey, header_format};
-use flowquet_parquet::{RowReader, RowsError};
+use flowquet_input::{Compression, Framing, first_lines, text_of};
+use flowquet_parquet::{RowReader, RowsError, Wanted};
 use flowquet_store::Fetch;
 use flowquet_table::{Options, SourceObject};
 use serde::Serialize;
 
-use crate::content::Compression;
 use crate::context::PlanContext;
 use crate::error::Error;
 use crate::source::SourceSet;
@@ -100,7 +101,7 @@ pub fn find_formats<'a>(
         }
         let Some((group, fetch)) = ahead.pop_front() else { break };
         let head = fetch.wait(&|| false)?;
-        let format = format_of_object(group.first, &head, sources, &context.catalogue)?;
+        let format = format_of_object(group.first, &head, sources, &context.catalogue, &context.wanted)?;
         let format = format.or_else(|| context.given.as_deref().cloned());
         let text = format.map(|f| f.to_string());
         let entry = formats.entry(text.clone()).or_insert_with(|| FoundFormat {
@@ -123,10 +124,11 @@ pub(crate) fn format_of_object(
     object: &SourceObject,
     head: &[u8],
     sources: &SourceSet,
-    catalogue: &Catalogue,
+    catalogue: &Arc<Catalogue>,
+    wanted: &Wanted,
 ) -> Result<Option<LogFormat>, Error> {
     match Compression::detect(head) {
-        Compression::Parquet => format_of_parquet(object, sources, catalogue),
+        Compression::Parquet => format_of_parquet(object, sources, wanted),
         _ => Ok(format_of(head, catalogue)),
     }
 }
@@ -135,31 +137,32 @@ pub(crate) fn format_of_object(
 fn format_of_parquet(
     object: &SourceObject,
     sources: &SourceSet,
-    catalogue: &Catalogue,
+    wanted: &Wanted,
 ) -> Result<Option<LogFormat>, Error> {
     match RowReader::open(object.bytes, &|range| sources.range(object, range)) {
-        Ok(reader) => {
-            let names: Vec<&str> = reader.columns().iter().map(|c| c.name.as_str()).collect();
-            Ok(header_format(names.join(" ").as_bytes(), catalogue))
-        }
+        Ok(reader) => Ok(reader.lines(wanted).ok().and_then(|lines| lines.format().cloned())),
         Err(RowsError::File(_)) => Ok(None),
         Err(RowsError::Other(error)) => Err(error.into()),
     }
 }
 
 /// The log format that the header line in the first bytes of an object tells.
-fn format_of(head: &[u8], catalogue: &Catalogue) -> Option<LogFormat> {
+fn format_of(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<LogFormat> {
     let mut text = Vec::new();
     let mut buffer = [0; 4_096];
-    let reader = Compression::detect(head).stream(Box::new(std::io::Cursor::new(head.to_vec())));
-    let mut reader = reader.ok()?;
+    let mut reader = text_of(Box::new(std::io::Cursor::new(head.to_vec()))).ok()?.1;
     // Compressed data ends in the midst here; what came before that is enough.
-    while !text.contains(&b'\n') {
+    loop {
         match reader.read(&mut buffer) {
             Ok(0) | Err(_) => break,
             Ok(len) => text.extend_from_slice(&buffer[..len]),
         }
+        // Lines that stand as they are need no more than the first.
+        if text.contains(&b'\n') && Framing::of(&text, catalogue).is_ok_and(|f| f == Framing::Lines) {
+            break;
+        }
     }
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-    header_format(text.split(|b| *b == b'\n').next()?, catalogue)
+    let (_, lines) = first_lines(&text, false, catalogue).ok()?;
+    let lines = lines.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&lines);
+    header_format(lines.split(|b| *b == b'\n').next()?, catalogue)
 }

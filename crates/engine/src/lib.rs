@@ -13,7 +13,7 @@
 mod budget;
 mod commit;
 mod compact;
-mod content;
+mod consumer;
 mod context;
 mod convert;
 mod error;
@@ -38,7 +38,6 @@ mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};
 pub use compact::{COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Pointers, compact};
-pub use content::{Compression as ContentCompression, head};
 pub use convert::{Request, Run, convert};
 pub use error::Error;
 pub use events::{Event, Observer};

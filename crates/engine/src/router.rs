@@ -12,7 +12,7 @@ use flowquet_parse::{AS_LAST, Block, IntegerColumns, NULL, Reject, repeats};
 use flowquet_table::Cause;
 
 use crate::budget::BUILD_BYTES_MAX;
-use crate::content::ConsumerError;
+use crate::consumer::ConsumerError;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::worker::{Taker, UnitCounts};

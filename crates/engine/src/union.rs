@@ -12,6 +12,7 @@ use flowquet_plan::formats_of_union;
 use flowquet_store::{ErrorKind, Fetch};
 use flowquet_table::{Options, SourceObject, TableFormats};
 
+use crate::context::wanted_columns;
 use crate::error::Error;
 use crate::formats::{AHEAD, HEAD_BYTES, NAMELESS_MAX, format_of_object};
 use crate::source::SourceSet;
@@ -51,7 +52,7 @@ pub(crate) fn look(
     options: &Options,
     looks: &Looks<'_>,
 ) -> Result<BTreeSet<String>, Error> {
-    let catalogue = options.catalogue();
+    let (catalogue, wanted) = (options.catalogue(), wanted_columns(options));
     let stopped = || looks.stop.load(Ordering::Relaxed);
     let mut left = candidates(known, new);
     let mut ahead: VecDeque<(Vec<&SourceObject>, &SourceObject, Box<dyn Fetch>)> = VecDeque::new();
@@ -68,7 +69,7 @@ pub(crate) fn look(
         let head = fetch.wait(&stopped);
         let format = head
             .map_err(Error::from)
-            .and_then(|head| format_of_object(object, &head, looks.sources, catalogue));
+            .and_then(|head| format_of_object(object, &head, looks.sources, catalogue, &wanted));
         match format {
             Ok(Some(format)) => drop(found.insert(format.to_string())),
             Ok(None) => left.push_back(candidates),

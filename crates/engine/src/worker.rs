@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flowquet_format::ObjectKey;
-use flowquet_parse::{ObjectError, Parser, Reject, Step};
+use flowquet_input::{Input, Position, Reader, WINDOW_BYTES};
+use flowquet_parse::{ObjectError, Parser, Reject, Step, WINDOW_BYTES_MIN};
 use flowquet_store::{Error as StoreError, ErrorKind};
 use flowquet_table::{Cause, Counts, InputRecord, SourceObject};
 
-use crate::content::{ConsumerError, Input, Position, ReadError, Reader};
+use crate::consumer::ConsumerError;
 use crate::context::PlanContext;
 use crate::error::Error;
 use crate::rejects::push_json_lines;
@@ -49,6 +50,12 @@ pub(crate) trait Fetched {
     /// The same, fetched anew.
     fn again(&self, index: usize) -> Result<Option<Bytes>, StoreError>;
 }
+
+/// A window holds what the parser asks for, and more.
+const _: () = assert!(WINDOW_BYTES >= 2 * WINDOW_BYTES_MIN);
+
+/// Why an object's lines were not taken.
+type ReadError = flowquet_input::ReadError<StoreError, ConsumerError>;
 
 /// Why a unit did not end.
 #[derive(Debug)]
@@ -99,9 +106,10 @@ enum Holding {
 impl Worker {
     pub(crate) fn new(plan: Arc<PlanContext>, whole_max: usize) -> Result<Self, Error> {
         let parser = Parser::new(plan.catalogue.clone(), plan.given.clone());
+        let reader = Reader::new(plan.catalogue.clone(), plan.wanted.clone());
         let (router, rejects) = (Router::new(plan)?, Vec::new());
         let lines = LineTaker { parser, router, rejects, holding: Holding::Off };
-        Ok(Self { whole_max, reader: Reader::default(), lines })
+        Ok(Self { whole_max, reader, lines })
     }
 
     pub(crate) fn plan(&self) -> &Arc<PlanContext> {
@@ -173,11 +181,12 @@ impl Worker {
                 unreachable!("nothing is held the second time")
             }
             Err(ReadError::Damaged(what)) => input.failed = Some(Cause::Damaged(what)),
+            Err(ReadError::Refused(what)) => input.failed = Some(Cause::NotALog(what.0)),
             Err(ReadError::Consumer(ConsumerError::Run(error))) => return Err(error.into()),
-            Err(ReadError::Store(error)) if error.kind() == ErrorKind::Archived => {
+            Err(ReadError::Source(error)) if error.kind() == ErrorKind::Archived => {
                 input.failed = Some(Cause::Archived);
             }
-            Err(ReadError::Store(error)) => return Err(store_error(object, error)),
+            Err(ReadError::Source(error)) => return Err(store_error(object, error)),
         }
         if input.failed.is_none() {
             input.failed = lines.misfit();
@@ -236,7 +245,7 @@ impl Worker {
         lines.holding = holding;
         let fetched = if holding == Holding::Off { ahead.again(index) } else { ahead.take(index) };
         let input_bytes = Input {
-            fetched: fetched.map_err(ReadError::Store)?,
+            fetched: fetched.map_err(ReadError::Source)?,
             again: &|| ahead.again(index),
             open: &|| sources.open(object),
             range: &|range| sources.range(object, range),

@@ -7,22 +7,43 @@ use crate::log_format::LogFormat;
 ///
 /// A header is a line whose every word is shaped like a field and of whose words at least half are in the catalogue. No
 /// record can pass: it would have to hold only words, most of them spelt like fields. `line` may end in blanks or a
-/// carriage return.
+/// carriage return, and its words may be quoted.
 pub fn header_format(line: &[u8], catalogue: &Catalogue) -> Option<LogFormat> {
+    let (words, known) = names(line, catalogue)?;
+    if words.is_empty() || known * 2 < words.len() {
+        return None;
+    }
+    LogFormat::parse(&words.join(" "), catalogue).ok()
+}
+
+/// Whether `line` is a header of mostly new names: at least five words, all of them lower case and shaped like fields, of which the
+/// first and another one are in the catalogue, at least a third of them, but less than half. Words of a sentence, of which fields have
+/// some (`start`, `end`, `action`), are none: the lines behind such a header are no records.
+pub fn is_strange_header(line: &[u8], catalogue: &Catalogue) -> bool {
+    let is_plain = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b == b'_');
+    names(line, catalogue).is_some_and(|(words, known)| {
+        let is_some = known >= 2 && known * 3 >= words.len() && known * 2 < words.len();
+        words.len() >= 5
+            && is_some
+            && words.iter().all(is_plain)
+            && catalogue.field(&normalised(words[0])).is_some()
+    })
+}
+
+/// The words of a line that are all shaped like fields, and how many of them are in the catalogue.
+fn names<'a>(line: &'a [u8], catalogue: &Catalogue) -> Option<(Vec<&'a str>, usize)> {
     let text = std::str::from_utf8(line).ok()?.trim_matches([' ', '\r', '\n', '\t']);
-    let mut words = 0;
+    let words = text.split(' ').filter(|w| !w.is_empty()).map(|w| w.trim_matches(['"', '\'', '`']));
+    let mut found = Vec::new();
     let mut known = 0;
-    for word in text.split(' ').filter(|w| !w.is_empty()) {
+    for word in words {
         if !is_field_name(word) {
             return None;
         }
-        words += 1;
         known += usize::from(catalogue.field(&normalised(word)).is_some());
+        found.push(word);
     }
-    if words == 0 || known * 2 < words {
-        return None;
-    }
-    LogFormat::parse(text, catalogue).ok()
+    Some((found, known))
 }
 
 #[cfg(test)]
@@ -42,10 +63,22 @@ mod tests {
             ("", None),
             ("   ", None),
             ("one two three version", None),
-            ("version version", None),
+            ("version version", Some(2)),
+            ("\"version\" \"account-id\"", Some(2)),
         ] {
             let found = header_format(line.as_bytes(), Catalogue::builtin()).map(|f| f.fields().len());
             assert_eq!(found, expected, "{line:?}");
+        }
+        for (line, expected) in [
+            ("version account-id one two three", true),
+            ("version one two three four account-id", true),
+            ("version account-id one two", false),
+            ("one version account-id two three", false),
+            ("log of the end of the action", false),
+            ("version account-id one two Three", false),
+            ("version srcaddr", false),
+        ] {
+            assert_eq!(is_strange_header(line.as_bytes(), Catalogue::builtin()), expected, "{line}");
         }
         assert!(header_format(b"version \xff", Catalogue::builtin()).is_none());
     }

@@ -11,8 +11,10 @@
 //! assert_eq!(format.fields()[2].column(), "bytes");
 //! ```
 
+mod carried;
 mod catalogue;
 mod columns;
+mod foreign;
 mod header;
 mod key_filter;
 mod log_format;
@@ -22,11 +24,13 @@ mod partition;
 mod spelling;
 mod union;
 
+pub use carried::{ROWS_MARK, push_carried, put_back};
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
 pub use columns::{
     FormatColumn, TIME_MS_MIN, TIME_NUMBER_MAX, TWIN_SUFFIX, Types, columns_of, time_ms, time_number,
 };
-pub use header::header_format;
+pub use foreign::{fields_of_columns, normalised_column};
+pub use header::{header_format, is_strange_header};
 pub use key_filter::{Descent, KeyFilter, LeftOut};
 pub use log_format::{FIELDS_MAX, Field, FormatError, GivenError, LogFormat};
 pub use object_key::{DeliveryTime, ObjectKey};

@@ -25,7 +25,7 @@ pub use compression::{Compression, CompressionError};
 pub use encoder::{EncodedRowGroup, Encoder};
 pub use file::{FileSchema, FileWriter};
 pub use inspect::{ColumnLayout, FileLayout, inspect};
-pub use rows::{MAGIC, Ranges, RowColumn, RowReader, RowsError};
+pub use rows::{MAGIC, Ranges, RowColumn, RowLines, RowReader, RowsError, Wanted};
 pub use sorted::Sorted;
 
 /// What stops encoding or writing.

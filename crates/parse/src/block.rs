@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::backend::Backend;
 use crate::integer::{BAD, IntegerColumns, parse_integer};
-use crate::reject::{Reject, RejectReason};
+use crate::reject::{Reject, RejectReason, raw_line};
 use flowquet_format::LogFormat;
 
 /// A record's place in its block.
@@ -34,6 +34,8 @@ pub struct Block<'a> {
     pub(crate) format: &'a LogFormat,
     /// Whether the rows are the lines of `text`, all of them and in order.
     pub(crate) is_even: bool,
+    /// Whether the lines are rows of a file, in which bytes are carried.
+    pub(crate) are_rows: bool,
     pub(crate) backend: Backend,
 }
 
@@ -218,7 +220,7 @@ impl<'a> Block<'a> {
             reason: if is_number { RejectReason::NumberOutOfRange } else { RejectReason::NotANumber },
             field: Some(spec.name().to_owned()),
             detail,
-            raw: line.strip_suffix(b"\r").unwrap_or(line).to_owned(),
+            raw: raw_line(line, self.are_rows),
         }
     }
 }

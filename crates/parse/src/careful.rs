@@ -1,6 +1,6 @@
 //! The careful path: what a line is that has not simply the right number of fields.
 
-use flowquet_format::{Catalogue, LogFormat, header_format};
+use flowquet_format::{Catalogue, LogFormat, header_format, is_strange_header, put_back};
 
 use crate::reject::RejectReason;
 
@@ -14,10 +14,22 @@ pub(crate) enum LineKind {
     Blank,
     /// A header with these fields.
     Header(LogFormat),
+    /// A header of mostly new names, which says only that the lines behind it are not read as those before it.
+    StrangeHeader,
+    /// A record and, in the same line, the header of the next file, which was joined to it without a newline. The record is
+    /// appended to the output.
+    Glued(LogFormat),
     /// A record, if read with single blanks between its fields, as appended to the output.
     Record,
     /// No record.
-    Reject(RejectReason, String),
+    Reject {
+        /// Why.
+        reason: RejectReason,
+        /// The field at fault, where one is.
+        field: Option<String>,
+        /// What was expected and found.
+        detail: String,
+    },
 }
 
 /// Looks at one line (without its newline). Where it is a record, appends it to `clean`, put right, with a newline.
@@ -42,10 +54,8 @@ pub(crate) fn classify(
     }
     if let Err(error) = std::str::from_utf8(line) {
         let at = error.valid_up_to();
-        return LineKind::Reject(
-            RejectReason::InvalidUtf8,
-            format!("expected UTF-8, found byte 0x{:02x} at byte {at} of the line", line[at]),
-        );
+        let detail = format!("expected UTF-8, found byte 0x{:02x} at byte {at} of the line", line[at]);
+        return LineKind::Reject { reason: RejectReason::InvalidUtf8, field: None, detail };
     }
     let start = clean.len();
     if line.split(|b| *b == b' ').count() == fields {
@@ -66,8 +76,53 @@ pub(crate) fn classify(
         return LineKind::Record;
     }
     clean.truncate(start);
+    if let Some((record, header)) = glued(line, fields, catalogue) {
+        clean.extend_from_slice(record);
+        clean.push(b'\n');
+        return LineKind::Glued(header);
+    }
+    if is_strange_header(line, catalogue) {
+        return LineKind::StrangeHeader;
+    }
     let reason = if found < fields { RejectReason::TooFewFields } else { RejectReason::TooManyFields };
-    LineKind::Reject(reason, format!("expected {fields} fields, found {found}"))
+    let detail = format!("expected {fields} fields, found {found}");
+    LineKind::Reject { reason, field: None, detail }
+}
+
+/// The same for a row of a file that is not UTF-8 as it stands: bytes are carried in it, or a value is none. Such a row has the
+/// right number of fields, and is appended as it is.
+pub(crate) fn classify_row(line: &[u8], format: &LogFormat, clean: &mut Vec<u8>) -> LineKind {
+    /// A value is quoted up to so many characters; the whole line is kept beside it.
+    const QUOTED_MAX: usize = 40;
+    for (field, carried) in format.fields().iter().zip(line.split(|b| *b == b' ')) {
+        let mut value = carried.to_owned();
+        put_back(&mut value);
+        if std::str::from_utf8(&value).is_err() {
+            let shown: String = String::from_utf8_lossy(&value).chars().take(QUOTED_MAX).collect();
+            let detail = format!("expected UTF-8 in `{}`, found `{shown}`", field.name());
+            let field = Some(field.name().to_owned());
+            return LineKind::Reject { reason: RejectReason::InvalidUtf8, field, detail };
+        }
+    }
+    clean.extend_from_slice(line);
+    clean.push(b'\n');
+    LineKind::Record
+}
+
+/// A record of `fields` fields whose last value runs into the header line of the next file, which was joined to it without a newline:
+/// the record, and that header's format.
+fn glued<'a>(line: &'a [u8], fields: usize, catalogue: &Catalogue) -> Option<(&'a [u8], LogFormat)> {
+    let blanks: Vec<usize> = line.iter().enumerate().filter(|(_, b)| **b == b' ').map(|(i, _)| i).collect();
+    let start = if fields == 1 { 0 } else { blanks.get(fields - 2)? + 1 };
+    let end = *blanks.get(fields - 1)?;
+    // The longest name that the word ends in and that leaves a value: `pkt-srcaddr` rather than `srcaddr`.
+    let names = (start + 1..end).filter(|at| {
+        let name = std::str::from_utf8(&line[*at..end]).unwrap_or_default();
+        catalogue.field(name).is_some()
+    });
+    let at = names.min()?;
+    let header = header_format(&line[at..], catalogue).filter(|h| h.fields().len() > 1)?;
+    Some((&line[..at], header))
 }
 
 /// Whether a line holds nothing: blanks, tabs and carriage returns only.
@@ -97,16 +152,23 @@ mod tests {
         check(" a  b   c  \r", LineKind::Record, "a b c\n");
         check("a  c", LineKind::Record, "a  c\n");
         check("\u{feff}a b c", LineKind::Record, "a b c\n");
-        let few = |n| LineKind::Reject(RejectReason::TooFewFields, format!("expected 3 fields, found {n}"));
+        let reject = |reason, found| LineKind::Reject {
+            reason,
+            field: None,
+            detail: format!("expected 3 fields, found {found}"),
+        };
+        let few = |n| reject(RejectReason::TooFewFields, n);
         check("a", few(1), "");
         check("bytes", few(1), "");
         check("  a    b   ", few(2), "");
-        check(
-            "a b c d",
-            LineKind::Reject(RejectReason::TooManyFields, "expected 3 fields, found 4".into()),
-            "",
-        );
+        check("a b c d", reject(RejectReason::TooManyFields, 4), "");
+        let header = LogFormat::parse("srcaddr pkt-srcaddr", Catalogue::builtin()).expect("valid");
+        check("a b csrcaddr pkt-srcaddr", LineKind::Glued(header), "a b c\n");
+        let header = LogFormat::parse("pkt-srcaddr srcaddr", Catalogue::builtin()).expect("valid");
+        check("a b -pkt-srcaddr srcaddr", LineKind::Glued(header), "a b -\n");
+        check("srcaddr new-name other-name dstaddr some-name", LineKind::StrangeHeader, "");
         let header = LogFormat::parse("srcaddr dstaddr", Catalogue::builtin()).expect("valid");
+        check("\"srcaddr\" \"dstaddr\"", LineKind::Header(header.clone()), "");
         check("\u{feff}srcaddr dstaddr\r", LineKind::Header(header), "");
     }
 }

@@ -1,7 +1,7 @@
 //! Bytes to located fields to typed values.
 //!
 //! The parser is pushed bytes and never reads: it works alike under threads, over a network and in a fuzzer. It knows
-//! no files, no compression beyond [`inflate`]'s one buffer, no Arrow and no tables.
+//! no files, no compression, no Arrow and no tables.
 //!
 //! # How a block is read
 //!
@@ -18,13 +18,13 @@
 //! Four, each with a scalar twin that is its oracle and a file per instruction set beside it: [`locate`], the sweep for
 //! delimiters; [`IntegerColumns::parse`]; [`repeats()`], which tells what values stand again where they just stood; and
 //! [`pack_addresses`], which makes one word of an IPv4 address. `unsafe` stands in those files (vector loads, and the call
-//! behind a feature check) and in [`inflate`] (libdeflate), nowhere else.
+//! behind a feature check), nowhere else.
 
 mod address;
 mod backend;
 mod block;
 mod careful;
-pub mod inflate;
+mod header_starts;
 mod integer;
 pub mod locate;
 mod parser;

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, LogFormat, header_format};
+use flowquet_format::{Catalogue, LogFormat, ROWS_MARK, header_format, put_back};
 
 use crate::backend::Backend;
 use crate::block::{Block, Row};
-use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, is_blank};
+use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank};
+use crate::header_starts::HeaderStarts;
 use crate::locate::Delimiters;
-use crate::reject::{Reject, RejectReason};
+use crate::reject::{Reject, RejectReason, raw_line};
 
 /// Most bytes of a block of more than one line. With its tables and the typed values it fits an L2 cache of 1 MiB:
 /// some 600 records of 21 fields.
@@ -37,7 +38,7 @@ pub struct LineCounts {
 pub enum ObjectError {
     /// Bytes that are no text.
     Binary,
-    /// JSON text, such as a CloudWatch or Firehose envelope.
+    /// JSON text: events that are no flow log lines.
     Json,
     /// No header line, and no log format was given. Holds the first line's beginning.
     NoFormat(String),
@@ -50,9 +51,7 @@ impl ObjectError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Binary => "flowquet reads text, gzip and zstd; is this a flow log?",
-            Self::Json => {
-                "flow logs delivered to S3 are plain lines; take the `message` values out of the JSON first"
-            }
+            Self::Json => "these are events in JSON, and no lines of a flow log: is this one?",
             Self::NoFormat(_) => {
                 "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
             }
@@ -113,6 +112,14 @@ pub struct Parser {
     /// Another header inside the object: its format holds from the next block on.
     upcoming: Option<Arc<LogFormat>>,
     from_header: bool,
+    /// Behind a header of mostly new names: no line is a record until there is another header.
+    is_lost: bool,
+    /// The same, from the next block on.
+    will_be_lost: bool,
+    /// Lines that were two, without a newline between them.
+    glued: u64,
+    /// Whether the lines are rows of a file, in which bytes are carried.
+    are_rows: bool,
     header_starts: HeaderStarts,
     /// The format that `header_starts` was made for; mostly all objects of a run share one.
     header_starts_of: Option<Arc<LogFormat>>,
@@ -137,7 +144,11 @@ impl Parser {
             format: None,
             upcoming: None,
             from_header: false,
-            header_starts: HeaderStarts { by_letter: [const { Vec::new() }; 32] },
+            is_lost: false,
+            will_be_lost: false,
+            glued: 0,
+            are_rows: false,
+            header_starts: HeaderStarts::default(),
             header_starts_of: None,
             counts: LineCounts::default(),
             offset: 0,
@@ -161,8 +172,16 @@ impl Parser {
         self.format = None;
         self.upcoming = None;
         self.from_header = false;
+        (self.is_lost, self.will_be_lost, self.glued) = (false, false, 0);
+        self.are_rows = false;
         self.counts = LineCounts::default();
         self.offset = 0;
+    }
+
+    /// Begins another object, whose lines are rows of a file: bytes in them are carried, see [`flowquet_format::push_carried`].
+    pub fn start_rows(&mut self) {
+        self.start();
+        self.are_rows = true;
     }
 
     /// Lines so far in this object.
@@ -199,7 +218,9 @@ impl Parser {
         }
         if let Some(format) = self.upcoming.take() {
             self.set_format(format);
+            self.is_lost = false;
         }
+        self.is_lost |= std::mem::take(&mut self.will_be_lost);
         let consumed = match self.phase {
             Phase::Start => self.read_start(window)?,
             Phase::TooLong => self.skip_line(window),
@@ -223,7 +244,7 @@ impl Parser {
         }
         self.counts.lines += 1;
         rejects.push(Reject {
-            line: self.counts.lines,
+            line: self.counts.lines - self.glued,
             offset: self.offset,
             reason: RejectReason::CutShort,
             field: None,
@@ -247,9 +268,13 @@ impl Parser {
     /// Up to and with the header line, or up to the first record.
     fn read_start(&mut self, window: &[u8]) -> Result<usize, ObjectError> {
         let mut at = 0;
+        // Columns of a file have names, however few of them are known.
+        let mut is_header = false;
         if self.offset == 0 {
             check_magic(window)?;
-            at = if window.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+            at = [BYTE_ORDER_MARK, ROWS_MARK].iter().find(|m| window.starts_with(m)).map_or(0, |m| m.len());
+            is_header = window.starts_with(ROWS_MARK);
+            self.are_rows |= is_header;
         }
         while at < window.len() {
             let rest = &window[at..];
@@ -262,8 +287,11 @@ impl Parser {
                 at = next;
                 continue;
             }
-            let header =
-                (line.len() <= LINE_BYTES_MAX).then(|| header_format(line, &self.catalogue)).flatten();
+            let header = match std::str::from_utf8(line) {
+                Ok(names) if is_header => LogFormat::parse(names, &self.catalogue).ok(),
+                _ if line.len() > LINE_BYTES_MAX => None,
+                _ => header_format(line, &self.catalogue),
+            };
             self.phase = Phase::Lines;
             if let Some(format) = header {
                 self.counts.lines += 1;
@@ -330,7 +358,7 @@ impl Parser {
         self.counts.lines += 1;
         self.phase = Phase::TooLong;
         rejects.push(Reject {
-            line: self.counts.lines,
+            line: self.counts.lines - self.glued,
             offset: self.offset,
             reason: RejectReason::LineTooLong,
             field: None,
@@ -348,8 +376,9 @@ impl Parser {
         self.check_lines(original, fields);
         let mut lines = self.found.line_ends().len();
         let is_clean = self.odd.is_empty();
+        let mut glued = 0;
         if !is_clean {
-            lines = self.put_right(original, &format, rejects);
+            (lines, glued) = self.put_right(original, &format, rejects);
         }
         let consumed = (self.line_starts[lines] as usize).min(original.len());
         let block = Block {
@@ -358,14 +387,16 @@ impl Parser {
             rows: &mut self.rows,
             original,
             line_starts: &self.line_starts,
-            first_line: self.counts.lines + 1,
+            first_line: self.counts.lines - self.glued + 1,
             offset: self.offset,
             format: self.format.as_ref().expect("set above"),
             // Either all lines were found to be records, or the copy has nothing but records.
             is_even: true,
+            are_rows: self.are_rows,
             backend: self.backend,
         };
-        self.counts.lines += lines as u64;
+        self.counts.lines += lines as u64 + glued;
+        self.glued += glued;
         self.offset += consumed as u64;
         Step::Block { consumed, block }
     }
@@ -384,6 +415,7 @@ impl Parser {
             // A line that begins with a blank, or with nothing, may be a blank one of any number of fields.
             let is_record = (newline - before) as usize == fields
                 && end > start
+                && !self.is_lost
                 && text[start] > b' '
                 && text[end - 1] != b'\r'
                 && !self.header_starts.matches(&text[start..end])
@@ -403,22 +435,50 @@ impl Parser {
         }
     }
 
-    /// Copies the block's records, odd lines put right, and locates the copy. Returns how many lines it covers: all, or
-    /// up to a header with other fields.
-    fn put_right(&mut self, original: &[u8], format: &LogFormat, rejects: &mut Vec<Reject>) -> usize {
+    /// Copies the block's records, odd lines put right, and locates the copy. Returns how many lines it covers, all, or up to a
+    /// header with other fields; and how many of them are two.
+    fn put_right(&mut self, original: &[u8], format: &LogFormat, rejects: &mut Vec<Reject>) -> (usize, u64) {
         let fields = format.fields().len();
         let lines = self.found.line_ends().len();
         self.clean.clear();
         self.rows.clear();
         let mut odd = self.odd.iter().copied().peekable();
-        let mut covered = lines;
+        let (mut covered, mut glued) = (lines, 0);
         for line in 0..lines {
             let raw = &original[self.line_starts[line] as usize..self.line_starts[line + 1] as usize];
             let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
             let mut is_record = true;
             if odd.next_if_eq(&(line as u32)).is_some() {
-                match classify(raw, format, &self.catalogue, &mut self.clean) {
+                let start = self.clean.len();
+                let kind = if self.are_rows && std::str::from_utf8(raw).is_err() {
+                    classify_row(raw, format, &mut self.clean)
+                } else {
+                    classify(raw, format, &self.catalogue, &mut self.clean)
+                };
+                let kind = match kind {
+                    LineKind::Record | LineKind::Glued(_) | LineKind::Reject { .. } if self.is_lost => {
+                        self.clean.truncate(start);
+                        let detail =
+                            "expected a header of known fields, as the last one was of mostly new names";
+                        let reason = RejectReason::UnknownHeader;
+                        LineKind::Reject { reason, field: None, detail: detail.to_owned() }
+                    }
+                    kind => kind,
+                };
+                match kind {
                     LineKind::Record => {}
+                    LineKind::Glued(header) => {
+                        self.counts.headers += 1;
+                        glued = 1;
+                        self.upcoming = Some(Arc::new(header));
+                        covered = line + 1;
+                    }
+                    LineKind::StrangeHeader => {
+                        self.counts.headers += 1;
+                        is_record = false;
+                        self.will_be_lost = true;
+                        covered = line + 1;
+                    }
                     LineKind::Blank => {
                         self.counts.blanks += 1;
                         is_record = false;
@@ -426,20 +486,20 @@ impl Parser {
                     LineKind::Header(header) => {
                         self.counts.headers += 1;
                         is_record = false;
-                        if header != *format {
+                        if header != *format || self.is_lost {
                             self.upcoming = Some(Arc::new(header));
                             covered = line + 1;
                         }
                     }
-                    LineKind::Reject(reason, detail) => {
+                    LineKind::Reject { reason, field, detail } => {
                         is_record = false;
                         rejects.push(Reject {
-                            line: self.counts.lines + line as u64 + 1,
+                            line: self.counts.lines - self.glued + line as u64 + 1,
                             offset: self.offset + u64::from(self.line_starts[line]),
                             reason,
-                            field: None,
+                            field,
                             detail,
-                            raw: raw.strip_suffix(b"\r").unwrap_or(raw).to_owned(),
+                            raw: raw_line(raw, self.are_rows),
                         });
                     }
                 }
@@ -460,65 +520,12 @@ impl Parser {
             self.rows.len() * fields + 1,
             "each line put right has all fields"
         );
-        covered
-    }
-}
-
-/// The first bytes of lines that may be headers, to find one among records at the price of a table look-up a line.
-///
-/// What passes goes down the careful path, which reads the whole line; so false matches cost time only.
-#[derive(Debug)]
-struct HeaderStarts {
-    /// By the low five bits of the first letter: the first bytes of names as a word, and which of them count.
-    by_letter: [Vec<(u64, u64)>; 32],
-}
-
-impl HeaderStarts {
-    fn of(catalogue: &Catalogue, format: &LogFormat) -> Self {
-        let mut by_letter = [const { Vec::new() }; 32];
-        let first = format.fields().iter().take(1).map(|f| f.name());
-        for name in catalogue.fields().iter().map(|f| f.name.as_str()).chain(first) {
-            let len = name.len().min(8);
-            let mask = if len == 8 { u64::MAX } else { (1 << (8 * len)) - 1 };
-            let start = (fold(first_word(name.as_bytes())) & mask, mask);
-            let same_letter: &mut Vec<_> = &mut by_letter[usize::from(name.as_bytes()[0] & 31)];
-            if !same_letter.contains(&start) {
-                same_letter.push(start);
-            }
+        if self.are_rows {
+            // Where fields end is known by now.
+            put_back(&mut self.clean);
         }
-        Self { by_letter }
+        (covered, glued)
     }
-
-    /// Whether `line` may be a header. Letters are compared without case and `_` equals `-`.
-    #[inline]
-    fn matches(&self, line: &[u8]) -> bool {
-        let Some(first) = line.first() else { return false };
-        if !first.is_ascii_alphabetic() {
-            return false;
-        }
-        let word = fold(first_word(line));
-        self.by_letter[usize::from(first & 31)].iter().any(|(start, mask)| word & mask == *start)
-    }
-}
-
-/// The first eight bytes, zeros behind a shorter text.
-#[inline]
-fn first_word(text: &[u8]) -> u64 {
-    match text.first_chunk::<8>() {
-        Some(first) => u64::from_le_bytes(*first),
-        None => {
-            let mut padded = [0; 8];
-            padded[..text.len()].copy_from_slice(text);
-            u64::from_le_bytes(padded)
-        }
-    }
-}
-
-/// Maps upper to lower case and `_` and `-` to one value, at the price of some false matches that the careful path
-/// sorts out: sets bit 5, which makes `A` an `a` and `_` a DEL, and bits 1, 4 and 6, which makes `-` a DEL too.
-#[inline]
-fn fold(word: u64) -> u64 {
-    word | 0x7272_7272_7272_7272
 }
 
 fn check_magic(window: &[u8]) -> Result<(), ObjectError> {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use flowquet_format::put_back;
+
 /// Why a line is no record. In order of checking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RejectReason {
@@ -13,6 +15,8 @@ pub enum RejectReason {
     TooFewFields,
     /// More fields than the log format.
     TooManyFields,
+    /// Behind a header of mostly new names: what its fields are is not known.
+    UnknownHeader,
     /// An integer field that is no whole number.
     NotANumber,
     /// A whole number that does not fit its column.
@@ -23,11 +27,12 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// All reasons, in order of checking.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LineTooLong,
         Self::InvalidUtf8,
         Self::TooFewFields,
         Self::TooManyFields,
+        Self::UnknownHeader,
         Self::NotANumber,
         Self::NumberOutOfRange,
         Self::CutShort,
@@ -41,6 +46,7 @@ impl RejectReason {
             Self::InvalidUtf8 => "invalid-utf8",
             Self::TooFewFields => "too-few-fields",
             Self::TooManyFields => "too-many-fields",
+            Self::UnknownHeader => "unknown-header",
             Self::NotANumber => "not-a-number",
             Self::NumberOutOfRange => "number-out-of-range",
         }
@@ -68,4 +74,13 @@ pub struct Reject {
     pub detail: String,
     /// The line without its newline; only its first [`crate::LINE_BYTES_MAX`] bytes where it is too long.
     pub raw: Vec<u8>,
+}
+
+/// A line as rejects keep it, without its newline; what was carried in a row of a file is put back.
+pub(crate) fn raw_line(line: &[u8], is_row: bool) -> Vec<u8> {
+    let mut raw = line.strip_suffix(b"\r").unwrap_or(line).to_owned();
+    if is_row {
+        put_back(&mut raw);
+    }
+    raw
 }

@@ -51,10 +51,11 @@ impl Cause {
             // What stands in its way lies outside the object: its etag does not tell that it is gone.
             Self::Archived | Self::Denied(_) => Retry::IfReadable,
             Self::Damaged(_) => when(now.salvage && !then.salvage),
-            Self::NoColumns(_) => when(now.columns != then.columns || now.reading != then.reading),
-            Self::NoHeader(_) | Self::NoLineFits { .. } | Self::NotALog(_) => {
-                when(now.reading != then.reading)
+            // A Parquet file may have a column that cannot be read, and others that can.
+            Self::NoColumns(_) | Self::NotALog(_) => {
+                when(now.columns != then.columns || now.reading != then.reading)
             }
+            Self::NoHeader(_) | Self::NoLineFits { .. } => when(now.reading != then.reading),
             // Those records hold no kinds. Tried once more, it succeeds or gets one.
             Self::Told(_) => Retry::Now,
         }
@@ -192,8 +193,8 @@ mod tests {
             let expected = match cause {
                 Cause::Archived | Cause::Denied(_) => [look; 5],
                 Cause::Damaged(_) => [no, no, no, no, now],
-                Cause::NoColumns(_) => [no, no, now, now, no],
-                Cause::NoHeader(_) | Cause::NoLineFits { .. } | Cause::NotALog(_) => [no, no, now, no, no],
+                Cause::NoColumns(_) | Cause::NotALog(_) => [no, no, now, now, no],
+                Cause::NoHeader(_) | Cause::NoLineFits { .. } => [no, no, now, no, no],
                 Cause::Told(_) => [now; 5],
             };
             assert_eq!(retried, expected, "{cause:?}");

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::LAYOUT_VERSION;
 use crate::error::Error;
 use crate::layout::IGNORED;
-use crate::log::{delete_if_there, keys_of, read_each};
 use crate::objects::{UrlDigest, url_digest};
+use crate::reading::{delete_if_there, keys_of, read_each};
 use crate::records::{Record, from_json, to_json, written_by};
 
 /// What stands in `_flowquet/ignored/`.

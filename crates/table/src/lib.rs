@@ -12,6 +12,7 @@ mod catalog;
 mod cause;
 mod check;
 mod checkpoint;
+mod cleaning;
 mod compaction;
 mod contract;
 mod error;
@@ -23,6 +24,7 @@ mod layout;
 mod log;
 mod objects;
 mod options;
+mod reading;
 mod records;
 mod shelf;
 mod state;
@@ -46,9 +48,10 @@ pub use layout::{
     compacted_folder, compacted_key, compaction_done_key, compaction_key, compaction_number, output_name,
     plan_key, plan_number, rejects_key, task_of_output,
 };
-pub use log::{CommitPut, Log, delete_if_there};
+pub use log::{CommitPut, Log};
 pub use objects::{ObjectId, SourceObject};
 pub use options::{Options, Reading, ReadingError};
+pub use reading::delete_if_there;
 pub use records::{
     CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, Task, TimeRange, from_json,
     plan_from_gzip, plan_to_gzip, to_json, written_by,

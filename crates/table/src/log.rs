@@ -1,10 +1,9 @@
 //! The one reader and writer of a table's records.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use flowquet_store::{Error as StoreError, ErrorKind, Fetch, ObjectMeta, Store};
+use flowquet_store::{Error as StoreError, ErrorKind, Store};
 
 use crate::checkpoint;
 use crate::compaction::CompactionRecord;
@@ -13,19 +12,14 @@ use crate::error::Error;
 use crate::ignored;
 use crate::known::Sorted;
 use crate::layout::{
-    COMMITS, COMMITS_BY_PLAN, COMPACTIONS, CONTRACT_KEY, IGNORED, PLANS, SPOOL, before_commits_of,
-    commit_key, compaction_done_key, compaction_key, compaction_number, plan_key, plan_number, rejects_key,
-    task_of_commit,
+    COMMITS, COMMITS_BY_PLAN, COMPACTIONS, CONTRACT_KEY, IGNORED, PLANS, before_commits_of, commit_key,
+    compaction_done_key, compaction_key, compaction_number, plan_key, plan_number, task_of_commit,
 };
 use crate::objects::SourceObject;
 use crate::options::Options;
-use crate::records::{
-    CommitRecord, PlanRecord, Record, RecordError, from_json, plan_from_gzip, plan_to_gzip, to_json,
-};
+use crate::reading::{decode, decode_commit, decode_plan, keys_of, put_record, read_each, read_if_there};
+use crate::records::{CommitRecord, PlanRecord, plan_to_gzip, to_json};
 use crate::state::{Settled, TableState};
-
-/// Records that are read at once.
-const RECORDS_AHEAD: usize = 64;
 
 /// Records after the newest checkpoint that are worth another one: each is a request of every run to come.
 const CHECKPOINT_AFTER: u64 = 8;
@@ -55,74 +49,6 @@ pub enum CommitPut {
     Ours,
     /// Another run's was there before.
     Theirs(Box<CommitRecord>),
-}
-
-/// Keys below a folder of records, sorted; none where there is no such folder.
-pub(crate) fn keys_of(out: &dyn Store, folder: &str) -> Result<Vec<String>, Error> {
-    Ok(list_or_none(out, folder)?.into_iter().map(|o| o.key).collect())
-}
-
-fn list_or_none(out: &dyn Store, folder: &str) -> Result<Vec<ObjectMeta>, Error> {
-    match out.list(&format!("{folder}/")) {
-        Ok(found) => Ok(found),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Reads records, several at once, in order.
-pub(crate) fn read_each(
-    out: &dyn Store,
-    keys: &[String],
-    mut each: impl FnMut(&str, Bytes) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut ahead: VecDeque<(&String, Box<dyn Fetch>)> = VecDeque::new();
-    let mut keys = keys.iter();
-    loop {
-        while ahead.len() < RECORDS_AHEAD
-            && let Some(key) = keys.next()
-        {
-            ahead.push_back((key, out.fetch(key, "", 0..0, true)));
-        }
-        let Some((key, fetch)) = ahead.pop_front() else { return Ok(()) };
-        each(key, fetch.wait(&|| false)?)?;
-    }
-}
-
-/// Deletes an object that another run may have deleted already.
-///
-/// # Errors
-/// As the store reports.
-pub fn delete_if_there(out: &dyn Store, key: &str) -> Result<(), StoreError> {
-    match out.delete(key) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn decode<T: Record>(out: &dyn Store, key: &str, bytes: &[u8]) -> Result<T, Error> {
-    from_json(bytes).map_err(|error| Error::Record { url: out.url(key), error })
-}
-
-fn decode_plan(out: &dyn Store, key: &str, bytes: &[u8]) -> Result<PlanRecord, Error> {
-    let wrong = |error| Error::Record { url: out.url(key), error };
-    let plan = plan_from_gzip(bytes).map_err(wrong)?;
-    if Some(plan.number) != plan_number(key) {
-        return Err(wrong(RecordError::Wrong(format!(
-            "expected the number of its name, found {}",
-            plan.number
-        ))));
-    }
-    Ok(plan)
-}
-
-fn decode_commit(out: &dyn Store, key: &str, bytes: &[u8]) -> Result<CommitRecord, Error> {
-    let commit: CommitRecord = decode(out, key, bytes)?;
-    if Some(commit.task.as_str()) != task_of_commit(key) {
-        let error = RecordError::Wrong(format!("expected the task of its name, found `{}`", commit.task));
-        return Err(Error::Record { url: out.url(key), error });
-    }
-    Ok(commit)
 }
 
 impl Log {
@@ -589,45 +515,6 @@ impl Log {
         Ok(void)
     }
 
-    /// Removes what killed runs may have left of void tasks: such a run could not see that its task was void.
-    ///
-    /// # Errors
-    /// As the store reports.
-    pub fn remove_files_of(&self, void: &HashSet<String>) -> Result<(), Error> {
-        if void.is_empty() {
-            return Ok(());
-        }
-        for task in void {
-            delete_if_there(self.out.as_ref(), &rejects_key(task))?;
-        }
-        for object in crate::check::data_files(self.out.as_ref())? {
-            if crate::layout::task_of_output(&object.key).is_some_and(|task| void.contains(task)) {
-                delete_if_there(self.out.as_ref(), &object.key)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes what was spooled from standard input and is in the table.
-    ///
-    /// # Errors
-    /// As the store reports.
-    pub fn sweep_spool(&self) -> Result<(), Error> {
-        let spooled = list_or_none(self.out.as_ref(), SPOOL)?;
-        if spooled.is_empty() {
-            return Ok(());
-        }
-        let open: HashSet<&str> =
-            self.state.open_tasks().flat_map(|t| &t.task.objects).map(SourceObject::url).collect();
-        for meta in spooled {
-            let object = SourceObject::new(meta.url, &meta.key, meta.bytes, "");
-            if self.state.known().is_taken(&object)? && !open.contains(object.url()) {
-                delete_if_there(self.out.as_ref(), &meta.key)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Keys of files that were retired by records that the state does not know yet.
     ///
     /// # Errors
@@ -674,33 +561,6 @@ impl Log {
         let out = self.out.as_ref();
         read_each(out, &keys, |key, bytes| each(decode(out, key, &bytes)?))
     }
-}
-
-/// Reads records, several at once, in order, as far as they are there.
-fn read_if_there(
-    out: &dyn Store,
-    keys: &[String],
-    mut each: impl FnMut(&str, &Bytes) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let ahead: Vec<_> = keys.iter().map(|key| (key, out.fetch(key, "", 0..0, true))).collect();
-    for (key, fetch) in ahead {
-        match fetch.wait(&|| false) {
-            Ok(bytes) => each(key, &bytes)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// Puts a record unless there is one. Where the store does not honour conditions a look comes first, which is enough for one
-/// writer at a time.
-fn put_record(out: &dyn Store, single_writer: bool, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
-    if single_writer && let Ok(there) = out.get(key) {
-        // A run that was killed may have put it just before.
-        return if there == bytes { Ok(()) } else { Err(StoreError::exists(out.url(key))) };
-    }
-    out.put_if_absent(key, bytes)
 }
 
 #[derive(Debug, Default)]

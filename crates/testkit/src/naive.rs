@@ -59,11 +59,12 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
     if lines.last().is_some_and(|l| l.is_empty()) {
         lines.pop();
     }
-    for line in lines {
+    let mut is_lost = false;
+    for (number, line) in (1..).zip(lines) {
         read.lines += 1;
         let raw = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > LINE_BYTES_MAX {
-            read.rejects.push((read.lines, line[..LINE_BYTES_MAX].to_vec()));
+            read.rejects.push((number, line[..LINE_BYTES_MAX].to_vec()));
             continue;
         }
         let line = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
@@ -75,13 +76,30 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
         if let Some(header) = header(line).filter(is_own) {
             read.headers += 1;
             names = Some(header);
+            is_lost = false;
             continue;
         }
-        let names =
+        let own =
             names.get_or_insert_with(|| given.expect("a format").split(' ').map(str::to_owned).collect());
-        match record(line, names) {
-            Some(values) => read.records.push((names.clone(), values)),
-            None => read.rejects.push((read.lines, raw.to_vec())),
+        let fitting = fits(line, own);
+        if !fitting && is_strange(line) {
+            read.headers += 1;
+            is_lost = true;
+        } else if is_lost {
+            read.rejects.push((number, raw.to_vec()));
+        } else if let Some((first, next)) = glued(line, own).filter(|_| !fitting) {
+            read.lines += 1;
+            read.headers += 1;
+            match record(first, own) {
+                Some(values) => read.records.push((own.clone(), values)),
+                None => read.rejects.push((number, raw.to_vec())),
+            }
+            names = Some(next);
+        } else {
+            match record(line, own) {
+                Some(values) => read.records.push((own.clone(), values)),
+                None => read.rejects.push((number, raw.to_vec())),
+            }
         }
     }
     read
@@ -92,19 +110,65 @@ fn header(line: &[u8]) -> Option<Vec<String>> {
     let words: Vec<String> = text
         .split([' ', '\t', '\r'])
         .filter(|w| !w.is_empty())
-        .map(|w| w.to_lowercase().replace('_', "-"))
+        .map(|w| w.trim_matches(['"', '\'', '`']).to_lowercase().replace('_', "-"))
         .collect();
     let shaped = words.iter().all(|w| {
         w.starts_with(|c: char| c.is_ascii_lowercase())
             && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     });
-    let known = words
-        .iter()
-        .filter(|w| {
-            INT32.contains(&w.as_str()) || INT64.contains(&w.as_str()) || OTHERS.contains(&w.as_str())
-        })
-        .count();
-    (shaped && !text.contains('\t') && known * 2 >= words.len()).then_some(words)
+    let known = words.iter().filter(|w| is_known(w)).count();
+    (shaped && !text.contains('\t') && known * 2 >= words.len()).then(|| numbered(words))
+}
+
+fn is_known(name: &str) -> bool {
+    INT32.contains(&name) || INT64.contains(&name) || OTHERS.contains(&name)
+}
+
+/// Fields that stand again get a number.
+fn numbered(words: Vec<String>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for word in words {
+        let free = (1..).map(|n| if n == 1 { word.clone() } else { format!("{word}-{n}") });
+        let name = free.into_iter().find(|n| !names.contains(n)).expect("endless");
+        names.push(name);
+    }
+    names
+}
+
+/// Whether a line has as many fields as it should.
+fn fits(line: &[u8], names: &[String]) -> bool {
+    let words = || line.split(|b| *b == b' ');
+    std::str::from_utf8(line).is_err()
+        || words().count() == names.len()
+        || words().filter(|w| !w.is_empty()).count() == names.len()
+}
+
+/// A header of mostly new names.
+fn is_strange(line: &[u8]) -> bool {
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    let words: Vec<&str> =
+        text.split([' ', '\r']).filter(|w| !w.is_empty()).map(|w| w.trim_matches(['"', '\'', '`'])).collect();
+    let known = words.iter().filter(|w| is_known(&w.replace('_', "-"))).count();
+    let is_plain = |w: &&str| {
+        w.starts_with(|c: char| c.is_ascii_lowercase())
+            && w.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c == '_')
+    };
+    words.len() >= 5
+        && known >= 2
+        && known * 3 >= words.len()
+        && known * 2 < words.len()
+        && words.iter().all(is_plain)
+        && is_known(&words[0].replace('_', "-"))
+}
+
+/// A record, and the header that was joined to it without a newline.
+fn glued<'a>(line: &'a [u8], names: &[String]) -> Option<(&'a [u8], Vec<String>)> {
+    let words: Vec<&[u8]> = line.split(|b| *b == b' ').collect();
+    let word = *words.get(names.len() - 1).filter(|_| words.len() > names.len())?;
+    let start: usize = words[..names.len() - 1].iter().map(|w| w.len() + 1).sum();
+    let at = (1..word.len()).find(|at| std::str::from_utf8(&word[*at..]).is_ok_and(is_known))?;
+    let next = header(&line[start + at..]).filter(|h| h.len() > 1)?;
+    Some((&line[..start + at], next))
 }
 
 fn record(line: &[u8], names: &[String]) -> Option<Vec<Vec<u8>>> {
@@ -119,7 +183,9 @@ fn record(line: &[u8], names: &[String]) -> Option<Vec<Vec<u8>>> {
     for (name, value) in names.iter().zip(&values) {
         let value = std::str::from_utf8(value).ok()?;
         let digits = !value.is_empty() && value.chars().all(|c| c.is_ascii_digit());
-        let max = match name.as_str() {
+        let again = name.rsplit_once('-').filter(|(_, n)| n.parse().is_ok_and(|n: u32| n >= 2));
+        let name = again.map_or(name.as_str(), |(first, _)| first);
+        let max = match name {
             n if INT32.contains(&n) => u128::from(i32::MAX.unsigned_abs()),
             n if INT64.contains(&n) => u128::from(i64::MAX.unsigned_abs()),
             _ => continue,

@@ -145,7 +145,7 @@ impl Merge<'_> {
         }
         let format = self.context.schema.format().clone();
         let names: Vec<&str> = format.fields().iter().map(|f| f.column()).collect();
-        self.parser.start();
+        self.parser.start_rows();
         reader
             .read(&names, &ranges, &mut |lines| {
                 if stop.load(Ordering::Relaxed) {

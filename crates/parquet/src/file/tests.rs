@@ -9,6 +9,7 @@ use arrow_array::{
 };
 use arrow_schema::{Field, Schema};
 use bytes::Bytes;
+use flowquet_format::put_back;
 use parquet::basic::Encoding;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -225,8 +226,13 @@ proptest! {
 fn lines_of(rows: &[Row]) -> String {
     let text = |value: Option<String>| value.filter(|v| !v.is_empty()).unwrap_or_else(|| "-".to_owned());
     let line = |(a, b, c): &Row| {
-        let c = text(c.clone()).replace(['\n', '\r'], " ");
-        format!("{} {} {c}\n", text(a.map(|a| a.to_string())), text(b.map(|b| b.to_string())))
+        format!(
+            "{} {} {}\n",
+            text(a.map(|a| a.to_string())),
+            text(b.map(|b| b.to_string())),
+            // No value here has a backslash.
+            text(c.clone()).replace(' ', "\\b").replace('\n', "\\n").replace('\r', "\\r")
+        )
     };
     rows.iter().map(line).collect()
 }
@@ -247,7 +253,18 @@ fn lines(file: &Bytes, names: &[&str]) -> Result<String, String> {
         Ok(())
     };
     reader.read(names, &ranges, &mut take).map_err(told)?;
-    Ok(String::from_utf8(text).expect("UTF-8"))
+    let mut shown = Vec::new();
+    for byte in text {
+        let mut carried = [byte];
+        put_back(&mut carried);
+        match carried[0] {
+            same if same == byte => shown.push(byte),
+            b' ' => shown.extend(b"\\b"),
+            b'\n' => shown.extend(b"\\n"),
+            _ => shown.extend(b"\\r"),
+        }
+    }
+    Ok(String::from_utf8(shown).expect("UTF-8"))
 }
 
 #[test]

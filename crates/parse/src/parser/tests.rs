@@ -161,6 +161,37 @@ fn glued_files_with_byte_order_marks() {
 }
 
 #[test]
+fn files_joined_without_a_newline_lose_nothing() {
+    let text =
+        b"version srcaddr bytes\n2 a 7version bytes srcaddr\n2 8 b\n2 x b\n2 - -pkt-srcaddr srcaddr\nc d";
+    let parsed = check(text, None);
+    let values: Vec<&[u8]> = parsed.records.iter().map(|r| r.1[1].as_slice()).collect();
+    assert_eq!(values, [&b"a"[..], b"8", b"-", b"d"]);
+    assert_eq!(parsed.records[3].0, ["pkt-srcaddr", "srcaddr"]);
+    let counts = parsed.counts;
+    assert_eq!((counts.lines, counts.headers, parsed.rejects.len()), (8, 3, 1));
+    // Lines are counted as they stand.
+    assert_eq!((parsed.rejects[0].0, parsed.rejects[0].1), (4, 55));
+}
+
+#[test]
+fn behind_a_header_that_is_not_understood_nothing_is_guessed() {
+    let text = b"version srcaddr bytes\n2 a 7\nversion srcaddr new other third\n2 b 8\n2 b 8 9 9\n\n\"version\" \"bytes\" \"srcaddr\"\n2 9 c\n";
+    let parsed = check(text, None);
+    let reasons: Vec<RejectReason> = parsed.rejects.iter().map(|r| r.2).collect();
+    assert_eq!(reasons, [RejectReason::UnknownHeader; 2]);
+    assert_eq!((parsed.records.len(), parsed.counts.headers, parsed.counts.blanks), (2, 3, 1));
+    assert_eq!(parsed.records[1].1[1], b"9");
+}
+
+#[test]
+fn a_field_that_stands_again_is_read() {
+    let parsed = check(b"version srcaddr version\n2 a 3\n2 a x\n", None);
+    assert_eq!(parsed.records[0].0, ["version", "srcaddr", "version-2"]);
+    assert_eq!(parsed.rejects.len(), 1, "it has the type of the first");
+}
+
+#[test]
 fn invalid_utf8_costs_its_line_only() {
     let text = [HEADER.as_bytes(), b"2 \xff 1 1\n2 a 1 1\n2 \xc3\xa4 1 1\n"].concat();
     let parsed = check(&text, None);
@@ -246,8 +277,18 @@ mod property {
             let header = fields.join(" ");
             let lines = proptest::collection::vec(
                 (
-                    prop_oneof![20 => line(fields.len()), 1 => Just(header.clone().into_bytes())],
-                    any::<bool>(),
+                    prop_oneof![
+                        20 => line(fields.len()),
+                        1 => Just(header.clone().into_bytes()),
+                        1 => Just(b"version new srcaddr other third".to_vec()),
+                        1 => Just(format!("\"{}\"", fields.join("\" \"")).into_bytes()),
+                    ],
+                    // A file that was joined to the next one ends without a newline.
+                    prop_oneof![
+                        12 => Just(b"\n".to_vec()),
+                        6 => Just(b"\r\n".to_vec()),
+                        1 => Just(format!("{header}\n").into_bytes()),
+                    ],
                 ),
                 0..40,
             );
@@ -257,9 +298,9 @@ mod property {
                     text.extend_from_slice(header.as_bytes());
                     text.push(b'\n');
                 }
-                for (line, carriage_return) in lines {
+                for (line, end) in lines {
                     text.extend(line);
-                    text.extend_from_slice(if carriage_return { b"\r\n" } else { b"\n" });
+                    text.extend(end);
                 }
                 (header, text)
             })

@@ -1,154 +1,70 @@
-//! An object's text, whatever it is compressed with: whole in memory where it fits, a window at a time where not.
+//! An object's lines, whatever it is compressed with and framed in: whole in memory where it fits, a window at a time where not.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::error::Error;
+use std::io::{self, Read};
 use std::ops;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use flowquet_parquet::{MAGIC, RowReader, RowsError};
-use flowquet_parse::WINDOW_BYTES_MIN;
-use flowquet_parse::inflate::{GzipInflater, InflateError};
-use flowquet_store::Error as StoreError;
-use flowquet_table::Cause;
+use flowquet_format::Catalogue;
+use flowquet_parquet::Wanted;
 
-/// Bytes of a window of streamed text: a few times what the parser asks for at least, so that little is moved.
-const WINDOW_BYTES: usize = 4 * WINDOW_BYTES_MIN;
+use crate::compression::{Compression, text_of};
+use crate::framing::{Framing, Refused, Unframe};
+use crate::inflate::{GzipInflater, InflateError};
+use crate::parquet_lines::read_parquet;
 
-/// Bytes of compressed input read at a time.
-const READ_BYTES: usize = 256 << 10;
-
-/// How an object is compressed, told by its first bytes and not by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// gzip, one or several members.
-    Gzip,
-    /// A Parquet file, compressed inside.
-    Parquet,
-    /// Not compressed.
-    Plain,
-    /// Zstandard, one or several frames.
-    Zstd,
-}
-
-impl Compression {
-    /// The compression that begins with `head`.
-    pub fn detect(head: &[u8]) -> Self {
-        match head {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            // A skippable frame before the data.
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
-            _ if head.starts_with(MAGIC) => Self::Parquet,
-            _ => Self::Plain,
-        }
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Gzip => "gzip",
-            Self::Parquet => "Parquet",
-            Self::Plain => "plain text",
-            Self::Zstd => "zstd",
-        }
-    }
-
-    pub(crate) fn stream<'a>(
-        self,
-        input: Box<dyn BufRead + Send + 'a>,
-    ) -> io::Result<Box<dyn Read + Send + 'a>> {
-        Ok(match self {
-            Self::Gzip => Box::new(GzipStream { member: Some(flate2::bufread::GzDecoder::new(input)) }),
-            Self::Parquet | Self::Plain => Box::new(input),
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
-        })
-    }
-}
-
-/// The first `max` bytes of text of an object, and how it is compressed. For a look at a file.
-///
-/// # Errors
-/// As the input reports, or where compressed data is damaged before that many bytes.
-pub fn head(input: Box<dyn Read + Send>, max: usize) -> io::Result<(Compression, Vec<u8>)> {
-    let mut input = BufReader::with_capacity(READ_BYTES, input);
-    let compression = Compression::detect(input.fill_buf()?);
-    let mut text = Vec::new();
-    compression.stream(Box::new(input))?.take(max as u64).read_to_end(&mut text)?;
-    Ok((compression, text))
-}
-
-/// Reads all members of a gzip stream. Zero bytes behind the last one are padding.
-struct GzipStream<R> {
-    member: Option<flate2::bufread::GzDecoder<R>>,
-}
-
-impl<R: BufRead> Read for GzipStream<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while let Some(member) = &mut self.member {
-            let len = member.read(out)?;
-            if len > 0 || out.is_empty() {
-                return Ok(len);
-            }
-            let mut rest = self.member.take().expect("matched above").into_inner();
-            match rest.fill_buf()?.first() {
-                None => {}
-                Some(0) => expect_zeros(&mut rest)?,
-                Some(_) => self.member = Some(flate2::bufread::GzDecoder::new(rest)),
-            }
-        }
-        Ok(0)
-    }
-}
-
-fn expect_zeros(rest: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let bytes = rest.fill_buf()?;
-        if bytes.iter().any(|b| *b != 0) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes behind the last gzip member"));
-        }
-        let len = bytes.len();
-        if len == 0 {
-            return Ok(());
-        }
-        rest.consume(len);
-    }
-}
+/// Bytes of a window of streamed text: a few times the longest line, so that little is moved.
+pub const WINDOW_BYTES: usize = 4 << 20;
 
 /// Buffers for reading objects, reused from one to the next.
-#[derive(Debug, Default)]
-pub(crate) struct Reader {
+#[derive(Debug)]
+pub struct Reader {
+    catalogue: Arc<Catalogue>,
     inflater: GzipInflater,
     compressed: Vec<u8>,
     text: Vec<u8>,
+    /// Which columns of Parquet files are looked at.
+    wanted: Wanted,
 }
 
 /// Opens an object; again where it has to be read twice.
-pub(crate) type Open<'a> = &'a dyn Fn() -> Result<Box<dyn Read + Send>, StoreError>;
+pub type Open<'a, E> = &'a dyn Fn() -> Result<Box<dyn Read + Send>, E>;
 
 /// Reads a part of an object.
-pub(crate) type Range<'a> = &'a dyn Fn(ops::Range<u64>) -> Result<Bytes, StoreError>;
+pub type Range<'a, E> = &'a dyn Fn(ops::Range<u64>) -> Result<Bytes, E>;
 
-/// Where an object's bytes come from.
-pub(crate) struct Input<'a> {
+/// Where an object's bytes come from. `E` is the error of whoever has them; it may come through `Read` as the cause of an
+/// [`io::Error`].
+pub struct Input<'a, E> {
     /// All of them, if they were fetched.
-    pub(crate) fetched: Option<Bytes>,
+    pub fetched: Option<Bytes>,
     /// Fetches them anew.
-    pub(crate) again: &'a dyn Fn() -> Result<Option<Bytes>, StoreError>,
+    pub again: &'a dyn Fn() -> Result<Option<Bytes>, E>,
     /// Opens the object, if it was not fetched.
-    pub(crate) open: Open<'a>,
+    pub open: Open<'a, E>,
     /// Reads a part of the object, if it was not fetched.
-    pub(crate) range: Range<'a>,
+    pub range: Range<'a, E>,
 }
 
-impl Input<'_> {
-    fn open(&self) -> Result<Box<dyn Read + Send>, ReadError> {
+impl<E> std::fmt::Debug for Input<'_, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input")
+            .field("fetched", &self.fetched.as_ref().map(Bytes::len))
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E> Input<'_, E> {
+    fn open<C>(&self) -> Result<Box<dyn Read + Send>, ReadError<E, C>> {
         match &self.fetched {
             Some(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
-            None => (self.open)().map_err(ReadError::Store),
+            None => (self.open)().map_err(ReadError::Source),
         }
     }
 
-    fn range(&self, range: ops::Range<u64>) -> Result<Bytes, ReadError> {
-        let Some(bytes) = &self.fetched else { return (self.range)(range).map_err(ReadError::Store) };
+    pub(crate) fn range<C>(&self, range: ops::Range<u64>) -> Result<Bytes, ReadError<E, C>> {
+        let Some(bytes) = &self.fetched else { return (self.range)(range).map_err(ReadError::Source) };
         let inside = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
         let inside = inside.filter(|(start, end)| start <= end && *end <= bytes.len());
         let damaged =
@@ -157,47 +73,32 @@ impl Input<'_> {
     }
 
     /// Whether a second fetch brought other bytes: then the damage happened on the way.
-    fn is_healed(&mut self) -> Result<bool, ReadError> {
+    fn is_healed<C>(&mut self) -> Result<bool, ReadError<E, C>> {
         let Some(before) = self.fetched.clone() else { return Ok(false) };
-        self.fetched = (self.again)().map_err(ReadError::Store)?;
+        self.fetched = (self.again)().map_err(ReadError::Source)?;
         Ok(self.fetched.as_ref() != Some(&before))
     }
 }
 
-/// Why an object's text cannot be had.
+/// Why an object's lines cannot be had. `E` is the error of whoever has its bytes, `C` that of the consumer.
 #[derive(Debug)]
-pub(crate) enum ReadError {
+pub enum ReadError<E, C> {
     /// The consumer of windows ended it, for a reason of its own.
-    Consumer(ConsumerError),
+    Consumer(C),
     /// The object is damaged; the message says where.
     Damaged(String),
-    /// The store failed.
-    Store(StoreError),
+    /// It holds no lines of a flow log in a form that is read; the message says what it is. Nothing was taken of it.
+    Refused(Refused),
+    /// Its bytes cannot be had.
+    Source(E),
 }
 
-/// What a consumer of windows may say.
-#[derive(Debug)]
-pub(crate) enum ConsumerError {
-    /// The object has to be read from its beginning once more.
-    Again,
-    /// This object cannot be converted.
-    Object(Cause),
-    /// The run must end.
-    Run(crate::error::Error),
-}
-
-impl From<ConsumerError> for ReadError {
-    fn from(error: ConsumerError) -> Self {
-        Self::Consumer(error)
-    }
-}
-
-/// Takes windows of text and returns how much of each it used up.
-pub(crate) type Consume<'a> = &'a mut dyn FnMut(&[u8], Position) -> Result<usize, ConsumerError>;
+/// Takes windows of lines and returns how much of each it used up.
+pub type Consume<'a, C> = &'a mut dyn FnMut(&[u8], Position) -> Result<usize, C>;
 
 /// What one window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Position {
+pub enum Position {
     /// More may follow.
     More,
     /// Nothing follows.
@@ -207,19 +108,34 @@ pub(crate) enum Position {
 }
 
 impl Reader {
-    /// Pushes all text of an object of `bytes` bytes to `consume`, a window at a time; it returns how much it used up.
+    /// A reader of objects whose fields are those of `catalogue`, or others. It looks at no other columns of Parquet files than
+    /// those that are wanted.
+    pub fn new(catalogue: Arc<Catalogue>, wanted: Wanted) -> Self {
+        Self {
+            catalogue,
+            wanted,
+            inflater: GzipInflater::default(),
+            compressed: Vec::new(),
+            text: Vec::new(),
+        }
+    }
+
+    /// Pushes all lines of an object of `bytes` bytes to `consume`, a window at a time; it returns how much it used up.
     ///
-    /// Text of up to `whole_max` bytes comes in one window. Longer text is streamed; unless `salvage`, it is read once
-    /// before, so that a damaged object is found out before any of its lines is taken. Returns where the object is
-    /// damaged, if it is and `salvage`.
-    pub(crate) fn read(
+    /// Text of up to `whole_max` bytes comes in one window where its lines stand as they are. Longer text is streamed; unless
+    /// `salvage`, it is read once before, so that a damaged object is found out before any of its lines is taken. Returns where
+    /// the object is damaged, if it is and `salvage`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read<E: Error + Send + Sync + 'static, C>(
         &mut self,
-        mut input: Input<'_>,
+        mut input: Input<'_, E>,
         bytes: u64,
         whole_max: usize,
         salvage: bool,
-        consume: Consume<'_>,
-    ) -> Result<Option<String>, ReadError> {
+        consume: Consume<'_, C>,
+    ) -> Result<Option<String>, ReadError<E, C>> {
         if bytes <= whole_max as u64 {
             if input.fetched.is_none() {
                 self.compressed.clear();
@@ -234,14 +150,16 @@ impl Reader {
                 }
                 match Compression::detect(compressed) {
                     Compression::Plain => {
-                        consume_whole(compressed, consume)?;
+                        self.push_whole(compressed, consume)?;
                         return Ok(None);
                     }
                     Compression::Gzip => match self.inflater.inflate(compressed, &mut self.text, whole_max) {
-                        Ok(len) => {
-                            consume_whole(&self.text[..len], consume)?;
+                        Ok(len) if Compression::detect(&self.text[..len]) == Compression::Plain => {
+                            self.push_whole(&self.text[..len], consume)?;
                             return Ok(None);
                         }
+                        // Compressed once more.
+                        Ok(_) => {}
                         Err(InflateError::Damaged { .. }) if input.is_healed()? => continue,
                         Err(error @ InflateError::Damaged { .. }) if !salvage => {
                             return Err(ReadError::Damaged(error.to_string()));
@@ -256,22 +174,32 @@ impl Reader {
         self.stream(input, bytes, salvage, consume)
     }
 
-    fn stream(
+    /// Pushes a whole text.
+    fn push_whole<E, C>(&self, text: &[u8], consume: Consume<'_, C>) -> Result<(), ReadError<E, C>> {
+        let framing = Framing::of(text, &self.catalogue).map_err(ReadError::Refused)?;
+        match framing.unframer(&self.catalogue) {
+            None => consume_whole(text, consume),
+            Some(unframe) => {
+                let mut lines = Lines::new(unframe);
+                lines.push(text, Position::Last, consume)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn stream<E: Error + Send + Sync + 'static, C>(
         &mut self,
-        mut input: Input<'_>,
+        mut input: Input<'_, E>,
         bytes: u64,
         salvage: bool,
-        consume: Consume<'_>,
-    ) -> Result<Option<String>, ReadError> {
-        let open = |input: &Input<'_>| -> Result<_, ReadError> {
-            let mut buffered = BufReader::with_capacity(READ_BYTES, input.open()?);
-            let damaged = |e: io::Error| unreadable(e, ToString::to_string);
-            let compression = Compression::detect(buffered.fill_buf().map_err(damaged)?);
-            Ok((compression, compression.stream(Box::new(buffered)).map_err(damaged)?))
+        consume: Consume<'_, C>,
+    ) -> Result<Option<String>, ReadError<E, C>> {
+        let open = |input: &Input<'_, E>| -> Result<_, ReadError<E, C>> {
+            text_of(input.open()?).map_err(|e| unreadable(e, ToString::to_string))
         };
         let (compression, mut text) = open(&input)?;
         if compression == Compression::Parquet {
-            return match read_parquet(&input, bytes, consume) {
+            return match read_parquet(&input, bytes, &self.wanted, consume) {
                 // It is read once before, so nothing is taken yet.
                 Err(ReadError::Damaged(_)) if input.is_healed()? => {
                     self.stream(input, bytes, salvage, consume)
@@ -295,6 +223,8 @@ impl Reader {
         let (mut start, mut end) = (0, 0);
         let mut damage = None;
         let mut is_end = false;
+        // Told by the first window.
+        let mut lines: Option<Option<Lines>> = None;
         loop {
             while !is_end && end < WINDOW_BYTES {
                 match text.read(&mut self.text[end..WINDOW_BYTES]) {
@@ -315,7 +245,15 @@ impl Reader {
                 (true, None) => Position::Last,
                 (true, Some(_)) => Position::Cut,
             };
-            start += consume(&self.text[start..end], position)?;
+            let window = &self.text[start..end];
+            if lines.is_none() {
+                let framing = Framing::of(window, &self.catalogue).map_err(ReadError::Refused)?;
+                lines = Some(framing.unframer(&self.catalogue).map(Lines::new));
+            }
+            start += match lines.as_mut().and_then(Option::as_mut) {
+                None => consume(window, position).map_err(ReadError::Consumer)?,
+                Some(lines) => lines.push(window, position, consume)?,
+            };
             if is_end {
                 return Ok(damage);
             }
@@ -325,40 +263,69 @@ impl Reader {
     }
 }
 
-/// Pushes the rows of a Parquet file of `bytes` bytes as lines, the first of which names its columns. It is read once before, so
-/// that a damaged one is found out before any of its rows is taken.
-fn read_parquet(input: &Input<'_>, bytes: u64, consume: Consume<'_>) -> Result<(), ReadError> {
-    let ranges = |range| input.range(range);
-    let failed = |error: RowsError<ReadError>| match error {
-        RowsError::File(what) => ReadError::Damaged(what),
-        RowsError::Other(error) => error,
-    };
-    let reader = RowReader::open(bytes, &ranges).map_err(failed)?;
-    let names: Vec<&str> = reader.columns().iter().map(|c| c.name.as_str()).collect();
-    reader.read(&names, &ranges, &mut |_| Ok(())).map_err(failed)?;
-    let mut text = format!("{}\n", names.join(" ")).into_bytes();
-    let read = reader.read(&names, &ranges, &mut |lines| {
-        text.extend_from_slice(lines);
-        if text.len() >= WINDOW_BYTES {
-            let used = consume(&text, Position::More)?;
-            text.drain(..used);
-        }
-        Ok(())
-    });
-    read.map_err(failed)?;
-    consume_whole(&text, consume)
+/// Lines that were taken out of their framing, on their way to the consumer.
+struct Lines {
+    unframe: Box<dyn Unframe>,
+    text: Vec<u8>,
+    has_begun: bool,
 }
 
-/// What a failed read means: the store's own errors come through readers as they are, and are no damage.
-fn unreadable(error: io::Error, damage: impl FnOnce(&io::Error) -> String) -> ReadError {
-    match error.downcast::<StoreError>() {
-        Ok(error) => ReadError::Store(error),
+impl Lines {
+    fn new(unframe: Box<dyn Unframe>) -> Self {
+        Self { unframe, text: Vec::new(), has_begun: false }
+    }
+
+    /// Takes what it can of a window of framed text, and returns how much that is.
+    fn push<E, C>(
+        &mut self,
+        window: &[u8],
+        position: Position,
+        consume: Consume<'_, C>,
+    ) -> Result<usize, ReadError<E, C>> {
+        let mut at = 0;
+        loop {
+            let is_last = position == Position::Last;
+            let used = self.unframe.push(&window[at..], is_last, WINDOW_BYTES, &mut self.text);
+            let used = match used {
+                Ok(used) => used,
+                Err(refused) if !self.has_begun => return Err(ReadError::Refused(refused)),
+                Err(refused) => unreachable!("refused in the midst: {refused}"),
+            };
+            at += used;
+            // All that can be taken is; what is left waits for more.
+            let is_done = self.text.len() < WINDOW_BYTES;
+            if is_done && position == Position::More {
+                if used == 0 && at == 0 && window.len() >= WINDOW_BYTES {
+                    // A unit that fills the window is none.
+                    self.text.extend_from_slice(window);
+                    at = window.len();
+                }
+                return Ok(at);
+            }
+            let step = if is_done { position } else { Position::More };
+            self.has_begun = true;
+            let taken = consume(&self.text, step).map_err(ReadError::Consumer)?;
+            self.text.drain(..taken);
+            if is_done {
+                return Ok(window.len());
+            }
+        }
+    }
+}
+
+/// What a failed read means: the source's own errors come through readers as they are, and are no damage.
+fn unreadable<E: Error + Send + Sync + 'static, C>(
+    error: io::Error,
+    damage: impl FnOnce(&io::Error) -> String,
+) -> ReadError<E, C> {
+    match error.downcast::<E>() {
+        Ok(error) => ReadError::Source(error),
         Err(error) => ReadError::Damaged(damage(&error)),
     }
 }
 
-fn consume_whole(text: &[u8], consume: Consume<'_>) -> Result<(), ReadError> {
-    let used = consume(text, Position::Last)?;
+pub(crate) fn consume_whole<E, C>(text: &[u8], consume: Consume<'_, C>) -> Result<(), ReadError<E, C>> {
+    let used = consume(text, Position::Last).map_err(ReadError::Consumer)?;
     debug_assert_eq!(used, text.len(), "the last window is used up");
     Ok(())
 }
@@ -368,9 +335,12 @@ mod tests {
     use super::*;
     use flowquet_testkit::gzip;
 
-    const NO_RANGE: Range<'_> = &|_| unreachable!("no Parquet file");
+    type StoreError = io::Error;
+    type Failure = ReadError<StoreError, std::convert::Infallible>;
 
-    fn read(bytes: &[u8], whole_max: usize, salvage: bool) -> Result<(Vec<u8>, Option<String>), ReadError> {
+    const NO_RANGE: Range<'_, StoreError> = &|_| unreachable!("no Parquet file");
+
+    fn read(bytes: &[u8], whole_max: usize, salvage: bool) -> Result<(Vec<u8>, Option<String>), Failure> {
         let owned = bytes.to_vec();
         let open =
             || -> Result<Box<dyn Read + Send>, StoreError> { Ok(Box::new(io::Cursor::new(owned.clone()))) };
@@ -379,13 +349,13 @@ mod tests {
     }
 
     fn read_input(
-        input: Input<'_>,
+        input: Input<'_, StoreError>,
         bytes: usize,
         whole_max: usize,
         salvage: bool,
-    ) -> Result<(Vec<u8>, Option<String>), ReadError> {
+    ) -> Result<(Vec<u8>, Option<String>), Failure> {
         let mut text = Vec::new();
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(Arc::new(Catalogue::builtin().clone()), Wanted::default());
         let damage = reader.read(input, bytes as u64, whole_max, salvage, &mut |window, position| {
             // Leaves some of each window for the next one, as a parser does.
             let used = if position == Position::More { window.len() - 100 } else { window.len() };

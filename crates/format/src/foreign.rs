@@ -1,0 +1,138 @@
+//! Columns of files that others wrote: which fields they are.
+
+use std::collections::HashSet;
+
+use crate::catalogue::{Catalogue, is_field_name, normalised};
+
+/// Names that AWS's first Athena table of flow logs had, without dashes and underscores, where they are more than a field's
+/// name written otherwise. Many tables were made by that statement.
+const OLD_NAMES: [(&str, &str); 9] = [
+    ("account", "account-id"),
+    ("destinationaddress", "dstaddr"),
+    ("destinationport", "dstport"),
+    ("endtime", "end"),
+    ("numbytes", "bytes"),
+    ("numpackets", "packets"),
+    ("sourceaddress", "srcaddr"),
+    ("sourceport", "srcport"),
+    ("starttime", "start"),
+];
+
+/// The fields that columns of these names are, in AWS's spelling, each once; `None` for one that holds no value of a flow log.
+///
+/// | column | field |
+/// |---|---|
+/// | `log_status`, `log-status`, `LOG_STATUS` | `log-status` |
+/// | `logstatus`, `logStatus`, `Log Status` | `log-status` |
+/// | `sourceaddress`, `start_time` | `srcaddr`, `start` |
+/// | `__index_level_0__` | none: rows as pandas numbers them |
+/// | `team` | `team`, which the catalogue does not know |
+/// | `Unnamed: 0` | `unnamed-0` |
+///
+/// A column that is spelt as the field comes before others that mean it; those are fields of their own then.
+pub fn fields_of_columns<S: AsRef<str>>(columns: &[S], catalogue: &Catalogue) -> Vec<Option<String>> {
+    let mut fields: Vec<Option<String>> = columns.iter().map(|_| None).collect();
+    let mut taken = HashSet::new();
+    for meaning in [spelt, meant] {
+        for (column, field) in columns.iter().zip(&mut fields).filter(|(_, field)| field.is_none()) {
+            if let Some(found) = meaning(column.as_ref(), catalogue)
+                && taken.insert(found.clone())
+            {
+                *field = Some(found);
+            }
+        }
+    }
+    for (column, field) in columns.iter().zip(&mut fields).filter(|(_, field)| field.is_none()) {
+        let column = column.as_ref();
+        if is_pandas_index(column) {
+            continue;
+        }
+        let name = unknown(column);
+        let numbered = (2..).map(|n| format!("{name}-{n}"));
+        let is_free = |name: &String| !taken.contains(name) && catalogue.field(name).is_none();
+        let free = std::iter::once(name.clone()).chain(numbered).find(is_free).expect("numbers do not end");
+        taken.insert(free.clone());
+        *field = Some(free);
+    }
+    fields
+}
+
+/// A column's name in lower case, underscores for dashes: `pkt_srcaddr`.
+pub fn normalised_column(name: &str) -> String {
+    name.trim().to_ascii_lowercase().replace('-', "_")
+}
+
+/// The known field of this name, whatever its case, with dashes or underscores.
+fn spelt(column: &str, catalogue: &Catalogue) -> Option<String> {
+    catalogue.field(&normalised(column)).map(|spec| spec.name.clone())
+}
+
+/// The known field whose letters and digits these are, or that had this name once.
+fn meant(column: &str, catalogue: &Catalogue) -> Option<String> {
+    let name = squeezed(column);
+    let known = catalogue.fields().iter().map(|spec| spec.name.as_str());
+    let old = OLD_NAMES.iter().find(|(old, _)| *old == name).map(|(_, field)| *field);
+    let field = old.or_else(|| known.into_iter().find(|field| squeezed(field) == name))?;
+    catalogue.field(field).map(|spec| spec.name.clone())
+}
+
+fn squeezed(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// pandas' name of an index that has none.
+fn is_pandas_index(column: &str) -> bool {
+    let number = column.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A field's name for a column that no known field means: its own, or of other characters what is left.
+fn unknown(column: &str) -> String {
+    if is_field_name(column) {
+        return normalised(column);
+    }
+    let words = column.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let name = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    if is_field_name(&name) { name } else { format!("column-{name}").trim_end_matches('-').to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(columns: &str, expected: &str) {
+        let columns: Vec<&str> = columns.split(',').collect();
+        let fields = fields_of_columns(&columns, Catalogue::builtin());
+        let fields: Vec<&str> = fields.iter().map(|f| f.as_deref().unwrap_or("/")).collect();
+        assert_eq!(fields.join(","), expected);
+    }
+
+    #[test]
+    fn columns_are_fields() {
+        check("log_status,SRCADDR,pkt-dstaddr,Start", "log-status,srcaddr,pkt-dstaddr,start");
+        check("logStatus,interfaceid,Az Id,pktSrcAddr", "log-status,interface-id,az-id,pkt-srcaddr");
+        let old = "version,account,interfaceid,sourceaddress,destinationaddress,sourceport,destinationport,protocol,\
+                   numpackets,numbytes,starttime,endtime,action,logstatus";
+        let new = Catalogue::builtin().named_format("v2").expect("a default");
+        check(old, &new.join(","));
+        check("start_time,src_addr,accountId", "start,srcaddr,account-id");
+        check("team,Unnamed: 0,__index_level_0__,_id,1st,漢", "team,unnamed-0,/,id,column-1st,column");
+    }
+
+    #[test]
+    fn each_field_is_one_column() {
+        check("sourceaddress,srcaddr", "sourceaddress,srcaddr");
+        check("start,Start,START", "start,start-2,start-3");
+        check("logStatus,log status", "log-status,log-status-2");
+        check("team,Team,a b,a.b", "team,team-2,a-b,a-b-2");
+    }
+
+    #[test]
+    fn known_names_mean_themselves() {
+        let names: Vec<&str> = Catalogue::builtin().fields().iter().map(|f| f.name.as_str()).collect();
+        check(&names.join(","), &names.join(","));
+        let squeezed: Vec<String> = names.iter().map(|n| squeezed(n)).collect();
+        check(&squeezed.join(","), &names.join(","));
+    }
+}

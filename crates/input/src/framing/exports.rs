@@ -1,0 +1,85 @@
+//! Lines behind the time of their event, as exports of CloudWatch log groups and `aws logs tail` write them.
+
+use super::{Refused, Unframe};
+
+/// Digits of the time in milliseconds since 1970.
+const MILLISECONDS_DIGITS: usize = 13;
+
+/// A line of so many bytes goes on before its end is there.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Takes the time before each line away. Lines without one stay as they are.
+#[derive(Debug, Default)]
+pub(super) struct Exports {
+    /// Inside a line that is too long to wait for.
+    is_inside: bool,
+}
+
+impl Unframe for Exports {
+    fn push(&mut self, text: &[u8], is_last: bool, max: usize, out: &mut Vec<u8>) -> Result<usize, Refused> {
+        let mut at = 0;
+        while at < text.len() && out.len() < max {
+            let rest = &text[at..];
+            let newline = rest.iter().position(|b| *b == b'\n').map(|n| n + 1);
+            let goes_on = self.is_inside || rest.len() > LINE_BYTES_MAX;
+            let Some(end) = newline.or((is_last || goes_on).then_some(rest.len())) else { break };
+            let line = &rest[..end];
+            out.extend_from_slice(if self.is_inside { line } else { message_of(line).unwrap_or(line) });
+            self.is_inside = newline.is_none();
+            at += end;
+        }
+        Ok(at)
+    }
+}
+
+/// What stands behind the time of a line: `2024-01-01T00:00:00.000Z 2 1111…` or `1704067200000 2 1111…`; `aws logs tail` names the
+/// stream after it.
+pub(super) fn message_of(line: &[u8]) -> Option<&[u8]> {
+    let line = line.strip_prefix(super::BYTE_ORDER_MARK).unwrap_or(line);
+    let blank = line.iter().take(40).position(|b| *b == b' ')?;
+    let (time, message) = (&line[..blank], &line[blank + 1..]);
+    if !is_time(time) {
+        return None;
+    }
+    let next = message.iter().position(|b| *b == b' ').unwrap_or(message.len());
+    let (word, behind) = message.split_at(next);
+    let is_stream = (word.starts_with(b"eni-") || word.starts_with(b"tgw-"))
+        && [&b"-all"[..], b"-accept", b"-reject"].iter().any(|end| word.ends_with(end));
+    Some(if is_stream { behind.get(1..).unwrap_or_default() } else { message })
+}
+
+/// `2024-01-01T00:00:00.000Z`, with or without its fraction and zone, or thirteen digits.
+fn is_time(word: &[u8]) -> bool {
+    if word.len() == MILLISECONDS_DIGITS {
+        return word.iter().all(u8::is_ascii_digit);
+    }
+    let pattern = b"0000-00-00T00:00:00";
+    let Some((time, rest)) = word.split_at_checked(pattern.len()) else { return false };
+    let fits = |(b, p): (&u8, &u8)| if *p == b'0' { b.is_ascii_digit() } else { b == p };
+    time.iter().zip(pattern).all(fits)
+        && rest.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'Z' | b'+' | b'-' | b':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_before_lines() {
+        for (line, expected) in [
+            ("2024-01-01T00:00:00.000Z 2 1111 eni-1", Some("2 1111 eni-1")),
+            ("2024-01-01T00:00:00Z 2 1111", Some("2 1111")),
+            ("2024-01-01T00:00:00.123456+00:00 eni-0a-all 2 1111", Some("2 1111")),
+            ("2024-01-01T00:00:00 2 1111", Some("2 1111")),
+            ("1704067200000 2 1111", Some("2 1111")),
+            ("1704067200000 ", Some("")),
+            ("123456789012 2 1111", None),
+            ("2 1111 eni-1", None),
+            ("2024-01-01 2 1111", None),
+            ("", None),
+        ] {
+            let found = message_of(line.as_bytes()).map(|m| String::from_utf8_lossy(m).into_owned());
+            assert_eq!(found.as_deref(), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What the lines of a text are framed in, told by how it begins.
+
+mod documents;
+mod exports;
+mod names;
+mod separated;
+
+use std::fmt;
+use std::sync::Arc;
+
+use flowquet_format::Catalogue;
+
+use self::documents::Documents;
+use self::exports::Exports;
+use self::names::field_of;
+use self::separated::Separated;
+
+/// A text that is no flow log in a form that is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Takes lines out of their framing.
+pub(crate) trait Unframe: Send {
+    /// Takes what it can of `text`, which nothing follows if `is_last`, and appends its lines to `out`, until that has about `max`
+    /// bytes. Returns how much it took; all of it, if `is_last` and `out` has room.
+    ///
+    /// # Errors
+    /// [`Refused`], before the first line is appended.
+    fn push(&mut self, text: &[u8], is_last: bool, max: usize, out: &mut Vec<u8>) -> Result<usize, Refused>;
+}
+
+/// What the lines of a text are framed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// In nothing: each line is a header, a record or a reject.
+    Lines,
+    /// In comments, lines that begin with `#`, before the first other one.
+    Comments,
+    /// Each line stands behind a time, as CloudWatch exports and `aws logs tail` write it.
+    Exports,
+    /// Documents of JSON: CloudWatch subscriptions, Firehose, `aws logs get-log-events`, or one key a field.
+    Documents,
+    /// A table whose values this byte separates, with quotes or without.
+    Separated(u8),
+    /// What CloudWatch puts to see whether it may: no lines.
+    Marker,
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What the export of a log group puts into the bucket first.
+const MARKER: &[u8] = b"Permission Check Successful";
+
+/// Separators in a line that has no blanks: from this many on it is a table without a header.
+const SEPARATORS_MIN: usize = 8;
+
+impl Framing {
+    /// The framing of a text that begins so.
+    ///
+    /// # Errors
+    /// [`Refused`], with the name of what it is and the command that helps, if it is known and not read.
+    pub fn of(text: &[u8], catalogue: &Catalogue) -> Result<Self, Refused> {
+        if let Some(what) = known_otherwise(text) {
+            return Err(Refused(what));
+        }
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let Some(start) = text.iter().position(|b| !b.is_ascii_whitespace()) else { return Ok(Self::Lines) };
+        let text = &text[start..];
+        let line = text.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_end();
+        Ok(match line[0] {
+            b'{' | b'[' => Self::Documents,
+            b'#' => Self::Comments,
+            _ if text.trim_ascii() == MARKER => Self::Marker,
+            _ if exports::message_of(line).is_some() => Self::Exports,
+            _ => separator_of(line, catalogue).map_or(Self::Lines, Self::Separated),
+        })
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Comments => "lines behind comments",
+            Self::Exports => "lines behind a time (CloudWatch export)",
+            Self::Documents => "JSON documents",
+            Self::Separated(b'\t') => "values separated by tabs",
+            Self::Separated(_) => "values separated by commas",
+            Self::Marker => "a marker of CloudWatch without lines",
+        }
+    }
+
+    /// What takes lines out of it; none where they stand as they are.
+    pub(crate) fn unframer(self, catalogue: &Arc<Catalogue>) -> Option<Box<dyn Unframe>> {
+        Some(match self {
+            Self::Lines => return None,
+            Self::Comments => Box::new(Comments::default()),
+            Self::Exports => Box::new(Exports::default()),
+            Self::Documents => Box::new(Documents::new(catalogue.clone())),
+            Self::Separated(separator) => Box::new(Separated::new(separator, catalogue.clone())),
+            Self::Marker => Box::new(Marker),
+        })
+    }
+}
+
+/// The lines that the beginning of a text has, out of their framing. For a look at a file.
+///
+/// # Errors
+/// [`Refused`].
+pub fn first_lines(
+    text: &[u8],
+    is_whole: bool,
+    catalogue: &Arc<Catalogue>,
+) -> Result<(Framing, Vec<u8>), Refused> {
+    let framing = Framing::of(text, catalogue)?;
+    let Some(mut unframe) = framing.unframer(catalogue) else { return Ok((framing, text.to_vec())) };
+    let mut out = Vec::new();
+    unframe.push(text, is_whole, usize::MAX, &mut out)?;
+    Ok((framing, out))
+}
+
+/// The name of what is known and not read, with what to do.
+fn known_otherwise(text: &[u8]) -> Option<String> {
+    let (what, command) = match text {
+        [0xff, 0xfe, ..] => ("UTF-16 text", "iconv -f UTF-16 -t UTF-8"),
+        [0xfe, 0xff, ..] => ("UTF-16 text", "iconv -f UTF-16 -t UTF-8"),
+        [b'P', b'K', 3, 4, ..] => ("a zip archive", "unzip"),
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', ..] => ("bzip2 data", "bunzip2"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz data", "unxz"),
+        [b'7', b'z', 0xbc, 0xaf, ..] => ("a 7z archive", "7z x"),
+        [0x04, 0x22, 0x4d, 0x18, ..] => ("lz4 data", "unlz4"),
+        [0xff, 0x06, 0x00, 0x00, b's', b'N', b'a', b'P', ..] => ("snappy data", "snzip -d"),
+        _ if text.get(257..262) == Some(b"ustar") => ("a tar archive", "tar -x"),
+        _ => return None,
+    };
+    Some(format!("expected flow log lines, found {what}, which is not read: `{command}` makes text of it"))
+}
+
+/// The separator of a line that is the header of a table, or a row without blanks.
+fn separator_of(line: &[u8], catalogue: &Catalogue) -> Option<u8> {
+    let separator = *line.iter().find(|b| matches!(b, b',' | b'\t' | b';'))?;
+    let values = separated::values_of(line, separator);
+    let text = |value: &[u8]| std::str::from_utf8(value).map(str::to_owned).unwrap_or_default();
+    let names: Vec<String> = values.iter().map(|value| text(value)).collect();
+    let known = names.iter().filter(|n| field_of(n, catalogue).is_some()).count();
+    let is_message = names.iter().any(|n| names::is_message(n));
+    let is_header = values.len() > 1 && (2 * known >= values.len() || is_message);
+    let has_blanks = values.iter().any(|v| v.contains(&b' '));
+    let is_row = values.len() > SEPARATORS_MIN && !has_blanks;
+    (is_header || is_row).then_some(separator)
+}
+
+/// Drops lines that begin with `#`, up to the first other one.
+#[derive(Debug, Default)]
+struct Comments {
+    is_over: bool,
+}
+
+impl Unframe for Comments {
+    fn push(&mut self, text: &[u8], is_last: bool, max: usize, out: &mut Vec<u8>) -> Result<usize, Refused> {
+        let mut at = 0;
+        while !self.is_over && at < text.len() {
+            let rest = &text[at..];
+            let end = rest.iter().position(|b| *b == b'\n').map(|n| n + 1).or(is_last.then_some(rest.len()));
+            let Some(end) = end else { return Ok(at) };
+            let line = rest.strip_prefix(BYTE_ORDER_MARK).unwrap_or(rest);
+            if line.first().is_some_and(|b| *b != b'#' && !b.is_ascii_whitespace()) {
+                self.is_over = true;
+            } else {
+                at += end;
+            }
+        }
+        let taken = (text.len() - at).min(max.saturating_sub(out.len()));
+        out.extend_from_slice(&text[at..at + taken]);
+        Ok(at + taken)
+    }
+}
+
+/// Has no lines.
+#[derive(Debug)]
+struct Marker;
+
+impl Unframe for Marker {
+    fn push(&mut self, text: &[u8], _: bool, _: usize, _: &mut Vec<u8>) -> Result<usize, Refused> {
+        Ok(text.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pushed(text: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Refused> {
+        let catalogue = Arc::new(Catalogue::builtin().clone());
+        let Some(mut unframe) = Framing::of(text, &catalogue)?.unframer(&catalogue) else {
+            return Ok(text.to_vec());
+        };
+        let (mut out, mut at) = (Vec::new(), 0);
+        for end in cuts.iter().copied().filter(|end| *end < text.len()).chain([text.len()]) {
+            at += unframe.push(&text[at..end], end == text.len(), usize::MAX, &mut out)?;
+        }
+        assert_eq!(at, text.len(), "all is taken");
+        Ok(out)
+    }
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let line = "2 [0-9]{1,4} eni-1 10\\.0\\.0\\.1";
+        let piece = prop_oneof![
+            line.prop_map(|l| format!("2024-01-01T00:00:00.000Z {l}\n")),
+            line.prop_map(|l| format!("{{\"message\":\"{l}\"}}")),
+            line.prop_map(|l| format!("{{\"message\": \"{l}\",\n \"x\": [1, null, {{}}]}}\n")),
+            line.prop_map(|l| format!("1704067200000,\"{l}\"\n")),
+            line.prop_map(|l| format!("{l}\n")),
+            Just("timestamp,message\n".to_owned()),
+            Just("version,srcaddr,bytes\n2,10.0.0.1,7\n".to_owned()),
+            Just("{\"version\":2,\"bytes\":null}".to_owned()),
+            Just("{\"class_uid\":1}".to_owned()),
+            Just("# comment\n".to_owned()),
+            "[{}\\[\\]\",:\\\\ \na0-]{1,6}",
+        ];
+        proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Wherever the windows end, the same lines come out of a text, or it is refused.
+        #[test]
+        fn lines_do_not_depend_on_windows(text in text(), cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6)) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|c| c.index(text.len() + 1)).collect();
+            cuts.sort_unstable();
+            prop_assert_eq!(pushed(&text, &cuts), pushed(&text, &[]));
+        }
+
+        #[test]
+        fn any_bytes_are_taken(bytes in proptest::collection::vec(any::<u8>(), 0..60), start in "(\\{|\\[|#|2024-01-01T00:00:00 |version,srcaddr\n)?") {
+            let text = [start.as_bytes(), &bytes].concat();
+            let half = text.len() / 2;
+            prop_assert_eq!(pushed(&text, &[half]), pushed(&text, &[]));
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What stands in the lines that a file's rows are read as.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flowquet_format::{
+    Catalogue, FIELDS_MAX, FieldKind, LogFormat, ROWS_MARK, Types, fields_of_columns, header_format,
+    normalised_column,
+};
+use parquet::schema::types::SchemaDescriptor;
+
+use super::RowColumn;
+use super::kind::{Kind, kind};
+use super::spell::Meaning;
+
+/// Fields that make a file one of flow logs, however many columns somebody has put beside them.
+const KNOWN_MIN: usize = 4;
+
+/// Names that a message tells.
+const TOLD_MAX: usize = 5;
+
+/// By which field records are counted.
+const STATUS: &str = "log-status";
+
+/// Which columns of a file are looked at, and what they are for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    catalogue: Arc<Catalogue>,
+    /// All if `None`.
+    columns: Option<BTreeSet<String>>,
+    types: Types,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self::all(Arc::new(Catalogue::builtin().clone()), Types::default())
+    }
+}
+
+impl Wanted {
+    /// All columns, for a table of these types.
+    pub fn all(catalogue: Arc<Catalogue>, types: Types) -> Self {
+        Self { catalogue, columns: None, types }
+    }
+
+    /// Only columns of these names, spelt as fields or as columns.
+    pub fn only<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.columns = Some(names.into_iter().map(normalised_column).collect());
+        self
+    }
+
+    fn contains(&self, column: &str) -> bool {
+        self.columns.as_ref().is_none_or(|columns| columns.contains(column))
+    }
+
+    fn meaning(&self, field: &str) -> Meaning {
+        let kind = self.catalogue.field(field).map(|spec| spec.kind);
+        match kind {
+            Some(FieldKind::Time) => Meaning::Time { millis: self.types == Types::Rich },
+            Some(FieldKind::Id) if field.ends_with("account-id") => Meaning::Account,
+            _ => Meaning::Plain,
+        }
+    }
+}
+
+/// The lines that rows are read as: a place for each field of a log format.
+#[derive(Debug)]
+pub struct RowLines {
+    pub(super) places: Vec<Place>,
+    format: Option<LogFormat>,
+    /// Whether the names alone make a header line.
+    is_header: bool,
+}
+
+/// Where the values of one field come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// The file has no such column, or nobody wants it.
+    Empty,
+    Column {
+        index: usize,
+        kind: Kind,
+        meaning: Meaning,
+    },
+}
+
+impl RowLines {
+    /// Columns of files of ours, by name.
+    pub(super) fn own(columns: &[RowColumn], names: &[&str]) -> Result<Self, String> {
+        let place = |name: &&str| match columns.iter().find(|c| c.name == **name) {
+            None => Ok(Place::Empty),
+            Some(RowColumn { index, kind: Ok(kind), .. }) => {
+                Ok(Place::Column { index: *index, kind: *kind, meaning: Meaning::Own })
+            }
+            Some(RowColumn { name, kind: Err(what), .. }) => {
+                Err(format!("expected one value a row in column `{name}`, found {what}"))
+            }
+        };
+        Ok(Self {
+            places: names.iter().map(place).collect::<Result<_, _>>()?,
+            format: None,
+            is_header: false,
+        })
+    }
+
+    /// The columns of whosoever file that are wanted. Those of known fields keep their place if they are not, so that the log format
+    /// does not depend on what is wanted; others are left out.
+    pub(super) fn wanted(columns: &[RowColumn], wanted: &Wanted) -> Result<Self, String> {
+        let names: Vec<&str> = columns.iter().map(|c| c.original.as_str()).collect();
+        let fields = fields_of_columns(&names, &wanted.catalogue);
+        let mut known = 0;
+        let (mut places, mut kept, mut lost) = (Vec::new(), Vec::new(), None);
+        for (column, field) in columns.iter().zip(fields) {
+            let Some(field) = field else { continue };
+            let is_known = wanted.catalogue.field(&field).is_some();
+            let is_wanted = wanted.contains(&normalised_column(&field));
+            if !is_known && !is_wanted {
+                continue;
+            }
+            known += usize::from(is_known);
+            let place = match (&column.kind, is_wanted) {
+                (Ok(kind), true) => {
+                    Place::Column { index: column.index, kind: *kind, meaning: wanted.meaning(&field) }
+                }
+                (Err(what), true) => {
+                    lost.get_or_insert_with(|| (column.original.clone(), what.clone()));
+                    Place::Empty
+                }
+                (Ok(Kind::Text), false) if field == STATUS => {
+                    Place::Column { index: column.index, kind: Kind::Text, meaning: Meaning::Status }
+                }
+                (_, false) => Place::Empty,
+            };
+            places.push(place);
+            kept.push(field);
+        }
+        if known == 0 || (known * 2 < kept.len() && known < KNOWN_MIN) {
+            return Err(format!("expected columns named after fields of a flow log, found {}", told(&names)));
+        }
+        if kept.len() > FIELDS_MAX {
+            return Err(format!(
+                "expected at most {FIELDS_MAX} columns, found {}: choose some with --columns",
+                kept.len()
+            ));
+        }
+        if let Some((column, what)) = lost {
+            return Err(format!(
+                "expected one value a row in column `{column}`, found {what}: leave it out with --columns"
+            ));
+        }
+        let text = kept.join(" ");
+        let format = LogFormat::parse(&text, &wanted.catalogue).map_err(|e| e.to_string())?;
+        let is_header = header_format(text.as_bytes(), &wanted.catalogue).as_ref() == Some(&format);
+        Ok(Self { places, format: Some(format), is_header })
+    }
+
+    /// The log format of the lines; `None` of lines whose columns a caller has named.
+    pub fn format(&self) -> Option<&LogFormat> {
+        self.format.as_ref()
+    }
+
+    /// The header line, for text in which bytes are `carried` or not.
+    pub fn header(&self, carried: bool) -> Vec<u8> {
+        let mut text = if carried || !self.is_header { ROWS_MARK.to_vec() } else { Vec::new() };
+        for field in self.format.iter().flat_map(|f| f.fields()) {
+            text.extend_from_slice(field.column().as_bytes());
+            text.push(b' ');
+        }
+        text.pop();
+        text.push(b'\n');
+        text
+    }
+}
+
+/// Some names, for a message.
+fn told(names: &[&str]) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    let shown = names.iter().take(TOLD_MAX).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(TOLD_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// The columns of a file, those that have several values or fields as one.
+pub(super) fn columns_of(schema: &SchemaDescriptor) -> Vec<RowColumn> {
+    let mut columns: Vec<RowColumn> = Vec::new();
+    let mut last = None;
+    for (index, leaf) in schema.columns().iter().enumerate() {
+        let root = schema.get_column_root_idx(index);
+        if last.replace(root) == Some(root) {
+            continue;
+        }
+        let original = schema.get_column_root(index).name().to_owned();
+        columns.push(RowColumn { name: normalised_column(&original), original, index, kind: kind(leaf) });
+    }
+    columns
+}

@@ -1,0 +1,234 @@
+"""Flow logs in every delivery that people have: the same records come out of each, in any compression."""
+
+import collections
+import csv
+import gzip
+import io
+import json
+import random
+
+import pytest
+import pyarrow
+
+import naive
+from conftest import ROOT, convert, rejects, rows, run
+
+FIELDS = naive.V2.split()
+
+
+@pytest.fixture(autouse=True)
+def every_table_is_read_back():
+    """Naive reading knows lines alone: tables are compared here with the lines before they were framed."""
+
+
+def records(count, seed=0):
+    """Lines of version 2, every seventh without data, every eleventh no record."""
+    random_ = random.Random(seed)
+    lines = []
+    for i in range(count):
+        start = 1_704_067_200 + i * 7
+        if i % 7 == 3:
+            lines.append(f"2 111122223333 eni-0aa{i % 5} - - - - - - - {start} {start + 60} - NODATA")
+        else:
+            ports = " ".join(str(random_.randrange(65_536)) for _ in range(2))
+            lines.append(f"2 111122223333 eni-0aa{i % 5} 10.0.{i % 9}.5 192.0.2.9 {ports} 6 {i} {i * 40} {start} {start + 60} ACCEPT OK")
+    return [line if i % 11 != 5 else f"{line} more" for i, line in enumerate(lines)]
+
+
+def time_of(line):
+    return int(line.split()[10]) * 1000
+
+
+def subscription(lines, kind="DATA_MESSAGE"):
+    events = [{"id": str(i), "timestamp": time_of(line), "message": line} for i, line in enumerate(lines)]
+    return {"messageType": kind, "owner": "1", "logGroup": "flow", "logStream": "eni-0aa0-all", "subscriptionFilters": ["all"], "logEvents": events}
+
+
+CONTROL = {"messageType": "CONTROL_MESSAGE", "owner": "CloudwatchLogs", "logEvents": [{"id": "", "message": "CWL CONTROL MESSAGE: Checking health of destination"}]}
+
+
+def pieces(lines):
+    return [lines[i : i + 9] for i in range(0, len(lines), 9)]
+
+
+def table(lines, separator=",", quoting=csv.QUOTE_MINIMAL, header=("timestamp", "message")):
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, quoting=quoting, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([time_of(line), line] for line in lines)
+    return text.getvalue()
+
+
+def iso(line):
+    return naive.day(time_of(line) // 86_400_000) + "T00:00:00.000Z"
+
+
+DELIVERIES = {
+    "lines": lambda lines: "\n".join(lines),
+    "export, ISO": lambda lines: "".join(f"{iso(line)} {line}\n" for line in lines),
+    "export, milliseconds": lambda lines: "".join(f"{time_of(line)} {line}\n" for line in lines),
+    "aws logs tail": lambda lines: "".join(f"{iso(line)[:-1]}000+00:00 eni-0aa1-all {line}\n" for line in lines),
+    "subscription": lambda lines: json.dumps(subscription(lines)),
+    "subscription, concatenated": lambda lines: json.dumps(CONTROL) + "".join(json.dumps(subscription(p)) for p in pieces(lines)),
+    "subscription, a line each": lambda lines: "".join(json.dumps(subscription(p)) + "\n" for p in pieces(lines)),
+    "subscription, pretty": lambda lines: "\n".join(json.dumps(subscription(p), indent=2) for p in pieces(lines)),
+    "direct put": lambda lines: "".join(json.dumps({"message": line}) for line in lines),
+    "direct put, a line each": lambda lines: "".join(json.dumps({"message": line + "\n"}) + "\n" for line in lines),
+    "get-log-events": lambda lines: json.dumps({"events": [{"timestamp": time_of(x), "message": x, "ingestionTime": 1} for x in lines], "nextForwardToken": "f/1"}, indent=4),
+    "array": lambda lines: json.dumps([{"message": line} for line in lines]),
+    "insights, JSON": lambda lines: json.dumps({"results": [[{"field": "@timestamp", "value": "x"}, {"field": "@message", "value": x}] for x in lines]}),
+    "console, CSV": table,
+    "insights, CSV": lambda lines: table(lines, quoting=csv.QUOTE_ALL, header=("@timestamp", "@message")),
+    "console, TSV": lambda lines: table(lines, separator="\t"),
+    "comments": lambda lines: "# exported\n#\n" + "\n".join(lines) + "\n",
+}
+
+COMPRESSIONS = {
+    "plain": lambda data: data,
+    "gzip": lambda data: gzip.compress(data, mtime=0),
+    "zstd": lambda data: pyarrow.Codec("zstd").compress(data, asbytes=True),
+    "gzip in gzip": lambda data: gzip.compress(gzip.compress(data, mtime=0), mtime=0),
+    "members": lambda data: gzip.compress(data[: len(data) // 3], mtime=0) + gzip.compress(data[len(data) // 3 :], mtime=0),
+}
+
+
+def expected(lines):
+    return naive.read("\n".join(lines).encode(), naive.V2)
+
+
+def ordered(found):
+    return sorted(found, key=lambda row: json.dumps(row, sort_keys=True, default=str))
+
+
+def check(out, report, lines):
+    want, bad = expected(lines)
+    assert (report["records"], report["rejects"], report["lines"]) == (len(want), len(bad), len(want) + len(bad))
+    assert ordered([{k: row.get(k) for k in want[0]} for _, row in rows(out)]) == ordered(want)
+    return bad
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+def test_the_same_records_from_each_delivery(tmp_path, delivery):
+    lines = records(200)
+    for name, compress in COMPRESSIONS.items():
+        logs, out = tmp_path / f"{name}.in", tmp_path / name
+        logs.mkdir()
+        (logs / "object").write_bytes(compress(DELIVERIES[delivery](lines).encode()))
+        bad = check(out, convert(logs, out, "--format", "v2"), lines)
+        # Line numbers are those of the innermost text.
+        assert sorted(r["line"] for r in rejects(out)) == bad, name
+
+
+def test_all_in_one_run_and_through_little_memory(tmp_path):
+    """Long texts are streamed, in pieces that end anywhere."""
+    logs, out = tmp_path / "logs", tmp_path / "out"
+    logs.mkdir()
+    lines = records(50_000)
+    for i, make in enumerate(DELIVERIES.values()):
+        data = make(lines).encode()
+        (logs / f"{i:02}").write_bytes(gzip.compress(data, 1, mtime=0) if i % 2 else data)
+    report = convert(logs, out, "--format", "v2", "--memory", "256M")
+    want, bad = expected(lines)
+    count = len(DELIVERIES)
+    assert (report["records"], report["rejects"]) == (count * len(want), count * len(bad))
+    of_start = collections.Counter(row["start"] for _, row in rows(out))
+    assert of_start == {row["start"]: count for row in want}
+
+
+def test_tables_and_documents_with_a_column_a_field(tmp_path):
+    lines = [line for line in records(60) if not line.endswith("more")]
+    names = {
+        "05.csv": (",", [name.replace("-", "_") for name in FIELDS]),
+        "05q.csv": (",", FIELDS),
+        "05.tsv": ("\t", FIELDS),
+        "insights.csv": (",", ["version", "accountId", "interfaceId", "srcAddr", "dstAddr", "srcPort", "dstPort", "protocol", "packets", "bytes", "start", "end", "action", "logStatus"]),
+    }  # fmt: skip
+    for name, (separator, header) in names.items():
+        logs, out = tmp_path / name, tmp_path / f"{name}.out"
+        logs.mkdir()
+        quote = csv.QUOTE_ALL if "q" in name else csv.QUOTE_MINIMAL
+        with open(logs / name, "w", encoding="utf-8-sig" if "q" in name else "utf-8", newline="") as file:
+            csv.writer(file, delimiter=separator, quoting=quote).writerows([header] + [line.split() for line in lines])
+        report = convert(logs, out)
+        want, _ = expected(lines)
+        assert (report["records"], report["rejects"]) == (len(want), 0), name
+        assert ordered([{k: row.get(k) for k in want[0]} for _, row in rows(out)]) == ordered(want), name
+    for name, write in {"lines.json": lambda d: json.dumps(d) + "\n", "glued.json": json.dumps}.items():
+        logs, out = tmp_path / name, tmp_path / f"{name}.out"
+        logs.mkdir()
+        documents = []
+        for line in lines:
+            values = {f.replace("-", "_"): int(v) if v.isdigit() and f not in ("account-id",) else v for f, v in zip(FIELDS, line.split())}
+            # Some writers leave nulls out.
+            documents.append({k: None if v == "-" else v for k, v in values.items() if v != "-" or len(documents) % 2})
+        (logs / name).write_text("".join(map(write, documents)))
+        report = convert(logs, out)
+        want, _ = expected(lines)
+        assert (report["records"], report["rejects"]) == (len(want), 0), name
+        assert ordered([{k: row.get(k) for k in want[0]} for _, row in rows(out)]) == ordered(want), name
+
+
+@pytest.mark.parametrize(
+    "data, says",
+    [
+        ("\ufeffversion".encode("utf-16"), "iconv"),
+        (b"PK\x03\x04rest", "unzip"),
+        (b"BZh91AY&SY", "bunzip2"),
+        (b"\xfd7zXZ\x00", "unxz"),
+        (b'{"class_uid": 4001, "metadata": {}}', "OCSF"),
+        (b'{"Records": [{"eventVersion": "1.08", "eventName": "x"}]}', "found a document"),
+        (b'{"message": "2 a', "without an end"),
+    ],
+)
+def test_what_is_known_and_not_read_is_named(tmp_path, data, says):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "object").write_bytes(data)
+    report = convert(tmp_path / "in", tmp_path / "out", "--format", "v2", check=4)
+    assert says in report["failed_objects"][0]["reason"] and report["failed_objects"][0]["cause"] == "not-a-log"
+
+
+def test_markers_are_no_data_and_no_error(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "aws-logs-write-test").write_text("Permission Check Successful")
+    report = convert(tmp_path / "in", tmp_path / "out", "--format", "v2")
+    assert (report["objects"]["converted"], report["lines"]) == (1, 0)
+
+
+def test_broken_documents_cost_no_good_line(tmp_path):
+    lines = [line for line in records(50) if not line.endswith("more")]
+    text = [json.dumps(subscription(p)) for p in pieces(lines)]
+    text.insert(2, '{"messageType": "DATA_MESSAGE", "logEvents": [{"message": "2 1')
+    text.insert(4, '{"unknown": true}')
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "object").write_text("\n".join(text))
+    report = convert(tmp_path / "in", tmp_path / "out", "--format", "v2")
+    assert (report["records"], report["rejects"]) == (len(lines), 2)
+    assert all(r["raw"].startswith("{") for r in rejects(tmp_path / "out"))
+
+
+# What README says goes in, and the deliveries here that show it.
+README = {
+    "S3 delivery": ["lines", "comments"],
+    "CloudWatch export": ["export, ISO", "export, milliseconds", "aws logs tail"],
+    "CloudWatch subscription": ["subscription", "subscription, concatenated", "subscription, a line each", "subscription, pretty"],
+    "Firehose, Direct PUT": ["direct put", "direct put, a line each", "array"],
+    "`aws logs get-log-events`": ["get-log-events"],
+    "Logs Insights, JSON": ["insights, JSON"],
+    "Console or Insights, CSV and TSV": ["console, CSV", "insights, CSV", "console, TSV"],
+    "a column a field": [],
+    "AWS's Parquet delivery": [],
+}
+
+
+def test_readme_says_what_goes_in():
+    section = (ROOT / "README.md").read_text().split("## What goes in")[1].split("\n## ")[0]
+    told = [row.split("|")[1].strip() for row in section.splitlines() if row.startswith("| ")][1:]
+    assert told == list(README) and sorted(sum(README.values(), [])) == sorted(DELIVERIES)
+
+
+def test_inspect_names_the_framing(tmp_path):
+    (tmp_path / "export").write_text(DELIVERIES["export, ISO"](records(5)))
+    assert "CloudWatch export" in run("inspect", tmp_path / "export").stdout
+    (tmp_path / "documents").write_text(DELIVERIES["subscription"](records(5)))
+    words = run("inspect", tmp_path / "documents").stdout
+    assert "JSON documents" in words and "v2 (a default)" in words
