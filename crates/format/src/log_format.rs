@@ -282,12 +282,6 @@ pub enum GivenError {
     Several(Vec<FoundFormat>),
 }
 
-/// The field that stands again under this name: `version` of `version-2`.
-fn repeated(name: &str) -> Option<&str> {
-    let (first, times) = name.rsplit_once('-')?;
-    times.parse().is_ok_and(|n: usize| (2..=FIELDS_MAX).contains(&n)).then_some(first)
-}
-
 impl fmt::Display for GivenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -298,6 +292,12 @@ impl fmt::Display for GivenError {
 }
 
 impl std::error::Error for GivenError {}
+
+/// The field that stands again under this name: `version` of `version-2`.
+fn repeated(name: &str) -> Option<&str> {
+    let (first, times) = name.rsplit_once('-')?;
+    times.parse().is_ok_and(|n: usize| (2..=FIELDS_MAX).contains(&n)).then_some(first)
+}
 
 #[cfg(test)]
 mod tests {

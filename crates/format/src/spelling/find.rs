@@ -338,7 +338,9 @@ impl<'a> Document<'a> {
             let min = if is_code { 2 } else { UNANNOUNCED_FIELDS_MIN };
             let plain_are_known =
                 names.iter().all(|n| n.is_marked || catalogue.field(&normalised(&n.name)).is_some());
-            let is_format = names.len() >= min && known * 2 >= names.len() && plain_are_known;
+            // A list of formats names fields twice; one format hardly does.
+            let is_once = (1..names.len()).all(|i| names[..i].iter().all(|n| n.name != names[i].name));
+            let is_format = is_once && names.len() >= min && known * 2 >= names.len() && plain_are_known;
             is_format.then(|| LogFormat::of_names(self.text, &names, catalogue).ok()).flatten()
         };
         let around = std::iter::successors(self.parent[i], |open| self.parent[*open]);
