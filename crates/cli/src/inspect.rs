@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flowquet_format::{Catalogue, ColumnType, Field, FieldKind, LogFormat, ObjectKey, utc_text};
 use flowquet_input::{Compression, Framing, first_lines, head};
 use flowquet_parquet::FileLayout;
-use flowquet_parse::{Parser, Step};
+use flowquet_parse::{ObjectError, Parser, Step};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::InspectArgs;
@@ -100,10 +100,14 @@ fn flow_log_text(
     let mut records = 0;
     let mut at = 0;
     loop {
-        match parser
-            .next_block(&content[at..], true, &mut rejects)
-            .map_err(|e| format!("{e}\nhint: {}", e.hint()))?
-        {
+        let step = match parser.next_block(&content[at..], true, &mut rejects) {
+            Err(ObjectError::NoFormat(first)) => {
+                unknown_format(content, &first, text);
+                return Ok(());
+            }
+            step => step.map_err(|e| format!("{e}\nhint: {}", e.hint()))?,
+        };
+        match step {
             Step::Done | Step::NeedMore => break,
             Step::Skipped(len) => at += len,
             Step::Block { consumed, block } => {
@@ -151,6 +155,29 @@ fn flow_log_text(
     }
     text.push_str(&records_text(format, &shown));
     Ok(())
+}
+
+/// What can be said of lines whose format is not known.
+fn unknown_format(content: &[u8], first: &str, text: &mut String) {
+    let lines = content.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty());
+    let count =
+        |line: &[u8]| line.split(|b| *b == b' ').filter(|w| !w.trim_ascii().is_empty()).count() as u64;
+    let counts: Vec<u64> = lines.map(count).collect();
+    let fields = counts.first().copied().unwrap_or_default();
+    line(text, "log format", "not known: no header line, and the values of the lines fit no default format");
+    line(text, "", "give it as the flow log has it: --format '${version} ${account-id} …'");
+    let alike = counts.iter().filter(|n| **n == fields).count() as u64;
+    line(
+        text,
+        "lines",
+        &format!(
+            "{}: {} of {}",
+            HumanCount(counts.len() as u64),
+            HumanCount(alike),
+            counted(fields, "value")
+        ),
+    );
+    line(text, "first line", first);
 }
 
 /// Records as columns, fields as rows: a record has more fields than a terminal has width.
