@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use flowquet_format::{Catalogue, FormatError, FoundFormat, GivenError, LogFormat, find_formats};
-use flowquet_input::text_of;
+use flowquet_input::head;
 
 use crate::exit::Exit;
 use crate::output::Failure;
@@ -61,9 +60,7 @@ fn in_file(option: &str, file: &str, catalogue: &Catalogue) -> Result<LogFormat,
     let place = format!("read {option} @{path}");
     let failed = |e: &dyn std::fmt::Display| Failure::message(Exit::Usage, &format!("{place}: {e}"), None);
     let input = File::open(path).map_err(|e| failed(&e))?;
-    let (_, input) = text_of(Box::new(input)).map_err(|e| failed(&e))?;
-    let mut content = Vec::new();
-    input.take(FILE_BYTES_MAX as u64).read_to_end(&mut content).map_err(|e| failed(&e))?;
+    let (_, content) = head(Box::new(input), FILE_BYTES_MAX).map_err(|e| failed(&e))?;
     let text = String::from_utf8_lossy(&content);
     let found =
         find_formats(&text, catalogue).map_err(|e| mistake(&format!("{place}, line {}", e.line()), &e))?;

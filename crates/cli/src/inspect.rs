@@ -1,12 +1,11 @@
 //! `flowquet inspect`: what is this file?
 
 use std::fmt::Write as _;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use flowquet_format::{Catalogue, ColumnType, Field, FieldKind, LogFormat, ObjectKey, utc_text};
-use flowquet_input::{Compression, Framing, first_lines, text_of};
+use flowquet_input::{Compression, Framing, first_lines, head};
 use flowquet_parquet::FileLayout;
 use flowquet_parse::{Parser, Step};
 use indicatif::{HumanBytes, HumanCount};
@@ -45,7 +44,7 @@ fn describe(path: &Path, formats: &Formats, rows: usize) -> Result<String, Strin
         return Err("expected a file, found a folder".to_owned());
     }
     let mut text = format!("{}\n", path.display());
-    let (compression, content) = head(Box::new(file)).map_err(|e| format!("damaged: {e}"))?;
+    let (compression, content) = head(Box::new(file), TEXT_BYTES_MAX).map_err(|e| format!("damaged: {e}"))?;
     if content.starts_with(b"PAR1") {
         let layout = flowquet_parquet::inspect(open()?).map_err(|e| e.to_string())?;
         parquet_text(&layout, meta.len(), &mut text);
@@ -59,14 +58,6 @@ fn describe(path: &Path, formats: &Formats, rows: usize) -> Result<String, Strin
     key_text(path, &mut text);
     flow_log_text(&content, compression, formats, rows, &mut text)?;
     Ok(text)
-}
-
-/// The beginning of a file's text, and how it is compressed.
-fn head(file: Box<dyn Read + Send>) -> std::io::Result<(Compression, Vec<u8>)> {
-    let (compression, text) = text_of(file)?;
-    let mut content = Vec::new();
-    text.take(TEXT_BYTES_MAX as u64).read_to_end(&mut content)?;
-    Ok((compression, content))
 }
 
 fn line(text: &mut String, name: &str, value: &str) {

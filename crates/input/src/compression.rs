@@ -115,3 +115,14 @@ pub fn text_of<'a>(
     }
     Ok((outermost.unwrap_or(Compression::Plain), text))
 }
+
+/// The first `max` bytes of text of an object, and how it is compressed. For a look at a file.
+///
+/// # Errors
+/// As the input reports, or where compressed data is damaged before that many bytes.
+pub fn head(input: Box<dyn Read + Send>, max: usize) -> io::Result<(Compression, Vec<u8>)> {
+    let (compression, text) = text_of(input)?;
+    let mut content = Vec::new();
+    text.take(max as u64).read_to_end(&mut content)?;
+    Ok((compression, content))
+}

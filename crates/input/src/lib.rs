@@ -9,6 +9,6 @@ pub mod inflate;
 mod parquet_lines;
 mod reader;
 
-pub use compression::{Compression, text_of};
+pub use compression::{Compression, head, text_of};
 pub use framing::{Framing, Refused, first_lines};
 pub use reader::{Consume, Input, Open, Position, Range, ReadError, Reader, WINDOW_BYTES};
