@@ -1,5 +1,7 @@
 //! The command line as it is typed.
 
+mod schema;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +11,7 @@ use flowquet_format::{PartitionSpec, Types};
 use flowquet_parquet::Compression;
 use flowquet_store::Location;
 
+pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 use crate::places::{FilterArgs, S3Args, source};
 use crate::size::parse_bytes;
 
@@ -430,121 +433,6 @@ pub(crate) struct GlueArgs {
     /// Endpoint of a catalog that is not AWS's
     #[arg(long, value_name = "URL")]
     pub(crate) glue_endpoint_url: Option<String>,
-}
-
-/// Other questions about schemas.
-#[derive(Debug, Subcommand)]
-pub(crate) enum SchemaCommand {
-    /// Show how the columns of two log formats differ
-    Diff(SchemaDiffArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SchemaDiffArgs {
-    /// Log format, as --format takes it
-    #[arg(value_name = "A", allow_hyphen_values = true)]
-    pub(crate) a: String,
-
-    /// The other one
-    #[arg(value_name = "B", allow_hyphen_values = true)]
-    pub(crate) b: String,
-
-    /// File of `[[field]]` entries that extend the catalogue, in the form of schemas/fields.toml
-    #[arg(long, value_name = "FILE")]
-    pub(crate) fields: Option<PathBuf>,
-
-    /// Types of columns: aws or rich
-    #[arg(long, value_name = "TYPES")]
-    pub(crate) types: Option<Types>,
-
-    /// Print the differences as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct SchemaArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<SchemaCommand>,
-
-    /// Folder or S3 prefix of a table, whose columns are shown
-    #[arg(value_name = "TABLE", value_parser = Location::parse)]
-    pub(crate) source: Option<Location>,
-
-    #[command(flatten)]
-    pub(crate) format: FormatArgs,
-
-    /// Types of columns: aws or rich; those of TABLE by default
-    #[arg(long, value_name = "TYPES")]
-    pub(crate) types: Option<Types>,
-
-    /// Form of the schema
-    #[arg(long = "as", value_enum, default_value = "table")]
-    pub(crate) form: SchemaForm,
-
-    /// Database that statements name
-    #[arg(long, value_name = "NAME", default_value = "default", help_heading = "Statements")]
-    pub(crate) database: TableName,
-
-    /// Table that statements name
-    #[arg(long, value_name = "NAME", default_value = "vpc_flow_logs", help_heading = "Statements")]
-    pub(crate) table: TableName,
-
-    /// URL of the table's files; that of TABLE by default
-    #[arg(long, value_name = "URL", help_heading = "Statements")]
-    pub(crate) location: Option<String>,
-
-    /// Partition columns; those of TABLE by default, else date
-    #[arg(long, value_name = "COLUMNS", help_heading = "Statements")]
-    pub(crate) partition_by: Option<PartitionSpec>,
-
-    /// How Athena and Glue find partitions: computed from the query (`projected`), or known one by one (`listed`)
-    #[arg(long, value_enum, default_value = "projected", help_heading = "Statements")]
-    pub(crate) partitions: PartitionsArg,
-
-    /// With `--as duckdb`: name the files that TABLE consists of now, instead of what a glob finds
-    #[arg(long, requires = "source", help_heading = "Statements")]
-    pub(crate) exact: bool,
-
-    #[command(flatten)]
-    pub(crate) s3: S3Args,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PartitionsArg {
-    /// Each is known to the catalog: any engine, and also records without a time
-    Listed,
-    /// Computed by Athena: nothing to keep up to date, but no other engine does so
-    Projected,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SchemaForm {
-    /// A table to read, with what each field means
-    Table,
-    /// Arrow field names and types
-    Arrow,
-    /// Athena's CREATE EXTERNAL TABLE, which Hive and Spark take too
-    Athena,
-    /// DuckDB's CREATE VIEW
-    Duckdb,
-    /// The TableInput that `aws glue create-table` takes, as JSON
-    GlueJson,
-    /// JSON, with all that the catalogue knows
-    Json,
-    /// The call that reads all columns into pandas, by pyarrow
-    Pandas,
-    /// Parquet's message syntax
-    Parquet,
-    /// The call that scans all columns with Polars
-    Polars,
-    /// The call that reads all columns with PySpark
-    Pyspark,
-    /// Spark's CREATE TABLE
-    Spark,
-    /// Trino's CREATE TABLE, for its Hive connector as the catalog `hive`
-    Trino,
 }
 
 #[derive(Debug, Args)]

@@ -106,6 +106,8 @@ pub(super) struct Document<'a> {
     pub(super) partner: Vec<Option<usize>>,
     /// Of each token the innermost bracket around it.
     pub(super) parent: Vec<Option<usize>>,
+    /// Where lines begin.
+    lines: Vec<usize>,
 }
 
 impl<'a> Document<'a> {
@@ -147,7 +149,8 @@ impl<'a> Document<'a> {
                 _ => {}
             }
         }
-        Self { text, tokens, partner, parent }
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(n, _)| n + 1)).collect();
+        Self { text, tokens, partner, parent, lines }
     }
 
     pub(super) fn kind(&self, i: usize) -> Option<Kind<'a>> {
@@ -156,8 +159,12 @@ impl<'a> Document<'a> {
 
     /// Bytes between the line's beginning and token `i`.
     pub(super) fn column(&self, i: usize) -> usize {
-        let at = self.tokens[i].at;
-        at - self.text[..at].rfind('\n').map_or(0, |n| n + 1)
+        self.tokens[i].at - self.lines[self.line(i) - 1]
+    }
+
+    /// The number of the line that token `i` stands in.
+    fn line(&self, i: usize) -> usize {
+        self.lines.partition_point(|begin| *begin <= self.tokens[i].at)
     }
 
     /// Whether token `i` is the first of its line.
@@ -211,8 +218,8 @@ impl<'a> Document<'a> {
     }
 
     fn piece(&self, format: LogFormat, key: usize, first: usize, end: usize, is_announced: bool) -> Piece {
-        let line = line_of(self.text, self.tokens[key].at);
-        Piece { found: FoundFormat { format, line, name: owner(self, key) }, first, end, is_announced }
+        let found = FoundFormat { format, line: self.line(key), name: owner(self, key) };
+        Piece { found, first, end, is_announced }
     }
 
     /// The tokens of the value that a key at token `i` announces as a log format.
