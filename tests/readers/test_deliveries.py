@@ -216,7 +216,7 @@ README = {
     "Logs Insights, JSON": ["insights, JSON"],
     "Console or Insights, CSV and TSV": ["console, CSV", "insights, CSV", "console, TSV"],
     "a column a field": [],
-    "AWS's Parquet delivery": [],
+    "Parquet": [],
 }
 
 

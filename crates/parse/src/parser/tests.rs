@@ -1,6 +1,6 @@
 use super::*;
 use crate::integer::IntegerColumns;
-use flowquet_format::ColumnType;
+use flowquet_format::{ColumnType, push_carried};
 use flowquet_testkit::naive;
 
 /// Line, offset, reason, field and raw line.
@@ -120,6 +120,49 @@ fn ordinary_and_odd_lines() {
         assert_eq!(&text.as_bytes()[*offset as usize..][..raw.len()], raw);
         assert_eq!(raw, expected.as_bytes());
     }
+}
+
+/// Rows of a file: what was carried in them is put back, in records and in rejects.
+#[test]
+fn rows_of_files() {
+    let row = |values: &[&[u8]]| {
+        let mut line = Vec::new();
+        for (i, value) in values.iter().enumerate() {
+            if i > 0 {
+                line.push(b' ');
+            }
+            push_carried(value, &mut line);
+        }
+        line.push(b'\n');
+        line
+    };
+    let values: [[&[u8]; 4]; 6] = [
+        [b"2", b"a b", b"40", b"x"],
+        [b"2", b" \r\n", b"7", "ä 漢".as_bytes()],
+        [b"2", b"10.0.0.1", b"4 0", b"x"],
+        [b"2", b"10.0.0.2", b"1", b"\xff y"],
+        [b"-", b"-", b"-", b"-"],
+        [b"2", b"10.0.0.1", b"3", b" "],
+    ];
+    // Most of these names are unknown.
+    let mut text = [ROWS_MARK, b"version team bytes other thing\n"].concat();
+    values.iter().for_each(|values| text.extend(row(&[&values[..], &[b"z"]].concat())));
+    for backend in Backend::available() {
+        let parsed = parse(&text, None, backend, 0).expect("readable");
+        let records: Vec<_> = parsed.records.iter().map(|(_, v)| v[..4].to_vec()).collect();
+        let expected = [0, 1, 4, 5].map(|i: usize| values[i].map(<[u8]>::to_vec).to_vec());
+        assert_eq!(records, expected);
+        let rejects: Vec<_> = parsed.rejects.iter().map(|r| (r.0, r.2, r.3.as_deref(), &r.4[..])).collect();
+        let expected = [
+            (4, RejectReason::NotANumber, Some("bytes"), &b"2 10.0.0.1 4 0 x z"[..]),
+            (5, RejectReason::InvalidUtf8, Some("other"), b"2 10.0.0.2 1 \xff y z"),
+        ];
+        assert_eq!(rejects, expected);
+        assert_eq!(parsed.counts, LineCounts { lines: 7, headers: 1, blanks: 0 });
+    }
+    // In text such bytes are what they always were.
+    let text = [b"version vpc-id bytes region\n".to_vec(), row(&values[0])].concat();
+    assert_eq!(check(&text, None).rejects.len(), 1);
 }
 
 #[test]
