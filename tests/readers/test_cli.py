@@ -155,7 +155,7 @@ def test_inspect(tmp_path, out):
     assert "a guess, no header line" in run("inspect", tmp_path / "plain").stdout
     (tmp_path / "x.json").write_text("{}")
     process = run("inspect", tmp_path / "x.json", path, check=1)
-    assert "found JSON" in process.stderr and "flow log, gzip" in process.stdout
+    assert "expected JSON with `message`" in process.stderr and "flow log, gzip" in process.stdout
 
 
 def test_a_closed_pipe_is_no_failure():
