@@ -32,8 +32,7 @@ impl HeaderStarts {
     pub(crate) fn matches(&self, line: &[u8]) -> bool {
         let Some(first) = line.first() else { return false };
         if !first.is_ascii_alphabetic() {
-            // The names of a header may be quoted.
-            return *first == b'"';
+            return false;
         }
         let word = fold(first_word(line));
         self.by_letter[usize::from(first & 31)].iter().any(|(start, mask)| word & mask == *start)

@@ -408,15 +408,17 @@ impl Parser {
         self.line_starts.clear();
         self.line_starts.push(0);
         let is_ascii = text.is_ascii();
+        // No line has so many.
+        let fields = if self.is_lost { usize::MAX } else { fields };
         let ends = self.found.ends();
         let (mut before, mut start) = (0, 0);
         for (line, &newline) in self.found.line_ends().iter().enumerate() {
             let end = ends[newline as usize] as usize;
-            // A line that begins with a blank, or with nothing, may be a blank one of any number of fields.
+            // A line that begins with a blank, or with nothing, may be a blank one of any number of fields; one that begins with a
+            // quote may be a header.
             let is_record = (newline - before) as usize == fields
                 && end > start
-                && !self.is_lost
-                && text[start] > b' '
+                && text[start] > b'"'
                 && text[end - 1] != b'\r'
                 && !self.header_starts.matches(&text[start..end])
                 && (is_ascii || text[start..end].is_ascii());
