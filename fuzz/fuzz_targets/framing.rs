@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use flowquet_format::Catalogue;
 use flowquet_input::{Input, Reader};
+use flowquet_parquet::Wanted;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
