@@ -62,6 +62,11 @@ pub fn normalised_column(name: &str) -> String {
     name.trim().to_ascii_lowercase().replace('-', "_")
 }
 
+/// The known field that a column of this name is, in AWS's spelling.
+pub fn field_of_column(column: &str, catalogue: &Catalogue) -> Option<String> {
+    spelt(column, catalogue).or_else(|| meant(column, catalogue))
+}
+
 /// The known field of this name, whatever its case, with dashes or underscores.
 fn spelt(column: &str, catalogue: &Catalogue) -> Option<String> {
     catalogue.field(&normalised(column)).map(|spec| spec.name.clone())

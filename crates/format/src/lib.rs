@@ -29,7 +29,7 @@ pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec,
 pub use columns::{
     FormatColumn, TIME_MS_MIN, TIME_NUMBER_MAX, TWIN_SUFFIX, Types, columns_of, time_ms, time_number,
 };
-pub use foreign::{fields_of_columns, normalised_column};
+pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use header::{header_format, is_strange_header};
 pub use key_filter::{Descent, KeyFilter, LeftOut};
 pub use log_format::{FIELDS_MAX, Field, FormatError, GivenError, LogFormat};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use flowquet_format::Catalogue;
 
-use super::names::{field_of, is_message};
+use super::names::{fields_of, is_message};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
 /// Longest string that is read.
@@ -55,6 +55,9 @@ pub(super) struct Documents {
     path: Vec<Container>,
     /// Fields of the last header line.
     header: Vec<String>,
+    /// Keys of the last object that might be a record, and the fields that they are, if it was one.
+    keys: Vec<String>,
+    fields: Option<Vec<Option<String>>>,
     has_lines: bool,
     /// Whether the document is a test of a destination.
     is_control: bool,
@@ -80,6 +83,8 @@ impl Documents {
             catalogue,
             path: Vec::new(),
             header: Vec::new(),
+            keys: Vec::new(),
+            fields: None,
             has_lines: false,
             is_control: false,
             excerpt: Vec::new(),
@@ -268,20 +273,17 @@ impl Documents {
 
     /// The line of an object whose keys are fields, after a header line where they are new. Returns whether it is one.
     fn record(&mut self, object: &Object, out: &mut Vec<u8>) -> bool {
-        let known = object.fields.iter().filter(|(k, _)| field_of(k, &self.catalogue).is_some()).count();
-        if known == 0 || 2 * known < object.fields.len() {
-            return false;
+        // Most documents have the keys of the one before.
+        if !object.fields.iter().map(|(key, _)| key).eq(&self.keys) {
+            self.keys = object.fields.iter().map(|(key, _)| key.clone()).collect();
+            let names: Vec<&str> = self.keys.iter().map(String::as_str).collect();
+            self.fields = fields_of(&names, &self.catalogue);
         }
-        let is_shaped = |k: &str| {
-            k.starts_with(|c: char| c.is_ascii_lowercase())
-                && k.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
-        };
+        let Some(fields) = &self.fields else { return false };
         let mut values = Vec::with_capacity(object.fields.len());
         let mut is_new = self.header.is_empty();
-        for (key, value) in &object.fields {
-            let name =
-                field_of(key, &self.catalogue).or_else(|| is_shaped(key).then(|| key.replace('_', "-")));
-            let Some(name) = name else { continue };
+        for (name, (_, value)) in fields.iter().zip(&object.fields) {
+            let Some(name) = name.clone() else { continue };
             if !self.header.contains(&name) {
                 self.header.push(name.clone());
                 is_new = true;

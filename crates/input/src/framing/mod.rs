@@ -12,7 +12,7 @@ use flowquet_format::Catalogue;
 
 use self::documents::Documents;
 use self::exports::Exports;
-use self::names::field_of;
+use self::names::{fields_of, is_message};
 use self::separated::Separated;
 
 /// A text that is no flow log in a form that is read.
@@ -147,11 +147,9 @@ fn known_otherwise(text: &[u8]) -> Option<String> {
 fn separator_of(line: &[u8], catalogue: &Catalogue) -> Option<u8> {
     let separator = *line.iter().find(|b| matches!(b, b',' | b'\t' | b';'))?;
     let values = separated::values_of(line, separator);
-    let text = |value: &[u8]| std::str::from_utf8(value).map(str::to_owned).unwrap_or_default();
-    let names: Vec<String> = values.iter().map(|value| text(value)).collect();
-    let known = names.iter().filter(|n| field_of(n, catalogue).is_some()).count();
-    let is_message = names.iter().any(|n| names::is_message(n));
-    let is_header = values.len() > 1 && (2 * known >= values.len() || is_message);
+    let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
+    let is_header = values.len() > 1
+        && (names.iter().any(|name| is_message(name)) || fields_of(&names, catalogue).is_some());
     let has_blanks = values.iter().any(|v| v.contains(&b' '));
     let is_row = values.len() > SEPARATORS_MIN && !has_blanks;
     (is_header || is_row).then_some(separator)

@@ -1,46 +1,30 @@
 //! Names of fields as tables and documents spell them.
 
-use flowquet_format::Catalogue;
+use flowquet_format::{Catalogue, field_of_column, fields_of_columns};
 
-/// Names of values that hold a whole line, or that tell where it came from and are no field.
+/// Names of values that hold a whole line.
 const MESSAGES: [&str; 3] = ["message", "@message", "Message"];
-
-/// Fields whose names others make longer: CloudWatch Logs Insights, Athena's first table.
-const OTHERS: [(&str, &str); 14] = [
-    ("starttime", "start"),
-    ("endtime", "end"),
-    ("sourceaddress", "srcaddr"),
-    ("destinationaddress", "dstaddr"),
-    ("srcaddress", "srcaddr"),
-    ("dstaddress", "dstaddr"),
-    ("sourceport", "srcport"),
-    ("destinationport", "dstport"),
-    ("numpackets", "packets"),
-    ("numbytes", "bytes"),
-    ("account", "account-id"),
-    ("interface", "interface-id"),
-    ("pktsrcaddress", "pkt-srcaddr"),
-    ("pktdstaddress", "pkt-dstaddr"),
-];
 
 /// Whether a value of this name holds a whole line.
 pub(super) fn is_message(name: &str) -> bool {
     MESSAGES.contains(&name)
 }
 
-/// The field that a name is, in whatever case and with whatever between its words: `srcAddr`, `log_status`, `Log-Status`.
-pub(super) fn field_of(name: &str, catalogue: &Catalogue) -> Option<String> {
-    let plain = |name: &str| -> String {
-        name.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).map(|c| c.to_ascii_lowercase()).collect()
-    };
-    let dashed = name.replace('_', "-").to_ascii_lowercase();
-    if catalogue.field(&dashed).is_some() {
-        return Some(dashed);
+/// The fields that values of these names are, each once, if at least half of them are known ones; `None` for a value that is left
+/// out, such as `@timestamp`. A name that is shaped like a field may be a new one.
+pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Option<Vec<Option<String>>> {
+    let known = names.iter().filter(|name| field_of_column(name, catalogue).is_some()).count();
+    if known == 0 || 2 * known < names.len() {
+        return None;
     }
-    let wanted = plain(name);
-    let known = catalogue.fields().iter().find(|field| plain(&field.name) == wanted);
-    let known = known.map(|field| field.name.clone());
-    known.or_else(|| OTHERS.iter().find(|(other, _)| *other == wanted).map(|(_, field)| (*field).to_owned()))
+    let is_shaped = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
+    };
+    let is_kept = |name: &str| is_shaped(name) || field_of_column(name, catalogue).is_some();
+    let kept: Vec<&str> = names.iter().copied().filter(|name| is_kept(name)).collect();
+    let mut fields = fields_of_columns(&kept, catalogue).into_iter();
+    Some(names.iter().map(|name| is_kept(name).then(|| fields.next().flatten()).flatten()).collect())
 }
 
 #[cfg(test)]
@@ -49,16 +33,14 @@ mod tests {
 
     #[test]
     fn fields_by_any_spelling() {
-        for (name, field) in [
-            ("srcaddr", Some("srcaddr")),
-            ("log_status", Some("log-status")),
-            ("LogStatus", Some("log-status")),
-            ("srcAddr", Some("srcaddr")),
-            ("endTime", Some("end")),
-            ("@timestamp", None),
-            ("message", None),
-        ] {
-            assert_eq!(field_of(name, Catalogue::builtin()).as_deref(), field, "{name}");
-        }
+        let fields = |names: &[&str]| {
+            let fields = fields_of(names, Catalogue::builtin());
+            fields.map(|f| f.iter().map(|f| f.as_deref().unwrap_or("/")).collect::<Vec<_>>().join(" "))
+        };
+        let found = fields(&["srcaddr", "log_status", "endTime", "@timestamp", "new_field", "Other Name"]);
+        assert_eq!(found.as_deref(), Some("srcaddr log-status end / new-field /"));
+        assert_eq!(fields(&["start", "startTime"]).as_deref(), Some("start starttime"), "each field once");
+        assert_eq!(fields(&["a", "b", "srcaddr"]), None);
+        assert_eq!(fields(&[]), None);
     }
 }

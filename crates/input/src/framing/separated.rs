@@ -5,20 +5,11 @@ use std::sync::Arc;
 
 use flowquet_format::Catalogue;
 
-use super::names::{field_of, is_message};
+use super::names::{fields_of, is_message};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
 /// Bytes of a row, quoted line breaks and all.
 const ROW_BYTES_MAX: usize = 1 << 20;
-
-/// What a column of the table is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Column {
-    /// A field.
-    Field,
-    /// No field: its values are left out.
-    Other,
-}
 
 /// What the rows of the table are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +18,8 @@ enum Rows {
     Unknown,
     /// This value of each holds a line.
     Message(usize),
-    /// Each is a line, of those values that are fields.
-    Fields(Vec<Column>),
+    /// Each is a line, of those values that are kept.
+    Fields(Vec<bool>),
     /// Each is a line.
     All,
 }
@@ -52,21 +43,8 @@ impl Separated {
             return;
         }
         let values = values_of(row, self.separator);
-        if self.rows == Rows::Unknown {
-            let names: Vec<String> = values.iter().map(|v| String::from_utf8_lossy(v).into_owned()).collect();
-            self.rows = self.rows_of(&names);
-            match &self.rows {
-                Rows::Message(_) => return,
-                Rows::Fields(columns) => {
-                    let named = names.iter().zip(columns).filter(|(_, c)| **c == Column::Field);
-                    let name = |n: &str| field_of(n, &self.catalogue).unwrap_or_else(|| n.to_owned());
-                    let header: Vec<String> = named.map(|(n, _)| name(n)).collect();
-                    out.extend_from_slice(header.join(" ").as_bytes());
-                    out.push(b'\n');
-                    return;
-                }
-                Rows::All | Rows::Unknown => {}
-            }
+        if self.rows == Rows::Unknown && self.is_header(&values, out) {
+            return;
         }
         match &self.rows {
             Rows::Message(at) => match values.get(*at) {
@@ -78,7 +56,7 @@ impl Separated {
                 None => push_raw(row, out),
             },
             Rows::Fields(columns) if columns.len() == values.len() => {
-                let fields = values.iter().zip(columns).filter(|(_, c)| **c == Column::Field);
+                let fields = values.iter().zip(columns).filter(|(_, is_kept)| **is_kept);
                 push_values(fields.map(|(value, _)| value.as_slice()), out);
             }
             Rows::Fields(_) | Rows::All | Rows::Unknown => {
@@ -87,22 +65,20 @@ impl Separated {
         }
     }
 
-    /// What rows are, by the first one.
-    fn rows_of(&self, names: &[String]) -> Rows {
-        if let Some(at) = names.iter().position(|n| is_message(n)) {
-            return Rows::Message(at);
+    /// Sees what rows are, by the first one, and makes a header line of it where it is one. Returns whether it is no row itself.
+    fn is_header(&mut self, values: &[Vec<u8>], out: &mut Vec<u8>) -> bool {
+        let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
+        if let Some(at) = names.iter().position(|name| is_message(name)) {
+            self.rows = Rows::Message(at);
+            return true;
         }
-        let known = names.iter().filter(|n| field_of(n, &self.catalogue).is_some()).count();
-        if 2 * known < names.len() {
-            return Rows::All;
-        }
-        // A name that is shaped like a field may be a new one.
-        let is_field = |n: &String| {
-            field_of(n, &self.catalogue).is_some()
-                || n.starts_with(|c: char| c.is_ascii_lowercase())
-                    && n.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
+        let Some(fields) = fields_of(&names, &self.catalogue) else {
+            self.rows = Rows::All;
+            return false;
         };
-        Rows::Fields(names.iter().map(|n| if is_field(n) { Column::Field } else { Column::Other }).collect())
+        push_values(fields.iter().flatten().map(String::as_bytes), out);
+        self.rows = Rows::Fields(fields.iter().map(Option::is_some).collect());
+        true
     }
 }
 
