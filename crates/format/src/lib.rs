@@ -23,6 +23,7 @@ mod object_key;
 mod partition;
 mod spelling;
 mod union;
+mod values;
 
 pub use carried::{ROWS_MARK, push_carried, put_back};
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
@@ -32,7 +33,7 @@ pub use columns::{
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use header::{header_format, is_strange_header};
 pub use key_filter::{Descent, KeyFilter, LeftOut};
-pub use log_format::{FIELDS_MAX, Field, FormatError, GivenError, LogFormat};
+pub use log_format::{FIELDS_MAX, Field, FormatError, GIVEN_MAX, GivenError, LogFormat};
 pub use object_key::{DeliveryTime, ObjectKey};
 pub use partition::{
     HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime, TIME_MAX_S, TIME_MIN_S,
@@ -40,3 +41,4 @@ pub use partition::{
 };
 pub use spelling::{FoundFormat, find_formats};
 pub use union::union_fields;
+pub use values::may_be;
