@@ -165,8 +165,13 @@ def test_a_closed_pipe_is_no_failure():
 
 
 def test_every_flag_and_exit_code_is_documented():
-    readme = (ROOT / "README.md").read_text()
-    for flag in set(re.findall(r"--[a-z-]+", run("convert", "--help").stdout)) - {"--help"}:
-        assert f"`{flag}" in readme, flag
-    for code in ["0", "1", "2", "3", "4", "130"]:
-        assert f"| {code} |" in readme
+    """Of the tables of options crates/cli/tests/options_page.rs makes sure."""
+    page = (ROOT / "docs/OPTIONS.md").read_text()
+    commands = re.findall(r"^  ([a-z]+) ", run("--help").stdout, re.M)
+    assert {"convert", "plan", "status", "compact", "inspect", "schema"} <= set(commands)
+    for command in set(commands) - {"help"}:
+        section = page.split(f"## flowquet {command}\n")[1].split("\n## ")[0] + page.split("## Options for S3")[1]
+        for flag in set(re.findall(r"^ +(?:-[a-z], )?(--[a-z-]+)", run(command, "--help").stdout, re.M)) - {"--help"}:
+            assert f"`{flag}" in section, (command, flag)
+    for code in ["0", "1", "2", "3", "4", "5", "130"]:
+        assert f"| {code} |" in page

@@ -191,7 +191,7 @@ def test_a_store_that_ignores_conditions(tmp_path, made):
 
 
 def test_who_may_list_some_prefixes_only(tmp_path, made):
-    """To them S3 denies what is not there, as with the policy in the README."""
+    """To them S3 denies what is not there, as with the policy of docs/S3.md."""
     with s3.serve("--hide-missing", load=made) as server:
         for source, records in [("s3://logs/AWSLogs", 20_000), ("s3://logs/AWSLogs/", 0)]:
             assert s3.convert(server, source, "s3://lake/t")["records"] == records

@@ -369,8 +369,8 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 
-    /// The plan as JSON, for `flowquet convert --plan`
-    #[arg(long)]
+    /// Print the plan as JSON, for `flowquet convert --plan`
+    #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
 
     // `JobArgs` names it; a plan is not made from a plan.
@@ -452,8 +452,8 @@ pub(crate) struct RegisterArgs {
     #[arg(long, value_enum, default_value = "listed", help_heading = "Glue Data Catalog")]
     pub(crate) partitions: PartitionsArg,
 
-    /// What was done, as JSON
-    #[arg(long)]
+    /// Print what was done as JSON
+    #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
 
     #[command(flatten)]
@@ -518,7 +518,7 @@ pub(crate) struct CompactArgs {
     #[arg(long, conflicts_with = "sources", help_heading = "Reports")]
     pub(crate) dry_run: bool,
 
-    /// What was done, as JSON
+    /// Print what was done as JSON
     #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
 

@@ -168,7 +168,7 @@ impl Error {
                 "s3:PutObject on the object, and kms:GenerateDataKey and kms:Decrypt where a KMS key encrypts it"
             }
         };
-        format!("the credentials need {needed}; README shows a policy that is enough")
+        format!("the credentials need {needed}; docs/S3.md shows a policy that is enough")
     }
 }
 
