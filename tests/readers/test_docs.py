@@ -51,7 +51,7 @@ def test_commands_do_what_the_page_says(table):
     out, printed = table
     told = "\n".join(f"{command}\n{text}" for command, text in printed.items())
     assert "registered lake.vpc_flow_logs: table created; 3 partitions created" in told
-    assert "registered lake.vpc_flow_logs: table as it was" in told and "done: nothing new" in told
+    assert "registered lake.vpc_flow_logs: table up to date" in told and "done: nothing new" in told
     assert told.count("CREATE EXTERNAL TABLE IF NOT EXISTS `lake`.`vpc_flow_logs`") == 2 and "projection.date.range" in told
     assert re.search(r"done: 1 of 1 partition compacted", told) and "0 objects of 48 listed" in told
 

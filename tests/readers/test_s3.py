@@ -246,7 +246,7 @@ def test_shares_of_a_plan(tmp_path, made):
 def test_status_tells_what_is_missing(tmp_path, made):
     (made / "bad.log").write_text("nothing here\n")
     with s3.serve(load=made) as server:
-        assert "expected a table in `s3://lake/t" in s3.run(server, "status", "s3://lake/t", check=1).stderr
+        assert "no flowquet table in `s3://lake/t" in s3.run(server, "status", "s3://lake/t", check=1).stderr
         (tmp_path / "plan.json").write_text(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout)
         s3.run(server, "convert", "--plan", tmp_path / "plan.json", "--task", "0/2", check=None)
         text = s3.run(server, "status", "s3://lake/t", check=4).stdout
@@ -388,14 +388,14 @@ def test_what_a_newcomer_meets(tmp_path, made):
     stranger = s3.ENVIRONMENT | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     with s3.serve("--deny-writes", "lake/locked", load=made) as server:
         for args, env, message, hint in [
-            (["s3://logs/", "--out", "s3://lake/t"], nobody, "expected valid AWS credentials", "aws sso login"),
-            (["s3://logs/", "--out", "s3://lake/t"], stranger, "expected valid AWS credentials", "aws sts get-caller-identity"),
+            (["s3://logs/", "--out", "s3://lake/t"], nobody, "no valid AWS credentials", "aws sso login"),
+            (["s3://logs/", "--out", "s3://lake/t"], stranger, "no valid AWS credentials", "aws sts get-caller-identity"),
             (["s3://nowhere/", "--out", "s3://lake/t"], None, "list `s3://nowhere/`: no such bucket", "check the bucket's name"),
             (["s3://logs/", "--out", "s3://missing/t"], None, "read `s3://missing/`: no such bucket", "check the bucket's name"),
             (["s3://logs/no/such", "--out", "s3://lake/t"], None, "expected flow logs in `s3://logs/no/such`", "check the path"),
             (["s3://logs/", "--out", "s3://lake/locked"], None, "access denied", "s3:PutObject"),
             (["s3://lo gs/", "--out", "s3://lake/t"], None, "expected s3://BUCKET/PREFIX", ""),
-            (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "expected valid AWS credentials", "--profile"),
+            (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "no valid AWS credentials", "--profile"),
         ]:
             words = s3.run(server, "convert", *args, check=None, env=env or s3.ENVIRONMENT).stderr
             assert message in words and hint in words, words
@@ -403,7 +403,7 @@ def test_what_a_newcomer_meets(tmp_path, made):
             [FLOWQUET, "convert", "s3://logs/", "--out", "s3://lake/t", "--endpoint-url", "http://127.0.0.1:1"],
             capture_output=True, text=True, env=s3.ENVIRONMENT,
         ).stderr
-        assert "the store does not answer as it should" in words and "--endpoint-url" in words
+        assert "the store does not answer" in words and "--endpoint-url" in words
     with s3.serve("--region", "eu-central-1", load=made) as server:
         assert s3.convert(server, "s3://logs/", "s3://lake/t")["records"] == 20_000, "the region is found"
         words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", "--region", "us-west-2", check=1).stderr

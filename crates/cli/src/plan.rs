@@ -75,9 +75,13 @@ impl PlanFile {
             .map_err(|e| wrong(format!("expected what `flowquet plan --json` writes, found {e}")))?;
         if file.layout_version != LAYOUT_VERSION {
             let found = file.layout_version;
-            return Err(wrong(format!(
-                "expected layout version {LAYOUT_VERSION}, found {found}: plan again"
-            )));
+            return Err(Failure::message(
+                Exit::Failed,
+                &format!(
+                    "plan `{location}` has layout version {found}, this program writes {LAYOUT_VERSION}"
+                ),
+                Some("make the plan again with `flowquet plan --json`"),
+            ));
         }
         Ok(file)
     }
@@ -92,7 +96,11 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let prepared = Prepared::new(&args.job, None, args.job.s3.stores(), None)?;
     if prepared.sources.contains(&flowquet_engine::Source::Stdin) {
-        return Err(Failure::message(Exit::Usage, "expected files or folders to plan, found `-`", None));
+        return Err(Failure::message(
+            Exit::Usage,
+            "`flowquet plan` reads files, folders or S3 prefixes, not standard input (`-`)",
+            None,
+        ));
     }
     let out = match &args.job.out {
         Some(Location::Local(path)) => absolute(path).display().to_string(),
@@ -183,7 +191,7 @@ fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats) -> S
     row(
         "objects",
         format!(
-            "{} to convert of {} listed, {} ({} in the table already, {} left out, {} unreadable)",
+            "{} to convert of {} listed, {} ({} in the table already, {} filtered out, {} unreadable)",
             HumanCount(estimate.objects),
             HumanCount(objects.listed),
             HumanBytes(estimate.bytes),
@@ -201,16 +209,13 @@ fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats) -> S
         );
         match &found.format {
             Some(format) => row("format", format!("{format} ({of})")),
-            None => row("format", format!("unknown, such as `{}` ({of}): give --format", found.example)),
+            None => row("format", format!("unknown ({of}), such as `{}`: give --format", found.example)),
         }
     }
     if formats.not_looked_at > 0 {
         row(
             "",
-            format!(
-                "and {} without a flow log's id that were not looked at",
-                counted(formats.not_looked_at, "object")
-            ),
+            format!("and {} without a flow log id, not looked at", counted(formats.not_looked_at, "object")),
         );
     }
     let partitions = &estimate.partitions;

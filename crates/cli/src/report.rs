@@ -216,7 +216,7 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
         _ => {
             let left = summary.tasks_left;
             return format!(
-                "stopped: {} of {} finished, {} written; what was read of others is read again by the next run",
+                "stopped: {} of {} finished, {} written; the next run reads the unfinished ones again",
                 count(summary.tasks),
                 counted(summary.tasks + left, "task"),
                 counted(c.records, "record")

@@ -132,5 +132,9 @@ fn the_page_of_options_is_what_the_program_has() {
         std::fs::write(&path, format!("{by_hand}{MARKER}{text}")).expect("written");
         return;
     }
-    assert_eq!(made, text, "docs/OPTIONS.md is out of date: run this test with FLOWQUET_UPDATE=1");
+    let differs = made.lines().zip(text.lines()).find(|(on_page, now)| on_page != now);
+    assert!(
+        made == text,
+        "docs/OPTIONS.md is out of date: run this test with FLOWQUET_UPDATE=1; {differs:#?}"
+    );
 }
