@@ -144,7 +144,8 @@ pub(crate) fn catalogued(location: &Location) -> Result<String, Failure> {
         return Ok(location.to_string());
     }
     let message = format!("the Glue Data Catalog needs a table in S3, and `{location}` is a local folder");
-    let hint = "for engines on this machine, print a statement with `flowquet schema TABLE --as duckdb` or `--as spark`";
+    let hint =
+        "for engines on this machine, print a statement with `flowquet schema TABLE --as duckdb` (or spark)";
     Err(Failure::message(Exit::Usage, &message, Some(hint)))
 }
 

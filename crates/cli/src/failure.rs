@@ -197,7 +197,9 @@ fn hint_of_cause(cause: &str) -> Option<&'static str> {
         "no-line-fits" => {
             "check that --format is the format of these objects, then run again with the right one"
         }
-        "not-a-log" => "skip objects that are no flow logs with --exclude, or with `flowquet ignore`",
+        "not-a-log" => {
+            "skip objects that are no flow logs with `flowquet convert --exclude`, or with `flowquet ignore`"
+        }
         _ => return None,
     })
 }
