@@ -244,6 +244,25 @@ fn links_between_pages_lead_somewhere() {
     }
 }
 
+/// Words of messages that docs/TROUBLESHOOTING.md explains are words of the program.
+#[test]
+fn explained_messages_exist() {
+    let page = fs::read_to_string(root().join("docs/TROUBLESHOOTING.md")).expect("text");
+    let mut code = String::new();
+    for (_, text) in sources() {
+        // Literals go over several lines.
+        let lines = text.lines().map(str::trim);
+        code.extend(lines.map(|l| l.strip_suffix('\\').unwrap_or(l)));
+    }
+    let rows = page.lines().filter(|l| l.starts_with("| `"));
+    let messages = rows.filter_map(|row| row.split(" | ").next());
+    let fragments: Vec<&str> = messages.flat_map(|m| m.split('`').skip(1).step_by(2)).collect();
+    assert!(fragments.len() > 40, "{}", fragments.len());
+    for fragment in fragments {
+        assert!(code.contains(fragment.trim()), "no message says `{fragment}`");
+    }
+}
+
 /// The numbered promises of a document.
 fn promises(text: &str) -> Vec<String> {
     let is_number = |word: &str| {
