@@ -228,8 +228,8 @@ def test_broken_documents_cost_no_good_line(tmp_path):
     assert all(r["raw"].startswith("{") for r in rejects(tmp_path / "out"))
 
 
-# What README says goes in, and the deliveries here that show it.
-README = {
+# What docs/INPUT.md says goes in, and the deliveries here that show it.
+PAGE = {
     "S3 delivery": ["lines", "comments"],
     "CloudWatch export": ["export, ISO", "export, milliseconds", "aws logs tail"],
     "CloudWatch subscription": ["subscription", "subscription, concatenated", "subscription, a line each", "subscription, pretty"],
@@ -242,10 +242,10 @@ README = {
 }
 
 
-def test_readme_says_what_goes_in():
-    section = (ROOT / "README.md").read_text().split("## What goes in")[1].split("\n## ")[0]
+def test_the_page_says_what_goes_in():
+    section = (ROOT / "docs/INPUT.md").read_text().split("# What goes in")[1].split("\n## ")[0]
     told = [row.split("|")[1].strip() for row in section.splitlines() if row.startswith("| ")][1:]
-    assert told == list(README) and sorted(sum(README.values(), [])) == sorted(DELIVERIES)
+    assert told == list(PAGE) and sorted(sum(PAGE.values(), [])) == sorted(DELIVERIES)
 
 
 def test_inspect_names_the_framing(tmp_path):

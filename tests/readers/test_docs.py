@@ -1,15 +1,17 @@
-"""docs/ATHENA.md as its reader follows it: each command runs, in order, and each query by an engine."""
+"""README and docs as their reader follows them: each command runs, and each query by an engine."""
 
+import os
 import re
 import shlex
 import subprocess
 
+import duckdb
 import pytest
 import sqlglot
 
 import s3
 import spark
-from conftest import FLOWQUET, ROOT, convert, flowlogs
+from conftest import FLOWQUET, ROOT, convert, flowlogs, run
 
 PAGE = (ROOT / "docs/ATHENA.md").read_text()
 
@@ -49,7 +51,7 @@ def test_commands_do_what_the_page_says(table):
     out, printed = table
     told = "\n".join(f"{command}\n{text}" for command, text in printed.items())
     assert "registered lake.vpc_flow_logs: table created; 3 partitions created" in told
-    assert "registered lake.vpc_flow_logs: table as it was" in told and "done: nothing new" in told
+    assert "registered lake.vpc_flow_logs: table up to date" in told and "done: nothing new" in told
     assert told.count("CREATE EXTERNAL TABLE IF NOT EXISTS `lake`.`vpc_flow_logs`") == 2 and "projection.date.range" in told
     assert re.search(r"done: 1 of 1 partition compacted", told) and "0 objects of 48 listed" in told
 
@@ -70,3 +72,38 @@ def test_queries_run(table, tmp_path):
         assert rows and rows[0][-1] > 0, text
     for name in ["vpc_flow_logs", "rich"]:
         spark.session().sql(f"drop table lake.{name}")
+
+
+def test_quick_start_prints_what_the_readme_shows(tmp_path):
+    section = (ROOT / "README.md").read_text().split("## Quick start")[1].split("\n## ")[0]
+    (_, command), (_, shown), (_, query), (_, answer) = re.findall(r"^```(\w*)\n(.*?)^```", section, re.S | re.M)
+    os.symlink(ROOT / "tests", tmp_path / "tests")
+    args = shlex.split(command.removeprefix("cargo run --release -- "))
+
+    def steady(text):
+        """Without what differs between runs: seconds, rates, and the name of the task, which depends on where the sample lies."""
+        return re.sub(r"in \d+\.\d s|[\d,]+ records/s|[0-9a-f]{16}\.jsonl", "…", text)
+
+    assert steady(run(*args, cwd=tmp_path).stderr) == steady(shown)
+    os.chdir(tmp_path)
+    try:
+        assert str(duckdb.sql(query)).strip() == answer.strip()
+    finally:
+        os.chdir(ROOT)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/INPUT.md", "docs/OPERATING.md", "docs/PERFORMANCE.md", "docs/READING.md", "docs/S3.md", "docs/COMPARISON.md", "docs/TROUBLESHOOTING.md"])
+def test_commands_of_other_pages_are_understood(page, tmp_path):
+    """What a page shows may need what is not here, a bucket or a folder: but no command line of it is wrong usage."""
+    (tmp_path / "main.tf").write_text('resource "aws_flow_log" "a" {\n  log_format = "$${version} $${bytes}"\n}\n')
+    (tmp_path / "plan.json").write_text("{}")
+    env = {**s3.ENVIRONMENT, "AWS_BATCH_JOB_ARRAY_INDEX": "3", "PATH": f"{FLOWQUET.parent}:{os.environ['PATH']}"}
+    for block in re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.S):
+        for line in filter(lambda line: re.match(r"(zcat .*\| )?flowquet ", line), block.splitlines()):
+            command = re.sub(r"^zcat [^|]*\|", "", line)
+            # No store is here: folders stand for buckets. A registered table cannot be a folder.
+            if "--location" not in command:
+                command = command.split("  #")[0].replace("s3://", f"{tmp_path}/")
+            if "flowquet register" not in command:
+                done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+                assert done.returncode != 2, (line, done.stderr)

@@ -89,7 +89,7 @@ def test_a_table_is_made_kept_and_extended(moto):
     storage = {**table["StorageDescriptor"], "Columns": [column, *[c for c in table["StorageDescriptor"]["Columns"] if c["Name"] != "protocol"]]}
     glue.update_table(DatabaseName="lake", TableInput={"Name": "flows", "StorageDescriptor": storage, "PartitionKeys": table["PartitionKeys"]})
     words = register(moto, moto, check=1)
-    assert "column `protocol`: Glue has `bigint`, the table in the lake has `int`\nhint: columns are never removed or retyped" in words
+    assert "column `protocol`: Glue has `bigint`, the table has `int`\nhint: columns are never removed or retyped" in words
     assert glue.get_table(DatabaseName="lake", Name="flows")["Table"]["StorageDescriptor"]["Columns"][0]["Type"] == "bigint"
 
 
@@ -192,9 +192,9 @@ def test_projection(server, stub):
 
 
 def test_wrong_usage(server, stub, tmp_path):
-    assert "expected a table in S3" in s3.run(server, "register", tmp_path / "x", *TABLE, check=2).stderr
+    assert "needs a table in S3" in s3.run(server, "register", tmp_path / "x", *TABLE, check=2).stderr
     assert "--database and --table are required" in s3.run(server, "register", "s3://lake/t", check=2).stderr
-    assert "expected a table in `s3://lake/" in s3.run(server, "register", "s3://lake/nothing", *TABLE, check=1).stderr
+    assert "no flowquet table in `s3://lake/" in s3.run(server, "register", "s3://lake/nothing", *TABLE, check=1).stderr
     assert "--database and --table are required" in s3.run(server, "convert", "s3://logs/AWSLogs/", "--out", "s3://lake/t", "--register", check=2).stderr
     words = s3.run(server, "convert", "s3://logs/AWSLogs/", "--out", tmp_path / "out", "--register", *TABLE, check=2).stderr
-    assert "the Glue Data Catalog knows no local folders" in words and not (tmp_path / "out").exists()
+    assert "the Glue Data Catalog needs a table in S3" in words and not (tmp_path / "out").exists()

@@ -191,7 +191,7 @@ def test_a_store_that_ignores_conditions(tmp_path, made):
 
 
 def test_who_may_list_some_prefixes_only(tmp_path, made):
-    """To them S3 denies what is not there, as with the policy in the README."""
+    """To them S3 denies what is not there, as with the policy of docs/S3.md."""
     with s3.serve("--hide-missing", load=made) as server:
         for source, records in [("s3://logs/AWSLogs", 20_000), ("s3://logs/AWSLogs/", 0)]:
             assert s3.convert(server, source, "s3://lake/t")["records"] == records
@@ -246,7 +246,7 @@ def test_shares_of_a_plan(tmp_path, made):
 def test_status_tells_what_is_missing(tmp_path, made):
     (made / "bad.log").write_text("nothing here\n")
     with s3.serve(load=made) as server:
-        assert "expected a table in `s3://lake/t" in s3.run(server, "status", "s3://lake/t", check=1).stderr
+        assert "no flowquet table in `s3://lake/t" in s3.run(server, "status", "s3://lake/t", check=1).stderr
         (tmp_path / "plan.json").write_text(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout)
         s3.run(server, "convert", "--plan", tmp_path / "plan.json", "--task", "0/2", check=None)
         text = s3.run(server, "status", "s3://lake/t", check=4).stdout

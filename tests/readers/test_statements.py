@@ -59,7 +59,11 @@ def test_forms_that_are_no_statements():
     told = {c["column"]: c for c in json.loads(schema("--format", "v5", "--types", "rich", "--as", "json"))["columns"]}
     assert told["start"]["type"] == "TIMESTAMP" and told["dstaddr_bin"]["field"] == "dstaddr"
     assert "region" not in json.dumps(json.loads(schema(*args, "--as", "glue-json", "--partition-by", "region,date"))["StorageDescriptor"])
-    assert "expected --location or a table" in run("schema", "--as", "athena", check=2).stderr
+    assert "a statement needs --location or a table" in run("schema", "--as", "athena", check=2).stderr
+    for location in ["lake/v", "file:///lake/v"]:
+        for form in ["athena", "glue-json"]:
+            words = run("schema", "--as", form, "--location", location, check=2).stderr
+            assert f"the location is `{location}`\nhint: give --location s3://BUCKET/PREFIX/" in words
     assert "expected 1 to 255 lower-case letters" in run("schema", "--as", "athena", "--table", "A;drop", check=2).stderr
 
 
@@ -158,9 +162,10 @@ def test_engines_read_mixed_formats_as_one_table(logs, out, types):
         (logs / "aws.parquet").rename(out / "date=2024-01-15/aws.parquet")
     spark.session().sql("create database if not exists lake")
     athena = ["--as", "athena", "--partitions", "listed"]
-    for table, form in [("by_spark", ["--as", "spark"]), ("by_athena", athena)]:
+    # What is printed for S3 is run here, where there is a folder.
+    for table, form in [("by_spark", ["--as", "spark"]), ("by_athena", [*athena, "--location", "s3://here"])]:
         name = f"{table}_{types}"
-        text = schema(out, *form, "--database", "lake", "--table", name)
+        text = schema(out, *form, "--database", "lake", "--table", name).replace("s3://here", f"file://{out}")
         spark.create(text) if form[1] == "spark" else spark.run(text)
         found = spark.session().sql(f"select date, count(*), sum(bytes) from lake.{name} group by date").collect()
         check_engine([tuple(row) for row in found], report, out)
@@ -180,8 +185,8 @@ def test_engines_read_mixed_formats_as_one_table(logs, out, types):
             assert spark.session().sql(f"select date_format(min(start), 'yyyy-MM-dd HH:mm:ss') from lake.{name}").first()[0] == "2024-01-15 00:00:00"
         spark.session().sql(f"drop table lake.{name}")
     # The statement for a table that is not there yet is searched for partitions.
-    text = schema("--format", "v5", "--types", types, "--as", "athena", "--partitions", "listed", "--location", f"file://{out}", "--database", "lake", "--table", "later")
-    spark.run(text)
+    text = schema("--format", "v5", "--types", types, "--as", "athena", "--partitions", "listed", "--location", "s3://here", "--database", "lake", "--table", "later")
+    spark.run(text.replace("s3://here", f"file://{out}"))
     assert spark.session().sql("show partitions lake.later").count() == 4
     spark.session().sql("drop table lake.later")
     if types == "aws":

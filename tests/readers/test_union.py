@@ -1,4 +1,4 @@
-"""A table of several log formats reads whole by the plain call of each reader, as README prints it, and by what `flowquet schema` prints
+"""A table of several log formats reads whole by the plain call of each reader, as docs/READING.md prints it, and by what `flowquet schema` prints
 also where older files lack columns."""
 
 import datetime
@@ -17,7 +17,7 @@ import spark
 from conftest import ROOT, convert, files, plans, run
 from test_statements import MIXED, values
 
-CALLS = re.search(r"reads it whole.*?```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1].strip().splitlines()
+CALLS = re.search(r"reads it whole.*?```python\n(.*?)```", (ROOT / "docs/READING.md").read_text(), re.S)[1].strip().splitlines()
 
 FORMATS = {"v2": naive.V2, "v5": MIXED["v5"], "odd": MIXED["few"]}
 
@@ -80,7 +80,7 @@ def rows_of(found, columns):
 
 
 def plain_calls(out, by):
-    """What README's calls give, each with the table's place for README's."""
+    """What the page's calls give, each with the table's place for the page's."""
     folders = "".join(f"{column}=*/" for column in by.split(","))
     readers = {"duckdb": duckdb, "pandas": pandas, "polars": polars, "ds": pyarrow.dataset, "spark": spark.session()}
     for call in CALLS:

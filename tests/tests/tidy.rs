@@ -204,6 +204,65 @@ fn the_engine_reads_no_records() {
     }
 }
 
+/// Pages of the project, for people.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    for folder in ["", ".github", "benches", "docs", "tests/tables"] {
+        let Ok(entries) = fs::read_dir(root().join(folder)) else { continue };
+        pages
+            .extend(entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "md")));
+    }
+    assert!(pages.len() > 10, "{pages:?}");
+    pages
+}
+
+/// The name under which GitHub links a heading.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = words.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("text");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if file.is_empty() { page.clone() } else { page.parent().expect("a folder").join(file) };
+            assert!(target.exists(), "{}: {link} leads nowhere", page.display());
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&target).expect("text");
+                let found = text.lines().filter(|l| l.starts_with('#')).any(|l| anchor(l) == heading);
+                assert!(found, "{}: {link} has no such heading", page.display());
+            }
+        }
+    }
+}
+
+/// Words of messages that docs/TROUBLESHOOTING.md explains are words of the program.
+#[test]
+fn explained_messages_exist() {
+    let page = fs::read_to_string(root().join("docs/TROUBLESHOOTING.md")).expect("text");
+    let mut code = String::new();
+    for (_, text) in sources() {
+        // Literals go over several lines.
+        let lines = text.lines().map(str::trim);
+        code.extend(lines.map(|l| l.strip_suffix('\\').unwrap_or(l)));
+    }
+    let rows = page.lines().filter(|l| l.starts_with("| `"));
+    let messages = rows.filter_map(|row| row.split(" | ").next());
+    let fragments: Vec<&str> = messages.flat_map(|m| m.split('`').skip(1).step_by(2)).collect();
+    assert!(fragments.len() > 40, "{}", fragments.len());
+    for fragment in fragments {
+        assert!(code.contains(fragment.trim()), "no message says `{fragment}`");
+    }
+}
+
 /// The numbered promises of a document.
 fn promises(text: &str) -> Vec<String> {
     let is_number = |word: &str| {

@@ -67,7 +67,7 @@ impl Error {
             }
         };
         let code = service.code().unwrap_or_default();
-        let message = service.message().unwrap_or("no reason was told");
+        let message = service.message().unwrap_or("no reason given");
         Self::new(kind_of(code), action, name, format!("{code}: {message}"))
     }
 
@@ -80,7 +80,7 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self.kind {
             ErrorKind::Conflict | ErrorKind::Partitions | ErrorKind::Throttled => {
-                "run the same command again: what is done is found to be done"
+                "run the same command again: it skips what is done"
             }
             ErrorKind::Credentials => CREDENTIALS_HINT,
             ErrorKind::Denied => {
@@ -88,9 +88,9 @@ impl Error {
                  BatchUpdatePartition on catalog, database and table; docs/ATHENA.md shows a policy"
             }
             ErrorKind::Incompatible => {
-                "columns are never removed or retyped: give another --table, or drop the table in Glue, which leaves the files"
+                "columns are never removed or retyped: give another --table, or drop the table in Glue, which keeps the files"
             }
-            ErrorKind::NotFound => "check --database; --create-database makes it",
+            ErrorKind::NotFound => "check --database; `flowquet register --create-database` creates it",
             ErrorKind::Unavailable => "check the network, --region and --glue-endpoint-url",
             ErrorKind::AlreadyExists | ErrorKind::Other => return None,
         })

@@ -175,6 +175,6 @@ fn refused(
 ) -> Option<(usize, ErrorKind, String)> {
     let place = places.iter().position(|p| p.values == values)?;
     let code = detail.and_then(|d| d.error_code()).unwrap_or_default();
-    let message = detail.and_then(|d| d.error_message()).unwrap_or("no reason was told");
+    let message = detail.and_then(|d| d.error_message()).unwrap_or("no reason given");
     Some((place, kind_of(code), format!("{code}: {message}")))
 }

@@ -230,7 +230,7 @@ fn each_batch(
 fn updated(there: &Table, table: &TableDefinition) -> Result<(TableInput, Vec<String>), Error> {
     let mut differences = Vec::new();
     let mut differ = |what: &str, there: &str, ours: &str| {
-        differences.push(format!("\n  {what}: Glue has `{there}`, the table in the lake has `{ours}`"));
+        differences.push(format!("\n  {what}: Glue has `{there}`, the table has `{ours}`"));
     };
     let mut input = input_of(there);
     let mut storage = input.storage_descriptor.take().unwrap_or_else(|| crate::table_input::storage(&[], ""));
@@ -357,9 +357,9 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Incompatible);
         assert_eq!(
             error.to_string(),
-            "register `lake.vpc_flow_logs` in Glue: it is another table\n  location: Glue has `s3://lake/other/`, the table in the \
-             lake has `s3://lake/vpc_flow_logs/`\n  partition columns: Glue has `date`, the table in the lake has \
-             `region,date`\n  column `start`: Glue has `bigint`, the table in the lake has `timestamp`"
+            "register `lake.vpc_flow_logs` in Glue: it is another table\n  location: Glue has `s3://lake/other/`, the table \
+             has `s3://lake/vpc_flow_logs/`\n  partition columns: Glue has `date`, the table has \
+             `region,date`\n  column `start`: Glue has `bigint`, the table has `timestamp`"
         );
     }
 

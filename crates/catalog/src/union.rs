@@ -97,7 +97,8 @@ pub fn union_columns(
             let field = &format.fields()[column.field];
             let place = catalogue.fields().iter().position(|f| f.name == field.name());
             let is_twin = column.column_type == ColumnType::Address;
-            let doc = field.spec().map_or_else(|| "Not in the catalogue.".to_owned(), |s| s.doc.clone());
+            let doc =
+                field.spec().map_or_else(|| "Unknown field, kept as text.".to_owned(), |s| s.doc.clone());
             let comment =
                 if is_twin { format!("{} as 16 bytes, IPv4 mapped into IPv6.", field.column()) } else { doc };
             let comment = shortened(&comment).to_owned();

@@ -13,18 +13,19 @@ use flowquet_store::Location;
 
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 use crate::places::{FilterArgs, S3Args, source};
-use crate::size::parse_bytes;
+use crate::size::{parse_bytes, whole};
 
-/// Raw AWS flow logs to date-partitioned Parquet.
+/// Converts raw AWS flow logs into date-partitioned Parquet.
 #[derive(Debug, Parser)]
 #[command(
     name = "flowquet",
     version,
-    about = "Raw AWS flow logs (VPC, Transit Gateway) to date-partitioned Parquet",
-    long_about = "Turns raw AWS flow logs, VPC and Transit Gateway, into date-partitioned Parquet that Athena, Spark, \
-                  DuckDB and Polars read as one table. Every input line is accounted for; run again and only new files \
-                  are converted.",
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 too many rejects, 4 some objects not converted, 5 files of the table lost or damaged, 130 interrupted",
+    about = "Convert raw AWS flow logs (VPC, Transit Gateway) into date-partitioned Parquet",
+    long_about = "Converts raw AWS flow logs (VPC and Transit Gateway) into date-partitioned Parquet that DuckDB, Polars, Spark, \
+                  Trino and Athena read as one table. Accounts for every input line; run it again, and it converts only new \
+                  objects.",
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 too many rejects, 4 some objects not converted, 5 files of the table lost \
+                  or damaged, 130 interrupted",
     max_term_width = 110
 )]
 pub(crate) struct Cli {
@@ -36,9 +37,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Convert flow logs, in folders or S3 prefixes, into a Parquet table
     #[command(
-        long_about = "Converts flow logs in folders, files or S3 prefixes, compressed with gzip or zstd or not at all, and the \
-                      Parquet that AWS delivers, into a Parquet table on disk or in S3. What is in the table already is skipped, so the same command can be run \
-                      every hour; a run that was killed is finished by the next one.",
+        long_about = "Converts flow logs in files, folders or S3 prefixes into a Parquet table on disk or in S3. Reads gzip, zstd and plain \
+                      text, and Parquet. Skips what is in the table already, so you can run the same command every hour; the \
+                      next run finishes one that was killed.",
         after_long_help = "Examples:\n  \
             flowquet convert logs/AWSLogs --out lake/vpc_flow_logs\n  \
             flowquet convert s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/\n  \
@@ -52,8 +53,9 @@ pub(crate) enum Command {
     /// Show what a conversion would do and cost: objects, formats, partitions, tasks, requests
     #[command(
         long_about = "Lists the sources, looks at one object of each flow log, and shows what a conversion would do: objects, \
-                      bytes, log formats, partitions, tasks, requests to S3 and what they cost. Writes nothing. With --json the \
-                      plan itself, of which any number of machines perform shards: flowquet convert --plan FILE --shard I/N.",
+                      bytes, log formats, partitions, tasks, requests to S3 and what they cost. Writes nothing. With --json it \
+                      prints the plan itself, so that several machines can each run a shard of it: flowquet convert --plan FILE \
+                      --shard I/N.",
         after_long_help = "Examples:\n  \
             flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/\n  \
             flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --json > plan.json"
@@ -61,29 +63,29 @@ pub(crate) enum Command {
     Plan(Box<PlanArgs>),
     /// Show what a table holds: converted, unfinished, unreadable, rejected, lost
     #[command(
-        long_about = "Shows what a table's records say, compared with one listing of its files: what is converted, what is \
-                      unfinished or could not be read, and which files are lost, truncated or not the table's own. Exit code 0 \
-                      if the table is complete, 4 if something is missing, 5 if files are lost or damaged.",
+        long_about = "Compares a table's records with a listing of its files. Shows what is converted, what is unfinished or could \
+                      not be read, and which files are lost, truncated or not the table's own. Exits with 0 if the table is \
+                      complete, 4 if something is missing, 5 if files are lost or damaged.",
         after_long_help = "Examples:\n  \
             flowquet status lake/vpc_flow_logs\n  \
             flowquet status s3://lake/vpc_flow_logs/ --json"
     )]
     Status(Box<StatusArgs>),
-    /// Convert objects of a table anew: with another format, more columns, a newer field list
+    /// Convert objects of a table again: with another format, more columns, a newer field list
     #[command(
-        long_about = "Converts objects that are in a table anew, with other options, and replaces what they gave before in one \
-                      step: with the right --format, with more --columns, with a field list that knows more. Objects that are \
-                      not chosen keep what they have. Their raw logs must still be there; nothing else is read.",
+        long_about = "Converts objects of a table again with other options, such as the right --format, more --columns or a newer \
+                      field list, and replaces their rows in one step. Does not touch other objects. The raw logs must still be \
+                      there.",
         after_long_help = "Examples:\n  \
             flowquet reconvert lake/vpc_flow_logs --object '**/old/*.log.gz' --format v3\n  \
             flowquet reconvert s3://lake/vpc_flow_logs/ --rejects --format v5\n  \
             flowquet reconvert s3://lake/vpc_flow_logs/ --partition 'date=2024-01-*' --columns srcaddr,dstaddr,bytes,start"
     )]
     Reconvert(Box<ReconvertArgs>),
-    /// Say that an object will never be readable, so that nobody is told of it again
+    /// Mark an object as never readable, so that it no longer raises an alarm
     #[command(
-        long_about = "Has objects of a table ignored: `convert` and `status` count them and name them no more, and do not exit \
-                      with 4 because of them. They are not tried again until `--not` ends it.",
+        long_about = "Ignores objects of a table: `convert` and `status` count them, no longer name them, and do not exit with 4 \
+                      because of them. They are not tried again until `--not` undoes it.",
         after_long_help = "Examples:\n  \
             flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --reason 'cut short, AWS case 123'\n  \
             flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --not"
@@ -91,11 +93,11 @@ pub(crate) enum Command {
     Ignore(Box<IgnoreArgs>),
     /// Show what a file is: log format and first records, or the layout of a Parquet file
     Inspect(InspectArgs),
-    /// Show the schema that a log format becomes, or the statement that makes a table of it in Athena, Spark, Trino or DuckDB
+    /// Show the columns of a log format or table, or the statement that creates the table in Athena, Spark, Trino or DuckDB
     #[command(
-        long_about = "Shows the columns that a log format, or the files of a table, become: as a table to read, as Arrow, Parquet \
-                      or JSON, or as the statement that makes them a table in Athena, Spark, Trino (its Hive connector) or \
-                      DuckDB, or as the TableInput of Glue.",
+        long_about = "Shows the columns of a log format or of a table's files: as text, Arrow, Parquet or JSON; as the statement that \
+                      creates the table in Athena, Spark, Trino (its Hive connector) or DuckDB; as Glue's TableInput; or as the \
+                      call that reads the table with Polars, pandas or PySpark.",
         after_long_help = "Examples:\n  \
             flowquet schema --format v5\n  \
             flowquet schema --format @main.tf\n  \
@@ -105,22 +107,21 @@ pub(crate) enum Command {
             flowquet schema lake/vpc_flow_logs --as duckdb | duckdb -init /dev/stdin"
     )]
     Schema(Box<SchemaArgs>),
-    /// Make or update a table's entry in the Glue Data Catalog, for Athena, Spark, Trino and Redshift Spectrum
+    /// Register a table in the Glue Data Catalog, for Athena, Spark, Trino and Redshift Spectrum
     #[command(
-        long_about = "Makes the Glue Data Catalog know a table in S3: its columns, those of all log formats that its files have, \
-                      and its partitions. What is there stays: columns are added, never removed or retyped, and a table that is \
-                      another one is an error that shows both sides. Run it as often as you like.",
+        long_about = "Registers a table in S3 with the Glue Data Catalog: the columns of all its log formats, and its partitions. \
+                      Adds columns, never removes or retypes one; refuses an entry that describes another table and shows both \
+                      sides. Run it as often as you like.",
         after_long_help = "Examples:\n  \
             flowquet register s3://lake/vpc_flow_logs/ --database lake --table vpc_flow_logs --create-database\n  \
             flowquet convert s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --register --database lake --table vpc_flow_logs"
     )]
     Register(Box<RegisterArgs>),
-    /// Merge the small files of a table's partitions into few sorted ones
+    /// Merge small files of a table into few sorted ones
     #[command(
-        long_about = "Merges the files of each partition into few files that are sorted as a whole, with small pages, so that a query \
-                      for an address reads little. Rows are counted before and after. The old files are retired by a record \
-                      once the new ones are written, and deleted once those are in place; docs/SEMANTICS.md says what a reader \
-                      sees at each moment. A run that was killed is finished by the next one.",
+        long_about = "Merges the files of each partition into few sorted files with small pages, so that a query for an address \
+                      reads little. Counts rows before and after. Deletes the old files once the new ones are in place; \
+                      docs/SEMANTICS.md says what a reader sees at each moment. The next run finishes one that was killed.",
         after_long_help = "Examples:\n  \
             flowquet compact lake/vpc_flow_logs\n  \
             flowquet compact s3://lake/vpc_flow_logs/ --partition 'date=2024-01-*' --database lake --table vpc_flow_logs\n  \
@@ -145,11 +146,11 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "FILE", help_heading = "Log format")]
     pub(crate) describe_flow_logs: Option<PathBuf>,
 
-    /// File of `[[field]]` entries that extend the catalogue, in the form of schemas/fields.toml
+    /// File of `[[field]]` entries that extend the field list, in the form of schemas/fields.toml
     #[arg(long, value_name = "FILE", help_heading = "Log format")]
     pub(crate) fields: Option<PathBuf>,
 
-    /// Columns to keep, comma-separated; all by default
+    /// Columns to keep, comma-separated: fewer columns, smaller files [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Log format")]
     pub(crate) columns: Option<Vec<String>>,
 }
@@ -169,8 +170,8 @@ pub(crate) struct JobArgs {
     #[arg(long, short, value_name = "TABLE", required_unless_present = "plan", value_parser = Location::parse)]
     pub(crate) out: Option<Location>,
 
-    /// Take the objects that this file or S3 object names instead of listing: the manifest.json of an S3 Inventory (CSV), or a
-    /// URL or path a line
+    /// Take the objects that this file or S3 object names, instead of listing: the manifest.json of an S3 Inventory (CSV), or
+    /// one URL or path per line
     #[arg(long, value_name = "FILE", value_parser = Location::parse, help_heading = "Choosing objects")]
     pub(crate) manifest: Vec<Location>,
 
@@ -215,11 +216,11 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "CODEC", default_value = "zstd", help_heading = "Table")]
     pub(crate) compression: Compression,
 
-    /// Most rows of a row group
-    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = clap::value_parser!(u64).range(1..=16_777_216), help_heading = "Table")]
+    /// Maximum rows in a row group
+    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, 16_777_216>, help_heading = "Table")]
     pub(crate) row_group_rows: u64,
 
-    /// Size at which a file is closed and the next one begun, such as 256M
+    /// File size at which the next file begins, such as 256M
     #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = parse_bytes, help_heading = "Table")]
     pub(crate) file_bytes: u64,
 
@@ -227,7 +228,8 @@ pub(crate) struct JobArgs {
     #[arg(long, help_heading = "Bad input")]
     pub(crate) salvage: bool,
 
-    /// Memory to stay within, such as 512M; 240M a thread and 32M by default, with S3 32M a thread and 80M more. Less memory runs fewer threads
+    /// Memory limit, such as 512M; with less, fewer threads run [default: 240M per thread + 32M; with S3 32M per thread + 80M
+    /// more]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 
@@ -240,7 +242,7 @@ pub(crate) struct ConvertArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 
-    /// Run one shard of the plan in this file or S3 object, which `flowquet plan --json` made
+    /// Run one shard of the plan in this file or S3 object, as `flowquet plan --json` printed it
     #[arg(
         long,
         value_name = "FILE",
@@ -251,27 +253,27 @@ pub(crate) struct ConvertArgs {
     )]
     pub(crate) plan: Option<Location>,
 
-    /// Which shard: I of N, with I from 0 to N-1
+    /// Run shard I of N, with I from 0 to N-1
     #[arg(long, alias = "task", value_name = "I/N", requires = "plan", help_heading = "Shards of a plan")]
     pub(crate) shard: Option<Shard>,
 
-    /// Fail if more lines than this are rejected: a count (`100`) or a share (`1%`); checked before each task is committed. No
-    /// limit by default
+    /// Fail if more lines than this are rejected: a count (`100`) or a share (`1%`); checked before each task is committed
+    /// [default: no limit]
     #[arg(long, value_name = "N|P%", help_heading = "Bad input")]
     pub(crate) max_rejects: Option<RejectLimit>,
 
-    /// Worker threads; as many as cores by default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
+    /// Worker threads [default: number of cores]
+    #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
 
-    /// Make or update the table's entry in the Glue Data Catalog, with the partitions that this run wrote to
+    /// Register the table in the Glue Data Catalog, with the partitions that this run wrote to
     #[arg(long, conflicts_with = "dry_run", help_heading = "Glue Data Catalog")]
     pub(crate) register: bool,
 
     #[command(flatten)]
     pub(crate) glue: GlueArgs,
 
-    /// Show what would be done and write nothing
+    /// Show what would be done; write nothing
     #[arg(long, help_heading = "Reports")]
     pub(crate) dry_run: bool,
 
@@ -279,7 +281,7 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     pub(crate) report: Option<PathBuf>,
 
-    /// Print only errors, and one line if something is wrong
+    /// Print errors only, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]
     pub(crate) quiet: bool,
 }
@@ -290,8 +292,8 @@ pub(crate) struct ReconvertArgs {
     #[arg(value_name = "TABLE", value_parser = Location::parse)]
     pub(crate) out: Location,
 
-    /// Objects to convert anew, by globs of their URLs or of their keys below the source; `*` stays within a folder, `**` does
-    /// not
+    /// Objects to convert again, by globs of their URLs or of their keys below the source; `*` stays within a folder, `**`
+    /// crosses folders
     #[arg(long, value_name = "GLOB", help_heading = "Choosing objects")]
     pub(crate) object: Vec<String>,
 
@@ -322,18 +324,18 @@ pub(crate) struct ReconvertArgs {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 
-    /// Worker threads; as many as cores by default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
+    /// Worker threads [default: number of cores]
+    #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
 
     #[command(flatten)]
     pub(crate) glue: GlueArgs,
 
     /// Seconds to wait before replaced files are deleted, so that running queries can finish, where a catalog points at the table
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=3600), help_heading = "Glue Data Catalog")]
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = whole::<u16, 0, 3600>, help_heading = "Glue Data Catalog")]
     pub(crate) grace: u16,
 
-    /// Show what would be done and write nothing
+    /// Show what would be done; write nothing
     #[arg(long, help_heading = "Reports")]
     pub(crate) dry_run: bool,
 
@@ -341,7 +343,7 @@ pub(crate) struct ReconvertArgs {
     #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
 
-    /// Print only errors, and one line if something is wrong
+    /// Print errors only, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]
     pub(crate) quiet: bool,
 
@@ -355,15 +357,15 @@ pub(crate) struct IgnoreArgs {
     #[arg(value_name = "TABLE", value_parser = Location::parse)]
     pub(crate) table: Location,
 
-    /// Objects, by the URLs that `flowquet status` shows; paths of files that are there are understood too
+    /// Objects, by the URLs that `flowquet status` shows, or by paths of existing files
     #[arg(value_name = "URL", required = true)]
     pub(crate) urls: Vec<String>,
 
-    /// Why nobody needs to be told of them
+    /// Why they are ignored
     #[arg(long, value_name = "TEXT", required_unless_present = "not")]
     pub(crate) reason: Option<String>,
 
-    /// Ignore them no more
+    /// Stop ignoring them
     #[arg(long, conflicts_with = "reason")]
     pub(crate) not: bool,
 
@@ -376,8 +378,8 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 
-    /// The plan as JSON, for `flowquet convert --plan`
-    #[arg(long)]
+    /// Print the plan as JSON, for `flowquet convert --plan`
+    #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
 
     // `JobArgs` names it; a plan is not made from a plan.
@@ -386,7 +388,7 @@ pub(crate) struct PlanArgs {
 }
 
 fn no_plan(_: &str) -> Result<String, String> {
-    Err("expected sources: a plan is made from a listing".to_owned())
+    Err("`flowquet plan` makes a plan from sources, not from a plan".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -405,9 +407,9 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PartitionTimeArg {
-    /// When the record's first packet was seen
+    /// When the first packet of the record arrived
     Start,
-    /// When its last packet was seen
+    /// When its last packet arrived
     End,
 }
 
@@ -437,7 +439,7 @@ pub(crate) struct GlueArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) table: Option<TableName>,
 
-    /// Endpoint of a catalog that is not AWS's
+    /// Endpoint of a catalog other than AWS's
     #[arg(long, value_name = "URL")]
     pub(crate) glue_endpoint_url: Option<String>,
 }
@@ -451,16 +453,16 @@ pub(crate) struct RegisterArgs {
     #[command(flatten)]
     pub(crate) glue: GlueArgs,
 
-    /// Make the database if there is none
+    /// Create the database if missing
     #[arg(long, help_heading = "Glue Data Catalog")]
     pub(crate) create_database: bool,
 
-    /// Have Athena compute partitions (`projected`), or make each of them known (`listed`)
+    /// Let Athena derive partitions (`projected`), or register each of them (`listed`)
     #[arg(long, value_enum, default_value = "listed", help_heading = "Glue Data Catalog")]
     pub(crate) partitions: PartitionsArg,
 
-    /// What was done, as JSON
-    #[arg(long)]
+    /// Print what was done as JSON
+    #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
 
     #[command(flatten)]
@@ -473,16 +475,16 @@ pub(crate) struct CompactArgs {
     #[arg(value_name = "TABLE", value_parser = Location::parse)]
     pub(crate) out: Location,
 
-    /// Partitions to compact, by parts of their folders: `date=2024-01-15`, `date=2024-01-*`, `account=1/date=…`; may be repeated,
-    /// all by default
+    /// Partitions to compact, by parts of their folders: `date=2024-01-15`, `date=2024-01-*`, `account=1/date=…`; may be repeated
+    /// [default: all]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) partition: Vec<String>,
 
-    /// First take new logs from here into the table, such as the Parquet files that AWS delivered; may be repeated
+    /// First convert new logs from here into the table, such as the Parquet files that AWS delivered; may be repeated
     #[arg(long = "in", value_name = "SOURCE", value_parser = Location::parse)]
     pub(crate) sources: Vec<Location>,
 
-    /// Types of columns of a table that `--in` makes: aws or rich
+    /// Types of columns of a table that `--in` creates: aws or rich
     #[arg(long, value_name = "TYPES", requires = "sources")]
     pub(crate) types: Option<Types>,
 
@@ -498,38 +500,38 @@ pub(crate) struct CompactArgs {
     #[arg(long, value_name = "CODEC", default_value = "zstd:3", help_heading = "Files")]
     pub(crate) compression: Compression,
 
-    /// Most rows of a row group
-    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = clap::value_parser!(u64).range(1..=16_777_216), help_heading = "Files")]
+    /// Maximum rows in a row group
+    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, 16_777_216>, help_heading = "Files")]
     pub(crate) row_group_rows: u64,
 
-    /// Size that files are to have; files of half of it stay as they are
+    /// Target file size; files of at least half this size are left alone
     #[arg(long, value_name = "BYTES", default_value = "128M", value_parser = parse_bytes, help_heading = "Files")]
     pub(crate) file_bytes: u64,
 
     #[command(flatten)]
     pub(crate) glue: GlueArgs,
 
-    /// With --database and --table: seconds that queries which began before are given, before files that they may read go away
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=3600), help_heading = "Glue Data Catalog")]
+    /// Seconds to wait before replaced files are deleted, so that running queries can finish, where a catalog points at the table
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = whole::<u16, 0, 3600>, help_heading = "Glue Data Catalog")]
     pub(crate) grace: u16,
 
-    /// Worker threads, each with 900M; as many as cores by default, but no more than 4
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
+    /// Worker threads, each with up to 900M [default: number of cores, at most 4]
+    #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
 
-    /// Memory to stay within, such as 2G: fewer threads
+    /// Memory limit, such as 2G; with less, fewer threads run
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 
-    /// Show what would be done and write nothing
+    /// Show what would be done; write nothing
     #[arg(long, conflicts_with = "sources", help_heading = "Reports")]
     pub(crate) dry_run: bool,
 
-    /// What was done, as JSON
+    /// Print what was done as JSON
     #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
 
-    /// Print only errors
+    /// Print errors only, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]
     pub(crate) quiet: bool,
 

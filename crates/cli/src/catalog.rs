@@ -80,7 +80,7 @@ fn projection(state: &TableState, by: &PartitionSpec) -> Result<Projection, Fail
     }
     if unseen > 0 {
         say(&format!(
-            "warning: {} in partitions without a value, which projection does not reach: list partitions to see them",
+            "warning: {} in partitions without a value, which projection does not reach; `--partitions listed` does",
             counted(unseen, "record")
         ));
     }
@@ -143,10 +143,9 @@ pub(crate) fn catalogued(location: &Location) -> Result<String, Failure> {
     if location.is_s3() {
         return Ok(location.to_string());
     }
-    let message =
-        format!("expected a table in S3, found `{location}`: the Glue Data Catalog knows no local folders");
+    let message = format!("the Glue Data Catalog needs a table in S3, and `{location}` is a local folder");
     let hint =
-        "for engines on this machine, `flowquet schema TABLE --as duckdb` or `--as spark` prints a statement";
+        "for engines on this machine, print a statement with `flowquet schema TABLE --as duckdb` (or spark)";
     Err(Failure::message(Exit::Usage, &message, Some(hint)))
 }
 

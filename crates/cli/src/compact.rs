@@ -92,12 +92,9 @@ fn workers(threads: usize, memory: Option<u64>) -> Result<usize, Failure> {
     let workers = memory.saturating_sub(FIXED_BYTES) / COMPACT_WORKER_BYTES;
     if workers == 0 {
         let needed = (FIXED_BYTES + COMPACT_WORKER_BYTES).div_ceil(1 << 20);
-        let message = format!("expected a memory budget of at least {needed}M, found {memory} bytes");
-        return Err(Failure::message(
-            Exit::Usage,
-            &message,
-            Some(&format!("give --memory {needed}M or more")),
-        ));
+        let given = HumanBytes(memory as u64);
+        let message = format!("--memory {given} is too small; at least {needed}M is needed");
+        return Err(Failure::message(Exit::Usage, &message, None));
     }
     Ok(workers.min(threads))
 }
@@ -145,11 +142,11 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
     let summary = &run.summary;
     if !args.quiet {
         say(&format!(
-            "took in {} of {} listed: {} records, {} rejects, {} objects in the table already, {} unreadable",
+            "converted {} of {} listed: {}, {}; {} in the table already, {} unreadable",
             counted(summary.objects.converted, "object"),
             HumanCount(summary.objects.listed),
-            HumanCount(summary.counts.records),
-            HumanCount(summary.counts.rejects),
+            counted(summary.counts.records, "record"),
+            counted(summary.counts.rejects, "reject"),
             HumanCount(summary.objects.known),
             HumanCount(summary.objects.failed)
         ));
@@ -168,12 +165,12 @@ fn dry_text(done: &Compaction) -> String {
     let mut text: String =
         done.folders.iter().map(|f| format!("{}\n", if f.is_empty() { "(the table)" } else { f })).collect();
     text.push_str(&format!(
-        "would compact {} of {}: {}, {}; {} unfinished; nothing was written\n",
+        "would compact {} of {}: {}, {}; would finish {}; nothing was written\n",
         HumanCount(done.compacted),
         counted(done.partitions, "partition"),
         files(done.files_in, done.bytes_in),
         counted(done.rows, "row"),
-        HumanCount(done.finished)
+        counted(done.finished, "compaction")
     ));
     text
 }
@@ -189,7 +186,7 @@ fn text(done: &Compaction, elapsed: Duration) -> String {
     }
     if done.by_another > 0 {
         text.push_str(&format!(
-            "  by another  {} compacted by another run meanwhile\n",
+            "  skipped     {} that another run compacted meanwhile\n",
             counted(done.by_another, "partition")
         ));
     }
@@ -206,18 +203,24 @@ fn text(done: &Compaction, elapsed: Duration) -> String {
     named("stray", check.stray.iter().map(stray_text).collect());
     if done.damaged > 0 {
         let partitions = counted(done.damaged, "partition");
-        text.push_str(&format!("  left        {partitions} with lost or truncated files, as they are\n"));
+        text.push_str(&format!("  skipped     {partitions} with lost or truncated files\n"));
     }
-    let nothing = if done.compacted == 0 && done.finished == 0 { " (nothing to gain)" } else { "" };
-    text.push_str(&format!(
-        "done{nothing}: {} of {} compacted, {} to {}, {} before and after, {:.1} s\n",
-        HumanCount(done.compacted),
-        counted(done.partitions, "partition"),
-        files(done.files_in, done.bytes_in),
-        files(done.files_out, done.bytes_out),
-        counted(done.rows, "row"),
-        elapsed.as_secs_f64()
-    ));
+    let all = counted(done.partitions, "partition");
+    text.push_str(&if done.compacted + done.finished > 0 {
+        format!(
+            "done: {} of {all} compacted, {} to {}, {} before and after, {:.1} s\n",
+            HumanCount(done.compacted),
+            files(done.files_in, done.bytes_in),
+            files(done.files_out, done.bytes_out),
+            counted(done.rows, "row"),
+            elapsed.as_secs_f64()
+        )
+    } else if done.damaged + done.by_another > 0 {
+        format!("done: none of {all} compacted\n")
+    } else {
+        let are = if done.partitions == 1 { "is" } else { "are" };
+        format!("nothing to compact: {all} {are} compact already\n")
+    });
     if !check.is_whole() {
         text.push_str(NOT_WHOLE);
     }

@@ -31,14 +31,14 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let stores = args.job.s3.stores();
     let plan = args.plan.as_ref().map(|file| PlanFile::read(&stores, file)).transpose()?;
     if plan.as_ref().is_some_and(|p| p.plan.is_none()) {
-        say("done (nothing new): the plan has no tasks");
+        say("done: nothing new; the plan has no tasks");
         return Ok(Exit::Success);
     }
     let prepared = Prepared::new(&args.job, args.threads, stores, plan.as_ref())?;
     if args.dry_run && prepared.sources.contains(&Source::Stdin) {
         return Err(Failure::message(
             Exit::Usage,
-            "expected files or folders with --dry-run, found `-`",
+            "--dry-run reads files, folders or S3 prefixes, not standard input (`-`)",
             None,
         ));
     }
@@ -105,7 +105,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     }
     if let Some(message) = not_registered {
         say(&message);
-        say(&format!("hint: the table is written; `flowquet register {location}` makes the catalog know it"));
+        say(&format!("hint: the table is written; run `flowquet register {location}` to register it"));
     }
     match &run.error {
         Some(error) => Err(engine_failure(error)),
@@ -147,7 +147,7 @@ impl Prepared {
         let out = match (&args.out, plan) {
             (Some(out), _) => out.clone(),
             (None, Some(plan)) => plan.location()?,
-            (None, None) => return Err(Failure::message(Exit::Usage, "expected --out", None)),
+            (None, None) => return Err(Failure::message(Exit::Usage, "--out is required", None)),
         };
         let threads = threads.map_or_else(
             || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -239,7 +239,7 @@ pub(crate) fn listen_for_signals() {
         }
     });
     if listening.is_err() {
-        say("warning: cannot listen for Ctrl-C; a kill is safe, the next run goes on where this one stopped");
+        say("warning: cannot listen for Ctrl-C; killing the program is safe, the next run finishes its work");
     }
 }
 

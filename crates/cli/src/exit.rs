@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// What the program tells its caller. The numbers are part of the interface; README lists them.
+/// What the program tells its caller. The numbers are part of the interface; docs/OPTIONS.md lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// 0: all is done; every object is in the table.

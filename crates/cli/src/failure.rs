@@ -116,31 +116,31 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "please report this, with the table's _flowquet folder if you can; nothing was committed"
         }
         Error::CompactedFileGone { .. } => {
-            "nothing is lost: the files that it was to replace are still there; restore it, or report this"
+            "nothing is lost: the files that it was to replace are still there. Restore it, or report this"
         }
         Error::Interrupted => "run the same command again to finish",
         Error::ListingTooLong { .. } => {
             "give more --memory, or take a part at a time with --since, --until, --account or --flow-region"
         }
         Error::Log(LogError::Checkpoint { .. }) => {
-            "run the same command again; if that does not help, delete the folder `_flowquet/checkpoints`: nothing rests on it"
+            "run the same command again; if that does not help, delete the folder `_flowquet/checkpoints`, which holds nothing unique"
         }
         Error::Log(LogError::Contract(_)) => "drop the option, or choose another --out",
         Error::Log(LogError::NoTable(_)) => {
-            "check the path; `flowquet convert` makes a table, also of Parquet files that AWS delivered"
+            "check the path; `flowquet convert` creates a table, also from Parquet files that AWS delivered"
         }
         Error::Log(LogError::Record { error: RecordError::Version(_), .. }) => {
-            "this table was written by another version of flowquet: use that one, or a newer one"
+            "another version of flowquet wrote this table: use that one, or a newer one"
         }
         Error::Log(LogError::Record { .. }) | Error::Options(_) => {
-            "records are not meant to be edited; restore the file"
+            "records must not be edited; restore the file"
         }
         Error::Log(LogError::StalePlan { .. }) => "make the plan again with `flowquet plan`",
         Error::Manifest { .. } => {
-            "a manifest is the manifest.json of an S3 Inventory, or a text file with a URL or path a line"
+            "a manifest is the manifest.json of an S3 Inventory, or a text file with one URL or path per line"
         }
         Error::NoColumn { .. } => "check the spelling; `flowquet schema` lists all fields",
-        Error::NoObjects { .. } => "check the path; names that begin with a dot are hidden and left out",
+        Error::NoObjects { .. } => "check the path; names that begin with a dot are skipped",
         Error::NoPartition { partitions, .. } => {
             let some = partitions.join(", ");
             return Some(format!(
@@ -151,9 +151,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "`flowquet status` shows what the table holds; `--object '**'` chooses all objects"
         }
         Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
-        Error::Parquet(_) => {
-            "is there room left on the disk? Run the same command again: it goes on where it stopped"
-        }
+        Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
         Error::SourceIsTable { .. } => {
             "name the raw logs as SOURCE and another folder or prefix for the table"
         }
@@ -162,10 +160,10 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
         Error::Store(error) => return error.hint(),
         Error::TableFile { .. } => {
-            "the file was changed by another program: `flowquet status` shows what is lost, and `flowquet reconvert` makes it anew"
+            "another program changed the file: `flowquet status` shows what is lost, `flowquet reconvert` converts it again"
         }
         Error::TooManyRejects { .. } => {
-            "does --format fit the objects? Run again with the right format, or with a higher --max-rejects"
+            "check that --format fits the objects, then run again with the right one, or with a higher --max-rejects"
         }
         Error::Catalog(_)
         | Error::Log(LogError::Store(_))
@@ -191,13 +189,17 @@ fn hint_of_cause(cause: &str) -> Option<&'static str> {
         "damaged" => {
             "a damaged object is tried again when it changes; --salvage keeps its whole lines up to the damage"
         }
-        "denied" => "check who may read the file; the next run tries again",
+        "denied" => "check the permissions of the object; the next run tries again",
         "no-columns" => "give --columns at least one field of each log format",
         "no-header" => {
             "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
         }
-        "no-line-fits" => "is --format the format of these objects? Run again with the right one",
-        "not-a-log" => "what is no flow log can be passed over with --exclude, or with `flowquet ignore`",
+        "no-line-fits" => {
+            "check that --format is the format of these objects, then run again with the right one"
+        }
+        "not-a-log" => {
+            "skip objects that are no flow logs with `flowquet convert --exclude`, or with `flowquet ignore`"
+        }
         _ => return None,
     })
 }

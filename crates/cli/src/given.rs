@@ -105,7 +105,7 @@ fn in_file(option: &str, file: &str, catalogue: &Catalogue) -> Result<LogFormat,
     match chosen.as_slice() {
         [] => {
             let message = format!("{place}: expected a log format, found none");
-            let hint = "a format stands in a file as `log_format = \"$${version} …\"`, `LogFormat: …`, or a header line of names";
+            let hint = "a file gives a format as `log_format = \"$${version} …\"`, `LogFormat: …`, or a header line of names";
             Err(Failure::message(Exit::Usage, &message, Some(hint)))
         }
         [first, others @ ..] if others.iter().all(|f| f.format == first.format) => Ok(first.format.clone()),
@@ -162,7 +162,7 @@ mod tests {
         check(
             "a = 1\n",
             "",
-            "error: read --format @FILE: expected a log format, found none\nhint: a format stands in a file as `log_format = \"$${version} …\"`, `LogFormat: …`, or a header line of names",
+            "error: read --format @FILE: expected a log format, found none\nhint: a file gives a format as `log_format = \"$${version} …\"`, `LogFormat: …`, or a header line of names",
         );
         check(
             "a = 1\nlog_format = \"$${version} $bytes\"\n",

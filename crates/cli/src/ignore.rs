@@ -29,7 +29,7 @@ pub(crate) fn run(args: &IgnoreArgs) -> Result<Exit, Failure> {
         };
         if !log.state().failed().map_err(failed)?.iter().any(|claim| claim.object.url() == url) {
             say(&format!(
-                "warning: `{url}` is not among the unreadable objects of this table; `flowquet status` lists them"
+                "warning: `{url}` is none of the unreadable objects of this table; `flowquet status` lists them"
             ));
         }
         ignore(out.as_ref(), &url, reason).map_err(failed)?;

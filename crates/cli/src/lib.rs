@@ -26,11 +26,18 @@ mod status;
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use crate::args::{Cli, Command};
 pub use crate::exit::Exit;
 use crate::output::Failure;
+
+/// The command line as a value: pages, completions and tests are made from it.
+pub fn command() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
+}
 
 /// Runs the command line `args`, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {

@@ -14,6 +14,7 @@ use flowquet_table::STAGING;
 
 use crate::exit::Exit;
 use crate::output::Failure;
+use crate::size::whole;
 
 /// Set by Ctrl-C and SIGTERM.
 pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
@@ -22,11 +23,11 @@ pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Choosing objects")]
 pub(crate) struct FilterArgs {
-    /// First day of delivery, as the keys tell it: YYYY-MM-DD, UTC
+    /// First day of delivery, by the keys: YYYY-MM-DD, UTC
     #[arg(long, value_name = "DATE")]
     since: Option<String>,
 
-    /// Last day of delivery, included. Records stand in the partitions of their own times
+    /// Last day of delivery, included. Records go to the partitions of their own times
     #[arg(long, value_name = "DATE")]
     until: Option<String>,
 
@@ -42,11 +43,11 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     flow_log_id: Vec<String>,
 
-    /// Globs of keys below the source to take; `*` stays within a folder, `**` does not
+    /// Globs of keys below the source to take; `*` stays within a folder, `**` crosses folders
     #[arg(long, value_name = "GLOB")]
     include: Vec<String>,
 
-    /// Globs of keys below the source to leave out
+    /// Globs of keys below the source to skip
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
 }
@@ -58,7 +59,8 @@ impl FilterArgs {
         filter.regions = self.flow_region.clone();
         filter.flow_log_ids = self.flow_log_id.clone();
         let usage = |message: String| Failure::message(Exit::Usage, &message, None);
-        filter.set_days(self.since.as_deref(), self.until.as_deref()).map_err(usage)?;
+        let days = filter.set_days(self.since.as_deref(), self.until.as_deref());
+        days.map_err(|message| usage(format!("--since, --until: {message}")))?;
         filter.set_globs(&self.include, &self.exclude).map_err(usage)?;
         Ok(filter)
     }
@@ -68,7 +70,7 @@ impl FilterArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "S3")]
 pub(crate) struct S3Args {
-    /// Region of the buckets, found by itself otherwise, and of the Glue Data Catalog
+    /// Region of the buckets [default: detected] and of the Glue Data Catalog
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
 
@@ -76,23 +78,23 @@ pub(crate) struct S3Args {
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
-    /// Role to assume with the credentials that are found
+    /// Role to assume
     #[arg(long, value_name = "ARN")]
     role_arn: Option<String>,
 
-    /// Endpoint of a store that is not AWS's
+    /// Endpoint of a store other than AWS's
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
 
-    /// Put the bucket into the path of URLs; by itself where the endpoint is an address
+    /// Use path-style URLs; automatic where the endpoint is an IP address
     #[arg(long)]
     path_style: bool,
 
-    /// Pay for reading buckets whose owner does not
+    /// Read requester-pays buckets, at your cost
     #[arg(long)]
     requester_pays: bool,
 
-    /// Encryption of what is written: AES256, aws:kms or aws:kms:dsse; the bucket's default otherwise
+    /// Server-side encryption of what is written: AES256, aws:kms or aws:kms:dsse [default: the bucket's]
     #[arg(long, value_name = "KIND", value_parser = ["AES256", "aws:kms", "aws:kms:dsse"])]
     sse: Option<String>,
 
@@ -100,8 +102,8 @@ pub(crate) struct S3Args {
     #[arg(long, value_name = "KEY", requires = "sse")]
     sse_kms_key_id: Option<String>,
 
-    /// Seconds that a request may take beside its transfer
-    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=600))]
+    /// Timeout of a request in seconds, not counting the transfer
+    #[arg(long, value_name = "S", default_value_t = 20, value_parser = whole::<u16, 1, 600>)]
     request_timeout: u16,
 }
 

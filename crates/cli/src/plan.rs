@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use flowquet_engine::{Event, Formats, Observer as _, SourceSet, convert, find_formats};
 use flowquet_format::ObjectKey;
 use flowquet_plan::estimated_rows;
-use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, Stores};
+use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, S3_SCHEME, Stores};
 use flowquet_table::{LAYOUT_VERSION, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
 use serde::{Deserialize, Serialize};
@@ -75,9 +75,13 @@ impl PlanFile {
             .map_err(|e| wrong(format!("expected what `flowquet plan --json` writes, found {e}")))?;
         if file.layout_version != LAYOUT_VERSION {
             let found = file.layout_version;
-            return Err(wrong(format!(
-                "expected layout version {LAYOUT_VERSION}, found {found}: plan again"
-            )));
+            return Err(Failure::message(
+                Exit::Failed,
+                &format!(
+                    "plan `{location}` has layout version {found}, this program writes {LAYOUT_VERSION}"
+                ),
+                Some("make the plan again with `flowquet plan --json`"),
+            ));
         }
         Ok(file)
     }
@@ -92,7 +96,11 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let prepared = Prepared::new(&args.job, None, args.job.s3.stores(), None)?;
     if prepared.sources.contains(&flowquet_engine::Source::Stdin) {
-        return Err(Failure::message(Exit::Usage, "expected files or folders to plan, found `-`", None));
+        return Err(Failure::message(
+            Exit::Usage,
+            "`flowquet plan` reads files, folders or S3 prefixes, not standard input (`-`)",
+            None,
+        ));
     }
     let out = match &args.job.out {
         Some(Location::Local(path)) => absolute(path).display().to_string(),
@@ -112,6 +120,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     let run = ran.map_err(|e| engine_failure(&e))?;
     let objects = || run.plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);
     let estimate = estimate(run.plan.as_ref(), run.summary.objects.listed);
+    let is_remote = [objects().any(|o| o.url().starts_with(S3_SCHEME)), out.starts_with(S3_SCHEME)];
     let formats =
         find_formats(&SourceSet::new(stores), objects(), &options).map_err(|e| engine_failure(&e))?;
     if args.json {
@@ -126,7 +135,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
         put(&format!("{}\n", serde_json::to_string(&file).expect("plain values with text keys")))?;
         return Ok(Exit::Success);
     }
-    put(&text(&run, &estimate, &formats))?;
+    put(&text(&run, &estimate, &formats, is_remote))?;
     Ok(exit_of(&run))
 }
 
@@ -175,7 +184,8 @@ fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
     estimate
 }
 
-fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats) -> String {
+/// The plan as text; `is_remote` are the sources and the table.
+fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats, is_remote: [bool; 2]) -> String {
     let mut text = String::new();
     let mut row =
         |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
@@ -183,7 +193,7 @@ fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats) -> S
     row(
         "objects",
         format!(
-            "{} to convert of {} listed, {} ({} in the table already, {} left out, {} unreadable)",
+            "{} to convert of {} listed, {} ({} in the table already, {} filtered out, {} unreadable)",
             HumanCount(estimate.objects),
             HumanCount(objects.listed),
             HumanBytes(estimate.bytes),
@@ -201,16 +211,13 @@ fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats) -> S
         );
         match &found.format {
             Some(format) => row("format", format!("{format} ({of})")),
-            None => row("format", format!("unknown, such as `{}` ({of}): give --format", found.example)),
+            None => row("format", format!("unknown ({of}), such as `{}`: give --format", found.example)),
         }
     }
     if formats.not_looked_at > 0 {
         row(
             "",
-            format!(
-                "and {} without a flow log's id that were not looked at",
-                counted(formats.not_looked_at, "object")
-            ),
+            format!("and {} without a flow log id, not looked at", counted(formats.not_looked_at, "object")),
         );
     }
     let partitions = &estimate.partitions;
@@ -225,18 +232,25 @@ fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats) -> S
     let more =
         if left_over > 0 { format!(", and {left_over} left by an earlier run") } else { String::new() };
     row("tasks", format!("{}{more}", HumanCount(estimate.tasks)));
-    row(
-        "requests",
-        format!(
-            "{} LIST, {} GET, {} PUT where both sides are S3: about ${:.2}, at ${} a thousand LIST and PUT, ${} a thousand GET",
-            HumanCount(estimate.list_requests),
-            HumanCount(estimate.get_requests),
-            HumanCount(estimate.put_requests),
-            estimate.dollars,
-            estimate.dollars_per_1000_writes,
-            estimate.dollars_per_1000_reads
-        ),
-    );
+    if is_remote != [false; 2] {
+        let sides = if is_remote == [true; 2] { "" } else { ", if both sides were S3" };
+        let dollars = if estimate.dollars < 0.01 {
+            "less than $0.01".to_owned()
+        } else {
+            format!("about ${:.2}", estimate.dollars)
+        };
+        row(
+            "requests",
+            format!(
+                "{} LIST, {} GET, {} PUT{sides}: {dollars}, at ${} per 1,000 LIST and PUT, ${} per 1,000 GET",
+                HumanCount(estimate.list_requests),
+                HumanCount(estimate.get_requests),
+                HumanCount(estimate.put_requests),
+                estimate.dollars_per_1000_writes,
+                estimate.dollars_per_1000_reads
+            ),
+        );
+    }
     text.push_str("nothing was written\n");
     text
 }

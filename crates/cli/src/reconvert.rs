@@ -28,7 +28,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     choice.lost = args.lost;
     choice.flow_log_ids = args.flow_log_id.clone();
     if choice.is_empty() {
-        let hint = "choose objects by --object, --partition, --flow-log-id, --rejects or --lost; `--object '**'` takes all";
+        let hint = "choose objects with --object, --partition, --flow-log-id, --rejects or --lost; `--object '**'` takes all";
         return Err(Failure::message(Exit::Usage, "no objects are chosen", Some(hint)));
     }
     let formats = Formats::resolve(&args.format)?;
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
 
 /// What is converted anew, and what with it.
 fn scope_text(done: &Reconverted, verb: &str) -> String {
-    let mut text = format!("{verb} {} anew", counted(done.objects, "object"));
+    let mut text = format!("{verb} {} again", counted(done.objects, "object"));
     if done.failed_before > 0 {
         text.push_str(&format!(" and {} that had failed", HumanCount(done.failed_before)));
     }

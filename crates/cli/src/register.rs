@@ -46,7 +46,7 @@ pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Has the table remember which table of the catalog points at it, so that later commands need not be told.
+/// Lets the table remember which table of the catalog points at it, so that later commands need not name it.
 fn remember(log: &Log, to: &GlueTable) -> Result<(), Failure> {
     let catalog = CatalogTable::new(&to.database.to_string(), &to.table.to_string());
     catalog.remember(log.out().as_ref()).map_err(log_failure)
@@ -56,7 +56,7 @@ fn remember(log: &Log, to: &GlueTable) -> Result<(), Failure> {
 pub(crate) fn text(registered: &Registered, name: &str) -> String {
     let change = match registered.table {
         TableChange::Created => "created",
-        TableChange::Unchanged => "as it was",
+        TableChange::Unchanged => "up to date",
         TableChange::Updated => "updated",
     };
     let mut text = format!("registered {name}: table {change}");
@@ -64,7 +64,7 @@ pub(crate) fn text(registered: &Registered, name: &str) -> String {
         text.push_str(&format!(", new columns {}", registered.columns_added.join(", ")));
     }
     text.push_str(&format!(
-        "; {} created, {} updated, {} as they were",
+        "; {} created, {} updated, {} unchanged",
         counted(registered.partitions_created, "partition"),
         HumanCount(registered.partitions_updated),
         HumanCount(registered.partitions_unchanged)

@@ -96,6 +96,39 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
         |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
     row("objects", objects_text(summary));
     let c = &summary.counts;
+    if c.lines > 0 || !summary.outputs.is_empty() {
+        work_text(summary, facts, &mut row);
+    }
+    for (name, objects) in [("unreadable", &summary.failed_objects), ("changed", &summary.changed_objects)] {
+        for object in objects.iter().take(NAMED_MAX) {
+            row(name, format!("`{}`: {}", object.url, object.reason));
+        }
+        if objects.len() > NAMED_MAX {
+            row(
+                "",
+                format!("and {} more; --report names them all", count((objects.len() - NAMED_MAX) as u64)),
+            );
+        }
+    }
+    for table in &summary.left_out_tables {
+        row("left out", format!("`{}`, a flowquet table ({})", table.url, counted(table.objects, "object")));
+    }
+    let files = &summary.files;
+    files.lost.iter().for_each(|file| row("lost", lost_text(file)));
+    files.truncated.iter().for_each(|file| row("truncated", truncated_text(file)));
+    files.stray.iter().for_each(|file| row("stray", stray_text(file)));
+    for hint in object_hints(&summary.failed_objects) {
+        writeln!(text, "hint: {hint}").expect("a string takes all");
+    }
+    text.push_str(&last_line(summary, facts));
+    text.push('\n');
+    text
+}
+
+/// What was read and written.
+fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str, String)) {
+    let count = |n: u64| HumanCount(n).to_string();
+    let c = &summary.counts;
     row(
         "lines",
         format!(
@@ -146,30 +179,6 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
             facts.seconds()
         ),
     );
-    for (name, objects) in [("unreadable", &summary.failed_objects), ("changed", &summary.changed_objects)] {
-        for object in objects.iter().take(NAMED_MAX) {
-            row(name, format!("`{}`: {}", object.url, object.reason));
-        }
-        if objects.len() > NAMED_MAX {
-            row(
-                "",
-                format!("and {} more; --report names them all", count((objects.len() - NAMED_MAX) as u64)),
-            );
-        }
-    }
-    for table in &summary.left_out_tables {
-        row("left out", format!("`{}`, a flowquet table ({})", table.url, counted(table.objects, "object")));
-    }
-    let files = &summary.files;
-    files.lost.iter().for_each(|file| row("lost", lost_text(file)));
-    files.truncated.iter().for_each(|file| row("truncated", truncated_text(file)));
-    files.stray.iter().for_each(|file| row("stray", stray_text(file)));
-    for hint in object_hints(&summary.failed_objects) {
-        writeln!(text, "hint: {hint}").expect("a string takes all");
-    }
-    text.push_str(&last_line(summary, facts));
-    text.push('\n');
-    text
 }
 
 /// `5,000 listed = 3,319 converted + 1,678 in the table already + 3 unreadable (12 filtered out)`.
@@ -216,7 +225,7 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
         _ => {
             let left = summary.tasks_left;
             return format!(
-                "stopped: {} of {} finished, {} written; what was read of others is read again by the next run",
+                "stopped: {} of {} finished, {} written; the next run reads the unfinished ones again",
                 count(summary.tasks),
                 counted(summary.tasks + left, "task"),
                 counted(c.records, "record")

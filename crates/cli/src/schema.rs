@@ -9,7 +9,7 @@ use flowquet_catalog::{FormatUse, athena, duckdb, pandas, polars, pyspark, spark
 use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, PartitionSpec, Types, union_fields};
 use flowquet_parquet::FileSchema;
 use flowquet_plan::{merged_format, merged_options};
-use flowquet_store::Location;
+use flowquet_store::{Location, S3_SCHEME};
 use flowquet_table::{Error as LogError, Files, LiveFile, Log, Options, Reading, TableState};
 use serde_json::json;
 
@@ -119,7 +119,7 @@ fn check_names(
                 let message = format!("{option} names `{name}`, which is no field of {of}{near}");
                 return Err(Failure::message(Exit::Usage, &message, None));
             }
-            say(&format!("warning: column `{name}` is not in the catalogue, {use_of_unknown}{near}"));
+            say(&format!("warning: column `{name}` is not in the field list, {use_of_unknown}{near}"));
         }
     }
     Ok(())
@@ -221,8 +221,8 @@ fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> 
 fn types(args: &SchemaArgs, state: Option<&TableState>) -> Result<Types, Failure> {
     match (args.types, state.map(|s| s.contract().types)) {
         (Some(asked), Some(told)) if asked != told => {
-            let message = format!("expected the table's types `{told}`, found --types {asked}");
-            Err(Failure::message(Exit::Usage, &message, Some("leave --types out: the table's are known")))
+            let message = format!("the table has --types {told}, not {asked}");
+            Err(Failure::message(Exit::Usage, &message, Some("drop --types: the table knows its own")))
         }
         (asked, told) => Ok(asked.or(told).unwrap_or_default()),
     }
@@ -246,11 +246,16 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
         (None, Some(Location::Local(path))) => format!("file://{}", absolute(path).display()),
         (None, Some(s3)) => s3.to_string(),
         (None, None) => {
-            let hint =
-                "a statement names the place of the table's files: s3://BUCKET/PREFIX/, or the table itself";
-            return Err(Failure::message(Exit::Usage, "expected --location or a table", Some(hint)));
+            let hint = "say where the table's files are, or will be: --location s3://BUCKET/PREFIX/";
+            return Err(Failure::message(Exit::Usage, "a statement needs --location or a table", Some(hint)));
         }
     };
+    let needs_s3 = matches!(args.form, SchemaForm::Athena | SchemaForm::GlueJson);
+    if needs_s3 && !location.starts_with(S3_SCHEME) {
+        let message = format!("Athena and Glue read only S3, and the location is `{location}`");
+        let hint = "give --location s3://BUCKET/PREFIX/, where the files will be";
+        return Err(Failure::message(Exit::Usage, &message, Some(hint)));
+    }
     let naming =
         Naming { database: &args.database, table: &args.table, location, partitions: args.partitions };
     let given: Vec<String> = formats.given.iter().map(|f| f.to_string()).collect();
@@ -318,7 +323,7 @@ fn table(format: &LogFormat, columns: &[FormatColumn]) -> String {
             spec.map_or_else(|| "?".to_owned(), |s| s.since.to_string()),
             spec.map_or("text", |s| s.kind.name()).to_owned(),
             if is_time { "ms".to_owned() } else { unit },
-            spec.map_or_else(|| "Not in the catalogue.".to_owned(), |s| s.doc.clone()),
+            spec.map_or_else(|| "Unknown field, kept as text.".to_owned(), |s| s.doc.clone()),
         ]);
     }
     table_text(&table)

@@ -1,4 +1,6 @@
-//! Sizes as people write them.
+//! Sizes and numbers as people write them.
+
+use indicatif::HumanCount;
 
 /// Reads `256M`, `2GiB`, `1000000`: bytes, with K, M, G or T for powers of 1024.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -16,9 +18,24 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(error)
 }
 
+/// Reads a whole number from `MIN` to `MAX`.
+pub(crate) fn whole<T: TryFrom<u64>, const MIN: u64, const MAX: u64>(text: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|n| (MIN..=MAX).contains(n)).and_then(|n| T::try_from(n).ok());
+    number.ok_or_else(|| format!("expected a number from {MIN} to {}, found `{text}`", HumanCount(MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers() {
+        assert_eq!(whole::<u16, 1, 1024>("17"), Ok(17));
+        for text in ["", "0", "1025", "-1", "two", "99999999999999999999"] {
+            let expected = format!("expected a number from 1 to 1,024, found `{text}`");
+            assert_eq!(whole::<u16, 1, 1024>(text), Err(expected));
+        }
+    }
 
     #[test]
     fn sizes() {

@@ -47,7 +47,7 @@ fn text(status: &Status) -> String {
         table.push_str(&format!(", types {}", status.types));
     }
     if status.single_writer {
-        table.push_str(", one writer at a time: the store ignores conditions");
+        table.push_str(", one writer at a time: the store does not support conditional writes");
     }
     row("table", table);
     if let Some(catalog) = &status.catalog {
@@ -146,16 +146,13 @@ fn last_line(status: &Status, unreadable: u64) -> String {
     let (bad, stray) = ((check.lost.len() + check.truncated.len()) as u64, check.stray.len() as u64);
     if bad > 0 {
         return format!(
-            "NOT whole: {} of {} lost or damaged. Keep the raw logs: `flowquet reconvert TABLE --lost` makes them anew",
+            "NOT whole: {} of {} lost or damaged. Keep the raw logs: `flowquet reconvert TABLE --lost` converts them again",
             HumanCount(bad),
             counted(status.files, "file")
         );
     }
     if stray > 0 {
-        return format!(
-            "NOT whole: {} in the table's folders that no record tells of",
-            counted(stray, "file")
-        );
+        return format!("NOT whole: {} in the table's folders that no record names", counted(stray, "file"));
     }
     let (tasks, moving) = (status.open_tasks.len() as u64, status.open_compactions.len() as u64);
     if tasks > 0 {

@@ -274,7 +274,7 @@ impl<'a> Converter<'a> {
             if listed.untold > 0 {
                 let untold = listed.untold;
                 self.warn(format!(
-                    "left {untold} objects out, whose keys do not tell what a filter asks for"
+                    "skipped {untold} objects: their keys lack the date, account, region or flow log that a filter needs"
                 ));
             }
             self.summary.left_out_tables = listed.tables;
@@ -384,8 +384,8 @@ fn open_log(request: &Request) -> Result<Log, Error> {
     Ok(Log::make(out, options, single_writer)?)
 }
 
-const SINGLE_WRITER: &str = "the store of this table ignores the condition of a put-if-absent: run only one flowquet at a time \
-                             on it; kills and re-runs are safe";
+const SINGLE_WRITER: &str = "this store does not support conditional writes: run only one flowquet at a time on this table; \
+                             stopping it and running it again is safe";
 
 /// URL of the table root with a slash behind it, as listings of a disk spell it: without links.
 fn root_url(out: &dyn Store) -> String {

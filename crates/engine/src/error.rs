@@ -129,7 +129,7 @@ impl fmt::Display for Error {
             }
             Self::NoPartition { glob, .. } => write!(f, "no partition of the table matches `{glob}`"),
             Self::NoObjects { sources } => {
-                write!(f, "expected flow logs in {}, found no files", sources.join(", "))
+                write!(f, "found no files in {}", sources.join(", "))
             }
             Self::NotReconverted(why) => write!(f, "not reconverted, the table is as it was: {why}"),
             Self::NothingChosen => f.write_str("no object of the table is chosen"),

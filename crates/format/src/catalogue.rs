@@ -166,7 +166,7 @@ impl fmt::Display for CatalogueError {
             Self::Conflict(name, known, found) => {
                 write!(
                     f,
-                    "field `{name}` is {known} in the catalogue, found {found}: a known field keeps its type"
+                    "field `{name}` is {known} in the field list, found {found}: a known field keeps its type"
                 )
             }
             Self::Name(name) => write!(
@@ -365,7 +365,7 @@ mod tests {
         };
         check(&entry("two words", "INT32"), "found `two words`");
         check(&entry("Upper", "INT32"), "found `Upper`");
-        check(&entry("bytes", "INT32"), "field `bytes` is INT64 in the catalogue, found INT32");
+        check(&entry("bytes", "INT32"), "field `bytes` is INT64 in the field list, found INT32");
         check(&entry("x", "FLOAT"), "unknown variant `FLOAT`");
         check("nonsense", "schemas/fields.toml");
     }

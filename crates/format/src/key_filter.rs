@@ -86,8 +86,9 @@ impl KeyFilter {
         self.since_s = since.map(unix_s).transpose()?;
         self.until_s = until.map(unix_s).transpose()?.map(|s| s + DAY_S);
         match (self.since_s, self.until_s) {
-            (Some(since), Some(until)) if since >= until => {
-                Err("expected --since not to lie after --until".to_owned())
+            (Some(first), Some(end)) if first >= end => {
+                let [since, until] = [since, until].map(Option::unwrap_or_default);
+                Err(format!("the first day, {since}, is after the last, {until}"))
             }
             _ => Ok(()),
         }

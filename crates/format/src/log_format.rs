@@ -189,7 +189,7 @@ impl LogFormat {
                 let near = catalogue.nearest_field(&f.name);
                 let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
                 format!(
-                    "field `{}` is not in the catalogue: kept as text column `{}`{near}",
+                    "field `{}` is not in the field list: kept as text column `{}`{near}",
                     f.name, f.column
                 )
             })
@@ -357,8 +357,8 @@ mod tests {
         assert_eq!(
             format.warnings(Catalogue::builtin()),
             [
-                "field `new-field` is not in the catalogue: kept as text column `new_field`",
-                "field `srcadr` is not in the catalogue: kept as text column `srcadr`; did you mean `srcaddr`?",
+                "field `new-field` is not in the field list: kept as text column `new_field`",
+                "field `srcadr` is not in the field list: kept as text column `srcadr`; did you mean `srcaddr`?",
             ]
         );
     }
@@ -395,7 +395,7 @@ mod tests {
         );
         check_error(
             "${version}${srcaddr}",
-            "expected a blank between fields, found `$` at byte 10\n  ${version}${srcaddr}\n            ^\nhint: separate fields by single blanks, as AWS does",
+            "expected a space between fields, found `$` at byte 10\n  ${version}${srcaddr}\n            ^\nhint: separate fields by single spaces, as AWS does",
         );
         check_error(
             "‘${version} ${src addr}’",

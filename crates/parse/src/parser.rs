@@ -53,8 +53,8 @@ impl ObjectError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Binary => "flowquet reads text, gzip and zstd; is this a flow log?",
-            Self::Json => "these are events in JSON, and no lines of a flow log: is this one?",
+            Self::Binary => "check that this is a flow log: text, gzip, zstd or Parquet",
+            Self::Json => "check that this is a flow log: these are other events, in JSON",
             Self::NoFormat(_) => {
                 "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
             }

@@ -155,25 +155,25 @@ impl Error {
     /// What to do about it, where something can be said.
     pub fn hint(&self) -> Option<String> {
         let hint = match self.kind {
-            ErrorKind::Archived => "restore the object (aws s3api restore-object) and run again",
-            ErrorKind::Changed => "run the same command again: it lists anew",
+            ErrorKind::Archived => "restore the object with `aws s3api restore-object` and run again",
+            ErrorKind::Changed => "run the same command again: it lists the objects anew",
             ErrorKind::Credentials | ErrorKind::NoCredentials => flowquet_aws::CREDENTIALS_HINT,
             ErrorKind::Denied if self.is_s3() => return Some(self.permission_hint()),
             ErrorKind::Denied => "check the owner and permissions of the folder",
-            ErrorKind::Full => "free some room and run the same command again: it goes on where it stopped",
+            ErrorKind::Full => "free some room and run the same command again to finish",
             ErrorKind::InvalidKey => "rename the file: keys are UTF-8",
-            ErrorKind::NoBucket => "check the bucket's name; a store that is not AWS needs --endpoint-url",
+            ErrorKind::NoBucket => "check the bucket's name; a store other than AWS's needs --endpoint-url",
             ErrorKind::NotAFile => "pipes are read from standard input: `-`",
             ErrorKind::NotAFolder => "check the path",
-            ErrorKind::NotFound if self.is_s3() => {
-                "check bucket and prefix; `aws s3 ls` shows what lies there"
-            }
+            ErrorKind::NotFound if self.is_s3() => "check bucket and prefix; `aws s3 ls` lists them",
             ErrorKind::NotFound => "check the path",
-            ErrorKind::Throttled => "run the same command again later: it goes on where it stopped",
+            ErrorKind::Throttled => "run the same command again later to finish",
             ErrorKind::Unavailable | ErrorKind::Unreachable => {
-                "check the network, --region and --endpoint-url; then run the same command again: it goes on where it stopped"
+                "check the network, --region and --endpoint-url; then run the same command again to finish"
             }
-            ErrorKind::WrongRegion => "give the bucket's own region with --region, or none to have it found",
+            ErrorKind::WrongRegion => {
+                "give the bucket's own region with --region, or drop the option: the region is detected"
+            }
             ErrorKind::AlreadyExists | ErrorKind::Interrupted | ErrorKind::Other => return None,
         };
         Some(hint.to_owned())
@@ -188,7 +188,7 @@ impl Error {
                 "s3:PutObject on the object, and kms:GenerateDataKey and kms:Decrypt where a KMS key encrypts it"
             }
         };
-        format!("the credentials need {needed}; README shows a policy that is enough")
+        format!("the credentials need {needed}; docs/S3.md shows a policy that is enough")
     }
 }
 
@@ -196,13 +196,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             ErrorKind::AlreadyExists => "exists already",
-            ErrorKind::Archived => "lies in an archive",
+            ErrorKind::Archived => "archived",
             ErrorKind::Changed => "changed after it was listed",
             ErrorKind::Credentials => "the store does not accept the AWS credentials",
             ErrorKind::Denied if self.is_s3() => "access denied",
             ErrorKind::Denied => "permission denied",
             ErrorKind::Full => "no room left",
-            ErrorKind::Interrupted => "stopped, as asked",
+            ErrorKind::Interrupted => "interrupted",
             ErrorKind::InvalidKey => "name is not UTF-8",
             ErrorKind::NoBucket => "no such bucket",
             ErrorKind::NoCredentials => "no AWS credentials were found",

@@ -27,7 +27,7 @@ pub(crate) struct SchemaDiffArgs {
     #[arg(value_name = "B", allow_hyphen_values = true)]
     pub(crate) b: String,
 
-    /// File of `[[field]]` entries that extend the catalogue, in the form of schemas/fields.toml
+    /// File of `[[field]]` entries that extend the field list, in the form of schemas/fields.toml
     #[arg(long, value_name = "FILE")]
     pub(crate) fields: Option<PathBuf>,
 
@@ -53,7 +53,7 @@ pub(crate) struct SchemaArgs {
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 
-    /// Types of columns: aws or rich; those of TABLE by default
+    /// Types of columns: aws or rich [default: those of TABLE]
     #[arg(long, value_name = "TYPES")]
     pub(crate) types: Option<Types>,
 
@@ -61,27 +61,27 @@ pub(crate) struct SchemaArgs {
     #[arg(long = "as", value_enum, default_value = "table")]
     pub(crate) form: SchemaForm,
 
-    /// Database that statements name
+    /// Database in statements
     #[arg(long, value_name = "NAME", default_value = "default", help_heading = "Statements")]
     pub(crate) database: TableName,
 
-    /// Table that statements name
+    /// Table in statements
     #[arg(long, value_name = "NAME", default_value = "vpc_flow_logs", help_heading = "Statements")]
     pub(crate) table: TableName,
 
-    /// URL of the table's files; that of TABLE by default
+    /// URL of the table's files [default: that of TABLE]
     #[arg(long, value_name = "URL", help_heading = "Statements")]
     pub(crate) location: Option<String>,
 
-    /// Partition columns; those of TABLE by default, else date
+    /// Partition columns [default: those of TABLE, or date]
     #[arg(long, value_name = "COLUMNS", help_heading = "Statements")]
     pub(crate) partition_by: Option<PartitionSpec>,
 
-    /// How Athena and Glue find partitions: computed from the query (`projected`), or known one by one (`listed`)
+    /// How Athena and Glue find partitions: derived from the query (`projected`), or registered one by one (`listed`)
     #[arg(long, value_enum, default_value = "projected", help_heading = "Statements")]
     pub(crate) partitions: PartitionsArg,
 
-    /// With `--as duckdb`: name the files that TABLE consists of now, instead of what a glob finds
+    /// With `--as duckdb`: name the files of TABLE as it is now, instead of a glob
     #[arg(long, requires = "source", help_heading = "Statements")]
     pub(crate) exact: bool,
 
@@ -91,15 +91,15 @@ pub(crate) struct SchemaArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PartitionsArg {
-    /// Each is known to the catalog: any engine, and also records without a time
+    /// Each is registered: for any engine, and also for records without a time
     Listed,
-    /// Computed by Athena: nothing to keep up to date, but no other engine does so
+    /// Derived by Athena: nothing to keep up to date, but no other engine does so
     Projected,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaForm {
-    /// A table to read, with what each field means
+    /// Text, with the meaning of each field
     Table,
     /// Arrow field names and types
     Arrow,
@@ -109,7 +109,7 @@ pub(crate) enum SchemaForm {
     Duckdb,
     /// The TableInput that `aws glue create-table` takes, as JSON
     GlueJson,
-    /// JSON, with all that the catalogue knows
+    /// JSON, with all that the field list knows
     Json,
     /// The call that reads all columns into pandas, by pyarrow
     Pandas,

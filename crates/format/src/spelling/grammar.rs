@@ -31,7 +31,7 @@ pub(crate) struct Named<'a> {
     pub(crate) is_marked: bool,
 }
 
-const BLANKS_HINT: &str = "separate fields by single blanks, as AWS does";
+const BLANKS_HINT: &str = "separate fields by single spaces, as AWS does";
 
 /// The names in `text`, at least one.
 pub(crate) fn names<'a>(text: &'a str, catalogue: &'a Catalogue) -> Result<Vec<Named<'a>>, FormatError> {
@@ -83,8 +83,9 @@ pub(super) fn names_of<'a>(
         );
         return Err(match catalogue.nearest_field(&normalised(&stray.name)) {
             Some(near) => error.hint(format!("did you mean `${{{near}}}`?")),
-            None => error
-                .hint(format!("a field that the catalogue does not know is written `${{{}}}`", stray.name)),
+            None => {
+                error.hint(format!("write a field that is not in the field list as `${{{}}}`", stray.name))
+            }
         });
     }
     Ok(found)
@@ -195,14 +196,14 @@ impl<'a> Reader<'_, 'a> {
         let first = self.text[token_at..].chars().next().map_or(1, char::len_utf8);
         let shown = &self.text[token_at..token_at + first];
         if let Some(at) = self.ended {
-            return Err(self.error(at, 1, "expected a blank between fields", ";").hint(BLANKS_HINT.into()));
+            return Err(self.error(at, 1, "expected a space between fields", ";").hint(BLANKS_HINT.into()));
         }
         if !self.is_apart || (!self.at_value && matches!(self.before(), Some(Kind::Close(_)))) {
-            let error = self.error(token_at, first, "expected a blank between fields", shown);
+            let error = self.error(token_at, first, "expected a space between fields", shown);
             return Err(error.hint(BLANKS_HINT.into()));
         }
         if self.open.iter().any(|b| b.is_replace && b.commas > 0) {
-            return Err(self.error(at, raw.len(), "expected only blanks to be replaced", raw));
+            return Err(self.error(at, raw.len(), "expected only spaces to be replaced", raw));
         }
         self.found.push(Named { name, at, len: raw.len(), is_marked });
         self.is_apart = false;

@@ -153,11 +153,11 @@ fn nothing_is_guessed() {
         ),
         (
             "join(\",\", [\"$${version}\", \"$${srcaddr}\"])",
-            "expected fields joined by `\" \"`, found `\",\"` at byte 5; separate fields by single blanks, as AWS does",
+            "expected fields joined by `\" \"`, found `\",\"` at byte 5; separate fields by single spaces, as AWS does",
         ),
         (
             "join(\"\", [\"$${version}\", \"$${srcaddr}\"])",
-            "expected fields joined by `\" \"`, found `\"\"` at byte 5; separate fields by single blanks, as AWS does",
+            "expected fields joined by `\" \"`, found `\"\"` at byte 5; separate fields by single spaces, as AWS does",
         ),
         ("[version, srcaddr", "expected the bracket that closes this one, found none at byte 0"),
         ("version, srcaddr]", "expected brackets that match, found `]` at byte 16"),
@@ -177,7 +177,7 @@ fn nothing_is_guessed() {
         ),
         (
             "the format is ${version} ${srcaddr}",
-            "expected a field's name, found `the` at byte 0; a field that the catalogue does not know is written `${the}`",
+            "expected a field's name, found `the` at byte 0; write a field that is not in the field list as `${the}`",
         ),
         (
             "[ec2.LogFormat.VERSION, srcadr]",
@@ -185,11 +185,11 @@ fn nothing_is_guessed() {
         ),
         (
             "version;srcaddr",
-            "expected a blank between fields, found `;` at byte 7; separate fields by single blanks, as AWS does",
+            "expected a space between fields, found `;` at byte 7; separate fields by single spaces, as AWS does",
         ),
         (
             "'version''srcaddr'",
-            "expected a blank between fields, found `s` at byte 10; separate fields by single blanks, as AWS does",
+            "expected a space between fields, found `s` at byte 10; separate fields by single spaces, as AWS does",
         ),
         (
             "version # srcaddr",
@@ -205,7 +205,7 @@ fn nothing_is_guessed() {
         ),
         (
             "replace(\"$${version}\", \"a\", \"b\")",
-            "expected only blanks to be replaced, found `a` at byte 24",
+            "expected only spaces to be replaced, found `a` at byte 24",
         ),
     ] {
         check_error(text, expected);
