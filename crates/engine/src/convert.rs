@@ -271,6 +271,7 @@ impl<'a> Converter<'a> {
     fn end(mut self, listed: Option<Listed>) -> Run {
         if let Some(listed) = listed {
             self.summary.objects.left_out = listed.left_out;
+            self.summary.objects.repeated = listed.repeated;
             if listed.untold > 0 {
                 let untold = listed.untold;
                 self.warn(format!(
@@ -305,6 +306,7 @@ fn dry_run(request: &Request, lister: &Lister<'_>) -> Result<Run, Error> {
     summary.objects.listed = all.objects.len() as u64 + listed.unreadable;
     summary.objects.failed = listed.unreadable;
     summary.objects.left_out = listed.left_out;
+    summary.objects.repeated = listed.repeated;
     summary.failed_objects = all.unreadable;
     summary.left_out_tables = listed.tables;
     let (taken, plan) = sort_out_and_plan(&mut log, all.objects, request, sources, stop)?;

@@ -28,7 +28,11 @@ use crate::shelf::{Entry, Segment, Shelf, Source, Words};
 use crate::state::{PlanFacts, TableState, Totals};
 
 /// Version of what checkpoints hold and of how they are made. Those of another version are passed over.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+
+/// Plans of a table, at most: one an hour for a thousand years. Of each something is in memory, so that a number alone, which a
+/// damaged checkpoint tells, must not decide how much.
+const PLANS_MAX: u64 = 10_000_000;
 
 /// Checkpoints that are kept, so that a run that began with one can read its segments while others go on. A multiple of it are
 /// there at most.
@@ -285,7 +289,7 @@ impl CheckpointRecord {
 
     /// The number of the last plan that it knows.
     fn last_plan(&self) -> u64 {
-        self.plans.iter().map(|range| range.plans).sum()
+        self.plans.iter().fold(0, |sum, range| sum.saturating_add(range.plans))
     }
 
     /// Plans that have tasks without a commit.
@@ -381,7 +385,8 @@ pub(crate) fn read(out: &dyn Store, number: u64) -> Result<Option<CheckpointReco
     };
     // One that cannot be understood is no reason to stop: the records are there.
     let record = from_json::<CheckpointRecord>(&bytes).ok();
-    Ok(record.filter(|r| r.version == VERSION && r.number == number && r.last_plan() > 0))
+    Ok(record
+        .filter(|r| r.version == VERSION && r.number == number && (1..=PLANS_MAX).contains(&r.last_plan())))
 }
 
 /// Removes old checkpoints, and the segments that only they have.

@@ -145,7 +145,7 @@ impl Files {
 
     /// Files of this key, or of the task of this id, are no part of the table any more.
     fn leave(&mut self, path: &str) {
-        self.left.put(Numbered { id: ObjectId::of(path), number: 0 });
+        self.left.put(Numbered { id: ObjectId::of(path), etag: 0, number: 0 });
     }
 
     /// A task is given up.
