@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::ops::{Bound, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
@@ -137,11 +136,6 @@ impl Store for Memory {
         let object = self.object("copy", from)?;
         self.lock().insert(to.to_owned(), object);
         Ok(())
-    }
-
-    /// Nothing is: there is no clock here.
-    fn idle(&self, _: &str, _: Duration) -> Result<Vec<String>, Error> {
-        Ok(Vec::new())
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), Error> {

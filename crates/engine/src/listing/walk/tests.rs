@@ -91,9 +91,6 @@ impl Store for Keys {
     fn copy(&self, _: &str, _: &str) -> Result<(), StoreError> {
         unimplemented!("lists only")
     }
-    fn idle(&self, _: &str, _: Duration) -> Result<Vec<String>, StoreError> {
-        unimplemented!("lists only")
-    }
     fn rename(&self, _: &str, _: &str) -> Result<(), StoreError> {
         unimplemented!("lists only")
     }
