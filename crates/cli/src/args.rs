@@ -10,6 +10,7 @@ use flowquet_engine::{RejectLimit, Shard, Source};
 use flowquet_format::{PartitionSpec, Types};
 use flowquet_parquet::Compression;
 use flowquet_store::Location;
+use flowquet_table::ROW_GROUP_ROWS_MAX;
 
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 use crate::places::{FilterArgs, S3Args, source};
@@ -217,7 +218,7 @@ pub(crate) struct JobArgs {
     pub(crate) compression: Compression,
 
     /// Maximum rows in a row group
-    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, 16_777_216>, help_heading = "Table")]
+    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, ROW_GROUP_ROWS_MAX>, help_heading = "Table")]
     pub(crate) row_group_rows: u64,
 
     /// File size at which the next file begins, such as 256M
@@ -501,7 +502,7 @@ pub(crate) struct CompactArgs {
     pub(crate) compression: Compression,
 
     /// Maximum rows in a row group
-    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, 16_777_216>, help_heading = "Files")]
+    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, ROW_GROUP_ROWS_MAX>, help_heading = "Files")]
     pub(crate) row_group_rows: u64,
 
     /// Target file size; files of at least half this size are left alone

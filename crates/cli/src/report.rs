@@ -201,6 +201,7 @@ fn objects_text(summary: &Summary) -> String {
     let mut text = format!("{} listed{resumed} = {}", count(o.listed), parts.join(" + "));
     let notes: Vec<String> = [
         (o.left_out, "filtered out"),
+        (o.repeated, "listed again, taken once"),
         (o.ignored, "of the unreadable ignored"),
         (o.changed, "changed since they were converted"),
         (o.damaged, "damaged, whole lines kept"),

@@ -23,7 +23,7 @@ use crate::manifest;
 use crate::source::{Source, SourceSet};
 use crate::summary::{FailedObject, LeftOutTable};
 
-use self::gather::{Gatherer, is_hidden};
+use self::gather::{Gatherer, is_hidden, take_each_once};
 use self::walk::{Found, Walk};
 
 /// Objects of a portion for a run. At 250 to 350 bytes an object two portions take 70 MB; and a portion of the smallest objects
@@ -57,6 +57,8 @@ pub(crate) struct Listed {
     pub(crate) left_out: u64,
     /// Of those: objects whose keys do not tell what a filter asks for.
     pub(crate) untold: u64,
+    /// How often objects came again, which counts nowhere else.
+    pub(crate) repeated: u64,
     /// Names that are no objects.
     pub(crate) unreadable: u64,
     /// Tables that were left out; the one that is written to is not told.
@@ -91,7 +93,7 @@ impl Lister<'_> {
     /// As [`Lister::portions`]; [`Error::ListingTooLong`].
     pub(crate) fn list(&self, sources: &[Source]) -> Result<Listing, Error> {
         let mut all = Portion::default();
-        let listed = self.portions(sources, LISTED_AT_ONCE, &mut |portion| {
+        let mut listed = self.portions(sources, LISTED_AT_ONCE, &mut |portion| {
             all.memory += portion.memory;
             all.objects.extend(portion.objects);
             all.unreadable.extend(portion.unreadable);
@@ -100,6 +102,8 @@ impl Lister<'_> {
             }
             Ok(())
         })?;
+        let repeated = take_each_once(&mut all.objects);
+        (listed.objects, listed.repeated) = (listed.objects - repeated, listed.repeated + repeated);
         Ok(Listing { all, listed })
     }
 

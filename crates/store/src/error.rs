@@ -32,6 +32,8 @@ pub enum ErrorKind {
     NotAFolder,
     /// Neither object nor folder.
     NotFound,
+    /// A key, or a link on its way, that leads out of the store.
+    Outside,
     /// The store asks for fewer requests.
     Throttled,
     /// The store answers that it cannot, or not as it should; it may later.
@@ -167,6 +169,7 @@ impl Error {
             ErrorKind::NotAFolder => "check the path",
             ErrorKind::NotFound if self.is_s3() => "check bucket and prefix; `aws s3 ls` lists them",
             ErrorKind::NotFound => "check the path",
+            ErrorKind::Outside => "a table's own folder holds no links: put the folder itself there",
             ErrorKind::Throttled => "run the same command again later to finish",
             ErrorKind::Unavailable | ErrorKind::Unreachable => {
                 "check the network, --region and --endpoint-url; then run the same command again to finish"
@@ -210,6 +213,7 @@ impl fmt::Display for Error {
             ErrorKind::NotAFolder => "a part of the path is a file, not a folder",
             ErrorKind::NotFound if self.is_s3() => "no such object or prefix",
             ErrorKind::NotFound => "no such file or folder",
+            ErrorKind::Outside => "leads out of the table",
             ErrorKind::Throttled => "still throttled",
             ErrorKind::Unavailable => "the store does not answer as it should",
             ErrorKind::Unreachable => "cannot reach the store",

@@ -14,6 +14,8 @@
 //!
 //! An object is its URL. Whether an earlier source took it is computed from that source's root, which costs no memory;
 //! digests are kept only of what lies below no root that was walked: what links lead to, single files, lines of manifests.
+//! Keys of a walk ascend; where a store lists otherwise, each portion is looked through for keys that came twice. One that comes
+//! again in a later portion is in the table by then, and counted so.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,6 +66,8 @@ pub(crate) struct Gatherer<'a, 'b> {
     portion: Portion,
     listed: Listed,
     counted: u64,
+    /// Whether the URLs of the portion ascend: then none of them is there twice.
+    ascends: bool,
     /// Those of earlier sources, and then the current source's, if it has one.
     roots: Vec<Root>,
     has_root: bool,
@@ -102,6 +106,19 @@ fn is_named_as_data(path: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// Keeps the first of the objects that have the same URL, and returns how many others there were.
+pub(crate) fn take_each_once(objects: &mut Vec<SourceObject>) -> u64 {
+    if objects.is_sorted_by(|a, b| a.url() < b.url()) {
+        return 0;
+    }
+    let mut urls = HashSet::with_capacity(objects.len());
+    let is_first: Vec<bool> = objects.iter().map(|object| urls.insert(object.url())).collect();
+    drop(urls);
+    let (before, mut is_first) = (objects.len(), is_first.into_iter());
+    objects.retain(|_| is_first.next().unwrap_or(true));
+    (before - objects.len()) as u64
+}
+
 fn digest(url: &str) -> u128 {
     let hash = Sha256::digest(url.as_bytes());
     u128::from_le_bytes(std::array::from_fn(|i| hash[i]))
@@ -122,6 +139,7 @@ impl<'a, 'b> Gatherer<'a, 'b> {
             portion: Portion::default(),
             listed: Listed::default(),
             counted: 0,
+            ascends: true,
             roots: Vec::new(),
             has_root: false,
             shared: Vec::new(),
@@ -266,8 +284,10 @@ impl<'a, 'b> Gatherer<'a, 'b> {
             return Ok(());
         }
         if self.is_seen(&meta.url, key)? {
+            self.listed.repeated += 1;
             return Ok(());
         }
+        self.ascends &= self.portion.objects.last().is_none_or(|last| *last.url() < *meta.url);
         meta.url.clone_into(&mut self.last_url);
         let object = SourceObject::new(meta.url, key, meta.bytes, &meta.etag);
         self.portion.memory += object.memory();
@@ -311,7 +331,12 @@ impl<'a, 'b> Gatherer<'a, 'b> {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        let portion = std::mem::take(&mut self.portion);
+        let mut portion = std::mem::take(&mut self.portion);
+        if !std::mem::replace(&mut self.ascends, true) {
+            let repeated = take_each_once(&mut portion.objects);
+            self.listed.objects -= repeated;
+            self.listed.repeated += repeated;
+        }
         if portion.objects.is_empty() && portion.unreadable.is_empty() {
             return Ok(());
         }
