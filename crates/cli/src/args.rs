@@ -506,11 +506,11 @@ pub(crate) struct CompactArgs {
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=3600), help_heading = "Glue Data Catalog")]
     pub(crate) grace: u16,
 
-    /// Worker threads, each with 900M; as many as cores by default, but no more than 4
+    /// Worker threads; as many as cores by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
 
-    /// Memory to stay within, such as 2G: fewer threads
+    /// Memory to stay within, such as 2G [default: 512M]: with more, more large files at once
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 

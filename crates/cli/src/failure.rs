@@ -164,6 +164,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::TableFile { .. } => {
             "the file was changed by another program: `flowquet status` shows what is lost, and `flowquet reconvert` makes it anew"
         }
+        Error::TooDistinct { memory, .. } => {
+            return Some(format!("give more memory, such as --memory {}M", (memory * 4).div_ceil(1 << 20)));
+        }
         Error::TooManyRejects { .. } => {
             "does --format fit the objects? Run again with the right format, or with a higher --max-rejects"
         }

@@ -27,7 +27,8 @@ mod union;
 pub use carried::{ROWS_MARK, push_carried, put_back};
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
 pub use columns::{
-    FormatColumn, TIME_MS_MIN, TIME_NUMBER_MAX, TWIN_SUFFIX, Types, columns_of, time_ms, time_number,
+    ADDRESS_BYTES, FormatColumn, TIME_MS_MIN, TIME_NUMBER_MAX, TWIN_SUFFIX, Types, address_bytes, columns_of,
+    time_ms, time_number,
 };
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use header::{header_format, is_strange_header};

@@ -1,4 +1,4 @@
-//! Compaction: the files of a partition, as they were written and merged by rows, become few sorted ones.
+//! Compaction: the files of a partition become few sorted ones.
 //!
 //! # How the table changes hands
 //!
@@ -12,34 +12,42 @@
 //! Each step can be done twice. A process that is killed leaves a record without its mark of completion, and the next
 //! compaction goes on with step 3.
 
+mod memory;
+mod merge;
 mod place;
-mod write;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowquet_format::LogFormat;
-use flowquet_plan::{files_due, kept_formats};
+use flowquet_plan::{files_due, kept_formats, merged_format, merged_options};
 use flowquet_store::Store;
 use flowquet_table::{
     CompactionRecord, Error as LogError, FileCheck, LiveFile, Log, Options, TableState, aside_folders,
     aside_key, check_files, delete_if_there,
 };
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::convert::checkpoint;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 
+use memory::Memory;
+use merge::Merger;
+
 pub(crate) use place::Placing;
 pub use place::Pointers;
-pub use write::COMPACT_WORKER_BYTES;
 
 /// What rows are ordered by where nothing is asked for: over the queries of `benches/queries` it reads least.
 const DEFAULT_SORT: [&str; 3] = ["srcaddr", "dstaddr", "start"];
+
+/// What the program takes beside the rows that it merges.
+const FIXED_BYTES: usize = 64 << 20;
+
+/// The smallest memory budget of a compaction: one file at a time.
+pub const COMPACT_MEMORY_MIN: usize = FIXED_BYTES + merge::FILE_MEMORY;
 
 /// Partitions that are rewritten before their files are put in place: so many hold both at once.
 const WAVE: usize = 64;
@@ -54,8 +62,10 @@ pub struct CompactRequest {
     /// Which partitions: parts of their folders, such as `date=2024-01-15` or `date=2024-01-*`, that must all be there. All
     /// partitions if empty; of several, any.
     pub partitions: Vec<String>,
-    /// Workers; each takes [`COMPACT_WORKER_BYTES`].
+    /// Threads.
     pub workers: usize,
+    /// Bytes that they may take, at least [`COMPACT_MEMORY_MIN`].
+    pub memory: usize,
     /// Say what would be done and do nothing.
     pub dry_run: bool,
     /// How long readers that began before a change are given, where a catalog is pointed elsewhere.
@@ -108,10 +118,12 @@ pub struct Compaction {
     pub check: FileCheck,
 }
 
-/// A partition and what is to be merged of it.
+/// Files of a partition that become files of one log format.
 struct Due {
     folder: String,
     files: Vec<LiveFile>,
+    options: Options,
+    format: LogFormat,
 }
 
 /// Compacts until done or `stop` is set. `pointers` is the catalog that knows the table, if one does.
@@ -141,7 +153,9 @@ pub fn compact(
         }
         let files = files_due(files, &wanted);
         if !files.is_empty() {
-            due.push(Due { folder: folder.clone(), files });
+            let options = merged_options(&files, &wanted).map_err(|e| Error::Options(e.to_string()))?;
+            let format = merged_format(&files, &options).map_err(Error::Options)?;
+            due.push(Due { folder: folder.clone(), files, options, format });
         }
     }
     let bytes = due.iter().flat_map(|d| &d.files).map(|f| f.output.bytes).sum();
@@ -167,13 +181,11 @@ pub fn compact(
         .expect("threads can be made");
     let written = kept_formats(log.state().formats().written()).map_err(|e| Error::Options(e.to_string()))?;
     let log = Mutex::new(log);
+    let memory = Memory::new(request.memory.saturating_sub(FIXED_BYTES));
+    let merger =
+        Merger { out: request.out.as_ref(), pool: &pool, memory: &memory, written: &written, observer, stop };
     for wave in due.chunks(WAVE) {
-        let write = |due: &Due| -> Result<Option<CompactionRecord>, Error> {
-            let partition = write::Partition { folder: &due.folder, files: &due.files, written: &written };
-            let draft = write::write(request.out.as_ref(), &partition, &wanted, observer, stop)?;
-            commit(&log, draft)
-        };
-        let results: Vec<_> = pool.install(|| wave.par_iter().map(write).collect());
+        let results = in_threads(request.workers, wave, |due| commit(&log, merger.merge(due)?));
         // What is committed is put in place also where another partition failed.
         let mut error = None;
         let mut committed = Vec::new();
@@ -208,6 +220,28 @@ pub fn compact(
         observer.event(&Event::Warning(&warning));
     }
     Ok(done)
+}
+
+/// Calls `work` with each of `items`, in as many threads, and returns what it gave in their order. These threads wait, for memory
+/// and for stores; what they compute they hand to a pool.
+fn in_threads<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let one = || {
+        let mut done = Vec::new();
+        while let Some((i, item)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?)))
+        {
+            done.push((i, work(item)));
+        }
+        done
+    };
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.min(items.len())).map(|_| scope.spawn(one)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 impl Compaction {
