@@ -1,5 +1,6 @@
 //! The rows of a partition's files, sorted, as new files.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +11,14 @@ use flowquet_parquet::{
     Column, Compression, EncodedColumn, EncodedRowGroup, Encoder, FileWriter, Merge, MergeError, MergeFile,
     Order, RowsError, Weight,
 };
-use flowquet_plan::{compaction_id, formats_of_union};
+use flowquet_plan::{Merging, compaction_id, formats_of_union, is_raw};
 use flowquet_store::Store;
 use flowquet_table::{
-    CompactionRecord, LAYOUT_VERSION, LiveFile, OutputRecord, RetiredFile, TimeRange, compacted_key,
-    output_name, written_by,
+    CompactionRecord, LAYOUT_VERSION, OutputRecord, RetiredFile, TimeRange, compacted_key, output_name,
+    written_by,
 };
 use rayon::prelude::*;
 
-use super::Due;
 use super::memory::Memory;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
@@ -49,14 +49,11 @@ pub(super) struct Merger<'a> {
 }
 
 impl Merger<'_> {
-    /// Writes the rows of files as new files, aside, and returns the record that would retire the old ones.
-    pub(super) fn merge(&self, due: &Due) -> Result<CompactionRecord, Error> {
-        let Due { folder, files, options, format } = due;
-        let retired = |f: &LiveFile| {
-            let OutputRecord { key, rows, bytes, .. } = f.output.clone();
-            RetiredFile { key, rows, bytes }
-        };
-        let retired: Vec<RetiredFile> = files.iter().map(retired).collect();
+    /// Writes the rows of files as new files, aside, and returns the record that would retire the old ones; `None` where they would
+    /// be the same.
+    pub(super) fn merge(&self, folder: &str, merging: &Merging) -> Result<Option<CompactionRecord>, Error> {
+        let Merging { files, options, format } = merging;
+        let mut retired: Vec<RetiredFile> = files.iter().map(|f| retired(&f.output)).collect();
         let written = self.written.iter().map(|(format, fields)| (format.as_str(), fields.as_deref()));
         let formats = formats_of_union(written, options).map_err(|e| Error::Options(e.to_string()))?;
         let plan = PlanContext::new(options)?.with_union(&formats)?;
@@ -70,17 +67,22 @@ impl Merger<'_> {
             encoders: Mutex::default(),
             part: Part::default(),
             outputs: Vec::new(),
+            kept: HashSet::new(),
         };
         for file in files {
-            partition.take(&file.output)?;
+            partition.take(&file.output, is_raw(file, options))?;
         }
         partition.end_file()?;
+        retired.retain(|file| !partition.kept.contains(&file.key));
+        if retired.is_empty() {
+            return Ok(None);
+        }
         let record = CompactionRecord {
             layout_version: LAYOUT_VERSION,
             written_by: written_by(),
             number: 0,
             id: partition.id,
-            partition: folder.clone(),
+            partition: folder.to_owned(),
             options: options.clone(),
             formats,
             retired,
@@ -93,8 +95,13 @@ impl Merger<'_> {
                 format!("{before} rows in the files of `{folder}`, but {after} in those that replace them");
             return Err(Error::Accounting(what));
         }
-        Ok(record)
+        Ok(Some(record))
     }
+}
+
+fn retired(output: &OutputRecord) -> RetiredFile {
+    let OutputRecord { key, rows, bytes, .. } = output.clone();
+    RetiredFile { key, rows, bytes }
 }
 
 /// Row groups that become one file.
@@ -112,6 +119,8 @@ struct Source {
     output: OutputRecord,
     file: Arc<MergeFile>,
     groups: Range<usize>,
+    /// Whether it would be written otherwise, were it alone.
+    is_raw: bool,
 }
 
 /// Files of a partition on their way to new ones.
@@ -125,11 +134,13 @@ struct Partition<'a> {
     encoders: Mutex<Vec<Encoder>>,
     part: Part,
     outputs: Vec<OutputRecord>,
+    /// Keys of files that stay: each would become one of the same rows, since its neighbours do not fit into its memory.
+    kept: HashSet<String>,
 }
 
 impl Partition<'_> {
     /// Takes the row groups of a file, and ends new files where they are large enough.
-    fn take(&mut self, output: &OutputRecord) -> Result<(), Error> {
+    fn take(&mut self, output: &OutputRecord, is_raw: bool) -> Result<(), Error> {
         let file = Arc::new(self.open(output)?);
         let schema = &self.context.file_schema;
         let is_compressed = self.plan.compression != Compression::None;
@@ -148,8 +159,8 @@ impl Partition<'_> {
             match self.part.sources.last_mut().filter(|source| Arc::ptr_eq(&source.file, &file)) {
                 Some(source) => source.groups.end = group + 1,
                 None => {
-                    let source =
-                        Source { output: output.clone(), file: file.clone(), groups: group..group + 1 };
+                    let (output, file, groups) = (output.clone(), file.clone(), group..group + 1);
+                    let source = Source { output, file, groups, is_raw };
                     self.part.sources.push(source);
                 }
             }
@@ -190,6 +201,12 @@ impl Partition<'_> {
     fn end_file(&mut self) -> Result<(), Error> {
         let part = std::mem::take(&mut self.part);
         if part.weight.rows() == 0 {
+            return Ok(());
+        }
+        if let [Source { output, file, groups, is_raw: false }] = part.sources.as_slice()
+            && groups.len() == file.row_groups()
+        {
+            self.kept.insert(output.key.clone());
             return Ok(());
         }
         let is_compressed = self.plan.compression != Compression::None;
@@ -236,13 +253,15 @@ impl Partition<'_> {
         let out = self.merger.out;
         for (first, some) in sources.chunks(FETCHES).enumerate() {
             let mut fetches = Vec::with_capacity(some.len());
-            for Source { output, file, groups } in some {
+            for Source { output, file, groups, .. } in some {
                 let ranges = file.ranges(groups.clone(), &self.context.file_schema);
                 let ranges = ranges.map_err(|what| Error::TableFile { url: out.url(&output.key), what })?;
                 let fetch = |range: Range<u64>| (range.start, out.fetch(&output.key, "", range, false));
                 fetches.push(ranges.into_iter().map(fetch).collect::<Vec<_>>());
             }
-            for (place, (Source { output, file, groups }, fetches)) in some.iter().zip(fetches).enumerate() {
+            for (place, (Source { output, file, groups, .. }, fetches)) in
+                some.iter().zip(fetches).enumerate()
+            {
                 let mut parts = Vec::with_capacity(fetches.len());
                 for (start, fetch) in fetches {
                     parts.push((start, fetch.wait(&|| self.is_stopped())?));

@@ -22,11 +22,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowquet_format::LogFormat;
-use flowquet_plan::{files_due, kept_formats, merged_format, merged_options};
+use flowquet_plan::{Merging, kept_formats, mergings_due};
 use flowquet_store::Store;
 use flowquet_table::{
-    CompactionRecord, Error as LogError, FileCheck, LiveFile, Log, Options, TableState, aside_folders,
-    aside_key, check_files, delete_if_there,
+    CompactionRecord, Error as LogError, FileCheck, Log, Options, TableState, aside_folders, aside_key,
+    check_files, delete_if_there,
 };
 use serde::Serialize;
 
@@ -118,12 +118,18 @@ pub struct Compaction {
     pub check: FileCheck,
 }
 
-/// Files of a partition that become files of one log format.
+/// A partition, and what is to be merged of it.
 struct Due {
     folder: String,
-    files: Vec<LiveFile>,
-    options: Options,
-    format: LogFormat,
+    merging: Merging,
+}
+
+/// What became of a merging.
+enum Outcome {
+    ByAnother,
+    Committed(Box<CompactionRecord>),
+    /// Files are large enough as they are.
+    NoGain,
 }
 
 /// Compacts until done or `stop` is set. `pointers` is the catalog that knows the table, if one does.
@@ -151,21 +157,18 @@ pub fn compact(
             done.damaged += 1;
             continue;
         }
-        let files = files_due(files, &wanted);
-        if !files.is_empty() {
-            let options = merged_options(&files, &wanted).map_err(|e| Error::Options(e.to_string()))?;
-            let format = merged_format(&files, &options).map_err(Error::Options)?;
-            due.push(Due { folder: folder.clone(), files, options, format });
-        }
+        let mergings = mergings_due(files, &wanted).map_err(Error::Options)?;
+        due.extend(mergings.into_iter().map(|merging| Due { folder: folder.clone(), merging }));
     }
-    let bytes = due.iter().flat_map(|d| &d.files).map(|f| f.output.bytes).sum();
-    let objects = due.iter().map(|d| d.files.len() as u64).sum();
+    let bytes = due.iter().flat_map(|d| &d.merging.files).map(|f| f.output.bytes).sum();
+    let objects = due.iter().map(|d| d.merging.files.len() as u64).sum();
     let left_over = log.state().files().open().count() as u64;
     observer.event(&Event::Planned { tasks: due.len() as u64, objects, bytes, left_over });
     if request.dry_run {
         done.finished = left_over;
         for due in due {
-            done.count_inputs(&due);
+            let files = due.merging.files.iter().map(|f| (f.output.rows, f.output.bytes));
+            done.count_inputs(&due.folder, files);
         }
         return Ok(done);
     }
@@ -185,19 +188,24 @@ pub fn compact(
     let merger =
         Merger { out: request.out.as_ref(), pool: &pool, memory: &memory, written: &written, observer, stop };
     for wave in due.chunks(WAVE) {
-        let results = in_threads(request.workers, wave, |due| commit(&log, merger.merge(due)?));
+        let results =
+            in_threads(request.workers, wave, |due| match merger.merge(&due.folder, &due.merging)? {
+                Some(draft) => commit(&log, draft),
+                None => Ok(Outcome::NoGain),
+            });
         // What is committed is put in place also where another partition failed.
         let mut error = None;
         let mut committed = Vec::new();
         for (result, due) in results.into_iter().zip(wave) {
             match result {
-                Ok(Some(record)) => {
-                    done.count_inputs(due);
+                Ok(Outcome::Committed(record)) => {
+                    done.count_inputs(&due.folder, record.retired.iter().map(|f| (f.rows, f.bytes)));
                     done.files_out += record.outputs.len() as u64;
                     done.bytes_out += record.outputs.iter().map(|o| o.bytes).sum::<u64>();
-                    committed.push(record);
+                    committed.push(*record);
                 }
-                Ok(None) => done.by_another += 1,
+                Ok(Outcome::ByAnother) => done.by_another += 1,
+                Ok(Outcome::NoGain) => {}
                 Err(Error::Interrupted) => error = error.or(Some(Error::Interrupted)),
                 Err(_) if are_retired(&log, due)? => done.by_another += 1,
                 Err(found) => error = error.or(Some(found)),
@@ -245,12 +253,18 @@ fn in_threads<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -
 }
 
 impl Compaction {
-    fn count_inputs(&mut self, due: &Due) {
-        self.compacted += 1;
-        self.files_in += due.files.len() as u64;
-        self.rows += due.files.iter().map(|f| f.output.rows).sum::<u64>();
-        self.bytes_in += due.files.iter().map(|f| f.output.bytes).sum::<u64>();
-        self.folders.push(due.folder.clone());
+    /// Counts rows and bytes of the files of a partition that were merged.
+    fn count_inputs(&mut self, folder: &str, files: impl Iterator<Item = (u64, u64)>) {
+        // Files that cannot be merged with each other are merged apart.
+        if self.folders.last().is_none_or(|last| last != folder) {
+            self.compacted += 1;
+            self.folders.push(folder.to_owned());
+        }
+        for (rows, bytes) in files {
+            self.files_in += 1;
+            self.rows += rows;
+            self.bytes_in += bytes;
+        }
     }
 }
 
@@ -313,7 +327,7 @@ fn check_columns(state: &TableState, wanted: &Options) -> Result<(), Error> {
 fn are_retired(log: &Mutex<Log>, due: &Due) -> Result<bool, Error> {
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     log.refresh()?;
-    log.ask(|state| Ok(!are_live(state, due.files.iter().map(|f| f.output.key.as_str()))?))
+    log.ask(|state| Ok(!are_live(state, due.merging.files.iter().map(|f| f.output.key.as_str()))?))
         .map_err(Error::from)
 }
 
@@ -355,17 +369,20 @@ pub(crate) fn finish_open(
 }
 
 /// Commits a compaction, unless another one has retired some of its files meanwhile.
-fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Option<CompactionRecord>, Error> {
+fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Outcome, Error> {
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     let put = log.append_compaction(&mut |state| {
         let are_live = are_live(state, draft.retired.iter().map(|f| f.key.as_str()))?;
         let number = state.files().last_compaction() + 1;
         Ok(are_live.then(|| CompactionRecord { number, ..draft.clone() }))
     })?;
-    if put.is_none() {
-        abandon(&log, &draft)?;
+    match put {
+        Some(record) => Ok(Outcome::Committed(Box::new(record))),
+        None => {
+            abandon(&log, &draft)?;
+            Ok(Outcome::ByAnother)
+        }
     }
-    Ok(put)
 }
 
 /// Deletes files that will never be part of the table. Those of the same compaction, which another run committed, are that one's.

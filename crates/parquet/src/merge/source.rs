@@ -217,7 +217,7 @@ pub struct Weight {
     /// Compressed columns, and where they stand.
     input_bytes: u64,
     uncompressed_bytes: u64,
-    /// Of each text column, bytes of its dictionaries, or of its values where it has none.
+    /// Of each text column, bytes of its distinct values while it is decoded.
     texts: Vec<u64>,
 }
 
@@ -233,6 +233,9 @@ impl Weight {
 
     /// What a byte of a dictionary takes: its page, the merged dictionary, and their places and keys.
     const DICTIONARY_FACTOR: u64 = 4;
+
+    /// What a byte of values without a dictionary takes: they are longer than what is known of them.
+    const PLAIN_FACTOR: u64 = 3;
 
     /// What is known of a chunk in memory.
     const CHUNK_BYTES: u64 = size_of::<FileChunk>() as u64;
@@ -253,8 +256,10 @@ impl Weight {
             self.uncompressed_bytes += place.uncompressed_bytes as u64;
             if schema.column_type(i) == ColumnType::String {
                 let all = place.uncompressed_bytes as u64;
-                self.texts[i] +=
-                    place.dictionary_bytes().map_or(all, |bytes| all.min(bytes * Self::DICTIONARY_RATIO));
+                self.texts[i] += match place.dictionary_bytes() {
+                    Some(bytes) => all.min(bytes * Self::DICTIONARY_RATIO) * Self::DICTIONARY_FACTOR,
+                    None => all * Self::PLAIN_FACTOR,
+                };
             }
         }
         Ok(())
@@ -272,9 +277,13 @@ impl Weight {
         // Two columns, of which one is encoded while the next is decoded, and the order.
         let encoding = 4 + 2 * Self::COLUMN_ROW + kept;
         let output_bytes = if is_compressed { self.input_bytes } else { self.uncompressed_bytes };
-        let text = self.texts.iter().max().copied().unwrap_or_default() * Self::DICTIONARY_FACTOR;
-        let sorted = self.rows * sorting + text;
-        let encoded = self.rows * encoding + output_bytes + 2 * text;
+        let (mut largest, mut second) = (0, 0);
+        for text in &self.texts {
+            second = second.max(*text.min(&largest));
+            largest = largest.max(*text);
+        }
+        let sorted = self.rows * sorting + largest;
+        let encoded = self.rows * encoding + output_bytes + largest + second;
         self.input_bytes + sorted.max(encoded)
     }
 }
