@@ -516,11 +516,11 @@ pub(crate) struct CompactArgs {
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = whole::<u16, 0, 3600>, help_heading = "Glue Data Catalog")]
     pub(crate) grace: u16,
 
-    /// Worker threads, each with up to 900M [default: number of cores, at most 4]
+    /// Worker threads [default: number of cores]
     #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
 
-    /// Memory limit, such as 2G; with less, fewer threads run
+    /// Memory limit, such as 2G [default: 512M]; with more, more large files are merged at once
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 

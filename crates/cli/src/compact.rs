@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowquet_engine::{
-    Budget, COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request,
-    Source, compact, convert,
+    Budget, COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request, Source,
+    compact, convert,
 };
 use flowquet_format::{Catalogue, KeyFilter};
 use flowquet_store::Stores;
@@ -24,11 +24,8 @@ use crate::reporter::{Reporter, Work};
 use crate::schema::columns_of_names;
 use crate::status::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
-/// Workers where neither threads nor memory are given: a machine of many cores need not have as much memory.
-const WORKERS_DEFAULT: usize = 4;
-
-/// What the program takes beside its workers.
-const FIXED_BYTES: usize = 64 << 20;
+/// Memory where none is given: one file at a time takes most of it, and small ones share it.
+const MEMORY_DEFAULT: usize = 512 << 20;
 
 pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     listen_for_signals();
@@ -36,10 +33,7 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     let threads = args
         .threads
         .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
-    let workers = match args.memory {
-        None if args.threads.is_none() => threads.min(WORKERS_DEFAULT),
-        memory => workers(threads, memory)?,
-    };
+    let memory = memory(args.memory)?;
     let mut exit = Exit::Success;
     if !args.sources.is_empty() {
         exit = take_in(args, &stores, threads)?;
@@ -65,7 +59,8 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
         out,
         options,
         partitions: args.partition.clone(),
-        workers,
+        workers: threads,
+        memory,
         dry_run: args.dry_run,
         grace: Duration::from_secs(u64::from(args.grace)),
     };
@@ -87,16 +82,15 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     Ok(if done.check.is_whole() { exit } else { Exit::FilesDamaged })
 }
 
-fn workers(threads: usize, memory: Option<u64>) -> Result<usize, Failure> {
-    let Some(memory) = memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX)) else { return Ok(threads) };
-    let workers = memory.saturating_sub(FIXED_BYTES) / COMPACT_WORKER_BYTES;
-    if workers == 0 {
-        let needed = (FIXED_BYTES + COMPACT_WORKER_BYTES).div_ceil(1 << 20);
+fn memory(given: Option<u64>) -> Result<usize, Failure> {
+    let memory = given.map_or(MEMORY_DEFAULT, |m| usize::try_from(m).unwrap_or(usize::MAX));
+    if memory < COMPACT_MEMORY_MIN {
+        let needed = COMPACT_MEMORY_MIN.div_ceil(1 << 20);
         let given = HumanBytes(memory as u64);
         let message = format!("--memory {given} is too small; at least {needed}M is needed");
         return Err(Failure::message(Exit::Usage, &message, None));
     }
-    Ok(workers.min(threads))
+    Ok(memory)
 }
 
 /// Converts what `--in` names, as `flowquet convert` with the table's options does.

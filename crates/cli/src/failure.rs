@@ -162,6 +162,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::TableFile { .. } => {
             "another program changed the file: `flowquet status` shows what is lost, `flowquet reconvert` converts it again"
         }
+        Error::TooDistinct { memory, .. } => {
+            return Some(format!("give more memory, such as --memory {}M", (memory * 4).div_ceil(1 << 20)));
+        }
         Error::TooManyRejects { .. } => {
             "check that --format fits the objects, then run again with the right one, or with a higher --max-rejects"
         }

@@ -37,7 +37,7 @@ mod union;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};
-pub use compact::{COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Pointers, compact};
+pub use compact::{COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Pointers, compact};
 pub use convert::{Request, Run, convert};
 pub use error::Error;
 pub use events::{Event, Observer};

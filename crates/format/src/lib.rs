@@ -28,7 +28,7 @@ mod values;
 
 pub use carried::{ROWS_MARK, push_carried, put_back};
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
-pub use columns::{FormatColumn, TWIN_SUFFIX, Types, columns_of};
+pub use columns::{ADDRESS_BYTES, FormatColumn, TWIN_SUFFIX, Types, address_bytes, columns_of};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use header::{header_format, is_strange_header};
 pub use key_filter::{Descent, KeyFilter, LeftOut};

@@ -1,14 +1,14 @@
-//! Parquet files read as lines of a flow log: AWS's own delivery, files that others wrote, and files of ours that are merged.
+//! Parquet files read as lines of a flow log: AWS's own delivery, and files that others wrote.
 //!
 //! A line is what the flow log had: values separated by blanks, `-` for null. So rows of files take the same way as lines of
 //! text, with the same checks and the same accounting. A value that is not what its field holds is spelt as it is, and its line
 //! is a reject that names it.
 
 mod guard;
-mod kind;
+pub(crate) mod kind;
 mod lines;
 mod pages;
-mod slices;
+pub(crate) mod slices;
 mod spell;
 mod thrift;
 mod values;
@@ -107,20 +107,7 @@ impl RowReader {
     /// # Errors
     /// [`RowsError::File`] where it is no Parquet file.
     pub fn open<E>(len: u64, ranges: Ranges<'_, E>) -> Result<Self, RowsError<E>> {
-        let mut start = len.saturating_sub(FOOTER_BYTES);
-        let meta = loop {
-            let tail = ranges(start..len).map_err(RowsError::Other)?;
-            check_footer(&tail, len).map_err(RowsError::File)?;
-            let mut reader = ParquetMetaDataReader::new();
-            let parsed = guarded(|| reader.try_parse_sized(&tail, len)).map_err(RowsError::File)?;
-            match parsed {
-                Ok(()) => break reader.finish().map_err(|e| damaged(&e))?,
-                Err(ParquetError::NeedMoreData(needed)) if start > 0 => {
-                    start = len.saturating_sub((needed as u64).max(FOOTER_BYTES * 2));
-                }
-                Err(error) => return Err(damaged(&error)),
-            }
-        };
+        let meta = footer(len, ranges)?;
         let schema = meta.file_metadata().schema_descr();
         let mut columns = columns_of(schema);
         // A twin is made anew of its address.
@@ -153,25 +140,11 @@ impl RowReader {
         RowLines::wanted(&self.columns, wanted)
     }
 
-    /// Calls `each` with whole lines, some thousand at a time, each ending in a newline: the columns of these names in a file of
-    /// ours, `-` where it does not have one.
+    /// Calls `each` with whole `lines`, some thousand at a time, each ending in a newline. Columns that do not stand in them are not
+    /// read.
     ///
     /// # Errors
     /// [`RowsError::File`] where the file is damaged: what came before has been handed out.
-    pub fn read<E>(
-        &self,
-        names: &[&str],
-        ranges: Ranges<'_, E>,
-        each: &mut dyn FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), RowsError<E>> {
-        let lines = RowLines::own(&self.columns, names).map_err(RowsError::File)?;
-        self.read_lines(&lines, ranges, each)
-    }
-
-    /// The same, of `lines`. Columns that do not stand in them are not read.
-    ///
-    /// # Errors
-    /// As [`Self::read`].
     pub fn read_lines<E>(
         &self,
         lines: &RowLines,
@@ -200,6 +173,23 @@ impl RowReader {
             }
         }
         Ok(())
+    }
+}
+
+/// Reads the footer of a file of `len` bytes.
+pub(crate) fn footer<E>(len: u64, ranges: Ranges<'_, E>) -> Result<ParquetMetaData, RowsError<E>> {
+    let mut start = len.saturating_sub(FOOTER_BYTES);
+    loop {
+        let tail = ranges(start..len).map_err(RowsError::Other)?;
+        check_footer(&tail, len).map_err(RowsError::File)?;
+        let mut reader = ParquetMetaDataReader::new();
+        match guarded(|| reader.try_parse_sized(&tail, len)).map_err(RowsError::File)? {
+            Ok(()) => return reader.finish().map_err(|e| damaged(&e)),
+            Err(ParquetError::NeedMoreData(needed)) if start > 0 => {
+                start = len.saturating_sub((needed as u64).max(FOOTER_BYTES * 2));
+            }
+            Err(error) => return Err(damaged(&error)),
+        }
     }
 }
 

@@ -168,9 +168,6 @@ impl Values {
                 let (seconds, nanos) = spell::split(number, per_second);
                 spell::push_time(seconds, nanos, out);
             }
-            Kind::Timestamp { per_second, .. } if self.meaning == Meaning::Own => {
-                spell::push_own_time(number, per_second, out);
-            }
             Kind::Timestamp { per_second, utc } => {
                 let (seconds, nanos) = spell::split(number, per_second);
                 spell::push_timestamp(seconds, nanos, utc, self.meaning, out);
