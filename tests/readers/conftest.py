@@ -115,7 +115,7 @@ def expected_rows(out):
     for plan in plans(out):
         options = plan["options"]
         # Columns that are not kept are not checked either, which the naive reading does not know.
-        if options["partition_by"] != "date" or options["types"] != "aws" or {"columns", "fields", "salvage"} & options.keys():
+        if options["partition_by"] != "date" or options["types"] != "aws" or {"columns", "fields", "formats", "salvage"} & options.keys():
             return None
         format = " ".join(re.findall(r"\$\{([^}]+)\}", options.get("format", ""))) or None
         for task in plan["tasks"]:

@@ -6,11 +6,13 @@ import gzip
 import io
 import json
 import random
+import re
 
 import pytest
 import pyarrow
 
 import naive
+import s3
 from conftest import ROOT, convert, rejects, rows, run
 
 FIELDS = naive.V2.split()
@@ -36,7 +38,8 @@ def records(count, seed=0):
 
 
 def time_of(line):
-    return int(line.split()[10]) * 1000
+    """The record's time, wherever its format has it, in milliseconds."""
+    return int(re.search(r"\b17\d{8}\b", line)[0]) * 1000
 
 
 def subscription(lines, kind="DATA_MESSAGE"):
@@ -166,6 +169,25 @@ def test_tables_and_documents_with_a_column_a_field(tmp_path):
         want, _ = expected(lines)
         assert (report["records"], report["rejects"]) == (len(want), 0), name
         assert ordered([{k: row.get(k) for k in want[0]} for _, row in rows(out)]) == ordered(want), name
+
+
+def test_all_of_them_in_a_bucket(tmp_path):
+    """The same objects as in a folder, in every compression."""
+    lines = records(80)
+    logs = tmp_path / "logs"
+    for name, compress in COMPRESSIONS.items():
+        for i, make in enumerate(DELIVERIES.values()):
+            path = logs / name / f"{i:02}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(compress(make(lines).encode()))
+    with s3.serve(load=logs) as server:
+        report = s3.convert(server, "s3://logs/", "s3://lake/t/", "--format", "v2")
+        out = server.fetch("t", tmp_path / "out")
+    want, bad = expected(lines)
+    count = len(DELIVERIES) * len(COMPRESSIONS)
+    assert (report["objects"]["converted"], report["records"], report["rejects"]) == (count, count * len(want), count * len(bad))
+    assert ordered([{k: row.get(k) for k in want[0]} for _, row in rows(out)]) == ordered(want * count)
+    assert sorted(r["line"] for r in rejects(out)) == sorted(bad * count)
 
 
 @pytest.mark.parametrize(

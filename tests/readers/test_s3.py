@@ -388,14 +388,14 @@ def test_what_a_newcomer_meets(tmp_path, made):
     stranger = s3.ENVIRONMENT | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     with s3.serve("--deny-writes", "lake/locked", load=made) as server:
         for args, env, message, hint in [
-            (["s3://logs/", "--out", "s3://lake/t"], nobody, "no valid AWS credentials", "aws sso login"),
-            (["s3://logs/", "--out", "s3://lake/t"], stranger, "no valid AWS credentials", "aws sts get-caller-identity"),
+            (["s3://logs/", "--out", "s3://lake/t"], nobody, "no AWS credentials were found", "\n  environment: AWS_ACCESS_KEY_ID is not set\n  profile `default`: /nonexistent is not there, /nonexistent is not there\n"),
+            (["s3://logs/", "--out", "s3://lake/t"], stranger, "the store does not accept the AWS credentials: SignatureDoesNotMatch", "aws sts get-caller-identity"),
             (["s3://nowhere/", "--out", "s3://lake/t"], None, "list `s3://nowhere/`: no such bucket", "check the bucket's name"),
             (["s3://logs/", "--out", "s3://missing/t"], None, "read `s3://missing/`: no such bucket", "check the bucket's name"),
             (["s3://logs/no/such", "--out", "s3://lake/t"], None, "expected flow logs in `s3://logs/no/such`", "check the path"),
             (["s3://logs/", "--out", "s3://lake/locked"], None, "access denied", "s3:PutObject"),
             (["s3://lo gs/", "--out", "s3://lake/t"], None, "expected s3://BUCKET/PREFIX", ""),
-            (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "no valid AWS credentials", "--profile"),
+            (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "profile `absent` (--profile): /nonexistent is not there", "aws sso login"),
         ]:
             words = s3.run(server, "convert", *args, check=None, env=env or s3.ENVIRONMENT).stderr
             assert message in words and hint in words, words
@@ -403,7 +403,7 @@ def test_what_a_newcomer_meets(tmp_path, made):
             [FLOWQUET, "convert", "s3://logs/", "--out", "s3://lake/t", "--endpoint-url", "http://127.0.0.1:1"],
             capture_output=True, text=True, env=s3.ENVIRONMENT,
         ).stderr
-        assert "the store does not answer" in words and "--endpoint-url" in words
+        assert "cannot reach the store: 127.0.0.1:1: connection refused, after 5 attempts" in words and "--endpoint-url" in words
     with s3.serve("--region", "eu-central-1", load=made) as server:
         assert s3.convert(server, "s3://logs/", "s3://lake/t")["records"] == 20_000, "the region is found"
         words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", "--region", "us-west-2", check=1).stderr

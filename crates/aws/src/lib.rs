@@ -3,6 +3,9 @@
 //! This crate knows no service, no logs and no tables. Whoever speaks to a service makes its client of what
 //! [`load`] returns, and decides about retries.
 
+mod chain;
+
+use std::error::Error;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -12,6 +15,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+pub use chain::looked_for;
 
 /// Asked where no region is set anywhere; S3 tells there where a bucket is.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -73,7 +78,20 @@ pub fn is_credentials_error(words: &str) -> bool {
     ["credential", "identity", "sso", "token", "profile"].iter().any(|w| words.contains(w))
 }
 
-/// The SDK's words end in a debugging dump, which nobody wants to read.
-pub fn shortened(words: &str) -> String {
-    words.split(" (").next().unwrap_or(words).trim().to_owned()
+/// Why a service was not reached, in the words of what failed first: `connection refused`. The SDK's own words wrap it three
+/// times and end in a debugging dump.
+pub fn root_words(error: &dyn Error) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    let words = root.to_string();
+    // The number says no more than the words before it.
+    let words = words.split(" (os error").next().unwrap_or(&words).trim();
+    let mut letters = words.chars();
+    // `Connection refused` within a sentence; `TLS` stays.
+    match (letters.next(), letters.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(letters).collect(),
+        _ => words.to_owned(),
+    }
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use aws_sdk_glue::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use flowquet_aws::{CREDENTIALS_HINT, is_credentials_error, shortened};
+use flowquet_aws::{CREDENTIALS_HINT, is_credentials_error, root_words};
 
-/// Causes to match on.
+/// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The table, partition or database exists.
@@ -56,13 +56,14 @@ impl Error {
                 return Self::new(ErrorKind::Unavailable, action, name, "timed out".to_owned());
             }
             _ => {
-                let words = DisplayErrorContext(error).to_string();
-                let kind = if is_credentials_error(&words) {
-                    ErrorKind::Credentials
-                } else {
-                    ErrorKind::Unavailable
-                };
-                return Self::new(kind, action, name, shortened(&words));
+                if is_credentials_error(&DisplayErrorContext(error).to_string()) {
+                    let places = flowquet_aws::looked_for(None);
+                    let words: Vec<String> = std::iter::once(root_words(error)).chain(places).collect();
+                    let detail = format!("no AWS credentials were found: {}", words.join("\n  "));
+                    return Self::new(ErrorKind::Credentials, action, name, detail);
+                }
+                let detail = format!("cannot reach the service: {}", root_words(error));
+                return Self::new(ErrorKind::Unavailable, action, name, detail);
             }
         };
         let code = service.code().unwrap_or_default();

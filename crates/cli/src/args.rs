@@ -161,8 +161,15 @@ pub(crate) struct FormatArgs {
     ///
     /// Also as Terraform, CloudFormation, CDK and scripts have it ($${…}, ${!…}, \${…}, join, !Sub, lists), and the JSON of `aws ec2
     /// describe-flow-logs`. @FILE finds the format in a template, a program or a raw log; @FILE#NAME takes one of several.
+    ///
+    /// Lines behind a header have the format that it names. Given several times, each line without a header has the format that it
+    /// fits in number and kinds of values; a line that fits two differently is a reject.
     #[arg(long, value_name = "FORMAT", allow_hyphen_values = true, help_heading = "Log format")]
-    pub(crate) format: Option<String>,
+    pub(crate) format: Vec<String>,
+
+    /// Take the log formats of all flow logs in FILE, the output of `aws ec2 describe-flow-logs`, as if each were given by --format
+    #[arg(long, value_name = "FILE", help_heading = "Log format")]
+    pub(crate) describe_flow_logs: Option<PathBuf>,
 
     /// File of `[[field]]` entries that extend the field list, in the form of schemas/fields.toml
     #[arg(long, value_name = "FILE", help_heading = "Log format")]

@@ -49,9 +49,9 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
         sort: args
             .sort
             .as_ref()
-            .map(|names| columns_of_names("--sort", "sorted by", names, catalogue, None))
+            .map(|names| columns_of_names("--sort", "sorted by", names, catalogue, &[]))
             .transpose()?,
-        bloom_filter: columns_of_names("--bloom-filter", "filtered", &args.bloom_filter, catalogue, None)?,
+        bloom_filter: columns_of_names("--bloom-filter", "filtered", &args.bloom_filter, catalogue, &[])?,
         compression: args.compression.to_string(),
         row_group_rows: args.row_group_rows,
         file_bytes: args.file_bytes,

@@ -13,6 +13,9 @@ use crate::output::Failure;
 /// Text of a file that is looked at for formats, at most: templates are smaller, and of a raw log the first line counts.
 const FILE_BYTES_MAX: usize = 4 << 20;
 
+/// The option that several formats may be given by.
+pub(crate) const FORMAT: &str = "--format";
+
 /// Bytes of a format that a list of several shows.
 const SHOWN_MAX: usize = 100;
 
@@ -23,8 +26,10 @@ pub(crate) fn given_format(option: &str, text: &str, catalogue: &Catalogue) -> R
         None => LogFormat::given(text, catalogue).map_err(|e| match e {
             GivenError::Format(error) => mistake(&format!("read {option}"), &error),
             GivenError::Several(found) => {
-                let hint = "give the format of one; `aws ec2 describe-flow-logs --flow-log-ids ID` prints one flow log, \
-                            and --format @FILE#NAME takes one of a file";
+                let hint = match option {
+                    FORMAT => "give the format of one, or those of all in a file: --describe-flow-logs FILE",
+                    _ => "give the format of one, or of one in a file: @FILE#NAME",
+                };
                 several(&format!("read {option}"), &found, hint)
             }
         }),
@@ -51,6 +56,31 @@ fn distinct(found: &[FoundFormat]) -> usize {
     (0..found.len()).filter(|i| found[..*i].iter().all(|f| f.format != found[*i].format)).count()
 }
 
+/// The formats of all flow logs that a file has, such as the output of `aws ec2 describe-flow-logs`; at least one.
+pub(crate) fn formats_in_file(
+    option: &str,
+    file: &Path,
+    catalogue: &Catalogue,
+) -> Result<Vec<LogFormat>, Failure> {
+    let place = format!("read {option} {}", file.display());
+    let found = found_in_file(&place, file, catalogue)?;
+    if found.is_empty() {
+        let hint =
+            "`aws ec2 describe-flow-logs > FILE` writes the flow logs of one region with their formats";
+        let message = format!("{place}: expected flow logs with a LogFormat, found none");
+        return Err(Failure::message(Exit::Usage, &message, Some(hint)));
+    }
+    Ok(found.into_iter().map(|f| f.format).collect())
+}
+
+fn found_in_file(place: &str, path: &Path, catalogue: &Catalogue) -> Result<Vec<FoundFormat>, Failure> {
+    let failed = |e: &dyn std::fmt::Display| Failure::message(Exit::Usage, &format!("{place}: {e}"), None);
+    let input = File::open(path).map_err(|e| failed(&e))?;
+    let (_, content) = head(Box::new(input), FILE_BYTES_MAX).map_err(|e| failed(&e))?;
+    let text = String::from_utf8_lossy(&content);
+    find_formats(&text, catalogue).map_err(|e| mistake(&format!("{place}, line {}", e.line()), &e))
+}
+
 /// The format that a file has; `file` may end in `#` and the name or line of one.
 fn in_file(option: &str, file: &str, catalogue: &Catalogue) -> Result<LogFormat, Failure> {
     let (path, name) = match file.rsplit_once('#') {
@@ -58,12 +88,7 @@ fn in_file(option: &str, file: &str, catalogue: &Catalogue) -> Result<LogFormat,
         _ => (file, None),
     };
     let place = format!("read {option} @{path}");
-    let failed = |e: &dyn std::fmt::Display| Failure::message(Exit::Usage, &format!("{place}: {e}"), None);
-    let input = File::open(path).map_err(|e| failed(&e))?;
-    let (_, content) = head(Box::new(input), FILE_BYTES_MAX).map_err(|e| failed(&e))?;
-    let text = String::from_utf8_lossy(&content);
-    let found =
-        find_formats(&text, catalogue).map_err(|e| mistake(&format!("{place}, line {}", e.line()), &e))?;
+    let found = found_in_file(&place, Path::new(path), catalogue)?;
     let chosen: Vec<FoundFormat> = match name {
         None => found,
         Some(name) => {
@@ -86,7 +111,14 @@ fn in_file(option: &str, file: &str, catalogue: &Catalogue) -> Result<LogFormat,
         [first, others @ ..] if others.iter().all(|f| f.format == first.format) => Ok(first.format.clone()),
         [first, ..] => {
             let of = first.name.as_ref().map_or_else(|| first.line.to_string(), Clone::clone);
-            let hint = format!("choose one by its name or line: {option} '@{path}#{of}'");
+            let mut hint = format!("choose one by its name or line: {option} '@{path}#{of}'");
+            if option == FORMAT {
+                write!(
+                    hint,
+                    "; or take all, if lines of all of them are mixed: --describe-flow-logs '{path}'"
+                )
+                .expect("a string takes all");
+            }
             Err(several(&place, &chosen, &hint))
         }
     }
@@ -125,7 +157,7 @@ mod tests {
         check(
             two,
             "",
-            "error: read --format @FILE: expected one log format, found 2 that differ\n  line 2, aws_flow_log.a: ${version} ${bytes}\n  line 5, aws_flow_log.b: ${version} ${vpc-id}\nhint: choose one by its name or line: --format '@FILE#aws_flow_log.a'",
+            "error: read --format @FILE: expected one log format, found 2 that differ\n  line 2, aws_flow_log.a: ${version} ${bytes}\n  line 5, aws_flow_log.b: ${version} ${vpc-id}\nhint: choose one by its name or line: --format '@FILE#aws_flow_log.a'; or take all, if lines of all of them are mixed: --describe-flow-logs 'FILE'",
         );
         check(
             "a = 1\n",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, ColumnType, Field, FieldKind, LogFormat, ObjectKey, utc_text};
+use flowquet_format::{Catalogue, LogFormat, ObjectKey, utc_text};
 use flowquet_input::{Compression, Framing, first_lines, head};
 use flowquet_parquet::FileLayout;
 use flowquet_parse::{ObjectError, Parser, Step};
@@ -93,7 +93,8 @@ fn flow_log_text(
     // Of a part of the text the last line is a part too.
     let end = if is_whole { None } else { content.iter().rposition(|b| *b == b'\n') };
     let content = &content[..end.map_or(content.len(), |n| n + 1)];
-    let given = formats.given.clone().or_else(|| guess(content, &formats.catalogue));
+    let guessed = || guess(content, &formats.catalogue).into_iter().collect();
+    let given = if formats.given.is_empty() { guessed() } else { formats.given.clone() };
     let mut parser = Parser::new(Arc::new(formats.catalogue.clone()), given);
     let mut rejects = Vec::new();
     let mut shown = Vec::new();
@@ -124,7 +125,7 @@ fn flow_log_text(
         line(text, "lines", "none");
         return Ok(());
     };
-    let found = match (parser.has_header(), formats.given.is_some()) {
+    let found = match (parser.has_header(), !formats.given.is_empty()) {
         (true, _) => "from its header line",
         (false, true) => "as given by --format",
         (false, false) => "a guess, no header line: give it to convert as --format",
@@ -202,36 +203,15 @@ const GUESS_LINES: usize = 20;
 /// The default format that the first lines fit, in number and in the kinds of their values, if there is one.
 fn guess(content: &[u8], catalogue: &Catalogue) -> Option<Arc<LogFormat>> {
     let lines = content.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()).take(GUESS_LINES);
-    let lines: Vec<Vec<&str>> =
-        lines.filter_map(|l| Some(std::str::from_utf8(l).ok()?.split_ascii_whitespace().collect())).collect();
+    let lines: Vec<Vec<&[u8]>> =
+        lines.map(|line| line.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty()).collect()).collect();
     let fits = |format: &LogFormat| {
-        let of_format = |line: &&Vec<&str>| line.len() == format.fields().len();
+        let of_format = |line: &&Vec<&[u8]>| line.len() == format.fields().len();
         lines.first().is_some_and(|first| of_format(&first))
-            && lines.iter().filter(of_format).all(|line| line.iter().zip(format.fields()).all(is_likely))
+            && lines.iter().filter(of_format).all(|line| format.may_have(line))
     };
     let formats = catalogue.format_names().into_iter().filter_map(|n| LogFormat::parse(&n, catalogue).ok());
     formats.into_iter().find(|format| fits(format)).map(Arc::new)
-}
-
-/// Whether a value is of the kind that its field's values are.
-fn is_likely((value, field): (&&str, &Field)) -> bool {
-    let is_number = || value.bytes().all(|b| b.is_ascii_digit());
-    let begins = |start: &str| value.starts_with(start);
-    *value == "-"
-        || match (field.name(), field.spec().map(|s| s.kind)) {
-            ("account-id", _) => is_number() || *value == "unknown",
-            ("interface-id", _) => begins("eni-"),
-            ("vpc-id", _) => begins("vpc-"),
-            ("subnet-id", _) => begins("subnet-"),
-            ("instance-id", _) => begins("i-"),
-            ("action", _) => ["ACCEPT", "REJECT"].contains(value),
-            ("log-status", _) => ["OK", "NODATA", "SKIPDATA"].contains(value),
-            ("type", _) => ["IPv4", "IPv6", "EFA"].contains(value),
-            (_, Some(FieldKind::Address)) => value.parse::<std::net::IpAddr>().is_ok(),
-            (_, Some(FieldKind::Time)) => value.len() == 10 && is_number(),
-            _ if field.column_type() != ColumnType::String => is_number(),
-            _ => true,
-        }
 }
 
 /// The name of the default format that `format` is, if it is one.

@@ -33,8 +33,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     }
     let formats = Formats::resolve(&args.format)?;
     let change = Change {
-        reading: (args.format.format.is_some() || args.format.fields.is_some())
-            .then(|| formats.reading.clone()),
+        reading: (!formats.given.is_empty() || args.format.fields.is_some()).then(|| formats.reading.clone()),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
         salvage: args.salvage.then_some(true),
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use comfy_table::{ContentArrangement, Table, presets};
 use flowquet_arrow::{BatchSchema, Selection};
 use flowquet_catalog::{FormatUse, athena, duckdb, pandas, polars, pyspark, spark, table_input_json, trino};
-use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, PartitionSpec, Types};
+use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, PartitionSpec, Types, union_fields};
 use flowquet_parquet::FileSchema;
 use flowquet_plan::{merged_format, merged_options};
 use flowquet_store::{Location, S3_SCHEME};
@@ -18,7 +18,7 @@ use crate::catalog::{Naming, defined, definition, places};
 use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::log_failure;
-use crate::given::given_format;
+use crate::given::{FORMAT, formats_in_file, given_format};
 use crate::output::{Failure, put, say};
 use crate::places::{absolute, table_store};
 use crate::schema_diff;
@@ -26,7 +26,8 @@ use crate::schema_diff;
 /// Log-format options, resolved.
 pub(crate) struct Formats {
     pub(crate) catalogue: Catalogue,
-    pub(crate) given: Option<Arc<LogFormat>>,
+    /// Each once.
+    pub(crate) given: Vec<Arc<LogFormat>>,
     /// Both, as records have them.
     pub(crate) reading: Reading,
     pub(crate) selection: Selection,
@@ -36,15 +37,19 @@ impl Formats {
     pub(crate) fn resolve(args: &FormatArgs) -> Result<Self, Failure> {
         let fields = args.fields.as_deref().map(read_text).transpose()?;
         let catalogue = catalogue_of(args.fields.as_deref(), fields.as_deref())?;
-        let given = args.format.as_deref().map(|text| given_format("--format", text, &catalogue));
-        let given = given.transpose()?.map(Arc::new);
+        let given = args.format.iter().map(|text| given_format(FORMAT, text, &catalogue));
+        let mut formats = given.collect::<Result<Vec<_>, _>>()?;
+        if let Some(file) = &args.describe_flow_logs {
+            formats.extend(formats_in_file("--describe-flow-logs", file, &catalogue)?);
+        }
+        let texts: Vec<String> = formats.iter().map(ToString::to_string).collect();
+        let reading = Reading::new(fields.as_deref(), texts.iter().map(String::as_str))
+            .map_err(|e| Failure::message(Exit::Usage, &e.to_string(), None))?;
+        let given = reading.formats().to_vec();
         let selection = match &args.columns {
             None => Selection::all(),
-            Some(names) => select(names, &catalogue, given.as_deref())?,
+            Some(names) => select(names, &catalogue, &given)?,
         };
-        let format = given.as_ref().map(|f| f.to_string());
-        let reading = Reading::new(fields.as_deref(), format.as_deref())
-            .map_err(|e| Failure::message(Exit::Usage, &e.to_string(), None))?;
         Ok(Self { catalogue, given, reading, selection })
     }
 
@@ -56,7 +61,7 @@ impl Formats {
         done: &str,
         names: Option<&[String]>,
     ) -> Result<Vec<String>, Failure> {
-        columns_of_names(option, done, names.unwrap_or_default(), &self.catalogue, self.given.as_deref())
+        columns_of_names(option, done, names.unwrap_or_default(), &self.catalogue, &self.given)
     }
 }
 
@@ -66,7 +71,7 @@ pub(crate) fn columns_of_names(
     done: &str,
     names: &[String],
     catalogue: &Catalogue,
-    given: Option<&LogFormat>,
+    given: &[Arc<LogFormat>],
 ) -> Result<Vec<String>, Failure> {
     check_names(option, &format!("{done} where an object has it"), names, catalogue, given)?;
     let mut columns: Vec<String> = Vec::new();
@@ -80,7 +85,7 @@ pub(crate) fn columns_of_names(
 }
 
 /// Checks `--columns`.
-fn select(names: &[String], catalogue: &Catalogue, given: Option<&LogFormat>) -> Result<Selection, Failure> {
+fn select(names: &[String], catalogue: &Catalogue, given: &[Arc<LogFormat>]) -> Result<Selection, Failure> {
     check_names("--columns", "kept where an object has it", names, catalogue, given)?;
     Ok(Selection::of(names.iter().map(String::as_str)))
 }
@@ -91,11 +96,11 @@ fn check_names(
     use_of_unknown: &str,
     names: &[String],
     catalogue: &Catalogue,
-    given: Option<&LogFormat>,
+    given: &[Arc<LogFormat>],
 ) -> Result<(), Failure> {
     for name in names {
         let field = name.trim().to_ascii_lowercase().replace('_', "-");
-        let is_given = given.is_some_and(|f| f.position(&field).is_some());
+        let is_given = given.iter().any(|f| f.position(&field).is_some());
         if field.is_empty() {
             let message = format!("expected column names in {option}, found an empty one");
             return Err(Failure::message(Exit::Usage, &message, None));
@@ -105,9 +110,13 @@ fn check_names(
         if !is_given && !is_twin && catalogue.field(&field).is_none() {
             let near =
                 catalogue.nearest_field(&field).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            if let Some(format) = given {
-                let message =
-                    format!("{option} names `{name}`, which is no field of the log format {format}{near}");
+            if let Some(format) = given.first() {
+                let of = if given.len() > 1 {
+                    "any given log format".to_owned()
+                } else {
+                    format!("the log format {format}")
+                };
+                let message = format!("{option} names `{name}`, which is no field of {of}{near}");
                 return Err(Failure::message(Exit::Usage, &message, None));
             }
             say(&format!("warning: column `{name}` is not in the field list, {use_of_unknown}{near}"));
@@ -148,7 +157,7 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
         }
     };
     let state = log.as_ref().map(Log::state);
-    if let Some(format) = &formats.given {
+    for format in &formats.given {
         for warning in format.warnings(&formats.catalogue) {
             say(&format!("warning: {warning}"));
         }
@@ -173,9 +182,15 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
 /// The columns themselves, in some form.
 fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> Result<String, Failure> {
     let types = types(args, state)?;
-    let format = match (&formats.given, state) {
-        (Some(given), _) => given.clone(),
-        (None, Some(state)) => {
+    let format = match (formats.given.as_slice(), state) {
+        ([given], _) => given.clone(),
+        ([_, ..], _) => {
+            let fields = union_fields(formats.given.iter().map(Arc::as_ref), &formats.catalogue);
+            let too_many =
+                || Failure::message(Exit::Usage, "the log formats have more than 256 fields", None);
+            Arc::new(LogFormat::of(fields).ok_or_else(too_many)?)
+        }
+        ([], Some(state)) => {
             let files = state.files().all().map_err(log_failure)?;
             let files: Vec<LiveFile> = files.into_iter().cloned().collect();
             let options = merged_options(&files, &schema_options(formats, types));
@@ -185,7 +200,7 @@ fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> 
             };
             Arc::new(merged.map_err(expected)?)
         }
-        (None, None) => Arc::new(all_fields(&formats.catalogue)),
+        ([], None) => Arc::new(all_fields(&formats.catalogue)),
     };
     let schema = BatchSchema::new(format.clone(), &formats.selection, types);
     let columns = schema.columns();
@@ -243,7 +258,7 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
     }
     let naming =
         Naming { database: &args.database, table: &args.table, location, partitions: args.partitions };
-    let given = formats.given.as_ref().map(|f| f.to_string());
+    let given: Vec<String> = formats.given.iter().map(|f| f.to_string()).collect();
     let more: Vec<FormatUse<'_>> =
         given.iter().map(|format| FormatUse { format, options: &options }).collect();
     let table = match (state, more.is_empty()) {

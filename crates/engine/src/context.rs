@@ -16,7 +16,8 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) struct PlanContext {
     pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) given: Option<Arc<LogFormat>>,
+    /// Log formats of objects without a header.
+    pub(crate) given: Vec<Arc<LogFormat>>,
     /// Log formats whose columns all files have.
     pub(crate) union: Vec<LogFormat>,
     pub(crate) partitions: PartitionSpec,
@@ -46,7 +47,7 @@ impl PlanContext {
         let columns = options.columns.as_ref();
         let rows = usize::try_from(options.row_group_rows.max(1));
         Ok(Self {
-            given: options.reading.format().cloned(),
+            given: options.reading.formats().to_vec(),
             union: Vec::new(),
             catalogue: options.catalogue().clone(),
             partitions: options.partition_by.clone(),

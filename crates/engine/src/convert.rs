@@ -162,7 +162,7 @@ impl<'a> Converter<'a> {
             converter.warn(SINGLE_WRITER.to_owned());
         }
         let reading = &request.options.reading;
-        for warning in reading.format().into_iter().flat_map(|f| f.warnings(reading.catalogue())) {
+        for warning in reading.formats().iter().flat_map(|f| f.warnings(reading.catalogue())) {
             converter.warn(warning);
         }
         Ok(converter)

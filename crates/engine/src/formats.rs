@@ -102,7 +102,7 @@ pub fn find_formats<'a>(
         let Some((group, fetch)) = ahead.pop_front() else { break };
         let head = fetch.wait(&|| false)?;
         let format = format_of_object(group.first, &head, sources, &context.catalogue, &context.wanted)?;
-        let format = format.or_else(|| context.given.as_deref().cloned());
+        let format = format.or_else(|| given_format(&context, &head));
         let text = format.map(|f| f.to_string());
         let entry = formats.entry(text.clone()).or_insert_with(|| FoundFormat {
             format: text,
@@ -146,8 +146,27 @@ fn format_of_parquet(
     }
 }
 
+/// The given format that an object without a header has: that of its first line, where there are several.
+fn given_format(context: &PlanContext, head: &[u8]) -> Option<LogFormat> {
+    let given = match context.given.as_slice() {
+        [one] => Some(one),
+        several => {
+            let line = first_line(head, &context.catalogue)?;
+            let words: Vec<&[u8]> =
+                line.split(|b| b.is_ascii_whitespace()).filter(|w| !w.is_empty()).collect();
+            several.iter().find(|format| format.may_have(&words))
+        }
+    };
+    given.map(|format| LogFormat::clone(format))
+}
+
 /// The log format that the header line in the first bytes of an object tells.
 fn format_of(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<LogFormat> {
+    header_format(&first_line(head, catalogue)?, catalogue)
+}
+
+/// The first line in the first bytes of an object, without what frames it.
+fn first_line(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     let mut buffer = [0; 4_096];
     let mut reader = text_of(Box::new(std::io::Cursor::new(head.to_vec()))).ok()?.1;
@@ -164,5 +183,5 @@ fn format_of(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<LogFormat> {
     }
     let (_, lines) = first_lines(&text, false, catalogue).ok()?;
     let lines = lines.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&lines);
-    header_format(lines.split(|b| *b == b'\n').next()?, catalogue)
+    lines.split(|b| *b == b'\n').next().map(<[u8]>::to_vec)
 }

@@ -209,7 +209,7 @@ fn look_and_check(
 ) -> Result<BTreeSet<String>, Error> {
     let table_formats = state.formats();
     let found = look(&table_formats, new, options, &Looks { sources, stop })?;
-    let given = options.reading.format().map(|f| f.to_string());
+    let given = options.reading.formats().iter().map(|f| f.to_string());
     let written = table_formats.written().iter().map(|(format, _)| format.to_string());
     let formats: BTreeSet<String> = found.iter().cloned().chain(given).chain(written).collect();
     if new.is_empty() || formats.is_empty() {

@@ -26,7 +26,7 @@ pub(crate) struct Looks<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// The formats whose columns new files have: those of the table, those that a look `found`, and the one that is given.
+/// The formats whose columns new files have: those of the table, those that a look `found`, and those that are given.
 ///
 /// # Errors
 /// [`Error::Options`] where field lists contradict each other.
@@ -37,7 +37,7 @@ pub(crate) fn formats_of(
 ) -> Result<Vec<String>, Error> {
     let mut all: BTreeSet<(&str, Option<&str>)> = BTreeSet::new();
     all.extend(known.written().iter().map(|(format, options)| (&**format, options.reading.fields())));
-    let given = options.reading.format().map(|f| f.to_string());
+    let given: Vec<String> = options.reading.formats().iter().map(|f| f.to_string()).collect();
     all.extend(found.iter().chain(&given).map(|f| (f.as_str(), options.reading.fields())));
     formats_of_union(all, options).map_err(|e| Error::Options(e.to_string()))
 }

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use crate::columns::TIME_NUMBER_MAX;
 use crate::nearest::nearest;
+use crate::time::TIME_NUMBER_MAX;
 
 /// The catalogue that is compiled in.
 const BUILTIN: &str = include_str!("../../../schemas/fields.toml");

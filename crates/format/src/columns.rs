@@ -5,17 +5,9 @@ use std::str::FromStr;
 
 use crate::catalogue::{ColumnType, FieldKind};
 use crate::log_format::{Field, LogFormat};
-use crate::partition::TIME_MAX_S;
 
 /// What follows a column's name in that of its twin of [`ColumnType::Address`].
 pub const TWIN_SUFFIX: &str = "_bin";
-
-/// First number that is no time in seconds but in milliseconds: as seconds it would be the year 10000, as milliseconds 1978.
-/// AWS documents seconds; milliseconds have been seen.
-pub const TIME_MS_MIN: i64 = 253_402_300_800;
-
-/// Largest number that a [`ColumnType::TimestampMs`] holds: the last millisecond before 2100.
-pub const TIME_NUMBER_MAX: i64 = TIME_MAX_S * 1000 - 1;
 
 /// Which types a table's columns have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,18 +95,6 @@ pub fn columns_of(fields: &[Field], types: Types) -> Vec<FormatColumn> {
     columns
 }
 
-/// A number of a flow log's time field as milliseconds.
-#[inline]
-pub fn time_ms(number: i64) -> i64 {
-    if number < TIME_MS_MIN { number * 1000 } else { number }
-}
-
-/// The number of a flow log's time field that [`time_ms`] makes `ms` of.
-#[inline]
-pub fn time_number(ms: i64) -> i64 {
-    if ms % 1000 == 0 && ms / 1000 < TIME_MS_MIN { ms / 1000 } else { ms }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,19 +118,5 @@ mod tests {
         assert_eq!(columns(Types::Rich), rich);
         assert!("x".parse::<Types>().is_err());
         assert_eq!("rich".parse(), Ok(Types::Rich));
-    }
-
-    #[test]
-    fn times_in_seconds_and_milliseconds() {
-        for (number, ms) in
-            [(0, 0), (1_566_328_660, 1_566_328_660_000), (1_566_328_660_123, 1_566_328_660_123)]
-        {
-            assert_eq!((time_ms(number), time_number(ms)), (ms, number));
-        }
-        // Whole seconds in milliseconds are spelt as seconds: the same instant.
-        assert_eq!(time_number(time_ms(1_566_328_660_000)), 1_566_328_660);
-        assert_eq!(time_ms(TIME_MS_MIN - 1), (TIME_MS_MIN - 1) * 1000);
-        assert_eq!(time_number(time_ms(TIME_MS_MIN - 1)), TIME_MS_MIN - 1);
-        assert_eq!(time_ms(TIME_MS_MIN), TIME_MS_MIN);
     }
 }

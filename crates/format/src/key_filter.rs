@@ -5,7 +5,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use jiff::civil::Date;
 
 use crate::object_key::{ObjectKey, is_account};
-use crate::partition::TimeSlot;
+use crate::time::midnight;
 
 /// Seconds of a day.
 const DAY_S: i64 = 86_400;
@@ -49,7 +49,7 @@ pub enum LeftOut {
 fn unix_s(date: &str) -> Result<i64, String> {
     let parsed: Date =
         date.parse().map_err(|_| format!("expected a date such as 2024-01-31, found `{date}`"))?;
-    TimeSlot::of_date(parsed).ok_or_else(|| format!("expected a date from 2000 to 2100, found `{date}`"))
+    midnight(parsed).ok_or_else(|| format!("expected a date from 2000 to 2100, found `{date}`"))
 }
 
 /// Globs of keys: `*` stays within a folder, `**` does not.
@@ -216,7 +216,7 @@ impl<'a> Found<'a> {
         let year = number(Some(self.year?))?;
         let small = |n: Option<i16>| n.and_then(|n| i8::try_from(n).ok());
         let (month, day) = (small(number(self.month)), small(number(self.day)));
-        let start = |year, month, day| TimeSlot::of_date(Date::new(year, month, day).ok()?);
+        let start = |year, month, day| midnight(Date::new(year, month, day).ok()?);
         match (month, day) {
             (None, _) => Some((start(year, 1, 1)?, start(year + 1, 1, 1)?)),
             (Some(12), None) => Some((start(year, 12, 1)?, start(year + 1, 1, 1)?)),

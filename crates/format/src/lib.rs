@@ -22,21 +22,22 @@ mod nearest;
 mod object_key;
 mod partition;
 mod spelling;
+mod time;
 mod union;
+mod values;
 
 pub use carried::{ROWS_MARK, push_carried, put_back};
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
-pub use columns::{
-    FormatColumn, TIME_MS_MIN, TIME_NUMBER_MAX, TWIN_SUFFIX, Types, columns_of, time_ms, time_number,
-};
+pub use columns::{FormatColumn, TWIN_SUFFIX, Types, columns_of};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use header::{header_format, is_strange_header};
 pub use key_filter::{Descent, KeyFilter, LeftOut};
-pub use log_format::{FIELDS_MAX, Field, FormatError, GivenError, LogFormat};
+pub use log_format::{FIELDS_MAX, Field, FormatError, GIVEN_MAX, GivenError, LogFormat};
 pub use object_key::{DeliveryTime, ObjectKey};
-pub use partition::{
-    HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime, TIME_MAX_S, TIME_MIN_S,
-    TimeSlot, utc_text,
-};
+pub use partition::{HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime};
 pub use spelling::{FoundFormat, find_formats};
+pub use time::{
+    TIME_MAX_S, TIME_MIN_S, TIME_MS_MIN, TIME_NUMBER_MAX, TimeSlot, time_ms, time_number, utc_text,
+};
 pub use union::union_fields;
+pub use values::may_be;

@@ -8,6 +8,9 @@ use crate::spelling::{self, FoundFormat, Named, line_of};
 /// Most fields a log format may have. AWS knows 72; the rest is room for what it adds.
 pub const FIELDS_MAX: usize = 256;
 
+/// Most log formats that are given for objects without a header: an account's flow logs have a handful.
+pub const GIVEN_MAX: usize = 64;
+
 /// One field of a log format, with the column it becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {

@@ -1,6 +1,6 @@
 //! The key grammar of source objects: what an object's path tells about it before it is read.
 
-use crate::partition::TimeSlot;
+use crate::time::midnight;
 
 /// When AWS delivered an object, as its key tells: UTC, minutes if the file name tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +117,7 @@ fn number(text: &str, digits: usize) -> Option<i64> {
 fn civil(year: i64, month: i64, day: i64) -> Option<i64> {
     let date =
         jiff::civil::Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
-    TimeSlot::of_date(date.ok()?)
+    midnight(date.ok()?)
 }
 
 /// `YYYYMMDDTHHmmZ`, the minute in which the object's five minutes begin.

@@ -3,22 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
-
 use crate::object_key::ObjectKey;
+use crate::time::{DAY_S, HOUR_S, TIME_MAX_S, TIME_MIN_S, TimeSlot};
 
 /// Hive's name for the partition of a null.
 pub const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
-
-/// Earliest record time that chooses a partition: 2000-01-01. Before it lie lost digits.
-pub const TIME_MIN_S: i64 = 946_684_800;
-
-/// First record time past those that choose a partition: 2100-01-01. Behind it lie milliseconds.
-pub const TIME_MAX_S: i64 = 4_102_444_800;
-
-const DAY_S: i64 = 86_400;
-const HOUR_S: i64 = 3_600;
 
 /// A column of the table that is written as a folder name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -173,7 +162,7 @@ impl PartitionSpec {
         if !(TIME_MIN_S..TIME_MAX_S).contains(&unix_s) {
             return None;
         }
-        Some(TimeSlot(unix_s - unix_s.rem_euclid(self.slot_s()?)))
+        Some(TimeSlot::at(unix_s - unix_s.rem_euclid(self.slot_s()?)))
     }
 
     /// Seconds of one slot; `None` where no column is a time.
@@ -192,7 +181,7 @@ impl PartitionSpec {
         match self.slot(delivery.unix_s) {
             Some(slot) if delivery.has_hour || !self.contains(PartitionColumn::Hour) => slot,
             // The day is known and the hour is not: a date with a null hour.
-            Some(slot) => TimeSlot(slot.0 + TimeSlot::HOUR_UNKNOWN_S),
+            Some(slot) => slot.without_hour(),
             None => TimeSlot::NULL,
         }
     }
@@ -214,39 +203,6 @@ impl PartitionSpec {
         }
         parts.join("/")
     }
-}
-
-/// A day or an hour of UTC, or null: what the time columns of a partition hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TimeSlot(i64);
-
-impl TimeSlot {
-    /// No time.
-    pub const NULL: Self = Self(i64::MIN);
-
-    /// Added to a midnight to say that the hour is unknown; no slot of a known hour has odd seconds.
-    const HOUR_UNKNOWN_S: i64 = 1;
-
-    pub(crate) fn of_date(date: Date) -> Option<i64> {
-        let midnight = jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
-        Some(midnight.as_second())
-    }
-
-    fn date(self) -> Option<String> {
-        let text = utc_text((self != Self::NULL).then_some(self.0)?)?;
-        Some(text[..10].to_owned())
-    }
-
-    fn hour(self) -> Option<String> {
-        let known = self != Self::NULL && self.0.rem_euclid(HOUR_S) == 0;
-        known.then(|| format!("{:02}", self.0.rem_euclid(DAY_S) / HOUR_S))
-    }
-}
-
-/// `unix_s` as `YYYY-MM-DDTHH:MM:SSZ`; `None` outside the years 0 to 9999.
-pub fn utc_text(unix_s: i64) -> Option<String> {
-    let text = Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_secs(unix_s)).ok()?.to_string();
-    (text.len() == 20).then_some(text)
 }
 
 /// Hive's escaping of a folder value: `%XX` for what separates or hides, as `FileUtils.escapePathName` does.
@@ -314,11 +270,5 @@ mod tests {
     fn values_are_escaped_as_hive_does() {
         assert_eq!(hive_escaped("a/b=c%"), "a%2Fb%3Dc%25");
         assert_eq!(hive_escaped("us-east-1"), "us-east-1");
-    }
-
-    #[test]
-    fn times_as_text() {
-        assert_eq!(utc_text(1_566_328_660).as_deref(), Some("2019-08-20T19:17:40Z"));
-        assert_eq!(utc_text(i64::MAX), None);
     }
 }

@@ -57,6 +57,9 @@ pub(crate) fn classify(
         let detail = format!("expected UTF-8, found byte 0x{:02x} at byte {at} of the line", line[at]);
         return LineKind::Reject { reason: RejectReason::InvalidUtf8, field: None, detail };
     }
+    if is_strange_header(line, catalogue) {
+        return LineKind::StrangeHeader;
+    }
     let start = clean.len();
     if line.split(|b| *b == b' ').count() == fields {
         clean.extend_from_slice(line);
@@ -80,9 +83,6 @@ pub(crate) fn classify(
         clean.extend_from_slice(record);
         clean.push(b'\n');
         return LineKind::Glued(header);
-    }
-    if is_strange_header(line, catalogue) {
-        return LineKind::StrangeHeader;
     }
     let reason = if found < fields { RejectReason::TooFewFields } else { RejectReason::TooManyFields };
     let detail = format!("expected {fields} fields, found {found}");
@@ -111,7 +111,11 @@ pub(crate) fn classify_row(line: &[u8], format: &LogFormat, clean: &mut Vec<u8>)
 
 /// A record of `fields` fields whose last value runs into the header line of the next file, which was joined to it without a newline:
 /// the record, and that header's format.
-fn glued<'a>(line: &'a [u8], fields: usize, catalogue: &Catalogue) -> Option<(&'a [u8], LogFormat)> {
+pub(crate) fn glued<'a>(
+    line: &'a [u8],
+    fields: usize,
+    catalogue: &Catalogue,
+) -> Option<(&'a [u8], LogFormat)> {
     let blanks: Vec<usize> = line.iter().enumerate().filter(|(_, b)| **b == b' ').map(|(i, _)| i).collect();
     let start = if fields == 1 { 0 } else { blanks.get(fields - 2)? + 1 };
     let end = *blanks.get(fields - 1)?;

@@ -24,7 +24,6 @@ mod address;
 mod backend;
 mod block;
 mod careful;
-mod header_starts;
 mod integer;
 pub mod locate;
 mod parser;

@@ -1,16 +1,19 @@
 //! The push parser: an object's inflated bytes in, blocks and rejects out.
 
+mod several;
+
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, LogFormat, ROWS_MARK, header_format, put_back};
+use flowquet_format::{Catalogue, GIVEN_MAX, LogFormat, ROWS_MARK, header_format, put_back};
 
 use crate::backend::Backend;
 use crate::block::{Block, Row};
 use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank};
-use crate::header_starts::HeaderStarts;
 use crate::locate::Delimiters;
 use crate::reject::{Reject, RejectReason, raw_line};
+
+use self::several::Sorted;
 
 /// Most bytes of a block of more than one line. With its tables and the typed values it fits an L2 cache of 1 MiB:
 /// some 600 records of 21 fields.
@@ -78,7 +81,7 @@ impl std::error::Error for ObjectError {}
 pub enum Step<'a> {
     /// Took this many bytes from the window's start; `block` holds the lines among them that may be records.
     Block {
-        /// Bytes to drop from the window's start.
+        /// Bytes to drop from the window's start; none where another block of the same lines follows, in another format.
         consumed: usize,
         /// The located lines.
         block: Block<'a>,
@@ -96,8 +99,12 @@ enum Phase {
     /// Before the first line that is not blank.
     Start,
     Lines,
-    /// Inside a line that is too long, and already rejected.
-    TooLong,
+    /// Lines without a header, each of one of several formats.
+    Several,
+    /// Inside a line that is too long, and already rejected; behind it the lines go on as before it.
+    TooLong {
+        of_several: bool,
+    },
 }
 
 /// Reads one object. Buffers are reused by [`Parser::start`] for the next one.
@@ -105,8 +112,10 @@ enum Phase {
 pub struct Parser {
     catalogue: Arc<Catalogue>,
     backend: Backend,
-    /// For objects without a header.
-    given: Option<Arc<LogFormat>>,
+    /// For objects without a header; where there are several, each line has its own.
+    given: Vec<Arc<LogFormat>>,
+    /// Lines of [`Self::given`] formats that are not handed on yet.
+    sorted: Sorted,
     phase: Phase,
     format: Option<Arc<LogFormat>>,
     /// Another header inside the object: its format holds from the next block on.
@@ -120,9 +129,6 @@ pub struct Parser {
     glued: u64,
     /// Whether the lines are rows of a file, in which bytes are carried.
     are_rows: bool,
-    header_starts: HeaderStarts,
-    /// The format that `header_starts` was made for; mostly all objects of a run share one.
-    header_starts_of: Option<Arc<LogFormat>>,
     counts: LineCounts,
     offset: u64,
     found: Delimiters,
@@ -134,12 +140,19 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// A parser for objects whose headers name fields of `catalogue`; objects without a header have the `given` format.
-    pub fn new(catalogue: Arc<Catalogue>, given: Option<Arc<LogFormat>>) -> Self {
+    /// A parser for objects whose headers name fields of `catalogue`; objects without a header have the `given` format, or each
+    /// line of theirs has one of them.
+    ///
+    /// # Panics
+    /// With more than [`GIVEN_MAX`] formats.
+    pub fn new(catalogue: Arc<Catalogue>, given: impl IntoIterator<Item = Arc<LogFormat>>) -> Self {
+        let given: Vec<_> = given.into_iter().collect();
+        assert!(given.len() <= GIVEN_MAX, "at most {GIVEN_MAX} formats are given");
         Self {
             catalogue,
             backend: Backend::detect(),
             given,
+            sorted: Sorted::default(),
             phase: Phase::Start,
             format: None,
             upcoming: None,
@@ -148,8 +161,6 @@ impl Parser {
             will_be_lost: false,
             glued: 0,
             are_rows: false,
-            header_starts: HeaderStarts::default(),
-            header_starts_of: None,
             counts: LineCounts::default(),
             offset: 0,
             found: Delimiters::default(),
@@ -174,6 +185,7 @@ impl Parser {
         self.from_header = false;
         (self.is_lost, self.will_be_lost, self.glued) = (false, false, 0);
         self.are_rows = false;
+        self.sorted = Sorted::default();
         self.counts = LineCounts::default();
         self.offset = 0;
     }
@@ -213,23 +225,29 @@ impl Parser {
         if window.is_empty() && last {
             return Ok(Step::Done);
         }
+        if self.sorted.is_open() {
+            return Ok(self.next_format(window));
+        }
         if window.len() < WINDOW_BYTES_MIN && !last {
             return Ok(Step::NeedMore);
         }
         if let Some(format) = self.upcoming.take() {
-            self.set_format(format);
+            self.format = Some(format);
             self.is_lost = false;
         }
         self.is_lost |= std::mem::take(&mut self.will_be_lost);
         let consumed = match self.phase {
             Phase::Start => self.read_start(window)?,
-            Phase::TooLong => self.skip_line(window),
-            Phase::Lines => {
+            Phase::TooLong { of_several } => self.skip_line(window, of_several),
+            Phase::Lines | Phase::Several => {
                 let Some(len) = self.locate(window, rejects) else {
                     self.offset += LINE_BYTES_MAX as u64;
                     return Ok(Step::Skipped(LINE_BYTES_MAX));
                 };
-                return Ok(self.take_block(&window[..len], rejects));
+                return Ok(match self.phase {
+                    Phase::Several => self.take_several(&window[..len], rejects),
+                    _ => self.take_block(&window[..len], rejects),
+                });
             }
         };
         self.offset += consumed as u64;
@@ -239,7 +257,7 @@ impl Parser {
     /// Ends the object at a line whose end is lost, `rest`: it is rejected, since even a whole-looking line may lack its
     /// end. Not for the rest of a line that was too long, which is rejected already.
     pub fn cut_short(&mut self, rest: &[u8], rejects: &mut Vec<Reject>) {
-        if rest.is_empty() || self.phase == Phase::TooLong {
+        if rest.is_empty() || matches!(self.phase, Phase::TooLong { .. }) {
             return;
         }
         self.counts.lines += 1;
@@ -253,16 +271,6 @@ impl Parser {
             raw: rest[..rest.len().min(LINE_BYTES_MAX)].to_owned(),
         });
         self.offset += rest.len() as u64;
-    }
-
-    fn set_format(&mut self, format: Arc<LogFormat>) {
-        if self.header_starts_of.as_ref() == Some(&format) {
-            self.format = Some(format);
-            return;
-        }
-        self.header_starts_of = Some(format.clone());
-        self.header_starts = HeaderStarts::of(&self.catalogue, &format);
-        self.format = Some(format);
     }
 
     /// Up to and with the header line, or up to the first record.
@@ -297,22 +305,25 @@ impl Parser {
                 self.counts.lines += 1;
                 self.counts.headers += 1;
                 self.from_header = true;
-                self.set_format(Arc::new(format));
+                self.format = Some(Arc::new(format));
                 return Ok(next);
             }
-            let Some(given) = self.given.clone() else {
+            let Some(given) = self.given.first().cloned() else {
                 return Err(ObjectError::NoFormat(excerpt(line)));
             };
-            self.set_format(given);
+            self.format = Some(given);
+            if self.given.len() > 1 {
+                self.phase = Phase::Several;
+            }
             return Ok(at);
         }
         Ok(at)
     }
 
-    fn skip_line(&mut self, window: &[u8]) -> usize {
+    fn skip_line(&mut self, window: &[u8], of_several: bool) -> usize {
         match window.iter().position(|b| *b == b'\n') {
             Some(newline) => {
-                self.phase = Phase::Lines;
+                self.phase = if of_several { Phase::Several } else { Phase::Lines };
                 newline + 1
             }
             None => window.len(),
@@ -356,7 +367,7 @@ impl Parser {
             return Some(window.len());
         }
         self.counts.lines += 1;
-        self.phase = Phase::TooLong;
+        self.phase = Phase::TooLong { of_several: self.phase == Phase::Several };
         rejects.push(Reject {
             line: self.counts.lines - self.glued,
             offset: self.offset,
@@ -414,13 +425,15 @@ impl Parser {
         let (mut before, mut start) = (0, 0);
         for (line, &newline) in self.found.line_ends().iter().enumerate() {
             let end = ends[newline as usize] as usize;
-            // A line that begins with a blank, or with nothing, may be a blank one of any number of fields; one that begins with a
-            // quote may be a header.
+            // A line that begins with a blank, or with nothing, may be a blank one of any number of fields.
             let is_record = (newline - before) as usize == fields
                 && end > start
-                && text[start] > b'"'
+                && text[start] > b' '
                 && text[end - 1] != b'\r'
-                && !self.header_starts.matches(&text[start..end])
+                && !(begins_name(text[start])
+                    && ends[before as usize..newline as usize]
+                        .iter()
+                        .all(|end| text.get(end.wrapping_add(1) as usize).is_some_and(|b| begins_name(*b))))
                 && (is_ascii || text[start..end].is_ascii());
             if is_record {
                 self.rows.push(Row { first: before + 1, line: line as u32 });
@@ -528,6 +541,13 @@ impl Parser {
         }
         (covered, glued)
     }
+}
+
+/// Whether a name of a header may begin with this byte: a letter, or a quote before it. Lines whose every field begins so go down the
+/// careful path; hardly any record does, since it has numbers.
+#[inline]
+fn begins_name(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || matches!(byte, b'"' | b'\'' | b'`')
 }
 
 fn check_magic(window: &[u8]) -> Result<(), ObjectError> {

@@ -17,6 +17,10 @@ pub enum RejectReason {
     TooManyFields,
     /// Behind a header of mostly new names: what its fields are is not known.
     UnknownHeader,
+    /// Of none of the log formats that were given for the object, by number and kinds of its values.
+    FitsNoFormat,
+    /// Of several of them, which read it differently.
+    FitsSeveralFormats,
     /// An integer field that is no whole number.
     NotANumber,
     /// A whole number that does not fit its column.
@@ -27,12 +31,14 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// All reasons, in order of checking.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::LineTooLong,
         Self::InvalidUtf8,
         Self::TooFewFields,
         Self::TooManyFields,
         Self::UnknownHeader,
+        Self::FitsNoFormat,
+        Self::FitsSeveralFormats,
         Self::NotANumber,
         Self::NumberOutOfRange,
         Self::CutShort,
@@ -42,6 +48,8 @@ impl RejectReason {
     pub fn name(self) -> &'static str {
         match self {
             Self::CutShort => "cut-short",
+            Self::FitsNoFormat => "fits-no-format",
+            Self::FitsSeveralFormats => "fits-several-formats",
             Self::LineTooLong => "line-too-long",
             Self::InvalidUtf8 => "invalid-utf8",
             Self::TooFewFields => "too-few-fields",

@@ -30,7 +30,7 @@ pub fn formats_of_union<'a>(
         let Ok(format) = LogFormat::parse(text, catalogue) else { continue };
         if fields != options.reading.fields() {
             let theirs = Reading::new(fields, Some(text))?;
-            let theirs = theirs.format().expect("given above");
+            let theirs = &theirs.formats()[0];
             for (ours, theirs) in format.fields().iter().zip(theirs.fields()) {
                 if types.column_type(ours) != types.column_type(theirs) {
                     contradicted.insert(ours.name().to_owned());
@@ -55,8 +55,8 @@ pub fn kept_formats(
         let text = match &options.columns {
             None => Some(text.to_string()),
             Some(columns) => {
-                let format = Reading::new(options.reading.fields(), Some(text))?;
-                let format = format.format().expect("given above");
+                let format = Reading::new(options.reading.fields(), Some(&**text))?;
+                let format = &format.formats()[0];
                 format.keeping(|f| columns.iter().any(|c| c == f.column())).map(|f| f.to_string())
             }
         };

@@ -251,7 +251,7 @@ fn errors_say_what_and_where() {
         assert_eq!(no_bucket.put("a", b"1").expect_err("no bucket").kind(), ErrorKind::NoBucket);
         let nobody = Stores::new(options("http://127.0.0.1:1"))
             .at(&Location::parse("s3://lake/x").expect("a place"), "");
-        assert_eq!(nobody.get("a").expect_err("nobody listens").kind(), ErrorKind::Unavailable);
+        assert_eq!(nobody.get("a").expect_err("nobody listens").kind(), ErrorKind::Unreachable);
     });
 }
 

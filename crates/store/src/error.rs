@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-/// Causes to match on.
+/// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// An object of this key exists.
@@ -12,7 +12,7 @@ pub enum ErrorKind {
     Archived,
     /// The object is not the one that was listed any more.
     Changed,
-    /// No credentials, or none that the store accepts.
+    /// Credentials that the store does not accept.
     Credentials,
     /// The store does not let us.
     Denied,
@@ -24,6 +24,8 @@ pub enum ErrorKind {
     InvalidKey,
     /// The bucket does not exist.
     NoBucket,
+    /// No credentials were found.
+    NoCredentials,
     /// A pipe or a device.
     NotAFile,
     /// A part of the path is a file, where a folder is needed.
@@ -32,8 +34,10 @@ pub enum ErrorKind {
     NotFound,
     /// The store asks for fewer requests.
     Throttled,
-    /// The store did not answer, or not as it should; it may later.
+    /// The store answers that it cannot, or not as it should; it may later.
     Unavailable,
+    /// The store was not reached, or did not answer in time; it may later.
+    Unreachable,
     /// The bucket lies in another region.
     WrongRegion,
     /// Anything else that is reported.
@@ -43,7 +47,7 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Whether the same call may succeed a little later.
     pub(crate) fn is_transient(self) -> bool {
-        matches!(self, Self::Throttled | Self::Unavailable)
+        matches!(self, Self::Throttled | Self::Unavailable | Self::Unreachable)
     }
 }
 
@@ -67,6 +71,21 @@ impl Error {
     /// An error in a remote store's own words.
     pub(crate) fn told(kind: ErrorKind, action: &'static str, url: String, detail: String) -> Self {
         Self { kind, action, url, detail: Some(detail), region: None }
+    }
+
+    /// The same after so many attempts, where there were several.
+    pub(crate) fn after(mut self, attempts: u32) -> Self {
+        if attempts > 1 {
+            let detail = self.detail.take().map(|d| format!("{d}, ")).unwrap_or_default();
+            self.detail = Some(format!("{detail}after {attempts} attempts"));
+        }
+        self
+    }
+
+    /// The same, with what `explain` makes of its detail.
+    pub(crate) fn explained(mut self, explain: impl FnOnce(String) -> String) -> Self {
+        self.detail = Some(explain(self.detail.unwrap_or_default()));
+        self
     }
 
     /// There is an object at `url` already.
@@ -138,7 +157,7 @@ impl Error {
         let hint = match self.kind {
             ErrorKind::Archived => "restore the object with `aws s3api restore-object` and run again",
             ErrorKind::Changed => "run the same command again: it lists the objects anew",
-            ErrorKind::Credentials => flowquet_aws::CREDENTIALS_HINT,
+            ErrorKind::Credentials | ErrorKind::NoCredentials => flowquet_aws::CREDENTIALS_HINT,
             ErrorKind::Denied if self.is_s3() => return Some(self.permission_hint()),
             ErrorKind::Denied => "check the owner and permissions of the folder",
             ErrorKind::Full => "free some room and run the same command again to finish",
@@ -148,7 +167,8 @@ impl Error {
             ErrorKind::NotAFolder => "check the path",
             ErrorKind::NotFound if self.is_s3() => "check bucket and prefix; `aws s3 ls` lists them",
             ErrorKind::NotFound => "check the path",
-            ErrorKind::Throttled | ErrorKind::Unavailable => {
+            ErrorKind::Throttled => "run the same command again later to finish",
+            ErrorKind::Unavailable | ErrorKind::Unreachable => {
                 "check the network, --region and --endpoint-url; then run the same command again to finish"
             }
             ErrorKind::WrongRegion => {
@@ -178,19 +198,21 @@ impl fmt::Display for Error {
             ErrorKind::AlreadyExists => "exists already",
             ErrorKind::Archived => "archived",
             ErrorKind::Changed => "changed after it was listed",
-            ErrorKind::Credentials => "no valid AWS credentials",
+            ErrorKind::Credentials => "the store does not accept the AWS credentials",
             ErrorKind::Denied if self.is_s3() => "access denied",
             ErrorKind::Denied => "permission denied",
             ErrorKind::Full => "no room left",
             ErrorKind::Interrupted => "interrupted",
             ErrorKind::InvalidKey => "name is not UTF-8",
             ErrorKind::NoBucket => "no such bucket",
+            ErrorKind::NoCredentials => "no AWS credentials were found",
             ErrorKind::NotAFile => "neither a file nor a folder",
             ErrorKind::NotAFolder => "a part of the path is a file, not a folder",
             ErrorKind::NotFound if self.is_s3() => "no such object or prefix",
             ErrorKind::NotFound => "no such file or folder",
-            ErrorKind::Throttled => "still throttled after many attempts",
-            ErrorKind::Unavailable => "the store does not answer",
+            ErrorKind::Throttled => "still throttled",
+            ErrorKind::Unavailable => "the store does not answer as it should",
+            ErrorKind::Unreachable => "cannot reach the store",
             ErrorKind::WrongRegion => "the bucket is in another region",
             ErrorKind::Other => "failed",
         };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, LogFormat, PartitionSpec, PartitionTime, Types};
+use flowquet_format::{Catalogue, GIVEN_MAX, LogFormat, PartitionSpec, PartitionTime, Types};
 use serde::{Deserialize, Serialize};
 
 /// All options that decide the bytes of a task's files. Threads and memory are not among them.
@@ -73,7 +73,7 @@ impl Options {
 pub struct Reading {
     fields: Option<Arc<str>>,
     catalogue: Arc<Catalogue>,
-    format: Option<Arc<LogFormat>>,
+    formats: Vec<Arc<LogFormat>>,
 }
 
 /// A text that is no field list, or no log format.
@@ -89,19 +89,33 @@ impl fmt::Display for ReadingError {
 impl std::error::Error for ReadingError {}
 
 impl Reading {
-    /// By a field list that `fields`, the text of a file in the form of `schemas/fields.toml`, extends, and the log format
-    /// `format` for objects without a header.
+    /// By a field list that `fields`, the text of a file in the form of `schemas/fields.toml`, extends, and the log formats
+    /// `formats`, for objects without a header: all their lines have the one, or each has one of several. A format that stands
+    /// twice counts once.
     ///
     /// # Errors
-    /// [`ReadingError`].
-    pub fn new(fields: Option<&str>, format: Option<&str>) -> Result<Self, ReadingError> {
+    /// [`ReadingError`]; also with more than [`GIVEN_MAX`] formats.
+    pub fn new<'a>(
+        fields: Option<&str>,
+        formats: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, ReadingError> {
         let mut catalogue = Catalogue::builtin().clone();
         if let Some(text) = fields {
             catalogue = catalogue.extended(text).map_err(|e| ReadingError(format!("fields: {e}")))?;
         }
-        let format = format.map(|f| LogFormat::parse(f, &catalogue)).transpose();
-        let format = format.map_err(|e| ReadingError(format!("format: {e}")))?.map(Arc::new);
-        Ok(Self { fields: fields.map(Into::into), catalogue: Arc::new(catalogue), format })
+        let mut given: Vec<Arc<LogFormat>> = Vec::new();
+        for text in formats {
+            let format =
+                LogFormat::parse(text, &catalogue).map_err(|e| ReadingError(format!("format: {e}")))?;
+            if given.iter().all(|g| **g != format) {
+                given.push(Arc::new(format));
+            }
+        }
+        if given.len() > GIVEN_MAX {
+            let found = given.len();
+            return Err(ReadingError(format!("expected at most {GIVEN_MAX} log formats, found {found}")));
+        }
+        Ok(Self { fields: fields.map(Into::into), catalogue: Arc::new(catalogue), formats: given })
     }
 
     /// The field list.
@@ -114,21 +128,21 @@ impl Reading {
         self.fields.as_deref()
     }
 
-    /// Log format of objects without a header.
-    pub fn format(&self) -> Option<&Arc<LogFormat>> {
-        self.format.as_ref()
+    /// Log formats of objects without a header: none, that of all their lines, or several, of which each line has one.
+    pub fn formats(&self) -> &[Arc<LogFormat>] {
+        &self.formats
     }
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { fields: None, catalogue: Arc::new(Catalogue::builtin().clone()), format: None }
+        Self { fields: None, catalogue: Arc::new(Catalogue::builtin().clone()), formats: Vec::new() }
     }
 }
 
 impl PartialEq for Reading {
     fn eq(&self, other: &Self) -> bool {
-        (&self.fields, &self.format) == (&other.fields, &other.format)
+        (&self.fields, &self.formats) == (&other.fields, &other.formats)
     }
 }
 
@@ -155,6 +169,9 @@ struct OptionsForm {
     file_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     format: Option<String>,
+    /// Instead of `format` where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    formats: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     fields: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -166,7 +183,10 @@ impl TryFrom<OptionsForm> for Options {
 
     fn try_from(form: OptionsForm) -> Result<Self, ReadingError> {
         Ok(Self {
-            reading: Reading::new(form.fields.as_deref(), form.format.as_deref())?,
+            reading: Reading::new(
+                form.fields.as_deref(),
+                form.format.iter().chain(&form.formats).map(String::as_str),
+            )?,
             partition_by: form.partition_by,
             partition_time: form.partition_time,
             types: form.types,
@@ -183,8 +203,11 @@ impl TryFrom<OptionsForm> for Options {
 
 impl From<Options> for OptionsForm {
     fn from(options: Options) -> Self {
+        let mut formats: Vec<String> = options.reading.formats.iter().map(|f| f.to_string()).collect();
+        let format = if formats.len() == 1 { formats.pop() } else { None };
         Self {
-            format: options.reading.format.as_ref().map(|f| f.to_string()),
+            format,
+            formats,
             fields: options.reading.fields.as_deref().map(str::to_owned),
             partition_by: options.partition_by,
             partition_time: options.partition_time,
@@ -232,8 +255,13 @@ mod tests {
     fn a_record_of_options_keeps_its_bytes() {
         let options: Options = serde_json::from_str(GOLDEN).expect("options");
         assert_eq!(options.partition_by.to_string(), "account,date");
-        assert_eq!(options.reading.format().expect("given").fields().len(), 2);
+        assert_eq!(options.reading.formats()[0].fields().len(), 2);
         assert_eq!(serde_json::to_string(&options).expect("plain values"), GOLDEN);
+        let several = GOLDEN
+            .replace(r#""format":"${srcaddr} ${bytes}""#, r#""formats":["${srcaddr} ${bytes}","${bytes}"]"#);
+        let options: Options = serde_json::from_str(&several).expect("options");
+        assert_eq!(options.reading.formats().len(), 2);
+        assert_eq!(serde_json::to_string(&options).expect("plain values"), several);
         let least = r#"{"partition_by":"date","partition_time":"start","types":"aws","compression":"zstd:1","row_group_rows":524288,"file_bytes":268435456}"#;
         assert_eq!(serde_json::to_string(&Options::default()).expect("plain values"), least);
         assert_eq!(serde_json::from_str::<Options>(least).expect("options"), Options::default());

@@ -82,7 +82,7 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
         let own =
             names.get_or_insert_with(|| given.expect("a format").split(' ').map(str::to_owned).collect());
         let fitting = fits(line, own);
-        if !fitting && is_strange(line) {
+        if is_strange(line) {
             read.headers += 1;
             is_lost = true;
         } else if is_lost {

@@ -18,6 +18,7 @@
 mod ate;
 mod calls;
 mod cdk;
+mod document;
 mod find;
 mod grammar;
 mod owner;

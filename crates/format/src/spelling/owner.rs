@@ -1,6 +1,6 @@
 //! What a file calls one of its formats, so that a person can tell them apart.
 
-use crate::spelling::find::Document;
+use crate::spelling::document::Document;
 use crate::spelling::token::Kind;
 
 /// The name of the flow log whose format has its key, or begins, at token `i`.

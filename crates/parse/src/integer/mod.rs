@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod rows;
 
 use crate::backend::Backend;
 use crate::block::{Block, FieldColumn};

@@ -15,11 +15,17 @@ struct Parsed {
 }
 
 /// Drives a parser over `text` with windows of the smallest allowed size plus `extra` bytes.
-fn parse(text: &[u8], given: Option<&str>, backend: Backend, extra: usize) -> Result<Parsed, ObjectError> {
+fn parse<'g>(
+    text: &[u8],
+    given: impl IntoIterator<Item = &'g str>,
+    backend: Backend,
+    extra: usize,
+) -> Result<Parsed, ObjectError> {
     let catalogue = Catalogue::builtin();
     // In braces, so that a single unknown name is a field and not a misspelt default.
     let braced = |names: &str| names.split(' ').map(|n| format!("${{{n}}}")).collect::<Vec<_>>().join(" ");
-    let given = given.map(|f| Arc::new(LogFormat::parse(&braced(f), catalogue).expect("a valid format")));
+    let given = given.into_iter().map(|f| LogFormat::parse(&braced(f), catalogue).expect("a valid format"));
+    let given = given.map(Arc::new);
     let mut parser = Parser::new(Arc::new(catalogue.clone()), given).with_backend(backend);
     let mut parsed = Parsed { records: Vec::new(), rejects: Vec::new(), counts: LineCounts::default() };
     let mut rejects = Vec::new();
@@ -36,7 +42,9 @@ fn parse(text: &[u8], given: Option<&str>, backend: Backend, extra: usize) -> Re
             Step::Skipped(n) => at += n,
             Step::Block { consumed, mut block } => {
                 at += consumed;
-                window_len = extra.max(1);
+                if consumed > 0 {
+                    window_len = extra.max(1);
+                }
                 let fields = block.format().fields();
                 let names: Vec<String> = fields.iter().map(|f| f.name().to_owned()).collect();
                 let ints = |t: ColumnType| t.integer_max();
@@ -360,9 +368,190 @@ mod property {
         #[test]
         fn equals_the_naive_parser((format, text) in object(), cut in any::<proptest::sample::Index>()) {
             let cut = cut.index(text.len() + 1);
-            if parse(&text[..cut], Some(&format), Backend::Scalar, 1 << 30).is_ok() {
+            if parse(&text[..cut], Some(format.as_str()), Backend::Scalar, 1 << 30).is_ok() {
                 check(&text[..cut], Some(&format));
             }
         }
     }
+}
+
+/// Formats of a log group: two of fourteen fields, one of them swapped, and a short one.
+const SEVERAL: [&str; 3] = [
+    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status",
+    "version account-id srcaddr interface-id dstaddr srcport dstport protocol packets bytes start end action log-status",
+    "srcaddr bytes action",
+];
+
+/// The same for every backend and window.
+#[track_caller]
+fn check_several(text: &[u8]) -> Parsed {
+    let first = parse(text, SEVERAL, Backend::Scalar, usize::MAX >> 1).expect("readable");
+    for backend in Backend::available() {
+        for extra in [0, 1, 100_000] {
+            assert_eq!(
+                parse(text, SEVERAL, backend, extra).as_ref(),
+                Ok(&first),
+                "{backend:?}, window {extra}"
+            );
+        }
+    }
+    let LineCounts { lines, headers, blanks } = first.counts;
+    assert_eq!(
+        lines,
+        (first.records.len() + first.rejects.len()) as u64 + headers + blanks,
+        "nothing is lost"
+    );
+    first
+}
+
+#[test]
+fn each_line_has_the_format_that_it_fits() {
+    let long = "6 1 2 3 1704067200 1704067260 ACCEPT OK";
+    let text = format!(
+        "2 1 eni-1 10.0.0.1 10.0.0.2 {long}\n10.0.0.3 7 REJECT\r\n\n2 1 10.0.0.4 eni-1 10.0.0.2 1 {long}\n2 1 eni-1 10.0.0.5 10.0.0.2 1 {long}\n\
+         10.0.0.6 x REJECT\n1 2\n 10.0.0.7   8 ACCEPT \n2 1 eni-1 - - - - - - - 1704067200 1704067260 - NODATA\n"
+    );
+    // Its first line lacks a field.
+    let parsed = check_several(text.as_bytes());
+    let value = |names: &[String], values: &[Vec<u8>], name: &str| {
+        let at = names.iter().position(|n| n == name).expect("a field");
+        String::from_utf8(values[at].clone()).expect("text")
+    };
+    let sources: Vec<_> = parsed.records.iter().map(|(n, v)| value(n, v, "srcaddr")).collect();
+    // By format, each in the order of its lines.
+    assert_eq!(sources, ["10.0.0.5", "-", "10.0.0.4", "10.0.0.3", "10.0.0.7"]);
+    let reasons: Vec<_> = parsed.rejects.iter().map(|r| (r.0, r.2, r.3.as_deref())).collect();
+    let misfit = RejectReason::FitsNoFormat;
+    assert_eq!(reasons, [(1, misfit, None), (6, misfit, Some("bytes")), (7, misfit, None)]);
+    for (line, offset, _, _, raw) in &parsed.rejects {
+        let expected = text.split('\n').nth(*line as usize - 1).expect("a line");
+        assert_eq!(
+            (&text.as_bytes()[*offset as usize..][..raw.len()], &raw[..]),
+            (expected.as_bytes(), expected.as_bytes())
+        );
+    }
+}
+
+#[test]
+fn a_line_that_fits_two_formats_differently_is_a_reject() {
+    let swapped = ["srcaddr dstaddr bytes", "dstaddr srcaddr bytes"];
+    let text = b"10.0.0.1 10.0.0.2 5\n10.0.0.1 10.0.0.1 5\n- - 6\n";
+    let parsed = parse(text, swapped, Backend::Scalar, 0).expect("readable");
+    assert_eq!(parsed.records.len(), 2);
+    let (line, _, reason, field, _) = &parsed.rejects[0];
+    let expected = (1, RejectReason::FitsSeveralFormats, Some("srcaddr"));
+    assert_eq!((*line, *reason, field.as_deref()), expected);
+}
+
+#[test]
+fn a_header_ends_what_is_told_by_values() {
+    let text = "10.0.0.1 5 ACCEPT\nbytes srcaddr\n7 10.0.0.2\n10.0.0.3 8 ACCEPT\n";
+    let parsed = check_several(text.as_bytes());
+    let names: Vec<usize> = parsed.records.iter().map(|(names, _)| names.len()).collect();
+    assert_eq!((names, parsed.rejects[0].2), (vec![3, 2], RejectReason::TooManyFields));
+    // Joined to a record without a newline; and one of mostly new names.
+    let text = "10.0.0.1 5 ACCEPTbytes srcaddr\n7 10.0.0.2\n";
+    let parsed = check_several(text.as_bytes());
+    assert_eq!((parsed.records.len(), parsed.counts.headers, parsed.counts.lines), (2, 1, 3));
+    let text = "10.0.0.1 5 ACCEPT\nsrcaddr new-name other-name dstaddr some-name\n10.0.0.3 8 ACCEPT\n";
+    let parsed = check_several(text.as_bytes());
+    assert_eq!((parsed.records.len(), parsed.rejects[0].2), (1, RejectReason::UnknownHeader));
+    // A header at the start says everything.
+    let parsed = check_several(b"bytes srcaddr\n7 10.0.0.2\n10.0.0.3 8 ACCEPT\n");
+    assert_eq!((parsed.records.len(), parsed.rejects.len()), (1, 1));
+}
+
+#[test]
+fn a_line_that_is_too_long_among_several_formats() {
+    let mut text = b"10.0.0.1 5 ACCEPT\n".to_vec();
+    text.extend(std::iter::repeat_n(b'x', LINE_BYTES_MAX + 10));
+    text.extend_from_slice(b"\n10.0.0.2 5 ACCEPT\n2 1 eni-1 - - - - - - - 1704067200 1704067260 - NODATA");
+    let parsed = check_several(&text);
+    assert_eq!(parsed.records.len(), 3);
+    assert_eq!(parsed.rejects[0].2, RejectReason::LineTooLong);
+}
+
+mod generated {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A line, and what becomes of it: the format and values of a record.
+    fn line() -> impl Strategy<Value = (String, Option<(usize, String)>)> {
+        let port = || prop_oneof![Just("-".to_owned()), (0_u32..65_536).prop_map(|p| p.to_string())];
+        let address = || {
+            prop_oneof![
+                (0_u8..4).prop_map(|n| format!("10.0.0.{n}")),
+                (1_u8..4).prop_map(|n| format!("2001:db8::{n}"))
+            ]
+        };
+        let tail = (port(), 0_u64..9_999, prop_oneof!["ACCEPT", "REJECT"]);
+        let long =
+            (address(), address(), tail, any::<bool>()).prop_map(|(a, b, (port, bytes, action), swapped)| {
+                let (x, y) = if swapped { (a.as_str(), "eni-0a") } else { ("eni-0a", a.as_str()) };
+                let text = format!(
+                    "5 123456789012 {x} {y} {b} {port} 443 6 1 {bytes} 1704067200 1704067260 {action} OK"
+                );
+                (text.clone(), Some((usize::from(swapped), text)))
+            });
+        let short = (address(), 0_u64..9_999).prop_map(|(a, bytes)| {
+            let text = format!("{a} {bytes} ACCEPT");
+            (text.clone(), Some((2, text)))
+        });
+        let spaced = (address(), 0_u64..9_999).prop_map(|(a, bytes)| {
+            (format!(" {a}   {bytes} ACCEPT \r"), Some((2, format!("{a} {bytes} ACCEPT"))))
+        });
+        let bad = prop_oneof![
+            Just("10.0.0.1 5 ACCEPTED"),
+            Just("10.0.0.1 5"),
+            Just("é 5 ACCEPT"),
+            Just("5 123456789012 eni-0a eni-0b 10.0.0.1 1 443 6 1 1 1704067200 1704067260 ACCEPT OK"),
+        ];
+        prop_oneof![6 => long, 6 => short, 1 => spaced, 1 => bad.prop_map(|b| (b.to_owned(), None))]
+    }
+
+    proptest! {
+        #[test]
+        fn lines_of_several_formats(lines in prop::collection::vec(line(), 1..200), ends in any::<bool>()) {
+            // Long enough for several blocks.
+            let lines: Vec<_> = lines.iter().cycle().take(lines.len() * 12).cloned().collect();
+            let mut text = lines.iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>().join("\n");
+            if ends {
+                text.push('\n');
+            }
+            let parsed = check_several(text.as_bytes());
+            for (index, names) in SEVERAL.iter().enumerate() {
+                let of_format = parsed.records.iter().filter(|(n, _)| n.join(" ") == *names);
+                let found: Vec<Vec<u8>> = of_format.map(|(_, values)| values.join(&b' ')).collect();
+                let expected: Vec<Vec<u8>> = lines
+                    .iter()
+                    .filter_map(|(_, record)| record.as_ref().filter(|r| r.0 == index).map(|r| r.1.clone().into_bytes()))
+                    .collect();
+                prop_assert_eq!(found, expected);
+            }
+            let rejected: Vec<u64> = parsed.rejects.iter().map(|r| r.0).collect();
+            let expected: Vec<u64> =
+                (1..).zip(&lines).filter(|(_, (_, record))| record.is_none()).map(|(n, _)| n).collect();
+            prop_assert_eq!(rejected, expected);
+        }
+    }
+}
+
+#[test]
+fn a_header_whose_first_name_is_new_is_seen_among_lines_of_as_many_fields() {
+    let lines = |header: &str| {
+        let text = format!(
+            "version srcaddr bytes start action\n2 10.0.0.1 4 1704067200 OK\n{header}\n10.0.0.2 7 1704067201 5 OK\n"
+        );
+        let parsed = check(text.as_bytes(), None);
+        let second = parsed.records.get(1).map(|(names, _)| names.join(" "));
+        (second, parsed.counts.headers, parsed.rejects.iter().map(|r| r.2).collect::<Vec<_>>())
+    };
+    let known = lines("new-name srcaddr bytes start action");
+    assert_eq!((known.0.as_deref(), known.1), (Some("new-name srcaddr bytes start action"), 2));
+    let known = lines("new-name srcaddr bytes start action\r");
+    assert_eq!((known.0.as_deref(), known.1), (Some("new-name srcaddr bytes start action"), 2));
+    let known = lines("'srcaddr' 'bytes' 'start' 'version' 'action'");
+    assert_eq!((known.0.as_deref(), known.1), (Some("srcaddr bytes start version action"), 2));
+    // Mostly new names.
+    assert_eq!(lines("srcaddr one two three action"), (None, 2, vec![RejectReason::UnknownHeader]));
 }

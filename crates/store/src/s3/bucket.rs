@@ -146,14 +146,28 @@ impl Bucket {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let timed_out =
-            || Error::told(ErrorKind::Unavailable, action, self.url(key), "no answer in time".to_owned());
+        let timed_out = || {
+            let detail = format!("no answer within {} s", self.options.timeout.as_secs());
+            Error::told(ErrorKind::Unreachable, action, self.url(key), detail)
+        };
         let mut moved = false;
         loop {
             match self.pace.perform(request, bytes, timed_out, &attempt).await {
                 Err(error) if !moved && error.region().is_some_and(|r| self.goes_to(r)) => moved = true,
-                settled => return settled,
+                settled => return settled.map_err(|error| self.explained(error)),
             }
+        }
+    }
+
+    /// An error that says who was asked, or where credentials were looked for.
+    fn explained(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Unreachable => error.explained(|why| format!("{}: {why}", self.connection.host())),
+            ErrorKind::NoCredentials => error.explained(|why| {
+                let places = flowquet_aws::looked_for(self.options.profile.as_deref());
+                std::iter::once(why).chain(places).collect::<Vec<_>>().join("\n  ")
+            }),
+            _ => error,
         }
     }
 

@@ -75,6 +75,14 @@ impl Connection {
         Self { config, options: Arc::new(options) }
     }
 
+    /// Who is asked, for messages.
+    pub(crate) fn host(&self) -> String {
+        match (self.config.endpoint_url(), self.config.region()) {
+            (Some(url), _) => host_of(url).to_owned(),
+            (None, region) => format!("s3.{}.amazonaws.com", region.map_or("us-east-1", |r| r.as_ref())),
+        }
+    }
+
     /// A client, for `region` if it is another than the configured one.
     pub(crate) fn client(&self, region: Option<String>) -> Client {
         let mut builder = Builder::from(&self.config).force_path_style(self.options.path_style);
@@ -85,10 +93,15 @@ impl Connection {
     }
 }
 
+/// The host and port in `url`.
+fn host_of(url: &str) -> &str {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    host.split('/').next().unwrap_or_default()
+}
+
 /// Whether the host of `url` is an address or this machine: buckets cannot stand in front of it.
 fn is_address(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = host.split('/').next().unwrap_or_default();
+    let host = host_of(url);
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
     name == "localhost" || name.parse::<IpAddr>().is_ok()
 }

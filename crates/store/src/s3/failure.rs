@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use flowquet_aws::{is_credentials_error, shortened};
+use flowquet_aws::{is_credentials_error, root_words};
 
 use crate::error::{Error, ErrorKind};
 use crate::location::S3_SCHEME;
@@ -18,13 +18,13 @@ where
     let told = |kind, detail: String| Error::told(kind, action, url.clone(), detail);
     let service = match error {
         SdkError::ServiceError(service) => service,
-        SdkError::TimeoutError(_) => return told(ErrorKind::Unavailable, "timed out".to_owned()),
+        SdkError::TimeoutError(_) => return told(ErrorKind::Unreachable, "no answer in time".to_owned()),
         _ => {
-            let words = DisplayErrorContext(error).to_string();
-            if is_credentials_error(&words) {
-                return told(ErrorKind::Credentials, shortened(&words));
+            // Credentials are looked for while a request is made, and the SDK tells of their absence only in words.
+            if is_credentials_error(&DisplayErrorContext(error).to_string()) {
+                return told(ErrorKind::NoCredentials, root_words(error));
             }
-            return told(ErrorKind::Unavailable, shortened(&words));
+            return told(ErrorKind::Unreachable, root_words(error));
         }
     };
     let status = service.raw().status().as_u16();

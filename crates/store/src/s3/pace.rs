@@ -118,7 +118,7 @@ impl Pace {
                 _ => FIRST_ATTEMPTS_MAX,
             };
             if attempts >= attempts_max || self.stop.load(Ordering::Relaxed) {
-                return Err(error);
+                return Err(error.after(attempts));
             }
             tokio::time::sleep(pause(attempts)).await;
         }
@@ -154,7 +154,7 @@ impl Pace {
     /// More requests after successes, half as many after being throttled.
     fn learn(&self, slot: SemaphorePermit<'_>, took: Duration, failed: Option<ErrorKind>) {
         let mut state = self.lock();
-        state.has_answered |= failed != Some(ErrorKind::Unavailable);
+        state.has_answered |= failed != Some(ErrorKind::Unreachable);
         if failed == Some(ErrorKind::Throttled) {
             if state.last_cut.elapsed() >= CUT_EVERY {
                 state.last_cut = Instant::now();
@@ -208,7 +208,7 @@ mod tests {
         attempt: impl Fn(u32) -> F,
     ) -> Result<u32, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        let timed_out = || error(ErrorKind::Unavailable);
+        let timed_out = || error(ErrorKind::Unreachable);
         runtime.expect("a runtime").block_on(pace.perform(request, 0, timed_out, attempt))
     }
 
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(perform(&pace, Request::Write, patient).expect("throttled for long"), 30);
         let count = AtomicU32::new(0);
         let new = Pace::new(Duration::from_secs(5), &GO_ON);
-        let nobody = fails_before(u32::MAX, ErrorKind::Unavailable);
+        let nobody = fails_before(u32::MAX, ErrorKind::Unreachable);
         assert!(
             perform(&new, Request::Read, |n| {
                 count.fetch_add(1, Ordering::Relaxed);
