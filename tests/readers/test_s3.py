@@ -196,7 +196,7 @@ def test_who_may_list_some_prefixes_only(tmp_path, made):
         for source, records in [("s3://logs/AWSLogs", 20_000), ("s3://logs/AWSLogs/", 0)]:
             assert s3.convert(server, source, "s3://lake/t")["records"] == records
         assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made)
-        assert "expected a table" in s3.run(server, "status", "s3://lake/none", check=1).stderr
+        assert "no flowquet table" in s3.run(server, "status", "s3://lake/none", check=1).stderr
 
 
 def test_an_object_that_changes_is_set_aside(tmp_path, made):

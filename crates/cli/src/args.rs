@@ -20,7 +20,7 @@ use crate::size::{parse_bytes, whole};
 #[derive(Debug, Parser)]
 #[command(
     name = "flowquet",
-    version,
+    version = env!("FLOWQUET_VERSION"),
     about = "Convert raw AWS flow logs (VPC, Transit Gateway) into date-partitioned Parquet",
     long_about = "Converts raw AWS flow logs (VPC and Transit Gateway) into date-partitioned Parquet that DuckDB, Polars, Spark, \
                   Trino and Athena read as one table. Accounts for every input line; run it again, and it converts only new \
@@ -129,6 +129,31 @@ pub(crate) enum Command {
             flowquet compact s3://lake/vpc_flow_logs/ --in s3://logs/AWSLogs/ --types rich"
     )]
     Compact(Box<CompactArgs>),
+    /// Print the script that completes flowquet's commands and options in a shell
+    #[command(after_long_help = "Examples:\n  \
+            flowquet completions bash > ~/.local/share/bash-completion/completions/flowquet\n  \
+            flowquet completions zsh > ~/.zfunc/_flowquet\n  \
+            flowquet completions fish > ~/.config/fish/completions/flowquet.fish")]
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    #[command(after_long_help = "Examples:\n  \
+            flowquet man | man -l -\n  \
+            flowquet man convert > ~/.local/share/man/man1/flowquet-convert.1")]
+    Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Command that the page is about, such as `convert` or `schema diff` [default: all of flowquet]
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
 }
 
 #[derive(Debug, Args)]

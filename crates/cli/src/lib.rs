@@ -21,6 +21,7 @@ mod report;
 mod reporter;
 mod schema;
 mod schema_diff;
+mod shell;
 mod size;
 mod status;
 
@@ -60,6 +61,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Schema(args) => schema::run(&args),
         Command::Register(args) => register::run(&args),
         Command::Compact(args) => compact::run(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     };
     match result {
         Ok(exit) => exit,
