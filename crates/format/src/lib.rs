@@ -15,8 +15,10 @@ mod carried;
 mod catalogue;
 mod columns;
 mod foreign;
+mod guess;
 mod header;
 mod key_filter;
+mod key_group;
 mod log_format;
 mod nearest;
 mod object_key;
@@ -30,8 +32,10 @@ pub use columns::{
     FormatColumn, TIME_MS_MIN, TIME_NUMBER_MAX, TWIN_SUFFIX, Types, columns_of, time_ms, time_number,
 };
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
+pub use guess::{guess_format, name_of_format};
 pub use header::{header_format, is_strange_header};
 pub use key_filter::{Descent, KeyFilter, LeftOut};
+pub use key_group::{KeyGroup, KeyOrigin, service_of_name};
 pub use log_format::{FIELDS_MAX, Field, FormatError, GivenError, LogFormat};
 pub use object_key::{DeliveryTime, ObjectKey};
 pub use partition::{
