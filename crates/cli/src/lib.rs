@@ -23,6 +23,7 @@ mod schema;
 mod schema_diff;
 mod size;
 mod status;
+mod terminal;
 
 use std::ffi::OsString;
 

@@ -55,7 +55,8 @@ fn is_likely(value: &str, field: &Field) -> bool {
             ("type", _) => ["IPv4", "IPv6", "EFA"].contains(&value),
             ("flow-direction", _) => ["ingress", "egress"].contains(&value),
             (_, Some(FieldKind::Address)) => value.parse::<std::net::IpAddr>().is_ok(),
-            (_, Some(FieldKind::Time)) => value.len() == 10 && is_number(),
+            // Seconds, or milliseconds as some pipelines make of them.
+            (_, Some(FieldKind::Time)) => [10, 13].contains(&value.len()) && is_number(),
             _ if field.column_type() != ColumnType::String => is_number(),
             _ => true,
         }

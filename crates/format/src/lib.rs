@@ -34,7 +34,7 @@ pub use columns::{
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use guess::{guess_format, name_of_format};
 pub use header::{header_format, is_strange_header};
-pub use key_filter::{Descent, KeyFilter, LeftOut};
+pub use key_filter::{Descent, KeyFilter, LeftOut, service_of_path};
 pub use key_group::{KeyGroup, KeyOrigin, service_of_name};
 pub use log_format::{FIELDS_MAX, Field, FormatError, GivenError, LogFormat};
 pub use object_key::{DeliveryTime, ObjectKey};

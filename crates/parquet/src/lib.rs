@@ -24,7 +24,7 @@ mod text;
 pub use compression::{Compression, CompressionError};
 pub use encoder::{EncodedRowGroup, Encoder};
 pub use file::{FileSchema, FileWriter};
-pub use inspect::{ColumnLayout, FileLayout, inspect};
+pub use inspect::{ColumnLayout, FileLayout};
 pub use rows::{MAGIC, Ranges, RowColumn, RowLines, RowReader, RowsError, Wanted};
 pub use sorted::Sorted;
 

@@ -24,6 +24,7 @@ use parquet::file::reader::RowGroupReader;
 use parquet::file::serialized_reader::SerializedRowGroupReader;
 
 use crate::Error;
+use crate::inspect::{FileLayout, layout_of};
 use kind::Kind;
 use lines::{Place, columns_of};
 use slices::{Slices, ranges_of};
@@ -114,6 +115,11 @@ impl RowReader {
     /// The columns in the file's order, without twins.
     pub fn columns(&self) -> &[RowColumn] {
         &self.columns
+    }
+
+    /// What the file is made of.
+    pub fn layout(&self) -> FileLayout {
+        layout_of(&self.meta)
     }
 
     /// Rows of all row groups.
