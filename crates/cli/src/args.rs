@@ -1,5 +1,6 @@
 //! The command line as it is typed.
 
+mod inspect;
 mod schema;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use flowquet_parquet::Compression;
 use flowquet_store::Location;
 use flowquet_table::ROW_GROUP_ROWS_MAX;
 
+pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 use crate::places::{FilterArgs, S3Args, source};
 use crate::size::{parse_bytes, whole};
@@ -92,8 +94,28 @@ pub(crate) enum Command {
             flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --not"
     )]
     Ignore(Box<IgnoreArgs>),
-    /// Show what a file is: log format and first records, or the layout of a Parquet file
-    Inspect(InspectArgs),
+    /// Show what files, folders and S3 prefixes are: flow logs, formats, coverage and gaps, and what is no flow log
+    #[command(
+        long_about = "Shows what something is. Of a file, an S3 object or standard input: compression, log format, lines, and the first \
+                      records; of a Parquet file its layout too; of a damaged one what could be read before the damage. Of a folder or \
+                      prefix: a row for each flow log with its format, objects, first and last delivery, a strip of when \
+                      objects were delivered, and gaps; then what is no flow log, and why. It is listed as `convert` lists it, with the same \
+                      filters, and one object of each flow log is read. Nothing is written.\n\n\
+                      A strip has one character for each span of time: `█` covered, lower blocks for less, `·` nothing. A pause between two \
+                      deliveries is a gap if it is longer than three times the flow log's median pause and longer than twice what nine in \
+                      ten of its pauses do not exceed; it takes twelve deliveries to tell. Where keys tell only days, a day is missing if \
+                      nine in ten pauses are shorter.",
+        after_help = "Exit codes: 0 it was looked at; 1 something that was named cannot be looked at; 4 something cannot be read (damaged, archived, \
+                      denied), or a file that was named is no flow log",
+        after_long_help = "Exit codes: 0 it was looked at; 1 something that was named cannot be looked at; 4 something cannot be read (damaged, archived, \
+                      denied), or a file that was named is no flow log\n\nExamples:\n  \
+            flowquet inspect logs\n  \
+            flowquet inspect s3://logs/AWSLogs/ --since 2024-01-01\n  \
+            flowquet inspect s3://logs/AWSLogs/ --json | jq '.results[].logs[] | select(.gap_count > 0)'\n  \
+            flowquet inspect s3://logs/AWSLogs/…/flow.log.gz --rows 1 --columns srcaddr,dstaddr,start\n  \
+            zcat flow.log.gz | flowquet inspect -"
+    )]
+    Inspect(Box<InspectArgs>),
     /// Show the columns of a log format or table, or the statement that creates the table in Athena, Spark, Trino or DuckDB
     #[command(
         long_about = "Shows the columns of a log format or of a table's files: as text, Arrow, Parquet or JSON; as the statement that \
@@ -437,20 +459,6 @@ pub(crate) enum PartitionTimeArg {
     Start,
     /// When its last packet arrived
     End,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct InspectArgs {
-    /// Files to look at: flow logs or Parquet
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) format: FormatArgs,
-
-    /// Records to show
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub(crate) rows: usize,
 }
 
 /// A table of the Glue Data Catalog.

@@ -24,6 +24,7 @@ mod schema_diff;
 mod shell;
 mod size;
 mod status;
+mod terminal;
 
 use std::ffi::OsString;
 

@@ -8,12 +8,14 @@
 mod gather;
 mod walk;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
 
-use flowquet_format::{Descent, KeyFilter};
+use flowquet_format::{Descent, KeyFilter, service_of_path};
 use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, LocalStore, Location, S3_SCHEME, Store};
 use flowquet_table::{RECORDS, SourceObject};
 
@@ -33,6 +35,9 @@ pub(crate) const PORTION_OBJECTS: usize = 100_000;
 
 /// Objects that [`Lister::list`] takes at once: what it checks its limit by.
 const LISTED_AT_ONCE: usize = 10_000;
+
+/// Folders of other services that are remembered.
+const SKIPPED_MAX: usize = 1_000;
 
 /// Deepest folder of a disk that is listed.
 const DEPTH_MAX: usize = 64;
@@ -63,6 +68,17 @@ pub(crate) struct Listed {
     pub(crate) unreadable: u64,
     /// Tables that were left out; the one that is written to is not told.
     pub(crate) tables: Vec<LeftOutTable>,
+    /// What was left out because it is of other services of AWS, by service.
+    pub(crate) services: BTreeMap<String, LeftOutService>,
+}
+
+/// Objects of another service of AWS.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOutService {
+    /// Those that were listed; a folder of a bucket is not entered.
+    pub(crate) objects: u64,
+    /// One of them, or the folder.
+    pub(crate) example: String,
 }
 
 /// What sources hold.
@@ -285,9 +301,22 @@ impl Lister<'_> {
             // The source itself was asked for, whatever it is called.
             if depth == 0 { Descent::Folders } else { self.filter.descent(prefix, depth) }
         };
+        let skipped = Mutex::new(BTreeSet::new());
+        let descent = |prefix: &str, depth: usize| {
+            let descent = descent(prefix, depth);
+            if descent == Descent::Skip
+                && let Some(service) = service_of_path(&format!("{prefix}x"))
+            {
+                let mut skipped = skipped.lock().unwrap_or_else(PoisonError::into_inner);
+                if skipped.len() < SKIPPED_MAX {
+                    skipped.insert((service.to_owned(), prefix.to_owned()));
+                }
+            }
+            descent
+        };
         let is_stopped = || self.stop.load(Ordering::Relaxed);
         let root_len = root.len();
-        Walk::new(store, &descent, &is_stopped).run(root, &mut |found| match found {
+        let walked = Walk::new(store, &descent, &is_stopped).run(root, &mut |found| match found {
             Found::Table(prefix) => gatherer.begin_table(prefix.get(root_len..).unwrap_or_default()),
             Found::Unlistable(error) => gatherer.unlistable(&error),
             Found::Object(meta) => {
@@ -295,7 +324,11 @@ impl Lister<'_> {
                 // As on a disk: names that begin with a dot are hidden.
                 if is_hidden(&key) { Ok(()) } else { gatherer.take(meta, &key) }
             }
-        })
+        });
+        for (service, prefix) in skipped.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            gatherer.leave_service_out(&service, 0, &format!("{url}{prefix}"));
+        }
+        walked
     }
 }
 

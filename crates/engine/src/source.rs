@@ -111,6 +111,16 @@ impl SourceSet {
     }
 }
 
+/// The URL of a file of this machine.
+///
+/// # Errors
+/// Where its name is no key.
+pub(crate) fn absolute_url(path: &Path) -> Result<String, StoreError> {
+    let path = path.canonicalize().unwrap_or_else(|_| real(path));
+    let text = path.to_str().ok_or_else(|| StoreError::invalid_key(&path))?;
+    Ok(format!("{FILE_SCHEME}{text}"))
+}
+
 /// Whether `source` is the very place of the table at `out_url`, however either is spelt.
 ///
 /// A source that is only above or below the table is another place.

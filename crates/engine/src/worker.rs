@@ -362,7 +362,7 @@ impl LineTaker {
     }
 }
 
-fn cause_of(error: ObjectError) -> Cause {
+pub(crate) fn cause_of(error: ObjectError) -> Cause {
     match error {
         ObjectError::NoFormat(line) => Cause::NoHeader(line),
         ObjectError::Binary | ObjectError::Json | ObjectError::Parquet => Cause::NotALog(error.to_string()),

@@ -24,7 +24,7 @@ mod text;
 pub use compression::{Compression, CompressionError};
 pub use encoder::{EncodedColumn, EncodedRowGroup, Encoder};
 pub use file::{FileSchema, FileWriter};
-pub use inspect::{ColumnLayout, FileLayout, inspect};
+pub use inspect::{ColumnLayout, FileLayout};
 pub use merge::{Column, Merge, MergeError, MergeFile, Order, Weight};
 pub use rows::{MAGIC, Ranges, RowColumn, RowLines, RowReader, RowsError, Wanted};
 

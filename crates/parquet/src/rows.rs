@@ -23,6 +23,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
 use crate::Error;
+use crate::inspect::{FileLayout, layout_of};
 pub(crate) use guard::guarded;
 use kind::Kind;
 use lines::{Place, columns_of};
@@ -125,6 +126,11 @@ impl RowReader {
     /// The columns in the file's order, without twins.
     pub fn columns(&self) -> &[RowColumn] {
         &self.columns
+    }
+
+    /// What the file is made of.
+    pub fn layout(&self) -> FileLayout {
+        layout_of(&self.meta)
     }
 
     /// Rows of all row groups.

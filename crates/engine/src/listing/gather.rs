@@ -20,7 +20,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flowquet_format::LeftOut;
+use flowquet_format::{LeftOut, service_of_path};
 use flowquet_store::ObjectMeta;
 use flowquet_table::{RECORDS, SourceObject};
 use sha2::{Digest, Sha256};
@@ -36,6 +36,9 @@ const REPORTED: u64 = 10_000;
 /// Most objects that wait until the order of keys tells whether they are a table's: the files of an unpartitioned table that is
 /// listed flat. What comes before them is handed on.
 const HELD_MAX: usize = 10_000;
+
+/// Names of other services that are told.
+const SERVICES_MAX: usize = 100;
 
 /// Memory that a digest takes in a set that just grew.
 const DIGEST_BYTES: usize = 40;
@@ -281,6 +284,9 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         if let Err(why) = self.lister.filter.admits(&meta.url, key) {
             self.listed.left_out += 1;
             self.listed.untold += u64::from(why == LeftOut::Untold);
+            if let Some(service) = service_of_path(&meta.url) {
+                self.leave_service_out(service, 1, &meta.url);
+            }
             return Ok(());
         }
         if self.is_seen(&meta.url, key)? {
@@ -294,6 +300,19 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         self.portion.objects.push(object);
         self.listed.objects += 1;
         self.flush_if_full()
+    }
+
+    /// Counts objects of another service of AWS. There are few services, and what they are called is theirs.
+    pub(crate) fn leave_service_out(&mut self, service: &str, objects: u64, example: &str) {
+        let services = &mut self.listed.services;
+        if services.len() >= SERVICES_MAX && !services.contains_key(service) {
+            return;
+        }
+        let found = services.entry(service.to_owned()).or_default();
+        found.objects += objects;
+        if found.example.is_empty() {
+            example.clone_into(&mut found.example);
+        }
     }
 
     /// Whether a wanted object came before, of this source or another.
