@@ -178,3 +178,17 @@ def test_every_flag_and_exit_code_is_documented():
             assert f"`{flag}" in section, (command, flag)
     for code in ["0", "1", "2", "3", "4", "5", "130"]:
         assert f"| {code} |" in page
+
+
+def test_options_from_the_environment(logs, out):
+    """A container's job: no command line but the command. The command line goes before."""
+    (logs / "a.log").write_text(f"{naive.V2}\n{GOOD}")
+    (logs / "b.log").write_text(f"{naive.V2}\n{GOOD}{GOOD}")
+    env = os.environ | {"FLOWQUET_OUT": str(out), "FLOWQUET_REPORT": "-", "FLOWQUET_QUIET": "1", "FLOWQUET_EXCLUDE": "**/b.log", "FLOWQUET_SALVAGE": "0"}
+    report = json.loads(run("convert", logs, env=env).stdout)
+    assert (report["records"], report["options"].get("salvage", False)) == (1, False)
+    report = json.loads(run("convert", logs, "--exclude", "**/a.log", "--salvage", env=env).stdout)
+    assert (report["records"], report["options"]["salvage"]) == (2, True)
+    words = run("convert", logs, env=env | {"FLOWQUET_THREADS": "many"}, check=2).stderr
+    assert "expected a number from 1 to 1,024, found `many`" in words
+    assert "[env: FLOWQUET_MAX_REJECTS]" in run("convert", "--help").stdout

@@ -320,15 +320,30 @@ def test_s3(tmp_path, logs, two_logs):
         put = lambda key, body, **options: server.client.put_object(Bucket="logs", Key=key, Body=body, **options)
         put("AWSLogs/111111111111/CloudTrail/eu-west-1/2026/11/22/x.json.gz", b"x")
         put("old/cold.log", naive.V2, StorageClass="GLACIER")
+        # Of a flow log the oldest are in the archive, of another all are.
+        cold = [FIRST - datetime.timedelta(minutes=15 * n) for n in range(1, 9)]
+        for at in cold:
+            for flow_log in ["fl-0aaa", "fl-0ddd"]:
+                put(name("111111111111", "eu-west-1", flow_log, at), naive.V2, StorageClass="DEEP_ARCHIVE")
         before = server.tally()
         document = json.loads(s3.run(server, "inspect", "s3://logs/", "--json", check=4).stdout)
+        SCHEMA.validate(document)
+        [place] = document["results"]
+        archived = [log for log in place["logs"] if log.pop("archived")]
+        assert [(log["flow_log"], log["first"]) for log in archived] == [("fl-0aaa", utc(cold[-1]))]
+        assert archived[0]["objects"] == len(two_logs["fl-0aaa"][2]) + 8
+        assert sum(log["objects"] for log in place["logs"]) + sum(o["objects"] for o in place["others"]) == place["objects"]
+        assert sum(log["bytes"] for log in place["logs"]) + sum(o["bytes"] for o in place["others"]) == place["bytes"]
+        words = s3.run(server, "inspect", "s3://logs/", check=4).stdout
+        assert "fl-0aaa: 8 objects in an archive class" in words and re.search(r"in an archive +9 objects: such as ", words)
+        # Without those the bucket is the folder.
+        document = json.loads(s3.run(server, "inspect", "s3://logs/", "--json", "--since", "2026-11-22").stdout)
         SCHEMA.validate(document)
         [place], [local] = document["results"], inspect(logs)
         same = ["account", "region", "flow_log", "objects", "bytes", "first", "last", "gaps", "coverage", "formats"]
         assert [{m: log[m] for m in same} for log in place["logs"]] == [{m: log[m] for m in same} for log in local["logs"]]
         assert {(o["kind"], o["service"]): (o["objects"], o["example"]) for o in place["others"]} == {
             ("service", "CloudTrail"): (0, "s3://logs/AWSLogs/111111111111/CloudTrail/"),
-            ("archived", None): (1, "s3://logs/old/cold.log"),
         }
         # One object of each flow log is read, and nothing is written.
         after = server.tally()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowquet_engine::{
-    Budget, COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request, Source,
+    COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request, Source,
     compact, convert,
 };
 use flowquet_format::{Catalogue, KeyFilter};
@@ -21,6 +21,7 @@ use crate::failure::{engine_failure, exit_of};
 use crate::output::{Failure, counted, put, say};
 use crate::places::{STOP, table_store};
 use crate::reporter::{Reporter, Work};
+use crate::resources::{budget, memory, threads};
 use crate::schema::columns_of_names;
 use crate::status::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
@@ -30,10 +31,8 @@ const MEMORY_DEFAULT: usize = 512 << 20;
 pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let stores = args.s3.stores();
-    let threads = args
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
-    let memory = memory(args.memory)?;
+    let threads = threads(args.threads);
+    let memory = memory_of(args.memory)?;
     let mut exit = Exit::Success;
     if !args.sources.is_empty() {
         exit = take_in(args, &stores, threads)?;
@@ -82,8 +81,8 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     Ok(if done.check.is_whole() { exit } else { Exit::FilesDamaged })
 }
 
-fn memory(given: Option<u64>) -> Result<usize, Failure> {
-    let memory = given.map_or(MEMORY_DEFAULT, |m| usize::try_from(m).unwrap_or(usize::MAX));
+fn memory_of(given: Option<u64>) -> Result<usize, Failure> {
+    let memory = memory(given, MEMORY_DEFAULT);
     if memory < COMPACT_MEMORY_MIN {
         let needed = COMPACT_MEMORY_MIN.div_ceil(1 << 20);
         let given = HumanBytes(memory as u64);
@@ -111,8 +110,7 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
     }
     options.types = args.types.unwrap_or(options.types);
     let is_remote = args.sources.iter().any(flowquet_store::Location::is_s3);
-    let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
-    let budget = Budget::new(threads, memory, is_remote, args.out.is_s3()).map_err(|e| engine_failure(&e))?;
+    let budget = budget(threads, args.memory, is_remote, args.out.is_s3())?;
     let request = Request {
         sources: args.sources.iter().cloned().map(Source::At).collect(),
         filter: KeyFilter::default(),

@@ -24,6 +24,7 @@ use crate::plan::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
 use crate::report::{RunFacts, json, quiet_text, text};
 use crate::reporter::{Reporter, Work};
+use crate::resources::{budget, threads};
 use crate::schema::{Formats, plain_table, table_text};
 
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
@@ -34,7 +35,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         say("done: nothing new; the plan has no tasks");
         return Ok(Exit::Success);
     }
-    let prepared = Prepared::new(&args.job, args.threads, stores, plan.as_ref())?;
+    let prepared = Prepared::new(&args.job, threads(args.threads), stores, plan.as_ref())?;
     if args.dry_run && prepared.sources.contains(&Source::Stdin) {
         return Err(Failure::message(
             Exit::Usage,
@@ -140,7 +141,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) fn new(
         args: &JobArgs,
-        threads: Option<u16>,
+        threads: usize,
         stores: Arc<Stores>,
         plan: Option<&PlanFile>,
     ) -> Result<Self, Failure> {
@@ -152,11 +153,6 @@ impl Prepared {
             (None, Some(plan)) => plan.location()?,
             (None, None) => return Err(Failure::message(Exit::Usage, "--out is required", None)),
         };
-        let threads = threads.map_or_else(
-            || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            usize::from,
-        );
-        let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
         // A manifest on a disk may name objects in S3.
         let is_remote = |s: &Source| match s {
             Source::At(location) => location.is_s3(),
@@ -164,8 +160,7 @@ impl Prepared {
             Source::Stdin => false,
         };
         let remote_input = sources.iter().any(is_remote) || plan.is_some();
-        let budget =
-            Budget::new(threads, memory, remote_input, out.is_s3()).map_err(|e| engine_failure(&e))?;
+        let budget = budget(threads, args.memory, remote_input, out.is_s3())?;
         let filter = args.filter.filter()?;
         let store = table_store(&stores, &out);
         let contract = Log::find_contract(store.as_ref()).map_err(|e| engine_failure(&Error::from(e)))?;

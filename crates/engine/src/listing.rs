@@ -47,6 +47,8 @@ const DEPTH_MAX: usize = 64;
 pub(crate) struct Portion {
     /// In the order of the listing.
     pub(crate) objects: Vec<SourceObject>,
+    /// Which of those are of an archive class, in order.
+    pub(crate) archived: Vec<usize>,
     /// Names that are no objects and why, such as those that are not UTF-8.
     pub(crate) unreadable: Vec<FailedObject>,
     /// Memory that `objects` take.

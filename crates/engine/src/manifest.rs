@@ -143,6 +143,7 @@ fn read_inventory(
                 key,
                 bytes: bytes.parse().map_err(|_| wrong(format!("expected a size, found `{bytes}`")))?,
                 etag: etag.map(|i| text(i).trim_matches('"').to_owned()).unwrap_or_default(),
+                is_archived: false,
             })?;
         }
     }

@@ -68,7 +68,8 @@ impl SourceSet {
             Place::Disk(key) => self.disk.read(key),
             Place::S3 { bucket, key } => {
                 let (key, etag) = (key.to_owned(), object.etag().to_owned());
-                let meta = ObjectMeta { key, url: object.url().to_owned(), bytes: object.bytes, etag };
+                let (url, bytes) = (object.url().to_owned(), object.bytes);
+                let meta = ObjectMeta { key, url, bytes, etag, is_archived: false };
                 Ok(Box::new(RangedReader::new(self.stores.bucket(bucket), &meta)))
             }
         }

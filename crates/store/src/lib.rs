@@ -63,6 +63,8 @@ pub struct ObjectMeta {
     pub bytes: u64,
     /// Changes when the object's content does, as far as the store can tell.
     pub etag: String,
+    /// It is of a storage class that is an archive: it can be read only if it has been restored, which a listing does not tell.
+    pub is_archived: bool,
 }
 
 /// An object being written; nobody sees it before [`Staged::commit`]. Dropped, it leaves nothing behind.

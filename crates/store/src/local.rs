@@ -357,7 +357,7 @@ impl Fetch for LocalFetch {
 pub(crate) fn object_meta(key: String, canonical: &Path, meta: &fs::Metadata) -> ObjectMeta {
     let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
     let etag = modified.map_or(0, |d| d.as_nanos()).to_string();
-    ObjectMeta { key, url: url_of(canonical), bytes: meta.len(), etag }
+    ObjectMeta { key, url: url_of(canonical), bytes: meta.len(), etag, is_archived: false }
 }
 
 fn url_of(path: &Path) -> String {

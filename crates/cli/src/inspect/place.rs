@@ -41,6 +41,11 @@ pub(super) fn text(place: &Place, inspector: &Inspector<'_>) -> String {
         text.push_str(&format!("  format {number}: {format}\n"));
     }
     text.push_str(&gaps_text(&survey.logs));
+    for log in survey.logs.iter().filter(|log| log.archived > 0) {
+        let objects = counted(log.archived, "object");
+        let name = name_in_text(log);
+        text.push_str(&format!("  {name}: {objects} in an archive class, which can be read once restored\n"));
+    }
     text.push_str(&others_text(place));
     if survey.left_out > 0 {
         text.push_str(&format!("  {} left out by the filters\n", counted(survey.left_out, "object")));

@@ -10,3 +10,6 @@ mod survey;
 pub use look::{Found, Limits, Lines, Look, Looker, ToldBy};
 pub use object::{look_at, look_at_stdin, named_object};
 pub use survey::{Other, OtherKind, Survey, SurveyRequest, SurveyedLog, survey};
+
+#[cfg(test)]
+mod tests;

@@ -94,6 +94,8 @@ pub struct SurveyedLog {
     pub bytes: u64,
     /// How many of them were looked at.
     pub looked_at: u64,
+    /// How many are of an archive class, by the listing; those that are restored can be read.
+    pub archived: u64,
     /// One of those.
     pub example: String,
     /// When objects of the group were delivered.
@@ -172,6 +174,10 @@ struct Group {
     bytes: u64,
     /// To be looked at, the next one last.
     candidates: Vec<SourceObject>,
+    /// Of an archive class: how many, and one to be looked at if there is no other.
+    archived: u64,
+    archived_bytes: u64,
+    archived_example: Option<SourceObject>,
     deliveries: Deliveries,
     /// What was found, by object looked at.
     found: Vec<Finding>,
@@ -231,7 +237,9 @@ impl Gathered {
             self.others
                 .add(OtherKind::NotConverted(failed.cause), 1, 0, failed.url, || failed.reason.clone());
         }
-        for object in portion.objects {
+        let mut archived = portion.archived.into_iter().peekable();
+        for (index, object) in portion.objects.into_iter().enumerate() {
+            let is_archived = archived.next_if_eq(&index).is_some();
             self.survey.objects += 1;
             self.survey.bytes += object.bytes;
             if object.bytes == 0 {
@@ -239,12 +247,12 @@ impl Gathered {
             } else if let Some(service) = service_of_name(object.key()) {
                 self.others.add_object(OtherKind::Service(service.to_owned()), &object, String::new);
             } else {
-                self.group(object);
+                self.group(object, is_archived);
             }
         }
     }
 
-    fn group(&mut self, object: SourceObject) {
+    fn group(&mut self, object: SourceObject, is_archived: bool) {
         let (mut key, delivery) = KeyGroup::of(object.url(), object.key());
         if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&key) {
             key = KeyGroup { origin: KeyOrigin::Folder("…".to_owned()), ..KeyGroup::default() };
@@ -255,6 +263,12 @@ impl Gathered {
         group.bytes += object.bytes;
         if let Some(time) = delivery {
             group.deliveries.add(time, &mut self.days_left);
+        }
+        if is_archived && is_of_one_format {
+            group.archived += 1;
+            group.archived_bytes += object.bytes;
+            group.archived_example = Some(object);
+            return;
         }
         if !is_of_one_format {
             if group.candidates.len() < FOLDER_LOOKS_MAX && self.looks_left > 0 {
@@ -270,50 +284,57 @@ impl Gathered {
         group.candidates.push(object);
     }
 
-    fn look(mut self, sources: &SourceSet, options: &Options, stop: &AtomicBool) -> Result<Survey, Error> {
+    fn look(self, sources: &SourceSet, options: &Options, stop: &AtomicBool) -> Result<Survey, Error> {
+        let Self { groups, mut others, mut survey, .. } = self;
         let stopped = || stop.load(Ordering::Relaxed);
         let mut looker = Looker::new(options);
-        let mut waiting: VecDeque<(&KeyGroup, &mut Group)> = VecDeque::new();
-        for (key, group) in &mut self.groups {
-            if !key.is_of_one_format() {
-                group.candidates.reverse();
+        let mut groups: Vec<(KeyGroup, Group)> = groups.into_iter().collect();
+        let mut waiting: VecDeque<(usize, SourceObject)> = VecDeque::new();
+        for (index, (key, group)) in groups.iter_mut().enumerate() {
+            if key.is_of_one_format() {
+                let first = group.candidates.pop().or_else(|| group.archived_example.take());
+                waiting.extend(first.map(|object| (index, object)));
+            } else {
+                waiting.extend(group.candidates.drain(..).map(|object| (index, object)));
             }
-            waiting.push_back((key, group));
         }
-        let mut ahead: VecDeque<(&KeyGroup, &mut Group, SourceObject, Box<dyn Fetch>)> = VecDeque::new();
+        let mut ahead: VecDeque<(usize, SourceObject, Box<dyn Fetch>)> = VecDeque::new();
         loop {
             while ahead.len() < AHEAD
-                && let Some((key, group)) = waiting.pop_front()
+                && let Some((index, object)) = waiting.pop_front()
             {
-                if let Some(object) = group.candidates.pop() {
-                    let fetch = sources.fetch(&object, LOOK_BYTES);
-                    ahead.push_back((key, group, object, fetch));
-                }
+                let fetch = sources.fetch(&object, LOOK_BYTES);
+                ahead.push_back((index, object, fetch));
             }
-            let Some((key, group, object, fetch)) = ahead.pop_front() else { break };
+            let Some((index, object, fetch)) = ahead.pop_front() else { break };
+            let (key, group) = &mut groups[index];
             let look =
                 fetch.wait(&stopped).and_then(|head| look_at_head(&mut looker, sources, &object, head));
             let is_settled = match look {
-                Ok(look) => group.settle(key, object, look, &mut self.others),
+                Ok(look) => group.settle(key, object, look, &mut others),
                 Err(error) if is_of_the_object(error.kind()) => {
                     let (kind, detail) = unreadable(&error);
-                    self.others.add_object(OtherKind::NotConverted(kind), &object, || detail.clone());
+                    others.add_object(OtherKind::NotConverted(kind), &object, || detail.clone());
                     group.leave(&object);
+                    if error.kind() == ErrorKind::Archived && group.archived > 0 {
+                        group.archived -= 1;
+                        group.archived_bytes -= object.bytes;
+                    }
                     false
                 }
                 Err(error) => return Err(error.into()),
             };
-            if !(is_settled && key.is_of_one_format()) {
-                waiting.push_front((key, group));
+            if !is_settled && let Some(next) = group.candidates.pop() {
+                waiting.push_front((index, next));
             }
         }
-        for (key, group) in self.groups {
-            group.end(&key, &mut self.survey.logs, &mut self.others);
+        for (key, group) in groups {
+            group.end(&key, &mut survey.logs, &mut others);
         }
         // What has an account and a flow log comes before folders.
-        self.survey.logs.sort_by_key(|log| (log.group.account.is_none(), log.group.flow_log_id.is_none()));
-        self.survey.others = self.others.0.into_values().collect();
-        Ok(self.survey)
+        survey.logs.sort_by_key(|log| (log.group.account.is_none(), log.group.flow_log_id.is_none()));
+        survey.others = others.0.into_values().collect();
+        Ok(survey)
     }
 }
 
@@ -397,6 +418,13 @@ impl Group {
 
     /// Tells what was found. What was not looked at is as what was, if that is of one kind.
     fn end(mut self, key: &KeyGroup, logs: &mut Vec<SurveyedLog>, others: &mut Others) {
+        if self.found.is_empty() && self.archived > 0 {
+            // Nothing that can be read tells what they are.
+            let (count, bytes) = (self.archived, self.archived_bytes);
+            others.add(OtherKind::NotConverted("archived"), count, bytes, key_text(key), String::new);
+            self.objects -= count;
+            self.bytes -= bytes;
+        }
         let (looked_at, looked_at_bytes) =
             self.found.iter().fold((0, 0), |(n, b), f| (n + f.objects, b + f.bytes));
         let (more, more_bytes) = (self.objects - looked_at, self.bytes - looked_at_bytes);
@@ -421,6 +449,7 @@ impl Group {
                 objects: finding.objects + more,
                 bytes: finding.bytes + more_bytes,
                 looked_at: finding.objects,
+                archived: if is_one { self.archived } else { 0 },
                 example: finding.example,
                 rhythm: deliveries.rhythm(),
                 deliveries,

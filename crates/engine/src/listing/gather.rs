@@ -297,6 +297,9 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         meta.url.clone_into(&mut self.last_url);
         let object = SourceObject::new(meta.url, key, meta.bytes, &meta.etag);
         self.portion.memory += object.memory();
+        if meta.is_archived {
+            self.portion.archived.push(self.portion.objects.len());
+        }
         self.portion.objects.push(object);
         self.listed.objects += 1;
         self.flush_if_full()

@@ -29,6 +29,12 @@ const GRACE: Duration = Duration::from_secs(3);
 /// How often a waiting caller looks whether it is asked to stop.
 const STOP_CHECK: Duration = Duration::from_millis(50);
 
+/// Whether a storage class is an archive. Objects of Glacier Instant Retrieval are read as any others, and of Intelligent-Tiering the
+/// class does not tell.
+fn is_archive(class: &str) -> bool {
+    ["DEEP_ARCHIVE", "GLACIER"].contains(&class)
+}
+
 /// One page of a listing, one level deep or whole.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
@@ -218,6 +224,7 @@ impl Bucket {
                 key,
                 bytes: object.size.and_then(|s| u64::try_from(s).ok()).unwrap_or_default(),
                 etag: bare_etag(object.e_tag.as_deref()),
+                is_archived: object.storage_class.is_some_and(|class| is_archive(class.as_str())),
             };
             Some((meta, object.last_modified.map_or(i64::MAX, |time| time.secs())))
         });
@@ -247,6 +254,7 @@ impl Bucket {
             url: self.url(key),
             bytes: answer.content_length.and_then(|n| u64::try_from(n).ok()).unwrap_or_default(),
             etag: bare_etag(answer.e_tag.as_deref()),
+            is_archived: answer.storage_class.is_some_and(|class| is_archive(class.as_str())),
         })
     }
 

@@ -60,7 +60,13 @@ impl Store for Keys {
                 None => {
                     start = format!("{key}\0");
                     let url = self.url(key);
-                    Entry::Object(ObjectMeta { key: key.clone(), url, bytes: 1, etag: "e".to_owned() })
+                    Entry::Object(ObjectMeta {
+                        key: key.clone(),
+                        url,
+                        bytes: 1,
+                        etag: "e".to_owned(),
+                        is_archived: false,
+                    })
                 }
             };
             if each(entry).is_break() {
