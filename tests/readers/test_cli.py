@@ -38,7 +38,7 @@ def test_help_and_version():
         (["convert", "x", "--out", "y", "--max-rejects", "half"], "expected a number of lines or a percentage such as `1%`"),
         (["convert", "x", "--out", "y", "--fields", "/nowhere.toml"], "read `/nowhere.toml`: No such file"),
         (["convert", "-", "--out", "y", "--dry-run"], "--dry-run reads files, folders or S3 prefixes, not standard input"),
-        (["schema", "--as", "ddl"], "possible values: table, arrow, athena, duckdb, glue-json, json, pandas, parquet, polars, pyspark, spark, trino"),
+        (["schema", "--as", "ddl"], "possible values: table, arrow, athena, cloudformation, duckdb, glue-json, json, jsonschema, pandas, parquet, polars, pyspark, spark, terraform, trino"),
     ],
 )
 def test_wrong_usage(args, words):

@@ -23,6 +23,7 @@ use crate::output::{Failure, error_text, put, say};
 use crate::places::STOP;
 use crate::reporter::{Reporter, Work};
 use crate::schema::Formats;
+use crate::terminal::visible;
 
 /// Text of one object that is read. Objects of flow logs have less.
 const TEXT_BYTES_MAX: u64 = 256 << 20;
@@ -70,9 +71,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let formats = Formats::resolve(&args.format)?;
     let filter = args.filter.filter()?;
-    let columns = args.format.columns.as_deref();
-    let columns =
-        columns.map(|names| formats.columns_named("--columns", "shown", Some(names))).transpose()?;
+    let columns = formats.selection.names().map(|names| names.map(str::to_owned).collect());
     let options = Options { reading: formats.reading.clone(), columns, ..Options::default() };
     let stores = args.s3.stores();
     let sources = SourceSet::new(stores.clone());
@@ -94,6 +93,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Failure> {
                     Subject::Object(object) => object::text(object, &inspector),
                     Subject::Place(place) => place::text(place, &inspector),
                 };
+                let text = visible(&text);
                 put(&if i > 0 { format!("\n{text}") } else { text })?;
             }
             Err(Error::Interrupted) => return Err(engine_failure(&Error::Interrupted)),

@@ -13,6 +13,7 @@ mod failure;
 mod given;
 mod ignore;
 mod inspect;
+mod json_schema;
 mod output;
 mod places;
 mod plan;

@@ -26,6 +26,12 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
     chars[..front].iter().chain(['…'].iter()).chain(&chars[count - back..]).collect()
 }
 
+/// `text` without what a terminal obeys: names and values are those of whoever wrote the logs.
+pub(crate) fn visible(text: &str) -> String {
+    let of = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(of).collect()
+}
+
 /// A column of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
@@ -101,6 +107,11 @@ mod tests {
         ] {
             assert_eq!(shortened(text, max), expected);
         }
+    }
+
+    #[test]
+    fn a_terminal_is_told_nothing() {
+        assert_eq!(visible("a\u{1b}[2Jb\tc\nd\u{9b}é"), "a\u{fffd}[2Jb\u{fffd}c\nd\u{fffd}é");
     }
 
     #[test]

@@ -102,7 +102,10 @@ pub(super) fn called(log: &SurveyedLog) -> String {
         (Some(id), _) => id.clone(),
         (None, KeyOrigin::Export(at)) => format!("export {at}"),
         (None, KeyOrigin::Firehose(stream)) => format!("stream {stream}"),
-        (None, KeyOrigin::Folder(folder)) if folder.is_empty() => String::new(),
+        (None, KeyOrigin::Folder(folder)) if folder.is_empty() => {
+            let is_told = log.group.account.is_some() || log.group.region.is_some();
+            if is_told { String::new() } else { "./".to_owned() }
+        }
         (None, KeyOrigin::Folder(folder)) => format!("{folder}/"),
     }
 }
