@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 
 import pytest
@@ -165,6 +166,33 @@ def test_a_closed_pipe_is_no_failure():
     process = subprocess.Popen([FLOWQUET, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     assert process.wait() == 0 and process.stderr.read() == b""
+
+
+def test_ctrl_c_clears_the_bar_and_says_what_comes_again(tmp_path, out):
+    logs = flowlogs(tmp_path / "logs", "--format", "v5", "--objects", 60, "--records", 20000)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([FLOWQUET, "convert", logs, "--out", out, "--threads", "1"], stderr=follower)
+    os.close(follower)
+    shown, is_asked = b"", False
+    while True:
+        try:
+            shown += os.read(leader, 65536)
+        except OSError:
+            break
+        if not is_asked and re.search(rb"[1-9] of 60 objects", shown):
+            process.send_signal(signal.SIGINT)
+            is_asked = True
+    code = process.wait()
+    text = shown.decode()
+    if code == 0:
+        assert "1,200,000 records written" in text, "it was done before the signal came"
+        return
+    assert code == 130 and "stopping; once more ends the program at once" in text
+    last = text.split("\x1b[2K")[-1]
+    assert "records/s" not in last, "the bar is cleared"
+    assert re.search(r"stopped: \d+ of \d+ tasks? finished, [\d,]+ records? written; ([\d,]+ records? of unfinished ones will be read again|the next run reads)", last)
+    assert "hint: run the same command again to finish" in last
+    assert convert(logs, out)["objects"]["converted"] == 60
 
 
 def test_every_flag_and_exit_code_is_documented():

@@ -358,7 +358,8 @@ def test_readers_by_the_catalog_see_each_record_once_at_any_moment(tmp_path):
         for reader in readers:
             reader.start()
         # Late records come meanwhile, and are there in the end.
-        s3.run(server, "compact", "s3://lake/t", *table, "--grace", "1", "--quiet")
+        words = s3.run(server, "compact", "s3://lake/t", *table, "--grace", "1").stderr
+        assert words.count("waiting 1 s so that queries that began before can finish (--grace)") == 2
         stop.set()
         for reader in readers:
             reader.join()

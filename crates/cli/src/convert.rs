@@ -23,7 +23,7 @@ use crate::places::{STOP, absolute, table_store};
 use crate::plan::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
 use crate::report::{RunFacts, json, quiet_text, text};
-use crate::reporter::{Reporter, Work};
+use crate::reporter::{Reporter, Work, say_above};
 use crate::resources::{budget, threads};
 use crate::schema::{Formats, plain_table, table_text};
 
@@ -90,6 +90,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         out,
         options: &options,
         threads: run.workers,
+        records_read: reporter.records_read(),
         elapsed: started.elapsed(),
     };
     if let Some(report) = &args.report {
@@ -235,6 +236,7 @@ pub(crate) fn listen_for_signals() {
         if STOP.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(Exit::Interrupted.code()));
         }
+        say_above("stopping; once more ends the program at once, which is safe too");
     });
     if listening.is_err() {
         say("warning: cannot listen for Ctrl-C; killing the program is safe, the next run finishes its work");

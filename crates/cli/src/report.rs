@@ -53,6 +53,8 @@ pub(crate) struct RunFacts<'a> {
     pub(crate) out: String,
     pub(crate) options: &'a Options,
     pub(crate) threads: usize,
+    /// Records that were read, also of tasks that were not finished.
+    pub(crate) records_read: u64,
     pub(crate) elapsed: Duration,
 }
 
@@ -224,11 +226,14 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
     match facts.exit {
         Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged => {}
         _ => {
-            let left = summary.tasks_left;
+            let all = counted(summary.tasks + summary.tasks_left, "task");
+            let again = match facts.records_read.saturating_sub(c.records) {
+                0 => "the next run reads the unfinished ones again".to_owned(),
+                n => format!("{} of unfinished ones will be read again", counted(n, "record")),
+            };
             return format!(
-                "stopped: {} of {} finished, {} written; the next run reads the unfinished ones again",
+                "stopped: {} of {all} finished, {} written; {again}",
                 count(summary.tasks),
-                counted(summary.tasks + left, "task"),
                 counted(c.records, "record")
             );
         }

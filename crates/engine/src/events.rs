@@ -1,5 +1,7 @@
 //! What a run tells while it goes on.
 
+use std::time::Duration;
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -27,6 +29,13 @@ pub enum Event<'a> {
         records: u64,
         /// Objects.
         objects: u64,
+    },
+    /// Replaced files are still there for queries that began before: told when the wait begins, and each second.
+    Waiting {
+        /// The whole wait.
+        whole: Duration,
+        /// What is left of it.
+        left: Duration,
     },
     /// Something to know.
     Warning(&'a str),

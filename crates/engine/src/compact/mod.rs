@@ -172,7 +172,7 @@ pub fn compact(
         }
         return Ok(done);
     }
-    done.finished = finish_open(&mut log, pointers, request.grace, stop)?;
+    done.finished = finish_open(&mut log, pointers, request.grace, observer, stop)?;
     // Replaced or given up, and put once more by a slow run after they were deleted.
     for file in done.check.left.drain(..) {
         delete_if_there(log.out().as_ref(), &file.key)?;
@@ -213,7 +213,7 @@ pub fn compact(
         }
         if !matches!(error, Some(Error::Interrupted)) && !stop.load(Ordering::Relaxed) {
             let log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            Placing { log: &log, pointers, grace: request.grace, stop }
+            Placing { log: &log, pointers, grace: request.grace, observer, stop }
                 .place(&committed.iter().collect::<Vec<_>>())?;
         } else {
             error = error.or(Some(Error::Interrupted));
@@ -360,10 +360,11 @@ pub(crate) fn finish_open(
     log: &mut Log,
     pointers: Option<&dyn Pointers>,
     grace: Duration,
+    observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<u64, Error> {
     let open: Vec<CompactionRecord> = log.state().files().open().cloned().collect();
-    Placing { log, pointers, grace, stop }.place(&open.iter().collect::<Vec<_>>())?;
+    Placing { log, pointers, grace, observer, stop }.place(&open.iter().collect::<Vec<_>>())?;
     open.iter().for_each(|record| log.state_mut().close_compaction(record.number));
     Ok(open.len() as u64)
 }

@@ -12,6 +12,7 @@ use flowquet_table::{
 
 use crate::compact::aside;
 use crate::error::Error;
+use crate::events::{Event, Observer};
 
 /// How often a wait looks whether it is asked to stop.
 const STOP_CHECK: Duration = Duration::from_millis(50);
@@ -30,6 +31,7 @@ pub(crate) struct Placing<'a> {
     pub(crate) log: &'a Log,
     pub(crate) pointers: Option<&'a dyn Pointers>,
     pub(crate) grace: Duration,
+    pub(crate) observer: &'a dyn Observer,
     pub(crate) stop: &'a AtomicBool,
 }
 
@@ -93,7 +95,12 @@ impl Placing<'_> {
         let Some(pointers) = self.pointers else { return Ok(()) };
         pointers.point(places).map_err(Error::Catalog)?;
         let mut left = self.grace;
+        let mut told = None;
         while !left.is_zero() {
+            if told != Some(left.as_secs()) {
+                told = Some(left.as_secs());
+                self.observer.event(&Event::Waiting { whole: self.grace, left });
+            }
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }

@@ -144,7 +144,7 @@ pub fn reconvert(
     if request.dry_run {
         done.finished = log.state().files().open().count() as u64;
     } else {
-        done.finished = finish_open(&mut log, pointers, request.grace, stop)?;
+        done.finished = finish_open(&mut log, pointers, request.grace, observer, stop)?;
     }
     let sources = SourceSet::new(request.stores.clone());
     let chosen = request.choice.choose(&mut log, request.dry_run)?;
@@ -210,7 +210,7 @@ fn replace(
         return Err(Error::NotReconverted("another run replaced some of its files meanwhile".to_owned()));
     };
     done.files_out += record.all_outputs().count() as u64;
-    Placing { log, pointers, grace: request.grace, stop }.place(&[&record])?;
+    Placing { log, pointers, grace: request.grace, observer, stop }.place(&[&record])?;
     log.state_mut().close_compaction(record.number);
     Ok(())
 }
