@@ -349,3 +349,43 @@ fn a_folder_of_many_names_is_entered_by_one() {
     let run = convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false));
     assert_eq!(run.expect("it begins").summary.objects.converted, 1);
 }
+
+#[test]
+fn what_killed_compactions_left_goes_by_age_and_record() {
+    let disk = Disk::new();
+    disk.put("l/a.log", &v2_lines(15, 1, 5));
+    disk.convert(vec![disk.source("l")]);
+    let aside = disk.root.join("lake/_flowquet/compacted");
+    let (old, new) = ("0123456789abcdef", "fedcba9876543210");
+    let names = [
+        format!("{old}/x.parquet"),
+        format!("{old}/account=1/date=2024-01-15/y.parquet"),
+        format!("{new}/x.parquet"),
+        "notes/x.parquet".to_owned(),
+    ];
+    for name in &names {
+        disk.put_bytes(&format!("lake/_flowquet/compacted/{name}"), b"half");
+        if !name.starts_with(new) {
+            set_modified(&aside.join(name), 1_700_000_000);
+        }
+    }
+    let options = flowquet_engine::CompactOptions {
+        sort: None,
+        bloom_filter: Vec::new(),
+        compression: "zstd:1".into(),
+        row_group_rows: 1_000,
+        file_bytes: 1 << 20,
+    };
+    let request = flowquet_engine::CompactRequest {
+        out: disk.out(),
+        options,
+        partitions: Vec::new(),
+        workers: 1,
+        dry_run: false,
+        grace: std::time::Duration::ZERO,
+    };
+    let never = AtomicBool::new(false);
+    flowquet_engine::compact(&request, None, &|_: &Event<'_>| {}, &never).expect("undisturbed");
+    let left: Vec<bool> = names.iter().map(|name| aside.join(name).exists()).collect();
+    assert_eq!(left, [false, false, true, true]);
+}
