@@ -303,7 +303,7 @@ fn pipes_and_names_that_are_no_text_cost_nobody_else() {
         convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false))
     };
     let plan = plan.expect("it begins").plan.expect("one is new");
-    std::fs::remove_file(disk.root.join("l/b.log")).expect("ours");
+    LocalStore::new(&disk.root, ".s").delete("l/b.log").expect("ours");
     make(&disk.root.join("l/b.log"));
     let shard = flowquet_engine::Shard { index: 0, of: 1 };
     let request = Request { plan: Some((plan, shard)), ..disk.request(Vec::new()) };
@@ -320,7 +320,7 @@ fn a_folder_of_many_names_is_entered_by_one() {
     for level in 0..24 {
         for name in ["a", "b", "c"] {
             let at = disk.root.join(format!("n{level}"));
-            std::fs::create_dir_all(&at).expect("ours");
+            disk.put_bytes(&format!("n{level}/.hidden"), b"");
             std::os::unix::fs::symlink(format!("../n{}", level + 1), at.join(name)).expect("a link");
         }
     }
@@ -339,7 +339,7 @@ fn a_folder_of_many_names_is_entered_by_one() {
     assert!(run.summary.failed_objects[0].reason.contains("too deep"));
     // A filter that goes by names may want the second of them.
     disk.put("real/w.log", &v2_lines(15, 4, 5));
-    std::fs::create_dir_all(disk.root.join("named")).expect("ours");
+    disk.put_bytes("named/.hidden", b"");
     for name in ["one", "two"] {
         std::os::unix::fs::symlink(disk.root.join("real"), disk.root.join("named").join(name))
             .expect("a link");
