@@ -298,7 +298,7 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
         SchemaForm::Polars => polars(&table),
         SchemaForm::Pyspark => pyspark(&table),
         SchemaForm::Spark => spark(&table),
-        SchemaForm::Terraform => terraform(&table, given.as_deref()),
+        SchemaForm::Terraform => terraform(&table, given.first().map(String::as_str)),
         _ => trino(&table),
     })
 }
