@@ -27,7 +27,7 @@ use crate::file::{StagedFile, file_metadata};
 
 /// What the rows of one file may take while they are merged, as [`Weight::bytes`] has it. Decides bytes of files, so it is no
 /// option.
-pub(super) const FILE_MEMORY: usize = 384 << 20;
+pub(super) const FILE_MEMORY: usize = 416 << 20;
 
 /// What the distinct values of one column may take in a file of several row groups: there are two copies of them, and one more of
 /// what a row group has.

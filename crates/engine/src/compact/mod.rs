@@ -409,23 +409,4 @@ fn aside(out: &dyn Store, records: &[&CompactionRecord]) -> BTreeMap<String, Str
 }
 
 #[cfg(test)]
-mod tests {
-    use super::is_chosen;
-
-    #[test]
-    fn partitions_are_chosen_by_parts() {
-        let folder = "account=1/date=2024-01-15";
-        for (wanted, expected) in [
-            (&[][..], true),
-            (&["date=2024-01-15"], true),
-            (&["date=2024-01-*"], true),
-            (&["account=1/date=2024-01-15"], true),
-            (&["account=2/date=2024-01-15"], false),
-            (&["date=2024-01-16", "account=1"], true),
-            (&["date=2024-01-1"], false),
-        ] {
-            let wanted: Vec<String> = wanted.iter().map(|w| (*w).to_owned()).collect();
-            assert_eq!(is_chosen(folder, &wanted), expected, "{wanted:?}");
-        }
-    }
-}
+mod tests;

@@ -141,10 +141,15 @@ impl<'a> Merge<'a> {
         self.rows
     }
 
-    /// The columns of the schema that have to be merged: all but those that are null in all rows, and twins.
+    /// The columns of the schema that have to be merged: all but those that are null in all rows, and twins. Those that are sorted
+    /// by come first, since they are in memory.
     pub fn columns(&self) -> Vec<usize> {
         let columns = 0..self.schema.columns();
-        columns.filter(|i| self.schema.sources()[*i].is_some() && !self.is_twin(*i)).collect()
+        let mut columns: Vec<usize> =
+            columns.filter(|i| self.schema.sources()[*i].is_some() && !self.is_twin(*i)).collect();
+        let by = self.schema.sort_columns();
+        columns.sort_by_key(|i| !by.contains(i) && self.twin_of(*i).is_none_or(|twin| !by.contains(&twin)));
+        columns
     }
 
     /// The columns of the schema that no row has a value of.

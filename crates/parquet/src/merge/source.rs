@@ -222,14 +222,17 @@ pub struct Weight {
 }
 
 impl Weight {
-    /// Bytes a row while it is sorted: a word and a number, twice, and its place.
-    const SORTED_ROW: u64 = 36;
+    /// Bytes a row while it is sorted: a word and a number, twice.
+    const SORTED_ROW: u64 = 24;
+
+    /// Bytes of a row's place in the order.
+    const PLACE: u64 = 4;
 
     /// Bytes a row of a column, at most.
     const COLUMN_ROW: u64 = 8;
 
-    /// Most that a dictionary page is compressed to, for those whose size is not told.
-    const DICTIONARY_RATIO: u64 = 8;
+    /// What dictionaries are compressed by, of which only the compressed size is told: sorted addresses by three to four.
+    const DICTIONARY_RATIO: u64 = 4;
 
     /// What a byte of a dictionary takes: its page, the merged dictionary, and their places and keys.
     const DICTIONARY_FACTOR: u64 = 4;
@@ -272,10 +275,10 @@ impl Weight {
 
     /// Bytes in memory, at most about, while they are merged into a file of `schema`, with pages that are compressed or not.
     pub fn bytes(&self, schema: &FileSchema, is_compressed: bool) -> u64 {
-        let kept = schema.sort_columns().len() as u64 * Self::COLUMN_ROW;
+        let kept: u64 = schema.sort_columns().into_iter().map(|i| row_bytes(schema.column_type(i))).sum();
         let sorting = Self::SORTED_ROW + kept;
-        // Two columns, of which one is encoded while the next is decoded, and the order.
-        let encoding = 4 + 2 * Self::COLUMN_ROW + kept;
+        // Two columns, of which one is encoded while the next is decoded; at first those that were sorted by.
+        let encoding = Self::PLACE + (2 * Self::COLUMN_ROW).max(kept + Self::COLUMN_ROW);
         let output_bytes = if is_compressed { self.input_bytes } else { self.uncompressed_bytes };
         let (mut largest, mut second) = (0, 0);
         for text in &self.texts {
@@ -285,5 +288,14 @@ impl Weight {
         let sorted = self.rows * sorting + largest;
         let encoded = self.rows * encoding + output_bytes + largest + second;
         self.input_bytes + sorted.max(encoded)
+    }
+}
+
+/// Bytes a row of a column of this type.
+fn row_bytes(column_type: ColumnType) -> u64 {
+    match column_type {
+        ColumnType::Int64 | ColumnType::TimestampMs => 8,
+        // Keys.
+        ColumnType::Address | ColumnType::Int32 | ColumnType::String => 4,
     }
 }
