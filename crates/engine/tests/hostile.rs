@@ -381,6 +381,7 @@ fn what_killed_compactions_left_goes_by_age_and_record() {
         options,
         partitions: Vec::new(),
         workers: 1,
+        memory: 512 << 20,
         dry_run: false,
         grace: std::time::Duration::ZERO,
     };
