@@ -297,3 +297,90 @@ fn each_promise_with_a_number_is_named_by_a_test() {
         assert!(names.iter().any(is_named), "no test is called {promise}_…");
     }
 }
+
+/// The modules of a crate by their paths, such as `spelling::find`, with their text up to the tests. Tests see all.
+fn modules(source: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (path, text) in sources() {
+        let Ok(inside) = path.strip_prefix(source) else { continue };
+        let inside = inside.with_extension("");
+        let names: Vec<String> = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        if names.iter().any(|name| name == "tests" || name == "bin") {
+            continue;
+        }
+        let names = names.strip_suffix(&["mod".to_owned()]).unwrap_or(&names);
+        let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
+        found.insert(names.join("::"), text);
+    }
+    found
+}
+
+/// The paths below the crate that `text`, a module called `module`, imports: `use crate::a::{b, c};` is `a::b` and `a::c`.
+fn imports(module: &str, text: &str) -> Vec<String> {
+    fn expand(prefix: &str, path: &str, into: &mut Vec<String>) {
+        let Some((head, group)) = path.split_once('{') else {
+            into.push(format!("{prefix}{}", path.split(" as ").next().unwrap_or_default().trim()));
+            return;
+        };
+        let (mut depth, mut start) = (0, 0);
+        let group = group.trim_end().trim_end_matches('}');
+        for (at, c) in group.char_indices().chain([(group.len(), ',')]) {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    let part = group[start..at].trim();
+                    if !part.is_empty() {
+                        expand(&format!("{prefix}{}", head.trim()), part, into);
+                    }
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for statement in text.split("use ").skip(1) {
+        let statement = statement.split(';').next().unwrap_or_default();
+        let (base, rest) = match statement.split_once("::") {
+            Some(("crate", rest)) => (String::new(), rest),
+            Some(("super", rest)) => {
+                (module.rsplit_once("::").map_or("", |(p, _)| p).to_owned() + "::", rest)
+            }
+            _ => continue,
+        };
+        expand(base.trim_start_matches("::"), rest, &mut found);
+    }
+    found
+}
+
+/// A file can be understood without those that use it. A folder's own file and the files in it are one room.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    for entry in fs::read_dir(root().join("crates")).expect("a folder").flatten() {
+        let modules = modules(&entry.path().join("src"));
+        let mut arrows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, text) in modules.iter().filter(|(name, _)| *name != "lib" && *name != "main") {
+            for path in imports(name, text) {
+                let target = modules.keys().filter(|m| path == **m || path.starts_with(&format!("{m}::")));
+                let Some(target) = target.max_by_key(|m| m.len()) else { continue };
+                let is_one_room =
+                    target.starts_with(&format!("{name}::")) || name.starts_with(&format!("{target}::"));
+                if target != name && !is_one_room {
+                    arrows.entry(name).or_default().push(target);
+                }
+            }
+        }
+        // What imports nothing that is left is understood; whatever is never understood hangs in a circle.
+        let mut left: Vec<&str> = modules.keys().map(String::as_str).collect();
+        loop {
+            let before = left.len();
+            let is_open = |name: &str| arrows.get(name).is_some_and(|to| to.iter().any(|t| left.contains(t)));
+            left = left.iter().copied().filter(|name| is_open(name)).collect();
+            if left.len() == before {
+                break;
+            }
+        }
+        assert!(left.is_empty(), "{}: {left:?} import each other in a circle", entry.path().display());
+    }
+}

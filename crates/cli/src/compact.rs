@@ -15,15 +15,15 @@ use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::CompactArgs;
 use crate::catalog::{catalogued, glue};
-use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
+use crate::formats::columns_of_names;
 use crate::output::{Failure, counted, put, say, shown};
-use crate::places::{STOP, table_store};
+use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::{budget, memory, threads};
-use crate::schema::columns_of_names;
-use crate::status::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
+use crate::signals::{STOP, listen_for_signals};
+use crate::table_files::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
 /// Memory where none is given: one file at a time takes most of it, and small ones share it.
 const MEMORY_DEFAULT: usize = 512 << 20;

@@ -4,28 +4,28 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use flowquet_engine::{Budget, Error, Request, Run, Source, Summary, convert};
-use flowquet_format::{KeyFilter, ObjectKey, PartitionTime};
-use flowquet_store::{LocalStore, Location, Store, Stores};
-use flowquet_table::{Log, Options, PlanRecord, TableContract};
+use flowquet_engine::{Error, Request, Run, Source, Summary, convert};
+use flowquet_format::ObjectKey;
+use flowquet_store::{LocalStore, Store};
+use flowquet_table::{Options, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
 
-use crate::args::{ConvertArgs, JobArgs, PartitionTimeArg};
+use crate::args::ConvertArgs;
 use crate::catalog::catalogued;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
+use crate::job::Prepared;
 use crate::output::{Failure, counted, put, say, shown};
-use crate::places::{STOP, absolute, table_store};
-use crate::plan::PlanFile;
+use crate::places::absolute;
+use crate::plan_file::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
 use crate::report::{RunFacts, json, quiet_text, text};
-use crate::reporter::{Reporter, Work, say_above};
-use crate::resources::{budget, threads};
-use crate::schema::{Formats, plain_table, table_text};
+use crate::reporter::{Reporter, Work};
+use crate::resources::threads;
+use crate::signals::{STOP, listen_for_signals};
+use crate::text_table::{plain_table, table_text};
 
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     listen_for_signals();
@@ -122,125 +122,6 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
 fn touched(run: &Run) -> BTreeSet<String> {
     let folders = run.summary.outputs.iter().filter_map(|o| o.key.rsplit_once('/'));
     folders.map(|(folder, _)| folder.to_owned()).collect()
-}
-
-/// What `convert` and `plan` have in common, resolved.
-pub(crate) struct Prepared {
-    pub(crate) sources: Vec<Source>,
-    filter: KeyFilter,
-    pub(crate) stores: Arc<Stores>,
-    out: Arc<dyn Store>,
-    /// The destination.
-    pub(crate) location: Location,
-    /// The destination as it was typed.
-    pub(crate) out_text: String,
-    pub(crate) options: Options,
-    contract: Option<TableContract>,
-    budget: Budget,
-}
-
-impl Prepared {
-    pub(crate) fn new(
-        args: &JobArgs,
-        threads: usize,
-        stores: Arc<Stores>,
-        plan: Option<&PlanFile>,
-    ) -> Result<Self, Failure> {
-        let formats = Formats::resolve(&args.format)?;
-        let mut sources = args.sources.clone();
-        sources.extend(args.manifest.iter().cloned().map(Source::Manifest));
-        let out = match (&args.out, plan) {
-            (Some(out), _) => out.clone(),
-            (None, Some(plan)) => plan.location()?,
-            (None, None) => return Err(Failure::message(Exit::Usage, "--out is required", None)),
-        };
-        // A manifest on a disk may name objects in S3.
-        let is_remote = |s: &Source| match s {
-            Source::At(location) => location.is_s3(),
-            Source::Manifest(_) => true,
-            Source::Stdin => false,
-        };
-        let remote_input = sources.iter().any(is_remote) || plan.is_some();
-        let budget = budget(threads, args.memory, remote_input, out.is_s3())?;
-        let filter = args.filter.filter()?;
-        let store = table_store(&stores, &out);
-        let contract = Log::find_contract(store.as_ref()).map_err(|e| engine_failure(&Error::from(e)))?;
-        let planned = plan.and_then(|p| p.plan.as_ref()).map(|p| p.options.clone());
-        let options = planned.map_or_else(|| options(args, &formats, contract.as_ref()), Ok)?;
-        Ok(Self {
-            sources,
-            filter,
-            out: store,
-            contract,
-            stores,
-            out_text: out.to_string().trim_end_matches('/').to_owned(),
-            location: out,
-            options,
-            budget,
-        })
-    }
-
-    pub(crate) fn request(self) -> Request {
-        Request {
-            sources: self.sources,
-            filter: self.filter,
-            stores: self.stores,
-            out: self.out,
-            contract: self.contract,
-            options: self.options,
-            budget: self.budget,
-            max_rejects: None,
-            dry_run: true,
-            plan: None,
-        }
-    }
-}
-
-/// Options of a run: what was asked for, and what the table has where nothing was.
-fn options(args: &JobArgs, formats: &Formats, contract: Option<&TableContract>) -> Result<Options, Failure> {
-    let default = Options::default();
-    let of_table = |time: PartitionTimeArg| match time {
-        PartitionTimeArg::Start => PartitionTime::Start,
-        PartitionTimeArg::End => PartitionTime::End,
-    };
-    let sort = match (&args.sort, contract) {
-        (None, Some(contract)) => contract.sort.clone(),
-        (asked, _) => formats.columns_named("--sort", "sorted by", asked.as_deref())?,
-    };
-    Ok(Options {
-        partition_by: args
-            .partition_by
-            .clone()
-            .or_else(|| contract.map(|c| c.partition_by.clone()))
-            .unwrap_or(default.partition_by),
-        partition_time: args
-            .partition_time
-            .map(of_table)
-            .or_else(|| contract.map(|c| c.partition_time))
-            .unwrap_or(default.partition_time),
-        types: args.types.or_else(|| contract.map(|c| c.types)).unwrap_or(default.types),
-        columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
-        sort,
-        bloom_filter: formats.columns_named("--bloom-filter", "filtered", Some(&args.bloom_filter))?,
-        compression: args.compression.to_string(),
-        row_group_rows: args.row_group_rows,
-        file_bytes: args.file_bytes,
-        reading: formats.reading.clone(),
-        salvage: args.salvage,
-    })
-}
-
-pub(crate) fn listen_for_signals() {
-    // A second signal does not wait for the workers.
-    let listening = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(Exit::Interrupted.code()));
-        }
-        say_above("stopping; once more ends the program at once, which is safe too");
-    });
-    if listening.is_err() {
-        say("warning: cannot listen for Ctrl-C; killing the program is safe, the next run finishes its work");
-    }
 }
 
 /// The name and the folder of a report, which must be there.

@@ -5,11 +5,11 @@ use flowquet_store::{FILE_SCHEME, Location, S3_SCHEME};
 use flowquet_table::{Log, ignore, stop_ignoring};
 
 use crate::args::IgnoreArgs;
-use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::engine_failure;
 use crate::output::{Failure, counted, say};
 use crate::places::{absolute, table_store};
+use crate::signals::listen_for_signals;
 
 pub(crate) fn run(args: &IgnoreArgs) -> Result<Exit, Failure> {
     listen_for_signals();

@@ -16,13 +16,12 @@ use flowquet_store::{Location, Stores};
 use flowquet_table::Options;
 
 use crate::args::InspectArgs;
-use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::engine_failure;
+use crate::formats::Formats;
 use crate::output::{Failure, error_text, put, say};
-use crate::places::STOP;
 use crate::reporter::{Reporter, Work};
-use crate::schema::Formats;
+use crate::signals::{STOP, listen_for_signals};
 use crate::terminal::visible;
 
 /// Text of one object that is read. Objects of flow logs have less.

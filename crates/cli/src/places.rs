@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,10 +13,8 @@ use flowquet_table::STAGING;
 
 use crate::exit::Exit;
 use crate::output::Failure;
+use crate::signals::STOP;
 use crate::size::whole;
-
-/// Set by Ctrl-C and SIGTERM.
-pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Which objects are wanted.
 #[derive(Debug, Args)]

@@ -1,25 +1,25 @@
 //! `flowquet plan`: what a conversion would do and cost, and the plan that machines share.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use flowquet_engine::{Event, Formats, Observer as _, SourceSet, convert, find_formats};
 use flowquet_format::ObjectKey;
 use flowquet_plan::estimated_rows;
-use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, S3_SCHEME, Stores};
+use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, S3_SCHEME};
 use flowquet_table::{LAYOUT_VERSION, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
-use serde::{Deserialize, Serialize};
 
 use crate::args::PlanArgs;
-use crate::convert::{Prepared, listen_for_signals};
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
+use crate::job::Prepared;
 use crate::output::{Failure, counted, put};
-use crate::places::{STOP, absolute};
+use crate::places::absolute;
+use crate::plan_file::{Estimate, PlanFile};
 use crate::reporter::{Reporter, Work};
 use crate::resources::threads;
+use crate::signals::{STOP, listen_for_signals};
 
 /// Dollars a thousand requests: S3 Standard in us-east-1, as aws.amazon.com/s3/pricing printed them in 2026.
 const DOLLARS_PER_1000_WRITES: f64 = 0.005;
@@ -33,65 +33,6 @@ const PARQUET_BYTES_PER_RECORD: u64 = 24;
 
 /// Partitions that the text shows.
 const SHOWN_MAX: usize = 10;
-
-/// The file that `--json` makes and `convert --plan` reads.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct PlanFile {
-    layout_version: u32,
-    flowquet: String,
-    /// The table.
-    out: String,
-    estimate: Estimate,
-    /// Log formats of the new objects; for people and programs that look, not needed to convert.
-    #[serde(skip_deserializing)]
-    formats: Formats,
-    /// The plan, if there is anything new.
-    pub(crate) plan: Option<PlanRecord>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Estimate {
-    objects: u64,
-    bytes: u64,
-    records: u64,
-    tasks: u64,
-    /// Objects a partition, as the keys tell it; records may stand in others.
-    partitions: BTreeMap<String, u64>,
-    /// Requests to S3.
-    list_requests: u64,
-    get_requests: u64,
-    put_requests: u64,
-    dollars: f64,
-    dollars_per_1000_writes: f64,
-    dollars_per_1000_reads: f64,
-}
-
-impl PlanFile {
-    /// Reads the file at `location`.
-    pub(crate) fn read(stores: &Stores, location: &Location) -> Result<Self, Failure> {
-        let wrong =
-            |what: String| Failure::message(Exit::Failed, &format!("read plan `{location}`: {what}"), None);
-        let bytes = stores.get(location).map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))?;
-        let file: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| wrong(format!("expected what `flowquet plan --json` writes, found {e}")))?;
-        if file.layout_version != LAYOUT_VERSION {
-            let found = file.layout_version;
-            return Err(Failure::message(
-                Exit::Failed,
-                &format!(
-                    "plan `{location}` has layout version {found}, this program writes {LAYOUT_VERSION}"
-                ),
-                Some("make the plan again with `flowquet plan --json`"),
-            ));
-        }
-        Ok(file)
-    }
-
-    /// The table.
-    pub(crate) fn location(&self) -> Result<Location, Failure> {
-        Location::parse(&self.out).map_err(|e| Failure::message(Exit::Failed, &e, None))
-    }
-}
 
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     listen_for_signals();

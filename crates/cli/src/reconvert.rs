@@ -8,15 +8,15 @@ use indicatif::HumanCount;
 
 use crate::args::ReconvertArgs;
 use crate::catalog::{catalogued, glue};
-use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, object_hints};
+use crate::formats::Formats;
 use crate::output::{Failure, counted, put, say, shown};
-use crate::places::{STOP, table_store};
+use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::{budget, threads};
-use crate::schema::Formats;
-use crate::status::NAMED_MAX;
+use crate::signals::{STOP, listen_for_signals};
+use crate::table_files::NAMED_MAX;
 
 pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     listen_for_signals();

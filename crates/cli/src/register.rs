@@ -7,11 +7,11 @@ use indicatif::HumanCount;
 
 use crate::args::{GlueArgs, PartitionsArg, RegisterArgs};
 use crate::catalog::{GlueTable, Naming, catalogued, definition, failed, glue, register};
-use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::log_failure;
 use crate::output::{Failure, counted, put, say};
 use crate::places::{S3Args, table_store};
+use crate::signals::listen_for_signals;
 
 pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
     listen_for_signals();

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::exit::Exit;
 use crate::failure::object_hints;
 use crate::output::{counted, shown};
-use crate::status::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
+use crate::table_files::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
 /// Version of the report's form; `schemas/report.schema.json` describes it.
 const REPORT_VERSION: u32 = 2;

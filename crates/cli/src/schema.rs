@@ -1,10 +1,8 @@
-//! `flowquet schema`, and the log-format options that all commands share.
+//! `flowquet schema`.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use comfy_table::{ContentArrangement, Table, presets};
-use flowquet_arrow::{BatchSchema, Selection};
+use flowquet_arrow::BatchSchema;
 use flowquet_catalog::{
     FormatUse, athena, cloudformation, duckdb, pandas, polars, pyspark, spark, table_input_json, terraform,
     trino,
@@ -13,139 +11,20 @@ use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, PartitionS
 use flowquet_parquet::FileSchema;
 use flowquet_plan::{merged_format, merged_options};
 use flowquet_store::{Location, S3_SCHEME};
-use flowquet_table::{Error as LogError, Files, LiveFile, Log, Options, Reading, TableState};
+use flowquet_table::{Error as LogError, Files, LiveFile, Log, Options, TableState};
 use serde_json::json;
 
-use crate::args::{FormatArgs, SchemaArgs, SchemaCommand, SchemaForm};
+use crate::args::{SchemaArgs, SchemaCommand, SchemaForm};
 use crate::catalog::{Naming, defined, definition, places};
-use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::log_failure;
-use crate::given::{FORMAT, formats_in_file, given_format};
+use crate::formats::Formats;
 use crate::json_schema::json_schema;
 use crate::output::{Failure, put, say};
 use crate::places::{absolute, table_store};
 use crate::schema_diff;
-
-/// Log-format options, resolved.
-pub(crate) struct Formats {
-    pub(crate) catalogue: Catalogue,
-    /// Each once.
-    pub(crate) given: Vec<Arc<LogFormat>>,
-    /// Both, as records have them.
-    pub(crate) reading: Reading,
-    pub(crate) selection: Selection,
-}
-
-impl Formats {
-    pub(crate) fn resolve(args: &FormatArgs) -> Result<Self, Failure> {
-        let fields = args.fields.as_deref().map(read_text).transpose()?;
-        let catalogue = catalogue_of(args.fields.as_deref(), fields.as_deref())?;
-        let given = args.format.iter().map(|text| given_format(FORMAT, text, &catalogue));
-        let mut formats = given.collect::<Result<Vec<_>, _>>()?;
-        if let Some(file) = &args.describe_flow_logs {
-            formats.extend(formats_in_file("--describe-flow-logs", file, &catalogue)?);
-        }
-        let texts: Vec<String> = formats.iter().map(ToString::to_string).collect();
-        let reading = Reading::new(fields.as_deref(), texts.iter().map(String::as_str))
-            .map_err(|e| Failure::message(Exit::Usage, &e.to_string(), None))?;
-        let given = reading.formats().to_vec();
-        let selection = match &args.columns {
-            None => Selection::all(),
-            Some(names) => select(names, &catalogue, &given)?,
-        };
-        Ok(Self { catalogue, given, reading, selection })
-    }
-
-    /// Checks the names that an option gives and makes columns of them, each once; `done` is what is done to one that an
-    /// object has.
-    pub(crate) fn columns_named(
-        &self,
-        option: &str,
-        done: &str,
-        names: Option<&[String]>,
-    ) -> Result<Vec<String>, Failure> {
-        columns_of_names(option, done, names.unwrap_or_default(), &self.catalogue, &self.given)
-    }
-}
-
-/// Columns of the names that an option gives, each once, checked; `done` is what is done to one that an object has.
-pub(crate) fn columns_of_names(
-    option: &str,
-    done: &str,
-    names: &[String],
-    catalogue: &Catalogue,
-    given: &[Arc<LogFormat>],
-) -> Result<Vec<String>, Failure> {
-    check_names(option, &format!("{done} where an object has it"), names, catalogue, given)?;
-    let mut columns: Vec<String> = Vec::new();
-    for name in names {
-        let column = name.trim().to_ascii_lowercase().replace('-', "_");
-        if !columns.contains(&column) {
-            columns.push(column);
-        }
-    }
-    Ok(columns)
-}
-
-/// Checks `--columns`.
-fn select(names: &[String], catalogue: &Catalogue, given: &[Arc<LogFormat>]) -> Result<Selection, Failure> {
-    check_names("--columns", "kept where an object has it", names, catalogue, given)?;
-    Ok(Selection::of(names.iter().map(String::as_str)))
-}
-
-/// Checks names that an option gives: one that no format can have is most likely a slip.
-fn check_names(
-    option: &str,
-    use_of_unknown: &str,
-    names: &[String],
-    catalogue: &Catalogue,
-    given: &[Arc<LogFormat>],
-) -> Result<(), Failure> {
-    for name in names {
-        let field = name.trim().to_ascii_lowercase().replace('_', "-");
-        let is_given = given.iter().any(|f| f.position(&field).is_some());
-        if field.is_empty() {
-            let message = format!("expected column names in {option}, found an empty one");
-            return Err(Failure::message(Exit::Usage, &message, None));
-        }
-        // The twin of an address is known with it.
-        let is_twin = field.strip_suffix("-bin").is_some_and(|of| catalogue.field(of).is_some());
-        if !is_given && !is_twin && catalogue.field(&field).is_none() {
-            let near =
-                catalogue.nearest_field(&field).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            if let Some(format) = given.first() {
-                let of = if given.len() > 1 {
-                    "any given log format".to_owned()
-                } else {
-                    format!("the log format {format}")
-                };
-                let message = format!("{option} names `{name}`, which is no field of {of}{near}");
-                return Err(Failure::message(Exit::Usage, &message, None));
-            }
-            say(&format!("warning: column `{name}` is not in the field list, {use_of_unknown}{near}"));
-        }
-    }
-    Ok(())
-}
-
-/// The built-in catalogue and the fields of the file `fields`, if one is given.
-pub(crate) fn catalogue_with(fields: Option<&Path>) -> Result<Catalogue, Failure> {
-    catalogue_of(fields, fields.map(read_text).transpose()?.as_deref())
-}
-
-fn catalogue_of(path: Option<&Path>, text: Option<&str>) -> Result<Catalogue, Failure> {
-    let Some(text) = text else { return Ok(Catalogue::builtin().clone()) };
-    Catalogue::builtin().extended(text).map_err(|e| {
-        let path = path.unwrap_or(Path::new("")).display();
-        Failure::message(Exit::Usage, &format!("read --fields `{path}`: {e}"), None)
-    })
-}
-
-fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|e| Failure::message(Exit::Usage, &format!("read `{}`: {e}", path.display()), None))
-}
+use crate::signals::listen_for_signals;
+use crate::text_table::{plain_table, table_text};
 
 pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
     if let Some(SchemaCommand::Diff(diff)) = &args.command {
@@ -307,19 +186,6 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
 fn all_fields(catalogue: &Catalogue) -> LogFormat {
     let names: Vec<&str> = catalogue.fields().iter().map(|f| f.name.as_str()).collect();
     LogFormat::parse(&names.join(" "), catalogue).expect("the catalogue's names are unique and valid")
-}
-
-/// A table without lines, as wide as the terminal.
-pub(crate) fn plain_table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.iter().copied());
-    table
-}
-
-/// The table's text without blanks at line ends.
-pub(crate) fn table_text(table: &Table) -> String {
-    table.lines().map(|l| format!("{}\n", l.trim_end())).collect()
 }
 
 fn table(format: &LogFormat, columns: &[FormatColumn]) -> String {

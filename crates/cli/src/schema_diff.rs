@@ -5,9 +5,10 @@ use serde_json::json;
 
 use crate::args::SchemaDiffArgs;
 use crate::exit::Exit;
+use crate::formats::catalogue_with;
 use crate::given::given_format;
 use crate::output::{Failure, counted, put};
-use crate::schema::{catalogue_with, plain_table, table_text};
+use crate::text_table::{plain_table, table_text};
 
 pub(crate) fn run(args: &SchemaDiffArgs) -> Result<Exit, Failure> {
     let catalogue = catalogue_with(args.fields.as_deref())?;

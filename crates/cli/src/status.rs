@@ -3,18 +3,16 @@
 use std::fmt::Write as _;
 
 use flowquet_engine::Error;
-use flowquet_table::{Log, Misplaced, Status, status};
+use flowquet_table::{Log, Status, status};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::StatusArgs;
-use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::engine_failure;
 use crate::output::{Failure, counted, put, shown};
 use crate::places::table_store;
-
-/// Tasks, objects and files that the text names.
-pub(crate) const NAMED_MAX: usize = 10;
+use crate::signals::listen_for_signals;
+use crate::table_files::{NAMED_MAX, lost_text, stray_text, truncated_text};
 
 pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     listen_for_signals();
@@ -123,22 +121,6 @@ fn text(status: &Status) -> String {
     text.push_str(&last_line(status, told.len() as u64));
     text.push('\n');
     text
-}
-
-/// What it comes to where files are not as the records have them.
-pub(crate) const NOT_WHOLE: &str =
-    "NOT whole: files of the table are lost, damaged or not its own; `flowquet status` names them all";
-
-pub(crate) fn lost_text(file: &Misplaced) -> String {
-    format!("{}: {}, {}, gone", file.key, counted(file.rows, "row"), HumanBytes(file.expected_bytes))
-}
-
-pub(crate) fn truncated_text(file: &Misplaced) -> String {
-    format!("{}: {}, expected {}", file.key, HumanBytes(file.bytes), HumanBytes(file.expected_bytes))
-}
-
-pub(crate) fn stray_text(file: &Misplaced) -> String {
-    format!("{}: not written by flowquet; readers that list the folder count its rows", file.key)
 }
 
 /// What it all comes to.

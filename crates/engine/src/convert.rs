@@ -5,11 +5,11 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_format::{KeyFilter, ObjectKey};
-use flowquet_store::{FILE_SCHEME, Store, Stores};
+use flowquet_format::ObjectKey;
+use flowquet_store::FILE_SCHEME;
 use flowquet_table::{
-    Error as LogError, Log, ObjectId, Options, PlanRecord, SourceObject, TableContract, check_files,
-    check_partitions, delete_if_there,
+    Error as LogError, Log, ObjectId, PlanRecord, SourceObject, TableContract, check_files, check_partitions,
+    delete_if_there,
 };
 
 use crate::budget::Budget;
@@ -17,37 +17,13 @@ use crate::context::PlanContext;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
-use crate::limit::{RejectLimit, Shard};
+use crate::limit::Shard;
 use crate::listing::{Listed, Lister, Listing, PORTION_OBJECTS, Portion};
 use crate::perform::{Performance, perform};
+use crate::request::Request;
 use crate::source::{Source, SourceSet, root_url, same_place, spool, spool_key};
 use crate::summary::Summary;
 use crate::take::{replan_old_layouts, sort_out_and_plan, take};
-
-/// What a run is asked to do.
-#[derive(Debug)]
-pub struct Request {
-    /// Where objects come from.
-    pub sources: Vec<Source>,
-    /// Which of them are wanted.
-    pub filter: KeyFilter,
-    /// Stores of the sources.
-    pub stores: Arc<Stores>,
-    /// The table.
-    pub out: Arc<dyn Store>,
-    /// Its contract, if there is a table.
-    pub contract: Option<TableContract>,
-    /// Options that decide what is written.
-    pub options: Options,
-    /// Workers and memory.
-    pub budget: Budget,
-    /// How many rejects the run tolerates; `None` for any number.
-    pub max_rejects: Option<RejectLimit>,
-    /// Plan only; write nothing.
-    pub dry_run: bool,
-    /// A plan that was made before, and the shard of it that is performed; instead of sources.
-    pub plan: Option<(PlanRecord, Shard)>,
-}
 
 /// What became of a run.
 #[derive(Debug)]

@@ -29,17 +29,19 @@ mod manifest;
 mod perform;
 mod reconvert;
 mod rejects;
+mod request;
 mod router;
 mod sink;
 mod source;
 mod summary;
 mod take;
 mod union;
+mod unit;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};
 pub use compact::{COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Pointers, compact};
-pub use convert::{Request, Run, convert};
+pub use convert::{Run, convert};
 pub use error::Error;
 pub use events::{Event, Observer};
 pub use formats::{Formats, FoundFormat, find_formats};
@@ -49,5 +51,6 @@ pub use inspect::{
 };
 pub use limit::{RejectLimit, Shard};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
+pub use request::Request;
 pub use source::{Source, SourceSet};
 pub use summary::{FailedObject, LeftOutTable, Objects, OutputSummary, Summary};

@@ -17,11 +17,11 @@ use crate::events::{Event, Observer};
 use crate::fetch::Fetcher;
 use crate::goal::PlannedTask;
 use crate::limit::RejectLimit;
-use crate::router::Piece;
 use crate::sink::{REJECTS_TOLD_MAX, TaskSink};
 use crate::source::{SourceSet, root_url, spool_key};
 use crate::summary::Summary;
-use crate::worker::{Fetched, Taker, UnitCounts, UnitError, Worker};
+use crate::unit::{Fetched, Piece, Taker, UnitCounts};
+use crate::worker::{UnitError, Worker};
 
 /// Threads that commit closed tasks: each waits for a few answers of the store.
 const COMMITTERS: usize = 4;

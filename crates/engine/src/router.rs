@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use flowquet_arrow::Columns;
 use flowquet_format::{LogFormat, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
-use flowquet_parquet::{EncodedRowGroup, Encoder};
+use flowquet_parquet::Encoder;
 use flowquet_parse::{AS_LAST, Block, IntegerColumns, NULL, Reject, repeats};
 use flowquet_table::Cause;
 
@@ -15,45 +14,7 @@ use crate::budget::BUILD_BYTES_MAX;
 use crate::consumer::ConsumerError;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
-use crate::worker::{Taker, UnitCounts};
-
-/// Where rows of one unit go: one partition and one log format. Ordered, so that everything that follows is repeatable.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Destination {
-    /// Partition folder.
-    pub(crate) folder: Arc<str>,
-    /// AWS's text of the log format.
-    pub(crate) format: Arc<str>,
-}
-
-/// Smallest and largest partition time of some rows, Unix seconds; `None` where none has a time within range.
-pub(crate) type Times = Option<(i64, i64)>;
-
-/// Rows on their way to a file.
-#[derive(Debug)]
-pub(crate) struct Piece {
-    pub(crate) to: Destination,
-    pub(crate) format: Arc<FormatContext>,
-    pub(crate) times: Times,
-    pub(crate) rows: PieceRows,
-}
-
-#[derive(Debug)]
-pub(crate) enum PieceRows {
-    /// Too few for a row group of their own; the task carries them on.
-    Few(RecordBatch),
-    /// A row group.
-    Encoded(EncodedRowGroup),
-}
-
-impl Piece {
-    pub(crate) fn bytes(&self) -> usize {
-        match &self.rows {
-            PieceRows::Few(batch) => batch.get_array_memory_size(),
-            PieceRows::Encoded(group) => group.bytes(),
-        }
-    }
-}
+use crate::unit::{Destination, Piece, PieceRows, Taker, Times, UnitCounts};
 
 struct Open {
     columns: Columns,
@@ -340,11 +301,4 @@ impl Router {
 fn widened(times: Times, more: &[i64]) -> Times {
     let in_range = more.iter().filter(|t| (TIME_MIN_S..TIME_MAX_S).contains(*t));
     in_range.fold(times, |times, &t| Some(times.map_or((t, t), |(min, max)| (min.min(t), max.max(t)))))
-}
-
-pub(crate) fn merged(a: Times, b: Times) -> Times {
-    match (a, b) {
-        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
-        (a, b) => a.or(b),
-    }
 }

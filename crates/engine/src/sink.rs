@@ -21,8 +21,8 @@ use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::file::{StagedFile, file_metadata};
 use crate::goal::{Goal, PlannedTask};
-use crate::router::{Destination, Piece, PieceRows, Times, merged};
-use crate::worker::{UnitCounts, describe};
+use crate::unit::{Destination, Piece, PieceRows, Times, UnitCounts, merged};
+use crate::worker::describe;
 
 /// How long a worker that waits for its turn sleeps before it looks whether the run has ended.
 const WAIT: Duration = Duration::from_millis(50);

@@ -11,8 +11,8 @@ use flowquet_table::{
     Cause, Error as LogError, LAYOUT_VERSION, Log, ObjectId, Options, PlanRecord, SourceObject, TableState,
 };
 
-use crate::convert::Request;
 use crate::error::Error;
+use crate::request::Request;
 use crate::source::{SourceSet, is_remote};
 use crate::summary::{FailedObject, Summary};
 use crate::union::{Looks, formats_of, look};

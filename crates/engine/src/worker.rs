@@ -1,9 +1,8 @@
 //! A unit on a worker: its objects read, parsed and routed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use flowquet_format::ObjectKey;
 use flowquet_input::{Input, Position, Reader, WINDOW_BYTES};
 use flowquet_parse::{ObjectError, Parser, Reject, Step, WINDOW_BYTES_MIN};
@@ -14,42 +13,9 @@ use crate::consumer::ConsumerError;
 use crate::context::PlanContext;
 use crate::error::Error;
 use crate::rejects::push_json_lines;
-use crate::router::{Piece, Router};
+use crate::router::Router;
 use crate::source::{SourceSet, is_remote};
-
-/// What a unit counts apart from its pieces.
-#[derive(Debug, Default)]
-pub(crate) struct UnitCounts {
-    pub(crate) inputs: Vec<InputRecord>,
-    pub(crate) records_by_status: BTreeMap<String, u64>,
-    pub(crate) rejects_by_reason: BTreeMap<&'static str, u64>,
-    pub(crate) times_out_of_range: u64,
-    pub(crate) times_missing: u64,
-    /// Rows of partitions that are not wanted.
-    pub(crate) rows_elsewhere: u64,
-}
-
-/// Takes what a unit makes, while it makes it.
-pub(crate) trait Taker {
-    /// Rows.
-    fn piece(&mut self, piece: Piece) -> Result<(), Error>;
-    /// Rejects as JSON lines.
-    fn rejects(&mut self, lines: Vec<u8>) -> Result<(), Error>;
-    /// Whether the run goes on; asked once a window.
-    fn go_on(&self) -> Result<(), Error>;
-    /// Something was read: bytes of source objects, records, objects.
-    fn progress(&mut self, bytes: u64, records: u64, objects: u64);
-    /// Something to know, said once a run.
-    fn warning(&mut self, text: &str);
-}
-
-/// Gives what was fetched ahead for a unit.
-pub(crate) trait Fetched {
-    /// The bytes of the unit's `index`-th object; `None` for one that is opened instead.
-    fn take(&self, index: usize) -> Result<Option<Bytes>, StoreError>;
-    /// The same, fetched anew.
-    fn again(&self, index: usize) -> Result<Option<Bytes>, StoreError>;
-}
+use crate::unit::{Fetched, Taker, UnitCounts};
 
 /// A window holds what the parser asks for, and more.
 const _: () = assert!(WINDOW_BYTES >= 2 * WINDOW_BYTES_MIN);

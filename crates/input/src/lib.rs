@@ -6,9 +6,11 @@
 mod compression;
 mod framing;
 pub mod inflate;
+mod object;
 mod parquet_lines;
 mod reader;
 
 pub use compression::{Compression, head, text_of};
 pub use framing::{Framing, Refused, first_lines};
-pub use reader::{Consume, Input, Open, Position, Range, ReadError, Reader, Shape, WINDOW_BYTES};
+pub use object::{Consume, Input, Open, Position, Range, ReadError, WINDOW_BYTES};
+pub use reader::{Reader, Shape};

@@ -3,7 +3,7 @@
 use flowquet_parquet::{RowReader, RowsError, Wanted};
 
 use crate::framing::Refused;
-use crate::reader::{Consume, Input, Position, ReadError, WINDOW_BYTES, consume_whole};
+use crate::object::{Consume, Input, Position, ReadError, WINDOW_BYTES, consume_whole};
 
 /// Pushes the rows of a Parquet file of `bytes` bytes as lines, the first of which names its columns, of those that are wanted. It is
 /// read once before, so that a damaged one is found out before any of its rows is taken.

@@ -7,7 +7,8 @@ use arrow_schema::DataType;
 
 use crate::chunk::{Chunk, ChunkShape, ChunkWriter};
 use crate::compression::{Codec, Compression};
-use crate::file::FileSchema;
+use crate::schema::FileSchema;
+use crate::scratch::Scratch;
 use crate::text::Values;
 use crate::{Error, integers, sort, text};
 
@@ -63,25 +64,6 @@ impl std::fmt::Debug for EncodedColumn {
 pub struct Encoder {
     codec: Codec,
     scratch: Scratch,
-}
-
-/// Buffers that live from column to column.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    /// Values of a column that are not null.
-    pub(crate) int32: Vec<i32>,
-    pub(crate) int64: Vec<i64>,
-    pub(crate) present_keys: Vec<u32>,
-    /// Values of a column in the order in which they are written.
-    pub(crate) ordered_int32: Vec<i32>,
-    pub(crate) ordered_int64: Vec<i64>,
-    pub(crate) ordered_keys: Vec<u32>,
-    /// Keys of a page.
-    pub(crate) keys: Vec<u32>,
-    /// Keys of integers by value.
-    pub(crate) table: Vec<u32>,
-    /// A page before compression.
-    raw: Vec<u8>,
 }
 
 impl std::fmt::Debug for Encoder {

@@ -6,9 +6,9 @@ use parquet::data_type::AsBytes;
 use parquet::file::statistics::Statistics;
 
 use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
-use crate::encoder::Scratch;
 use crate::pages::{PageRows, pages, present};
-use crate::sort::gathered;
+use crate::scratch::Scratch;
+use crate::scratch::gathered;
 use crate::{Error, delta, rle};
 
 /// Widest span of values for which a table indexed by value is kept: 1 MiB of it, which an L2 cache holds. Ports, flags,

@@ -18,15 +18,18 @@ mod merge;
 mod pages;
 mod rle;
 mod rows;
+mod schema;
+mod scratch;
 mod sort;
 mod text;
 
 pub use compression::{Compression, CompressionError};
 pub use encoder::{EncodedColumn, EncodedRowGroup, Encoder};
-pub use file::{FileSchema, FileWriter};
+pub use file::FileWriter;
 pub use inspect::{ColumnLayout, FileLayout};
 pub use merge::{Column, Merge, MergeError, MergeFile, Order, Weight};
 pub use rows::{MAGIC, Ranges, RowColumn, RowLines, RowReader, RowsError, Wanted};
+pub use schema::FileSchema;
 
 /// What stops encoding or writing.
 pub type Error = parquet::errors::ParquetError;

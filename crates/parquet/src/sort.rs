@@ -3,7 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
 use arrow_array::{Array, RecordBatch};
-use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
+use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 
 use crate::text::Values;
@@ -134,22 +134,6 @@ fn sort_by_words(order: &mut Vec<u32>, words: Vec<u64>, bits: u32) {
     }
     drop(to);
     *order = from.iter().map(|entry| entry.row).collect();
-}
-
-/// `values` in `order`, in `scratch`, and which of them are not null.
-pub(crate) fn gathered<T: Copy>(
-    values: &[T],
-    nulls: Option<&NullBuffer>,
-    order: &[u32],
-    scratch: &mut Vec<T>,
-) -> Option<NullBuffer> {
-    scratch.clear();
-    scratch.extend(order.iter().map(|&row| values[row as usize]));
-    nulls.map(|nulls| {
-        let mut bits = BooleanBufferBuilder::new(order.len());
-        order.iter().for_each(|&row| bits.append(nulls.is_valid(row as usize)));
-        NullBuffer::new(bits.finish())
-    })
 }
 
 #[cfg(test)]

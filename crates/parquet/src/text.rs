@@ -9,10 +9,10 @@ use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
 use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
-use crate::encoder::Scratch;
 use crate::integers::{key_bounds, push_keys};
 use crate::pages::{PageRows, page, present};
-use crate::sort::gathered;
+use crate::scratch::Scratch;
+use crate::scratch::gathered;
 use crate::{Error, PAGE_BYTES, rle};
 
 /// Longest bound in statistics and page index. Ids and addresses are shorter; only tags and ARNs are cut.

@@ -1,10 +1,14 @@
 //! Where the files of a compaction or reconversion stand until they are in place.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::compaction::CompactionRecord;
 use crate::layout::{compacted_folder, compacted_key};
 use crate::records::OutputRecord;
+
+/// What nobody has written aside for so long is at work for no process any more: a reconversion may take days before its record.
+pub(crate) const ASIDE_IDLE_MIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The folders where a record's files stand aside, by partition folder. A catalog can be pointed at each of them.
 ///

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::LAYOUT_VERSION;
+use crate::aside::ASIDE_IDLE_MIN;
 use crate::checked;
-use crate::cleaning::ASIDE_IDLE_MIN;
 use crate::compaction::CompactionRecord;
 use crate::contract::TableContract;
 use crate::error::Error;

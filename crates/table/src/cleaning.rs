@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use crate::aside::ASIDE_IDLE_MIN;
 use crate::check::data_files;
 use crate::error::Error;
 use crate::layout::{
@@ -14,9 +15,6 @@ use crate::reading::{delete_if_there, keys_of, list_or_none};
 
 /// What nobody has written for so long is at work for no process any more. Clocks of machines differ by less.
 const IDLE_MIN: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The same of files aside: a reconversion may take days before its record.
-pub(crate) const ASIDE_IDLE_MIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Log {
     /// Removes what killed runs may have left of void tasks: such a run could not see that its task was void.

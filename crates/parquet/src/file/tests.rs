@@ -19,6 +19,7 @@ use super::*;
 use crate::compression::Compression;
 use crate::encoder::Encoder;
 use crate::{PAGE_ROWS, SORTED_PAGE_ROWS};
+use flowquet_format::ColumnType;
 
 /// One row: an INT32, an INT64 and a text.
 type Row = (Option<i32>, Option<i64>, Option<String>);

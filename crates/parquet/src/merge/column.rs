@@ -7,7 +7,7 @@ use super::decode::NULL;
 use crate::Error;
 use crate::chunk::Chunk;
 use crate::encoder::{EncodedColumn, Encoder, MS_PER_S};
-use crate::file::FileSchema;
+use crate::schema::FileSchema;
 use crate::sort::SortKeys;
 use crate::text::{Dictionary, Values};
 use crate::{integers, text};
@@ -99,7 +99,7 @@ impl Column {
     ) -> Result<EncodedColumn, Error> {
         let step = if self.column_type == ColumnType::TimestampMs { MS_PER_S } else { 1 };
         let encode =
-            |writer: crate::chunk::ChunkWriter<'_>, scratch: &mut crate::encoder::Scratch| match &self.data {
+            |writer: crate::chunk::ChunkWriter<'_>, scratch: &mut crate::scratch::Scratch| match &self.data {
                 Data::Int32(values, nulls) => {
                     integers::encode_ordered(values, nulls.as_ref(), Some(rows), step, writer, scratch)
                 }

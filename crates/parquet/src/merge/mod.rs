@@ -28,9 +28,9 @@ use parquet::column::page::PageReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::Error;
-use crate::file::FileSchema;
 use crate::integers::Integer;
 use crate::rows::slices::Slices;
+use crate::schema::FileSchema;
 use crate::sort::{SortKeys, order_by};
 use decode::Validity;
 use dictionary::{Run, merged};

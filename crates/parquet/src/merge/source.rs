@@ -9,10 +9,10 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::schema::types::ColumnDescPtr;
 
 use crate::Error;
-use crate::file::FileSchema;
 use crate::rows::kind::{Kind, kind};
 use crate::rows::slices::ranges_of;
 use crate::rows::{Ranges, RowsError, footer};
+use crate::schema::FileSchema;
 
 /// A file of ours whose rows are to be merged: where the columns of its row groups stand.
 pub struct MergeFile {

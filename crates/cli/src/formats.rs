@@ -1,0 +1,133 @@
+//! The log-format options that commands share, resolved.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use flowquet_arrow::Selection;
+use flowquet_format::{Catalogue, LogFormat};
+use flowquet_table::Reading;
+
+use crate::args::FormatArgs;
+use crate::exit::Exit;
+use crate::given::{FORMAT, formats_in_file, given_format};
+use crate::output::{Failure, say};
+
+/// Log-format options, resolved.
+pub(crate) struct Formats {
+    pub(crate) catalogue: Catalogue,
+    /// Each once.
+    pub(crate) given: Vec<Arc<LogFormat>>,
+    /// Both, as records have them.
+    pub(crate) reading: Reading,
+    pub(crate) selection: Selection,
+}
+
+impl Formats {
+    pub(crate) fn resolve(args: &FormatArgs) -> Result<Self, Failure> {
+        let fields = args.fields.as_deref().map(read_text).transpose()?;
+        let catalogue = catalogue_of(args.fields.as_deref(), fields.as_deref())?;
+        let given = args.format.iter().map(|text| given_format(FORMAT, text, &catalogue));
+        let mut formats = given.collect::<Result<Vec<_>, _>>()?;
+        if let Some(file) = &args.describe_flow_logs {
+            formats.extend(formats_in_file("--describe-flow-logs", file, &catalogue)?);
+        }
+        let texts: Vec<String> = formats.iter().map(ToString::to_string).collect();
+        let reading = Reading::new(fields.as_deref(), texts.iter().map(String::as_str))
+            .map_err(|e| Failure::message(Exit::Usage, &e.to_string(), None))?;
+        let given = reading.formats().to_vec();
+        let selection = match &args.columns {
+            None => Selection::all(),
+            Some(names) => select(names, &catalogue, &given)?,
+        };
+        Ok(Self { catalogue, given, reading, selection })
+    }
+
+    /// Checks the names that an option gives and makes columns of them, each once; `done` is what is done to one that an
+    /// object has.
+    pub(crate) fn columns_named(
+        &self,
+        option: &str,
+        done: &str,
+        names: Option<&[String]>,
+    ) -> Result<Vec<String>, Failure> {
+        columns_of_names(option, done, names.unwrap_or_default(), &self.catalogue, &self.given)
+    }
+}
+
+/// Columns of the names that an option gives, each once, checked; `done` is what is done to one that an object has.
+pub(crate) fn columns_of_names(
+    option: &str,
+    done: &str,
+    names: &[String],
+    catalogue: &Catalogue,
+    given: &[Arc<LogFormat>],
+) -> Result<Vec<String>, Failure> {
+    check_names(option, &format!("{done} where an object has it"), names, catalogue, given)?;
+    let mut columns: Vec<String> = Vec::new();
+    for name in names {
+        let column = name.trim().to_ascii_lowercase().replace('-', "_");
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    Ok(columns)
+}
+
+/// Checks `--columns`.
+fn select(names: &[String], catalogue: &Catalogue, given: &[Arc<LogFormat>]) -> Result<Selection, Failure> {
+    check_names("--columns", "kept where an object has it", names, catalogue, given)?;
+    Ok(Selection::of(names.iter().map(String::as_str)))
+}
+
+/// Checks names that an option gives: one that no format can have is most likely a slip.
+fn check_names(
+    option: &str,
+    use_of_unknown: &str,
+    names: &[String],
+    catalogue: &Catalogue,
+    given: &[Arc<LogFormat>],
+) -> Result<(), Failure> {
+    for name in names {
+        let field = name.trim().to_ascii_lowercase().replace('_', "-");
+        let is_given = given.iter().any(|f| f.position(&field).is_some());
+        if field.is_empty() {
+            let message = format!("expected column names in {option}, found an empty one");
+            return Err(Failure::message(Exit::Usage, &message, None));
+        }
+        // The twin of an address is known with it.
+        let is_twin = field.strip_suffix("-bin").is_some_and(|of| catalogue.field(of).is_some());
+        if !is_given && !is_twin && catalogue.field(&field).is_none() {
+            let near =
+                catalogue.nearest_field(&field).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+            if let Some(format) = given.first() {
+                let of = if given.len() > 1 {
+                    "any given log format".to_owned()
+                } else {
+                    format!("the log format {format}")
+                };
+                let message = format!("{option} names `{name}`, which is no field of {of}{near}");
+                return Err(Failure::message(Exit::Usage, &message, None));
+            }
+            say(&format!("warning: column `{name}` is not in the field list, {use_of_unknown}{near}"));
+        }
+    }
+    Ok(())
+}
+
+/// The built-in catalogue and the fields of the file `fields`, if one is given.
+pub(crate) fn catalogue_with(fields: Option<&Path>) -> Result<Catalogue, Failure> {
+    catalogue_of(fields, fields.map(read_text).transpose()?.as_deref())
+}
+
+fn catalogue_of(path: Option<&Path>, text: Option<&str>) -> Result<Catalogue, Failure> {
+    let Some(text) = text else { return Ok(Catalogue::builtin().clone()) };
+    Catalogue::builtin().extended(text).map_err(|e| {
+        let path = path.unwrap_or(Path::new("")).display();
+        Failure::message(Exit::Usage, &format!("read --fields `{path}`: {e}"), None)
+    })
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|e| Failure::message(Exit::Usage, &format!("read `{}`: {e}", path.display()), None))
+}

@@ -1,0 +1,123 @@
+//! What `convert` and `plan` have in common: the job that the arguments describe.
+
+use std::sync::Arc;
+
+use flowquet_engine::{Budget, Error, Request, Source};
+use flowquet_format::{KeyFilter, PartitionTime};
+use flowquet_store::{Location, Store, Stores};
+use flowquet_table::{Log, Options, TableContract};
+
+use crate::args::{JobArgs, PartitionTimeArg};
+use crate::exit::Exit;
+use crate::failure::engine_failure;
+use crate::formats::Formats;
+use crate::output::Failure;
+use crate::places::table_store;
+use crate::plan_file::PlanFile;
+use crate::resources::budget;
+
+/// What `convert` and `plan` have in common, resolved.
+pub(crate) struct Prepared {
+    pub(crate) sources: Vec<Source>,
+    filter: KeyFilter,
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) out: Arc<dyn Store>,
+    /// The destination.
+    pub(crate) location: Location,
+    /// The destination as it was typed.
+    pub(crate) out_text: String,
+    pub(crate) options: Options,
+    contract: Option<TableContract>,
+    budget: Budget,
+}
+
+impl Prepared {
+    pub(crate) fn new(
+        args: &JobArgs,
+        threads: usize,
+        stores: Arc<Stores>,
+        plan: Option<&PlanFile>,
+    ) -> Result<Self, Failure> {
+        let formats = Formats::resolve(&args.format)?;
+        let mut sources = args.sources.clone();
+        sources.extend(args.manifest.iter().cloned().map(Source::Manifest));
+        let out = match (&args.out, plan) {
+            (Some(out), _) => out.clone(),
+            (None, Some(plan)) => plan.location()?,
+            (None, None) => return Err(Failure::message(Exit::Usage, "--out is required", None)),
+        };
+        // A manifest on a disk may name objects in S3.
+        let is_remote = |s: &Source| match s {
+            Source::At(location) => location.is_s3(),
+            Source::Manifest(_) => true,
+            Source::Stdin => false,
+        };
+        let remote_input = sources.iter().any(is_remote) || plan.is_some();
+        let budget = budget(threads, args.memory, remote_input, out.is_s3())?;
+        let filter = args.filter.filter()?;
+        let store = table_store(&stores, &out);
+        let contract = Log::find_contract(store.as_ref()).map_err(|e| engine_failure(&Error::from(e)))?;
+        let planned = plan.and_then(|p| p.plan.as_ref()).map(|p| p.options.clone());
+        let options = planned.map_or_else(|| options(args, &formats, contract.as_ref()), Ok)?;
+        Ok(Self {
+            sources,
+            filter,
+            out: store,
+            contract,
+            stores,
+            out_text: out.to_string().trim_end_matches('/').to_owned(),
+            location: out,
+            options,
+            budget,
+        })
+    }
+
+    pub(crate) fn request(self) -> Request {
+        Request {
+            sources: self.sources,
+            filter: self.filter,
+            stores: self.stores,
+            out: self.out,
+            contract: self.contract,
+            options: self.options,
+            budget: self.budget,
+            max_rejects: None,
+            dry_run: true,
+            plan: None,
+        }
+    }
+}
+
+/// Options of a run: what was asked for, and what the table has where nothing was.
+fn options(args: &JobArgs, formats: &Formats, contract: Option<&TableContract>) -> Result<Options, Failure> {
+    let default = Options::default();
+    let of_table = |time: PartitionTimeArg| match time {
+        PartitionTimeArg::Start => PartitionTime::Start,
+        PartitionTimeArg::End => PartitionTime::End,
+    };
+    let sort = match (&args.sort, contract) {
+        (None, Some(contract)) => contract.sort.clone(),
+        (asked, _) => formats.columns_named("--sort", "sorted by", asked.as_deref())?,
+    };
+    Ok(Options {
+        partition_by: args
+            .partition_by
+            .clone()
+            .or_else(|| contract.map(|c| c.partition_by.clone()))
+            .unwrap_or(default.partition_by),
+        partition_time: args
+            .partition_time
+            .map(of_table)
+            .or_else(|| contract.map(|c| c.partition_time))
+            .unwrap_or(default.partition_time),
+        types: args.types.or_else(|| contract.map(|c| c.types)).unwrap_or(default.types),
+        columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
+        sort,
+        bloom_filter: formats.columns_named("--bloom-filter", "filtered", Some(&args.bloom_filter))?,
+        compression: args.compression.to_string(),
+        row_group_rows: args.row_group_rows,
+        file_bytes: args.file_bytes,
+        reading: formats.reading.clone(),
+        salvage: args.salvage,
+    })
+}
