@@ -52,7 +52,7 @@ def ids(out, segments):
             shelf, count = struct.unpack_from("<II", data, at)
             numbers = struct.unpack_from(f"<{count}Q", data, at + 8 + 16 * count)
             found |= {(shelf, data[at + 8 + 16 * i : at + 24 + 16 * i]): n for i, n in enumerate(numbers)}
-            at += 8 + 24 * count
+            at += 8 + 28 * count
     return found
 
 
@@ -86,7 +86,7 @@ def test_nothing_rests_on_checkpoints(table, spoil):
         shutil.rmtree(out / FOLDER)
     elif spoil == "another version":
         for path in out.glob(f"{FOLDER}/*.json"):
-            path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+            path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
     for segment in out.glob(f"{FOLDER}/segments/*") if "cut" in spoil or "segment" in spoil else []:
         if spoil == "cut":
             segment.write_bytes(segment.read_bytes()[:-1])

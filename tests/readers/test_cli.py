@@ -39,7 +39,7 @@ def test_help_and_version():
         (["convert", "x", "--out", "y", "--max-rejects", "half"], "expected a number of lines or a percentage such as `1%`"),
         (["convert", "x", "--out", "y", "--fields", "/nowhere.toml"], "read `/nowhere.toml`: No such file"),
         (["convert", "-", "--out", "y", "--dry-run"], "--dry-run reads files, folders or S3 prefixes, not standard input"),
-        (["schema", "--as", "ddl"], "possible values: table, arrow, athena, duckdb, glue-json, json, pandas, parquet, polars, pyspark, spark, trino"),
+        (["schema", "--as", "ddl"], "possible values: table, arrow, athena, cloudformation, duckdb, glue-json, json, jsonschema, pandas, parquet, polars, pyspark, spark, terraform, trino"),
     ],
 )
 def test_wrong_usage(args, words):
@@ -118,6 +118,8 @@ def test_report_in_a_file(logs, out, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["outcome"], report["records"]) == ("success", 1) and not list(tmp_path.glob(".*"))
     run("convert", "/no/such", "--out", out, "--report", tmp_path / "report.json", check=1)
+    told = run("convert", logs, "--out", out, "--report", tmp_path / "no/folder/report.json", check=2)
+    assert "its folder does not exist" in told.stderr and not (tmp_path / "no").exists()
     assert json.loads((tmp_path / "report.json").read_text())["outcome"] == "failed"
 
 
@@ -154,10 +156,10 @@ def test_inspect(tmp_path, out):
     for part in ["Parquet, ", "30 in 1 row group", "flowquet.log_format = ${version}", "srcaddr", "RLE_DICTIONARY", "pages"]:
         assert part in words
     (tmp_path / "plain").write_text(GOOD)
-    assert "a guess, no header line" in run("inspect", tmp_path / "plain").stdout
+    assert "a guess by the kinds of values, no header line" in run("inspect", tmp_path / "plain").stdout
     (tmp_path / "x.json").write_text("{}")
-    process = run("inspect", tmp_path / "x.json", path, check=1)
-    assert "expected JSON with `message`" in process.stderr and "flow log, gzip" in process.stdout
+    words = run("inspect", tmp_path / "x.json", path, check=4).stdout
+    assert "expected JSON with `message`" in words and "flow log, gzip" in words
 
 
 def test_a_closed_pipe_is_no_failure():
@@ -204,3 +206,17 @@ def test_every_flag_and_exit_code_is_documented():
             assert f"`{flag}" in section, (command, flag)
     for code in ["0", "1", "2", "3", "4", "5", "130"]:
         assert f"| {code} |" in page
+
+
+def test_options_from_the_environment(logs, out):
+    """A container's job: no command line but the command. The command line goes before."""
+    (logs / "a.log").write_text(f"{naive.V2}\n{GOOD}")
+    (logs / "b.log").write_text(f"{naive.V2}\n{GOOD}{GOOD}")
+    env = os.environ | {"FLOWQUET_OUT": str(out), "FLOWQUET_REPORT": "-", "FLOWQUET_QUIET": "1", "FLOWQUET_EXCLUDE": "**/b.log", "FLOWQUET_SALVAGE": "0"}
+    report = json.loads(run("convert", logs, env=env).stdout)
+    assert (report["records"], report["options"].get("salvage", False)) == (1, False)
+    report = json.loads(run("convert", logs, "--exclude", "**/a.log", "--salvage", env=env).stdout)
+    assert (report["records"], report["options"]["salvage"]) == (2, True)
+    words = run("convert", logs, env=env | {"FLOWQUET_THREADS": "many"}, check=2).stderr
+    assert "expected a number from 1 to 1,024, found `many`" in words
+    assert "[env: FLOWQUET_MAX_REJECTS]" in run("convert", "--help").stdout

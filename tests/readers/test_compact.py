@@ -168,6 +168,62 @@ def test_parquet_that_is_no_flow_log(tmp_path, logs, out):
     assert sorted(texts, key=str) == ["10.0.0.1", "10.0.0.1 x", None, "a\nb"]
 
 
+def test_every_value_is_kept_byte_for_byte(tmp_path, logs, out):
+    """What no line of text could hold comes in by Parquet, and stays as it is, whatever the columns are called."""
+    texts = ["", " ", "-", "\r", "OK\r", "a\r\nb", "\ufeffx", "\t", "a b", "start tag bytes", "ä漢🦀", "x" * 200, None]
+    for i, compression in enumerate(["zstd", "snappy", "none"]):
+        numbers = [None if n % 5 == 4 else n * 7919 for n in range(len(texts))]
+        table = pyarrow.table({"start": [1_705_276_800 + n for n in range(len(texts))], "bytes": numbers, "tag": texts[i:] + texts[:i], "srcaddr": texts})
+        pyarrow.parquet.write_table(table, logs / f"{i}.parquet")
+        convert(logs, out, "--compression", compression)
+    # Lines end in CRLF, in values that are not the last ones; a mark of byte order stands before a header.
+    (logs / "crlf.log").write_bytes(b"\xef\xbb\xbfstart tag bytes\r\n1705276800 a 1\r\n1705276801 OK\r 2\n")
+    convert(logs, out, check=None)
+    before = multiset(rows(out), True)
+    assert sum(before.values()) >= 3 * len(texts)
+    kept = {row.get("tag") for _, row in rows(out)}
+    assert {"a\r\nb", "\ufeffx", "\t", " ", "start tag bytes"} <= kept
+    assert compact(out)["compacted"] == 1 and len(files(out)) == 1 and multiset(rows(out), True) == before
+    assert compact(out, "--sort", "tag,bytes", "--compression", "none")["compacted"] == 1 and multiset(rows(out), True) == before
+    # A table of one column: its rows may read like headers, or be empty.
+    logs = tmp_path / "more"
+    logs.mkdir()
+    for i in range(2):
+        tags = ["tag", "start", "start tag", "", "\ufeff", "version"]
+        pyarrow.parquet.write_table(pyarrow.table({"start": [1_705_276_800] * 6, "tag": tags}), logs / f"{i}.parquet")
+        convert(logs, tmp_path / "one", "--columns", "tag")
+    before = multiset(rows(tmp_path / "one"), True)
+    assert compact(tmp_path / "one")["files_out"] == 1 and multiset(rows(tmp_path / "one"), True) == before
+
+
+def test_formats_that_fit_no_file_together_are_merged_apart(tmp_path, logs, out):
+    wide = {letter: "start " + " ".join(f"{letter}-{i}" for i in range(150)) for letter in "ab"}
+
+    def taken(name, fields, line, table, *args):
+        (logs / name).write_text(line + "\n")
+        convert(logs / name, table, "--format", " ".join(f"${{{field}}}" for field in fields.split()), *args)
+
+    for n in range(3):
+        for letter, fields in wide.items():
+            taken(f"{letter}{n}.log", fields, "1705276800 " + " ".join(f"{letter}{n}.{i}" for i in range(150)), out)
+        taken(f"c{n}.log", "start bytes", f"1705276801 {n}", out)
+    before = multiset(rows(out), True)
+    done = compact(out)
+    assert (done["compacted"], done["files_in"], done["files_out"]) == (1, 9, 2) and multiset(rows(out), True) == before
+    assert compact(out)["compacted"] == 0 and len(compactions(out)) == 2
+    # A field that became known later: text stays text, and numbers numbers.
+    fields = tmp_path / "fields.toml"
+    fields.write_text('[[field]]\nname = "hops"\nsince = 12\nlogs = ["vpc"]\nkind = "number"\nparquet = "INT32"\ndoc = "Hops taken."\n')
+    table = tmp_path / "typed"
+    for n in range(2):
+        taken(f"text{n}.log", "start hops", f"1705276800 many{n}", table)
+        taken(f"number{n}.log", "start hops", "1705276800 012", table, "--fields", fields)
+    found = sorted(str(row["hops"]) for _, row in rows(table))
+    assert found == ["12", "12", "many0", "many1"]
+    assert compact(table)["files_out"] == 2 and sorted(str(row["hops"]) for _, row in rows(table)) == found
+    assert compact(table)["compacted"] == 0
+
+
 def test_a_file_that_is_not_as_recorded_stops_it(small_files):
     out = small_files
     key, path = next(iter(files(out).items()))

@@ -3,6 +3,8 @@
 import collections
 import gzip
 import os
+import random
+import shutil
 import subprocess
 import sys
 import zlib
@@ -96,3 +98,35 @@ def test_memory_for_few_rows_is_small(tmp_path, out):
     logs = flowlogs(tmp_path / "logs", "--objects", 20, "--records", 50)
     used, _ = peak([FLOWQUET, "convert", logs, "--out", out])
     assert used < 64 * MIB, f"{used / MIB:.0f} MiB"
+
+
+def test_compaction_of_wide_texts(logs, out):
+    """Texts of up to 900 kB, each another one, that hardly compress: new files end where their distinct values would not fit."""
+    for n in range(6):
+        texts = [random.Random(n * 100 + i).randbytes(i * 4_500).hex() for i in range(100)]
+        table = pyarrow.table({"start": [1_705_276_800 + i for i in range(100)], "tag": texts, "bytes": range(100)})
+        pyarrow.parquet.write_table(table, logs / f"{n}.parquet")
+        peak([FLOWQUET, "convert", logs, "--out", out])
+    digest = lambda found: collections.Counter((row["start"], row["bytes"], hash(row["tag"])) for _, row in found)
+    before = digest(rows(out))
+    for memory in [[], ["--memory", "480M"], ["--memory", "2G"]]:
+        copy = out.with_name("copy" + "".join(memory).strip("-"))
+        shutil.copytree(out, copy)
+        used, words = peak([FLOWQUET, "compact", copy, *memory])
+        assert "600 rows before and after" in words and used < (480 if memory[1:] == ["480M"] else 512) * MIB, f"{used / MIB:.0f} MiB"
+        assert digest(rows(copy)) == before
+        # The same files, whatever the memory.
+        named = {key: path.read_bytes() for key, path in files(copy).items()}
+        assert 1 < len(named) < 6
+        assert named == (first := named if not memory else first)
+        assert "nothing to gain" in peak([FLOWQUET, "compact", copy, *memory])[1]
+        shutil.rmtree(copy)
+
+
+def test_compaction_of_many_rows_and_files(tmp_path, out):
+    """Days of two million rows each, of which several are compacted at once."""
+    for n in range(2):
+        flowlogs(tmp_path / f"logs{n}", "--objects", 20, "--records", 100_000, "--seed", n, "--every-s", 8_000)
+        peak([FLOWQUET, "convert", tmp_path / f"logs{n}", "--out", out, "--file-bytes", "2M"])
+    used, words = peak([FLOWQUET, "compact", out, "--threads", "2"])
+    assert "4,000,000 rows before and after" in words and used < 512 * MIB, f"{used / MIB:.0f} MiB"

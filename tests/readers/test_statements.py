@@ -291,3 +291,75 @@ def test_conflicting_types_are_told(tmp_path, logs, out):
     assert "expected one type of column `hop_count` in all files" in words and "STRING" in words and "INT32" in words
     for path in pathlib.Path(out).glob("date=*/*.parquet"):
         path.unlink()
+
+
+@pytest.mark.parametrize("by, partitions", [("date", "projected"), ("account,region,date,hour", "listed"), ("none", "listed")])
+def test_infrastructure_code(tmp_path, by, partitions):
+    """Parsers of Terraform and CloudFormation that we did not write read what Glue is told otherwise."""
+    import cfnlint.api
+    import hcl2
+
+    for format in ["v11", "tgw", FORMATS[-1]]:
+        args = ["--format", format, "--types", "rich", "--partition-by", by, "--partitions", partitions, "--location", 's3://lake/it"s/${x}/', "--database", "lake", "--table", "flows_2"]
+        told = json.loads(schema(*args, "--as", "glue-json"))
+        template = schema(*args, "--as", "cloudformation")
+        # Advice aside, and what looks like a parameter in the odd location.
+        assert [str(m) for m in cfnlint.api.lint_all(template) if m.rule.id[0] in "EW" and "${x}" not in str(m)] == []
+        resource = json.loads(template)["Resources"]["Flows2"]["Properties"]
+        assert resource["TableInput"] == told and resource["DatabaseName"] == "lake"
+
+        text = schema(*args, "--as", "terraform")
+        parsed = hcl_value(hcl2.loads(text))
+        [table] = [block["aws_glue_catalog_table"]["flows_2"] for block in parsed["resource"]]
+        [storage] = table["storage_descriptor"]
+        assert (table["database_name"], table["name"], table["table_type"], table["parameters"]) == ("lake", "flows_2", told["TableType"], told["Parameters"])
+        column = lambda c: {"Name": c["name"], "Type": c["type"], "Comment": c["comment"]}
+        assert [column(c) for c in table.get("partition_keys", [])] == told["PartitionKeys"]
+        assert [column(c) for c in storage["columns"]] == told["StorageDescriptor"]["Columns"]
+        assert (storage["location"], storage["input_format"], storage["output_format"]) == tuple(told["StorageDescriptor"][m] for m in ["Location", "InputFormat", "OutputFormat"])
+        [serde] = storage["ser_de_info"]
+        assert (serde["serialization_library"], serde["parameters"]) == (told["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"], {"serialization.format": "1"})
+        # The log format is the one that was asked for, as AWS has it, and is read back from the code.
+        [local] = parsed["locals"]
+        expected = json.loads(schema("--format", format, "--as", "json"))["log_format"]
+        assert local["flows_2_log_format"] == expected
+        (tmp_path / "table.tf").write_text(text)
+        assert json.loads(schema("--format", f"@{tmp_path / 'table.tf'}", "--as", "json"))["log_format"] == expected
+    assert "locals" not in schema("--as", "terraform", "--location", "s3://lake/x/")
+
+
+def hcl_value(value):
+    """What python-hcl2 parsed, without quotes and with templates' escapes undone as Terraform does."""
+    if isinstance(value, dict):
+        return {hcl_value(k): hcl_value(v) for k, v in value.items() if not k.startswith("__")}
+    if isinstance(value, list):
+        return [hcl_value(v) for v in value]
+    if isinstance(value, str):
+        if len(value) > 1 and value[0] == value[-1] == '"':
+            value = value[1:-1]
+        return value.replace("$${", "${").replace("%%{", "%{").replace('\\"', '"').replace("\\\\", "\\")
+    return value
+
+
+def test_a_json_schema_of_rows(tmp_path):
+    """Rows of a table, as pyarrow gives them, are what the schema says; others are not."""
+    import base64
+
+    import jsonschema
+
+    logs = flowlogs(tmp_path / "logs", "--objects", 2, "--records", 50, "--format", "v5")
+    for types in ["aws", "rich"]:
+        out = tmp_path / types
+        convert(logs, out, "--types", types)
+        text = json.loads(schema("--format", "v5", "--types", types, "--as", "jsonschema"))
+        jsonschema.Draft202012Validator.check_schema(text)
+        validator = jsonschema.Draft202012Validator(text)
+        as_json = {bytes: lambda v: base64.b64encode(v).decode(), datetime.datetime: lambda v: v.isoformat()}
+        found = [row for path in files(out).values() for row in pyarrow.parquet.ParquetFile(path).read().to_pylist()]
+        rows = [{k: as_json.get(type(v), lambda v: v)(v) for k, v in row.items()} for row in found]
+        assert len(rows) == 100 and all(list(row) == text["required"] for row in rows)
+        for row in rows:
+            validator.validate(row)
+        for wrong in [{"srcport": "443"}, {"srcport": -1}, {"dstport": 2**31}, {"bytes": 1.5}, {"action": 1}, {"more": 1}]:
+            assert list(validator.iter_errors(rows[0] | wrong)), wrong
+        assert list(validator.iter_errors({k: v for k, v in rows[0].items() if k != "bytes"}))

@@ -8,13 +8,13 @@ use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{
     Array, ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray,
 };
-use flowquet_format::{ColumnType, FormatColumn, time_ms};
+use flowquet_format::{ADDRESS_BYTES, ColumnType, FormatColumn, time_ms};
 use flowquet_parse::{Block, IntegerColumns};
 
 use crate::addresses::{AddressColumns, COLUMNS_MAX};
 use crate::dictionary::DictionaryBuilder;
 use crate::growing::Growing;
-use crate::schema::{ADDRESS_BYTES, BatchSchema};
+use crate::schema::BatchSchema;
 use crate::twins::twin;
 
 enum Builder {
@@ -88,7 +88,7 @@ impl Columns {
             Builder::Text(text) => text.bytes(),
             Builder::TimestampMs(values) => values.bytes(),
             // Its keys are those of the address.
-            Builder::Twin(_) => self.addresses.values() * ADDRESS_BYTES as usize,
+            Builder::Twin(_) => self.addresses.values() * ADDRESS_BYTES,
         };
         self.addresses.bytes() + self.builders.iter().map(of).sum::<usize>()
     }

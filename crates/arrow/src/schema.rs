@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
-use flowquet_format::{ColumnType, FormatColumn, LogFormat, Types};
+use flowquet_format::{ADDRESS_BYTES, ColumnType, FormatColumn, LogFormat, Types};
 
 /// Which columns to keep: all, or those of some names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,9 +31,6 @@ impl Selection {
         self.0.as_ref().map(|names| names.iter().map(String::as_str))
     }
 }
-
-/// Bytes of a value of [`ColumnType::Address`].
-pub(crate) const ADDRESS_BYTES: i32 = 16;
 
 /// The columns that a log format becomes, in the format's order, twins of addresses behind them. All are nullable: `-` is null
 /// everywhere.
@@ -86,7 +83,7 @@ impl BatchSchema {
 fn batch_type(column_type: ColumnType) -> DataType {
     let dictionary = |values| DataType::Dictionary(Box::new(DataType::UInt32), Box::new(values));
     match column_type {
-        ColumnType::Address => dictionary(DataType::FixedSizeBinary(ADDRESS_BYTES)),
+        ColumnType::Address => dictionary(DataType::FixedSizeBinary(ADDRESS_BYTES as i32)),
         ColumnType::Int32 => DataType::Int32,
         ColumnType::Int64 => DataType::Int64,
         ColumnType::String => dictionary(DataType::Utf8),

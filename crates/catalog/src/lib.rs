@@ -1,5 +1,5 @@
 //! The table as engines and the Glue Data Catalog see it: the columns of all its log formats ([`union_columns`]), statements
-//! that make it in Athena, Spark, Trino and DuckDB, calls that read it in Python, and its registration in Glue ([`Glue`]).
+//! that make it in Athena, Spark, Trino and DuckDB, resources of Terraform and CloudFormation, calls that read it in Python, and its registration in Glue ([`Glue`]).
 //!
 //! This crate knows no store and no Parquet: it is told what a table holds. All but [`Glue`] are values and pure functions.
 //!
@@ -24,6 +24,7 @@
 
 mod error;
 mod glue;
+mod infrastructure;
 mod partitions;
 mod projection;
 mod python;
@@ -35,6 +36,7 @@ mod union;
 
 pub use error::{Error, ErrorKind};
 pub use glue::Glue;
+pub use infrastructure::{cloudformation, terraform};
 pub use partitions::{PartitionPlace, partition_values};
 pub use projection::Projection;
 pub use python::{pandas, polars, pyspark};

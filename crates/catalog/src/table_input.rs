@@ -7,12 +7,12 @@ use serde_json::json;
 use crate::partitions::PartitionPlace;
 use crate::table::{DESCRIPTION, TableDefinition, hive_type, partition_comment};
 
-const INPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat";
-const OUTPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat";
-const SERDE: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
+pub(crate) const INPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat";
+pub(crate) const OUTPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat";
+pub(crate) const SERDE: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
 
 /// What Glue says of a table that is not a view.
-const TABLE_TYPE: &str = "EXTERNAL_TABLE";
+pub(crate) const TABLE_TYPE: &str = "EXTERNAL_TABLE";
 
 /// A column as both forms have it.
 #[derive(Debug, Serialize)]
@@ -56,8 +56,13 @@ pub(crate) fn parameters(table: &TableDefinition) -> Vec<(String, String)> {
 
 /// The table as JSON, for `aws glue create-table --database-name D --table-input file://…`.
 pub fn table_input_json(table: &TableDefinition) -> String {
+    format!("{}\n", serde_json::to_string_pretty(&table_input_value(table)).expect("plain values"))
+}
+
+/// The same as a value.
+pub(crate) fn table_input_value(table: &TableDefinition) -> serde_json::Value {
     let parameters: std::collections::BTreeMap<_, _> = parameters(table).into_iter().collect();
-    let input = json!({
+    json!({
         "Name": table.name.as_str(),
         "Description": DESCRIPTION,
         "TableType": TABLE_TYPE,
@@ -70,8 +75,7 @@ pub fn table_input_json(table: &TableDefinition) -> String {
             "OutputFormat": OUTPUT_FORMAT,
             "SerdeInfo": { "SerializationLibrary": SERDE, "Parameters": { "serialization.format": "1" } },
         },
-    });
-    format!("{}\n", serde_json::to_string_pretty(&input).expect("plain values"))
+    })
 }
 
 /// The table for `CreateTable`.

@@ -1,5 +1,6 @@
 //! The command line as it is typed.
 
+mod inspect;
 mod schema;
 
 use std::path::PathBuf;
@@ -10,7 +11,9 @@ use flowquet_engine::{RejectLimit, Shard, Source};
 use flowquet_format::{PartitionSpec, Types};
 use flowquet_parquet::Compression;
 use flowquet_store::Location;
+use flowquet_table::ROW_GROUP_ROWS_MAX;
 
+pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 use crate::places::{FilterArgs, S3Args, source};
 use crate::size::{parse_bytes, whole};
@@ -91,8 +94,28 @@ pub(crate) enum Command {
             flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --not"
     )]
     Ignore(Box<IgnoreArgs>),
-    /// Show what a file is: log format and first records, or the layout of a Parquet file
-    Inspect(InspectArgs),
+    /// Show what files, folders and S3 prefixes are: flow logs, formats, coverage and gaps, and what is no flow log
+    #[command(
+        long_about = "Shows what something is. Of a file, an S3 object or standard input: compression, log format, lines, and the first \
+                      records; of a Parquet file its layout too; of a damaged one what could be read before the damage. Of a folder or \
+                      prefix: a row for each flow log with its format, objects, first and last delivery, a strip of when \
+                      objects were delivered, and gaps; then what is no flow log, and why. It is listed as `convert` lists it, with the same \
+                      filters, and one object of each flow log is read. Nothing is written.\n\n\
+                      A strip has one character for each span of time: `█` covered, lower blocks for less, `·` nothing. A pause between two \
+                      deliveries is a gap if it is longer than three times the flow log's median pause and longer than twice what nine in \
+                      ten of its pauses do not exceed; it takes twelve deliveries to tell. Where keys tell only days, a day is missing if \
+                      nine in ten pauses are shorter.",
+        after_help = "Exit codes: 0 it was looked at; 1 something that was named cannot be looked at; 4 something cannot be read (damaged, archived, \
+                      denied), or a file that was named is no flow log",
+        after_long_help = "Exit codes: 0 it was looked at; 1 something that was named cannot be looked at; 4 something cannot be read (damaged, archived, \
+                      denied), or a file that was named is no flow log\n\nExamples:\n  \
+            flowquet inspect logs\n  \
+            flowquet inspect s3://logs/AWSLogs/ --since 2024-01-01\n  \
+            flowquet inspect s3://logs/AWSLogs/ --json | jq '.results[].logs[] | select(.gap_count > 0)'\n  \
+            flowquet inspect s3://logs/AWSLogs/…/flow.log.gz --rows 1 --columns srcaddr,dstaddr,start\n  \
+            zcat flow.log.gz | flowquet inspect -"
+    )]
+    Inspect(Box<InspectArgs>),
     /// Show the columns of a log format or table, or the statement that creates the table in Athena, Spark, Trino or DuckDB
     #[command(
         long_about = "Shows the columns of a log format or of a table's files: as text, Arrow, Parquet or JSON; as the statement that \
@@ -242,7 +265,7 @@ pub(crate) struct JobArgs {
     pub(crate) compression: Compression,
 
     /// Maximum rows in a row group
-    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, 16_777_216>, help_heading = "Table")]
+    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, ROW_GROUP_ROWS_MAX>, help_heading = "Table")]
     pub(crate) row_group_rows: u64,
 
     /// File size at which the next file begins, such as 256M
@@ -438,20 +461,6 @@ pub(crate) enum PartitionTimeArg {
     End,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct InspectArgs {
-    /// Files to look at: flow logs or Parquet
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) format: FormatArgs,
-
-    /// Records to show
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub(crate) rows: usize,
-}
-
 /// A table of the Glue Data Catalog.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Glue Data Catalog")]
@@ -526,7 +535,7 @@ pub(crate) struct CompactArgs {
     pub(crate) compression: Compression,
 
     /// Maximum rows in a row group
-    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, 16_777_216>, help_heading = "Files")]
+    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, ROW_GROUP_ROWS_MAX>, help_heading = "Files")]
     pub(crate) row_group_rows: u64,
 
     /// Target file size; files of at least half this size are left alone
@@ -540,11 +549,11 @@ pub(crate) struct CompactArgs {
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = whole::<u16, 0, 3600>, help_heading = "Glue Data Catalog")]
     pub(crate) grace: u16,
 
-    /// Worker threads, each with up to 900M [default: number of cores, at most 4]
+    /// Worker threads [default: number of cores]
     #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
 
-    /// Memory limit, such as 2G; with less, fewer threads run
+    /// Memory limit, such as 2G [default: 512M]; with more, more large files are merged at once
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 

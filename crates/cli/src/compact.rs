@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowquet_engine::{
-    Budget, COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request,
-    Source, compact, convert,
+    COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request, Source,
+    compact, convert,
 };
 use flowquet_format::{Catalogue, KeyFilter};
 use flowquet_store::Stores;
@@ -18,28 +18,21 @@ use crate::catalog::{catalogued, glue};
 use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
-use crate::output::{Failure, counted, put, say};
+use crate::output::{Failure, counted, put, say, shown};
 use crate::places::{STOP, table_store};
 use crate::reporter::{Reporter, Work};
+use crate::resources::{budget, memory, threads};
 use crate::schema::columns_of_names;
 use crate::status::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
-/// Workers where neither threads nor memory are given: a machine of many cores need not have as much memory.
-const WORKERS_DEFAULT: usize = 4;
-
-/// What the program takes beside its workers.
-const FIXED_BYTES: usize = 64 << 20;
+/// Memory where none is given: one file at a time takes most of it, and small ones share it.
+const MEMORY_DEFAULT: usize = 512 << 20;
 
 pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let stores = args.s3.stores();
-    let threads = args
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
-    let workers = match args.memory {
-        None if args.threads.is_none() => threads.min(WORKERS_DEFAULT),
-        memory => workers(threads, memory)?,
-    };
+    let threads = threads(args.threads);
+    let memory = memory_of(args.memory)?;
     let mut exit = Exit::Success;
     if !args.sources.is_empty() {
         exit = take_in(args, &stores, threads)?;
@@ -65,7 +58,8 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
         out,
         options,
         partitions: args.partition.clone(),
-        workers,
+        workers: threads,
+        memory,
         dry_run: args.dry_run,
         grace: Duration::from_secs(u64::from(args.grace)),
     };
@@ -87,16 +81,15 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     Ok(if done.check.is_whole() { exit } else { Exit::FilesDamaged })
 }
 
-fn workers(threads: usize, memory: Option<u64>) -> Result<usize, Failure> {
-    let Some(memory) = memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX)) else { return Ok(threads) };
-    let workers = memory.saturating_sub(FIXED_BYTES) / COMPACT_WORKER_BYTES;
-    if workers == 0 {
-        let needed = (FIXED_BYTES + COMPACT_WORKER_BYTES).div_ceil(1 << 20);
+fn memory_of(given: Option<u64>) -> Result<usize, Failure> {
+    let memory = memory(given, MEMORY_DEFAULT);
+    if memory < COMPACT_MEMORY_MIN {
+        let needed = COMPACT_MEMORY_MIN.div_ceil(1 << 20);
         let given = HumanBytes(memory as u64);
         let message = format!("--memory {given} is too small; at least {needed}M is needed");
         return Err(Failure::message(Exit::Usage, &message, None));
     }
-    Ok(workers.min(threads))
+    Ok(memory)
 }
 
 /// Converts what `--in` names, as `flowquet convert` with the table's options does.
@@ -117,8 +110,7 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
     }
     options.types = args.types.unwrap_or(options.types);
     let is_remote = args.sources.iter().any(flowquet_store::Location::is_s3);
-    let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
-    let budget = Budget::new(threads, memory, is_remote, args.out.is_s3()).map_err(|e| engine_failure(&e))?;
+    let budget = budget(threads, args.memory, is_remote, args.out.is_s3())?;
     let request = Request {
         sources: args.sources.iter().cloned().map(Source::At).collect(),
         filter: KeyFilter::default(),
@@ -151,7 +143,7 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
             HumanCount(summary.objects.failed)
         ));
         for object in &summary.failed_objects {
-            say(&format!("unreadable `{}`: {}", object.url, object.reason));
+            say(&format!("unreadable `{}`: {}", shown(&object.url), shown(&object.reason)));
         }
     }
     Ok(exit)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -18,12 +18,13 @@ use crate::args::{ConvertArgs, JobArgs, PartitionTimeArg};
 use crate::catalog::catalogued;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
-use crate::output::{Failure, counted, put, say};
+use crate::output::{Failure, counted, put, say, shown};
 use crate::places::{STOP, absolute, table_store};
 use crate::plan::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
 use crate::report::{RunFacts, json, quiet_text, text};
 use crate::reporter::{Reporter, Work, say_above};
+use crate::resources::{budget, threads};
 use crate::schema::{Formats, plain_table, table_text};
 
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
@@ -34,7 +35,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         say("done: nothing new; the plan has no tasks");
         return Ok(Exit::Success);
     }
-    let prepared = Prepared::new(&args.job, args.threads, stores, plan.as_ref())?;
+    let prepared = Prepared::new(&args.job, threads(args.threads), stores, plan.as_ref())?;
     if args.dry_run && prepared.sources.contains(&Source::Stdin) {
         return Err(Failure::message(
             Exit::Usage,
@@ -44,6 +45,9 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     }
     let (options, out, location) =
         (prepared.options.clone(), prepared.out_text.clone(), prepared.location.clone());
+    if let Some(report) = args.report.as_ref().filter(|path| path.as_os_str() != "-") {
+        check_report(report)?;
+    }
     if args.register {
         // Better told before hours of work than after.
         catalogued(&location)?;
@@ -138,7 +142,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) fn new(
         args: &JobArgs,
-        threads: Option<u16>,
+        threads: usize,
         stores: Arc<Stores>,
         plan: Option<&PlanFile>,
     ) -> Result<Self, Failure> {
@@ -150,11 +154,6 @@ impl Prepared {
             (None, Some(plan)) => plan.location()?,
             (None, None) => return Err(Failure::message(Exit::Usage, "--out is required", None)),
         };
-        let threads = threads.map_or_else(
-            || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            usize::from,
-        );
-        let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
         // A manifest on a disk may name objects in S3.
         let is_remote = |s: &Source| match s {
             Source::At(location) => location.is_s3(),
@@ -162,8 +161,7 @@ impl Prepared {
             Source::Stdin => false,
         };
         let remote_input = sources.iter().any(is_remote) || plan.is_some();
-        let budget =
-            Budget::new(threads, memory, remote_input, out.is_s3()).map_err(|e| engine_failure(&e))?;
+        let budget = budget(threads, args.memory, remote_input, out.is_s3())?;
         let filter = args.filter.filter()?;
         let store = table_store(&stores, &out);
         let contract = Log::find_contract(store.as_ref()).map_err(|e| engine_failure(&Error::from(e)))?;
@@ -245,13 +243,24 @@ pub(crate) fn listen_for_signals() {
     }
 }
 
+/// The name and the folder of a report, which must be there.
+fn check_report(path: &Path) -> Result<(String, PathBuf), Failure> {
+    let path = absolute(path);
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("report.json").to_owned();
+    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+    if folder.is_dir() {
+        return Ok((name, folder));
+    }
+    // A slip of the pen must not become a folder.
+    let message = format!("write the report `{}`: its folder does not exist", path.display());
+    Err(Failure::message(Exit::Usage, &message, Some("make the folder, or check the path of --report")))
+}
+
 fn write_report(path: &Path, report: &str) -> Result<(), Failure> {
     if path.as_os_str() == "-" {
         return put(report);
     }
-    let path = absolute(path);
-    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("report.json").to_owned();
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let (name, folder) = check_report(path)?;
     let store = LocalStore::new(folder, ".flowquet-staging");
     store.put(&name, report.as_bytes()).map_err(|e| engine_failure(&Error::from(e)))
 }
@@ -290,7 +299,7 @@ fn tasks_text(plan: &PlanRecord, options: &Options) -> String {
             HumanCount(task.objects.len() as u64).to_string(),
             HumanBytes(task.objects.iter().map(|o| o.bytes).sum()).to_string(),
             folder.unwrap_or_else(|| "by the records' times".to_owned()),
-            first.key().to_owned(),
+            shown(first.key()).into_owned(),
         ]);
     }
     table_text(&table)

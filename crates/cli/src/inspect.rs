@@ -1,271 +1,179 @@
-//! `flowquet inspect`: what is this file?
+//! `flowquet inspect`: what is this?
 
-use std::fmt::Write as _;
-use std::path::Path;
+mod json;
+mod object;
+mod place;
+
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, LogFormat, ObjectKey, utc_text};
-use flowquet_input::{Compression, Framing, first_lines, head};
-use flowquet_parquet::FileLayout;
-use flowquet_parse::{ObjectError, Parser, Step};
-use indicatif::{HumanBytes, HumanCount};
+use flowquet_engine::{
+    Error, Found, Limits, Look, Looker, OtherKind, Source, SourceSet, Survey, SurveyRequest, look_at,
+    look_at_stdin, named_object, survey,
+};
+use flowquet_format::{KeyFilter, ObjectKey};
+use flowquet_store::{Location, Stores};
+use flowquet_table::Options;
 
 use crate::args::InspectArgs;
+use crate::convert::listen_for_signals;
 use crate::exit::Exit;
-use crate::output::{Failure, counted, put, say};
-use crate::schema::{Formats, plain_table, table_text};
+use crate::failure::engine_failure;
+use crate::output::{Failure, error_text, put, say};
+use crate::places::STOP;
+use crate::reporter::{Reporter, Work};
+use crate::schema::Formats;
+use crate::terminal::visible;
 
-/// Text that is looked at, at most.
-const TEXT_BYTES_MAX: usize = 4 << 20;
+/// Text of one object that is read. Objects of flow logs have less.
+const TEXT_BYTES_MAX: u64 = 256 << 20;
+
+/// Records of one object that are shown.
+const ROWS_MAX: usize = 10_000;
+
+/// What was looked at.
+enum Subject {
+    Object(Box<Object>),
+    Place(Place),
+}
+
+/// One object.
+struct Object {
+    /// As it was named.
+    name: String,
+    /// What its key tells.
+    key: ObjectKey,
+    /// Its size; `None` of standard input.
+    bytes: Option<u64>,
+    look: Look,
+}
+
+/// A folder or prefix.
+struct Place {
+    /// As it was named.
+    name: String,
+    /// Its URL, with a slash behind it.
+    url: String,
+    survey: Survey,
+}
+
+/// What all that is looked at shares.
+struct Inspector<'a> {
+    args: &'a InspectArgs,
+    formats: Formats,
+    filter: KeyFilter,
+    options: Options,
+    stores: Arc<Stores>,
+    sources: SourceSet,
+}
 
 pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Failure> {
+    listen_for_signals();
     let formats = Formats::resolve(&args.format)?;
+    let filter = args.filter.filter()?;
+    let columns = formats.selection.names().map(|names| names.map(str::to_owned).collect());
+    let options = Options { reading: formats.reading.clone(), columns, ..Options::default() };
+    let stores = args.s3.stores();
+    let sources = SourceSet::new(stores.clone());
+    let inspector = Inspector { args, formats, filter, options, stores, sources };
     let mut exit = Exit::Success;
-    for (i, path) in args.files.iter().enumerate() {
-        if i > 0 {
-            put("\n")?;
-        }
-        match describe(path, &formats, args.rows) {
-            Ok(text) => put(&text)?,
-            Err(message) => {
-                say(&format!("error: inspect `{}`: {message}", path.display()));
+    let mut results = Vec::new();
+    for (i, place) in args.places.iter().enumerate() {
+        let name = name_of(place);
+        match inspector.inspect(place) {
+            Ok(subject) => {
+                if exit == Exit::Success && subject.is_bad() {
+                    exit = Exit::ObjectsLeft;
+                }
+                if args.json {
+                    results.push(json::of(&subject, &inspector));
+                    continue;
+                }
+                let text = match &subject {
+                    Subject::Object(object) => object::text(object, &inspector),
+                    Subject::Place(place) => place::text(place, &inspector),
+                };
+                let text = visible(&text);
+                put(&if i > 0 { format!("\n{text}") } else { text })?;
+            }
+            Err(Error::Interrupted) => return Err(engine_failure(&Error::Interrupted)),
+            Err(error) => {
                 exit = Exit::Failed;
-            }
-        }
-    }
-    Ok(exit)
-}
-
-fn describe(path: &Path, formats: &Formats, rows: usize) -> Result<String, String> {
-    let open = || std::fs::File::open(path).map_err(|e| e.to_string());
-    let file = open()?;
-    let meta = file.metadata().map_err(|e| e.to_string())?;
-    if meta.is_dir() {
-        return Err("expected a file, found a folder".to_owned());
-    }
-    let mut text = format!("{}\n", path.display());
-    let (compression, content) = head(Box::new(file), TEXT_BYTES_MAX).map_err(|e| format!("damaged: {e}"))?;
-    if content.starts_with(b"PAR1") {
-        let layout = flowquet_parquet::inspect(open()?).map_err(|e| e.to_string())?;
-        parquet_text(&layout, meta.len(), &mut text);
-        return Ok(text);
-    }
-    let is_whole = content.len() < TEXT_BYTES_MAX;
-    let lines = first_lines(&content, is_whole, &Arc::new(formats.catalogue.clone()));
-    let (framing, content) = lines.map_err(|e| e.to_string())?;
-    let framed = if framing == Framing::Lines { String::new() } else { format!(", {}", framing.name()) };
-    line(&mut text, "kind", &format!("flow log, {}{framed}, {}", compression.name(), HumanBytes(meta.len())));
-    key_text(path, &mut text);
-    flow_log_text(&content, compression, formats, rows, &mut text)?;
-    Ok(text)
-}
-
-fn line(text: &mut String, name: &str, value: &str) {
-    writeln!(text, "  {name:<12} {value}").expect("a string takes all");
-}
-
-fn key_text(path: &Path, text: &mut String) {
-    let key = ObjectKey::parse(&path.canonicalize().unwrap_or_else(|_| path.to_owned()).to_string_lossy());
-    let delivery = key.delivery.and_then(|d| {
-        let time = utc_text(d.unix_s)?;
-        Some(if d.has_hour { time } else { time[..10].to_owned() })
-    });
-    for (name, value) in [
-        ("account", key.account),
-        ("region", key.region),
-        ("flow log", key.flow_log_id),
-        ("delivered", delivery),
-    ] {
-        if let Some(value) = value {
-            line(text, name, &value);
-        }
-    }
-}
-
-fn flow_log_text(
-    content: &[u8],
-    compression: Compression,
-    formats: &Formats,
-    rows: usize,
-    text: &mut String,
-) -> Result<(), String> {
-    let is_whole = content.len() < TEXT_BYTES_MAX;
-    // Of a part of the text the last line is a part too.
-    let end = if is_whole { None } else { content.iter().rposition(|b| *b == b'\n') };
-    let content = &content[..end.map_or(content.len(), |n| n + 1)];
-    let guessed = || guess(content, &formats.catalogue).into_iter().collect();
-    let given = if formats.given.is_empty() { guessed() } else { formats.given.clone() };
-    let mut parser = Parser::new(Arc::new(formats.catalogue.clone()), given);
-    let mut rejects = Vec::new();
-    let mut shown = Vec::new();
-    let mut records = 0;
-    let mut at = 0;
-    loop {
-        let step = match parser.next_block(&content[at..], true, &mut rejects) {
-            Err(ObjectError::NoFormat(first)) => {
-                unknown_format(content, &first, text);
-                return Ok(());
-            }
-            step => step.map_err(|e| format!("{e}\nhint: {}", e.hint()))?,
-        };
-        match step {
-            Step::Done | Step::NeedMore => break,
-            Step::Skipped(len) => at += len,
-            Step::Block { consumed, block } => {
-                at += consumed;
-                records += block.rows().len();
-                for row in block.rows().iter().take(rows - shown.len().min(rows)) {
-                    let values = (0..block.format().fields().len()).map(|f| block.field(*row, f));
-                    shown.push(values.map(|v| String::from_utf8_lossy(v).into_owned()).collect::<Vec<_>>());
+                let told = error_text(&error, None);
+                let error_words = told.strip_prefix("error: ").unwrap_or(&told).to_owned();
+                results.push(json::JsonResult::Error { name, error: error_words });
+                if let Failure::Told(_, message) = engine_failure(&error) {
+                    say(&message);
                 }
             }
         }
     }
-    let Some(format) = parser.format() else {
-        line(text, "lines", "none");
-        return Ok(());
-    };
-    let found = match (parser.has_header(), !formats.given.is_empty()) {
-        (true, _) => "from its header line",
-        (false, true) => "as given by --format",
-        (false, false) => "a guess, no header line: give it to convert as --format",
-    };
-    line(text, "log format", &format!("{} fields, {found}", format.fields().len()));
-    line(text, "", &named(format, &formats.catalogue).unwrap_or_else(|| format.to_string()));
-    let of =
-        if is_whole { String::new() } else { format!(" in the first {}", HumanBytes(content.len() as u64)) };
-    let lines = parser.counts().lines;
-    line(
-        text,
-        "lines",
-        &format!(
-            "{}{of}: {} with the right number of fields, {} without",
-            HumanCount(lines),
-            HumanCount(records as u64),
-            HumanCount(rejects.len() as u64)
-        ),
-    );
-    if compression == Compression::Plain && !is_whole {
-        line(text, "", "gzip would make it about eight times smaller");
+    if args.json {
+        put(&json::document(results))?;
     }
-    for warning in format.warnings(&formats.catalogue) {
-        line(text, "warning", &warning);
-    }
-    for reject in rejects.iter().take(3) {
-        line(text, "reject", &format!("line {}: {}", reject.line, reject.detail));
-    }
-    text.push_str(&records_text(format, &shown));
-    Ok(())
+    Ok(exit)
 }
 
-/// What can be said of lines whose format is not known.
-fn unknown_format(content: &[u8], first: &str, text: &mut String) {
-    let lines = content.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty());
-    let count =
-        |line: &[u8]| line.split(|b| *b == b' ').filter(|w| !w.trim_ascii().is_empty()).count() as u64;
-    let counts: Vec<u64> = lines.map(count).collect();
-    let fields = counts.first().copied().unwrap_or_default();
-    line(text, "log format", "not known: no header line, and the values of the lines fit no default format");
-    line(text, "", "give it as the flow log has it: --format '${version} ${account-id} …'");
-    let alike = counts.iter().filter(|n| **n == fields).count() as u64;
-    line(
-        text,
-        "lines",
-        &format!(
-            "{}: {} of {}",
-            HumanCount(counts.len() as u64),
-            HumanCount(alike),
-            counted(fields, "value")
-        ),
-    );
-    line(text, "first line", first);
+impl Inspector<'_> {
+    fn inspect(&self, place: &Source) -> Result<Subject, Error> {
+        let limits = Limits { text_bytes: TEXT_BYTES_MAX, records: self.args.rows.min(ROWS_MAX) };
+        let name = name_of(place);
+        let location = match place {
+            Source::At(location) => location,
+            Source::Stdin | Source::Manifest(_) => {
+                let look = look_at_stdin(&mut Looker::new(&self.options), std::io::stdin(), limits)?;
+                let object = Object { name, key: ObjectKey::default(), bytes: None, look };
+                return Ok(Subject::Object(Box::new(object)));
+            }
+        };
+        if let Some(object) = named_object(&self.sources, location)? {
+            let look = look_at(&mut Looker::new(&self.options), &self.sources, &object, limits)?;
+            let key = ObjectKey::parse(object.url());
+            return Ok(Subject::Object(Box::new(Object { name, key, bytes: Some(object.bytes), look })));
+        }
+        let request = SurveyRequest {
+            sources: std::slice::from_ref(place),
+            filter: &self.filter,
+            stores: self.stores.clone(),
+            options: &self.options,
+        };
+        let reporter = Reporter::new(Work::Converting, self.args.json, std::io::stderr().is_terminal());
+        let surveyed = survey(&request, &reporter, &STOP);
+        reporter.finish();
+        let url = match location {
+            Location::Local(path) => {
+                let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+                format!("file://{}/", path.display().to_string().trim_end_matches('/'))
+            }
+            s3 => format!("{}/", s3.to_string().trim_end_matches('/')),
+        };
+        Ok(Subject::Place(Place { name, url, survey: surveyed? }))
+    }
 }
 
-/// Records as columns, fields as rows: a record has more fields than a terminal has width.
-fn records_text(format: &LogFormat, records: &[Vec<String>]) -> String {
-    if records.is_empty() {
-        return String::new();
+impl Subject {
+    /// Whether something of it cannot be read, or is not what was asked for.
+    fn is_bad(&self) -> bool {
+        match self {
+            Self::Object(object) => {
+                object.look.damage.is_some() || matches!(object.look.found, Found::NotConverted(_))
+            }
+            Self::Place(place) => place.survey.others.iter().any(|other| match other.kind {
+                OtherKind::NotConverted(cause) => !IS_READABLE.contains(&cause),
+                OtherKind::Empty | OtherKind::Marker | OtherKind::NotLookedAt | OtherKind::Service(_) => {
+                    false
+                }
+            }),
+        }
     }
-    let numbers: Vec<String> = (1..=records.len()).map(|n| format!("RECORD {n}")).collect();
-    let mut header = vec!["FIELD"];
-    header.extend(numbers.iter().map(String::as_str));
-    let mut table = plain_table(&header);
-    for (i, field) in format.fields().iter().enumerate() {
-        let values = records.iter().map(|r| r.get(i).cloned().unwrap_or_default());
-        table.add_row(std::iter::once(field.name().to_owned()).chain(values));
-    }
-    format!("\n{}", table_text(&table))
 }
 
-/// Lines whose values a guess rests on.
-const GUESS_LINES: usize = 20;
+/// Causes that say what an object is, and not that it cannot be read.
+const IS_READABLE: [&str; 3] = ["no-header", "no-line-fits", "not-a-log"];
 
-/// The default format that the first lines fit, in number and in the kinds of their values, if there is one.
-fn guess(content: &[u8], catalogue: &Catalogue) -> Option<Arc<LogFormat>> {
-    let lines = content.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()).take(GUESS_LINES);
-    let lines: Vec<Vec<&[u8]>> =
-        lines.map(|line| line.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty()).collect()).collect();
-    let fits = |format: &LogFormat| {
-        let of_format = |line: &&Vec<&[u8]>| line.len() == format.fields().len();
-        lines.first().is_some_and(|first| of_format(&first))
-            && lines.iter().filter(of_format).all(|line| format.may_have(line))
-    };
-    let formats = catalogue.format_names().into_iter().filter_map(|n| LogFormat::parse(&n, catalogue).ok());
-    formats.into_iter().find(|format| fits(format)).map(Arc::new)
-}
-
-/// The name of the default format that `format` is, if it is one.
-fn named(format: &LogFormat, catalogue: &Catalogue) -> Option<String> {
-    let fields: Vec<&str> = format.fields().iter().map(|f| f.name()).collect();
-    let name = catalogue
-        .format_names()
-        .into_iter()
-        .find(|n| catalogue.named_format(n).as_deref() == Some(&fields))?;
-    Some(format!("{name} (a default): {format}"))
-}
-
-fn parquet_text(layout: &FileLayout, bytes: u64, text: &mut String) {
-    line(text, "kind", &format!("Parquet, {}", HumanBytes(bytes)));
-    line(text, "written by", &layout.created_by);
-    let groups: Vec<String> = layout.row_groups.iter().map(|r| HumanCount(*r as u64).to_string()).collect();
-    line(
-        text,
-        "rows",
-        &format!("{} in {}", HumanCount(layout.rows as u64), counted(groups.len() as u64, "row group")),
-    );
-    if !groups.is_empty() {
-        line(text, "row groups", &groups.join(" + "));
+fn name_of(place: &Source) -> String {
+    match place {
+        Source::At(location) | Source::Manifest(location) => location.to_string(),
+        Source::Stdin => "standard input".to_owned(),
     }
-    for (key, value) in &layout.metadata {
-        line(text, "metadata", &format!("{key} = {value}"));
-    }
-    let mut table = plain_table(&[
-        "COLUMN",
-        "TYPE",
-        "CODEC",
-        "ENCODINGS",
-        "BYTES",
-        "PLAIN",
-        "NULLS",
-        "INDEX",
-        "MIN",
-        "MAX",
-    ]);
-    let shown = |bound: &Option<String>| bound.as_deref().unwrap_or("").chars().take(40).collect::<String>();
-    for column in &layout.columns {
-        table.add_row([
-            column.name.clone(),
-            column.physical_type.clone(),
-            column.compression.clone(),
-            column.encodings.join(" "),
-            HumanCount(column.compressed_bytes as u64).to_string(),
-            HumanCount(column.uncompressed_bytes as u64).to_string(),
-            column.nulls.map(|n| HumanCount(n).to_string()).unwrap_or_default(),
-            if column.has_page_index { "pages" } else { "" }.to_owned(),
-            shown(&column.min),
-            shown(&column.max),
-        ]);
-    }
-    text.push('\n');
-    text.push_str(&table_text(&table));
 }

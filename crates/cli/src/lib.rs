@@ -16,11 +16,13 @@ mod args;
 mod catalog;
 mod compact;
 mod convert;
+mod environment;
 mod exit;
 mod failure;
 mod given;
 mod ignore;
 mod inspect;
+mod json_schema;
 mod output;
 mod places;
 mod plan;
@@ -28,15 +30,17 @@ mod reconvert;
 mod register;
 mod report;
 mod reporter;
+mod resources;
 mod schema;
 mod schema_diff;
 mod shell;
 mod size;
 mod status;
+mod terminal;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory as _, Parser};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::args::{Cli, Command};
 pub use crate::exit::Exit;
@@ -44,14 +48,15 @@ use crate::output::Failure;
 
 /// The command line as a value: pages, completions and tests are made from it.
 pub fn command() -> clap::Command {
-    let mut command = Cli::command();
+    let mut command = environment::read_by(Cli::command());
     command.build();
     command
 }
 
 /// Runs the command line `args`, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
+    let matches = environment::read_by(Cli::command()).try_get_matches_from(args);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             let is_usage = error.use_stderr();

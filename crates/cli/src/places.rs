@@ -64,6 +64,27 @@ impl FilterArgs {
         filter.set_globs(&self.include, &self.exclude).map_err(usage)?;
         Ok(filter)
     }
+
+    /// The same filters as words of a command line.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for (option, value) in [("--since", &self.since), ("--until", &self.until)] {
+            words.extend(value.iter().flat_map(|v| [option.to_owned(), v.clone()]));
+        }
+        for (option, values) in [
+            ("--account", &self.account),
+            ("--flow-region", &self.flow_region),
+            ("--flow-log-id", &self.flow_log_id),
+        ] {
+            if !values.is_empty() {
+                words.extend([option.to_owned(), values.join(",")]);
+            }
+        }
+        for (option, values) in [("--include", &self.include), ("--exclude", &self.exclude)] {
+            words.extend(values.iter().flat_map(|v| [option.to_owned(), v.clone()]));
+        }
+        words
+    }
 }
 
 /// How S3 is spoken to. Credentials come from where AWS's tools take them.

@@ -19,6 +19,7 @@ use crate::failure::{engine_failure, exit_of};
 use crate::output::{Failure, counted, put};
 use crate::places::{STOP, absolute};
 use crate::reporter::{Reporter, Work};
+use crate::resources::threads;
 
 /// Dollars a thousand requests: S3 Standard in us-east-1, as aws.amazon.com/s3/pricing printed them in 2026.
 const DOLLARS_PER_1000_WRITES: f64 = 0.005;
@@ -94,7 +95,7 @@ impl PlanFile {
 
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     listen_for_signals();
-    let prepared = Prepared::new(&args.job, None, args.job.s3.stores(), None)?;
+    let prepared = Prepared::new(&args.job, threads(None), args.job.s3.stores(), None)?;
     if prepared.sources.contains(&flowquet_engine::Source::Stdin) {
         return Err(Failure::message(
             Exit::Usage,

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use flowquet_engine::{Budget, Change, Choice, Pointers, ReconvertRequest, Reconverted, reconvert};
+use flowquet_engine::{Change, Choice, Pointers, ReconvertRequest, Reconverted, reconvert};
 use indicatif::HumanCount;
 
 use crate::args::ReconvertArgs;
@@ -11,9 +11,10 @@ use crate::catalog::{catalogued, glue};
 use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, object_hints};
-use crate::output::{Failure, counted, put, say};
+use crate::output::{Failure, counted, put, say, shown};
 use crate::places::{STOP, table_store};
 use crate::reporter::{Reporter, Work};
+use crate::resources::{budget, threads};
 use crate::schema::Formats;
 use crate::status::NAMED_MAX;
 
@@ -43,12 +44,8 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     if pointers.is_some() {
         catalogued(&args.out)?;
     }
-    let threads = args
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
-    let memory = args.memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
     // Which raw logs a table has come from is not known yet: any may be remote.
-    let budget = Budget::new(threads, memory, true, args.out.is_s3()).map_err(|e| engine_failure(&e))?;
+    let budget = budget(threads(args.threads), args.memory, true, args.out.is_s3())?;
     let grace = Duration::from_secs(u64::from(args.grace));
     let request = ReconvertRequest { out, stores, choice, change, budget, grace, dry_run: args.dry_run };
     let reporter =
@@ -100,7 +97,7 @@ fn text(done: &Reconverted, elapsed: Duration) -> String {
     }
     let summary = &done.summary;
     for object in summary.failed_objects.iter().take(NAMED_MAX) {
-        text.push_str(&format!("  unreadable  `{}`: {}\n", object.url, object.reason));
+        text.push_str(&format!("  unreadable  `{}`: {}\n", shown(&object.url), shown(&object.reason)));
     }
     if summary.failed_objects.len() > NAMED_MAX {
         let more = HumanCount((summary.failed_objects.len() - NAMED_MAX) as u64);

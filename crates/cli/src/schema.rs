@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use flowquet_arrow::{BatchSchema, Selection};
-use flowquet_catalog::{FormatUse, athena, duckdb, pandas, polars, pyspark, spark, table_input_json, trino};
+use flowquet_catalog::{
+    FormatUse, athena, cloudformation, duckdb, pandas, polars, pyspark, spark, table_input_json, terraform,
+    trino,
+};
 use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, PartitionSpec, Types, union_fields};
 use flowquet_parquet::FileSchema;
 use flowquet_plan::{merged_format, merged_options};
@@ -19,6 +22,7 @@ use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::log_failure;
 use crate::given::{FORMAT, formats_in_file, given_format};
+use crate::json_schema::json_schema;
 use crate::output::{Failure, put, say};
 use crate::places::{absolute, table_store};
 use crate::schema_diff;
@@ -164,16 +168,20 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
     }
     let text = match args.form {
         SchemaForm::Athena
+        | SchemaForm::CloudFormation
         | SchemaForm::Duckdb
         | SchemaForm::GlueJson
         | SchemaForm::Pandas
         | SchemaForm::Polars
         | SchemaForm::Pyspark
         | SchemaForm::Spark
+        | SchemaForm::Terraform
         | SchemaForm::Trino => statement(args, &formats, state)?,
-        SchemaForm::Table | SchemaForm::Arrow | SchemaForm::Json | SchemaForm::Parquet => {
-            columns(args, &formats, state)?
-        }
+        SchemaForm::Table
+        | SchemaForm::Arrow
+        | SchemaForm::Json
+        | SchemaForm::JsonSchema
+        | SchemaForm::Parquet => columns(args, &formats, state)?,
     };
     put(&text)?;
     Ok(Exit::Success)
@@ -210,6 +218,7 @@ fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> 
             logical.fields().iter().map(|f| format!("{}: {}\n", f.name(), f.data_type())).collect()
         }
         SchemaForm::Json => json_text(&format, columns),
+        SchemaForm::JsonSchema => json_schema(&format, columns),
         SchemaForm::Parquet => {
             let columns = columns.iter().map(|c| (c.name.as_str(), c.column_type));
             format!("{}\n", FileSchema::new(columns))
@@ -275,6 +284,7 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
     let listed = places(&table.location, partitions.keys(), |_| false);
     Ok(match args.form {
         SchemaForm::Athena => athena(&table, &listed),
+        SchemaForm::CloudFormation => cloudformation(&table),
         SchemaForm::Duckdb => {
             let files = state.filter(|_| args.exact).map(|s| s.files());
             let keys_now = |files: &Files| -> Result<Vec<String>, LogError> {
@@ -288,6 +298,7 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
         SchemaForm::Polars => polars(&table),
         SchemaForm::Pyspark => pyspark(&table),
         SchemaForm::Spark => spark(&table),
+        SchemaForm::Terraform => terraform(&table, given.first().map(String::as_str)),
         _ => trino(&table),
     })
 }

@@ -89,6 +89,11 @@ impl Budget {
         Ok(budget)
     }
 
+    /// Bytes that are stayed within.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
     fn fixed(&self) -> usize {
         FIXED_BYTES + if self.remote_output { REMOTE_OUTPUT_BYTES } else { 0 }
     }

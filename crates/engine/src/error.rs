@@ -88,6 +88,15 @@ pub enum Error {
         /// What was expected and found.
         what: String,
     },
+    /// The distinct values of a column in one row group are more than the memory that a compaction may take.
+    TooDistinct {
+        /// The file.
+        url: String,
+        /// The column.
+        column: String,
+        /// Bytes that the compaction may take.
+        memory: usize,
+    },
     /// More rejects than allowed.
     TooManyRejects {
         /// Rejects so far.
@@ -141,6 +150,12 @@ impl fmt::Display for Error {
             Self::Stdin(_) => f.write_str("read standard input"),
             Self::Store(error) => error.fmt(f),
             Self::TableFile { url, what } => write!(f, "read `{url}`: {what}"),
+            Self::TooDistinct { url, column, memory } => {
+                write!(
+                    f,
+                    "read `{url}`: column `{column}` has more distinct values in a row group than fit {memory} bytes of memory"
+                )
+            }
             Self::TooManyRejects { rejects, lines, limit, .. } => {
                 write!(f, "expected at most {limit} rejects, found {rejects} in {lines} lines")
             }

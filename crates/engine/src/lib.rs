@@ -54,6 +54,7 @@ mod fetch;
 mod file;
 mod formats;
 mod goal;
+mod inspect;
 mod limit;
 mod listing;
 mod manifest;
@@ -69,11 +70,15 @@ mod union;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};
-pub use compact::{COMPACT_WORKER_BYTES, CompactOptions, CompactRequest, Compaction, Pointers, compact};
+pub use compact::{COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Pointers, compact};
 pub use convert::{Request, Run, convert};
 pub use error::Error;
 pub use events::{Event, Observer};
 pub use formats::{Formats, FoundFormat, find_formats};
+pub use inspect::{
+    Found, Limits, Lines, Look, Looker, Other, OtherKind, Survey, SurveyRequest, SurveyedLog, ToldBy,
+    look_at, look_at_stdin, named_object, survey,
+};
 pub use limit::{RejectLimit, Shard};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
 pub use source::{Source, SourceSet};

@@ -8,12 +8,14 @@
 mod gather;
 mod walk;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
 
-use flowquet_format::{Descent, KeyFilter};
+use flowquet_format::{Descent, KeyFilter, service_of_path};
 use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, LocalStore, Location, S3_SCHEME, Store};
 use flowquet_table::{RECORDS, SourceObject};
 
@@ -23,7 +25,7 @@ use crate::manifest;
 use crate::source::{Source, SourceSet};
 use crate::summary::{FailedObject, LeftOutTable};
 
-use self::gather::{Gatherer, is_hidden};
+use self::gather::{Gatherer, is_hidden, take_each_once};
 use self::walk::{Found, Walk};
 
 /// Objects of a portion for a run. At 250 to 350 bytes an object two portions take 70 MB; and a portion of the smallest objects
@@ -34,14 +36,32 @@ pub(crate) const PORTION_OBJECTS: usize = 100_000;
 /// Objects that [`Lister::list`] takes at once: what it checks its limit by.
 const LISTED_AT_ONCE: usize = 10_000;
 
+/// Folders of other services that are remembered.
+const SKIPPED_MAX: usize = 1_000;
+
 /// Deepest folder of a disk that is listed.
 const DEPTH_MAX: usize = 64;
+
+/// Names by which a folder is entered where a filter goes by names: one of them may be wanted and another not.
+const VISITS_MAX: u32 = 16;
+
+/// The way to a folder of a disk, and the folders that links have led to.
+#[derive(Debug, Default)]
+struct Way {
+    /// Folders that it lies in, links resolved.
+    parents: Vec<PathBuf>,
+    /// Those of them that were reached through a link.
+    links: usize,
+    visits: HashMap<PathBuf, u32>,
+}
 
 /// Objects that are handed on together.
 #[derive(Debug, Default)]
 pub(crate) struct Portion {
     /// In the order of the listing.
     pub(crate) objects: Vec<SourceObject>,
+    /// Which of those are of an archive class, in order.
+    pub(crate) archived: Vec<usize>,
     /// Names that are no objects and why, such as those that are not UTF-8.
     pub(crate) unreadable: Vec<FailedObject>,
     /// Memory that `objects` take.
@@ -57,10 +77,23 @@ pub(crate) struct Listed {
     pub(crate) left_out: u64,
     /// Of those: objects whose keys do not tell what a filter asks for.
     pub(crate) untold: u64,
+    /// How often objects came again, which counts nowhere else.
+    pub(crate) repeated: u64,
     /// Names that are no objects.
     pub(crate) unreadable: u64,
     /// Tables that were left out; the one that is written to is not told.
     pub(crate) tables: Vec<LeftOutTable>,
+    /// What was left out because it is of other services of AWS, by service.
+    pub(crate) services: BTreeMap<String, LeftOutService>,
+}
+
+/// Objects of another service of AWS.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOutService {
+    /// Those that were listed; a folder of a bucket is not entered.
+    pub(crate) objects: u64,
+    /// One of them, or the folder.
+    pub(crate) example: String,
 }
 
 /// What sources hold.
@@ -91,7 +124,7 @@ impl Lister<'_> {
     /// As [`Lister::portions`]; [`Error::ListingTooLong`].
     pub(crate) fn list(&self, sources: &[Source]) -> Result<Listing, Error> {
         let mut all = Portion::default();
-        let listed = self.portions(sources, LISTED_AT_ONCE, &mut |portion| {
+        let mut listed = self.portions(sources, LISTED_AT_ONCE, &mut |portion| {
             all.memory += portion.memory;
             all.objects.extend(portion.objects);
             all.unreadable.extend(portion.unreadable);
@@ -100,6 +133,8 @@ impl Lister<'_> {
             }
             Ok(())
         })?;
+        let repeated = take_each_once(&mut all.objects);
+        (listed.objects, listed.repeated) = (listed.objects - repeated, listed.repeated + repeated);
         Ok(Listing { all, listed })
     }
 
@@ -158,7 +193,12 @@ impl Lister<'_> {
         gatherer.begin_source(None);
         let mut waiting = Vec::new();
         let mut memory = 0;
-        manifest::read(self.sources, location, self.stop, &mut |meta| {
+        manifest::read(self.sources, location, self.stop, &mut |entry| {
+            let meta = match entry {
+                Entry::Object(meta) => meta,
+                Entry::Unlistable(error) => return gatherer.unlistable(&error),
+                Entry::Folder(_) => return Ok(()),
+            };
             if gatherer.is_of_named_table(&meta.url) {
                 return Ok(());
             }
@@ -186,7 +226,7 @@ impl Lister<'_> {
         if path.is_dir() {
             let root = path.canonicalize().unwrap_or_else(|_| path.to_owned());
             gatherer.begin_source(Some(url_of_folder(&root)));
-            return self.list_folder(&LocalStore::new(path, ""), "", &mut Vec::new(), gatherer);
+            return self.list_folder(&LocalStore::new(path, ""), "", &mut Way::default(), gatherer);
         }
         gatherer.begin_source(None);
         let Some(name) = path.file_name().map(|n| n.to_str().unwrap_or_default()) else {
@@ -204,31 +244,53 @@ impl Lister<'_> {
         result
     }
 
-    /// Walks a folder of a disk; `parents` are the folders that it lies in, links resolved.
+    /// Walks a folder of a disk.
+    ///
+    /// A folder may have many names, by links, and as many names of each of its files. It is entered by one of them, or, where a
+    /// filter goes by names, by some; whenever it is met again that is counted.
     fn list_folder(
         &self,
         store: &LocalStore,
         prefix: &str,
-        parents: &mut Vec<PathBuf>,
+        way: &mut Way,
         gatherer: &mut Gatherer<'_, '_>,
     ) -> Result<(), Error> {
         let path = store.path(prefix);
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-        // A link to a folder that it lies in; or the table that is written to.
-        if parents.contains(&real) || url_of_folder(&real).starts_with(&self.out_url) {
+        // The table that is written to.
+        if url_of_folder(&real).starts_with(&self.out_url) {
             return Ok(());
         }
-        if parents.len() > DEPTH_MAX {
+        // A link to a folder that it lies in.
+        if way.parents.contains(&real) {
+            gatherer.met_again();
+            return Ok(());
+        }
+        if way.parents.len() > DEPTH_MAX {
             return gatherer.unlistable(&flowquet_store::Error::too_deep(&path));
+        }
+        let is_below = way.parents.last().is_some_and(|parent| real.parent() == Some(parent.as_path()));
+        let is_linked = !way.parents.is_empty() && (way.links > 0 || !is_below);
+        if is_linked {
+            let visits = way.visits.entry(real.clone()).or_default();
+            *visits += 1;
+            if self.filter.wants_all() && *visits > 1 {
+                gatherer.met_again();
+                return Ok(());
+            }
+            if *visits > VISITS_MAX {
+                return gatherer.unlistable(&flowquet_store::Error::too_many_names(&path));
+            }
         }
         if path.join(RECORDS).is_dir() {
             gatherer.begin_table(prefix)?;
         }
-        parents.push(real);
+        way.parents.push(real);
+        way.links += usize::from(is_linked);
         let mut result = Ok(());
         let walked = store.walk(prefix, "", true, &mut |entry| {
             result = match entry {
-                Entry::Folder(folder) => self.list_folder(store, &folder, parents, gatherer),
+                Entry::Folder(folder) => self.list_folder(store, &folder, way, gatherer),
                 Entry::Unlistable(error) => gatherer.unlistable(&error),
                 Entry::Object(meta) => {
                     let key = meta.key.clone();
@@ -237,11 +299,12 @@ impl Lister<'_> {
             };
             if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        parents.pop();
+        way.parents.pop();
+        way.links -= usize::from(is_linked);
         result?;
         match walked {
             // What cannot be looked into costs nobody else; the source itself was asked for.
-            Err(error) if !parents.is_empty() => gatherer.unlistable(&error),
+            Err(error) if !way.parents.is_empty() => gatherer.unlistable(&error),
             walked => Ok(walked?),
         }
     }
@@ -281,9 +344,22 @@ impl Lister<'_> {
             // The source itself was asked for, whatever it is called.
             if depth == 0 { Descent::Folders } else { self.filter.descent(prefix, depth) }
         };
+        let skipped = Mutex::new(BTreeSet::new());
+        let descent = |prefix: &str, depth: usize| {
+            let descent = descent(prefix, depth);
+            if descent == Descent::Skip
+                && let Some(service) = service_of_path(&format!("{prefix}x"))
+            {
+                let mut skipped = skipped.lock().unwrap_or_else(PoisonError::into_inner);
+                if skipped.len() < SKIPPED_MAX {
+                    skipped.insert((service.to_owned(), prefix.to_owned()));
+                }
+            }
+            descent
+        };
         let is_stopped = || self.stop.load(Ordering::Relaxed);
         let root_len = root.len();
-        Walk::new(store, &descent, &is_stopped).run(root, &mut |found| match found {
+        let walked = Walk::new(store, &descent, &is_stopped).run(root, &mut |found| match found {
             Found::Table(prefix) => gatherer.begin_table(prefix.get(root_len..).unwrap_or_default()),
             Found::Unlistable(error) => gatherer.unlistable(&error),
             Found::Object(meta) => {
@@ -291,7 +367,11 @@ impl Lister<'_> {
                 // As on a disk: names that begin with a dot are hidden.
                 if is_hidden(&key) { Ok(()) } else { gatherer.take(meta, &key) }
             }
-        })
+        });
+        for (service, prefix) in skipped.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            gatherer.leave_service_out(&service, 0, &format!("{url}{prefix}"));
+        }
+        walked
     }
 }
 

@@ -22,9 +22,11 @@ pub struct Objects {
     pub left: u64,
     /// Not wanted by a filter, as far as they were listed at all.
     pub left_out: u64,
+    /// Named or listed more than once: so often beside the once that is counted above.
+    pub repeated: u64,
     /// Of those that failed: ignored, because somebody said so.
     pub ignored: u64,
-    /// Of those in the table: at another size than then. What they hold now is not in it.
+    /// Of those in the table: of another size, etag or modification time than then. What they hold now is not in it.
     pub changed: u64,
     /// Of those left: set aside because they, or an object of the same task, changed while they were read.
     pub set_aside: u64,

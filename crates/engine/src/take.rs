@@ -34,7 +34,7 @@ pub(crate) struct Taken {
     known: u64,
     /// Not readable.
     failed: Vec<(SourceObject, Cause)>,
-    /// Known at another size, which is given.
+    /// Known, and changed since. The size that they had then is given.
     changed: Vec<(SourceObject, u64)>,
     /// The number of the plan that was made, if one was.
     pub(crate) plan_number: Option<u64>,
@@ -50,7 +50,13 @@ impl Taken {
         }
         summary.objects.changed += self.changed.len() as u64;
         for (object, bytes) in self.changed {
-            let reason = format!("{bytes} bytes when it was taken into the table, {} now", object.bytes);
+            let reason = if bytes != object.bytes {
+                format!("{bytes} bytes when it was taken into the table, {} now", object.bytes)
+            } else if is_remote(&object) {
+                "another etag than when it was taken into the table".to_owned()
+            } else {
+                "modified since it was taken into the table".to_owned()
+            };
             let changed = FailedObject { url: object.url().to_owned(), cause: "changed", reason };
             summary.changed_objects.push(changed);
         }
@@ -153,7 +159,14 @@ fn look_at(
                 Err(error) if error.kind() == ErrorKind::Archived => Some(Cause::Archived),
                 Err(error) if error.kind() == ErrorKind::Denied => Some(Cause::Denied(error.to_string())),
                 // Gone since it was listed: as unreadable as before.
-                Err(error) if matches!(error.kind(), ErrorKind::Changed | ErrorKind::NotFound) => Some(cause),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Changed | ErrorKind::Folder | ErrorKind::NotAFile | ErrorKind::NotFound
+                    ) =>
+                {
+                    Some(cause)
+                }
                 Err(error) => return Err(error.into()),
             };
             found.push((object, still));

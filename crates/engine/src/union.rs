@@ -114,7 +114,7 @@ fn first(objects: &mut Vec<&SourceObject>, max: usize) {
 }
 
 /// Whether an error tells of one object, which is reported when it is converted, and not of the store.
-fn is_of_the_object(kind: ErrorKind) -> bool {
+pub(crate) fn is_of_the_object(kind: ErrorKind) -> bool {
     use ErrorKind::{Archived, Changed, Denied, InvalidKey, NotAFile, NotAFolder, NotFound};
     matches!(kind, Archived | Changed | Denied | InvalidKey | NotAFile | NotAFolder | NotFound)
 }

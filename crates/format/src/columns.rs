@@ -1,6 +1,7 @@
 //! The columns that a log format becomes: AWS's own types, or richer ones.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::catalogue::{ColumnType, FieldKind};
@@ -8,6 +9,9 @@ use crate::log_format::{Field, LogFormat};
 
 /// What follows a column's name in that of its twin of [`ColumnType::Address`].
 pub const TWIN_SUFFIX: &str = "_bin";
+
+/// Bytes of a value of [`ColumnType::Address`].
+pub const ADDRESS_BYTES: usize = 16;
 
 /// Which types a table's columns have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,6 +99,14 @@ pub fn columns_of(fields: &[Field], types: Types) -> Vec<FormatColumn> {
     columns
 }
 
+/// The bytes of the twin of an address, IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2); `None` of a text that is none.
+pub fn address_bytes(text: &str) -> Option<[u8; ADDRESS_BYTES]> {
+    text.parse().ok().map(|address| match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +130,13 @@ mod tests {
         assert_eq!(columns(Types::Rich), rich);
         assert!("x".parse::<Types>().is_err());
         assert_eq!("rich".parse(), Ok(Types::Rich));
+    }
+
+    #[test]
+    fn bytes_compare_as_addresses() {
+        let ordered =
+            ["::1", "9.255.255.255", "10.0.0.0", "10.0.0.2", "10.0.0.10", "100.0.0.0", "2001:db8::"];
+        assert!(ordered.map(|text| address_bytes(text).expect("an address")).is_sorted());
+        assert_eq!(address_bytes("10.0.0.x"), None);
     }
 }

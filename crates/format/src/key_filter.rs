@@ -164,14 +164,18 @@ impl KeyFilter {
     }
 }
 
-/// Whether a path is in the folder of another service's logs: `AWSLogs/[org/]ACCOUNT/SERVICE/…`.
 fn other_service(path: &str) -> bool {
+    service_of_path(path).is_some()
+}
+
+/// The service in whose folder of logs an object is, by its path or URL, unless that is flow logs: `AWSLogs/[org/]ACCOUNT/SERVICE/…`.
+pub fn service_of_path(path: &str) -> Option<&str> {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
-    let Some(logs) = parts.iter().rposition(|p| *p == "AWSLogs") else { return false };
+    let logs = parts.iter().rposition(|p| *p == "AWSLogs")?;
     let after = &parts[logs + 1..];
-    let Some(account) = after.iter().take(2).position(|p| is_account(p)) else { return false };
+    let account = after.iter().take(2).position(|p| is_account(p))?;
     // The last part is the object itself.
-    after.len() > account + 2 && after[account + 1] != "vpcflowlogs"
+    (after.len() > account + 2 && after[account + 1] != "vpcflowlogs").then(|| after[account + 1])
 }
 
 /// What the folders of a path tell, as far as it goes.

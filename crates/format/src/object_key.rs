@@ -110,11 +110,11 @@ pub(crate) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn number(text: &str, digits: usize) -> Option<i64> {
+pub(crate) fn number(text: &str, digits: usize) -> Option<i64> {
     (text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-fn civil(year: i64, month: i64, day: i64) -> Option<i64> {
+pub(crate) fn civil(year: i64, month: i64, day: i64) -> Option<i64> {
     let date =
         jiff::civil::Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
     midnight(date.ok()?)

@@ -25,4 +25,4 @@ mod reader;
 
 pub use compression::{Compression, head, text_of};
 pub use framing::{Framing, Refused, first_lines};
-pub use reader::{Consume, Input, Open, Position, Range, ReadError, Reader, WINDOW_BYTES};
+pub use reader::{Consume, Input, Open, Position, Range, ReadError, Reader, Shape, WINDOW_BYTES};

@@ -26,6 +26,16 @@ pub struct Reader {
     text: Vec<u8>,
     /// Which columns of Parquet files are looked at.
     wanted: Wanted,
+    shape: Shape,
+}
+
+/// What an object's bytes turned out to be, as far as it was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// The outermost compression.
+    pub compression: Option<Compression>,
+    /// What its lines are framed in; none of a Parquet file.
+    pub framing: Option<Framing>,
 }
 
 /// Opens an object; again where it has to be read twice.
@@ -117,7 +127,13 @@ impl Reader {
             inflater: GzipInflater::default(),
             compressed: Vec::new(),
             text: Vec::new(),
+            shape: Shape::default(),
         }
+    }
+
+    /// What the object that was read last turned out to be.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Pushes all lines of an object of `bytes` bytes to `consume`, a window at a time; it returns how much it used up.
@@ -136,6 +152,7 @@ impl Reader {
         salvage: bool,
         consume: Consume<'_, C>,
     ) -> Result<Option<String>, ReadError<E, C>> {
+        self.shape = Shape::default();
         if bytes <= whole_max as u64 {
             if input.fetched.is_none() {
                 self.compressed.clear();
@@ -148,14 +165,17 @@ impl Reader {
                 if compressed.len() > whole_max {
                     break;
                 }
-                match Compression::detect(compressed) {
+                let compression = Compression::detect(compressed);
+                self.shape.compression = Some(compression);
+                let framing = &mut self.shape.framing;
+                match compression {
                     Compression::Plain => {
-                        self.push_whole(compressed, consume)?;
+                        push_whole(compressed, &self.catalogue, framing, consume)?;
                         return Ok(None);
                     }
                     Compression::Gzip => match self.inflater.inflate(compressed, &mut self.text, whole_max) {
                         Ok(len) if Compression::detect(&self.text[..len]) == Compression::Plain => {
-                            self.push_whole(&self.text[..len], consume)?;
+                            push_whole(&self.text[..len], &self.catalogue, framing, consume)?;
                             return Ok(None);
                         }
                         // Compressed once more.
@@ -174,19 +194,6 @@ impl Reader {
         self.stream(input, bytes, salvage, consume)
     }
 
-    /// Pushes a whole text.
-    fn push_whole<E, C>(&self, text: &[u8], consume: Consume<'_, C>) -> Result<(), ReadError<E, C>> {
-        let framing = Framing::of(text, &self.catalogue).map_err(ReadError::Refused)?;
-        match framing.unframer(&self.catalogue) {
-            None => consume_whole(text, consume),
-            Some(unframe) => {
-                let mut lines = Lines::new(unframe);
-                lines.push(text, Position::Last, consume)?;
-                Ok(())
-            }
-        }
-    }
-
     fn stream<E: Error + Send + Sync + 'static, C>(
         &mut self,
         mut input: Input<'_, E>,
@@ -198,6 +205,7 @@ impl Reader {
             text_of(input.open()?).map_err(|e| unreadable(e, ToString::to_string))
         };
         let (compression, mut text) = open(&input)?;
+        self.shape.compression = Some(compression);
         if compression == Compression::Parquet {
             return match read_parquet(&input, bytes, &self.wanted, consume) {
                 // It is read once before, so nothing is taken yet.
@@ -248,6 +256,7 @@ impl Reader {
             let window = &self.text[start..end];
             if lines.is_none() {
                 let framing = Framing::of(window, &self.catalogue).map_err(ReadError::Refused)?;
+                self.shape.framing = Some(framing);
                 lines = Some(framing.unframer(&self.catalogue).map(Lines::new));
             }
             start += match lines.as_mut().and_then(Option::as_mut) {
@@ -259,6 +268,25 @@ impl Reader {
             }
             self.text.copy_within(start..end, 0);
             (start, end) = (0, end - start);
+        }
+    }
+}
+
+/// Pushes a whole text, and tells its framing.
+fn push_whole<E, C>(
+    text: &[u8],
+    catalogue: &Arc<Catalogue>,
+    found: &mut Option<Framing>,
+    consume: Consume<'_, C>,
+) -> Result<(), ReadError<E, C>> {
+    let framing = Framing::of(text, catalogue).map_err(ReadError::Refused)?;
+    *found = Some(framing);
+    match framing.unframer(catalogue) {
+        None => consume_whole(text, consume),
+        Some(unframe) => {
+            let mut lines = Lines::new(unframe);
+            lines.push(text, Position::Last, consume)?;
+            Ok(())
         }
     }
 }

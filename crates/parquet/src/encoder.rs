@@ -12,7 +12,7 @@ use crate::text::Values;
 use crate::{Error, integers, sort, text};
 
 /// What times of flow logs are multiples of, as milliseconds.
-const MS_PER_S: i64 = 1000;
+pub(crate) const MS_PER_S: i64 = 1000;
 
 /// A row group ready to be appended to a file.
 pub struct EncodedRowGroup {
@@ -36,6 +36,26 @@ impl EncodedRowGroup {
     /// Encoded bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// A row group of these columns of a schema, in its order.
+    pub fn of(columns: impl IntoIterator<Item = EncodedColumn>, rows: usize) -> Self {
+        let chunks = columns.into_iter().map(|column| column.0).collect();
+        Self::of_chunks(chunks, rows)
+    }
+
+    fn of_chunks(chunks: Vec<Chunk>, rows: usize) -> Self {
+        let bytes = chunks.iter().map(|c| c.bytes.len()).sum();
+        Self { chunks, rows, bytes }
+    }
+}
+
+/// A column of a row group, encoded.
+pub struct EncodedColumn(pub(crate) Chunk);
+
+impl std::fmt::Debug for EncodedColumn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EncodedColumn").field("bytes", &self.0.bytes.len()).finish()
     }
 }
 
@@ -118,45 +138,65 @@ impl Encoder {
         let order = sort.then(|| sort::order(batch, &by, &texts));
         let mut chunks = Vec::with_capacity(schema.sources().len());
         for (i, source) in schema.sources().iter().enumerate() {
-            let mut raw = std::mem::take(&mut self.scratch.raw);
-            let shape = ChunkShape {
-                rows: batch.num_rows(),
-                page_rows: schema.page_rows(),
-                has_filter: schema.has_filter(i),
-            };
-            let writer = ChunkWriter::new(schema.column(i), shape, &mut self.codec, &mut raw);
             let Some(source) = *source else {
-                chunks.push(writer.nulls()?);
-                self.scratch.raw = raw;
+                chunks.push(self.nulls(i, batch.num_rows(), schema)?.0);
                 continue;
             };
             let array = batch.column(source);
-            let (scratch, order) = (&mut self.scratch, order.as_deref());
-            chunks.push(match array.data_type() {
-                DataType::Int32 => {
-                    let array = array.as_primitive::<Int32Type>();
-                    integers::encode_ordered(array.values(), array.nulls(), order, 1, writer, scratch)?
-                }
-                DataType::Int64 => {
-                    let array = array.as_primitive::<Int64Type>();
-                    integers::encode_ordered(array.values(), array.nulls(), order, 1, writer, scratch)?
-                }
-                DataType::Timestamp(_, _) => {
-                    let array = array.as_primitive::<TimestampMillisecondType>();
-                    let step = MS_PER_S;
-                    integers::encode_ordered(array.values(), array.nulls(), order, step, writer, scratch)?
-                }
-                DataType::Dictionary(_, _) => {
-                    let array = array.as_dictionary::<UInt32Type>();
-                    let values = texts[source].take().unwrap_or_else(|| Values::new(array.values()));
-                    let keys = array.keys().values();
-                    text::encode_ordered(keys, array.nulls(), order, &values, writer, scratch)?
-                }
-                other => unreachable!("flowquet-arrow makes no {other}"),
-            });
-            self.scratch.raw = raw;
+            let text = texts[source].take();
+            let order = order.as_deref();
+            chunks.push(self.chunk(
+                schema,
+                i,
+                batch.num_rows(),
+                |writer, scratch| match array.data_type() {
+                    DataType::Int32 => {
+                        let array = array.as_primitive::<Int32Type>();
+                        integers::encode_ordered(array.values(), array.nulls(), order, 1, writer, scratch)
+                    }
+                    DataType::Int64 => {
+                        let array = array.as_primitive::<Int64Type>();
+                        integers::encode_ordered(array.values(), array.nulls(), order, 1, writer, scratch)
+                    }
+                    DataType::Timestamp(_, _) => {
+                        let array = array.as_primitive::<TimestampMillisecondType>();
+                        let step = MS_PER_S;
+                        integers::encode_ordered(array.values(), array.nulls(), order, step, writer, scratch)
+                    }
+                    DataType::Dictionary(_, _) => {
+                        let array = array.as_dictionary::<UInt32Type>();
+                        let values = text.unwrap_or_else(|| Values::new(array.values()));
+                        let keys = array.keys().values();
+                        text::encode_ordered(keys, array.nulls(), order, &values, writer, scratch)
+                    }
+                    other => unreachable!("flowquet-arrow makes no {other}"),
+                },
+            )?);
         }
-        let bytes = chunks.iter().map(|c| c.bytes.len()).sum();
-        Ok(EncodedRowGroup { chunks, rows: batch.num_rows(), bytes })
+        Ok(EncodedRowGroup::of_chunks(chunks, batch.num_rows()))
+    }
+
+    /// Encodes column `i` of a row group in which it is null in all rows.
+    ///
+    /// # Errors
+    /// If a compressor fails.
+    pub fn nulls(&mut self, i: usize, rows: usize, schema: &FileSchema) -> Result<EncodedColumn, Error> {
+        self.chunk(schema, i, rows, |writer, _| writer.nulls()).map(EncodedColumn)
+    }
+
+    /// Encodes column `i` of a row group of `rows` rows.
+    pub(crate) fn chunk(
+        &mut self,
+        schema: &FileSchema,
+        i: usize,
+        rows: usize,
+        encode: impl FnOnce(ChunkWriter<'_>, &mut Scratch) -> Result<Chunk, Error>,
+    ) -> Result<Chunk, Error> {
+        let mut raw = std::mem::take(&mut self.scratch.raw);
+        let shape = ChunkShape { rows, page_rows: schema.page_rows(), has_filter: schema.has_filter(i) };
+        let writer = ChunkWriter::new(schema.column(i), shape, &mut self.codec, &mut raw);
+        let chunk = encode(writer, &mut self.scratch);
+        self.scratch.raw = raw;
+        chunk
     }
 }

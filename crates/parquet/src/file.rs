@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use flowquet_format::ColumnType;
+use flowquet_format::{ADDRESS_BYTES, ColumnType};
 use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as PhysicalType};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
@@ -13,13 +13,11 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type, TypePtr};
 use crate::encoder::EncodedRowGroup;
 use crate::{Error, PAGE_ROWS, SORTED_PAGE_ROWS};
 
-/// Bytes of a value of [`ColumnType::Address`].
-const ADDRESS_BYTES: i32 = 16;
-
 /// The Parquet schema of a file: optional flat columns; and how they are laid out.
 #[derive(Debug, Clone)]
 pub struct FileSchema {
     root: TypePtr,
+    types: Vec<ColumnType>,
     descriptor: Arc<SchemaDescriptor>,
     /// The column of a batch that each column comes from; `None` for one that is null in all rows.
     sources: Vec<Option<usize>>,
@@ -39,11 +37,13 @@ impl FileSchema {
                 ColumnType::String => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
                 ColumnType::TimestampMs => (PhysicalType::INT64, Some(time)),
             };
-            let length = if column_type == ColumnType::Address { ADDRESS_BYTES } else { -1 };
+            let length = if column_type == ColumnType::Address { ADDRESS_BYTES as i32 } else { -1 };
             let builder = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
             let builder = builder.with_length(length);
             Arc::new(builder.with_logical_type(logical).build().expect("these types are valid Parquet"))
         };
+        let columns: Vec<(&str, ColumnType)> = columns.into_iter().collect();
+        let types = columns.iter().map(|(_, column_type)| *column_type).collect();
         let fields: Vec<TypePtr> = columns.into_iter().map(field).collect();
         let sources = (0..fields.len()).map(Some).collect();
         let root = Type::group_type_builder("schema").with_fields(fields).build();
@@ -51,6 +51,7 @@ impl FileSchema {
         Self {
             descriptor: Arc::new(SchemaDescriptor::new(root.clone())),
             root,
+            types,
             sources,
             sort: Vec::new(),
             filtered: Vec::new(),
@@ -97,6 +98,31 @@ impl FileSchema {
     /// Positions in a batch of the columns by which rows are ordered: one that is null in all rows orders nothing.
     pub(crate) fn sort(&self) -> Vec<usize> {
         self.sort.iter().filter_map(|column| self.sources[*column]).collect()
+    }
+
+    /// Positions among the columns of those by which rows are ordered.
+    pub(crate) fn sort_columns(&self) -> Vec<usize> {
+        self.sort.iter().copied().filter(|column| self.sources[*column].is_some()).collect()
+    }
+
+    /// How many columns.
+    pub fn columns(&self) -> usize {
+        self.types.len()
+    }
+
+    /// The position of the column of this name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.root.get_fields().iter().position(|column| column.name() == name)
+    }
+
+    /// The type of a column.
+    pub(crate) fn column_type(&self, i: usize) -> ColumnType {
+        self.types[i]
+    }
+
+    /// The name of a column.
+    pub(crate) fn name(&self, i: usize) -> &str {
+        self.root.get_fields()[i].name()
     }
 
     /// The position in a batch of each column; `None` for one that is null in all rows.

@@ -1,11 +1,7 @@
 //! What a Parquet file is made of.
 
-use std::fs::File;
-
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
-
-use crate::Error;
 
 /// A file's layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +10,8 @@ pub struct FileLayout {
     pub rows: i64,
     /// Rows of each row group.
     pub row_groups: Vec<i64>,
+    /// Bytes of the first row group's columns, compressed.
+    pub first_group_bytes: i64,
     /// Key-value metadata.
     pub metadata: Vec<(String, String)>,
     /// Program that wrote it.
@@ -47,13 +45,8 @@ pub struct ColumnLayout {
     pub has_page_index: bool,
 }
 
-/// Reads the footer of `file`.
-///
-/// # Errors
-/// If it is no Parquet file.
-pub fn inspect(file: File) -> Result<FileLayout, Error> {
-    let reader = SerializedFileReader::new(file)?;
-    let meta = reader.metadata();
+/// What a file is made of, as its footer tells.
+pub(crate) fn layout_of(meta: &ParquetMetaData) -> FileLayout {
     let pairs = meta.file_metadata().key_value_metadata().into_iter().flatten();
     let mut columns: Vec<ColumnLayout> = Vec::new();
     for i in 0..meta.file_metadata().schema_descr().num_columns() {
@@ -81,13 +74,14 @@ pub fn inspect(file: File) -> Result<FileLayout, Error> {
             has_page_index: meta.num_row_groups() > 0 && chunks().all(|c| c.column_index_offset().is_some()),
         });
     }
-    Ok(FileLayout {
+    FileLayout {
         rows: meta.file_metadata().num_rows(),
         row_groups: meta.row_groups().iter().map(|g| g.num_rows()).collect(),
+        first_group_bytes: meta.row_groups().first().map_or(0, |g| g.compressed_size()),
         metadata: pairs.map(|p| (p.key.clone(), p.value.clone().unwrap_or_default())).collect(),
         created_by: meta.file_metadata().created_by().unwrap_or_default().to_owned(),
         columns,
-    })
+    }
 }
 
 /// The smallest (`least`) or largest bound over row groups; row groups of nulls only have none.

@@ -23,6 +23,8 @@ pub(crate) trait Integer: ArrowNativeType + AsBytes + Ord {
     /// Of a value within this type's range.
     fn narrowed(value: i64) -> Self;
     fn push_plain(self, out: &mut Vec<u8>);
+    /// Of [`Self::BYTES`] bytes.
+    fn from_plain(bytes: &[u8]) -> Self;
     fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics;
     /// The buffer for values that are not null.
     fn present(scratch: &mut Scratch) -> &mut Vec<Self>;
@@ -43,6 +45,10 @@ impl Integer for i32 {
 
     fn push_plain(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn from_plain(bytes: &[u8]) -> Self {
+        bytes.first_chunk().map_or(0, |bytes| Self::from_le_bytes(*bytes))
     }
 
     fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics {
@@ -71,6 +77,10 @@ impl Integer for i64 {
 
     fn push_plain(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn from_plain(bytes: &[u8]) -> Self {
+        bytes.first_chunk().map_or(0, |bytes| Self::from_le_bytes(*bytes))
     }
 
     fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics {

@@ -34,19 +34,19 @@ mod encoder;
 mod file;
 mod inspect;
 mod integers;
+mod merge;
 mod pages;
 mod rle;
 mod rows;
 mod sort;
-mod sorted;
 mod text;
 
 pub use compression::{Compression, CompressionError};
-pub use encoder::{EncodedRowGroup, Encoder};
+pub use encoder::{EncodedColumn, EncodedRowGroup, Encoder};
 pub use file::{FileSchema, FileWriter};
-pub use inspect::{ColumnLayout, FileLayout, inspect};
+pub use inspect::{ColumnLayout, FileLayout};
+pub use merge::{Column, Merge, MergeError, MergeFile, Order, Weight};
 pub use rows::{MAGIC, Ranges, RowColumn, RowLines, RowReader, RowsError, Wanted};
-pub use sorted::Sorted;
 
 /// What stops encoding or writing.
 pub type Error = parquet::errors::ParquetError;

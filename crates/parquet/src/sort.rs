@@ -9,13 +9,14 @@ use arrow_schema::DataType;
 use crate::text::Values;
 
 /// What rows are compared by: one number a row, 0 for null, and how many bits those have.
-struct SortKeys {
+#[derive(Default)]
+pub(crate) struct SortKeys {
     values: Vec<u64>,
     bits: u32,
 }
 
 impl SortKeys {
-    fn of<'a, T: Copy + 'a>(
+    pub(crate) fn of<'a, T: Copy + 'a>(
         values: impl ExactSizeIterator<Item = &'a T>,
         nulls: Option<&NullBuffer>,
         number: impl Fn(T) -> u64,
@@ -30,25 +31,26 @@ impl SortKeys {
         Self { values, bits }
     }
 
+    /// One more than the distance from the smallest value, since 0 is null.
+    pub(crate) fn of_integers<T: Copy + Into<i64>>(values: &[T], nulls: Option<&NullBuffer>) -> Self {
+        let min = values.iter().map(|v| (*v).into()).min().unwrap_or_default();
+        let distance = |v: T| v.into().wrapping_sub(min).cast_unsigned();
+        Self::of(values.iter(), nulls, |v| distance(v).saturating_add(1))
+    }
+
     fn of_column(array: &dyn Array, text: Option<&Values<'_>>) -> Self {
-        // One more than the distance from the smallest value, since 0 is null.
         match array.data_type() {
             DataType::Int32 => {
                 let array = array.as_primitive::<Int32Type>();
-                let min = array.values().iter().copied().min().unwrap_or_default();
-                Self::of(array.values().iter(), array.nulls(), |v| (i64::from(v) - i64::from(min)) as u64 + 1)
+                Self::of_integers(array.values(), array.nulls())
             }
             DataType::Int64 => {
                 let array = array.as_primitive::<Int64Type>();
-                let min = array.values().iter().copied().min().unwrap_or_default();
-                let distance = |v: i64| v.wrapping_sub(min).cast_unsigned();
-                Self::of(array.values().iter(), array.nulls(), |v| distance(v).saturating_add(1))
+                Self::of_integers(array.values(), array.nulls())
             }
             DataType::Timestamp(_, _) => {
                 let array = array.as_primitive::<TimestampMillisecondType>();
-                let min = array.values().iter().copied().min().unwrap_or_default();
-                let distance = |v: i64| v.wrapping_sub(min).cast_unsigned();
-                Self::of(array.values().iter(), array.nulls(), |v| distance(v).saturating_add(1))
+                Self::of_integers(array.values(), array.nulls())
             }
             _ => {
                 let array = array.as_dictionary::<UInt32Type>();
@@ -63,54 +65,75 @@ impl SortKeys {
 /// The numbers of the rows of `batch`, ordered by its columns at `by`: nulls first, then ascending, equal rows as they came.
 /// `texts` has the values of each text column among them, by column.
 pub(crate) fn order(batch: &RecordBatch, by: &[usize], texts: &[Option<Values<'_>>]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
-    let mut left = by;
+    let keys = |i: usize| SortKeys::of_column(batch.column(by[i]), texts[by[i]].as_ref());
+    order_by(batch.num_rows(), by.len(), keys)
+}
+
+/// The numbers of `rows` rows, ordered by `columns` columns whose keys `keys` makes, from the last one to the first, each once.
+pub(crate) fn order_by(rows: usize, columns: usize, mut keys: impl FnMut(usize) -> SortKeys) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..rows as u32).collect();
+    let mut left = columns;
+    let mut next = None;
     // From the last column to the first, as many at once as fit into a word; each sort keeps the order of equals.
-    while !left.is_empty() {
-        let mut words = vec![0u64; batch.num_rows()];
-        let mut bits = 0;
-        while let Some((&column, rest)) = left.split_last() {
-            let keys = SortKeys::of_column(batch.column(column), texts[column].as_ref());
-            if bits > 0 && bits + keys.bits > u64::BITS {
+    while left > 0 || next.is_some() {
+        let SortKeys { values: mut words, mut bits } = next.take().unwrap_or_else(|| {
+            left -= 1;
+            keys(left)
+        });
+        while left > 0 && bits < u64::BITS {
+            left -= 1;
+            let more = keys(left);
+            if bits + more.bits > u64::BITS {
+                next = Some(more);
                 break;
             }
-            for (word, value) in words.iter_mut().zip(&keys.values) {
+            for (word, value) in words.iter_mut().zip(&more.values) {
                 *word |= value << bits;
             }
-            bits += keys.bits;
-            left = rest;
-            if bits == u64::BITS {
-                break;
-            }
+            bits += more.bits;
         }
-        sort_by_words(&mut order, &words, bits);
+        sort_by_words(&mut order, words, bits);
     }
     order
 }
 
+/// A row number and the word that it is sorted by, its low half first: 12 bytes, where a pair would take 16.
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    word: [u32; 2],
+    row: u32,
+}
+
 /// Sorts row numbers by the words of their rows, of `bits` bits: a radix sort from the lowest digit on, which keeps the order
 /// of equals and reads and writes one after the other.
-fn sort_by_words(order: &mut [u32], words: &[u64], bits: u32) {
+fn sort_by_words(order: &mut Vec<u32>, words: Vec<u64>, bits: u32) {
     /// Bits of a digit: its counters fit the L1 cache.
     const DIGIT: u32 = 11;
-    let mut from: Vec<(u64, u32)> = order.iter().map(|&row| (words[row as usize], row)).collect();
-    let mut to = vec![(0, 0); from.len()];
+    let entry = |row: u32| {
+        let word = words[row as usize];
+        Entry { word: [word as u32, (word >> 32) as u32], row }
+    };
+    let mut from: Vec<Entry> = std::mem::take(order).into_iter().map(entry).collect();
+    drop(words);
+    let mut to = vec![Entry::default(); from.len()];
     for shift in (0..bits).step_by(DIGIT as usize) {
-        let digit = |word: u64| (word >> shift) as usize & ((1 << DIGIT) - 1);
+        let word = |entry: &Entry| u64::from(entry.word[0]) | u64::from(entry.word[1]) << 32;
+        let digit = |entry: &Entry| (word(entry) >> shift) as usize & ((1 << DIGIT) - 1);
         let mut starts = [0u32; 1 << DIGIT];
-        from.iter().for_each(|(word, _)| starts[digit(*word)] += 1);
+        from.iter().for_each(|entry| starts[digit(entry)] += 1);
         let mut start = 0;
         for count in &mut starts {
             start += std::mem::replace(count, start);
         }
         for entry in &from {
-            let start = &mut starts[digit(entry.0)];
+            let start = &mut starts[digit(entry)];
             to[*start as usize] = *entry;
             *start += 1;
         }
         std::mem::swap(&mut from, &mut to);
     }
-    order.iter_mut().zip(&from).for_each(|(row, (_, sorted))| *row = *sorted);
+    drop(to);
+    *order = from.iter().map(|entry| entry.row).collect();
 }
 
 /// `values` in `order`, in `scratch`, and which of them are not null.
@@ -140,7 +163,7 @@ mod tests {
             let bits = u64::BITS - words.iter().fold(0, |bits, w| bits | w).leading_zeros();
             let mut found: Vec<u32> = (0..words.len() as u32).collect();
             let mut expected = found.clone();
-            sort_by_words(&mut found, &words, bits);
+            sort_by_words(&mut found, words.clone(), bits);
             expected.sort_by_key(|row| words[*row as usize]);
             prop_assert_eq!(found, expected);
         }

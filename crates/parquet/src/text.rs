@@ -39,7 +39,7 @@ pub(crate) fn encode_ordered(
 }
 
 /// Encodes a column of text: keys into `values`, of which `validity` tells which are not null.
-fn encode(
+pub(crate) fn encode(
     keys: &[u32],
     validity: Option<&NullBuffer>,
     values: &Values<'_>,
@@ -51,7 +51,7 @@ fn encode(
     let present = present(keys, validity, &mut compact);
     let has_dictionary = values.dictionary_pays(present);
     if has_dictionary {
-        let mut plain = Vec::with_capacity(values.bytes.len() * 2);
+        let mut plain = Vec::with_capacity(values.plain_bytes());
         values.order.iter().for_each(|key| values.push_plain(*key, &mut plain));
         writer.dictionary(plain, values.order.len(), true);
     }
@@ -114,10 +114,11 @@ pub(crate) struct Values<'a> {
     offsets: &'a [i32],
     /// Bytes of each value, where all have as many; then plain values have no length before them.
     width: Option<usize>,
-    len: usize,
+    /// Bytes of the values in `order`.
+    value_bytes: usize,
     /// Keys in the order of their values.
     order: Vec<u32>,
-    /// The place of each key in `order`.
+    /// The place of each key in `order`; without meaning for one that is not there.
     ranks: Vec<u32>,
 }
 
@@ -133,9 +134,29 @@ impl<'a> Values<'a> {
                 (array.value_data(), array.value_offsets(), None)
             }
         };
-        let mut values =
-            Self { bytes, offsets, width, len: array.len(), order: Vec::new(), ranks: Vec::new() };
-        (values.order, values.ranks) = values.sorted();
+        let value_bytes = bytes.len();
+        let mut values = Self { bytes, offsets, width, value_bytes, order: Vec::new(), ranks: Vec::new() };
+        (values.order, values.ranks) = values.sorted(array.len());
+        values
+    }
+
+    /// Those of `dictionary`, whose values are sorted, that `keys` has: [`u32::MAX`] is none.
+    pub(crate) fn used(dictionary: &'a Dictionary, keys: &[u32]) -> Self {
+        const UNUSED: u32 = u32::MAX;
+        let mut ranks = vec![UNUSED; dictionary.len()];
+        for key in keys {
+            if let Some(rank) = ranks.get_mut(*key as usize) {
+                *rank = 0;
+            }
+        }
+        let mut order = Vec::new();
+        for (key, rank) in ranks.iter_mut().enumerate().filter(|(_, rank)| **rank != UNUSED) {
+            *rank = order.len() as u32;
+            order.push(key as u32);
+        }
+        let Dictionary { bytes, offsets, width } = dictionary;
+        let mut values = Self { bytes, offsets, width: *width, value_bytes: 0, order, ranks };
+        values.value_bytes = values.order.iter().map(|key| values.get(*key).len()).sum();
         values
     }
 
@@ -144,8 +165,14 @@ impl<'a> Values<'a> {
         &self.ranks
     }
 
+    /// How many values.
     fn len(&self) -> usize {
-        self.len
+        self.order.len()
+    }
+
+    /// Bytes of all values as a dictionary page has them.
+    fn plain_bytes(&self) -> usize {
+        self.value_bytes + self.prefix_bytes() * self.len()
     }
 
     #[inline]
@@ -177,7 +204,7 @@ impl<'a> Values<'a> {
 
     /// Whether a dictionary of these values and keys in it are smaller than plain values.
     fn dictionary_pays(&self, keys: &[u32]) -> bool {
-        let dictionary_bytes = self.bytes.len() + self.prefix_bytes() * self.len();
+        let dictionary_bytes = self.plain_bytes();
         if keys.is_empty() || dictionary_bytes > DICTIONARY_BYTES_MAX {
             return false;
         }
@@ -211,25 +238,17 @@ impl<'a> Values<'a> {
         rows
     }
 
-    /// The keys in the order of the values, and the place of each key in that order.
-    fn sorted(&self) -> (Vec<u32>, Vec<u32>) {
+    /// The keys in the order of their `len` values, and the place of each key in that order.
+    fn sorted(&self, len: usize) -> (Vec<u32>, Vec<u32>) {
         // What all values begin with (`eni-`, `10.`) tells nothing.
-        let mut common = if self.len() > 0 { self.get(0) } else { &[] };
-        for key in 1..self.len() as u32 {
+        let mut common = if len > 0 { self.get(0) } else { &[] };
+        for key in 1..len as u32 {
             let same = common.iter().zip(self.get(key)).take_while(|(a, b)| a == b).count();
             common = &common[..same];
         }
         let common = common.len();
-        let mut sorted: Vec<(u128, u32)> = (0..self.len() as u32)
-            .map(|key| {
-                // Big-endian, zeros behind a shorter value: these compare as the values do, up to equality.
-                let rest = &self.get(key)[common..];
-                let mut bytes = [0; 16];
-                let len = rest.len().min(16);
-                bytes[..len].copy_from_slice(&rest[..len]);
-                (u128::from_be_bytes(bytes), key)
-            })
-            .collect();
+        let mut sorted: Vec<(u128, u32)> =
+            (0..len as u32).map(|key| (word(&self.get(key)[common..]), key)).collect();
         // By words first, which is one comparison; few values differ only behind them.
         sorted.sort_unstable_by_key(|(word, _)| *word);
         for same in sorted.chunk_by_mut(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
@@ -241,6 +260,32 @@ impl<'a> Values<'a> {
         }
         (sorted.into_iter().map(|(_, key)| key).collect(), ranks)
     }
+}
+
+/// The distinct values of a column, sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Dictionary {
+    pub(crate) bytes: Vec<u8>,
+    /// Value `k` is `bytes[offsets[k]..offsets[k + 1]]`; none where all have one width.
+    pub(crate) offsets: Vec<i32>,
+    /// Bytes of each value, where all have as many.
+    pub(crate) width: Option<usize>,
+}
+
+impl Dictionary {
+    /// How many values.
+    pub(crate) fn len(&self) -> usize {
+        self.width.map_or(self.offsets.len().saturating_sub(1), |width| self.bytes.len() / width)
+    }
+}
+
+/// The first 16 bytes of a value as a number, big-endian, zeros behind a shorter value: these compare as the values do, up to
+/// equality.
+pub(crate) fn word(value: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let len = value.len().min(16);
+    bytes[..len].copy_from_slice(&value[..len]);
+    u128::from_be_bytes(bytes)
 }
 
 /// A lower bound of at most [`BOUND_BYTES_MAX`] bytes, and whether it is the value itself.

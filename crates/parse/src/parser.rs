@@ -190,12 +190,6 @@ impl Parser {
         self.offset = 0;
     }
 
-    /// Begins another object, whose lines are rows of a file: bytes in them are carried, see [`flowquet_format::push_carried`].
-    pub fn start_rows(&mut self) {
-        self.start();
-        self.are_rows = true;
-    }
-
     /// Lines so far in this object.
     pub fn counts(&self) -> LineCounts {
         self.counts

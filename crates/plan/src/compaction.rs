@@ -18,24 +18,83 @@ pub fn compaction_id(retired: &[RetiredFile], options: &Options, formats: &[Stri
     hex(&hash.finalize()[..8])
 }
 
+/// Files of a partition that become files of one log format.
+#[derive(Debug, Clone)]
+pub struct Merging {
+    /// The files, in the order of their times.
+    pub files: Vec<LiveFile>,
+    /// Options of the new ones.
+    pub options: Options,
+    /// All fields that the files have rows of.
+    pub format: LogFormat,
+}
+
 /// Whether a compaction would write the file otherwise, were it alone.
-fn is_raw(file: &LiveFile, wanted: &Options) -> bool {
+pub fn is_raw(file: &LiveFile, wanted: &Options) -> bool {
     let of = |o: &Options| (o.sort.clone(), o.bloom_filter.clone(), o.compression.clone(), o.row_group_rows);
     !file.is_compacted || of(&file.options) != of(wanted)
 }
 
-/// The files of a partition that a compaction with `wanted` options merges, in the order of their times; empty where there is
-/// nothing to gain: files that a compaction wrote and that are at least half as large as wanted stay.
-pub fn files_due(live: &[LiveFile], wanted: &Options) -> Vec<LiveFile> {
+/// What a compaction with `wanted` options merges of a partition; nothing where there is nothing to gain: files that a compaction
+/// wrote and that are at least half as large as wanted stay.
+///
+/// Files are merged with all others that they can be merged with: together they have no more fields than a log format may have, and
+/// no column of two types. So no value has to change, whatever a partition holds.
+///
+/// # Errors
+/// A message, where a record was edited.
+pub fn mergings_due(live: &[LiveFile], wanted: &Options) -> Result<Vec<Merging>, String> {
     let is_small = |f: &LiveFile| f.output.bytes < wanted.file_bytes / 2;
-    let mut due: Vec<LiveFile> = live.iter().filter(|f| is_raw(f, wanted) || is_small(f)).cloned().collect();
-    // One that is small because there is no more.
-    if due.len() == 1 && !is_raw(&due[0], wanted) {
-        return Vec::new();
-    }
+    let mut due: Vec<&LiveFile> = live.iter().filter(|f| is_raw(f, wanted) || is_small(f)).collect();
     let begin = |f: &LiveFile| f.output.time.as_ref().map(|t| t.min.clone());
     due.sort_by(|a, b| (begin(a), &a.output.key).cmp(&(begin(b), &b.output.key)));
-    due
+    // One file of each kind stands for all that have the same fields.
+    type Kind<'a> = (&'a str, Option<&'a [String]>, Option<&'a str>);
+    let mut kinds: Vec<(Kind<'_>, usize)> = Vec::new();
+    let mut groups: Vec<(Vec<LiveFile>, Merging)> = Vec::new();
+    for file in due {
+        let options = &file.options;
+        let kind = (file.output.format.as_ref(), options.columns.as_deref(), options.reading.fields());
+        let known = kinds.iter().find(|(known, _)| *known == kind).map(|(_, group)| *group);
+        let group = match known.or_else(|| (0..groups.len()).find(|g| joins(file, &mut groups[*g], wanted))) {
+            Some(group) => group,
+            None => {
+                let one = vec![file.clone()];
+                let options = merged_options(&one, wanted).map_err(|e| e.to_string())?;
+                let format = merged_format(&one, &options)?;
+                groups.push((one, Merging { files: Vec::new(), options, format }));
+                groups.len() - 1
+            }
+        };
+        if known.is_none() {
+            kinds.push((kind, group));
+        }
+        groups[group].1.files.push(file.clone());
+    }
+    // One that is small because there is no more.
+    let gains = |merging: &Merging| merging.files.len() > 1 || is_raw(&merging.files[0], wanted);
+    Ok(groups.into_iter().map(|(_, merging)| merging).filter(gains).collect())
+}
+
+/// Widens a group of files, one of each kind, by `file` if they can be merged. Returns whether they can.
+fn joins(file: &LiveFile, (kinds, merging): &mut (Vec<LiveFile>, Merging), wanted: &Options) -> bool {
+    let mut widened = kinds.clone();
+    widened.push(file.clone());
+    let Ok(options) = merged_options(&widened, wanted) else { return false };
+    let Ok(format) = merged_format(&widened, &options) else { return false };
+    let keeps_types = |file: &LiveFile| {
+        let Ok(own) = LogFormat::parse(&file.output.format, file.options.catalogue()) else { return false };
+        own.fields().iter().all(|field| {
+            let merged = format.position(field.name()).map(|place| &format.fields()[place]);
+            merged.is_none_or(|merged| wanted.types.column_type(merged) == wanted.types.column_type(field))
+        })
+    };
+    let can = widened.iter().all(keeps_types);
+    if can {
+        *kinds = widened;
+        (merging.options, merging.format) = (options, format);
+    }
+    can
 }
 
 /// The options of files that replace `due`: as `wanted`, with types and catalogue of the files, and all their columns.
@@ -102,9 +161,10 @@ mod tests {
 
     #[track_caller]
     fn check(live: &[LiveFile], expected: &[&str]) {
-        let due = files_due(live, &options());
-        let keys: Vec<&str> = due.iter().map(|f| f.output.key.as_str()).collect();
-        assert_eq!(keys, expected);
+        let due = mergings_due(live, &options()).expect("records are whole");
+        let keys = |merging: &Merging| merging.files.iter().map(|f| f.output.key.clone()).collect::<Vec<_>>();
+        let expected: Vec<Vec<&str>> = expected.iter().map(|keys| keys.split(' ').collect()).collect();
+        assert_eq!(due.iter().map(keys).collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -115,11 +175,11 @@ mod tests {
         // One that was not sorted yet is due, however large.
         check(&[file("a", 9000, "1", false)], &["a"]);
         // In the order of their times.
-        check(&[file("a", 10, "2", false), file("b", 10, "1", false)], &["b", "a"]);
+        check(&[file("a", 10, "2", false), file("b", 10, "1", false)], &["b a"]);
         // A large one that is sorted stays; a small one is merged with what is new.
         check(&[file("a", 800, "1", true), file("b", 10, "2", false)], &["b"]);
-        check(&[file("a", 499, "1", true), file("b", 10, "2", false)], &["a", "b"]);
-        check(&[file("a", 499, "1", true), file("b", 10, "2", true)], &["a", "b"]);
+        check(&[file("a", 499, "1", true), file("b", 10, "2", false)], &["a b"]);
+        check(&[file("a", 499, "1", true), file("b", 10, "2", true)], &["a b"]);
         // Other options, other files.
         let mut other = file("a", 9000, "1", true);
         other.options = Arc::new(Options { sort: vec!["start".into()], ..options() });
@@ -141,6 +201,38 @@ mod tests {
         let other = of("${y} ${tgw-id} ${srcaddr} ${dstaddr}", Some(&["y", "srcaddr", "tgw_id"]));
         assert_eq!(merged(&[one, other]), Ok("${srcaddr} ${bytes} ${start} ${tgw-id} ${x} ${y}".into()));
         assert!(merged(&[]).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_merged_stays_apart() {
+        let of = |key: &str, format: &str, fields: Option<&str>| {
+            let mut file = file(key, 10, "1", false);
+            file.output.format = format.into();
+            let reading = Reading::new(fields, None).expect("valid");
+            file.options = Arc::new(Options { reading, ..options() });
+            file
+        };
+        let many =
+            |letter: char| (0..150).map(|i| format!("${{{letter}-{i}}}")).collect::<Vec<_>>().join(" ");
+        let (a, b) = (many('a'), many('b'));
+        check(
+            &[of("1", &a, None), of("2", &b, None), of("3", "${start}", None), of("4", &b, None)],
+            &["1 3", "2 4"],
+        );
+        let hops = |parquet: &str| {
+            format!(
+                "[[field]]\nname = \"hops\"\nsince = 12\nlogs = [\"vpc\"]\nkind = \"number\"\nparquet = \"{parquet}\"\ndoc = \"Hops.\"\n"
+            )
+        };
+        let (int32, int64) = (hops("INT32"), hops("INT64"));
+        // A text, and numbers of two widths; what extends the field list says nothing of the other fields.
+        let live = [
+            of("1", "${start} ${hops}", None),
+            of("2", "${start} ${hops}", Some(&int32)),
+            of("3", "${hops}", Some(&int64)),
+            of("4", "${start}", Some(&int32)),
+        ];
+        check(&live, &["1", "2 4", "3"]);
     }
 
     #[test]

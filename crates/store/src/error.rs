@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Credentials,
     /// The store does not let us.
     Denied,
+    /// A folder, where an object is needed.
+    Folder,
     /// The store has no room.
     Full,
     /// The caller asked to stop.
@@ -32,6 +34,8 @@ pub enum ErrorKind {
     NotAFolder,
     /// Neither object nor folder.
     NotFound,
+    /// A key, or a link on its way, that leads out of the store.
+    Outside,
     /// The store asks for fewer requests.
     Throttled,
     /// The store answers that it cannot, or not as it should; it may later.
@@ -115,6 +119,12 @@ impl Error {
         Self::told(ErrorKind::Other, "list", format!("file://{}", path.display()), detail)
     }
 
+    /// The folder `path` has more names, by links, than it is entered by.
+    pub fn too_many_names(path: &std::path::Path) -> Self {
+        let detail = "is reached by more links than are followed".to_owned();
+        Self::told(ErrorKind::Other, "list", format!("file://{}", path.display()), detail)
+    }
+
     /// Writing to a staged object failed.
     pub fn write(url: String, source: io::Error) -> Self {
         // An error of ours comes back as it went in.
@@ -160,6 +170,7 @@ impl Error {
             ErrorKind::Credentials | ErrorKind::NoCredentials => flowquet_aws::CREDENTIALS_HINT,
             ErrorKind::Denied if self.is_s3() => return Some(self.permission_hint()),
             ErrorKind::Denied => "check the owner and permissions of the folder",
+            ErrorKind::Folder => "name the files in it, or give the folder as SOURCE",
             ErrorKind::Full => "free some room and run the same command again to finish",
             ErrorKind::InvalidKey => "rename the file: keys are UTF-8",
             ErrorKind::NoBucket => "check the bucket's name; a store other than AWS's needs --endpoint-url",
@@ -167,6 +178,7 @@ impl Error {
             ErrorKind::NotAFolder => "check the path",
             ErrorKind::NotFound if self.is_s3() => "check bucket and prefix; `aws s3 ls` lists them",
             ErrorKind::NotFound => "check the path",
+            ErrorKind::Outside => "a table's own folder holds no links: put the folder itself there",
             ErrorKind::Throttled => "run the same command again later to finish",
             ErrorKind::Unavailable | ErrorKind::Unreachable => {
                 "check the network, --region and --endpoint-url; then run the same command again to finish"
@@ -201,6 +213,7 @@ impl fmt::Display for Error {
             ErrorKind::Credentials => "the store does not accept the AWS credentials",
             ErrorKind::Denied if self.is_s3() => "access denied",
             ErrorKind::Denied => "permission denied",
+            ErrorKind::Folder => "a folder, not a file",
             ErrorKind::Full => "no room left",
             ErrorKind::Interrupted => "interrupted",
             ErrorKind::InvalidKey => "name is not UTF-8",
@@ -210,6 +223,7 @@ impl fmt::Display for Error {
             ErrorKind::NotAFolder => "a part of the path is a file, not a folder",
             ErrorKind::NotFound if self.is_s3() => "no such object or prefix",
             ErrorKind::NotFound => "no such file or folder",
+            ErrorKind::Outside => "leads out of the table",
             ErrorKind::Throttled => "still throttled",
             ErrorKind::Unavailable => "the store does not answer as it should",
             ErrorKind::Unreachable => "cannot reach the store",

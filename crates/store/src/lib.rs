@@ -29,13 +29,16 @@ mod level;
 mod local;
 mod location;
 mod memory;
+mod names;
 mod ranged;
 mod s3;
+mod staging;
 mod stores;
 
 use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::ops::{ControlFlow, Range};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -44,6 +47,7 @@ pub use failing::{Failing, Fault, Then, When};
 pub use local::LocalStore;
 pub use location::{FILE_SCHEME, Location, S3_SCHEME};
 pub use memory::Memory;
+pub use names::random_name;
 pub use ranged::{RANGE_BYTES, RangedReader};
 pub use s3::S3Options;
 pub use stores::Stores;
@@ -69,6 +73,8 @@ pub struct ObjectMeta {
     pub bytes: u64,
     /// Changes when the object's content does, as far as the store can tell.
     pub etag: String,
+    /// It is of a storage class that is an archive: it can be read only if it has been restored, which a listing does not tell.
+    pub is_archived: bool,
 }
 
 /// An object being written; nobody sees it before [`Staged::commit`]. Dropped, it leaves nothing behind.
@@ -236,6 +242,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`ErrorKind::NotFound`] and others; what was there is then not changed.
     fn copy(&self, from: &str, to: &str) -> Result<(), Error>;
+
+    /// Keys below the prefix, which ends in a slash, of objects that nobody has written for so long, by the store's own
+    /// clock; none where there is no such folder, or the store has no clock.
+    ///
+    /// For what killed processes left: whoever may still be at work on an object has written it lately.
+    ///
+    /// # Errors
+    /// As the store reports.
+    fn idle(&self, prefix: &str, least: Duration) -> Result<Vec<String>, Error> {
+        let _ = (prefix, least);
+        Ok(Vec::new())
+    }
 
     /// Gives an object another key, replacing what was there. Not atomic everywhere: both may be seen.
     ///

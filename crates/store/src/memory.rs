@@ -63,6 +63,7 @@ impl Memory {
             url: self.url(key),
             bytes: object.bytes.len() as u64,
             etag: object.etag.clone(),
+            is_archived: false,
         }
     }
 

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::LAYOUT_VERSION;
+use crate::checked;
+use crate::cleaning::ASIDE_IDLE_MIN;
 use crate::compaction::CompactionRecord;
 use crate::contract::TableContract;
 use crate::error::Error;
@@ -28,7 +30,11 @@ use crate::shelf::{Entry, Segment, Shelf, Source, Words};
 use crate::state::{PlanFacts, TableState, Totals};
 
 /// Version of what checkpoints hold and of how they are made. Those of another version are passed over.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+
+/// Plans of a table, at most: one an hour for a thousand years. Of each something is in memory, so that a number alone, which a
+/// damaged checkpoint tells, must not decide how much.
+const PLANS_MAX: u64 = 10_000_000;
 
 /// Checkpoints that are kept, so that a run that began with one can read its segments while others go on. A multiple of it are
 /// there at most.
@@ -58,6 +64,7 @@ pub(crate) struct CheckpointRecord {
     bytes_in: u64,
     counts: Counts,
     /// Ids of tasks that have rejects.
+    #[serde(deserialize_with = "checked::ids")]
     with_rejects: Vec<String>,
     formats: Vec<WrittenFormat>,
     flow_logs: Vec<String>,
@@ -89,6 +96,7 @@ struct PlanRange {
 #[serde(deny_unknown_fields)]
 struct OpenTasks {
     plan: u64,
+    #[serde(deserialize_with = "checked::ids")]
     tasks: Vec<String>,
 }
 
@@ -103,6 +111,7 @@ struct WrittenFormat {
 #[serde(deny_unknown_fields)]
 struct StoredSegment {
     /// Its name below the folder of segments.
+    #[serde(deserialize_with = "checked::segment")]
     name: String,
     /// Key of its first entry; of objects, shelf and digest in hexadecimal digits.
     first: String,
@@ -182,8 +191,7 @@ fn shelf<E: Entry<Key: KeyText>>(
 ) -> Result<Shelf<E>, RecordError> {
     let segment = |s: StoredSegment| {
         let wrong = || RecordError::Wrong(format!("expected a segment, found {s:?}"));
-        let is_name = s.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        let first = E::Key::from_text(&s.first).filter(|_| is_name && s.entries > 0).ok_or_else(wrong)?;
+        let first = E::Key::from_text(&s.first).filter(|_| s.entries > 0).ok_or_else(wrong)?;
         Ok(Segment::stored(first, s.entries, format!("{SEGMENTS}/{}", s.name)))
     };
     let segments = stored.into_iter().map(segment).collect::<Result<Vec<_>, RecordError>>()?;
@@ -285,7 +293,7 @@ impl CheckpointRecord {
 
     /// The number of the last plan that it knows.
     fn last_plan(&self) -> u64 {
-        self.plans.iter().map(|range| range.plans).sum()
+        self.plans.iter().fold(0, |sum, range| sum.saturating_add(range.plans))
     }
 
     /// Plans that have tasks without a commit.
@@ -381,7 +389,8 @@ pub(crate) fn read(out: &dyn Store, number: u64) -> Result<Option<CheckpointReco
     };
     // One that cannot be understood is no reason to stop: the records are there.
     let record = from_json::<CheckpointRecord>(&bytes).ok();
-    Ok(record.filter(|r| r.version == VERSION && r.number == number && r.last_plan() > 0))
+    Ok(record
+        .filter(|r| r.version == VERSION && r.number == number && (1..=PLANS_MAX).contains(&r.last_plan())))
 }
 
 /// Removes old checkpoints, and the segments that only they have.
@@ -399,8 +408,16 @@ fn remove_old(out: &dyn Store, newest: u64) -> Result<(), Error> {
     for number in old {
         delete_if_there(out, &checkpoint_key(number))?;
     }
-    for name in doomed.difference(&names(&kept)?) {
+    let kept = names(&kept)?;
+    for name in doomed.difference(&kept) {
         delete_if_there(out, &format!("{SEGMENTS}/{name}"))?;
+    }
+    // Of runs that were killed before their checkpoint.
+    for key in out.idle(&format!("{SEGMENTS}/"), ASIDE_IDLE_MIN)? {
+        let name = key.rsplit('/').next().unwrap_or_default();
+        if checked::is_segment(name) && !kept.contains(name) {
+            delete_if_there(out, &key)?;
+        }
     }
     Ok(())
 }

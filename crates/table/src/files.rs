@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aside::aside_key;
+use crate::aside::{aside_key, partition_of};
 use crate::compaction::CompactionRecord;
 use crate::error::Error;
 use crate::known::Numbered;
@@ -134,7 +134,8 @@ impl Files {
         tasks: &Arc<[u64]>,
     ) -> Result<(), Error> {
         let key = output.key.clone();
-        if !is_data_key(&key) || task_of_output(&key) != Some(named_after) {
+        let is_named = is_data_key(&key) && task_of_output(&key) == Some(named_after);
+        if !is_named || *output.partition != *partition_of(&key) {
             return Err(broken("L8", format!("`{key}` is no name of a file of `{named_after}`")));
         }
         output.partition = kept_once(&mut self.words, &output.partition);
@@ -145,7 +146,7 @@ impl Files {
 
     /// Files of this key, or of the task of this id, are no part of the table any more.
     fn leave(&mut self, path: &str) {
-        self.left.put(Numbered { id: ObjectId::of(path), number: 0 });
+        self.left.put(Numbered { id: ObjectId::of(path), etag: 0, number: 0 });
     }
 
     /// A task is given up.

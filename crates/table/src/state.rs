@@ -350,6 +350,8 @@ impl TableState {
                 if !self.known.is_taken(&input.object)? {
                     return broken("L7", format!("`{}` was reconverted, but not taken", input.object.url()));
                 }
+                // As it is now: it may have changed since it was taken.
+                self.known.take_again(&input.object);
             }
             let options = Arc::new(task.options.clone());
             let settled = Settled::of(task.commit.clone())?;

@@ -105,12 +105,18 @@ pub(crate) enum SchemaForm {
     Arrow,
     /// Athena's CREATE EXTERNAL TABLE, which Hive and Spark take too
     Athena,
+    /// A template of CloudFormation with the AWS::Glue::Table, as JSON
+    #[value(name = "cloudformation")]
+    CloudFormation,
     /// DuckDB's CREATE VIEW
     Duckdb,
     /// The TableInput that `aws glue create-table` takes, as JSON
     GlueJson,
     /// JSON, with all that the field list knows
     Json,
+    /// JSON Schema of a row
+    #[value(name = "jsonschema")]
+    JsonSchema,
     /// The call that reads all columns into pandas, by pyarrow
     Pandas,
     /// Parquet's message syntax
@@ -121,6 +127,8 @@ pub(crate) enum SchemaForm {
     Pyspark,
     /// Spark's CREATE TABLE
     Spark,
+    /// Terraform's aws_glue_catalog_table, and with --format the log_format of an aws_flow_log
+    Terraform,
     /// Trino's CREATE TABLE, for its Hive connector as the catalog `hive`
     Trino,
 }

@@ -1,4 +1,4 @@
-//! Compaction: the files of a partition, as they were written and merged by rows, become few sorted ones.
+//! Compaction: the files of a partition become few sorted ones.
 //!
 //! # How the table changes hands
 //!
@@ -12,34 +12,42 @@
 //! Each step can be done twice. A process that is killed leaves a record without its mark of completion, and the next
 //! compaction goes on with step 3.
 
+mod memory;
+mod merge;
 mod place;
-mod write;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flowquet_format::LogFormat;
-use flowquet_plan::{files_due, kept_formats};
+use flowquet_plan::{Merging, kept_formats, mergings_due};
 use flowquet_store::Store;
 use flowquet_table::{
-    CompactionRecord, Error as LogError, FileCheck, LiveFile, Log, Options, TableState, aside_folders,
-    aside_key, check_files, delete_if_there,
+    CompactionRecord, Error as LogError, FileCheck, Log, Options, TableState, aside_folders, aside_key,
+    check_files, delete_if_there,
 };
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::convert::checkpoint;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 
+use memory::Memory;
+use merge::Merger;
+
 pub(crate) use place::Placing;
 pub use place::Pointers;
-pub use write::COMPACT_WORKER_BYTES;
 
 /// What rows are ordered by where nothing is asked for: over the queries of `benches/queries` it reads least.
 const DEFAULT_SORT: [&str; 3] = ["srcaddr", "dstaddr", "start"];
+
+/// What the program takes beside the rows that it merges.
+const FIXED_BYTES: usize = 64 << 20;
+
+/// The smallest memory budget of a compaction: one file at a time.
+pub const COMPACT_MEMORY_MIN: usize = FIXED_BYTES + merge::FILE_MEMORY;
 
 /// Partitions that are rewritten before their files are put in place: so many hold both at once.
 const WAVE: usize = 64;
@@ -54,8 +62,10 @@ pub struct CompactRequest {
     /// Which partitions: parts of their folders, such as `date=2024-01-15` or `date=2024-01-*`, that must all be there. All
     /// partitions if empty; of several, any.
     pub partitions: Vec<String>,
-    /// Workers; each takes [`COMPACT_WORKER_BYTES`].
+    /// Threads.
     pub workers: usize,
+    /// Bytes that they may take, at least [`COMPACT_MEMORY_MIN`].
+    pub memory: usize,
     /// Say what would be done and do nothing.
     pub dry_run: bool,
     /// How long readers that began before a change are given, where a catalog is pointed elsewhere.
@@ -108,10 +118,18 @@ pub struct Compaction {
     pub check: FileCheck,
 }
 
-/// A partition and what is to be merged of it.
+/// A partition, and what is to be merged of it.
 struct Due {
     folder: String,
-    files: Vec<LiveFile>,
+    merging: Merging,
+}
+
+/// What became of a merging.
+enum Outcome {
+    ByAnother,
+    Committed(Box<CompactionRecord>),
+    /// Files are large enough as they are.
+    NoGain,
 }
 
 /// Compacts until done or `stop` is set. `pointers` is the catalog that knows the table, if one does.
@@ -139,23 +157,23 @@ pub fn compact(
             done.damaged += 1;
             continue;
         }
-        let files = files_due(files, &wanted);
-        if !files.is_empty() {
-            due.push(Due { folder: folder.clone(), files });
-        }
+        let mergings = mergings_due(files, &wanted).map_err(Error::Options)?;
+        due.extend(mergings.into_iter().map(|merging| Due { folder: folder.clone(), merging }));
     }
-    let bytes = due.iter().flat_map(|d| &d.files).map(|f| f.output.bytes).sum();
-    let objects = due.iter().map(|d| d.files.len() as u64).sum();
+    let bytes = due.iter().flat_map(|d| &d.merging.files).map(|f| f.output.bytes).sum();
+    let objects = due.iter().map(|d| d.merging.files.len() as u64).sum();
     let left_over = log.state().files().open().count() as u64;
     observer.event(&Event::Planned { tasks: due.len() as u64, objects, bytes, left_over });
     if request.dry_run {
         done.finished = left_over;
         for due in due {
-            done.count_inputs(&due);
+            let files = due.merging.files.iter().map(|f| (f.output.rows, f.output.bytes));
+            done.count_inputs(&due.folder, files);
         }
         return Ok(done);
     }
     done.finished = finish_open(&mut log, pointers, request.grace, observer, stop)?;
+    log.sweep_aside()?;
     // Replaced or given up, and put once more by a slow run after they were deleted.
     for file in done.check.left.drain(..) {
         delete_if_there(log.out().as_ref(), &file.key)?;
@@ -167,25 +185,28 @@ pub fn compact(
         .expect("threads can be made");
     let written = kept_formats(log.state().formats().written()).map_err(|e| Error::Options(e.to_string()))?;
     let log = Mutex::new(log);
+    let memory = Memory::new(request.memory.saturating_sub(FIXED_BYTES));
+    let merger =
+        Merger { out: request.out.as_ref(), pool: &pool, memory: &memory, written: &written, observer, stop };
     for wave in due.chunks(WAVE) {
-        let write = |due: &Due| -> Result<Option<CompactionRecord>, Error> {
-            let partition = write::Partition { folder: &due.folder, files: &due.files, written: &written };
-            let draft = write::write(request.out.as_ref(), &partition, &wanted, observer, stop)?;
-            commit(&log, draft)
-        };
-        let results: Vec<_> = pool.install(|| wave.par_iter().map(write).collect());
+        let results =
+            in_threads(request.workers, wave, |due| match merger.merge(&due.folder, &due.merging)? {
+                Some(draft) => commit(&log, draft),
+                None => Ok(Outcome::NoGain),
+            });
         // What is committed is put in place also where another partition failed.
         let mut error = None;
         let mut committed = Vec::new();
         for (result, due) in results.into_iter().zip(wave) {
             match result {
-                Ok(Some(record)) => {
-                    done.count_inputs(due);
+                Ok(Outcome::Committed(record)) => {
+                    done.count_inputs(&due.folder, record.retired.iter().map(|f| (f.rows, f.bytes)));
                     done.files_out += record.outputs.len() as u64;
                     done.bytes_out += record.outputs.iter().map(|o| o.bytes).sum::<u64>();
-                    committed.push(record);
+                    committed.push(*record);
                 }
-                Ok(None) => done.by_another += 1,
+                Ok(Outcome::ByAnother) => done.by_another += 1,
+                Ok(Outcome::NoGain) => {}
                 Err(Error::Interrupted) => error = error.or(Some(Error::Interrupted)),
                 Err(_) if are_retired(&log, due)? => done.by_another += 1,
                 Err(found) => error = error.or(Some(found)),
@@ -210,13 +231,41 @@ pub fn compact(
     Ok(done)
 }
 
+/// Calls `work` with each of `items`, in as many threads, and returns what it gave in their order. These threads wait, for memory
+/// and for stores; what they compute they hand to a pool.
+fn in_threads<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let one = || {
+        let mut done = Vec::new();
+        while let Some((i, item)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?)))
+        {
+            done.push((i, work(item)));
+        }
+        done
+    };
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.min(items.len())).map(|_| scope.spawn(one)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
 impl Compaction {
-    fn count_inputs(&mut self, due: &Due) {
-        self.compacted += 1;
-        self.files_in += due.files.len() as u64;
-        self.rows += due.files.iter().map(|f| f.output.rows).sum::<u64>();
-        self.bytes_in += due.files.iter().map(|f| f.output.bytes).sum::<u64>();
-        self.folders.push(due.folder.clone());
+    /// Counts rows and bytes of the files of a partition that were merged.
+    fn count_inputs(&mut self, folder: &str, files: impl Iterator<Item = (u64, u64)>) {
+        // Files that cannot be merged with each other are merged apart.
+        if self.folders.last().is_none_or(|last| last != folder) {
+            self.compacted += 1;
+            self.folders.push(folder.to_owned());
+        }
+        for (rows, bytes) in files {
+            self.files_in += 1;
+            self.rows += rows;
+            self.bytes_in += bytes;
+        }
     }
 }
 
@@ -279,7 +328,7 @@ fn check_columns(state: &TableState, wanted: &Options) -> Result<(), Error> {
 fn are_retired(log: &Mutex<Log>, due: &Due) -> Result<bool, Error> {
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     log.refresh()?;
-    log.ask(|state| Ok(!are_live(state, due.files.iter().map(|f| f.output.key.as_str()))?))
+    log.ask(|state| Ok(!are_live(state, due.merging.files.iter().map(|f| f.output.key.as_str()))?))
         .map_err(Error::from)
 }
 
@@ -322,17 +371,20 @@ pub(crate) fn finish_open(
 }
 
 /// Commits a compaction, unless another one has retired some of its files meanwhile.
-fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Option<CompactionRecord>, Error> {
+fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Outcome, Error> {
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     let put = log.append_compaction(&mut |state| {
         let are_live = are_live(state, draft.retired.iter().map(|f| f.key.as_str()))?;
         let number = state.files().last_compaction() + 1;
         Ok(are_live.then(|| CompactionRecord { number, ..draft.clone() }))
     })?;
-    if put.is_none() {
-        abandon(&log, &draft)?;
+    match put {
+        Some(record) => Ok(Outcome::Committed(Box::new(record))),
+        None => {
+            abandon(&log, &draft)?;
+            Ok(Outcome::ByAnother)
+        }
     }
-    Ok(put)
 }
 
 /// Deletes files that will never be part of the table. Those of the same compaction, which another run committed, are that one's.
@@ -357,23 +409,4 @@ fn aside(out: &dyn Store, records: &[&CompactionRecord]) -> BTreeMap<String, Str
 }
 
 #[cfg(test)]
-mod tests {
-    use super::is_chosen;
-
-    #[test]
-    fn partitions_are_chosen_by_parts() {
-        let folder = "account=1/date=2024-01-15";
-        for (wanted, expected) in [
-            (&[][..], true),
-            (&["date=2024-01-15"], true),
-            (&["date=2024-01-*"], true),
-            (&["account=1/date=2024-01-15"], true),
-            (&["account=2/date=2024-01-15"], false),
-            (&["date=2024-01-16", "account=1"], true),
-            (&["date=2024-01-1"], false),
-        ] {
-            let wanted: Vec<String> = wanted.iter().map(|w| (*w).to_owned()).collect();
-            assert_eq!(is_chosen(folder, &wanted), expected, "{wanted:?}");
-        }
-    }
-}
+mod tests;

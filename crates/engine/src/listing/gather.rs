@@ -14,11 +14,13 @@
 //!
 //! An object is its URL. Whether an earlier source took it is computed from that source's root, which costs no memory;
 //! digests are kept only of what lies below no root that was walked: what links lead to, single files, lines of manifests.
+//! Keys of a walk ascend; where a store lists otherwise, each portion is looked through for keys that came twice. One that comes
+//! again in a later portion is in the table by then, and counted so.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flowquet_format::LeftOut;
+use flowquet_format::{LeftOut, service_of_path};
 use flowquet_store::ObjectMeta;
 use flowquet_table::{RECORDS, SourceObject};
 use sha2::{Digest, Sha256};
@@ -34,6 +36,9 @@ const REPORTED: u64 = 10_000;
 /// Most objects that wait until the order of keys tells whether they are a table's: the files of an unpartitioned table that is
 /// listed flat. What comes before them is handed on.
 const HELD_MAX: usize = 10_000;
+
+/// Names of other services that are told.
+const SERVICES_MAX: usize = 100;
 
 /// Memory that a digest takes in a set that just grew.
 const DIGEST_BYTES: usize = 40;
@@ -64,6 +69,8 @@ pub(crate) struct Gatherer<'a, 'b> {
     portion: Portion,
     listed: Listed,
     counted: u64,
+    /// Whether the URLs of the portion ascend: then none of them is there twice.
+    ascends: bool,
     /// Those of earlier sources, and then the current source's, if it has one.
     roots: Vec<Root>,
     has_root: bool,
@@ -102,6 +109,19 @@ fn is_named_as_data(path: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// Keeps the first of the objects that have the same URL, and returns how many others there were.
+pub(crate) fn take_each_once(objects: &mut Vec<SourceObject>) -> u64 {
+    if objects.is_sorted_by(|a, b| a.url() < b.url()) {
+        return 0;
+    }
+    let mut urls = HashSet::with_capacity(objects.len());
+    let is_first: Vec<bool> = objects.iter().map(|object| urls.insert(object.url())).collect();
+    drop(urls);
+    let (before, mut is_first) = (objects.len(), is_first.into_iter());
+    objects.retain(|_| is_first.next().unwrap_or(true));
+    (before - objects.len()) as u64
+}
+
 fn digest(url: &str) -> u128 {
     let hash = Sha256::digest(url.as_bytes());
     u128::from_le_bytes(std::array::from_fn(|i| hash[i]))
@@ -122,6 +142,7 @@ impl<'a, 'b> Gatherer<'a, 'b> {
             portion: Portion::default(),
             listed: Listed::default(),
             counted: 0,
+            ascends: true,
             roots: Vec::new(),
             has_root: false,
             shared: Vec::new(),
@@ -231,6 +252,11 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         self.flush_if_full()
     }
 
+    /// A folder is met by another name, and what is in it was taken by the first.
+    pub(crate) fn met_again(&mut self) {
+        self.listed.repeated += 1;
+    }
+
     /// Whether an object of a manifest is one of a table whose records the manifest was found to hold, which counts it.
     pub(crate) fn is_of_named_table(&mut self, url: &str) -> bool {
         if let Some(root) = table_of_record(url).map(str::to_owned) {
@@ -263,17 +289,38 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         if let Err(why) = self.lister.filter.admits(&meta.url, key) {
             self.listed.left_out += 1;
             self.listed.untold += u64::from(why == LeftOut::Untold);
+            if let Some(service) = service_of_path(&meta.url) {
+                self.leave_service_out(service, 1, &meta.url);
+            }
             return Ok(());
         }
         if self.is_seen(&meta.url, key)? {
+            self.listed.repeated += 1;
             return Ok(());
         }
+        self.ascends &= self.portion.objects.last().is_none_or(|last| *last.url() < *meta.url);
         meta.url.clone_into(&mut self.last_url);
         let object = SourceObject::new(meta.url, key, meta.bytes, &meta.etag);
         self.portion.memory += object.memory();
+        if meta.is_archived {
+            self.portion.archived.push(self.portion.objects.len());
+        }
         self.portion.objects.push(object);
         self.listed.objects += 1;
         self.flush_if_full()
+    }
+
+    /// Counts objects of another service of AWS. There are few services, and what they are called is theirs.
+    pub(crate) fn leave_service_out(&mut self, service: &str, objects: u64, example: &str) {
+        let services = &mut self.listed.services;
+        if services.len() >= SERVICES_MAX && !services.contains_key(service) {
+            return;
+        }
+        let found = services.entry(service.to_owned()).or_default();
+        found.objects += objects;
+        if found.example.is_empty() {
+            example.clone_into(&mut found.example);
+        }
     }
 
     /// Whether a wanted object came before, of this source or another.
@@ -311,7 +358,12 @@ impl<'a, 'b> Gatherer<'a, 'b> {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        let portion = std::mem::take(&mut self.portion);
+        let mut portion = std::mem::take(&mut self.portion);
+        if !std::mem::replace(&mut self.ascends, true) {
+            let repeated = take_each_once(&mut portion.objects);
+            self.listed.objects -= repeated;
+            self.listed.repeated += repeated;
+        }
         if portion.objects.is_empty() && portion.unreadable.is_empty() {
             return Ok(());
         }

@@ -70,6 +70,23 @@ fn portions_are_the_same_each_time_and_in_key_order() {
 }
 
 #[test]
+fn a_store_that_repeats_its_keys_gives_an_object_once() {
+    let all: Vec<String> = (0..40).map(|i| format!("p/{}/{i}.log", i % 3)).collect();
+    let once = portions_of(&Keys::of(all.clone()), "p/", 1_000);
+    for root in ["p/", "p/1/"] {
+        let once = if root == "p/" {
+            once.0.concat()
+        } else {
+            portions_of(&Keys::of(all.clone()), root, 9).0.concat()
+        };
+        let (portions, listed) = portions_of(&Keys { twice: true, ..Keys::of(all.clone()) }, root, 1_000);
+        assert_eq!(portions.concat(), once);
+        assert_eq!(listed.objects, once.len() as u64);
+        assert!(listed.repeated >= listed.objects, "{}", listed.repeated);
+    }
+}
+
+#[test]
 fn a_table_is_never_a_source() {
     let table =
         ["0123456789abcdef-0000.parquet", "AB/x", "_flowquet/table.json", "date=2024-01-01/f.parquet"];

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquet_engine::{
-    Budget, Change, Choice, CompactOptions, CompactRequest, Error, Event, Pointers, ReconvertRequest,
-    Reconverted, Request, Run, Shard, Source, compact, convert, reconvert,
+    Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event, Pointers,
+    ReconvertRequest, Reconverted, Request, Run, Shard, Source, compact, convert, reconvert,
 };
 use flowquet_format::KeyFilter;
-use flowquet_parquet::{RowReader, RowsError};
+use flowquet_parquet::{RowReader, RowsError, Wanted};
 use flowquet_store::{Failing, Fault, Location, Memory, Store, Stores, Then, When};
 use flowquet_table::{Log, Options, PlanRecord, Reading, TableState};
 use flowquet_testkit::gzip;
@@ -160,6 +160,7 @@ impl World {
             },
             partitions: Vec::new(),
             workers: 1,
+            memory: COMPACT_MEMORY_MIN,
             dry_run: false,
             grace: Duration::ZERO,
         };
@@ -281,18 +282,19 @@ pub(crate) fn rows_of(bytes: &[u8]) -> Vec<String> {
         RowsError::Other(()) => panic!("memory does not fail"),
     };
     let reader = RowReader::open(bytes.len() as u64, &range).map_err(failed).expect("a Parquet file");
-    let mut names: Vec<String> = reader.columns().iter().map(|c| c.name.clone()).collect();
-    names.sort();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let lines = reader.lines(&Wanted::default()).expect("a flow log");
+    let names: Vec<String> = reader.columns().iter().map(|c| c.name.clone()).collect();
     let mut text = Vec::new();
-    let read = reader.read(&names, &range, &mut |lines| {
+    let read = reader.read_lines(&lines, &range, &mut |lines| {
         text.extend_from_slice(lines);
         Ok(())
     });
     read.map_err(failed).expect("a Parquet file");
     let line = |line: &str| {
         let values = names.iter().zip(line.split(' ')).filter(|(_, value)| *value != "-");
-        values.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        let mut values: Vec<String> = values.map(|(name, value)| format!("{name}={value}")).collect();
+        values.sort();
+        values.join(" ")
     };
     std::str::from_utf8(&text).expect("text").lines().map(line).collect()
 }

@@ -9,7 +9,6 @@ use arrow_array::{
 };
 use arrow_schema::{Field, Schema};
 use bytes::Bytes;
-use flowquet_format::put_back;
 use parquet::basic::Encoding;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -19,8 +18,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::compression::Compression;
 use crate::encoder::Encoder;
-use crate::rows::{RowReader, RowsError};
-use crate::sorted::Sorted;
 use crate::{PAGE_ROWS, SORTED_PAGE_ROWS};
 
 /// One row: an INT32, an INT64 and a text.
@@ -222,80 +219,6 @@ proptest! {
     }
 }
 
-/// The lines that rows are.
-fn lines_of(rows: &[Row]) -> String {
-    let text = |value: Option<String>| value.filter(|v| !v.is_empty()).unwrap_or_else(|| "-".to_owned());
-    let line = |(a, b, c): &Row| {
-        format!(
-            "{} {} {}\n",
-            text(a.map(|a| a.to_string())),
-            text(b.map(|b| b.to_string())),
-            // No value here has a backslash.
-            text(c.clone()).replace(' ', "\\b").replace('\n', "\\n").replace('\r', "\\r")
-        )
-    };
-    rows.iter().map(line).collect()
-}
-
-fn lines(file: &Bytes, names: &[&str]) -> Result<String, String> {
-    let ranges = |range: std::ops::Range<u64>| -> Result<Bytes, String> {
-        let range = range.start as usize..range.end as usize;
-        if range.end <= file.len() { Ok(file.slice(range)) } else { Err("outside".to_owned()) }
-    };
-    let told = |error: RowsError<String>| match error {
-        RowsError::File(what) | RowsError::Other(what) => what,
-    };
-    let reader = RowReader::open(file.len() as u64, &ranges).map_err(told)?;
-    let mut text = Vec::new();
-    let mut take = |lines: &[u8]| {
-        assert!(lines.ends_with(b"\n"));
-        text.extend_from_slice(lines);
-        Ok(())
-    };
-    reader.read(names, &ranges, &mut take).map_err(told)?;
-    let mut shown = Vec::new();
-    for byte in text {
-        let mut carried = [byte];
-        put_back(&mut carried);
-        match carried[0] {
-            same if same == byte => shown.push(byte),
-            b' ' => shown.extend(b"\\b"),
-            b'\n' => shown.extend(b"\\n"),
-            _ => shown.extend(b"\\r"),
-        }
-    }
-    Ok(String::from_utf8(shown).expect("UTF-8"))
-}
-
-#[test]
-fn rows_are_read_as_lines() {
-    let mixed = rows(20_000, |i| {
-        (
-            (i % 3 > 0).then_some(i as i32 % 700),
-            (i > 9_000).then_some(i64::MAX - i as i64 % 2),
-            (i % 7_000 > 900).then(|| format!("10.0.0.{}", i * 31 % 251)),
-        )
-    });
-    let few = rows(3, |i| (None, Some(i as i64), None));
-    for compression in [Compression::Zstd(1), Compression::Snappy, Compression::Gzip, Compression::None] {
-        let file = write(&[&mixed, &few], compression);
-        assert!(
-            lines(&file, &["a", "b", "c"]).expect("whole")
-                == lines_of(&[mixed.clone(), few.clone()].concat())
-        );
-        let some = lines(&file, &["x", "b"]).expect("whole");
-        assert!(
-            some.lines()
-                .zip(mixed.iter().chain(&few))
-                .all(|(line, row)| line == format!("- {}", row.1.map_or("-".to_owned(), |b| b.to_string())))
-        );
-        assert_eq!(lines(&file, &["x", "y"]).expect("whole"), "- -\n".repeat(20_003));
-        for len in [0, 3, 8, 100, file.len() / 2, file.len() - 1] {
-            assert!(lines(&file.slice(..len), &["a"]).is_err(), "{len} bytes of {}", file.len());
-        }
-    }
-}
-
 /// Times and addresses, their keys and values.
 fn rich_batch(times: &[Option<i64>], addresses: &[Option<[u8; 16]>]) -> RecordBatch {
     let mut values: Vec<[u8; 16]> = addresses.iter().flatten().copied().collect();
@@ -364,49 +287,6 @@ fn timestamps_addresses_and_filters() {
     let absent =
         (0..2_000u16).filter(|i| by_address.check(&[&[1; 14][..], &i.to_be_bytes()].concat()[..])).count();
     assert!(absent < 100, "{absent} of 2000 taken for present");
-    // As lines: seconds where they are, and no twins.
-    let text = lines(&file, &["t", "t_bin"]).expect("whole");
-    let mut told: Vec<&str> = text.lines().collect();
-    let mut expected: Vec<String> =
-        times.iter().map(|t| t.map_or("- -".into(), |t| format!("{} -", t / 1000))).collect();
-    expected.extend(times.iter().map(|t| t.map_or("- -".into(), |t| format!("{} -", t + 1))));
-    expected.extend([format!("{} -", i64::MAX), "0 -".into()]);
-    told.sort_unstable();
-    expected.sort_unstable();
-    assert!(told == expected);
-}
-
-proptest! {
-    #[test]
-    fn sorted_rows_are_what_std_sorts(rows in proptest::collection::vec((
-        proptest::option::of(0..5i32),
-        proptest::option::of(prop_oneof![0..3i64, 0..i64::MAX]),
-        proptest::option::of("[ab]{1,3}"),
-    ), 1..120), most in 1..50usize) {
-        let schema = FileSchema::new([("a", ColumnType::Int32), ("b", ColumnType::Int64), ("c", ColumnType::String)]);
-        let schema = schema.sorted_by(["c", "a"]);
-        let batch = batch(&rows);
-        let sorted = Sorted::new(&batch, &schema);
-        let mut encoder = Encoder::new(Compression::None).expect("a compressor");
-        let mut file = FileWriter::new(Vec::new(), &schema, &[]).expect("a vector");
-        for places in sorted.row_groups(most) {
-            prop_assert!(places.len() <= most);
-            file.append(encoder.encode_sorted(&sorted.rows(places), &schema).expect("encodes")).expect("a vector");
-        }
-        let file = Bytes::from(file.finish().expect("a vector"));
-        let mut expected = rows;
-        expected.sort_by(|x, y| (&x.2, x.0).cmp(&(&y.2, y.0)));
-        prop_assert_eq!(lines(&file, &["a", "b", "c"]).expect("whole"), lines_of(&expected));
-    }
-
-    #[test]
-    fn any_rows_are_read_as_lines(rows in proptest::collection::vec((
-        proptest::option::of(0..i32::MAX),
-        proptest::option::of(0..i64::MAX),
-        proptest::option::of("\\PC{0,20}|[ab\n]{0,3}"),
-    ), 1..100)) {
-        prop_assert_eq!(lines(&write(&[&rows], Compression::Zstd(1)), &["a", "b", "c"]).expect("whole"), lines_of(&rows));
-    }
 }
 
 /// A file of two row groups whose batches have `a`, `b` and `c`, as columns of `columns`.
@@ -484,10 +364,6 @@ fn columns_that_a_batch_lacks_are_null() {
             let page_rows = if sort.is_empty() { PAGE_ROWS } else { SORTED_PAGE_ROWS };
             assert_eq!(pages, Some(40_000_usize.div_ceil(page_rows)));
         }
-        assert_eq!(
-            lines(&file, &["c", "n_text", "a"]).expect("lines").lines().next().map(|l| l.split(' ').nth(1)),
-            Some(Some("-"))
-        );
     }
     // A column that orders nothing makes no small pages.
     let file = write_widened(&WIDENED, &rows, &["n_text"]);

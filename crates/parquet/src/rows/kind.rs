@@ -5,7 +5,7 @@ use parquet::schema::types::ColumnDescriptor;
 
 /// What the stored numbers and bytes of a column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Boolean,
     /// Days since 1970.
     Date,
@@ -36,7 +36,7 @@ pub(super) enum Kind {
 /// The kind of a column of one value a row.
 ///
 /// Files of old writers have converted types alone, those of new ones both.
-pub(super) fn kind(column: &ColumnDescriptor) -> Result<Kind, String> {
+pub(crate) fn kind(column: &ColumnDescriptor) -> Result<Kind, String> {
     if column.path().parts().len() > 1 || column.max_rep_level() > 0 || column.max_def_level() > 1 {
         return Err("values that are lists or have fields of their own".to_owned());
     }

@@ -85,24 +85,6 @@ pub(super) enum Place {
 }
 
 impl RowLines {
-    /// Columns of files of ours, by name.
-    pub(super) fn own(columns: &[RowColumn], names: &[&str]) -> Result<Self, String> {
-        let place = |name: &&str| match columns.iter().find(|c| c.name == **name) {
-            None => Ok(Place::Empty),
-            Some(RowColumn { index, kind: Ok(kind), .. }) => {
-                Ok(Place::Column { index: *index, kind: *kind, meaning: Meaning::Own })
-            }
-            Some(RowColumn { name, kind: Err(what), .. }) => {
-                Err(format!("expected one value a row in column `{name}`, found {what}"))
-            }
-        };
-        Ok(Self {
-            places: names.iter().map(place).collect::<Result<_, _>>()?,
-            format: None,
-            is_header: false,
-        })
-    }
-
     /// The columns of whosoever file that are wanted. Those of known fields keep their place if they are not, so that the log format
     /// does not depend on what is wanted; others are left out.
     pub(super) fn wanted(columns: &[RowColumn], wanted: &Wanted) -> Result<Self, String> {

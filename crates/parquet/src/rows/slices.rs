@@ -10,7 +10,7 @@ use parquet::file::reader::{ChunkReader, Length};
 const GAP_BYTES_MAX: u64 = 1 << 20;
 
 /// Ranges that hold all `chunks`.
-pub(super) fn ranges_of(mut chunks: Vec<Range<u64>>) -> Vec<Range<u64>> {
+pub(crate) fn ranges_of(mut chunks: Vec<Range<u64>>) -> Vec<Range<u64>> {
     chunks.sort_unstable_by_key(|chunk| (chunk.start, chunk.end));
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for chunk in chunks {
@@ -25,7 +25,7 @@ pub(super) fn ranges_of(mut chunks: Vec<Range<u64>>) -> Vec<Range<u64>> {
 }
 
 /// Parts of a file: where each starts, and its bytes.
-pub(super) struct Slices(pub(super) Vec<(u64, Bytes)>);
+pub(crate) struct Slices(pub(crate) Vec<(u64, Bytes)>);
 
 impl Length for Slices {
     fn len(&self) -> u64 {

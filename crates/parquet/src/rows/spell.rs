@@ -17,8 +17,6 @@ const DAY_S: i64 = 86_400;
 pub(super) enum Meaning {
     /// Ids of accounts: numbers regain the zeros that they begin with.
     Account,
-    /// As files of ours have it: timestamps are numbers of a time field, whatever the column is called.
-    Own,
     /// Whatever stands there.
     Plain,
     /// Nothing but what records are counted by.
@@ -140,11 +138,6 @@ pub(super) fn push_timestamp(seconds: i64, nanos: i64, utc: bool, meaning: Meani
     if utc {
         out.push(b'Z');
     }
-}
-
-/// A time of files of ours.
-pub(super) fn push_own_time(value: i64, per_second: i64, out: &mut Vec<u8>) {
-    push_integer(time_number(value.div_euclid(per_second / 1_000)), Meaning::Plain, out);
 }
 
 /// The day so many days after 1970-01-01.

@@ -9,12 +9,13 @@ mod failure;
 mod pace;
 mod upload;
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -23,9 +24,13 @@ pub(crate) use connect::Connection;
 pub use connect::S3Options;
 
 use crate::error::{Error, ErrorKind};
+use crate::names::random_name;
 use crate::ranged::RangedReader;
 use crate::s3::upload::S3Upload;
 use crate::{Entry, Fetch, Folder, ObjectMeta, Staged, Store, below_prefix, in_order};
+
+/// Pages without keys that are read one after the other: stores that have deleted much give some.
+const EMPTY_PAGES_MAX: u32 = 1_000;
 
 /// How often a thread that waits for a fetch looks whether it is asked to stop.
 const STOP_CHECK: Duration = Duration::from_millis(20);
@@ -73,11 +78,8 @@ impl Store for S3Store {
 
     /// Puts an object under a name of its own twice, the second time only if it is absent.
     fn honours_conditions(&self) -> Result<bool, Error> {
-        static PROBES: AtomicU64 = AtomicU64::new(0);
-        let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-        let number = PROBES.fetch_add(1, Ordering::Relaxed);
         let slash = if self.staging.is_empty() { "" } else { "/" };
-        let key = self.full(&format!("{}{slash}probe-{random:016x}-{number}", self.staging));
+        let key = self.full(&format!("{}{slash}probe-{}", self.staging, random_name()));
         self.wait("write", &key, async {
             self.bucket.put(&key, Bytes::from_static(b"probe")).await?;
             let again = self.bucket.put_if_absent(&key, Bytes::from_static(b"probe again")).await;
@@ -106,14 +108,17 @@ impl Store for S3Store {
             }
         }
         let mut from = From::Start;
+        let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &folder, self.bucket.page(&folder, false, None, from))?;
             for object in page.objects {
                 found = true;
                 each(self.below(object));
             }
-            let Some(token) = page.next else { break };
-            from = From::Token(token);
+            let Some(next) = turns.next(page.next, page.is_empty, || self.bucket.url(&folder))? else {
+                break;
+            };
+            from = next;
         }
         if found { Ok(()) } else { Err(Error::new(ErrorKind::NotFound, "list", self.bucket.url(&full))) }
     }
@@ -122,13 +127,16 @@ impl Store for S3Store {
         let folder = self.full(&below_prefix(prefix));
         let after = if after.is_empty() { String::new() } else { self.full(after) };
         let mut from = if after.is_empty() { From::Start } else { From::After(after.clone()) };
+        let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &folder, self.bucket.page(&folder, false, None, from))?;
             // Some stores that speak the protocol do not know where to start.
             let wanted = page.objects.into_iter().filter(|o| o.key > after);
             wanted.for_each(|object| each(self.below(object)));
-            let Some(token) = page.next else { return Ok(()) };
-            from = From::Token(token);
+            let Some(next) = turns.next(page.next, page.is_empty, || self.bucket.url(&folder))? else {
+                return Ok(());
+            };
+            from = next;
         }
     }
 
@@ -136,6 +144,7 @@ impl Store for S3Store {
         let mut folder = Folder::default();
         let full = self.full(prefix);
         let mut from = From::Start;
+        let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &full, self.bucket.page(&full, true, None, from))?;
             folder.objects.extend(page.objects.into_iter().map(|o| self.below(o)));
@@ -143,8 +152,10 @@ impl Store for S3Store {
             if folder.folders.len() > folders_max {
                 return Ok(None);
             }
-            let Some(token) = page.next else { return Ok(Some(folder)) };
-            from = From::Token(token);
+            let Some(next) = turns.next(page.next, page.is_empty, || self.bucket.url(&full))? else {
+                return Ok(Some(folder));
+            };
+            from = next;
         }
     }
 
@@ -161,6 +172,7 @@ impl Store for S3Store {
         let mut start = self.full(from);
         start.pop();
         let mut next = if from.is_empty() { From::Start } else { From::After(start) };
+        let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &full, self.bucket.page(&full, one_level, None, next))?;
             let level = Folder {
@@ -172,8 +184,10 @@ impl Store for S3Store {
                     return Ok(());
                 }
             }
-            let Some(token) = page.next else { return Ok(()) };
-            next = From::Token(token);
+            let Some(then) = turns.next(page.next, page.is_empty, || self.bucket.url(&full))? else {
+                return Ok(());
+            };
+            next = then;
         }
     }
 
@@ -184,7 +198,7 @@ impl Store for S3Store {
 
     fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
         let full = self.full(key);
-        Ok(self.wait("read", &full, self.bucket.get(&full, "", None, 0))?.into())
+        Ok(self.wait("read", &full, self.bucket.get(&full, "", None, None))?.into())
     }
 
     fn read(&self, key: &str) -> Result<Box<dyn Read + Send>, Error> {
@@ -198,9 +212,11 @@ impl Store for S3Store {
         let url = bucket.url(&key);
         let task = self.bucket.runtime.spawn(async move {
             let bytes = range.end - range.start;
+            // Of a whole object that was listed the size is known; of a record it is not.
+            let expected = (bytes > 0 || !etag.is_empty()).then_some(bytes);
             let range = (!whole && bytes > 0).then_some(range);
             // Nobody may be waiting any more.
-            let _ = answer.send(bucket.get(&key, &etag, range, bytes).await);
+            let _ = answer.send(bucket.get(&key, &etag, range, expected).await);
         });
         Box::new(S3Fetch { bucket: self.bucket.clone(), fetched, url, task })
     }
@@ -224,6 +240,24 @@ impl Store for S3Store {
         self.wait("write", &to, self.bucket.copy(&from, &to))
     }
 
+    fn idle(&self, prefix: &str, least: Duration) -> Result<Vec<String>, Error> {
+        let full = self.full(prefix);
+        // The clocks of both sides may differ by minutes, which is little against what is asked for.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let before = i64::try_from(now.saturating_sub(least.as_secs())).unwrap_or_default();
+        let (mut idle, mut from) = (Vec::new(), From::Start);
+        let mut turns = Turns::default();
+        loop {
+            let page = self.wait("list", &full, self.bucket.page(&full, false, None, from))?;
+            let old = page.objects.into_iter().zip(page.written_s).filter(|(_, written)| *written <= before);
+            idle.extend(old.map(|(object, _)| self.below(object).key));
+            let Some(next) = turns.next(page.next, page.is_empty, || self.bucket.url(&full))? else {
+                return Ok(idle);
+            };
+            from = next;
+        }
+    }
+
     fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
         let (from, to) = (self.full(from), self.full(to));
         self.wait("write", &to, async {
@@ -239,6 +273,37 @@ impl Store for S3Store {
 
     fn url(&self, key: &str) -> String {
         self.bucket.url(&self.full(key))
+    }
+}
+
+/// The pages of a listing so far: it must go on.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Hashes of tokens.
+    tokens: HashSet<u64>,
+    empty: u32,
+}
+
+impl Turns {
+    /// Where the next page begins, after one that told `token`.
+    fn next(
+        &mut self,
+        token: Option<String>,
+        is_empty: bool,
+        url: impl FnOnce() -> String,
+    ) -> Result<Option<From>, Error> {
+        let Some(token) = token else { return Ok(None) };
+        self.empty = if is_empty { self.empty + 1 } else { 0 };
+        let mut hash = DefaultHasher::new();
+        token.hash(&mut hash);
+        let detail = if !self.tokens.insert(hash.finish()) {
+            "expected a listing that goes on, found a page that was listed before"
+        } else if self.empty > EMPTY_PAGES_MAX {
+            "expected a listing that goes on, found page after page without keys"
+        } else {
+            return Ok(Some(From::Token(token)));
+        };
+        Err(Error::told(ErrorKind::Unavailable, "list", url(), detail.to_owned()))
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Keys {
     pub(crate) keys: BTreeSet<String>,
     pub(crate) requests: AtomicUsize,
     pub(crate) slow: bool,
+    /// Lists all of a prefix twice, as one that begins anew at the end of a page.
+    pub(crate) twice: bool,
 }
 
 impl Keys {
@@ -31,7 +33,7 @@ impl Store for Keys {
         each: &mut dyn FnMut(Entry) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let mut start = prefix.max(from).to_owned();
-        let mut told = 0;
+        let (mut told, mut rounds) = (0, if self.twice { 2 } else { 1 });
         loop {
             if told % 1_000 == 0 {
                 let request = self.requests.fetch_add(1, Ordering::Relaxed);
@@ -41,6 +43,11 @@ impl Store for Keys {
             }
             told += 1;
             let Some(key) = self.keys.range(start.clone()..).next().filter(|k| k.starts_with(prefix)) else {
+                rounds -= 1;
+                if rounds > 0 {
+                    prefix.max(from).clone_into(&mut start);
+                    continue;
+                }
                 return Ok(());
             };
             let end = key[prefix.len()..].find('/').filter(|_| one_level).map(|at| prefix.len() + at);
@@ -53,7 +60,13 @@ impl Store for Keys {
                 None => {
                     start = format!("{key}\0");
                     let url = self.url(key);
-                    Entry::Object(ObjectMeta { key: key.clone(), url, bytes: 1, etag: "e".to_owned() })
+                    Entry::Object(ObjectMeta {
+                        key: key.clone(),
+                        url,
+                        bytes: 1,
+                        etag: "e".to_owned(),
+                        is_archived: false,
+                    })
                 }
             };
             if each(entry).is_break() {

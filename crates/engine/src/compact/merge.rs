@@ -1,0 +1,400 @@
+//! The rows of a partition's files, sorted, as new files.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use flowquet_format::{TIME_MAX_S, TIME_MIN_S, Types, utc_text};
+use flowquet_parquet::{
+    Column, Compression, EncodedColumn, EncodedRowGroup, Encoder, FileWriter, Merge, MergeError, MergeFile,
+    Order, RowsError, Weight,
+};
+use flowquet_plan::{Merging, compaction_id, formats_of_union, is_raw};
+use flowquet_store::Store;
+use flowquet_table::{
+    CompactionRecord, LAYOUT_VERSION, OutputRecord, RetiredFile, TimeRange, compacted_key, output_name,
+    written_by,
+};
+use rayon::prelude::*;
+
+use super::memory::Memory;
+use crate::context::{FormatContext, PlanContext};
+use crate::error::Error;
+use crate::events::{Event, Observer};
+use crate::file::{StagedFile, file_metadata};
+
+/// What the rows of one file may take while they are merged, as [`Weight::bytes`] has it. Decides bytes of files, so it is no
+/// option.
+pub(super) const FILE_MEMORY: usize = 416 << 20;
+
+/// What the distinct values of one column may take in a file of several row groups: there are two copies of them, and one more of
+/// what a row group has.
+const DISTINCT_BYTES_MAX: usize = FILE_MEMORY / 4;
+
+/// Files whose bytes are on their way at once.
+const FETCHES: usize = 16;
+
+/// What merges at once share.
+pub(super) struct Merger<'a> {
+    pub(super) out: &'a dyn Store,
+    /// Encodes: threads that wait for memory are none of its.
+    pub(super) pool: &'a rayon::ThreadPool,
+    pub(super) memory: &'a Memory,
+    /// All log formats of the table, as [`flowquet_plan::kept_formats`] has them.
+    pub(super) written: &'a [(String, Option<String>)],
+    pub(super) observer: &'a dyn Observer,
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Merger<'_> {
+    /// Writes the rows of files as new files, aside, and returns the record that would retire the old ones; `None` where they would
+    /// be the same.
+    pub(super) fn merge(&self, folder: &str, merging: &Merging) -> Result<Option<CompactionRecord>, Error> {
+        let Merging { files, options, format } = merging;
+        let mut retired: Vec<RetiredFile> = files.iter().map(|f| retired(&f.output)).collect();
+        let written = self.written.iter().map(|(format, fields)| (format.as_str(), fields.as_deref()));
+        let formats = formats_of_union(written, options).map_err(|e| Error::Options(e.to_string()))?;
+        let plan = PlanContext::new(options)?.with_union(&formats)?;
+        let context = FormatContext::new(&Arc::new(format.clone()), &plan);
+        let mut partition = Partition {
+            merger: self,
+            folder,
+            id: compaction_id(&retired, options, &formats),
+            plan: &plan,
+            context: &context,
+            encoders: Mutex::default(),
+            part: Part::default(),
+            outputs: Vec::new(),
+            kept: HashSet::new(),
+        };
+        for file in files {
+            partition.take(&file.output, is_raw(file, options))?;
+        }
+        partition.end_file()?;
+        retired.retain(|file| !partition.kept.contains(&file.key));
+        if retired.is_empty() {
+            return Ok(None);
+        }
+        let record = CompactionRecord {
+            layout_version: LAYOUT_VERSION,
+            written_by: written_by(),
+            number: 0,
+            id: partition.id,
+            partition: folder.to_owned(),
+            options: options.clone(),
+            formats,
+            retired,
+            outputs: partition.outputs,
+            reconversion: None,
+        };
+        let (before, after) = record.rows();
+        if before != after {
+            let what =
+                format!("{before} rows in the files of `{folder}`, but {after} in those that replace them");
+            return Err(Error::Accounting(what));
+        }
+        Ok(Some(record))
+    }
+}
+
+fn retired(output: &OutputRecord) -> RetiredFile {
+    let OutputRecord { key, rows, bytes, .. } = output.clone();
+    RetiredFile { key, rows, bytes }
+}
+
+/// Row groups that become one file.
+#[derive(Default)]
+struct Part {
+    sources: Vec<Source>,
+    weight: Weight,
+    /// Files that are taken to their end.
+    ended: Vec<OutputRecord>,
+}
+
+/// Row groups of one file.
+#[derive(Clone)]
+struct Source {
+    output: OutputRecord,
+    file: Arc<MergeFile>,
+    groups: Range<usize>,
+    /// Whether it would be written otherwise, were it alone.
+    is_raw: bool,
+}
+
+/// Files of a partition on their way to new ones.
+struct Partition<'a> {
+    merger: &'a Merger<'a>,
+    folder: &'a str,
+    id: String,
+    plan: &'a PlanContext,
+    context: &'a FormatContext,
+    /// Encoders that nobody uses just now: they keep buffers.
+    encoders: Mutex<Vec<Encoder>>,
+    part: Part,
+    outputs: Vec<OutputRecord>,
+    /// Keys of files that stay: each would become one of the same rows, since its neighbours do not fit into its memory.
+    kept: HashSet<String>,
+}
+
+impl Partition<'_> {
+    /// Takes the row groups of a file, and ends new files where they are large enough.
+    fn take(&mut self, output: &OutputRecord, is_raw: bool) -> Result<(), Error> {
+        let file = Arc::new(self.open(output)?);
+        let schema = &self.context.file_schema;
+        let is_compressed = self.plan.compression != Compression::None;
+        let damaged = |what: String| Error::TableFile { url: self.merger.out.url(&output.key), what };
+        for group in 0..file.row_groups() {
+            let mut weight = self.part.weight.clone();
+            weight.add(&file, group, schema).map_err(damaged)?;
+            if weight.bytes(schema, is_compressed) > FILE_MEMORY as u64 && self.part.weight.rows() > 0 {
+                self.end_file()?;
+                weight = Weight::default();
+                weight
+                    .add(&file, group, schema)
+                    .map_err(|what| Error::TableFile { url: self.merger.out.url(&output.key), what })?;
+            }
+            self.part.weight = weight;
+            match self.part.sources.last_mut().filter(|source| Arc::ptr_eq(&source.file, &file)) {
+                Some(source) => source.groups.end = group + 1,
+                None => {
+                    let (output, file, groups) = (output.clone(), file.clone(), group..group + 1);
+                    let source = Source { output, file, groups, is_raw };
+                    self.part.sources.push(source);
+                }
+            }
+        }
+        self.part.ended.push(output.clone());
+        if self.part.ended.iter().map(|output| output.bytes).sum::<u64>() >= self.plan.file_bytes {
+            self.end_file()?;
+        }
+        Ok(())
+    }
+
+    /// Reads where the columns of a file stand, and checks that it is as recorded.
+    fn open(&self, output: &OutputRecord) -> Result<MergeFile, Error> {
+        let out = self.merger.out;
+        let damaged = |what| Error::TableFile { url: out.url(&output.key), what };
+        let found = out.head(&output.key)?.bytes;
+        if found != output.bytes {
+            return Err(damaged(format!("expected {} bytes, found {found}", output.bytes)));
+        }
+        let ranges = |range: Range<u64>| -> Result<Bytes, Error> {
+            Ok(out.fetch(&output.key, "", range, false).wait(&|| self.is_stopped())?)
+        };
+        let file = MergeFile::open(output.bytes, &ranges).map_err(|error| match error {
+            RowsError::File(what) => damaged(what),
+            RowsError::Other(error) => error,
+        })?;
+        if file.rows() != output.rows {
+            return Err(damaged(format!("expected {} rows, found {}", output.rows, file.rows())));
+        }
+        Ok(file)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.merger.stop.load(Ordering::Relaxed)
+    }
+
+    /// Merges the row groups so far into one file.
+    fn end_file(&mut self) -> Result<(), Error> {
+        let part = std::mem::take(&mut self.part);
+        if part.weight.rows() == 0 {
+            return Ok(());
+        }
+        if let [Source { output, file, groups, is_raw: false }] = part.sources.as_slice()
+            && groups.len() == file.row_groups()
+        {
+            self.kept.insert(output.key.clone());
+            return Ok(());
+        }
+        let is_compressed = self.plan.compression != Compression::None;
+        let weight = part.weight.bytes(&self.context.file_schema, is_compressed);
+        let merger = self.merger;
+        let held = merger.memory.hold(usize::try_from(weight).unwrap_or(usize::MAX), merger.stop)?;
+        self.merge(&part.sources)?;
+        drop(held);
+        let count = |of: fn(&OutputRecord) -> u64| part.ended.iter().map(of).sum();
+        let (bytes, records) = (count(|output| output.bytes), count(|output| output.rows));
+        merger.observer.event(&Event::Progress { bytes, records, objects: part.ended.len() as u64 });
+        Ok(())
+    }
+
+    /// Merges row groups into one file, or into several where the distinct values of a column would be too many for one.
+    fn merge(&mut self, sources: &[Source]) -> Result<(), Error> {
+        let groups: usize = sources.iter().map(|source| source.groups.len()).sum();
+        // What one row group holds cannot be told apart: it takes what there is.
+        let distinct_bytes_max = if groups > 1 { DISTINCT_BYTES_MAX } else { self.merger.memory.all() / 4 };
+        let mut merge = Merge::new(&self.context.file_schema, distinct_bytes_max);
+        self.read(sources, &mut merge)?;
+        let url = |source: &Source| self.merger.out.url(&source.output.key);
+        match self.merger.pool.install(|| self.encode(&merge)) {
+            Ok((groups, time)) => self.write(groups, time),
+            Err(MergeError::Distinct { .. }) if groups > 1 => {
+                drop(merge);
+                let (first, second) = halves(sources, groups / 2);
+                self.merge(&first)?;
+                self.merge(&second)
+            }
+            Err(MergeError::Distinct { column }) => {
+                let url = sources.first().map(url).unwrap_or_default();
+                Err(Error::TooDistinct { url, column, memory: self.merger.memory.all() })
+            }
+            Err(MergeError::File { source, what }) => {
+                Err(Error::TableFile { url: url(&sources[source]), what })
+            }
+            Err(MergeError::Encoder(error)) => Err(error.into()),
+        }
+    }
+
+    /// Adds the bytes of row groups to `merge`.
+    fn read(&self, sources: &[Source], merge: &mut Merge<'_>) -> Result<(), Error> {
+        let out = self.merger.out;
+        for (first, some) in sources.chunks(FETCHES).enumerate() {
+            let mut fetches = Vec::with_capacity(some.len());
+            for Source { output, file, groups, .. } in some {
+                let ranges = file.ranges(groups.clone(), &self.context.file_schema);
+                let ranges = ranges.map_err(|what| Error::TableFile { url: out.url(&output.key), what })?;
+                let fetch = |range: Range<u64>| (range.start, out.fetch(&output.key, "", range, false));
+                fetches.push(ranges.into_iter().map(fetch).collect::<Vec<_>>());
+            }
+            for (place, (Source { output, file, groups, .. }, fetches)) in
+                some.iter().zip(fetches).enumerate()
+            {
+                let mut parts = Vec::with_capacity(fetches.len());
+                for (start, fetch) in fetches {
+                    parts.push((start, fetch.wait(&|| self.is_stopped())?));
+                }
+                let added = merge.add(first * FETCHES + place, file, groups.clone(), parts);
+                added.map_err(|what| Error::TableFile { url: out.url(&output.key), what })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes row groups as a file.
+    fn write(&mut self, groups: Vec<EncodedRowGroup>, time: Option<TimeRange>) -> Result<(), Error> {
+        let key = output_name(self.folder, &self.id, self.outputs.len());
+        let metadata = file_metadata(&self.context.text, [("flowquet.compaction", &self.id)]);
+        let aside = compacted_key(&self.id, &key);
+        let file = StagedFile::begin(self.merger.out, &aside)?;
+        let mut writer = FileWriter::new(file, &self.context.file_schema, &metadata)?;
+        for group in groups {
+            writer.append(group)?;
+        }
+        let rows = writer.rows();
+        let (bytes, staged) = writer.finish()?.end(self.merger.out, &aside)?;
+        staged.commit()?;
+        self.outputs.push(OutputRecord {
+            key,
+            partition: self.folder.into(),
+            rows,
+            bytes,
+            time,
+            format: self.context.text.as_str().into(),
+        });
+        Ok(())
+    }
+
+    /// Encodes all rows, a column at a time; while one is encoded, the next is decoded.
+    fn encode(&self, merge: &Merge<'_>) -> Result<(Vec<EncodedRowGroup>, Option<TimeRange>), MergeError> {
+        let schema = &self.context.file_schema;
+        let mut order = merge.order()?;
+        let rows = std::mem::take(&mut order.rows);
+        let places = merge.row_groups(self.plan.row_group_rows);
+        let mut groups: Vec<Vec<Option<EncodedColumn>>> = Vec::new();
+        groups.resize_with(places.len(), || (0..schema.columns()).map(|_| None).collect());
+        let mut put = |i: usize, encoded: Vec<EncodedColumn>| {
+            groups.iter_mut().zip(encoded).for_each(|(group, column)| group[i] = Some(column));
+        };
+        let decoded = |i: usize, order: &mut Order| match order.take(i) {
+            Some(column) => Ok(column),
+            None => merge.column(i),
+        };
+        let time_column = schema.position(self.plan.time.field());
+        let mut time = None;
+        let mut columns = merge.columns().into_iter();
+        let mut next = columns.next().map(|i| (i, decoded(i, &mut order)));
+        while let Some((i, column)) = next {
+            let column = column?;
+            if Some(i) == time_column {
+                time = self.times(&column);
+            }
+            let following = columns.next();
+            let (encoded, decoded) = rayon::join(
+                || self.encode_column(i, &column, &rows, &places),
+                || following.map(|i| (i, decoded(i, &mut order))),
+            );
+            put(i, encoded?);
+            if let Some(twin) = merge.twin_of(i) {
+                put(twin, self.encode_column(twin, &column.twin(), &rows, &places)?);
+            }
+            next = decoded;
+        }
+        for i in merge.nulls() {
+            let nulls =
+                |places: &Range<usize>| self.encoder(|encoder| encoder.nulls(i, places.len(), schema));
+            put(i, places.iter().map(nulls).collect::<Result<_, _>>()?);
+        }
+        let of = |(columns, places): (Vec<Option<EncodedColumn>>, &Range<usize>)| {
+            let columns = columns.into_iter().map(|column| column.expect("each was encoded above"));
+            EncodedRowGroup::of(columns, places.len())
+        };
+        Ok((groups.into_iter().zip(&places).map(of).collect(), time))
+    }
+
+    fn encode_column(
+        &self,
+        i: usize,
+        column: &Column,
+        rows: &[u32],
+        places: &[Range<usize>],
+    ) -> Result<Vec<EncodedColumn>, MergeError> {
+        let schema = &self.context.file_schema;
+        let encode = |places: &Range<usize>| {
+            self.encoder(|encoder| column.encode(i, &rows[places.clone()], schema, encoder))
+        };
+        places.par_iter().map(encode).collect()
+    }
+
+    fn encoder<T>(
+        &self,
+        encode: impl FnOnce(&mut Encoder) -> Result<T, flowquet_parquet::Error>,
+    ) -> Result<T, MergeError> {
+        let free = || self.encoders.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = free().pop();
+        let mut encoder = match spare {
+            Some(encoder) => encoder,
+            None => Encoder::new(self.plan.compression)?,
+        };
+        let encoded = encode(&mut encoder)?;
+        free().push(encoder);
+        Ok(encoded)
+    }
+
+    /// The smallest and largest time of all rows, of those between 2000 and 2100.
+    fn times(&self, column: &Column) -> Option<TimeRange> {
+        let unit = if self.plan.types == Types::Rich { 1000 } else { 1 };
+        let (min, max) = column.bounds_within(TIME_MIN_S * unit, TIME_MAX_S * unit)?;
+        let text = |time: i64| utc_text(time.div_euclid(unit)).expect("within 2000 to 2100");
+        Some(TimeRange { min: text(min), max: text(max) })
+    }
+}
+
+/// The first `count` row groups of `sources`, and the others.
+fn halves(sources: &[Source], count: usize) -> (Vec<Source>, Vec<Source>) {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    let mut left = count;
+    for source in sources {
+        let cut = source.groups.start + left.min(source.groups.len());
+        left -= cut - source.groups.start;
+        for (half, groups) in [(&mut first, source.groups.start..cut), (&mut second, cut..source.groups.end)]
+        {
+            if !groups.is_empty() {
+                half.push(Source { groups, ..source.clone() });
+            }
+        }
+    }
+    (first, second)
+}
