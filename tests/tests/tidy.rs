@@ -136,6 +136,16 @@ fn every_file_says_what_it_is_about_and_has_one_subject() {
     }
 }
 
+/// The front of a crate shows how it is used, by an example that is compiled.
+#[test]
+fn every_crate_has_an_example() {
+    for (path, text) in sources() {
+        if path.ends_with("src/lib.rs") && path.starts_with(root().join("crates")) {
+            assert!(text.lines().any(|l| l == "//! ```"), "{} has no example", path.display());
+        }
+    }
+}
+
 #[test]
 fn unsafe_stands_in_the_named_modules_only() {
     let named = [

@@ -2,6 +2,15 @@
 //!
 //! This crate knows no service, no logs and no tables. Whoever speaks to a service makes its client of what
 //! [`load`] returns, and decides about retries.
+//!
+//! ```
+//! use flowquet_aws::{AwsOptions, load};
+//!
+//! async fn region() -> Option<String> {
+//!     let options = AwsOptions { region: Some("eu-west-1".to_owned()), ..AwsOptions::default() };
+//!     load(&options).await.region().map(|region| region.as_ref().to_owned())
+//! }
+//! ```
 
 mod chain;
 

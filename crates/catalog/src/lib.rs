@@ -2,6 +2,25 @@
 //! that make it in Athena, Spark, Trino and DuckDB, resources of Terraform and CloudFormation, calls that read it in Python, and its registration in Glue ([`Glue`]).
 //!
 //! This crate knows no store and no Parquet: it is told what a table holds. All but [`Glue`] are values and pure functions.
+//!
+//! ```
+//! use flowquet_catalog::{FormatUse, TableDefinition, duckdb, union_columns};
+//! use flowquet_format::PartitionSpec;
+//! use flowquet_table::Options;
+//!
+//! let (options, by) = (Options::default(), PartitionSpec::date());
+//! let formats = ["${srcaddr} ${bytes}", "${bytes} ${vpc-id}"];
+//! let uses = formats.map(|format| FormatUse { format, options: &options });
+//! let table = TableDefinition {
+//!     database: "lake".parse().expect("a name"),
+//!     name: "flow_logs".parse().expect("a name"),
+//!     location: "s3://lake/flow_logs/".to_owned(),
+//!     columns: union_columns(&uses, &by).expect("types agree"),
+//!     partition_by: by,
+//!     projection: None,
+//! };
+//! assert!(duckdb(&table, None).starts_with("CREATE OR REPLACE VIEW \"flow_logs\""));
+//! ```
 
 mod error;
 mod glue;

@@ -2,6 +2,15 @@
 //!
 //! Data goes to standard output, words to standard error. What a run does is told by events; reporters put them on a
 //! terminal, into plain lines, or into a JSON report.
+//!
+//! ```
+//! use std::ffi::OsString;
+//!
+//! use flowquet_cli::{Exit, run};
+//!
+//! let args = ["flowquet", "convert", "--threads", "none"].map(OsString::from);
+//! assert_eq!(run(args), Exit::Usage);
+//! ```
 
 mod args;
 mod catalog;

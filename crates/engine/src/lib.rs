@@ -9,6 +9,38 @@
 //! each reads, parses and encodes on its own and hands finished pieces to the task's sink, which takes
 //! them in unit order, whatever order they arrive in. So the bytes of the files depend neither on the number of threads
 //! nor on the memory budget; that one decides only how many workers run and which objects are inflated whole.
+//!
+//! # Example
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::sync::Arc;
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use flowquet_engine::{Budget, Event, Request, Source, convert};
+//! use flowquet_format::KeyFilter;
+//! use flowquet_store::{Location, Memory, Store, Stores};
+//! use flowquet_table::Options;
+//!
+//! let logs = Memory::new("s3://logs");
+//! logs.put("a.log", b"srcaddr bytes start\n10.0.0.1 420 1704067200\n").expect("memory takes all");
+//! let logs: Arc<dyn Store> = Arc::new(logs);
+//! let request = Request {
+//!     sources: vec![Source::At(Location::parse("s3://logs/").expect("a location"))],
+//!     filter: KeyFilter::default(),
+//!     stores: Arc::new(Stores::of(BTreeMap::from([("logs".to_owned(), logs)]))),
+//!     out: Arc::new(Memory::new("s3://lake")),
+//!     contract: None,
+//!     options: Options::default(),
+//!     budget: Budget::new(1, None, false, false).expect("enough memory"),
+//!     max_rejects: None,
+//!     dry_run: false,
+//!     plan: None,
+//! };
+//! let observer = |_: &Event<'_>| {};
+//! let run = convert(&request, &mut std::io::empty(), &observer, &AtomicBool::new(false)).expect("a run");
+//! assert_eq!((run.summary.counts.records, run.summary.partitions), (1, 1));
+//! ```
 
 mod budget;
 mod commit;

@@ -6,6 +6,26 @@
 //! The `parquet` crate's own column writer would hash every value once more to build a dictionary that the batch already
 //! has. So pages are made here, from keys that exist ([`Encoder`]), and handed to the `parquet` crate as finished column
 //! chunks ([`FileWriter`]); it keeps what surrounds them: page headers, footer and page index.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use arrow_array::{Int64Array, RecordBatch};
+//! use arrow_schema::{DataType, Field, Schema};
+//! use flowquet_format::ColumnType;
+//! use flowquet_parquet::{Compression, Encoder, FileSchema, FileWriter};
+//!
+//! let schema = FileSchema::new([("bytes", ColumnType::Int64)]);
+//! let fields = Schema::new(vec![Field::new("bytes", DataType::Int64, true)]);
+//! let values = Int64Array::from(vec![Some(420), None]);
+//! let batch = RecordBatch::try_new(Arc::new(fields), vec![Arc::new(values)]).expect("one column");
+//!
+//! let mut encoder = Encoder::new(Compression::None).expect("no codec to set up");
+//! let mut file = FileWriter::new(Vec::new(), &schema, &[]).expect("a file in memory");
+//! file.append(encoder.encode(&batch, &schema).expect("a row group")).expect("memory takes all");
+//! let bytes = file.finish().expect("a footer");
+//! assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+//! ```
 
 mod chunk;
 mod compression;

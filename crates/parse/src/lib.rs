@@ -19,6 +19,31 @@
 //! delimiters; [`IntegerColumns::parse`]; [`repeats()`], which tells what values stand again where they just stood; and
 //! [`pack_addresses`], which makes one word of an IPv4 address. `unsafe` stands in those files (vector loads, and the call
 //! behind a feature check), nowhere else.
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use flowquet_format::Catalogue;
+//! use flowquet_parse::{Parser, Step};
+//!
+//! let text = b"srcaddr bytes\n10.0.0.1 420\nnot a record\n";
+//! let mut parser = Parser::new(Arc::new(Catalogue::builtin().clone()), None);
+//! let (mut at, mut rejects, mut sources) = (0, Vec::new(), Vec::new());
+//! loop {
+//!     match parser.next_block(&text[at..], true, &mut rejects).expect("a header line") {
+//!         Step::Done | Step::NeedMore => break,
+//!         Step::Skipped(len) => at += len,
+//!         Step::Block { consumed, block } => {
+//!             at += consumed;
+//!             sources.extend(block.rows().iter().map(|row| block.field(*row, 0).to_vec()));
+//!         }
+//!     }
+//! }
+//! assert_eq!(sources, [b"10.0.0.1"]);
+//! assert_eq!((rejects.len(), rejects[0].line), (1, 3));
+//! ```
 
 mod address;
 mod backend;

@@ -4,6 +4,19 @@
 //! ([`plan_tasks`], [`plan_units`]), and says what a compaction merges and what its files hold ([`mergings_due`], [`merged_format`]).
 //! Of what keys tell it makes a rhythm of deliveries and its gaps ([`Deliveries`]).
 //! The same listing in any order gives the same tasks.
+//!
+//! ```
+//! use flowquet_plan::plan_tasks;
+//! use flowquet_table::{Options, SourceObject};
+//!
+//! let object = |day: &str| {
+//!     let name = format!("AWSLogs/111122223333/vpcflowlogs/eu-west-1/2024/01/{day}/111122223333_vpcflowlogs_eu-west-1_fl-1_202401{day}T0000Z_aa.log.gz");
+//!     SourceObject::new(format!("s3://logs/{name}"), &name, 1_000, "etag")
+//! };
+//! let tasks = plan_tasks(vec![object("16"), object("15")], "", &Options::default());
+//! assert_eq!(tasks.len(), 2, "one for each partition");
+//! assert_eq!(tasks, plan_tasks(vec![object("15"), object("16")], "", &Options::default()));
+//! ```
 
 mod compaction;
 mod coverage;

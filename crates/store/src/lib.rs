@@ -8,6 +8,16 @@
 //! - what was put is on the disk, or in the bucket, when the call returns.
 //!
 //! [`Memory`] keeps the first two, and is for tests, as is [`Failing`].
+//!
+//! ```
+//! use flowquet_store::{ErrorKind, Memory, Store};
+//!
+//! let store = Memory::new("s3://lake");
+//! store.put_if_absent("plans/1.json", b"mine").expect("nobody was first");
+//! let lost = store.put_if_absent("plans/1.json", b"theirs").expect_err("somebody was");
+//! assert_eq!(lost.kind(), ErrorKind::AlreadyExists);
+//! assert_eq!(&store.get("plans/1.json").expect("it is there")[..], b"mine");
+//! ```
 
 #![expect(clippy::disallowed_methods, reason = "this is the one crate that touches files")]
 

@@ -6,6 +6,19 @@
 //!
 //! This crate knows no parsing, no Arrow, no Parquet, no threads of work and no command line. JSON Schemas of the records are in
 //! `schemas/`.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use flowquet_store::{Memory, Store};
+//! use flowquet_table::{Log, Options};
+//!
+//! let out: Arc<dyn Store> = Arc::new(Memory::new("s3://lake/flow_logs"));
+//! let made = Log::make(&out, &Options::default(), false).expect("memory does not fail");
+//! let log = Log::open(&out).expect("it was just made");
+//! assert_eq!(log.state().contract(), made.state().contract());
+//! assert_eq!(log.state().totals().objects, 0);
+//! ```
 
 mod aside;
 mod catalog;

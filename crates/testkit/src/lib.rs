@@ -1,4 +1,12 @@
 //! Flow logs made up for tests and benchmarks, and a naive reader that shares no code with the parser.
+//!
+//! ```
+//! use flowquet_testkit::{gzip, naive};
+//!
+//! assert!(gzip(b"text").starts_with(&[0x1f, 0x8b]));
+//! let read = naive::read(b"srcaddr bytes\n10.0.0.1 420\n", None);
+//! assert_eq!(read.records.len(), 1);
+//! ```
 
 pub mod generate;
 pub mod naive;
