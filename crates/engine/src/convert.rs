@@ -20,7 +20,7 @@ use crate::goal::{Goal, PlannedTask};
 use crate::limit::{RejectLimit, Shard};
 use crate::listing::{Listed, Lister, Listing, PORTION_OBJECTS, Portion};
 use crate::perform::{Performance, perform};
-use crate::source::{Source, SourceSet, same_place, spool, spool_key};
+use crate::source::{Source, SourceSet, root_url, same_place, spool, spool_key};
 use crate::summary::Summary;
 use crate::take::{replan_old_layouts, sort_out_and_plan, take};
 
@@ -190,7 +190,8 @@ impl<'a> Converter<'a> {
             }
             self.summary.files = files;
         }
-        let spooled: Vec<String> = portion.objects.iter().filter_map(spool_key).collect();
+        let root = root_url(request.out.as_ref());
+        let spooled: Vec<String> = portion.objects.iter().filter_map(|o| spool_key(o, &root)).collect();
         let unreadable = portion.unreadable.len() as u64;
         // While this portion is converted, the next one is gathered.
         self.budget = request.budget;
@@ -208,7 +209,8 @@ impl<'a> Converter<'a> {
         self.account(&tasks, in_tasks)?;
         for key in spooled {
             // The same input may be in the table already.
-            if !tasks.iter().flat_map(|t| &t.task.objects).any(|o| spool_key(o).as_ref() == Some(&key)) {
+            if !tasks.iter().flat_map(|t| &t.task.objects).any(|o| spool_key(o, &root).as_ref() == Some(&key))
+            {
                 delete_if_there(request.out.as_ref(), &key)?;
             }
         }
@@ -388,15 +390,6 @@ fn open_log(request: &Request) -> Result<Log, Error> {
 
 const SINGLE_WRITER: &str = "the store of this table ignores the condition of a put-if-absent: run only one flowquet at a time \
                              on it; kills and re-runs are safe";
-
-/// URL of the table root with a slash behind it, as listings of a disk spell it: without links.
-fn root_url(out: &dyn Store) -> String {
-    // A key below the root that is there, or may be: its folder's real name is what counts.
-    let url = out.url("");
-    let real = url.strip_prefix(FILE_SCHEME).and_then(|path| std::path::Path::new(path).canonicalize().ok());
-    let url = real.map_or(url, |path| format!("{FILE_SCHEME}{}", path.display()));
-    format!("{}/", url.trim_end_matches('/'))
-}
 
 /// Puts a plan that was made before into the table, and returns the ids of the tasks of one shard.
 fn take_shard(

@@ -19,7 +19,7 @@ use crate::goal::PlannedTask;
 use crate::limit::RejectLimit;
 use crate::router::Piece;
 use crate::sink::{REJECTS_TOLD_MAX, TaskSink};
-use crate::source::{SourceSet, spool_key};
+use crate::source::{SourceSet, root_url, spool_key};
 use crate::summary::Summary;
 use crate::worker::{Fetched, Taker, UnitCounts, UnitError, Worker};
 
@@ -341,7 +341,8 @@ impl Shared<'_> {
             }
         }
         drop(result);
-        task.planned.task.objects.iter().filter_map(spool_key).for_each(|key| {
+        let root = root_url(self.log.out().as_ref());
+        task.planned.task.objects.iter().filter_map(|o| spool_key(o, &root)).for_each(|key| {
             let _ = self.log.out().delete(&key);
         });
         Ok(())

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flowquet_store::{
     Error as StoreError, FILE_SCHEME, Fetch, LocalStore, Location, ObjectMeta, RangedReader, S3_SCHEME,
-    Store, Stores,
+    Store, Stores, random_name,
 };
-use flowquet_table::{SPOOL, SourceObject};
+use flowquet_table::{SPOOL, SourceObject, incoming_key, spooled_name};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
@@ -149,12 +149,22 @@ fn real(path: &Path) -> PathBuf {
     found
 }
 
-/// Copies standard input into the table's spool, where a later run finds it if this one is killed.
+/// URL of a table's root with a slash behind it, as listings of a disk spell it: without links.
+pub(crate) fn root_url(out: &dyn Store) -> String {
+    // A key below the root that is there, or may be: its folder's real name is what counts.
+    let url = out.url("");
+    let real = url.strip_prefix(FILE_SCHEME).and_then(|path| Path::new(path).canonicalize().ok());
+    let url = real.map_or(url, |path| format!("{FILE_SCHEME}{}", path.display()));
+    format!("{}/", url.trim_end_matches('/'))
+}
+
+/// Copies standard input into the table's spool, where a later run finds it once it is planned, if this one is killed.
 ///
-/// The object is called after its content, so that the same input is taken once.
+/// It arrives under a name that no other process has. Then the object is called after its content, so that the same input is
+/// taken once, however many processes read it.
 pub(crate) fn spool(input: &mut dyn Read, out: &dyn Store) -> Result<SourceObject, Error> {
     const CHUNK_BYTES: usize = 1 << 20;
-    let incoming = format!("{SPOOL}/incoming-{}", std::process::id());
+    let incoming = incoming_key(&random_name());
     let mut staged = out.stage(&incoming)?;
     let mut digest = Sha256::new();
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -172,15 +182,20 @@ pub(crate) fn spool(input: &mut dyn Read, out: &dyn Store) -> Result<SourceObjec
     staged.commit()?;
     let name: String = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
     let key = format!("{SPOOL}/{name}");
+    // The object of another process that has read the same may be there, and may be gone at any moment: it is converted then.
+    let meta = out.head(&incoming)?;
     out.rename(&incoming, &key)?;
-    let meta = out.head(&key)?;
-    Ok(SourceObject::new(meta.url, &format!("stdin-{name}"), meta.bytes, ""))
+    let root = meta.url.strip_suffix(&*incoming).unwrap_or(&meta.url);
+    Ok(SourceObject::new(format!("{root}{key}"), &format!("stdin-{name}"), meta.bytes, ""))
 }
 
-/// The spool key of an object that came from standard input.
-pub(crate) fn spool_key(object: &SourceObject) -> Option<String> {
-    let name = object.key().strip_prefix("stdin-").filter(|_| object.etag().is_empty())?;
-    Some(format!("{SPOOL}/{name}"))
+/// The spool key of an object that came from standard input into the table whose root is `root_url`, which ends in a slash.
+///
+/// An object of another place may have any key: only what lies in the spool, and is called as what is put there, is ours.
+pub(crate) fn spool_key(object: &SourceObject, root_url: &str) -> Option<String> {
+    let name = object.key().strip_prefix("stdin-")?;
+    let key = object.url().strip_prefix(root_url)?;
+    (spooled_name(key) == Some(name)).then(|| key.to_owned())
 }
 
 #[cfg(test)]

@@ -187,3 +187,94 @@ fn a_change_that_keeps_the_size_is_noticed_on_a_disk() {
     let summary = disk.convert(vec![disk.source("l")]).summary;
     assert!(summary.changed_objects[0].reason.ends_with("now"), "{:?}", summary.changed_objects);
 }
+
+/// Standard input that comes to its end only when all others have begun.
+struct Meeting<'a> {
+    text: &'a [u8],
+    barrier: &'a std::sync::Barrier,
+    has_met: bool,
+}
+
+impl std::io::Read for Meeting<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.text.is_empty() && !std::mem::replace(&mut self.has_met, true) {
+            self.barrier.wait();
+        }
+        self.text.read(out)
+    }
+}
+
+#[test]
+fn standard_inputs_of_processes_with_one_number_are_two_inputs() {
+    let world = World::new();
+    let header = world::V2.replace("${", "").replace('}', "");
+    let text = |n: u32, lines: u32| format!("{header}\n{}", v2_lines(15, n, lines));
+    // The last two are the same.
+    let inputs = [text(1, 30), text(2, 50), text(3, 40), text(3, 40)];
+    let out = world.lake_store();
+    Log::make(&out, &world.options(), false).expect("memory does not fail");
+    let stores = || Arc::new(Stores::of([("lake".to_owned(), world.lake_store())].into()));
+    let barrier = std::sync::Barrier::new(inputs.len());
+    std::thread::scope(|scope| {
+        for text in &inputs {
+            let sources = vec![Source::Stdin];
+            let request = Request { sources, stores: stores(), ..world.request(&out, world.options()) };
+            let barrier = &barrier;
+            scope.spawn(move || {
+                let mut input = Meeting { text: text.as_bytes(), barrier, has_met: false };
+                let run = convert(&request, &mut input, &|_: &Event<'_>| {}, &AtomicBool::new(false));
+                let run = run.expect("it begins");
+                assert!(run.error.is_none(), "{:?}", run.error);
+            });
+        }
+    });
+    world.assert_in_place();
+    assert_eq!(world.rows().values().map(Vec::len).sum::<usize>(), 30 + 50 + 40);
+    assert!(!world.lake.snapshot().keys().any(|k| k.starts_with("_flowquet/spool/")), "all are in the table");
+}
+
+#[test]
+fn a_spool_is_swept_of_what_is_surely_dead() {
+    let disk = Disk::new();
+    disk.put("l/a.log", &v2_lines(15, 1, 5));
+    let unplanned = format!("{:064x}", 7);
+    let names = ["incoming-0123456789abcdef", "incoming-fedcba", "incoming-../x", "notes", &unplanned];
+    let spool = disk.root.join("lake/_flowquet/spool");
+    for name in names.iter().filter(|n| !n.contains('/')) {
+        disk.put_bytes(&format!("lake/_flowquet/spool/{name}"), b"half");
+    }
+    for name in ["incoming-0123456789abcdef", "notes", &unplanned] {
+        set_modified(&spool.join(name), 1_700_000_000);
+    }
+    disk.convert(vec![disk.source("l")]);
+    let mut left: Vec<_> =
+        spool.read_dir().expect("there").map(|e| e.expect("readable").file_name().into_string()).collect();
+    left.sort();
+    assert_eq!(left, [Ok(unplanned), Ok("incoming-fedcba".to_owned()), Ok("notes".to_owned())]);
+}
+
+#[test]
+fn an_object_that_is_called_as_standard_input_deletes_nothing() {
+    let world = World::new();
+    let disk = Disk::new();
+    let text = format!("srcaddr bytes start\n10.0.0.1 5 {}\n", 1_705_276_800);
+    let spooled = format!("{:064x}", 11);
+    disk.put_bytes("victim.txt", b"kept");
+    disk.put_bytes(&format!("lake/_flowquet/spool/{spooled}"), b"kept");
+    let keys = ["stdin-../../../victim.txt".to_owned(), format!("stdin-{spooled}"), "stdin-".to_owned()];
+    keys.iter().for_each(|key| world.put(key, text.as_bytes()));
+    let rows: String = keys.iter().map(|key| format!("\"logs\",\"{key}\",\"{}\"\n", text.len())).collect();
+    disk.put_bytes("data/1.csv.gz", &gzip(rows.as_bytes()));
+    let inventory = r#"{"sourceBucket":"logs","destinationBucket":"logs","fileFormat":"CSV","fileSchema":"Bucket, Key, Size","files":[{"key":"data/1.csv.gz"}]}"#;
+    disk.put_bytes("manifest.json", inventory.as_bytes());
+    for _ in 0..2 {
+        let request =
+            Request { stores: world.stores(), ..disk.request(vec![disk.manifest("manifest.json")]) };
+        let run = convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false));
+        assert!(run.expect("it begins").error.is_none());
+    }
+    assert_eq!(disk.rows(), 3);
+    for kept in ["victim.txt".to_owned(), format!("lake/_flowquet/spool/{spooled}")] {
+        assert_eq!(std::fs::read(disk.root.join(&kept)).expect(&kept), b"kept");
+    }
+}

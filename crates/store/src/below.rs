@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::{Fetch, Folder, ObjectMeta, Staged, Store};
@@ -69,6 +70,12 @@ impl Store for Below {
 
     fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
         self.inner.copy(&self.full(from), &self.full(to))
+    }
+
+    fn idle(&self, prefix: &str, least: Duration) -> Result<Vec<String>, Error> {
+        let mut keys = self.inner.idle(&self.full(prefix), least)?;
+        keys.iter_mut().for_each(|key| drop(key.drain(..self.prefix.len())));
+        Ok(keys)
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), Error> {

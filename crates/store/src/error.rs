@@ -30,6 +30,8 @@ pub enum ErrorKind {
     NotAFolder,
     /// Neither object nor folder.
     NotFound,
+    /// A key, or a link on its way, that leads out of the store.
+    Outside,
     /// The store asks for fewer requests.
     Throttled,
     /// The store did not answer, or not as it should; it may later.
@@ -150,6 +152,7 @@ impl Error {
                 "check bucket and prefix; `aws s3 ls` shows what lies there"
             }
             ErrorKind::NotFound => "check the path",
+            ErrorKind::Outside => "a table's own folder holds no links: put the folder itself there",
             ErrorKind::Throttled | ErrorKind::Unavailable => {
                 "check the network, --region and --endpoint-url; then run the same command again: it goes on where it stopped"
             }
@@ -189,6 +192,7 @@ impl fmt::Display for Error {
             ErrorKind::NotAFolder => "a part of the path is a file, not a folder",
             ErrorKind::NotFound if self.is_s3() => "no such object or prefix",
             ErrorKind::NotFound => "no such file or folder",
+            ErrorKind::Outside => "leads out of the table",
             ErrorKind::Throttled => "the store asks for fewer requests, again and again",
             ErrorKind::Unavailable => "the store does not answer as it should",
             ErrorKind::WrongRegion => "the bucket is in another region",

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -174,6 +175,10 @@ impl Store for Failing {
 
     fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
         self.perform("copy", from, || self.inner.copy(from, to))
+    }
+
+    fn idle(&self, prefix: &str, least: Duration) -> Result<Vec<String>, Error> {
+        self.perform("list", prefix, || self.inner.idle(prefix, least))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), Error> {

@@ -19,13 +19,16 @@ mod level;
 mod local;
 mod location;
 mod memory;
+mod names;
 mod ranged;
 mod s3;
+mod staging;
 mod stores;
 
 use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::ops::{ControlFlow, Range};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -34,6 +37,7 @@ pub use failing::{Failing, Fault, Then, When};
 pub use local::LocalStore;
 pub use location::{FILE_SCHEME, Location, S3_SCHEME};
 pub use memory::Memory;
+pub use names::random_name;
 pub use ranged::{RANGE_BYTES, RangedReader};
 pub use s3::S3Options;
 pub use stores::Stores;
@@ -226,6 +230,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`ErrorKind::NotFound`] and others; what was there is then not changed.
     fn copy(&self, from: &str, to: &str) -> Result<(), Error>;
+
+    /// Keys below the folder `prefix`, which ends in a slash, of objects that nobody has written for so long, by the store's own
+    /// clock; none where there is no such folder, or the store has no clock.
+    ///
+    /// For what killed processes left: whoever may still be at work on an object has written it lately.
+    ///
+    /// # Errors
+    /// As the store reports.
+    fn idle(&self, prefix: &str, least: Duration) -> Result<Vec<String>, Error> {
+        let _ = (prefix, least);
+        Ok(Vec::new())
+    }
 
     /// Gives an object another key, replacing what was there. Not atomic everywhere: both may be seen.
     ///

@@ -1,25 +1,22 @@
 //! Objects as files on a local disk.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::{ControlFlow, Range};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind};
+use crate::names::stays_inside;
+use crate::staging::StagingFolder;
 use crate::{Entry, Fetch, Folder, ObjectMeta, Staged, Store, in_order};
 
 /// Deepest folder that is listed; deeper is a loop of links.
 const DEPTH_MAX: usize = 64;
-
-/// Attempts to find a free name for a staging folder.
-const STAGING_ATTEMPTS_MAX: u64 = 1_000;
 
 /// Files below a root folder.
 ///
@@ -34,17 +31,16 @@ pub struct LocalStore {
 
 #[derive(Debug)]
 struct StagingPlace {
-    /// Where staging folders are made.
-    parent: PathBuf,
+    /// Key of the folder where staging folders are made.
+    parent: String,
     made: OnceLock<StagingFolder>,
 }
 
 impl LocalStore {
     /// The files below `root`, which need not exist yet; `staging` is a key prefix for files being written.
     pub fn new(root: impl Into<PathBuf>, staging: &str) -> Self {
-        let root = root.into();
-        let parent = root.join(staging);
-        Self { root, staging: Arc::new(StagingPlace { parent, made: OnceLock::new() }) }
+        let place = StagingPlace { parent: staging.to_owned(), made: OnceLock::new() };
+        Self { root: root.into(), staging: Arc::new(place) }
     }
 
     /// The root folder.
@@ -61,13 +57,48 @@ impl LocalStore {
         Error::io(action, self.url(key), source)
     }
 
+    /// The file of an object that is written or deleted: inside the root, and in the folder that holds what the store keeps for
+    /// itself behind no link.
+    fn target(&self, action: &'static str, key: &str) -> Result<PathBuf, Error> {
+        if !stays_inside(key) {
+            return Err(Error::new(ErrorKind::Outside, action, self.url(key)));
+        }
+        if let Some((folder, _)) = key.rsplit_once('/') {
+            self.check_links(action, folder)?;
+        }
+        Ok(self.root.join(key))
+    }
+
+    /// Checks that no part of a folder is a link, if it lies in the same first folder as files being written. Links elsewhere
+    /// are their owner's matter.
+    fn check_links(&self, action: &'static str, folder: &str) -> Result<(), Error> {
+        let first = |key: &str| key.split('/').next().unwrap_or_default().to_owned();
+        if folder.is_empty() || first(folder) != first(&self.staging.parent) {
+            return Ok(());
+        }
+        let ends = folder.match_indices('/').map(|(at, _)| at).chain([folder.len()]);
+        for end in ends {
+            match fs::symlink_metadata(self.root.join(&folder[..end])) {
+                Ok(meta) if meta.is_symlink() => {
+                    let detail = format!("`{}` is a link", self.url(&folder[..end]));
+                    return Err(Error::told(ErrorKind::Outside, action, self.url(folder), detail));
+                }
+                Ok(_) => {}
+                // Nor is what lies below.
+                Err(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
     fn staging_folder(&self) -> Result<&StagingFolder, Error> {
         if let Some(folder) = self.staging.made.get() {
             return Ok(folder);
         }
-        let url = || url_of(&self.staging.parent);
+        let parent = &self.staging.parent;
+        self.check_links("write below", parent)?;
         let made =
-            StagingFolder::make(&self.staging.parent).map_err(|e| Error::io("write below", url(), e))?;
+            StagingFolder::make(&self.path(parent)).map_err(|e| self.error("write below", parent, e))?;
         Ok(self.staging.made.get_or_init(|| made))
     }
 
@@ -173,7 +204,8 @@ impl Store for LocalStore {
     }
 
     fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
-        let (staged, target) = (self.staging_folder()?.next_path(), self.path(to));
+        let target = self.target("copy", to)?;
+        let staged = self.staging_folder()?.next_path();
         // A second name of the same file; where the file system has none, a second file.
         let source = self.path(from);
         let copied = fs::hard_link(&source, &staged).or_else(|error| match error.kind() {
@@ -186,9 +218,27 @@ impl Store for LocalStore {
         moved.and_then(|()| sync_parent(&target)).map_err(|e| self.error("copy", from, e))
     }
 
+    fn idle(&self, prefix: &str, least: Duration) -> Result<Vec<String>, Error> {
+        let mut idle = Vec::new();
+        let Ok(entries) = fs::read_dir(self.path(prefix)) else { return Ok(idle) };
+        for entry in entries.flatten() {
+            // Not followed: a link is no object of ours.
+            let Ok(meta) = entry.metadata() else { continue };
+            let age = meta.modified().ok().and_then(|t| SystemTime::now().duration_since(t).ok());
+            if meta.is_file()
+                && age.is_some_and(|age| age >= least)
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                idle.push(format!("{prefix}{name}"));
+            }
+        }
+        idle.sort_unstable();
+        Ok(idle)
+    }
+
     fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
-        let target = self.path(to);
-        let renamed = make_parent(&target).and_then(|()| fs::rename(self.path(from), &target));
+        let (source, target) = (self.target("rename", from)?, self.target("rename", to)?);
+        let renamed = make_parent(&target).and_then(|()| fs::rename(source, &target));
         renamed.and_then(|()| sync_parent(&target)).map_err(|e| self.error("rename", from, e))
     }
 
@@ -201,8 +251,8 @@ impl Store for LocalStore {
     }
 
     fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.target("create", key)?;
         let staged = self.stage_bytes(key, bytes)?;
-        let path = self.path(key);
         // A hard link fails where the name exists, atomically, and the file is whole when it appears.
         let linked =
             make_parent(&path).and_then(|()| fs::hard_link(&staged, &path)).and_then(|()| sync_parent(&path));
@@ -211,19 +261,14 @@ impl Store for LocalStore {
     }
 
     fn stage(&self, key: &str) -> Result<Box<dyn Staged>, Error> {
+        let target = self.target("write", key)?;
         let path = self.staging_folder()?.next_path();
         let file = File::create_new(&path).map_err(|e| self.error("write", key, e))?;
-        Ok(Box::new(StagedFile {
-            file: Some(file),
-            is_committed: false,
-            path,
-            target: self.path(key),
-            url: self.url(key),
-        }))
+        Ok(Box::new(StagedFile { file: Some(file), is_committed: false, path, target, url: self.url(key) }))
     }
 
     fn delete(&self, key: &str) -> Result<(), Error> {
-        fs::remove_file(self.path(key)).map_err(|e| self.error("delete", key, e))
+        fs::remove_file(self.target("delete", key)?).map_err(|e| self.error("delete", key, e))
     }
 
     fn url(&self, key: &str) -> String {
@@ -385,190 +430,5 @@ impl Drop for StagedFile {
     }
 }
 
-/// This process's folder of files being written, with the lock that says that the process lives.
-#[derive(Debug)]
-struct StagingFolder {
-    folder: PathBuf,
-    lock: PathBuf,
-    /// Locked as long as it is open; the system lets go of it when the process ends, however it ends.
-    _held: File,
-    files: AtomicU64,
-}
-
-impl StagingFolder {
-    fn make(parent: &Path) -> io::Result<Self> {
-        sweep(parent);
-        let process = std::process::id();
-        for attempt in 0..STAGING_ATTEMPTS_MAX {
-            // Another process that ends may take the folder away at any moment until something stands in it.
-            match fs::create_dir_all(parent) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-                _ => {}
-            }
-            let folder = parent.join(format!("{process}-{attempt}"));
-            let lock = parent.join(format!("{process}-{attempt}.lock"));
-            let held = match File::create_new(&lock) {
-                Ok(held) => held,
-                Err(e) if matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
-                    continue;
-                }
-                Err(e) => return Err(e),
-            };
-            // A sweeper may have taken the new file for a dead one before it was locked: then it is gone, locked or another.
-            if held.try_lock().is_err() || !is_at(&held, &lock) {
-                continue;
-            }
-            fs::create_dir(&folder)?;
-            return Ok(Self { folder, lock, _held: held, files: AtomicU64::new(0) });
-        }
-        Err(io::Error::other("found no free name for a staging folder"))
-    }
-
-    fn next_path(&self) -> PathBuf {
-        self.folder.join(self.files.fetch_add(1, Ordering::Relaxed).to_string())
-    }
-}
-
-impl Drop for StagingFolder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-        let _ = fs::remove_file(&self.lock);
-        // Succeeds for the last process only.
-        let _ = self.folder.parent().map(fs::remove_dir);
-    }
-}
-
-/// Whether an open file is the one that stands at `path` now.
-fn is_at(file: &File, path: &Path) -> bool {
-    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-    file.metadata().and_then(|a| fs::metadata(path).map(|b| same(a, b))).unwrap_or(false)
-}
-
-/// Removes staging folders whose process is dead. What cannot be removed is left, and does no harm.
-fn sweep(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for path in entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "lock")) {
-        let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
-        // Where its process ended meanwhile, another one may have taken the name.
-        if file.try_lock().is_ok() && is_at(&file, &path) {
-            let _ = fs::remove_dir_all(path.with_extension(""));
-            let _ = fs::remove_file(&path);
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::conformance;
-
-    fn store() -> (tempfile::TempDir, LocalStore) {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = LocalStore::new(folder.path().join("root"), "_s/staging");
-        store.create().expect("writable");
-        (folder, store)
-    }
-
-    #[test]
-    fn conforms() {
-        let (_folder, store) = store();
-        conformance::check(&(Arc::new(store) as Arc<dyn Store>));
-    }
-
-    #[test]
-    fn staging_is_made_while_others_end() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let parent = folder.path().join("staging");
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| (0..300).for_each(|_| drop(StagingFolder::make(&parent).expect("made"))));
-            }
-        });
-        assert!(!parent.exists(), "the last one takes it away");
-    }
-
-    #[test]
-    fn nothing_stays_behind() {
-        let (folder, store) = store();
-        store.put("a", b"1").expect("writable");
-        drop(store.stage("b").expect("writable"));
-        drop(store);
-        let left: Vec<_> =
-            LocalStore::new(folder.path(), "x").list("").expect("there").into_iter().map(|o| o.key).collect();
-        assert_eq!(left, ["root/a"]);
-    }
-
-    #[test]
-    fn what_a_dead_process_left_is_swept() {
-        let (_folder, store) = store();
-        let staging = store.root().join("_s/staging");
-        fs::create_dir_all(staging.join("999999-0")).expect("writable");
-        fs::write(staging.join("999999-0/7"), b"half a file").expect("writable");
-        fs::write(staging.join("999999-0.lock"), b"").expect("writable");
-        let another = LocalStore::new(store.root(), "_s/staging");
-        another.put("c", b"").expect("writable");
-        assert!(!staging.join("999999-0").exists() && !staging.join("999999-0.lock").exists());
-        store.put("d", b"").expect("the living one's folder is untouched");
-    }
-
-    #[test]
-    fn links_are_followed_and_loops_end() {
-        let (folder, store) = store();
-        store.put("x/a.log", b"1").expect("writable");
-        store.put("x/.hidden", b"1").expect("writable");
-        std::os::unix::fs::symlink(folder.path().join("root"), folder.path().join("root/x/loop"))
-            .expect("a link");
-        let keys: Vec<_> = store.list("x").expect("there").into_iter().map(|o| o.key).collect();
-        assert!(
-            keys.contains(&"x/a.log".to_owned()) && !keys.iter().any(|k| k.contains("hidden")),
-            "{keys:?}"
-        );
-    }
-
-    #[test]
-    fn names_that_are_no_keys_stop_no_walk() {
-        use std::os::unix::ffi::OsStrExt;
-        let (folder, store) = store();
-        store.put("x/b.log", b"1").expect("writable");
-        store.put("x/a/1", b"1").expect("writable");
-        store.put("x/.hidden", b"1").expect("writable");
-        let name = std::ffi::OsStr::from_bytes(b"caf\xe9.log");
-        fs::write(folder.path().join("root/x").join(name), b"1").expect("writable");
-        std::os::unix::fs::symlink("nowhere", folder.path().join("root/x/dead")).expect("a link");
-        std::os::unix::fs::symlink("b.log", folder.path().join("root/x/link")).expect("a link");
-        let mut found = Vec::new();
-        let walked = store.walk("x/", "", true, &mut |entry| {
-            found.push(match entry {
-                Entry::Folder(prefix) => prefix,
-                Entry::Object(object) => format!("{} {}", object.key, object.url.ends_with("root/x/b.log")),
-                Entry::Unlistable(error) => {
-                    error.to_string().replace(folder.path().to_str().expect("UTF-8"), "")
-                }
-            });
-            ControlFlow::Continue(())
-        });
-        walked.expect("there");
-        assert_eq!(
-            found,
-            [
-                "list `file:///root/x/caf\u{fffd}.log`: name is not UTF-8",
-                "x/a/",
-                "x/b.log true",
-                "x/link true"
-            ]
-        );
-        assert_eq!(store.list("x").expect_err("a name").kind(), ErrorKind::InvalidKey);
-    }
-
-    #[test]
-    fn errors_name_the_place() {
-        let (_folder, store) = store();
-        let error = store.get("no/such").expect_err("missing");
-        assert_eq!(
-            error.to_string(),
-            format!("read `file://{}/no/such`: no such file or folder", store.root().display())
-        );
-        store.put("file", b"").expect("writable");
-        assert_eq!(store.put("file/below", b"").expect_err("no folder").kind(), ErrorKind::NotAFolder);
-    }
-}
+mod tests;

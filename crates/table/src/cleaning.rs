@@ -1,13 +1,17 @@
 //! Removing what killed runs left.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::check::data_files;
 use crate::error::Error;
-use crate::layout::{SPOOL, rejects_key, task_of_output};
+use crate::layout::{SPOOL, is_incoming, rejects_key, spooled_name, task_of_output};
 use crate::log::Log;
 use crate::objects::SourceObject;
 use crate::reading::{delete_if_there, list_or_none};
+
+/// What nobody has written for so long is at work for no process any more. Clocks of machines differ by less.
+const IDLE_MIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Log {
     /// Removes what killed runs may have left of void tasks: such a run could not see that its task was void.
@@ -29,7 +33,8 @@ impl Log {
         Ok(())
     }
 
-    /// Removes what was spooled from standard input and is in the table.
+    /// Removes what was spooled from standard input and is in the table, and what a killed process left that was reading it. What
+    /// was read whole and is in no plan stays: it may be all that is left of it.
     ///
     /// # Errors
     /// As the store reports.
@@ -40,11 +45,14 @@ impl Log {
         }
         let open: HashSet<&str> =
             self.state().open_tasks().flat_map(|t| &t.task.objects).map(SourceObject::url).collect();
-        for meta in spooled {
+        for meta in spooled.into_iter().filter(|meta| spooled_name(&meta.key).is_some()) {
             let object = SourceObject::new(meta.url, &meta.key, meta.bytes, "");
             if self.state().known().is_taken(&object)? && !open.contains(object.url()) {
                 delete_if_there(self.out().as_ref(), &meta.key)?;
             }
+        }
+        for key in self.out().idle(&format!("{SPOOL}/"), IDLE_MIN)?.iter().filter(|key| is_incoming(key)) {
+            delete_if_there(self.out().as_ref(), key)?;
         }
         Ok(())
     }

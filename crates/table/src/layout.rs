@@ -145,6 +145,23 @@ pub(crate) fn is_data_key(key: &str) -> bool {
     key.split('/').all(|part| !part.is_empty() && !part.starts_with(['.', '_']))
 }
 
+/// Key of standard input that is being read, under a name that nobody else has.
+pub fn incoming_key(name: &str) -> String {
+    format!("{SPOOL}/incoming-{name}")
+}
+
+/// Whether a key is that of standard input that is being read.
+pub(crate) fn is_incoming(key: &str) -> bool {
+    let name = key.strip_prefix(SPOOL).and_then(|k| k.strip_prefix("/incoming-"));
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// The name of standard input in the spool: the SHA-256 digest of its bytes.
+pub fn spooled_name(key: &str) -> Option<&str> {
+    let name = key.strip_prefix(SPOOL)?.strip_prefix('/')?;
+    (name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))).then_some(name)
+}
+
 /// Key of a task's rejects.
 pub fn rejects_key(task_id: &str) -> String {
     format!("{REJECTS}/{task_id}.jsonl")

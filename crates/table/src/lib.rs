@@ -45,8 +45,8 @@ pub use ignored::{ignore, ignored, ignored_key, stop_ignoring};
 pub use known::{FailedClaim, Known, Sorted};
 pub use layout::{
     COMMITS, COMPACTED, COMPACTIONS, CONTRACT_KEY, PLANS, RECORDS, REJECTS, SPOOL, STAGING, commit_key,
-    compacted_folder, compacted_key, compaction_done_key, compaction_key, compaction_number, output_name,
-    plan_key, plan_number, rejects_key, task_of_output,
+    compacted_folder, compacted_key, compaction_done_key, compaction_key, compaction_number, incoming_key,
+    output_name, plan_key, plan_number, rejects_key, spooled_name, task_of_output,
 };
 pub use log::{CommitPut, Log};
 pub use objects::{ObjectId, SourceObject};

@@ -34,6 +34,8 @@ const STOP_CHECK: Duration = Duration::from_millis(50);
 pub(crate) struct Page {
     pub(crate) objects: Vec<ObjectMeta>,
     pub(crate) folders: Vec<String>,
+    /// When each of the objects was written, in Unix seconds.
+    pub(crate) written_s: Vec<i64>,
     pub(crate) next: Option<String>,
 }
 
@@ -197,15 +199,18 @@ impl Bucket {
         let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
             // A key that ends in a slash is a folder that somebody made in a console.
             let key = object.key.filter(|k| !k.ends_with('/'))?;
-            Some(ObjectMeta {
+            let meta = ObjectMeta {
                 url: self.url(&key),
                 key,
                 bytes: object.size.and_then(|s| u64::try_from(s).ok()).unwrap_or_default(),
                 etag: bare_etag(object.e_tag.as_deref()),
-            })
+            };
+            Some((meta, object.last_modified.map_or(i64::MAX, |time| time.secs())))
         });
+        let (objects, written_s) = objects.unzip();
         Ok(Page {
-            objects: objects.collect(),
+            objects,
+            written_s,
             folders: answer
                 .common_prefixes
                 .unwrap_or_default()

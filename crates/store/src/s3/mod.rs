@@ -12,9 +12,8 @@ mod upload;
 use std::io::Read;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -23,6 +22,7 @@ pub(crate) use connect::Connection;
 pub use connect::S3Options;
 
 use crate::error::{Error, ErrorKind};
+use crate::names::random_name;
 use crate::ranged::RangedReader;
 use crate::s3::upload::S3Upload;
 use crate::{Entry, Fetch, Folder, ObjectMeta, Staged, Store, below_prefix, in_order};
@@ -73,11 +73,8 @@ impl Store for S3Store {
 
     /// Puts an object under a name of its own twice, the second time only if it is absent.
     fn honours_conditions(&self) -> Result<bool, Error> {
-        static PROBES: AtomicU64 = AtomicU64::new(0);
-        let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-        let number = PROBES.fetch_add(1, Ordering::Relaxed);
         let slash = if self.staging.is_empty() { "" } else { "/" };
-        let key = self.full(&format!("{}{slash}probe-{random:016x}-{number}", self.staging));
+        let key = self.full(&format!("{}{slash}probe-{}", self.staging, random_name()));
         self.wait("write", &key, async {
             self.bucket.put(&key, Bytes::from_static(b"probe")).await?;
             let again = self.bucket.put_if_absent(&key, Bytes::from_static(b"probe again")).await;
@@ -222,6 +219,21 @@ impl Store for S3Store {
     fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
         let (from, to) = (self.full(from), self.full(to));
         self.wait("write", &to, self.bucket.copy(&from, &to))
+    }
+
+    fn idle(&self, prefix: &str, least: Duration) -> Result<Vec<String>, Error> {
+        let full = self.full(prefix);
+        // The clocks of both sides may differ by minutes, which is little against what is asked for.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let before = i64::try_from(now.saturating_sub(least.as_secs())).unwrap_or_default();
+        let (mut idle, mut from) = (Vec::new(), From::Start);
+        loop {
+            let page = self.wait("list", &full, self.bucket.page(&full, true, None, from))?;
+            let old = page.objects.into_iter().zip(page.written_s).filter(|(_, written)| *written <= before);
+            idle.extend(old.map(|(object, _)| self.below(object).key));
+            let Some(token) = page.next else { return Ok(idle) };
+            from = From::Token(token);
+        }
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), Error> {

@@ -1,0 +1,159 @@
+use super::*;
+use crate::conformance;
+
+fn store() -> (tempfile::TempDir, LocalStore) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = LocalStore::new(folder.path().join("root"), "_s/staging");
+    store.create().expect("writable");
+    (folder, store)
+}
+
+#[test]
+fn conforms() {
+    let (_folder, store) = store();
+    conformance::check(&(Arc::new(store) as Arc<dyn Store>));
+}
+
+#[test]
+fn nothing_is_written_or_deleted_outside() {
+    let (folder, store) = store();
+    let outside = folder.path().join("kept");
+    fs::create_dir_all(&outside).expect("writable");
+    fs::write(outside.join("f"), b"kept").expect("writable");
+    store.put("d/f", b"ours").expect("writable");
+    let linked = |at: &str| {
+        let at = store.root().join(at);
+        fs::create_dir_all(at.parent().expect("below the root")).expect("writable");
+        std::os::unix::fs::symlink(&outside, at).expect("a link");
+    };
+    linked("_s/aside/link");
+    let absolute = outside.join("f").to_str().expect("UTF-8").to_owned();
+    for key in ["../kept/f", &absolute, "d/../../kept/f", "d//f", "_s/aside/link/f"] {
+        let results = [
+            store.put(key, b"x"),
+            store.put_if_absent(key, b"x"),
+            store.stage(key).map(drop),
+            store.copy("d/f", key),
+            store.rename("d/f", key),
+            store.rename(key, "d/g"),
+            store.delete(key),
+        ];
+        for result in results {
+            assert_eq!(result.expect_err(key).kind(), ErrorKind::Outside, "{key}");
+        }
+    }
+    let error = store
+        .delete("_s/aside/link/f")
+        .expect_err("a link")
+        .to_string()
+        .replace(folder.path().to_str().expect("UTF-8"), "");
+    assert_eq!(
+        error,
+        "delete `file:///root/_s/aside/link`: leads out of the table: `file:///root/_s/aside/link` is a link"
+    );
+    assert_eq!(fs::read(outside.join("f")).expect("there"), b"kept");
+    // Files being written lie behind no link either; partitions may.
+    linked("data");
+    store.put("data/g", b"x").expect("a link of the owner's");
+    drop(store);
+    for place in ["_t", "_t/u/v"] {
+        let other = LocalStore::new(folder.path().join("other"), "_t/u/v");
+        let at = folder.path().join("other").join(place);
+        fs::create_dir_all(at.parent().expect("below")).expect("writable");
+        std::os::unix::fs::symlink(&outside, &at).expect("a link");
+        assert_eq!(other.create().expect_err("a link").kind(), ErrorKind::Outside);
+        fs::remove_file(&at).expect("ours");
+    }
+}
+
+#[test]
+fn idle_objects_are_told_by_their_age() {
+    let (_folder, store) = store();
+    store.put("d/old", b"1").expect("writable");
+    store.put("d/new", b"1").expect("writable");
+    store.put("d/e/old", b"1").expect("writable");
+    let hour = Duration::from_secs(3_600);
+    let old = |name: &str| {
+        let file = File::options().write(true).open(store.path(name)).expect("there");
+        file.set_modified(SystemTime::now() - 2 * hour).expect("ours");
+    };
+    old("d/old");
+    old("d/e/old");
+    assert_eq!(store.idle("d/", hour).expect("readable"), ["d/old"]);
+    assert!(store.idle("none/", hour).expect("nothing there").is_empty());
+}
+
+#[test]
+fn nothing_stays_behind() {
+    let (folder, store) = store();
+    store.put("a", b"1").expect("writable");
+    drop(store.stage("b").expect("writable"));
+    drop(store);
+    let left: Vec<_> =
+        LocalStore::new(folder.path(), "x").list("").expect("there").into_iter().map(|o| o.key).collect();
+    assert_eq!(left, ["root/a"]);
+}
+
+#[test]
+fn what_a_dead_process_left_is_swept() {
+    let (_folder, store) = store();
+    let staging = store.root().join("_s/staging");
+    fs::create_dir_all(staging.join("999999-0")).expect("writable");
+    fs::write(staging.join("999999-0/7"), b"half a file").expect("writable");
+    fs::write(staging.join("999999-0.lock"), b"").expect("writable");
+    let another = LocalStore::new(store.root(), "_s/staging");
+    another.put("c", b"").expect("writable");
+    assert!(!staging.join("999999-0").exists() && !staging.join("999999-0.lock").exists());
+    store.put("d", b"").expect("the living one's folder is untouched");
+}
+
+#[test]
+fn links_are_followed_and_loops_end() {
+    let (folder, store) = store();
+    store.put("x/a.log", b"1").expect("writable");
+    store.put("x/.hidden", b"1").expect("writable");
+    std::os::unix::fs::symlink(folder.path().join("root"), folder.path().join("root/x/loop"))
+        .expect("a link");
+    let keys: Vec<_> = store.list("x").expect("there").into_iter().map(|o| o.key).collect();
+    assert!(keys.contains(&"x/a.log".to_owned()) && !keys.iter().any(|k| k.contains("hidden")), "{keys:?}");
+}
+
+#[test]
+fn names_that_are_no_keys_stop_no_walk() {
+    use std::os::unix::ffi::OsStrExt;
+    let (folder, store) = store();
+    store.put("x/b.log", b"1").expect("writable");
+    store.put("x/a/1", b"1").expect("writable");
+    store.put("x/.hidden", b"1").expect("writable");
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.log");
+    fs::write(folder.path().join("root/x").join(name), b"1").expect("writable");
+    std::os::unix::fs::symlink("nowhere", folder.path().join("root/x/dead")).expect("a link");
+    std::os::unix::fs::symlink("b.log", folder.path().join("root/x/link")).expect("a link");
+    let mut found = Vec::new();
+    let walked = store.walk("x/", "", true, &mut |entry| {
+        found.push(match entry {
+            Entry::Folder(prefix) => prefix,
+            Entry::Object(object) => format!("{} {}", object.key, object.url.ends_with("root/x/b.log")),
+            Entry::Unlistable(error) => error.to_string().replace(folder.path().to_str().expect("UTF-8"), ""),
+        });
+        ControlFlow::Continue(())
+    });
+    walked.expect("there");
+    assert_eq!(
+        found,
+        ["list `file:///root/x/caf\u{fffd}.log`: name is not UTF-8", "x/a/", "x/b.log true", "x/link true"]
+    );
+    assert_eq!(store.list("x").expect_err("a name").kind(), ErrorKind::InvalidKey);
+}
+
+#[test]
+fn errors_name_the_place() {
+    let (_folder, store) = store();
+    let error = store.get("no/such").expect_err("missing");
+    assert_eq!(
+        error.to_string(),
+        format!("read `file://{}/no/such`: no such file or folder", store.root().display())
+    );
+    store.put("file", b"").expect("writable");
+    assert_eq!(store.put("file/below", b"").expect_err("no folder").kind(), ErrorKind::NotAFolder);
+}
