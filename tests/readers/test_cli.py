@@ -116,6 +116,8 @@ def test_report_in_a_file(logs, out, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["outcome"], report["records"]) == ("success", 1) and not list(tmp_path.glob(".*"))
     run("convert", "/no/such", "--out", out, "--report", tmp_path / "report.json", check=1)
+    told = run("convert", logs, "--out", out, "--report", tmp_path / "no/folder/report.json", check=2)
+    assert "its folder does not exist" in told.stderr and not (tmp_path / "no").exists()
     assert json.loads((tmp_path / "report.json").read_text())["outcome"] == "failed"
 
 

@@ -379,3 +379,13 @@ def test_many_rows_and_row_groups(tmp_path):
     expected = [(None if i % 7 == 0 else i % 65_536, start[i], f"note {i % 9}") for i in range(count)]
     key = lambda row: tuple((value is None, value) for value in row)
     assert sorted(((r["srcport"], r["start"], r["note"]) for r in found), key=key) == sorted(expected, key=key)
+
+
+def test_checksums_of_pages_are_checked(tmp_path):
+    text = [f"10.9.{i % 7}.{i % 11}" for i in range(2)]
+    path = written(tmp_path, columns(srcaddr=text), compression="none", use_dictionary=False, write_page_checksum=True)
+    assert convert(path, tmp_path / "whole")["records"] == 2
+    spoilt = path.read_bytes().replace(b"10.9.1.1", b"90.9.1.1", 1)
+    (tmp_path / "spoilt.parquet").write_bytes(spoilt)
+    report = convert(tmp_path / "spoilt.parquet", tmp_path / "out", check=4)
+    assert report["failed_objects"][0]["cause"] == "damaged" and "CRC" in report["failed_objects"][0]["reason"]

@@ -209,7 +209,7 @@ pub(crate) struct JobArgs {
     pub(crate) compression: Compression,
 
     /// Most rows of a row group
-    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = clap::value_parser!(u64).range(1..=16_777_216), help_heading = "Table")]
+    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = clap::value_parser!(u64).range(1..=flowquet_table::ROW_GROUP_ROWS_MAX), help_heading = "Table")]
     pub(crate) row_group_rows: u64,
 
     /// Size at which a file is closed and the next one begun, such as 256M
@@ -492,7 +492,7 @@ pub(crate) struct CompactArgs {
     pub(crate) compression: Compression,
 
     /// Most rows of a row group
-    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = clap::value_parser!(u64).range(1..=16_777_216), help_heading = "Files")]
+    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = clap::value_parser!(u64).range(1..=flowquet_table::ROW_GROUP_ROWS_MAX), help_heading = "Files")]
     pub(crate) row_group_rows: u64,
 
     /// Size that files are to have; files of half of it stay as they are

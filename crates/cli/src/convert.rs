@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -44,6 +44,9 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     }
     let (options, out, location) =
         (prepared.options.clone(), prepared.out_text.clone(), prepared.location.clone());
+    if let Some(report) = args.report.as_ref().filter(|path| path.as_os_str() != "-") {
+        check_report(report)?;
+    }
     if args.register {
         // Better told before hours of work than after.
         catalogued(&location)?;
@@ -243,13 +246,24 @@ pub(crate) fn listen_for_signals() {
     }
 }
 
+/// The name and the folder of a report, which must be there.
+fn check_report(path: &Path) -> Result<(String, PathBuf), Failure> {
+    let path = absolute(path);
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("report.json").to_owned();
+    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+    if folder.is_dir() {
+        return Ok((name, folder));
+    }
+    // A slip of the pen must not become a folder.
+    let message = format!("write the report `{}`: its folder does not exist", path.display());
+    Err(Failure::message(Exit::Usage, &message, Some("make the folder, or check the path of --report")))
+}
+
 fn write_report(path: &Path, report: &str) -> Result<(), Failure> {
     if path.as_os_str() == "-" {
         return put(report);
     }
-    let path = absolute(path);
-    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("report.json").to_owned();
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let (name, folder) = check_report(path)?;
     let store = LocalStore::new(folder, ".flowquet-staging");
     store.put(&name, report.as_bytes()).map_err(|e| engine_failure(&Error::from(e)))
 }

@@ -1,11 +1,13 @@
 //! What a Parquet file is made of.
 
 use std::fs::File;
+use std::io::{Read, Seek as _, SeekFrom};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
 
 use crate::Error;
+use crate::rows::{FOOTER_BYTES_MAX, check_footer, guarded};
 
 /// A file's layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,16 @@ pub struct ColumnLayout {
 ///
 /// # Errors
 /// If it is no Parquet file.
-pub fn inspect(file: File) -> Result<FileLayout, Error> {
+pub fn inspect(mut file: File) -> Result<FileLayout, Error> {
+    let len = file.metadata()?.len();
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(len.saturating_sub(FOOTER_BYTES_MAX)))?;
+    Read::by_ref(&mut file).take(FOOTER_BYTES_MAX).read_to_end(&mut tail)?;
+    check_footer(&tail, len).map_err(Error::General)?;
+    guarded(|| layout_of(file)).map_err(Error::General)?
+}
+
+fn layout_of(file: File) -> Result<FileLayout, Error> {
     let reader = SerializedFileReader::new(file)?;
     let meta = reader.metadata();
     let pairs = meta.file_metadata().key_value_metadata().into_iter().flatten();

@@ -4,10 +4,13 @@
 //! text, with the same checks and the same accounting. A value that is not what its field holds is spelt as it is, and its line
 //! is a reject that names it.
 
+mod guard;
 mod kind;
 mod lines;
+mod pages;
 mod slices;
 mod spell;
+mod thrift;
 mod values;
 
 use std::ops::Range;
@@ -17,16 +20,15 @@ use bytes::Bytes;
 use flowquet_format::TWIN_SUFFIX;
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::page_index::RowGroupPageIndex;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
-use parquet::file::properties::ReaderProperties;
-use parquet::file::reader::RowGroupReader;
-use parquet::file::serialized_reader::SerializedRowGroupReader;
 
 use crate::Error;
+pub(crate) use guard::guarded;
 use kind::Kind;
 use lines::{Place, columns_of};
+use pages::{Decoded, PREFIXED_ROWS, column_reader, has_prefixes};
 use slices::{Slices, ranges_of};
+use thrift::is_sound_footer;
 use values::Values;
 
 pub use lines::{RowLines, Wanted};
@@ -39,6 +41,23 @@ const BATCH_ROWS: usize = 4_096;
 
 /// Bytes at a file's end that are read first: most footers fit.
 const FOOTER_BYTES: u64 = 64 << 10;
+
+/// Longest footer that is read: of thousands of row groups.
+pub(crate) const FOOTER_BYTES_MAX: u64 = 64 << 20;
+
+/// What stands at a file's end: the footer's length, and the magic bytes.
+const END_BYTES: u64 = 8;
+
+/// Most rows for each byte of a file, beside the first million: rows that are all the same take next to nothing, and there may
+/// be as many of them as text compresses to a byte.
+const ROWS_PER_BYTE_MAX: u64 = 1_000;
+const ROWS_FREE: u64 = 1_000_000;
+
+/// Bytes of lines that are handed on at once, apart from the last of them.
+const LINES_BYTES_MAX: usize = 1 << 20;
+
+/// Longest line that is made: far longer than one that is no reject. Of a longer one the beginning is made.
+const LINE_BYTES_MAX: usize = 4 << 20;
 
 /// Most bytes of a row group's columns that are read at once.
 const ROW_GROUP_BYTES_MAX: u64 = 1 << 30;
@@ -69,6 +88,8 @@ pub struct RowColumn {
 pub struct RowReader {
     meta: ParquetMetaData,
     columns: Vec<RowColumn>,
+    /// Of the file.
+    len: u64,
 }
 
 impl std::fmt::Debug for RowReader {
@@ -89,8 +110,10 @@ impl RowReader {
         let mut start = len.saturating_sub(FOOTER_BYTES);
         let meta = loop {
             let tail = ranges(start..len).map_err(RowsError::Other)?;
+            check_footer(&tail, len).map_err(RowsError::File)?;
             let mut reader = ParquetMetaDataReader::new();
-            match reader.try_parse_sized(&tail, len) {
+            let parsed = guarded(|| reader.try_parse_sized(&tail, len)).map_err(RowsError::File)?;
+            match parsed {
                 Ok(()) => break reader.finish().map_err(|e| damaged(&e))?,
                 Err(ParquetError::NeedMoreData(needed)) if start > 0 => {
                     start = len.saturating_sub((needed as u64).max(FOOTER_BYTES * 2));
@@ -108,7 +131,8 @@ impl RowReader {
         if columns.is_empty() {
             return Err(RowsError::File("expected columns, found none".to_owned()));
         }
-        Ok(Self { meta, columns })
+        check_rows(&meta, len).map_err(RowsError::File)?;
+        Ok(Self { meta, columns, len })
     }
 
     /// The columns in the file's order, without twins.
@@ -155,17 +179,23 @@ impl RowReader {
         each: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), RowsError<E>> {
         let mut text = Vec::new();
-        for (number, group) in self.meta.row_groups().iter().enumerate() {
-            let mut values = values_of(number, group, &lines.places, ranges)?;
+        for group in self.meta.row_groups() {
+            let mut values = values_of(group, &lines.places, self.len, ranges)?;
             let mut left = usize::try_from(group.num_rows()).unwrap_or_default();
+            let is_prefixed =
+                |place: &Place| matches!(place, Place::Column { index, .. } if has_prefixes(group, *index));
+            let batch = if lines.places.iter().any(is_prefixed) { PREFIXED_ROWS } else { BATCH_ROWS };
             while left > 0 {
-                let rows = left.min(BATCH_ROWS);
-                for values in values.iter_mut().flatten() {
-                    values.read(rows).map_err(RowsError::File)?;
+                let rows = left.min(batch);
+                let read = guarded(|| values.iter_mut().flatten().try_for_each(|values| values.read(rows)));
+                read.and_then(|read| read).map_err(RowsError::File)?;
+                let mut made = 0;
+                while made < rows {
+                    text.clear();
+                    let push = guarded(|| push_lines(&mut values, rows - made, &mut text));
+                    made += push.map_err(RowsError::File)?;
+                    each(&text).map_err(RowsError::Other)?;
                 }
-                text.clear();
-                push_lines(&mut values, rows, &mut text);
-                each(&text).map_err(RowsError::Other)?;
                 left -= rows;
             }
         }
@@ -175,19 +205,24 @@ impl RowReader {
 
 /// Readers of the columns of a row group, one a place.
 fn values_of<E>(
-    number: usize,
     group: &RowGroupMetaData,
     places: &[Place],
+    len: u64,
     ranges: Ranges<'_, E>,
 ) -> Result<Vec<Option<Values>>, RowsError<E>> {
-    let chunks = places.iter().filter_map(|place| match place {
-        Place::Empty => None,
-        Place::Column { index, .. } => {
-            let (start, len) = group.column(*index).byte_range();
-            Some(start..start.saturating_add(len))
+    let mut chunks = Vec::new();
+    for place in places {
+        let Place::Column { index, .. } = place else { continue };
+        let (start, length) = guarded(|| group.column(*index).byte_range()).map_err(RowsError::File)?;
+        let end = start.saturating_add(length);
+        if end > len {
+            return Err(RowsError::File(format!(
+                "expected columns within the file's {len} bytes, found one that ends at {end}"
+            )));
         }
-    });
-    let needed = ranges_of(chunks.collect());
+        chunks.push(start..end);
+    }
+    let needed = ranges_of(chunks);
     let bytes: u64 = needed.iter().map(|range| range.end - range.start).sum();
     if bytes > ROW_GROUP_BYTES_MAX {
         return Err(RowsError::File(format!(
@@ -197,33 +232,68 @@ fn values_of<E>(
     let part = |range: Range<u64>| Ok((range.start, ranges(range).map_err(RowsError::Other)?));
     let parts = needed.into_iter().map(part).collect::<Result<Vec<(u64, Bytes)>, _>>()?;
     let slices = Arc::new(Slices(parts));
-    let properties = Arc::new(ReaderProperties::builder().build());
-    let no_index = RowGroupPageIndex::new(number, None);
-    let reader = SerializedRowGroupReader::new(slices, group, no_index, properties);
-    let reader = reader.map_err(|e| damaged(&e))?;
+    let decoded = Arc::new(Decoded::default());
     let values = |place: &Place| match *place {
         Place::Empty => Ok(None),
         Place::Column { index, kind, meaning } => {
-            let reader = reader.get_column_reader(index).map_err(|e| damaged(&e))?;
+            let reader = guarded(|| column_reader(&slices, group, index, &decoded));
+            let reader = reader.map_err(RowsError::File)?.map_err(|e| damaged(&e))?;
             Ok(Some(Values::new(reader, kind, meaning)))
         }
     };
     places.iter().map(values).collect()
 }
 
-fn push_lines(values: &mut [Option<Values>], rows: usize, lines: &mut Vec<u8>) {
-    for _ in 0..rows {
+/// Makes lines of the next rows until there are `rows`, or enough bytes to hand on. Returns how many.
+fn push_lines(values: &mut [Option<Values>], rows: usize, lines: &mut Vec<u8>) -> usize {
+    for made in 0..rows {
+        if lines.len() >= LINES_BYTES_MAX {
+            return made;
+        }
+        let start = lines.len();
         for (i, values) in values.iter_mut().enumerate() {
             if i > 0 {
                 lines.push(b' ');
             }
             match values {
-                Some(values) => values.push_next(lines),
+                Some(values) if lines.len() - start < LINE_BYTES_MAX => values.push_next(lines),
+                Some(values) => values.skip_next(),
                 None => lines.push(b'-'),
             }
         }
         lines.push(b'\n');
     }
+    rows
+}
+
+/// Checks the end of a file as far as `tail` holds it, before a decoder takes its word.
+pub(crate) fn check_footer(tail: &[u8], len: u64) -> Result<(), String> {
+    let Some((rest, end)) = tail.split_last_chunk::<8>() else { return Ok(()) };
+    let [a, b, c, d, ..] = *end;
+    let footer = u64::from(u32::from_le_bytes([a, b, c, d]));
+    if footer > FOOTER_BYTES_MAX.min(len.saturating_sub(END_BYTES)) {
+        return Err(format!("expected a whole Parquet file, found a footer of {footer} bytes"));
+    }
+    // Of a longer one more is asked for.
+    let Some(start) = rest.len().checked_sub(footer as usize) else { return Ok(()) };
+    if !tail.ends_with(MAGIC) || is_sound_footer(&rest[start..]) {
+        return Ok(());
+    }
+    Err("expected a whole Parquet file, found a footer that is damaged or too deep".to_owned())
+}
+
+/// Checks that a file may have as many rows as it says.
+fn check_rows(meta: &ParquetMetaData, len: u64) -> Result<(), String> {
+    let max = len.saturating_mul(ROWS_PER_BYTE_MAX).saturating_add(ROWS_FREE);
+    let mut rows: u64 = 0;
+    for group in meta.row_groups() {
+        let of_group = u64::try_from(group.num_rows());
+        rows = rows.saturating_add(of_group.map_err(|_| "expected rows, found less than none".to_owned())?);
+    }
+    if rows <= max {
+        return Ok(());
+    }
+    Err(format!("expected at most {max} rows in a file of {len} bytes, found {rows}"))
 }
 
 fn damaged<E>(error: &Error) -> RowsError<E> {

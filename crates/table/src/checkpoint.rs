@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::LAYOUT_VERSION;
+use crate::checked;
 use crate::compaction::CompactionRecord;
 use crate::contract::TableContract;
 use crate::error::Error;
@@ -62,6 +63,7 @@ pub(crate) struct CheckpointRecord {
     bytes_in: u64,
     counts: Counts,
     /// Ids of tasks that have rejects.
+    #[serde(deserialize_with = "checked::ids")]
     with_rejects: Vec<String>,
     formats: Vec<WrittenFormat>,
     flow_logs: Vec<String>,
@@ -93,6 +95,7 @@ struct PlanRange {
 #[serde(deny_unknown_fields)]
 struct OpenTasks {
     plan: u64,
+    #[serde(deserialize_with = "checked::ids")]
     tasks: Vec<String>,
 }
 
@@ -107,6 +110,7 @@ struct WrittenFormat {
 #[serde(deny_unknown_fields)]
 struct StoredSegment {
     /// Its name below the folder of segments.
+    #[serde(deserialize_with = "checked::segment")]
     name: String,
     /// Key of its first entry; of objects, shelf and digest in hexadecimal digits.
     first: String,
@@ -186,8 +190,7 @@ fn shelf<E: Entry<Key: KeyText>>(
 ) -> Result<Shelf<E>, RecordError> {
     let segment = |s: StoredSegment| {
         let wrong = || RecordError::Wrong(format!("expected a segment, found {s:?}"));
-        let is_name = s.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        let first = E::Key::from_text(&s.first).filter(|_| is_name && s.entries > 0).ok_or_else(wrong)?;
+        let first = E::Key::from_text(&s.first).filter(|_| s.entries > 0).ok_or_else(wrong)?;
         Ok(Segment::stored(first, s.entries, format!("{SEGMENTS}/{}", s.name)))
     };
     let segments = stored.into_iter().map(segment).collect::<Result<Vec<_>, RecordError>>()?;

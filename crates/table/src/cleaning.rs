@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::check::data_files;
 use crate::error::Error;
-use crate::layout::{SPOOL, is_incoming, rejects_key, spooled_name, task_of_output};
+use crate::layout::{SPOOL, compacted_folder, is_incoming, rejects_key, spooled_name, task_of_output};
 use crate::log::Log;
 use crate::objects::SourceObject;
-use crate::reading::{delete_if_there, list_or_none};
+use crate::reading::{delete_if_there, keys_of, list_or_none};
 
 /// What nobody has written for so long is at work for no process any more. Clocks of machines differ by less.
 const IDLE_MIN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -31,6 +31,14 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Keys of all that stands aside for a compaction or reconversion.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub fn aside(&self, id: &str) -> Result<Vec<String>, Error> {
+        keys_of(self.out().as_ref(), &compacted_folder(id))
     }
 
     /// Removes what was spooled from standard input and is in the table, and what a killed process left that was reading it. What

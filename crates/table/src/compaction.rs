@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checked;
 use crate::options::Options;
 use crate::records::{CommitRecord, Counts, OutputRecord, Record};
 
@@ -10,6 +11,7 @@ use crate::records::{CommitRecord, Counts, OutputRecord, Record};
 #[serde(deny_unknown_fields)]
 pub struct RetiredFile {
     /// Key below the table root.
+    #[serde(deserialize_with = "checked::data_key")]
     pub key: String,
     /// Its rows.
     pub rows: u64,
@@ -31,8 +33,10 @@ pub struct CompactionRecord {
     /// From 1, without gaps: of two that began at once, the second sees what the first retired.
     pub number: u64,
     /// Sixteen hexadecimal digits of a digest of the retired files and the options.
+    #[serde(deserialize_with = "checked::id")]
     pub id: String,
     /// Partition folder of a compaction; empty for a reconversion.
+    #[serde(deserialize_with = "checked::folder")]
     pub partition: String,
     /// Options that the files of a compaction were written with; those that a reconversion was asked for.
     pub options: Options,
@@ -75,6 +79,7 @@ pub struct Reconversion {
 #[serde(deny_unknown_fields)]
 pub struct SupersededTask {
     /// Its id.
+    #[serde(deserialize_with = "checked::id")]
     pub task: String,
     /// Objects that it had converted.
     pub objects: u64,
@@ -99,6 +104,7 @@ pub struct ReconvertedTask {
 #[serde(deny_unknown_fields)]
 pub struct RewrittenTask {
     /// The task that goes on counting.
+    #[serde(deserialize_with = "checked::id")]
     pub task: String,
     /// Options that its rows were and are written with.
     pub options: Options,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aside::aside_key;
+use crate::aside::{aside_key, partition_of};
 use crate::compaction::CompactionRecord;
 use crate::error::Error;
 use crate::known::Numbered;
@@ -134,7 +134,8 @@ impl Files {
         tasks: &Arc<[u64]>,
     ) -> Result<(), Error> {
         let key = output.key.clone();
-        if !is_data_key(&key) || task_of_output(&key) != Some(named_after) {
+        let is_named = is_data_key(&key) && task_of_output(&key) == Some(named_after);
+        if !is_named || *output.partition != *partition_of(&key) {
             return Err(broken("L8", format!("`{key}` is no name of a file of `{named_after}`")));
         }
         output.partition = kept_once(&mut self.words, &output.partition);

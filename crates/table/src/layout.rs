@@ -67,7 +67,7 @@ pub fn plan_key(number: u64) -> String {
 
 /// The number in a plan record's key.
 pub fn plan_number(key: &str) -> Option<u64> {
-    key.strip_prefix(PLANS)?.strip_prefix('/')?.strip_suffix(".json.gz")?.parse().ok()
+    number_in(key, PLANS, ".json.gz", plan_key)
 }
 
 /// Key of compaction record `number`, counted from 1.
@@ -77,7 +77,7 @@ pub fn compaction_key(number: u64) -> String {
 
 /// The number in a compaction record's key.
 pub fn compaction_number(key: &str) -> Option<u64> {
-    key.strip_prefix(COMPACTIONS)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+    number_in(key, COMPACTIONS, ".json", compaction_key)
 }
 
 /// Key of what says that a compaction is through.
@@ -92,7 +92,7 @@ pub(crate) fn checkpoint_key(number: u64) -> String {
 
 /// The number in a checkpoint's key.
 pub(crate) fn checkpoint_number(key: &str) -> Option<u64> {
-    key.strip_prefix(CHECKPOINTS)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+    number_in(key, CHECKPOINTS, ".json", checkpoint_key)
 }
 
 /// Folder of a compaction's files that are not in place yet.
@@ -139,10 +139,17 @@ pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Whether a key names a data file below a table root: no empty segment, none that begins with a dot or an underscore, and no
-/// way out of the table.
+/// Whether a key names a data file below a table root, or a folder of such: no empty segment, none that begins with a dot or an
+/// underscore, no character that separates or steers elsewhere, and no way out of the table.
 pub(crate) fn is_data_key(key: &str) -> bool {
-    key.split('/').all(|part| !part.is_empty() && !part.starts_with(['.', '_']))
+    let is_plain = |b: u8| !b.is_ascii_control() && b != b'\\';
+    key.bytes().all(is_plain) && key.split('/').all(|part| !part.is_empty() && !part.starts_with(['.', '_']))
+}
+
+/// The number in a key, which is that of no other key: written as `key_of` writes it.
+fn number_in(key: &str, folder: &str, ending: &str, key_of: fn(u64) -> String) -> Option<u64> {
+    let number = key.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(ending)?.parse().ok()?;
+    (key_of(number) == key).then_some(number)
 }
 
 /// Key of standard input that is being read, under a name that nobody else has.
@@ -189,7 +196,9 @@ mod tests {
     #[test]
     fn keys() {
         assert_eq!(plan_number(&plan_key(42)), Some(42));
-        assert_eq!(plan_number("_flowquet/plans/x.json"), None);
+        for other in ["x.json", "1.json.gz", "+0000001.json.gz", "00000001.json.gz/x", "a/00000001.json.gz"] {
+            assert_eq!(plan_number(&format!("{PLANS}/{other}")), None, "{other}");
+        }
         assert_eq!(compaction_number(&compaction_key(7)), Some(7));
         assert_eq!(compaction_number(&compaction_done_key(7)), None);
         assert_eq!(
@@ -228,6 +237,12 @@ mod tests {
             ("a//b", false),
             ("_flowquet/table.json", false),
             ("a/.b", false),
+            ("a/..", false),
+            ("a/../b", false),
+            ("a\\..\\b", false),
+            ("a\0b", false),
+            ("a\nb", false),
+            ("a\x1b[2J", false),
             ("", false),
         ] {
             assert_eq!(is_data_key(key), expected, "{key}");

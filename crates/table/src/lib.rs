@@ -11,6 +11,7 @@ mod aside;
 mod catalog;
 mod cause;
 mod check;
+mod checked;
 mod checkpoint;
 mod cleaning;
 mod compaction;
@@ -50,7 +51,7 @@ pub use layout::{
 };
 pub use log::{CommitPut, Log};
 pub use objects::{ObjectId, SourceObject};
-pub use options::{Options, Reading, ReadingError};
+pub use options::{Options, ROW_GROUP_ROWS_MAX, Reading, ReadingError};
 pub use reading::delete_if_there;
 pub use records::{
     CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, Task, TimeRange, from_json,

@@ -421,7 +421,14 @@ impl Log {
     pub fn take_plan(&mut self, plan: &PlanRecord) -> Result<(), Error> {
         let number = plan.number;
         if number == self.state.last_plan() + 1 {
-            let mut build = |state: &TableState| Ok((state.last_plan() < number).then(|| plan.clone()));
+            let mut build = |state: &TableState| {
+                if state.last_plan() >= number {
+                    return Ok(None);
+                }
+                // Before it is put, since it is a file of somebody's: a table with a wrong record is none.
+                state.clone().add_plan(plan.clone())?;
+                Ok(Some(plan.clone()))
+            };
             if self.append_plan(&mut build)?.is_some() {
                 return Ok(());
             }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use flowquet_format::{Catalogue, LogFormat, PartitionSpec, PartitionTime, Types};
 use serde::{Deserialize, Serialize};
 
+/// Most rows of a row group: they are in memory together.
+pub const ROW_GROUP_ROWS_MAX: u64 = 1 << 24;
+
 /// All options that decide the bytes of a task's files. Threads and memory are not among them.
 ///
 /// They stand in the plan record, so that a run that finishes another's tasks writes what that one would have. Their JSON is part
@@ -165,6 +168,12 @@ impl TryFrom<OptionsForm> for Options {
     type Error = ReadingError;
 
     fn try_from(form: OptionsForm) -> Result<Self, ReadingError> {
+        if form.row_group_rows > ROW_GROUP_ROWS_MAX {
+            let found = form.row_group_rows;
+            return Err(ReadingError(format!(
+                "row_group_rows: expected {ROW_GROUP_ROWS_MAX} at most, found {found}"
+            )));
+        }
         Ok(Self {
             reading: Reading::new(form.fields.as_deref(), form.format.as_deref())?,
             partition_by: form.partition_by,
@@ -248,6 +257,7 @@ mod tests {
             ("${srcaddr} ${bytes}", "${srcaddr"),
             ("\"salvage\":true", "\"fields\":\"[[field]]\""),
             ("salvage", "sausage"),
+            ("\"row_group_rows\":1000", "\"row_group_rows\":16777217"),
         ] {
             assert!(serde_json::from_str::<Options>(&GOLDEN.replace(from, to)).is_err(), "{to}");
         }

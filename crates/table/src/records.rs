@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
+use crate::checked;
 use crate::objects::SourceObject;
 use crate::options::Options;
 use crate::{LAYOUT_VERSION, LAYOUT_VERSION_OLDEST};
@@ -22,6 +23,7 @@ pub fn written_by() -> String {
 #[serde(deny_unknown_fields)]
 pub struct Task {
     /// Sixteen hexadecimal digits of a digest of all that decides the task's bytes, and of its place in the table's plans.
+    #[serde(deserialize_with = "checked::id")]
     pub id: String,
     /// In key order.
     pub objects: Vec<SourceObject>,
@@ -110,8 +112,10 @@ pub struct TimeRange {
 #[serde(deny_unknown_fields)]
 pub struct OutputRecord {
     /// Key below the table root.
+    #[serde(deserialize_with = "checked::data_key")]
     pub key: String,
     /// Partition folder.
+    #[serde(deserialize_with = "checked::shared_folder")]
     pub partition: Arc<str>,
     /// Rows.
     pub rows: u64,
@@ -133,6 +137,7 @@ pub struct CommitRecord {
     /// Version of the program that wrote it.
     pub written_by: String,
     /// The task.
+    #[serde(deserialize_with = "checked::id")]
     pub task: String,
     /// The plan that holds it.
     pub plan: u64,
@@ -191,7 +196,7 @@ impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(error) => {
-                write!(f, "expected a record of layout version {LAYOUT_VERSION}, found {error}")
+                write!(f, "it is no record of layout version {LAYOUT_VERSION}: {error}")
             }
             Self::Version(found) => write!(
                 f,

@@ -102,6 +102,7 @@ fn broken(commit: &str, second: Option<&str>) -> Option<&'static str> {
     match Log::open(&out) {
         Err(Error::Broken { invariant, .. }) => Some(invariant),
         Ok(_) => None,
+        Err(Error::Record { error: RecordError::Malformed(_), .. }) => Some("no record"),
         Err(other) => panic!("{other}"),
     }
 }
@@ -116,6 +117,12 @@ fn what_contradicts_itself_is_found() {
     assert_eq!(broken(&commit(5, 4, FILE, cause), None), Some("L5"));
     for key in
         ["../x/0123456789abcdef-0000.parquet", "date=2024-01-15/other-0000.parquet", "_flowquet/table.json"]
+    {
+        assert_eq!(broken(&commit(5, 3, key, cause), None), Some("no record"), "{key}");
+    }
+    // Of another task, and in another partition than it says.
+    for key in
+        ["date=2024-01-15/0123456789abcdee-0000.parquet", "date=2024-01-16/0123456789abcdef-0000.parquet"]
     {
         assert_eq!(broken(&commit(5, 3, key, cause), None), Some("L8"), "{key}");
     }

@@ -60,7 +60,7 @@ impl Placing<'_> {
             self.point(&partitions.map(url).collect())?;
         }
         for record in records {
-            for key in self.listed_below(&compacted_folder(&record.id))? {
+            for key in self.log.aside(&record.id)? {
                 delete_if_there(self.log.out().as_ref(), &key)?;
             }
             self.delete_superseded(record)?;
@@ -200,14 +200,6 @@ impl Placing<'_> {
             Ok(found) => {
                 Ok(found.map(|f| f.objects).unwrap_or_default().into_iter().map(|o| o.key).collect())
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn listed_below(&self, folder: &str) -> Result<Vec<String>, Error> {
-        match self.log.out().list(&format!("{folder}/")) {
-            Ok(found) => Ok(found.into_iter().map(|o| o.key).collect()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }

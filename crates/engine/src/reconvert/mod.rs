@@ -30,8 +30,7 @@ use flowquet_plan::{hex, plan_tasks};
 use flowquet_store::{Store, Stores};
 use flowquet_table::{
     CommitRecord, CompactionRecord, LAYOUT_VERSION, Log, Options, Reading, Reconversion, ReconvertedTask,
-    RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, compacted_folder, delete_if_there,
-    written_by,
+    RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, delete_if_there, written_by,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -276,13 +275,7 @@ fn run(
 
 /// Deletes what was put aside for a reconversion that does not come about.
 fn remove_aside(log: &Log, id: &str) -> Result<(), Error> {
-    let mut found = Vec::new();
-    let listed =
-        log.out().list_each(&format!("{}/", compacted_folder(id)), &mut |object| found.push(object.key));
-    match listed {
-        Err(error) if error.kind() != flowquet_store::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
+    let found = log.aside(id)?;
     found.iter().try_for_each(|key| delete_if_there(log.out().as_ref(), key))?;
     Ok(())
 }

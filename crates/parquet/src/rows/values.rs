@@ -6,6 +6,7 @@ use parquet::data_type::{
     Int96Type,
 };
 
+use super::LINE_BYTES_MAX;
 use super::kind::Kind;
 use super::spell::{self, Meaning};
 use crate::Error;
@@ -57,6 +58,17 @@ impl<T: DataType> Buffered<T> {
         }
         Ok(found)
     }
+}
+
+/// A text as far as it is spelt: one that is longer makes its line a reject anyway.
+fn beginning(text: &[u8]) -> &[u8] {
+    if text.len() <= LINE_BYTES_MAX {
+        return text;
+    }
+    // Not in the midst of a character.
+    let is_inside = |at: &usize| text[*at] & 0xc0 == 0x80;
+    let cut = (LINE_BYTES_MAX - 3..=LINE_BYTES_MAX).rev().find(|at| !is_inside(at));
+    &text[..cut.unwrap_or(LINE_BYTES_MAX)]
 }
 
 impl Values {
@@ -141,6 +153,13 @@ impl Values {
         }
     }
 
+    /// Passes the next row's value over.
+    pub(super) fn skip_next(&mut self) {
+        let is_there = self.levels.get(self.row).is_none_or(|level| *level == 1);
+        self.row += 1;
+        self.value += usize::from(is_there);
+    }
+
     fn push_number(&self, number: i64, out: &mut Vec<u8>) {
         match self.kind {
             Kind::Date => spell::push_date(number, out),
@@ -169,7 +188,7 @@ impl Values {
             }
             (Kind::Interval, _) => spell::push_interval(bytes, out),
             (Kind::Uuid, _) => spell::push_uuid(bytes, out),
-            _ => spell::push_text(bytes, self.meaning, out),
+            _ => spell::push_text(beginning(bytes), self.meaning, out),
         }
     }
 }
