@@ -18,7 +18,7 @@ use crate::catalog::{catalogued, glue};
 use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
-use crate::output::{Failure, counted, put, say};
+use crate::output::{Failure, counted, put, say, shown};
 use crate::places::{STOP, table_store};
 use crate::reporter::{Reporter, Work};
 use crate::schema::columns_of_names;
@@ -154,7 +154,7 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
             HumanCount(summary.objects.failed)
         ));
         for object in &summary.failed_objects {
-            say(&format!("unreadable `{}`: {}", object.url, object.reason));
+            say(&format!("unreadable `{}`: {}", shown(&object.url), shown(&object.reason)));
         }
     }
     Ok(exit)

@@ -18,7 +18,7 @@ use crate::args::{ConvertArgs, JobArgs, PartitionTimeArg};
 use crate::catalog::catalogued;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
-use crate::output::{Failure, counted, put, say};
+use crate::output::{Failure, counted, put, say, shown};
 use crate::places::{STOP, absolute, table_store};
 use crate::plan::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
@@ -302,7 +302,7 @@ fn tasks_text(plan: &PlanRecord, options: &Options) -> String {
             HumanCount(task.objects.len() as u64).to_string(),
             HumanBytes(task.objects.iter().map(|o| o.bytes).sum()).to_string(),
             folder.unwrap_or_else(|| "by the records' times".to_owned()),
-            first.key().to_owned(),
+            shown(first.key()).into_owned(),
         ]);
     }
     table_text(&table)

@@ -8,7 +8,7 @@ use flowquet_table::{Error as LogError, RecordError};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::exit::Exit;
-use crate::output::{Failure, counted, error_text};
+use crate::output::{Failure, counted, error_text, shown};
 
 /// Rejects that are shown when there are too many.
 const LINE_MAX: usize = 160;
@@ -74,7 +74,7 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
                 counted(*rejects, "reject"),
                 counted(*lines, "line")
             );
-            first.iter().for_each(|line| message.push_str(&format!("\n  {}", reject_text(line))));
+            first.iter().for_each(|line| message.push_str(&format!("\n  {}", shown(&reject_text(line)))));
             match kept.as_slice() {
                 [] => {}
                 [one] => message.push_str(&format!("\n  all are kept in {one}")),

@@ -1,5 +1,6 @@
 //! Writing to standard output and standard error.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use crate::exit::Exit;
@@ -27,16 +28,38 @@ impl Failure {
 
 /// `error: what: cause`, then the hint on a line of its own.
 pub(crate) fn error_text(error: &dyn std::error::Error, hint: Option<&str>) -> String {
-    let mut text = format!("error: {error}");
+    let mut text = format!("error: {}", shown(&error.to_string()));
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
+        text.push_str(&format!(": {}", shown(&error.to_string())));
         cause = error.source();
     }
     if let Some(hint) = hint {
         text.push_str(&format!("\nhint: {hint}"));
     }
     text
+}
+
+/// A name, a key or a message that others have chosen, for a terminal: on one line, and without what steers it.
+///
+/// Names of files and keys of objects may hold any character: escapes that move the cursor, or a line of its own that reads like
+/// one of ours.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if text.chars().any(steers) { escaped(text, steers).into() } else { text.into() }
+}
+
+/// Whether a terminal takes a character for an order, or shows what follows elsewhere than it stands.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_escaped(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }
 
 /// A count with its noun: `1 object`, `1,200 objects`.
@@ -47,6 +70,9 @@ pub(crate) fn counted(n: u64, noun: &str) -> String {
 /// Puts data on standard output.
 pub(crate) fn put(data: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
+    // JSON has none of these but in its strings, where they are escaped already.
+    let is_order = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\r' | '\t' | '\x7f');
+    let data = if data.contains(is_order) { escaped(data, is_order).into() } else { Cow::from(data) };
     match out.write_all(data.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(Failure::BrokenPipe),
@@ -56,5 +82,28 @@ pub(crate) fn put(data: &str) -> Result<(), Failure> {
 
 /// Says words on standard error. Nobody may be listening, and that is no failure.
 pub(crate) fn say(words: &str) {
+    let is_order = |c: char| steers(c) && c != '\n';
+    let words = if words.contains(is_order) { escaped(words, is_order).into() } else { Cow::from(words) };
     let _ = writeln!(io::stderr().lock(), "{words}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_others_steer_no_terminal() {
+        for (text, expected) in [
+            ("s3://logs/plain é.log", "s3://logs/plain é.log"),
+            ("a\x1b]0;title\x07b", r"a\u{1b}]0;title\u{7}b"),
+            ("a\ndone: 0 rejected", r"a\ndone: 0 rejected"),
+            ("a\rb\tc\x7f", r"a\rb\tc\u{7f}"),
+            ("a\u{9b}2Jb", r"a\u{9b}2Jb"),
+            ("a\u{202e}gol.b", r"a\u{202e}gol.b"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+        let error = io::Error::other("read `a\nerror: b`");
+        assert_eq!(error_text(&error, Some("check")), "error: read `a\\nerror: b`\nhint: check");
+    }
 }

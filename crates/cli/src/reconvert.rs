@@ -11,7 +11,7 @@ use crate::catalog::{catalogued, glue};
 use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, object_hints};
-use crate::output::{Failure, counted, put, say};
+use crate::output::{Failure, counted, put, say, shown};
 use crate::places::{STOP, table_store};
 use crate::reporter::{Reporter, Work};
 use crate::schema::Formats;
@@ -101,7 +101,7 @@ fn text(done: &Reconverted, elapsed: Duration) -> String {
     }
     let summary = &done.summary;
     for object in summary.failed_objects.iter().take(NAMED_MAX) {
-        text.push_str(&format!("  unreadable  `{}`: {}\n", object.url, object.reason));
+        text.push_str(&format!("  unreadable  `{}`: {}\n", shown(&object.url), shown(&object.reason)));
     }
     if summary.failed_objects.len() > NAMED_MAX {
         let more = HumanCount((summary.failed_objects.len() - NAMED_MAX) as u64);

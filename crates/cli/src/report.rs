@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::failure::object_hints;
-use crate::output::counted;
+use crate::output::{counted, shown};
 use crate::status::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
 /// Version of the report's form; `schemas/report.schema.json` describes it.
@@ -92,8 +92,9 @@ fn per_second(n: u64, facts: &RunFacts<'_>) -> f64 {
 pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     let count = |n: u64| HumanCount(n).to_string();
     let mut text = String::new();
-    let mut row =
-        |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
+    let mut row = |name: &str, value: String| {
+        writeln!(text, "  {name:<11} {}", shown(&value)).expect("a string takes all")
+    };
     row("objects", objects_text(summary));
     let c = &summary.counts;
     row(

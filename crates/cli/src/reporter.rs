@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flowquet_engine::{Event, Observer};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::output::{counted, say};
+use crate::output::{counted, say, shown};
 
 /// Plain lines of progress are this far apart: often enough to see that a job lives, rare enough for its log.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -48,6 +48,7 @@ impl Reporter {
 
     /// Says something above the progress bar.
     fn line(&self, words: &str) {
+        let words = &*shown(words);
         match &self.bar {
             _ if self.quiet => {}
             Some(bar) => bar.suspend(|| say(words)),

@@ -10,7 +10,7 @@ use crate::args::StatusArgs;
 use crate::convert::listen_for_signals;
 use crate::exit::Exit;
 use crate::failure::engine_failure;
-use crate::output::{Failure, counted, put};
+use crate::output::{Failure, counted, put, shown};
 use crate::places::table_store;
 
 /// Tasks, objects and files that the text names.
@@ -37,8 +37,9 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
 
 fn text(status: &Status) -> String {
     let mut text = String::new();
-    let mut row =
-        |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
+    let mut row = |name: &str, value: String| {
+        writeln!(text, "  {name:<11} {}", shown(&value)).expect("a string takes all")
+    };
     let mut table = format!("partitioned by {}", status.partition_by);
     if !status.sort.is_empty() {
         table.push_str(&format!(", row groups sorted by {}", status.sort.join(", ")));

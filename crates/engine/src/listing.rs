@@ -8,6 +8,7 @@
 mod gather;
 mod walk;
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,19 @@ const LISTED_AT_ONCE: usize = 10_000;
 
 /// Deepest folder of a disk that is listed.
 const DEPTH_MAX: usize = 64;
+
+/// Names by which a folder is entered where a filter goes by names: one of them may be wanted and another not.
+const VISITS_MAX: u32 = 16;
+
+/// The way to a folder of a disk, and the folders that links have led to.
+#[derive(Debug, Default)]
+struct Way {
+    /// Folders that it lies in, links resolved.
+    parents: Vec<PathBuf>,
+    /// Those of them that were reached through a link.
+    links: usize,
+    visits: HashMap<PathBuf, u32>,
+}
 
 /// Objects that are handed on together.
 #[derive(Debug, Default)]
@@ -162,7 +176,12 @@ impl Lister<'_> {
         gatherer.begin_source(None);
         let mut waiting = Vec::new();
         let mut memory = 0;
-        manifest::read(self.sources, location, self.stop, &mut |meta| {
+        manifest::read(self.sources, location, self.stop, &mut |entry| {
+            let meta = match entry {
+                Entry::Object(meta) => meta,
+                Entry::Unlistable(error) => return gatherer.unlistable(&error),
+                Entry::Folder(_) => return Ok(()),
+            };
             if gatherer.is_of_named_table(&meta.url) {
                 return Ok(());
             }
@@ -190,7 +209,7 @@ impl Lister<'_> {
         if path.is_dir() {
             let root = path.canonicalize().unwrap_or_else(|_| path.to_owned());
             gatherer.begin_source(Some(url_of_folder(&root)));
-            return self.list_folder(&LocalStore::new(path, ""), "", &mut Vec::new(), gatherer);
+            return self.list_folder(&LocalStore::new(path, ""), "", &mut Way::default(), gatherer);
         }
         gatherer.begin_source(None);
         let Some(name) = path.file_name().map(|n| n.to_str().unwrap_or_default()) else {
@@ -208,31 +227,53 @@ impl Lister<'_> {
         result
     }
 
-    /// Walks a folder of a disk; `parents` are the folders that it lies in, links resolved.
+    /// Walks a folder of a disk.
+    ///
+    /// A folder may have many names, by links, and as many names of each of its files. It is entered by one of them, or, where a
+    /// filter goes by names, by some; whenever it is met again that is counted.
     fn list_folder(
         &self,
         store: &LocalStore,
         prefix: &str,
-        parents: &mut Vec<PathBuf>,
+        way: &mut Way,
         gatherer: &mut Gatherer<'_, '_>,
     ) -> Result<(), Error> {
         let path = store.path(prefix);
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-        // A link to a folder that it lies in; or the table that is written to.
-        if parents.contains(&real) || url_of_folder(&real).starts_with(&self.out_url) {
+        // The table that is written to.
+        if url_of_folder(&real).starts_with(&self.out_url) {
             return Ok(());
         }
-        if parents.len() > DEPTH_MAX {
+        // A link to a folder that it lies in.
+        if way.parents.contains(&real) {
+            gatherer.met_again();
+            return Ok(());
+        }
+        if way.parents.len() > DEPTH_MAX {
             return gatherer.unlistable(&flowquet_store::Error::too_deep(&path));
+        }
+        let is_below = way.parents.last().is_some_and(|parent| real.parent() == Some(parent.as_path()));
+        let is_linked = !way.parents.is_empty() && (way.links > 0 || !is_below);
+        if is_linked {
+            let visits = way.visits.entry(real.clone()).or_default();
+            *visits += 1;
+            if self.filter.wants_all() && *visits > 1 {
+                gatherer.met_again();
+                return Ok(());
+            }
+            if *visits > VISITS_MAX {
+                return gatherer.unlistable(&flowquet_store::Error::too_many_names(&path));
+            }
         }
         if path.join(RECORDS).is_dir() {
             gatherer.begin_table(prefix)?;
         }
-        parents.push(real);
+        way.parents.push(real);
+        way.links += usize::from(is_linked);
         let mut result = Ok(());
         let walked = store.walk(prefix, "", true, &mut |entry| {
             result = match entry {
-                Entry::Folder(folder) => self.list_folder(store, &folder, parents, gatherer),
+                Entry::Folder(folder) => self.list_folder(store, &folder, way, gatherer),
                 Entry::Unlistable(error) => gatherer.unlistable(&error),
                 Entry::Object(meta) => {
                     let key = meta.key.clone();
@@ -241,11 +282,12 @@ impl Lister<'_> {
             };
             if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        parents.pop();
+        way.parents.pop();
+        way.links -= usize::from(is_linked);
         result?;
         match walked {
             // What cannot be looked into costs nobody else; the source itself was asked for.
-            Err(error) if !parents.is_empty() => gatherer.unlistable(&error),
+            Err(error) if !way.parents.is_empty() => gatherer.unlistable(&error),
             walked => Ok(walked?),
         }
     }

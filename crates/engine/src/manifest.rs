@@ -1,11 +1,14 @@
 //! Manifests: a listing that somebody made already. An S3 Inventory, or a text file with a URL or path a line.
 
-use std::io::{BufRead, BufReader, Read};
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flowquet_store::{Location, ObjectMeta, S3_SCHEME, Store};
+use flowquet_store::{Entry, Error as StoreError, ErrorKind, Location, ObjectMeta, S3_SCHEME, Store};
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -17,8 +20,8 @@ const ASKERS: usize = 32;
 /// Lines of a text manifest that are asked for together.
 const CHUNK: usize = 4_096;
 
-/// Takes the objects of a manifest.
-type Take<'a> = &'a mut dyn FnMut(ObjectMeta) -> Result<(), Error>;
+/// Takes the objects of a manifest, and names in it that cannot be objects.
+type Take<'a> = &'a mut dyn FnMut(Entry) -> Result<(), Error>;
 
 /// `manifest.json` of an S3 Inventory. Source: docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html.
 #[derive(Debug, Deserialize)]
@@ -51,8 +54,11 @@ pub(crate) fn read(
         return read_inventory(sources, location, &inventory, take);
     }
     let mut places = Vec::new();
-    for (i, line) in BufReader::new(bytes.as_slice()).lines().enumerate() {
-        let line = line.map_err(|e| wrong(format!("line {}: {e}", i + 1)))?;
+    for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
+        let Ok(line) = std::str::from_utf8(line) else {
+            take(Entry::Unlistable(StoreError::invalid_key(Path::new(&OsStr::from_bytes(line)))))?;
+            continue;
+        };
         let text = line.trim();
         if text.is_empty() || text.starts_with('#') {
             continue;
@@ -86,7 +92,14 @@ fn ask(sources: &SourceSet, places: &[Location], stop: &AtomicBool, take: Take<'
     });
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     found.sort_by_key(|(i, _)| *i);
-    found.into_iter().try_for_each(|(_, meta)| take(meta?))
+    found.into_iter().try_for_each(|(_, meta)| match meta {
+        Ok(meta) => take(Entry::Object(meta)),
+        // A pipe costs nobody else; what is not there may be a slip in all lines.
+        Err(Error::Store(error)) if matches!(error.kind(), ErrorKind::InvalidKey | ErrorKind::NotAFile) => {
+            take(Entry::Unlistable(error))
+        }
+        Err(error) => Err(error),
+    })
 }
 
 fn head(sources: &SourceSet, place: &Location) -> Result<ObjectMeta, Error> {
@@ -138,12 +151,12 @@ fn read_inventory(
             if key.ends_with('/') {
                 continue;
             }
-            take(ObjectMeta {
+            take(Entry::Object(ObjectMeta {
                 url: format!("{S3_SCHEME}{}/{key}", text(bucket)),
                 key,
                 bytes: bytes.parse().map_err(|_| wrong(format!("expected a size, found `{bytes}`")))?,
                 etag: etag.map(|i| text(i).trim_matches('"').to_owned()).unwrap_or_default(),
-            })?;
+            }))?;
         }
     }
     if inventory.files.is_empty() {

@@ -159,7 +159,14 @@ fn look_at(
                 Err(error) if error.kind() == ErrorKind::Archived => Some(Cause::Archived),
                 Err(error) if error.kind() == ErrorKind::Denied => Some(Cause::Denied(error.to_string())),
                 // Gone since it was listed: as unreadable as before.
-                Err(error) if matches!(error.kind(), ErrorKind::Changed | ErrorKind::NotFound) => Some(cause),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Changed | ErrorKind::Folder | ErrorKind::NotAFile | ErrorKind::NotFound
+                    ) =>
+                {
+                    Some(cause)
+                }
                 Err(error) => return Err(error.into()),
             };
             found.push((object, still));

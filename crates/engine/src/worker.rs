@@ -395,6 +395,9 @@ fn store_error(object: &SourceObject, error: flowquet_store::Error) -> UnitError
     match error.kind() {
         ErrorKind::Changed => UnitError::Changed(error.to_string()),
         ErrorKind::NotFound => UnitError::Changed(format!("`{}` is gone: {error}", object.url())),
+        ErrorKind::Folder | ErrorKind::NotAFile => {
+            UnitError::Changed(format!("`{}` is no file any more: {error}", object.url()))
+        }
         // A file that may not be read was there when it was planned. In a bucket nothing may be read then.
         ErrorKind::Denied if !is_remote(object) => {
             UnitError::Changed(format!("`{}` is gone: {error}", object.url()))

@@ -278,3 +278,74 @@ fn an_object_that_is_called_as_standard_input_deletes_nothing() {
         assert_eq!(std::fs::read(disk.root.join(&kept)).expect(&kept), b"kept");
     }
 }
+
+#[test]
+fn pipes_and_names_that_are_no_text_cost_nobody_else() {
+    let disk = Disk::new();
+    disk.put("l/a.log", &v2_lines(15, 1, 5));
+    let pipe = disk.root.join("pipe");
+    let make = |path: &Path| {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().expect("it runs").success());
+    };
+    make(&pipe);
+    let r = disk.root.display();
+    disk.put_bytes("m.txt", format!("{r}/pipe\n{r}/l/a.log\n").as_bytes());
+    let run = disk.convert(vec![disk.manifest("m.txt")]);
+    assert_eq!((run.summary.objects.converted, run.summary.objects.failed), (1, 1));
+    assert!(run.summary.failed_objects[0].reason.ends_with("neither a file nor a folder"));
+    disk.put_bytes("m.txt", &[format!("{r}/l/a.log\n{r}/caf").as_bytes(), b"\xe9.log\n"].concat());
+    let run = disk.convert(vec![disk.manifest("m.txt")]);
+    assert_eq!((run.summary.objects.known, run.summary.objects.failed), (1, 1));
+    // Put where a file was that an open task holds.
+    disk.put("l/b.log", &v2_lines(15, 2, 5));
+    let plan = {
+        let request = Request { dry_run: true, ..disk.request(vec![disk.source("l")]) };
+        convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false))
+    };
+    let plan = plan.expect("it begins").plan.expect("one is new");
+    std::fs::remove_file(disk.root.join("l/b.log")).expect("ours");
+    make(&disk.root.join("l/b.log"));
+    let shard = flowquet_engine::Shard { index: 0, of: 1 };
+    let request = Request { plan: Some((plan, shard)), ..disk.request(Vec::new()) };
+    let run = convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false));
+    let run = run.expect("it begins");
+    assert!(run.error.is_none(), "{:?}", run.error);
+    assert_eq!(run.summary.objects.set_aside, 1);
+    assert!(run.summary.warnings[0].contains("is no file any more"), "{:?}", run.summary.warnings);
+}
+
+#[test]
+fn a_folder_of_many_names_is_entered_by_one() {
+    let disk = Disk::new();
+    for level in 0..24 {
+        for name in ["a", "b", "c"] {
+            let at = disk.root.join(format!("n{level}"));
+            std::fs::create_dir_all(&at).expect("ours");
+            std::os::unix::fs::symlink(format!("../n{}", level + 1), at.join(name)).expect("a link");
+        }
+    }
+    disk.put("n24/x.log", &v2_lines(15, 1, 5));
+    std::os::unix::fs::symlink(disk.root.join("n3"), disk.root.join("n24/back")).expect("a link");
+    let run = disk.convert(vec![disk.source("n0")]);
+    // Two of three links of each level, and the one that leads back.
+    let objects = &run.summary.objects;
+    assert_eq!((objects.converted, objects.failed, objects.repeated), (1, 0, 2 * 24 + 1));
+    // What is too deep is told by name.
+    let deep = vec!["d"; 80].join("/");
+    disk.put(&format!("deep/{deep}/y.log"), &v2_lines(15, 2, 5));
+    disk.put("deep/z.log", &v2_lines(15, 3, 5));
+    let run = disk.convert(vec![disk.source("deep")]);
+    assert_eq!((run.summary.objects.converted, run.summary.objects.failed), (1, 1));
+    assert!(run.summary.failed_objects[0].reason.contains("too deep"));
+    // A filter that goes by names may want the second of them.
+    disk.put("real/w.log", &v2_lines(15, 4, 5));
+    std::fs::create_dir_all(disk.root.join("named")).expect("ours");
+    for name in ["one", "two"] {
+        std::os::unix::fs::symlink(disk.root.join("real"), disk.root.join("named").join(name))
+            .expect("a link");
+    }
+    let mut request = disk.request(vec![disk.source("named")]);
+    request.filter.set_globs(&["two/**".to_owned()], &[]).expect("a glob");
+    let run = convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false));
+    assert_eq!(run.expect("it begins").summary.objects.converted, 1);
+}

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Credentials,
     /// The store does not let us.
     Denied,
+    /// A folder, where an object is needed.
+    Folder,
     /// The store has no room.
     Full,
     /// The caller asked to stop.
@@ -98,6 +100,12 @@ impl Error {
         Self::told(ErrorKind::Other, "list", format!("file://{}", path.display()), detail)
     }
 
+    /// The folder `path` has more names, by links, than it is entered by.
+    pub fn too_many_names(path: &std::path::Path) -> Self {
+        let detail = "is reached by more links than are followed".to_owned();
+        Self::told(ErrorKind::Other, "list", format!("file://{}", path.display()), detail)
+    }
+
     /// Writing to a staged object failed.
     pub fn write(url: String, source: io::Error) -> Self {
         // An error of ours comes back as it went in.
@@ -143,6 +151,7 @@ impl Error {
             ErrorKind::Credentials => flowquet_aws::CREDENTIALS_HINT,
             ErrorKind::Denied if self.is_s3() => return Some(self.permission_hint()),
             ErrorKind::Denied => "check the owner and permissions of the folder",
+            ErrorKind::Folder => "name the files in it, or give the folder as SOURCE",
             ErrorKind::Full => "free some room and run the same command again: it goes on where it stopped",
             ErrorKind::InvalidKey => "rename the file: keys are UTF-8",
             ErrorKind::NoBucket => "check the bucket's name; a store that is not AWS needs --endpoint-url",
@@ -184,6 +193,7 @@ impl fmt::Display for Error {
             ErrorKind::Credentials => "expected valid AWS credentials",
             ErrorKind::Denied if self.is_s3() => "access denied",
             ErrorKind::Denied => "permission denied",
+            ErrorKind::Folder => "a folder, not a file",
             ErrorKind::Full => "no room left",
             ErrorKind::Interrupted => "stopped, as asked",
             ErrorKind::InvalidKey => "name is not UTF-8",

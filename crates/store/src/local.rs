@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::{ControlFlow, Range};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -55,6 +56,16 @@ impl LocalStore {
 
     pub(crate) fn error(&self, action: &'static str, key: &str, source: io::Error) -> Error {
         Error::io(action, self.url(key), source)
+    }
+
+    /// Opens the file of an object to be read. What is no file is refused at once: opening a pipe would wait for a writer.
+    fn open(&self, key: &str) -> Result<File, Error> {
+        let mut options = File::options();
+        let opened = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(self.path(key));
+        let failed = |e| self.error("read", key, e);
+        let file = opened.map_err(failed)?;
+        let meta = file.metadata().map_err(failed)?;
+        if meta.is_file() { Ok(file) } else { Err(not_a_file(self.url(key), &meta)) }
     }
 
     /// The file of an object that is written or deleted: inside the root, and in the folder that holds what the store keeps for
@@ -129,8 +140,7 @@ impl Store for LocalStore {
         let start = self.path(prefix);
         let meta = fs::metadata(&start).map_err(|e| self.error("list", prefix, e))?;
         if meta.is_dir() {
-            let mut parents = HashSet::new();
-            self.descend(&start, prefix, "", &mut parents, each)?;
+            self.descend(&start, prefix, "", &mut Met::default(), each)?;
         } else if !meta.is_file() {
             return Err(Error::new(ErrorKind::NotAFile, "list", self.url(prefix)));
         } else {
@@ -150,7 +160,7 @@ impl Store for LocalStore {
             Err(e) => return Err(self.error("list", prefix, e)),
         }
         let mut found = Vec::new();
-        self.descend(&start, prefix, after, &mut HashSet::new(), &mut |object| found.push(object))?;
+        self.descend(&start, prefix, after, &mut Met::default(), &mut |object| found.push(object))?;
         found.sort_by(|a, b| a.key.cmp(&b.key));
         found.into_iter().for_each(each);
         Ok(())
@@ -196,6 +206,13 @@ impl Store for LocalStore {
         let path = self.path(key);
         let found = fs::metadata(&path).and_then(|meta| Ok((path.canonicalize()?, meta)));
         let (canonical, meta) = found.map_err(|e| self.error("read", key, e))?;
+        if !meta.is_file() {
+            return Err(not_a_file(self.url(key), &meta));
+        }
+        // Its URL would be that of another file.
+        if canonical.to_str().is_none() {
+            return Err(Error::invalid_key(&canonical));
+        }
         Ok(object_meta(key.to_owned(), &canonical, &meta))
     }
 
@@ -243,11 +260,14 @@ impl Store for LocalStore {
     }
 
     fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
-        fs::read(self.path(key)).map_err(|e| self.error("read", key, e))
+        let mut bytes = Vec::new();
+        let mut file = self.open(key)?;
+        file.read_to_end(&mut bytes).map_err(|e| self.error("read", key, e))?;
+        Ok(bytes)
     }
 
     fn read(&self, key: &str) -> Result<Box<dyn Read + Send>, Error> {
-        Ok(Box::new(File::open(self.path(key)).map_err(|e| self.error("read", key, e))?))
+        Ok(Box::new(self.open(key)?))
     }
 
     fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
@@ -284,18 +304,18 @@ impl LocalStore {
         folder: &Path,
         prefix: &str,
         after: &str,
-        parents: &mut HashSet<PathBuf>,
+        met: &mut Met,
         each: &mut dyn FnMut(ObjectMeta),
     ) -> Result<(), Error> {
         let canonical = folder.canonicalize().map_err(|e| self.error("list", prefix, e))?;
-        if parents.len() > DEPTH_MAX || !parents.insert(canonical.clone()) {
+        if met.depth > DEPTH_MAX {
             return Ok(());
         }
+        met.depth += 1;
         for entry in fs::read_dir(folder).map_err(|e| self.error("list", prefix, e))? {
             let entry = entry.map_err(|e| self.error("list", prefix, e))?;
-            let Ok(name) = entry.file_name().into_string() else {
-                return Err(Error::invalid_key(&entry.path()));
-            };
+            // What is not UTF-8 is no key of ours, and is told by the name that is shown of it.
+            let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with('.') {
                 continue;
             }
@@ -306,7 +326,9 @@ impl LocalStore {
             }
             let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
             match fs::metadata(entry.path()) {
-                Ok(meta) if meta.is_dir() => self.descend(&entry.path(), &key, after, parents, each)?,
+                // Links make a folder many: each is entered by one of them.
+                Ok(meta) if meta.is_dir() && is_link && !met.linked.insert((meta.dev(), meta.ino())) => {}
+                Ok(meta) if meta.is_dir() => self.descend(&entry.path(), &key, after, met, each)?,
                 Ok(meta) if meta.is_file() && key.as_str() > after => {
                     let mut path = canonical.join(entry.file_name());
                     if is_link {
@@ -321,7 +343,7 @@ impl LocalStore {
                 Err(e) => return Err(self.error("list", &key, e)),
             }
         }
-        parents.remove(&canonical);
+        met.depth -= 1;
         Ok(())
     }
 }
@@ -344,14 +366,19 @@ impl Fetch for LocalFetch {
         if self.whole {
             return store.get(&self.key).map(Bytes::from);
         }
-        let read = File::open(store.path(&self.key)).and_then(|mut file| {
-            file.seek(SeekFrom::Start(self.range.start))?;
+        let mut file = store.open(&self.key)?;
+        let read = file.seek(SeekFrom::Start(self.range.start)).and_then(|_| {
             let mut bytes = Vec::new();
             file.take(self.range.end - self.range.start).read_to_end(&mut bytes)?;
             Ok(bytes)
         });
         read.map(Bytes::from).map_err(|e| store.error("read", &self.key, e))
     }
+}
+
+fn not_a_file(url: String, meta: &fs::Metadata) -> Error {
+    let kind = if meta.is_dir() { ErrorKind::Folder } else { ErrorKind::NotAFile };
+    Error::new(kind, "read", url)
 }
 
 pub(crate) fn object_meta(key: String, canonical: &Path, meta: &fs::Metadata) -> ObjectMeta {
@@ -380,6 +407,14 @@ fn make_parent(path: &Path) -> io::Result<()> {
 /// Puts the name of `path` on the disk.
 fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+/// Folders on the way of a listing.
+#[derive(Debug, Default)]
+struct Met {
+    depth: usize,
+    /// Those that links led to: device and number.
+    linked: HashSet<(u64, u64)>,
 }
 
 struct StagedFile {

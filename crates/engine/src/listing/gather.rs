@@ -249,6 +249,11 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         self.flush_if_full()
     }
 
+    /// A folder is met by another name, and what is in it was taken by the first.
+    pub(crate) fn met_again(&mut self) {
+        self.listed.repeated += 1;
+    }
+
     /// Whether an object of a manifest is one of a table whose records the manifest was found to hold, which counts it.
     pub(crate) fn is_of_named_table(&mut self, url: &str) -> bool {
         if let Some(root) = table_of_record(url).map(str::to_owned) {

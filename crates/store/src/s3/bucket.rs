@@ -13,21 +13,25 @@ use aws_sdk_s3::types::{
     ServerSideEncryption,
 };
 use base64::Engine as _;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use flowquet_aws::shortened;
 use tokio::runtime::Runtime;
 
-use crate::ObjectMeta;
 use crate::error::{Error, ErrorKind};
 use crate::location::S3_SCHEME;
 use crate::s3::connect::{Connection, S3Options};
 use crate::s3::failure::failure;
 use crate::s3::pace::{Pace, Request};
+use crate::{ObjectMeta, RANGE_BYTES};
 
 /// Once asked to stop, what is under way may still take this long.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// How often a waiting caller looks whether it is asked to stop.
 const STOP_CHECK: Duration = Duration::from_millis(50);
+
+/// Most bytes of an object whose size nobody knows before: records. The longest are plans, of hundreds of bytes an object.
+const UNTOLD_BYTES_MAX: u64 = 4 << 30;
 
 /// One page of a listing, one level deep or whole.
 #[derive(Debug, Default)]
@@ -37,6 +41,8 @@ pub(crate) struct Page {
     /// When each of the objects was written, in Unix seconds.
     pub(crate) written_s: Vec<i64>,
     pub(crate) next: Option<String>,
+    /// Whether it holds nothing at all, not even what is no object.
+    pub(crate) is_empty: bool,
 }
 
 /// Where a page of a listing begins.
@@ -196,7 +202,18 @@ impl Bucket {
             answer.map_err(|e| failure("list", self.url(prefix), &e))
         };
         let answer = self.perform(Request::Read, "list", prefix, 0, ask).await?;
-        let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
+        let contents = answer.contents.unwrap_or_default();
+        let folders: Vec<String> =
+            answer.common_prefixes.unwrap_or_default().into_iter().filter_map(|p| p.prefix).collect();
+        let is_empty = contents.is_empty() && folders.is_empty();
+        // What is asked for decides what is looked at, whatever the answer holds.
+        let is_outside = |key: &str| !key.starts_with(prefix);
+        let mut keys = contents.iter().filter_map(|o| o.key()).chain(folders.iter().map(String::as_str));
+        if let Some(key) = keys.find(|key| is_outside(key)) {
+            let detail = format!("expected keys that begin with `{prefix}`, found `{key}`");
+            return Err(Error::told(ErrorKind::Unavailable, "list", self.url(prefix), detail));
+        }
+        let objects = contents.into_iter().filter_map(|object| {
             // A key that ends in a slash is a folder that somebody made in a console.
             let key = object.key.filter(|k| !k.ends_with('/'))?;
             let meta = ObjectMeta {
@@ -211,12 +228,8 @@ impl Bucket {
         Ok(Page {
             objects,
             written_s,
-            folders: answer
-                .common_prefixes
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(|p| p.prefix)
-                .collect(),
+            folders,
+            is_empty,
             next: answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true)),
         })
     }
@@ -236,13 +249,14 @@ impl Bucket {
         })
     }
 
-    /// The bytes of an object, or of a range of it, which must have `etag` unless that is empty.
+    /// The bytes of an object, or of a range of it, which must have `etag` unless that is empty. They must be `expected` ones, if
+    /// that is known; never more is read.
     pub(crate) async fn get(
         &self,
         key: &str,
         etag: &str,
         range: Option<Range<u64>>,
-        bytes: u64,
+        expected: Option<u64>,
     ) -> Result<Bytes, Error> {
         let ask = |_| async {
             let request = self
@@ -258,19 +272,49 @@ impl Bucket {
             if !etag.is_empty() && found != etag {
                 return Err(Error::new(ErrorKind::Changed, "read", self.url(key)));
             }
-            // A store that does not know ranges sends everything.
-            let length = range.as_ref().map(|r| (r.end - r.start) as i64).or(answer.content_length);
             let broken = |detail: String| Error::told(ErrorKind::Unavailable, "read", self.url(key), detail);
-            // Checks the checksum on its way, where the store sends one.
-            let body = answer.body.collect().await.map_err(|e| broken(e.to_string()))?.into_bytes();
-            match length {
-                Some(n) if usize::try_from(n).is_ok_and(|n| n != body.len()) => {
-                    Err(broken(format!("expected {n} bytes, found {}", body.len())))
+            let told = answer.content_length.and_then(|n| u64::try_from(n).ok());
+            if let (Some(range), Some(found)) = (&range, &answer.content_range) {
+                let wanted = format!("bytes {}-{}/", range.start, range.end - 1);
+                if !found.starts_with(&wanted) {
+                    return Err(broken(format!("expected {wanted}…, found {}", shortened(found))));
                 }
-                _ => Ok(body),
+            }
+            // A store that does not know ranges sends everything.
+            let length = expected.or(told);
+            let most = length.unwrap_or(UNTOLD_BYTES_MAX).min(if expected.is_some() {
+                u64::MAX
+            } else {
+                UNTOLD_BYTES_MAX
+            });
+            if told.is_some_and(|told| told > most) {
+                // By its etag it would be another object.
+                if etag.is_empty() && range.is_none() && expected.is_some() {
+                    return Err(Error::new(ErrorKind::Changed, "read", self.url(key)));
+                }
+                return Err(broken(format!(
+                    "expected at most {most} bytes, found {}",
+                    told.unwrap_or_default()
+                )));
+            }
+            // Checks the checksum on its way, where the store sends one.
+            let ready = length.unwrap_or_default().min(RANGE_BYTES) as usize;
+            let mut body = BytesMut::with_capacity(ready);
+            let mut parts = answer.body;
+            while let Some(part) = parts.try_next().await.map_err(|e| broken(e.to_string()))? {
+                body.extend_from_slice(&part);
+                if body.len() as u64 > most {
+                    return Err(broken(format!("expected at most {most} bytes, found more")));
+                }
+            }
+            match length {
+                Some(length) if length != body.len() as u64 => {
+                    Err(broken(format!("expected {length} bytes, found {}", body.len())))
+                }
+                _ => Ok(body.freeze()),
             }
         };
-        self.perform(Request::Read, "read", key, bytes, ask).await
+        self.perform(Request::Read, "read", key, expected.unwrap_or_default(), ask).await
     }
 
     pub(crate) async fn put(&self, key: &str, bytes: Bytes) -> Result<(), Error> {
@@ -307,7 +351,7 @@ impl Bucket {
                 match result {
                     // An earlier attempt may have been performed though its answer was lost: then what is there is ours.
                     Err(error) if error.kind() == ErrorKind::AlreadyExists && before > 0 => {
-                        let there = self.get(key, "", None, bytes.len() as u64).await?;
+                        let there = self.get(key, "", None, None).await?;
                         if there == bytes { Ok(()) } else { Err(error) }
                     }
                     other => other,

@@ -9,6 +9,8 @@ mod failure;
 mod pace;
 mod upload;
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -26,6 +28,9 @@ use crate::names::random_name;
 use crate::ranged::RangedReader;
 use crate::s3::upload::S3Upload;
 use crate::{Entry, Fetch, Folder, ObjectMeta, Staged, Store, below_prefix, in_order};
+
+/// Pages without keys that are read one after the other: stores that have deleted much give some.
+const EMPTY_PAGES_MAX: u32 = 1_000;
 
 /// How often a thread that waits for a fetch looks whether it is asked to stop.
 const STOP_CHECK: Duration = Duration::from_millis(20);
@@ -103,14 +108,17 @@ impl Store for S3Store {
             }
         }
         let mut from = From::Start;
+        let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &folder, self.bucket.page(&folder, false, None, from))?;
             for object in page.objects {
                 found = true;
                 each(self.below(object));
             }
-            let Some(token) = page.next else { break };
-            from = From::Token(token);
+            let Some(next) = turns.next(page.next, page.is_empty, || self.bucket.url(&folder))? else {
+                break;
+            };
+            from = next;
         }
         if found { Ok(()) } else { Err(Error::new(ErrorKind::NotFound, "list", self.bucket.url(&full))) }
     }
@@ -119,13 +127,16 @@ impl Store for S3Store {
         let folder = self.full(&below_prefix(prefix));
         let after = if after.is_empty() { String::new() } else { self.full(after) };
         let mut from = if after.is_empty() { From::Start } else { From::After(after.clone()) };
+        let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &folder, self.bucket.page(&folder, false, None, from))?;
             // Some stores that speak the protocol do not know where to start.
             let wanted = page.objects.into_iter().filter(|o| o.key > after);
             wanted.for_each(|object| each(self.below(object)));
-            let Some(token) = page.next else { return Ok(()) };
-            from = From::Token(token);
+            let Some(next) = turns.next(page.next, page.is_empty, || self.bucket.url(&folder))? else {
+                return Ok(());
+            };
+            from = next;
         }
     }
 
@@ -133,6 +144,7 @@ impl Store for S3Store {
         let mut folder = Folder::default();
         let full = self.full(prefix);
         let mut from = From::Start;
+        let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &full, self.bucket.page(&full, true, None, from))?;
             folder.objects.extend(page.objects.into_iter().map(|o| self.below(o)));
@@ -140,8 +152,10 @@ impl Store for S3Store {
             if folder.folders.len() > folders_max {
                 return Ok(None);
             }
-            let Some(token) = page.next else { return Ok(Some(folder)) };
-            from = From::Token(token);
+            let Some(next) = turns.next(page.next, page.is_empty, || self.bucket.url(&full))? else {
+                return Ok(Some(folder));
+            };
+            from = next;
         }
     }
 
@@ -158,6 +172,7 @@ impl Store for S3Store {
         let mut start = self.full(from);
         start.pop();
         let mut next = if from.is_empty() { From::Start } else { From::After(start) };
+        let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &full, self.bucket.page(&full, one_level, None, next))?;
             let level = Folder {
@@ -169,8 +184,10 @@ impl Store for S3Store {
                     return Ok(());
                 }
             }
-            let Some(token) = page.next else { return Ok(()) };
-            next = From::Token(token);
+            let Some(then) = turns.next(page.next, page.is_empty, || self.bucket.url(&full))? else {
+                return Ok(());
+            };
+            next = then;
         }
     }
 
@@ -181,7 +198,7 @@ impl Store for S3Store {
 
     fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
         let full = self.full(key);
-        Ok(self.wait("read", &full, self.bucket.get(&full, "", None, 0))?.into())
+        Ok(self.wait("read", &full, self.bucket.get(&full, "", None, None))?.into())
     }
 
     fn read(&self, key: &str) -> Result<Box<dyn Read + Send>, Error> {
@@ -195,9 +212,11 @@ impl Store for S3Store {
         let url = bucket.url(&key);
         let task = self.bucket.runtime.spawn(async move {
             let bytes = range.end - range.start;
+            // Of a whole object that was listed the size is known; of a record it is not.
+            let expected = (bytes > 0 || !etag.is_empty()).then_some(bytes);
             let range = (!whole && bytes > 0).then_some(range);
             // Nobody may be waiting any more.
-            let _ = answer.send(bucket.get(&key, &etag, range, bytes).await);
+            let _ = answer.send(bucket.get(&key, &etag, range, expected).await);
         });
         Box::new(S3Fetch { bucket: self.bucket.clone(), fetched, url, task })
     }
@@ -227,12 +246,15 @@ impl Store for S3Store {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let before = i64::try_from(now.saturating_sub(least.as_secs())).unwrap_or_default();
         let (mut idle, mut from) = (Vec::new(), From::Start);
+        let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &full, self.bucket.page(&full, true, None, from))?;
             let old = page.objects.into_iter().zip(page.written_s).filter(|(_, written)| *written <= before);
             idle.extend(old.map(|(object, _)| self.below(object).key));
-            let Some(token) = page.next else { return Ok(idle) };
-            from = From::Token(token);
+            let Some(next) = turns.next(page.next, page.is_empty, || self.bucket.url(&full))? else {
+                return Ok(idle);
+            };
+            from = next;
         }
     }
 
@@ -251,6 +273,37 @@ impl Store for S3Store {
 
     fn url(&self, key: &str) -> String {
         self.bucket.url(&self.full(key))
+    }
+}
+
+/// The pages of a listing so far: it must go on.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Hashes of tokens.
+    tokens: HashSet<u64>,
+    empty: u32,
+}
+
+impl Turns {
+    /// Where the next page begins, after one that told `token`.
+    fn next(
+        &mut self,
+        token: Option<String>,
+        is_empty: bool,
+        url: impl FnOnce() -> String,
+    ) -> Result<Option<From>, Error> {
+        let Some(token) = token else { return Ok(None) };
+        self.empty = if is_empty { self.empty + 1 } else { 0 };
+        let mut hash = DefaultHasher::new();
+        token.hash(&mut hash);
+        let detail = if !self.tokens.insert(hash.finish()) {
+            "expected a listing that goes on, found a page that was listed before"
+        } else if self.empty > EMPTY_PAGES_MAX {
+            "expected a listing that goes on, found page after page without keys"
+        } else {
+            return Ok(Some(From::Token(token)));
+        };
+        Err(Error::told(ErrorKind::Unavailable, "list", url(), detail.to_owned()))
     }
 }
 
