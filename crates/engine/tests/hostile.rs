@@ -303,7 +303,7 @@ fn pipes_and_names_that_are_no_text_cost_nobody_else() {
         convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false))
     };
     let plan = plan.expect("it begins").plan.expect("one is new");
-    std::fs::remove_file(disk.root.join("l/b.log")).expect("ours");
+    LocalStore::new(&disk.root, ".s").delete("l/b.log").expect("ours");
     make(&disk.root.join("l/b.log"));
     let shard = flowquet_engine::Shard { index: 0, of: 1 };
     let request = Request { plan: Some((plan, shard)), ..disk.request(Vec::new()) };
@@ -320,7 +320,7 @@ fn a_folder_of_many_names_is_entered_by_one() {
     for level in 0..24 {
         for name in ["a", "b", "c"] {
             let at = disk.root.join(format!("n{level}"));
-            std::fs::create_dir_all(&at).expect("ours");
+            disk.put_bytes(&format!("n{level}/.hidden"), b"");
             std::os::unix::fs::symlink(format!("../n{}", level + 1), at.join(name)).expect("a link");
         }
     }
@@ -339,7 +339,7 @@ fn a_folder_of_many_names_is_entered_by_one() {
     assert!(run.summary.failed_objects[0].reason.contains("too deep"));
     // A filter that goes by names may want the second of them.
     disk.put("real/w.log", &v2_lines(15, 4, 5));
-    std::fs::create_dir_all(disk.root.join("named")).expect("ours");
+    disk.put_bytes("named/.hidden", b"");
     for name in ["one", "two"] {
         std::os::unix::fs::symlink(disk.root.join("real"), disk.root.join("named").join(name))
             .expect("a link");
@@ -348,4 +348,44 @@ fn a_folder_of_many_names_is_entered_by_one() {
     request.filter.set_globs(&["two/**".to_owned()], &[]).expect("a glob");
     let run = convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false));
     assert_eq!(run.expect("it begins").summary.objects.converted, 1);
+}
+
+#[test]
+fn what_killed_compactions_left_goes_by_age_and_record() {
+    let disk = Disk::new();
+    disk.put("l/a.log", &v2_lines(15, 1, 5));
+    disk.convert(vec![disk.source("l")]);
+    let aside = disk.root.join("lake/_flowquet/compacted");
+    let (old, new) = ("0123456789abcdef", "fedcba9876543210");
+    let names = [
+        format!("{old}/x.parquet"),
+        format!("{old}/account=1/date=2024-01-15/y.parquet"),
+        format!("{new}/x.parquet"),
+        "notes/x.parquet".to_owned(),
+    ];
+    for name in &names {
+        disk.put_bytes(&format!("lake/_flowquet/compacted/{name}"), b"half");
+        if !name.starts_with(new) {
+            set_modified(&aside.join(name), 1_700_000_000);
+        }
+    }
+    let options = flowquet_engine::CompactOptions {
+        sort: None,
+        bloom_filter: Vec::new(),
+        compression: "zstd:1".into(),
+        row_group_rows: 1_000,
+        file_bytes: 1 << 20,
+    };
+    let request = flowquet_engine::CompactRequest {
+        out: disk.out(),
+        options,
+        partitions: Vec::new(),
+        workers: 1,
+        dry_run: false,
+        grace: std::time::Duration::ZERO,
+    };
+    let never = AtomicBool::new(false);
+    flowquet_engine::compact(&request, None, &|_: &Event<'_>| {}, &never).expect("undisturbed");
+    let left: Vec<bool> = names.iter().map(|name| aside.join(name).exists()).collect();
+    assert_eq!(left, [false, false, true, true]);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flowquet_store::{Error, ErrorKind, Location, S3Options, Store, Stores};
 
-/// Set from the beginning: what is asked again and again is asked once.
+/// Nobody asks to stop.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Runs `test` in a process of its own that has credentials in its environment, where the SDK looks for them.
@@ -54,6 +54,9 @@ fn store(
     Stores::new(options).at(&Location::parse("s3://lake/").expect("a place"), "")
 }
 
+/// Makes the whole answer to a request.
+type Answer = Box<dyn Fn() -> String + Send + Sync>;
+
 fn page(keys: &[&str], token: Option<&str>) -> String {
     let contents: String = keys
         .iter()
@@ -78,7 +81,7 @@ fn told(result: Result<impl std::fmt::Debug, Error>, kind: ErrorKind, words: &st
 fn listings_that_do_not_go_on_are_errors() {
     with_credentials("listings_that_do_not_go_on_are_errors", || {
         let numbers = std::sync::atomic::AtomicU64::new(0);
-        let answers: [(&str, Box<dyn Fn() -> String + Send + Sync>); 4] = [
+        let answers: [(&str, Answer); 4] = [
             ("was listed before", Box::new(|| page(&["p/a"], Some("again")))),
             ("was listed before", Box::new(|| page(&[], Some("again")))),
             (

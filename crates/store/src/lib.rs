@@ -231,7 +231,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// [`ErrorKind::NotFound`] and others; what was there is then not changed.
     fn copy(&self, from: &str, to: &str) -> Result<(), Error>;
 
-    /// Keys below the folder `prefix`, which ends in a slash, of objects that nobody has written for so long, by the store's own
+    /// Keys below the prefix, which ends in a slash, of objects that nobody has written for so long, by the store's own
     /// clock; none where there is no such folder, or the store has no clock.
     ///
     /// For what killed processes left: whoever may still be at work on an object has written it lately.

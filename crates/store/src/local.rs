@@ -236,17 +236,20 @@ impl Store for LocalStore {
     }
 
     fn idle(&self, prefix: &str, least: Duration) -> Result<Vec<String>, Error> {
-        let mut idle = Vec::new();
-        let Ok(entries) = fs::read_dir(self.path(prefix)) else { return Ok(idle) };
-        for entry in entries.flatten() {
-            // Not followed: a link is no object of ours.
-            let Ok(meta) = entry.metadata() else { continue };
-            let age = meta.modified().ok().and_then(|t| SystemTime::now().duration_since(t).ok());
-            if meta.is_file()
-                && age.is_some_and(|age| age >= least)
-                && let Ok(name) = entry.file_name().into_string()
-            {
-                idle.push(format!("{prefix}{name}"));
+        let (mut idle, mut folders) = (Vec::new(), vec![prefix.to_owned()]);
+        while let Some(folder) = folders.pop() {
+            let Ok(entries) = fs::read_dir(self.path(&folder)) else { continue };
+            for entry in entries.flatten() {
+                // Not followed: a link is no object of ours.
+                let (Ok(meta), Ok(name)) = (entry.metadata(), entry.file_name().into_string()) else {
+                    continue;
+                };
+                let age = meta.modified().ok().and_then(|t| SystemTime::now().duration_since(t).ok());
+                if meta.is_dir() && folder.matches('/').count() < DEPTH_MAX {
+                    folders.push(format!("{folder}{name}/"));
+                } else if meta.is_file() && age.is_some_and(|age| age >= least) {
+                    idle.push(format!("{folder}{name}"));
+                }
             }
         }
         idle.sort_unstable();

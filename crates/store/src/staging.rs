@@ -42,7 +42,14 @@ impl StagingFolder {
             if held.try_lock().is_err() || !is_at(&held, &lock) {
                 continue;
             }
-            fs::create_dir(&folder)?;
+            match fs::create_dir(&folder) {
+                // Left by a process that is gone, with something in it that is not ours.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    let _ = fs::remove_file(&lock);
+                    continue;
+                }
+                made => made?,
+            }
             return Ok(Self { folder, lock, _held: held, files: AtomicU64::new(0) });
         }
         Err(io::Error::other("found no free name for a staging folder"))
@@ -138,6 +145,12 @@ mod tests {
             fs::write(path.join("1"), b"").expect("writable");
             fs::write(path.join("notes.txt"), b"").expect("writable");
         }
+        // Its name is taken for good, and another one found.
+        let process = std::process::id();
+        fs::create_dir(parent.join(format!("{process}-0"))).expect("writable");
+        let made = StagingFolder::make(&parent).expect("made");
+        assert_eq!(made.folder, parent.join(format!("{process}-1")));
+        drop(made);
         for lock in ["7-0.lock", "project.lock", "7-.lock", "x-1.lock", ".lock"] {
             fs::write(parent.join(lock), b"").expect("writable");
         }

@@ -63,11 +63,12 @@ pub(crate) fn shared_folder<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<st
 /// The name of a segment of checkpoints: `files-5c1b0123456789ab5c1b0123456789ab`.
 pub(crate) fn segment<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let name = String::deserialize(from)?;
+    if is_segment(&name) { Ok(name) } else { Err(wrong("the name of a segment", &name)) }
+}
+
+pub(crate) fn is_segment(name: &str) -> bool {
     let is_digest =
         |text: &str| text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let is_kind = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase());
-    match name.split_once('-') {
-        Some((kind, digest)) if is_kind(kind) && is_digest(digest) => Ok(name),
-        _ => Err(wrong("the name of a segment", &name)),
-    }
+    name.split_once('-').is_some_and(|(kind, digest)| is_kind(kind) && is_digest(digest))
 }

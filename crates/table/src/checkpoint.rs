@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::LAYOUT_VERSION;
 use crate::checked;
+use crate::cleaning::ASIDE_IDLE_MIN;
 use crate::compaction::CompactionRecord;
 use crate::contract::TableContract;
 use crate::error::Error;
@@ -407,8 +408,16 @@ fn remove_old(out: &dyn Store, newest: u64) -> Result<(), Error> {
     for number in old {
         delete_if_there(out, &checkpoint_key(number))?;
     }
-    for name in doomed.difference(&names(&kept)?) {
+    let kept = names(&kept)?;
+    for name in doomed.difference(&kept) {
         delete_if_there(out, &format!("{SEGMENTS}/{name}"))?;
+    }
+    // Of runs that were killed before their checkpoint.
+    for key in out.idle(&format!("{SEGMENTS}/"), ASIDE_IDLE_MIN)? {
+        let name = key.rsplit('/').next().unwrap_or_default();
+        if checked::is_segment(name) && !kept.contains(name) {
+            delete_if_there(out, &key)?;
+        }
     }
     Ok(())
 }

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use crate::check::data_files;
 use crate::error::Error;
-use crate::layout::{SPOOL, compacted_folder, is_incoming, rejects_key, spooled_name, task_of_output};
+use crate::layout::{
+    COMPACTED, SPOOL, compacted_folder, is_id, is_incoming, rejects_key, spooled_name, task_of_output,
+};
 use crate::log::Log;
 use crate::objects::SourceObject;
 use crate::reading::{delete_if_there, keys_of, list_or_none};
 
 /// What nobody has written for so long is at work for no process any more. Clocks of machines differ by less.
 const IDLE_MIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The same of files aside: a reconversion may take days before its record.
+pub(crate) const ASIDE_IDLE_MIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Log {
     /// Removes what killed runs may have left of void tasks: such a run could not see that its task was void.
@@ -28,6 +33,23 @@ impl Log {
         for object in data_files(self.out().as_ref())? {
             if task_of_output(&object.key).is_some_and(|task| void.contains(task)) {
                 delete_if_there(self.out().as_ref(), &object.key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what stands aside for compactions and reconversions that were killed before their records: it is old, and no record
+    /// that is not through asks for it. Whoever does the same work again writes the same once more.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub fn sweep_aside(&self) -> Result<(), Error> {
+        let open: HashSet<&str> = self.state().files().open().map(|record| record.id.as_str()).collect();
+        for key in self.out().idle(&format!("{COMPACTED}/"), ASIDE_IDLE_MIN)? {
+            let rest = key.strip_prefix(COMPACTED).and_then(|rest| rest.strip_prefix('/'));
+            let id = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            if is_id(id) && !open.contains(id) {
+                delete_if_there(self.out().as_ref(), &key)?;
             }
         }
         Ok(())

@@ -156,6 +156,7 @@ pub fn compact(
         return Ok(done);
     }
     done.finished = finish_open(&mut log, pointers, request.grace, stop)?;
+    log.sweep_aside()?;
     // Replaced or given up, and put once more by a slow run after they were deleted.
     for file in done.check.left.drain(..) {
         delete_if_there(log.out().as_ref(), &file.key)?;

@@ -79,7 +79,7 @@ fn idle_objects_are_told_by_their_age() {
     };
     old("d/old");
     old("d/e/old");
-    assert_eq!(store.idle("d/", hour).expect("readable"), ["d/old"]);
+    assert_eq!(store.idle("d/", hour).expect("readable"), ["d/e/old", "d/old"]);
     assert!(store.idle("none/", hour).expect("nothing there").is_empty());
 }
 

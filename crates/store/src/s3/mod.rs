@@ -248,7 +248,7 @@ impl Store for S3Store {
         let (mut idle, mut from) = (Vec::new(), From::Start);
         let mut turns = Turns::default();
         loop {
-            let page = self.wait("list", &full, self.bucket.page(&full, true, None, from))?;
+            let page = self.wait("list", &full, self.bucket.page(&full, false, None, from))?;
             let old = page.objects.into_iter().zip(page.written_s).filter(|(_, written)| *written <= before);
             idle.extend(old.map(|(object, _)| self.below(object).key));
             let Some(next) = turns.next(page.next, page.is_empty, || self.bucket.url(&full))? else {
