@@ -2,7 +2,7 @@
 """What compaction takes: this flowquet against another one, by turns, on copies of the same table.
 
 usage: .venv/bin/python benches/compact/run.py [--before PATH] [--format blog] [--records 4800000] [--file-bytes 8M] [--runs 3]
-       [--threads 1] [--memory 512M] [--instructions]
+       [--threads 1] [--memory SIZE] [--instructions]
 
 Run from the root after `./test`. Makes up the logs of a day (seeded), has flowquet convert them to files of `--file-bytes`, and compacts
 copies of that table. Each answer is checked: row counts, and per column its nulls, its distinct values, and a sum over all values that
@@ -19,13 +19,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 import duckdb
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 WORK = ROOT / "out" / "compact"
+
+
+# Measured by a small process between: a child's peak counts what it shared with its parent before it began.
+MEASURE = """
+import os, subprocess, sys, time
+started = time.monotonic()
+process = subprocess.Popen(sys.argv[1:])
+_, status, usage = os.wait4(process.pid, 0)
+print(time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 def made(options):
@@ -59,7 +69,7 @@ def sizes(table):
 
 
 def command(program, table, options):
-    return [str(program), "compact", str(table), "--quiet", "--threads", str(options.threads), "--memory", options.memory]
+    return [str(program), "compact", str(table), "--quiet", "--threads", str(options.threads), *(["--memory", options.memory] if options.memory else [])]
 
 
 def measured(program, table, options):
@@ -67,13 +77,10 @@ def measured(program, table, options):
     copy = WORK / "copy"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(table, copy)
-    started = time.monotonic()
-    process = subprocess.Popen(command(program, copy, options))
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - started
-    if os.waitstatus_to_exitcode(status):
+    done = subprocess.run([sys.executable, "-c", MEASURE, *command(program, copy, options)], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
         sys.exit(f"{program} failed")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, copy
+    return *map(float, done.stdout.split()), copy
 
 
 def instructions(program, table, options):
@@ -97,7 +104,7 @@ def main():
     parser.add_argument("--file-bytes", default="8M")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--memory", default="512M")
+    parser.add_argument("--memory")
     parser.add_argument("--instructions", action="store_true")
     options = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
@@ -106,7 +113,7 @@ def main():
     rows = expected[0][0]
     programs = {"now": TARGET / "flowquet"} | ({"before": options.before} if options.before else {})
     runs, written = {name: [] for name in programs}, {}
-    print(f"{options.format}: {rows:,} rows, {len(sizes(table))} files, {sum(map(len, sizes(table).values())) / 1e6:.1f} MB, {options.threads} threads, --memory {options.memory}")
+    print(f"{options.format}: {rows:,} rows, {len(sizes(table))} files, {sum(map(len, sizes(table).values())) / 1e6:.1f} MB, {options.threads} threads, --memory {options.memory or 'by default'}")
     for _ in range(options.runs):
         for name, program in programs.items():
             *figures, copy = measured(program, table, options)

@@ -27,11 +27,11 @@ use crate::file::{StagedFile, file_metadata};
 
 /// What the rows of one file may take while they are merged, as [`Weight::bytes`] has it. Decides bytes of files, so it is no
 /// option.
-pub(super) const FILE_MEMORY: usize = 416 << 20;
+pub(super) const FILE_MEMORY: usize = 448 << 20;
 
 /// What the distinct values of one column may take in a file of several row groups: there are two copies of them, and one more of
-/// what a row group has.
-const DISTINCT_BYTES_MAX: usize = FILE_MEMORY / 4;
+/// what a row group has. Decides bytes of files.
+pub(super) const DISTINCT_BYTES_MAX: usize = FILE_MEMORY / 4;
 
 /// Files whose bytes are on their way at once.
 const FETCHES: usize = 16;
@@ -42,6 +42,8 @@ pub(super) struct Merger<'a> {
     /// Encodes: threads that wait for memory are none of its.
     pub(super) pool: &'a rayon::ThreadPool,
     pub(super) memory: &'a Memory,
+    /// What the distinct values of one column may take in a file of several row groups.
+    pub(super) distinct_bytes_max: usize,
     /// All log formats of the table, as [`flowquet_plan::kept_formats`] has them.
     pub(super) written: &'a [(String, Option<String>)],
     pub(super) observer: &'a dyn Observer,
@@ -225,7 +227,8 @@ impl Partition<'_> {
     fn merge(&mut self, sources: &[Source]) -> Result<(), Error> {
         let groups: usize = sources.iter().map(|source| source.groups.len()).sum();
         // What one row group holds cannot be told apart: it takes what there is.
-        let distinct_bytes_max = if groups > 1 { DISTINCT_BYTES_MAX } else { self.merger.memory.all() / 4 };
+        let distinct_bytes_max =
+            if groups > 1 { self.merger.distinct_bytes_max } else { self.merger.memory.all() / 4 };
         let mut merge = Merge::new(&self.context.file_schema, distinct_bytes_max);
         self.read(sources, &mut merge)?;
         let url = |source: &Source| self.merger.out.url(&source.output.key);

@@ -44,7 +44,7 @@ pub use place::Pointers;
 const DEFAULT_SORT: [&str; 3] = ["srcaddr", "dstaddr", "start"];
 
 /// What the program takes beside the rows that it merges.
-const FIXED_BYTES: usize = 64 << 20;
+const FIXED_BYTES: usize = 32 << 20;
 
 /// The smallest memory budget of a compaction: one file at a time.
 pub const COMPACT_MEMORY_MIN: usize = FIXED_BYTES + merge::FILE_MEMORY;
@@ -186,8 +186,15 @@ pub fn compact(
     let written = kept_formats(log.state().formats().written()).map_err(|e| Error::Options(e.to_string()))?;
     let log = Mutex::new(log);
     let memory = Memory::new(request.memory.saturating_sub(FIXED_BYTES));
-    let merger =
-        Merger { out: request.out.as_ref(), pool: &pool, memory: &memory, written: &written, observer, stop };
+    let merger = Merger {
+        out: request.out.as_ref(),
+        pool: &pool,
+        memory: &memory,
+        distinct_bytes_max: merge::DISTINCT_BYTES_MAX,
+        written: &written,
+        observer,
+        stop,
+    };
     for wave in due.chunks(WAVE) {
         let results =
             in_threads(request.workers, wave, |due| match merger.merge(&due.folder, &due.merging)? {

@@ -10,13 +10,14 @@ use flowquet_parquet::{Encoder, FileWriter};
 use flowquet_parse::{IntegerColumns, Parser, Step};
 use flowquet_plan::{Merging, mergings_due};
 use flowquet_store::{Memory as MemoryStore, Store};
-use flowquet_table::{LiveFile, Options, OutputRecord, compacted_key};
+use flowquet_table::{CompactionRecord, LiveFile, Options, OutputRecord, compacted_key};
 use proptest::prelude::*;
 
+use super::is_chosen;
 use super::memory::Memory;
-use super::merge::{FILE_MEMORY, Merger};
-use super::{FIXED_BYTES, is_chosen};
+use super::merge::{DISTINCT_BYTES_MAX, FILE_MEMORY, Merger};
 use crate::context::{FormatContext, PlanContext};
+use crate::error::Error;
 use crate::events::Event;
 use crate::file::file_metadata;
 
@@ -97,22 +98,11 @@ fn naive(given: &[Given], merging: &Merging, sort: &[String]) -> Vec<Vec<String>
     rows
 }
 
-#[track_caller]
-fn check(given: &[Given], types: Types, sort: &[&str], row_group_rows: u64) {
-    let sort: Vec<String> = sort.iter().map(|name| (*name).to_owned()).collect();
-    let wanted = Options {
-        types,
-        sort,
-        row_group_rows,
-        compression: "zstd:3".into(),
-        bloom_filter: vec!["team_tag".into()],
-        ..Options::default()
-    };
+/// Files of these rows, in a store.
+fn files_of(given: &[Given], types: Types) -> (MemoryStore, Vec<LiveFile>) {
     let store = MemoryStore::new("s3://lake");
     let own = Options { types, ..Options::default() };
-    let union = || FORMATS.iter().map(|format| (*format).to_owned());
-    let plan =
-        PlanContext::new(&own).expect("valid").with_union(&union().collect::<Vec<_>>()).expect("valid");
+    let plan = PlanContext::new(&own).expect("valid").with_union(&FORMATS.map(str::to_owned)).expect("valid");
     let mut live = Vec::new();
     for (i, Given { format, rows }) in given.iter().enumerate() {
         let format = Arc::new(LogFormat::parse(FORMATS[*format], own.catalogue()).expect("valid"));
@@ -128,26 +118,49 @@ fn check(given: &[Given], types: Types, sort: &[&str], row_group_rows: u64) {
             time: None,
             format: format.to_string().into(),
         };
-        live.push(LiveFile {
-            output,
-            options: Arc::new(own.clone()),
-            is_compacted: false,
-            tasks: Arc::new([]),
-        });
+        let options = Arc::new(own.clone());
+        live.push(LiveFile { output, options, is_compacted: false, tasks: Arc::new([]) });
     }
-    let [merging] = &mergings_due(&live, &wanted).expect("whole records")[..] else {
-        panic!("all fit one file")
-    };
+    (store, live)
+}
+
+/// Merges within so many bytes of memory.
+fn merge(
+    store: &MemoryStore,
+    merging: &Merging,
+    memory: usize,
+    distinct_bytes_max: usize,
+) -> Result<Option<CompactionRecord>, Error> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads can be made");
     let merger = Merger {
-        out: &store,
+        out: store,
         pool: &pool,
-        memory: &Memory::new(FILE_MEMORY + FIXED_BYTES),
-        written: &union().map(|format| (format, None)).collect::<Vec<_>>(),
+        memory: &Memory::new(memory),
+        distinct_bytes_max,
+        written: &FORMATS.map(|format| (format.to_owned(), None)),
         observer: &|_: &Event<'_>| {},
         stop: &AtomicBool::new(false),
     };
-    let record = merger.merge("date=2024-01-15", merging).expect("merges").expect("files are raw");
+    merger.merge("date=2024-01-15", merging)
+}
+
+#[track_caller]
+fn check(given: &[Given], types: Types, sort: &[&str], row_group_rows: u64) {
+    let sort: Vec<String> = sort.iter().map(|name| (*name).to_owned()).collect();
+    let wanted = Options {
+        types,
+        sort,
+        row_group_rows,
+        compression: "zstd:3".into(),
+        bloom_filter: vec!["team_tag".into()],
+        ..Options::default()
+    };
+    let (store, live) = files_of(given, types);
+    let [merging] = &mergings_due(&live, &wanted).expect("whole records")[..] else {
+        panic!("all fit one file")
+    };
+    let record =
+        merge(&store, merging, FILE_MEMORY, DISTINCT_BYTES_MAX).expect("merges").expect("files are raw");
     let [output] = &record.outputs[..] else { panic!("one file") };
     let snapshot = store.snapshot();
     let found = &snapshot[&compacted_key(&record.id, &output.key)];
@@ -161,6 +174,41 @@ fn check(given: &[Given], types: Types, sort: &[&str], row_group_rows: u64) {
     let expected = encoded(&Arc::new(merging.format.clone()), &plan, &groups, &metadata);
     assert!(found[..] == expected[..], "other bytes");
     assert_eq!((output.rows, output.bytes), (rows.len() as u64, expected.len() as u64));
+}
+
+#[test]
+fn a_row_group_that_fits_no_memory_is_told() {
+    let rows = (0..5).map(|i| vec![format!("{i}"), "1".into(), "2".into(), "d".repeat(i * 50 + 1)]).collect();
+    let (store, live) = files_of(&[Given { format: 3, rows }], Types::Aws);
+    let mergings = mergings_due(&live, &Options::default()).expect("whole records");
+    match merge(&store, &mergings[0], 1_000, 100) {
+        Err(Error::TooDistinct { url, column, memory }) => {
+            assert_eq!((column.as_str(), memory), ("dstaddr", 1_000));
+            assert!(url.ends_with("0000000000000000-0000.parquet"), "{url}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let record = merge(&store, &mergings[0], 10_000, 100).expect("enough").expect("one file");
+    assert_eq!(record.rows(), (5, 5));
+}
+
+#[test]
+fn row_groups_with_too_many_values_for_one_file_become_several() {
+    let row = |file: u32, i: u32| {
+        vec![format!("value {file} {i}").replace(' ', "-"), "1".into(), "2".into(), "10.0.0.1".into()]
+    };
+    let given: Vec<Given> =
+        (0..3).map(|file| Given { format: 3, rows: (0..20).map(|i| row(file, i)).collect() }).collect();
+    let (store, live) = files_of(&given, Types::Aws);
+    let mergings = mergings_due(&live, &Options::default()).expect("whole records");
+    let files = |distinct_bytes_max| {
+        let record =
+            merge(&store, &mergings[0], FILE_MEMORY, distinct_bytes_max).expect("merges").expect("raw");
+        assert_eq!(record.rows(), (60, 60));
+        record.outputs.len()
+    };
+    // Row groups of seven rows, whose tags are 9 to 10 bytes.
+    assert_eq!([files(1_000), files(400), files(75)], [1, 2, 9]);
 }
 
 fn value(field: &Field) -> BoxedStrategy<String> {

@@ -88,11 +88,12 @@ fn each_part(
                 each(Part::Dictionary { values: buf, count: num_values as usize })?;
             }
             Page::DataPage { buf, num_values, encoding, .. } => {
+                // Before there is memory for them.
+                if num_values as usize > rows - found {
+                    return Err(Fault::Damaged(format!("expected {rows} rows of a column, found more")));
+                }
                 let body = body(buf, num_values as usize, encoding, max_level)?;
                 found += body.rows;
-                if found > rows {
-                    break;
-                }
                 each(Part::Rows(body))?;
             }
             other => {
