@@ -319,7 +319,8 @@ fn modules(source: &Path) -> BTreeMap<String, String> {
             continue;
         }
         let names = names.strip_suffix(&["mod".to_owned()]).unwrap_or(&names);
-        let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
+        let tests = ["mod ", "pub(crate) mod "].map(|m| text.find(&format!("#[cfg(test)]\n{m}")));
+        let text = text[..tests.into_iter().flatten().min().unwrap_or(text.len())].to_owned();
         found.insert(names.join("::"), text);
     }
     found

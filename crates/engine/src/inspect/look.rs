@@ -13,8 +13,10 @@ use flowquet_table::{Cause, Counts, Options};
 use crate::context::wanted_columns;
 use crate::worker::cause_of;
 
-/// Objects of up to this size, and texts, are inflated whole; longer ones are streamed.
-const WHOLE_BYTES_MAX: usize = 16 << 20;
+/// Objects of up to this size are inflated whole, into a text of up to that size: so that what is remote is mostly fetched once. Longer ones
+/// are streamed.
+const WHOLE_OBJECT_BYTES_MAX: u64 = 4 << 20;
+const WHOLE_TEXT_BYTES_MAX: usize = 64 << 20;
 
 /// Rejects that are kept.
 const REJECTS_MAX: usize = 100;
@@ -139,9 +141,9 @@ impl Looker {
         limits: Limits,
     ) -> Result<Look, E> {
         let mut taker = LineTaker::new(self.catalogue.clone(), self.given.clone(), limits, is_part);
-        let read = self
-            .reader
-            .read(input, bytes, WHOLE_BYTES_MAX, true, &mut |window, position| taker.take(window, position));
+        let whole_max = if bytes <= WHOLE_OBJECT_BYTES_MAX { WHOLE_TEXT_BYTES_MAX } else { 0 };
+        let mut take = |window: &[u8], position| taker.take(window, position);
+        let read = self.reader.read(input, bytes, whole_max, true, &mut take);
         let shape = self.reader.shape();
         let mut damage = None;
         let mut refused = None;
