@@ -105,11 +105,6 @@ impl RowReader {
         &self.columns
     }
 
-    /// Rows of all row groups.
-    pub fn rows(&self) -> u64 {
-        u64::try_from(self.meta.file_metadata().num_rows()).unwrap_or_default()
-    }
-
     /// The lines that the rows of a file are read as, whoever wrote it.
     ///
     /// # Errors
