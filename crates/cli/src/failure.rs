@@ -150,6 +150,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::NothingChosen => {
             "`flowquet status` shows what the table holds; `--object '**'` chooses all objects"
         }
+        Error::RecordsLost { .. } => "check --format, --fields and --columns, or choose other objects",
         Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
         Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
         Error::SourceIsTable { .. } => {

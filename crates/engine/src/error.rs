@@ -66,6 +66,15 @@ pub enum Error {
     },
     /// A reconversion did not come about: why. The table is as it was.
     NotReconverted(String),
+    /// A reconversion would take records away: so many objects gave some, and cannot be read with the options that were asked for.
+    RecordsLost {
+        /// Objects.
+        objects: u64,
+        /// One of them.
+        url: String,
+        /// Why it cannot be read.
+        why: String,
+    },
     /// A reconversion that no object of the table is chosen for.
     NothingChosen,
     /// Options of a plan that this program does not understand.
@@ -139,6 +148,16 @@ impl fmt::Display for Error {
             Self::NoPartition { glob, .. } => write!(f, "no partition of the table matches `{glob}`"),
             Self::NoObjects { sources } => {
                 write!(f, "found no files in {}", sources.join(", "))
+            }
+            Self::RecordsLost { objects, url, why } => {
+                let of = match objects {
+                    1 => "an object that has".to_owned(),
+                    n => format!("{n} objects that have"),
+                };
+                write!(
+                    f,
+                    "not reconverted, the table is as it was: {of} records in it cannot be read so: `{url}`: {why}"
+                )
             }
             Self::NotReconverted(why) => write!(f, "not reconverted, the table is as it was: {why}"),
             Self::NothingChosen => f.write_str("no object of the table is chosen"),

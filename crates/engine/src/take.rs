@@ -228,6 +228,15 @@ fn look_and_check(
     if new.is_empty() || formats.is_empty() {
         return Ok(found);
     }
+    check_columns(options, formats)?;
+    Ok(found)
+}
+
+/// Whether each column that is asked for by name is known to the field list or to one of `formats`.
+///
+/// # Errors
+/// [`Error::NoColumn`].
+pub(crate) fn check_columns(options: &Options, formats: BTreeSet<String>) -> Result<(), Error> {
     let catalogue = options.catalogue();
     let parsed: Vec<LogFormat> =
         formats.iter().filter_map(|format| LogFormat::parse(format, catalogue).ok()).collect();
@@ -242,7 +251,7 @@ fn look_and_check(
             return Err(Error::NoColumn { option, column: column.clone(), formats });
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Takes the new objects of a listing into the table. Where another run takes some at the same moment, reads what it took and

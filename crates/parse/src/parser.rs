@@ -289,10 +289,12 @@ impl Parser {
                 at = next;
                 continue;
             }
-            let header = match std::str::from_utf8(line) {
+            // A mark may stand behind blank lines, where files were joined.
+            let marked = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+            let header = match std::str::from_utf8(marked) {
                 Ok(names) if is_header => LogFormat::parse(names, &self.catalogue).ok(),
                 _ if line.len() > LINE_BYTES_MAX => None,
-                _ => header_format(line, &self.catalogue),
+                _ => header_format(marked, &self.catalogue),
             };
             self.phase = Phase::Lines;
             if let Some(format) = header {

@@ -21,7 +21,7 @@
 mod choice;
 mod scope;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -45,7 +45,7 @@ use crate::goal::{Goal, PlannedTask};
 use crate::perform::{Performance, perform};
 use crate::source::SourceSet;
 use crate::summary::Summary;
-use crate::take::{append_plan, not_taken};
+use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;
 
 pub use choice::Choice;
@@ -196,6 +196,10 @@ fn replace(
         let first = done.summary.warnings.first().cloned().unwrap_or_default();
         return Err(Error::NotReconverted(first));
     }
+    if let Some(error) = draft.loss(scope, &commits) {
+        remove_aside(log, &draft.id)?;
+        return Err(error);
+    }
     let record = draft.record(log, scope, commits, request)?;
     let reconversions = log.state().files().reconversions();
     let put = log.append_compaction(&mut |state| {
@@ -309,6 +313,12 @@ impl Draft {
         let id = id_of(&words.iter().map(String::as_str).collect::<Vec<_>>());
         let mut draft = Self { planned: Vec::new(), options: HashMap::new(), rewrites: HashMap::new(), id };
         for (key, (options, objects)) in by_options {
+            if change.columns.is_some() {
+                let written = log.state().formats();
+                let written = written.written().iter().map(|(format, _)| format.to_string());
+                let given = options.reading.formats().iter().map(|f| f.to_string());
+                check_columns(&options, written.chain(given).collect())?;
+            }
             let seed = format!("reconversion {} {key}", draft.id);
             for task in plan_tasks(objects, &seed, &options) {
                 draft.options.insert(task.id.clone(), options.clone());
@@ -324,6 +334,22 @@ impl Draft {
             draft.push(log, task, &neighbour.options, partitions)?;
         }
         Ok(draft)
+    }
+
+    /// What would be lost: objects that gave records until now, and cannot be read with the options that were asked for.
+    fn loss(&self, scope: &Scope, commits: &[CommitRecord]) -> Option<Error> {
+        let inputs = scope.superseded.iter().flat_map(|t| &t.commit.inputs);
+        let gave: HashSet<&str> = inputs.filter(|i| i.counts.records > 0).map(|i| i.object.url()).collect();
+        let anew = commits.iter().filter(|c| !self.rewrites.contains_key(&c.task)).flat_map(|c| &c.inputs);
+        let mut lost = anew
+            .filter_map(|input| Some((input.object.url(), input.failed.as_ref()?)))
+            .filter(|(url, _)| gave.contains(url));
+        let (url, cause) = lost.next()?;
+        Some(Error::RecordsLost {
+            objects: 1 + lost.count() as u64,
+            url: url.to_owned(),
+            why: cause.to_string(),
+        })
     }
 
     fn push(

@@ -279,10 +279,8 @@ fn many_rows_and_every_encoding() {
             groups: vec![group(7, 18_000, false), group(9, 1, true)],
         },
     ];
-    for sort in SORTS {
-        check(&given, sort, 20_000);
-    }
-    check(&given, SORTS[0], 1 << 20);
+    check(&given, SORTS[0], 20_000);
+    check(&given, SORTS[3], 1 << 20);
 }
 
 #[test]

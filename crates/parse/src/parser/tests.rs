@@ -555,3 +555,11 @@ fn a_header_whose_first_name_is_new_is_seen_among_lines_of_as_many_fields() {
     // Mostly new names.
     assert_eq!(lines("srcaddr one two three action"), (None, 2, vec![RejectReason::UnknownHeader]));
 }
+
+#[test]
+fn a_mark_behind_blank_lines() {
+    let parsed =
+        check("\n \r\n\u{feff}version srcaddr bytes start\n2 10.0.0.1 4 1704067200\n".as_bytes(), None);
+    assert_eq!((parsed.records.len(), parsed.counts.headers, parsed.counts.blanks), (1, 1, 2));
+    assert_eq!(parsed.records[0].1[0], b"2");
+}
