@@ -97,6 +97,7 @@ def test_commands_of_other_pages_are_understood(page, tmp_path):
     """What a page shows may need what is not here, a bucket or a folder: but no command line of it is wrong usage."""
     (tmp_path / "main.tf").write_text('resource "aws_flow_log" "a" {\n  log_format = "$${version} $${bytes}"\n}\n')
     (tmp_path / "plan.json").write_text("{}")
+    (tmp_path / "flow-logs.json").write_text('{"FlowLogs": [{"FlowLogId": "fl-1", "LogFormat": "${version} ${bytes}"}]}')
     env = {**s3.ENVIRONMENT, "AWS_BATCH_JOB_ARRAY_INDEX": "3", "PATH": f"{FLOWQUET.parent}:{os.environ['PATH']}"}
     for block in re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.S):
         for line in filter(lambda line: re.match(r"(zcat .*\| )?flowquet ", line), block.splitlines()):
