@@ -3,7 +3,7 @@
 import json
 
 import naive
-from conftest import convert, files, rejects, rows, run
+from conftest import content, convert, files, rejects, rows, run
 from test_runs import line
 
 V2 = f"{naive.V2}\n{line(1)}"
@@ -88,3 +88,18 @@ def test_reconvert_after_compaction(logs, out, tmp_path):
     assert sorted(map(str, rows(out))) == sorted(map(str, rows(right)))
     assert "complete: 2 objects" in run("status", out).stdout
     assert "no object of the table is chosen" in run("reconvert", out, "--object", "nothing", check=1).stderr
+
+
+def test_a_reconversion_takes_no_records_away(logs, out):
+    (logs / "headerless.log").write_text(line(1) + line(2))
+    (logs / "named.log").write_text(V2)
+    convert(logs, out, "--format", "v2")
+    before = content(out)
+    words = run("reconvert", out, "--object", "**", "--columns", "srcadr", check=2).stderr
+    assert "--columns names `srcadr`, which no log format here has" in words
+    words = run("reconvert", out, "--object", "**", "--format", "v3", check=1).stderr
+    assert "the table is as it was" in words and "headerless.log" in words and "hint: check --format" in words
+    assert content(out) == before
+    # The right one goes through.
+    run("reconvert", out, "--object", "**", "--columns", "srcaddr,start")
+    assert {tuple(row) for _, row in rows(out)} == {("srcaddr", "start")}
