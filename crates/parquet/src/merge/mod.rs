@@ -29,6 +29,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::Error;
 use crate::integers::Integer;
+use crate::rows::guarded;
 use crate::rows::slices::Slices;
 use crate::schema::FileSchema;
 use crate::sort::{SortKeys, order_by};
@@ -282,12 +283,17 @@ impl<'a> Merge<'a> {
                 each(Err(group.columns.rows)).map_err(told)?;
                 continue;
             };
-            let metadata = chunk.metadata(group.columns.rows);
-            let pages = metadata
-                .and_then(|m| SerializedPageReader::new(group.bytes.clone(), &m, group.columns.rows, None));
-            let mut pages =
-                pages.map_err(|e| told(Fault::Damaged(format!("expected whole pages, found {e}"))))?;
-            each(Ok((&mut pages, group.columns.rows, chunk.max_level()))).map_err(told)?;
+            let rows = group.columns.rows;
+            // A bit that flipped on a disk must not end the program.
+            let read = guarded(|| {
+                let pages = chunk
+                    .metadata(rows)
+                    .and_then(|m| SerializedPageReader::new(group.bytes.clone(), &m, rows, None));
+                let mut pages =
+                    pages.map_err(|e| Fault::Damaged(format!("expected whole pages, found {e}")))?;
+                each(Ok((&mut pages, rows, chunk.max_level())))
+            });
+            read.unwrap_or_else(|what| Err(Fault::Damaged(what))).map_err(told)?;
         }
         Ok(())
     }
