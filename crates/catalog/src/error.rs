@@ -57,9 +57,8 @@ impl Error {
             }
             _ => {
                 if is_credentials_error(&DisplayErrorContext(error).to_string()) {
-                    let places = flowquet_aws::looked_for(None);
-                    let words: Vec<String> = std::iter::once(root_words(error)).chain(places).collect();
-                    let detail = format!("no AWS credentials were found: {}", words.join("\n  "));
+                    let places = flowquet_aws::looked_for(None).join("; ");
+                    let detail = format!("no AWS credentials were found: {places}");
                     return Self::new(ErrorKind::Credentials, action, name, detail);
                 }
                 let detail = format!("cannot reach the service: {}", root_words(error));

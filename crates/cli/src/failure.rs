@@ -87,7 +87,20 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
             }
             Failure::message(Exit::TooManyRejects, &message, hint.as_deref())
         }
-        _ => Failure::Told(exit_of_error(error), error_text(error, hint.as_deref())),
+        _ => {
+            let mut text = error_text(error, None);
+            notes_of(error).iter().for_each(|note| text.push_str(&format!("\n  {}", shown(note))));
+            hint.iter().for_each(|hint| text.push_str(&format!("\nhint: {hint}")));
+            Failure::Told(exit_of_error(error), text)
+        }
+    }
+}
+
+/// What more a store says of its error, a line each.
+fn notes_of(error: &Error) -> &[String] {
+    match error {
+        Error::Store(error) | Error::Log(LogError::Store(error)) => error.notes(),
+        _ => &[],
     }
 }
 

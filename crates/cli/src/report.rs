@@ -285,9 +285,12 @@ pub(crate) fn quiet_text(summary: &Summary, facts: &RunFacts<'_>) -> Option<Stri
                 parts.push(format!("{} {verb} not in {}", counted(missing, "object"), facts.out));
             }
             if o.changed > 0 {
-                parts.push(format!("{} changed since they were converted", counted(o.changed, "object")));
+                let since = if o.changed == 1 { "it was" } else { "they were" };
+                parts.push(format!("{} changed since {since} converted", counted(o.changed, "object")));
             }
-            Some(format!("flowquet: {} (exit {code}); `flowquet status` names them", parts.join(", ")))
+            // Records tell what is missing; what changed only a listing does.
+            let named_by = if missing > 0 { "`flowquet status`" } else { "the report" };
+            Some(format!("flowquet: {} (exit {code}); {named_by} names them", parts.join(", ")))
         }
         _ => None,
     }

@@ -64,17 +64,19 @@ pub struct Error {
     /// The store's own words.
     detail: Option<String>,
     /// With [`ErrorKind::WrongRegion`]: the right one, where the store tells.
-    region: Option<String>,
+    region: Option<Box<str>>,
+    /// What more there is to say, a line each.
+    notes: Box<[String]>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, action: &'static str, url: String) -> Self {
-        Self { kind, action, url, detail: None, region: None }
+        Self { kind, action, url, detail: None, region: None, notes: Box::default() }
     }
 
     /// An error in a remote store's own words.
     pub(crate) fn told(kind: ErrorKind, action: &'static str, url: String, detail: String) -> Self {
-        Self { kind, action, url, detail: Some(detail), region: None }
+        Self { kind, action, url, detail: Some(detail), region: None, notes: Box::default() }
     }
 
     /// The same after so many attempts, where there were several.
@@ -86,10 +88,25 @@ impl Error {
         self
     }
 
-    /// The same, with what `explain` makes of its detail.
-    pub(crate) fn explained(mut self, explain: impl FnOnce(String) -> String) -> Self {
-        self.detail = Some(explain(self.detail.unwrap_or_default()));
+    /// The same with `place` before its detail.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.detail =
+            Some(self.detail.map_or_else(|| place.to_owned(), |detail| format!("{place}: {detail}")));
         self
+    }
+
+    /// The same with `notes`, and the store's own words no longer than their first line.
+    pub(crate) fn noted(mut self, notes: Vec<String>) -> Self {
+        let first = |words: String| words.lines().next().unwrap_or_default().to_owned();
+        // The chain's own list of what it tried says less than the notes.
+        self.detail = self.detail.map(first).filter(|words| !words.contains("Attempted:"));
+        self.notes = notes.into();
+        self
+    }
+
+    /// What more there is to say, a line each: with [`ErrorKind::NoCredentials`], where they were looked for.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// There is an object at `url` already.
@@ -100,7 +117,7 @@ impl Error {
     /// The bucket is in `region`.
     pub(crate) fn wrong_region(action: &'static str, url: String, region: String) -> Self {
         let error = Self::told(ErrorKind::WrongRegion, action, url, region.clone());
-        Self { region: Some(region), ..error }
+        Self { region: Some(region.into()), ..error }
     }
 
     /// The region of a bucket that was asked in another.
@@ -145,7 +162,7 @@ impl Error {
         };
         // For the matched kinds our message says all that the system's error does.
         let detail = (kind == ErrorKind::Other).then(|| source.to_string());
-        Self { kind, action, url, detail, region: None }
+        Self { kind, action, url, detail, region: None, notes: Box::default() }
     }
 
     /// The cause.

@@ -175,11 +175,10 @@ impl Bucket {
     /// An error that says who was asked, or where credentials were looked for.
     fn explained(&self, error: Error) -> Error {
         match error.kind() {
-            ErrorKind::Unreachable => error.explained(|why| format!("{}: {why}", self.connection.host())),
-            ErrorKind::NoCredentials => error.explained(|why| {
-                let places = flowquet_aws::looked_for(self.options.profile.as_deref());
-                std::iter::once(why).chain(places).collect::<Vec<_>>().join("\n  ")
-            }),
+            ErrorKind::Unreachable => error.at(&self.connection.host()),
+            ErrorKind::NoCredentials => {
+                error.noted(flowquet_aws::looked_for(self.options.profile.as_deref()))
+            }
             _ => error,
         }
     }
