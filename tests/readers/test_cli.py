@@ -109,7 +109,7 @@ def test_progress_bar_on_a_terminal(tmp_path, out):
             break
     assert process.wait() == 0
     text = shown.decode()
-    assert "records/s" in text and " left" in text and "600,000 records written" in text
+    assert "records/s" in text and "of 30 objects" in text and "600,000 records written" in text
 
 
 def test_report_in_a_file(logs, out, tmp_path):

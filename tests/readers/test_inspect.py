@@ -396,10 +396,10 @@ def test_a_narrow_terminal_loses_columns_and_no_gaps(logs, two_logs):
 
 
 def test_the_readme_shows_what_inspect_shows(tmp_path):
-    """The example of the README, made as it says; sizes and the text between the columns aside."""
+    """The example of docs/INPUT.md, made as it says; sizes and the text between the columns aside."""
     deliver(tmp_path / "logs", "111111111111", "eu-west-1", "fl-0aaa", every(15, 2, [(1440 + 120, 1440 + 300)]))
     words = run("inspect", "logs", cwd=tmp_path).stdout
-    shown = (ROOT / "README.md").read_text().split("$ flowquet inspect logs\n")[1].split("```")[0]
+    shown = (ROOT / "docs/INPUT.md").read_text().split("$ flowquet inspect logs\n")[1].split("```")[0]
     plain = lambda text: re.sub(r"[\d.]+ KiB", "SIZE", re.sub(r" +", " ", text))
     for line in shown.splitlines():
         assert plain(line) in plain(words), line

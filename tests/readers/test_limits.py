@@ -119,7 +119,7 @@ def test_compaction_of_wide_texts(logs, out):
         named = {key: path.read_bytes() for key, path in files(copy).items()}
         assert 1 < len(named) < 6
         assert named == (first := named if not memory else first)
-        assert "nothing to gain" in peak([FLOWQUET, "compact", copy, *memory])[1]
+        assert "nothing to compact" in peak([FLOWQUET, "compact", copy, *memory])[1]
         shutil.rmtree(copy)
 
 

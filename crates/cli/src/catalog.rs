@@ -14,7 +14,7 @@ use flowquet_table::{CatalogTable, LiveFile, TableState};
 use crate::args::{GlueArgs, PartitionsArg};
 use crate::exit::Exit;
 use crate::failure::{engine_failure, log_failure};
-use crate::output::{Failure, counted, say};
+use crate::output::{Failure, counted, say, shown_lines};
 use crate::places::S3Args;
 
 /// What a table is called, where it lies, and how its partitions are found.
@@ -150,7 +150,8 @@ pub(crate) fn catalogued(location: &Location) -> Result<String, Failure> {
 }
 
 pub(crate) fn failed(error: &Error) -> Failure {
-    Failure::new(Exit::Failed, error, error.hint().map(str::to_owned))
+    // It lists partitions or columns, a line each.
+    Failure::message(Exit::Failed, &shown_lines(&error.to_string()), error.hint())
 }
 
 /// Registers the table with the partitions of `folders`, or with all of them where it got columns: partitions that do not name

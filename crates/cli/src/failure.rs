@@ -8,7 +8,7 @@ use flowquet_table::{Error as LogError, RecordError};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::exit::Exit;
-use crate::output::{Failure, counted, error_text, shown};
+use crate::output::{Failure, counted, error_text, shown, shown_lines};
 
 /// Rejects that are shown when there are too many.
 const LINE_MAX: usize = 160;
@@ -88,7 +88,10 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
             Failure::message(Exit::TooManyRejects, &message, hint.as_deref())
         }
         _ => {
-            let mut text = error_text(error, None);
+            let mut text = match error {
+                Error::Catalog(_) => format!("error: {}", shown_lines(&error.to_string())),
+                _ => error_text(error, None),
+            };
             notes_of(error).iter().for_each(|note| text.push_str(&format!("\n  {}", shown(note))));
             hint.iter().for_each(|hint| text.push_str(&format!("\nhint: {hint}")));
             Failure::Told(exit_of_error(error), text)

@@ -48,6 +48,11 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if text.chars().any(steers) { escaped(text, steers).into() } else { text.into() }
 }
 
+/// The same of a message of several lines that are ours.
+pub(crate) fn shown_lines(text: &str) -> String {
+    text.lines().map(shown).collect::<Vec<_>>().join("\n")
+}
+
 /// Whether a terminal takes a character for an order, or shows what follows elsewhere than it stands.
 fn steers(c: char) -> bool {
     c.is_control()
