@@ -12,7 +12,7 @@ import zlib
 import pyarrow.parquet
 
 import naive
-from conftest import FLOWQUET, files, flowlogs, rows, multiset
+from conftest import FLOWQUET, convert, files, flowlogs, multiset, rejects, rows
 
 MIB = 1 << 20
 
@@ -130,3 +130,27 @@ def test_compaction_of_many_rows_and_files(tmp_path, out):
         peak([FLOWQUET, "convert", tmp_path / f"logs{n}", "--out", out, "--file-bytes", "2M"])
     used, words = peak([FLOWQUET, "compact", out, "--threads", "2"])
     assert "4,000,000 rows before and after" in words and used < 512 * MIB, f"{used / MIB:.0f} MiB"
+
+
+def test_a_format_without_a_chosen_column_costs_its_own_lines_only(logs, out):
+    header, other = "version srcaddr bytes start", "version srcaddr packets start"
+    line = "2 10.0.0.1 5 1704067200"
+    (logs / "joined.log").write_text(f"{header}\n{line}\n{other}\n{line}\n{line}\n{header}\n{line}\n")
+    (logs / "whole.log").write_text(f"{other}\n{line}\n")
+    report = convert(logs, out, "--columns", "bytes", check=4)
+    assert (report["records"], report["rejects_by_reason"]) == (2, {"no-columns": 2})
+    assert [(r["line"], r["raw"]) for r in rejects(out)] == [(4, line), (5, line)]
+    # An object that has nothing else is left whole, and comes in with its column.
+    assert [o["cause"] for o in report["failed_objects"]] == ["no-columns"]
+    assert convert(logs, out, "--columns", "bytes,packets")["records"] == 1
+
+
+def test_many_formats_in_one_object(logs, out):
+    text = "".join(f"version srcaddr start field-{i}\n2 10.0.0.1 1704067200 x\n" for i in range(3_000))
+    (logs / "a.log").write_text(text)
+    (logs / "b.log").write_text(f"{naive.V2}\n")
+    used, words = peak([FLOWQUET, "convert", logs, "--out", out, "--memory", "256M", "--quiet"])
+    assert used < 256 * MIB, f"{used / MIB:.0f} MiB"
+    assert len(rows(out)) == 1_000
+    reasons = collections.Counter(r["reason"] for r in rejects(out))
+    assert reasons == {"too-many-formats": 2_000}

@@ -1,13 +1,13 @@
 //! Rows to partitions: each block's rows go to the columns of their partition and format, and on as pieces.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use flowquet_arrow::Columns;
 use flowquet_format::{LogFormat, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
 use flowquet_parquet::Encoder;
-use flowquet_parse::{AS_LAST, Block, IntegerColumns, NULL, Reject, repeats};
+use flowquet_parse::{AS_LAST, Block, IntegerColumns, NULL, Reject, RejectReason, repeats};
 use flowquet_table::Cause;
 
 use crate::budget::BUILD_BYTES_MAX;
@@ -24,7 +24,6 @@ struct Open {
 
 /// A log format that was met, with what is kept for it from block to block.
 struct KnownFormat {
-    format: Arc<LogFormat>,
     context: Arc<FormatContext>,
     text: Arc<str>,
     integers: IntegerColumns,
@@ -32,11 +31,59 @@ struct KnownFormat {
     spare: Option<Columns>,
 }
 
+/// Why lines of a format are not taken.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It has none of the columns that are kept. Holds AWS's text of it.
+    NoColumns(String),
+    /// Another one in the unit would be more than [`FORMATS_MAX`].
+    TooManyFormats,
+}
+
+impl Refusal {
+    /// As the cause of an object of which nothing was taken.
+    pub(crate) fn cause(self) -> Cause {
+        match self {
+            Self::NoColumns(format) => Cause::NoColumns(format),
+            Self::TooManyFormats => Cause::NotALog(self.detail()),
+        }
+    }
+
+    /// As the reason of rejects behind lines that were taken.
+    pub(crate) fn reason(&self) -> RejectReason {
+        match self {
+            Self::NoColumns(_) => RejectReason::NoColumns,
+            Self::TooManyFormats => RejectReason::TooManyFormats,
+        }
+    }
+
+    /// What was expected and found.
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Self::NoColumns(format) => format!("expected a format with a chosen column, found {format}"),
+            Self::TooManyFormats => {
+                format!(
+                    "expected at most {FORMATS_MAX} log formats in objects that are read together, found more"
+                )
+            }
+        }
+    }
+}
+
+/// Log formats that the objects of a unit may have: what is kept for each takes some ten kilobytes.
+const FORMATS_MAX: usize = 1_000;
+
 /// Rows of one unit, by partition and format.
 pub(crate) struct Router {
     plan: Arc<PlanContext>,
     encoder: Encoder,
     formats: Vec<KnownFormat>,
+    /// Places among them, by text.
+    by_text: HashMap<Arc<str>, usize>,
+    /// The one that was met last, with its place.
+    last: Option<(Arc<LogFormat>, usize)>,
+    /// Places of those that the unit has.
+    of_unit: HashSet<usize>,
     folders: HashMap<(Option<String>, Option<String>, TimeSlot), Arc<str>>,
     open: BTreeMap<Destination, Open>,
     open_bytes: usize,
@@ -60,6 +107,9 @@ impl Router {
             encoder: Encoder::new(plan.compression)?,
             plan,
             formats: Vec::new(),
+            by_text: HashMap::new(),
+            last: None,
+            of_unit: HashSet::new(),
             folders: HashMap::new(),
             open: BTreeMap::new(),
             open_bytes: 0,
@@ -77,6 +127,12 @@ impl Router {
     /// Begins a unit, of which only the rows of some partitions are wanted.
     pub(crate) fn start(&mut self, partitions: Option<&Arc<BTreeSet<String>>>) {
         self.partitions = partitions.cloned();
+        self.last = None;
+        self.of_unit.clear();
+        if self.formats.len() > FORMATS_MAX {
+            self.formats.clear();
+            self.by_text.clear();
+        }
         self.open.clear();
         self.open_bytes = 0;
         self.counts = UnitCounts::default();
@@ -92,18 +148,18 @@ impl Router {
         Ok(std::mem::take(&mut self.counts))
     }
 
-    /// Types a block's integers and takes its records, unless it has some and `may_have_records` is false; then the object is to
+    /// Types the integers of a block, whose format is the one at `place`, and takes its records, unless it has some and `may_have_records` is false; then the object is to
     /// be read again. Returns how many records there are.
     pub(crate) fn take_block(
         &mut self,
+        place: usize,
         block: &mut Block<'_>,
         key: &ObjectKey,
         rejects: &mut Vec<Reject>,
         may_have_records: bool,
         taker: &mut dyn Taker,
     ) -> Result<u64, ConsumerError> {
-        let index = self.format_of(block.format(), taker)?;
-        let known = &mut self.formats[index];
+        let known = &mut self.formats[place];
         let (format, text) = (known.context.clone(), known.text.clone());
         // Taken out while rows are routed, and put back for the next block.
         let mut integers = std::mem::take(&mut known.integers);
@@ -111,32 +167,59 @@ impl Router {
             block.reject_bad_integers(&mut integers, rejects);
         }
         if !may_have_records && !block.rows().is_empty() {
-            self.formats[index].integers = integers;
+            self.formats[place].integers = integers;
             return Err(ConsumerError::Again);
         }
         self.count_statuses(block, format.status);
         let routed =
             self.route(block, &mut integers, &BlockContext { format: &format, text: &text, key }, taker);
-        self.formats[index].integers = integers;
+        self.formats[place].integers = integers;
         routed.map_err(ConsumerError::Run)?;
         Ok(block.rows().len() as u64)
     }
 
-    fn format_of(&mut self, format: &LogFormat, taker: &mut dyn Taker) -> Result<usize, ConsumerError> {
-        if let Some(known) = self.formats.iter().position(|k| *k.format == *format) {
-            return Ok(known);
+    /// The place of a format among those that are known, for [`Self::take_block`].
+    ///
+    /// # Errors
+    /// [`Refusal`], where its lines are not taken.
+    pub(crate) fn format_of(
+        &mut self,
+        format: &Arc<LogFormat>,
+        taker: &mut dyn Taker,
+    ) -> Result<usize, Refusal> {
+        if let Some((_, place)) = self.last.as_ref().filter(|(last, _)| Arc::ptr_eq(last, format)) {
+            return Ok(*place);
         }
-        let format = Arc::new(format.clone());
-        let context = Arc::new(FormatContext::new(&format, &self.plan));
+        let text: Arc<str> = format.to_string().into();
+        let known = self.by_text.get(&text).copied();
+        if self.of_unit.len() == FORMATS_MAX && known.is_none_or(|place| !self.of_unit.contains(&place)) {
+            return Err(Refusal::TooManyFormats);
+        }
+        let place = match known {
+            Some(place) => place,
+            None => self.learn(format, text, taker)?,
+        };
+        self.of_unit.insert(place);
+        self.last = Some((format.clone(), place));
+        Ok(place)
+    }
+
+    fn learn(
+        &mut self,
+        format: &Arc<LogFormat>,
+        text: Arc<str>,
+        taker: &mut dyn Taker,
+    ) -> Result<usize, Refusal> {
+        let context = Arc::new(FormatContext::new(format, &self.plan));
         if context.schema.columns().is_empty() {
-            return Err(ConsumerError::Object(Cause::NoColumns(format.to_string())));
+            return Err(Refusal::NoColumns(text.to_string()));
         }
         for warning in format.warnings(&self.plan.catalogue) {
             taker.warning(&warning);
         }
         let integers = IntegerColumns::new(context.integers.clone());
-        let text = context.text.as_str().into();
-        self.formats.push(KnownFormat { format, context, text, integers, spare: None });
+        self.by_text.insert(text.clone(), self.formats.len());
+        self.formats.push(KnownFormat { context, text, integers, spare: None });
         Ok(self.formats.len() - 1)
     }
 

@@ -257,6 +257,7 @@ impl LineTaker {
         };
         let mut at = 0;
         loop {
+            let is_by_lines = self.router.plan().given.len() > 1 && !self.parser.has_header();
             let step =
                 self.parser.next_block(&window[at..whole], position != Position::More, &mut self.rejects);
             match step.map_err(|e| ConsumerError::Object(cause_of(e)))? {
@@ -265,13 +266,23 @@ impl LineTaker {
                 Step::Block { consumed, mut block } => {
                     at += consumed;
                     let may_have_records = matches!(self.holding, Holding::Dropped(0) | Holding::Off);
-                    let records = self.router.take_block(
-                        &mut block,
-                        key,
-                        &mut self.rejects,
-                        may_have_records,
-                        taker,
-                    )?;
+                    let has_taken = input.counts.records + input.counts.rejects > 0;
+                    let records = match self.router.format_of(block.format(), taker) {
+                        Ok(place) => self.router.take_block(
+                            place,
+                            &mut block,
+                            key,
+                            &mut self.rejects,
+                            may_have_records,
+                            taker,
+                        )?,
+                        // An object is all or nothing until its first lines are taken.
+                        Err(refusal) if has_taken || is_by_lines => {
+                            block.reject_rows(refusal.reason(), &refusal.detail(), &mut self.rejects);
+                            0
+                        }
+                        Err(refusal) => return Err(ConsumerError::Object(refusal.cause())),
+                    };
                     if records > 0 {
                         self.holding = Holding::Off;
                     }

@@ -1,8 +1,10 @@
 //! A block: whole lines, located, each with as many fields as the log format.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::reject::{Reject, RejectReason, raw_line};
 use flowquet_format::LogFormat;
 
 /// A record's place in its block.
@@ -29,7 +31,7 @@ pub struct Block<'a> {
     pub(crate) first_line: u64,
     /// Byte offset of `original` in the inflated object.
     pub(crate) offset: u64,
-    pub(crate) format: &'a LogFormat,
+    pub(crate) format: &'a Arc<LogFormat>,
     /// Whether the rows are the lines of `text`, all of them and in order.
     pub(crate) is_even: bool,
     /// Whether the lines are rows of a file, in which bytes are carried.
@@ -132,8 +134,29 @@ impl<'a> Block<'a> {
     }
 
     /// The log format of these lines.
-    pub fn format(&self) -> &LogFormat {
+    pub fn format(&self) -> &Arc<LogFormat> {
         self.format
+    }
+
+    /// Takes all rows out of the block and adds them to `rejects`, for one reason.
+    pub fn reject_rows(&mut self, reason: RejectReason, detail: &str, rejects: &mut Vec<Reject>) {
+        rejects.extend(self.rows.iter().map(|row| self.reject_row(*row, reason, detail.to_owned())));
+        self.rows.clear();
+    }
+
+    /// A row as a reject, of no field.
+    pub(crate) fn reject_row(&self, row: Row, reason: RejectReason, detail: String) -> Reject {
+        let line = row.line as usize;
+        let (start, end) = (self.line_starts[line] as usize, self.line_starts[line + 1] as usize);
+        let raw = &self.original[start..end];
+        Reject {
+            line: self.first_line + u64::from(row.line),
+            offset: self.offset + start as u64,
+            reason,
+            field: None,
+            detail,
+            raw: raw_line(raw.strip_suffix(b"\n").unwrap_or(raw), self.are_rows),
+        }
     }
 
     /// Start and end of a field in [`Self::text`].

@@ -51,6 +51,7 @@ mod block;
 mod careful;
 mod integer;
 pub mod locate;
+mod met;
 mod parser;
 mod reject;
 mod repeats;

@@ -11,6 +11,7 @@ use crate::backend::Backend;
 use crate::block::{Block, Row};
 use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank};
 use crate::locate::Delimiters;
+use crate::met::MetFormats;
 use crate::reject::{Reject, RejectReason, raw_line};
 
 use self::several::Sorted;
@@ -120,6 +121,7 @@ pub struct Parser {
     format: Option<Arc<LogFormat>>,
     /// Another header inside the object: its format holds from the next block on.
     upcoming: Option<Arc<LogFormat>>,
+    met: MetFormats,
     from_header: bool,
     /// Behind a header of mostly new names: no line is a record until there is another header.
     is_lost: bool,
@@ -156,6 +158,7 @@ impl Parser {
             phase: Phase::Start,
             format: None,
             upcoming: None,
+            met: MetFormats::default(),
             from_header: false,
             is_lost: false,
             will_be_lost: false,
@@ -301,7 +304,7 @@ impl Parser {
                 self.counts.lines += 1;
                 self.counts.headers += 1;
                 self.from_header = true;
-                self.format = Some(Arc::new(format));
+                self.format = Some(self.met.shared(format));
                 return Ok(next);
             }
             let Some(given) = self.given.first().cloned() else {
@@ -427,9 +430,9 @@ impl Parser {
                 && text[start] > b' '
                 && text[end - 1] != b'\r'
                 && !(begins_name(text[start])
-                    && ends[before as usize..newline as usize]
-                        .iter()
-                        .all(|end| text.get(end.wrapping_add(1) as usize).is_some_and(|b| begins_name(*b))))
+                    && ends[before as usize..newline as usize].iter().all(|end| {
+                        text.get(end.wrapping_add(1) as usize).is_none_or(|b| may_begin_field(*b))
+                    }))
                 && (is_ascii || text[start..end].is_ascii());
             if is_record {
                 self.rows.push(Row { first: before + 1, line: line as u32 });
@@ -481,7 +484,7 @@ impl Parser {
                     LineKind::Glued(header) => {
                         self.counts.headers += 1;
                         glued = 1;
-                        self.upcoming = Some(Arc::new(header));
+                        self.upcoming = Some(self.met.shared(header));
                         covered = line + 1;
                     }
                     LineKind::StrangeHeader => {
@@ -498,7 +501,7 @@ impl Parser {
                         self.counts.headers += 1;
                         is_record = false;
                         if header != *format || self.is_lost {
-                            self.upcoming = Some(Arc::new(header));
+                            self.upcoming = Some(self.met.shared(header));
                             covered = line + 1;
                         }
                     }
@@ -539,8 +542,14 @@ impl Parser {
     }
 }
 
-/// Whether a name of a header may begin with this byte: a letter, or a quote before it. Lines whose every field begins so go down the
-/// careful path; hardly any record does, since it has numbers.
+/// Whether a field of a header may begin with this byte: a name does, and what stands between two blanks, or behind the last one, is
+/// empty. Lines whose every field begins so go down the careful path; hardly any record does, since it has numbers.
+#[inline]
+fn may_begin_field(byte: u8) -> bool {
+    begins_name(byte) || matches!(byte, b' ' | b'\n')
+}
+
+/// Whether a name of a header may begin with this byte: a letter, or a quote before it.
 #[inline]
 fn begins_name(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || matches!(byte, b'"' | b'\'' | b'`')

@@ -21,6 +21,10 @@ pub enum RejectReason {
     FitsNoFormat,
     /// Of several of them, which read it differently.
     FitsSeveralFormats,
+    /// Of a log format that has none of the columns that are kept, behind lines that have some.
+    NoColumns,
+    /// Of one log format more than objects that are read together may have.
+    TooManyFormats,
     /// An integer field that is no whole number.
     NotANumber,
     /// A whole number that does not fit its column.
@@ -31,7 +35,7 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// All reasons, in order of checking.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::LineTooLong,
         Self::InvalidUtf8,
         Self::TooFewFields,
@@ -39,6 +43,8 @@ impl RejectReason {
         Self::UnknownHeader,
         Self::FitsNoFormat,
         Self::FitsSeveralFormats,
+        Self::NoColumns,
+        Self::TooManyFormats,
         Self::NotANumber,
         Self::NumberOutOfRange,
         Self::CutShort,
@@ -50,6 +56,8 @@ impl RejectReason {
             Self::CutShort => "cut-short",
             Self::FitsNoFormat => "fits-no-format",
             Self::FitsSeveralFormats => "fits-several-formats",
+            Self::NoColumns => "no-columns",
+            Self::TooManyFormats => "too-many-formats",
             Self::LineTooLong => "line-too-long",
             Self::InvalidUtf8 => "invalid-utf8",
             Self::TooFewFields => "too-few-fields",

@@ -304,11 +304,11 @@ impl LineTaker {
                 Step::Done | Step::NeedMore => break,
                 Step::Skipped(len) => len,
                 Step::Block { consumed, mut block } => {
-                    if self.integers_of.as_deref() != Some(block.format()) {
+                    if self.integers_of.as_ref() != Some(block.format()) {
                         let fields = block.format().fields().iter().enumerate();
                         let integers = fields.filter_map(|(i, f)| Some((i, f.column_type().integer_max()?)));
                         self.integers = IntegerColumns::new(integers.collect());
-                        let format = Arc::new(block.format().clone());
+                        let format = block.format().clone();
                         self.integers_of = Some(format.clone());
                         if self.lines.formats.len() < FORMATS_MAX && !self.lines.formats.contains(&format) {
                             self.lines.formats.push(format);
@@ -381,7 +381,7 @@ impl Lines {
                 }
             }
         }
-        if self.formats.first().is_some_and(|first| **first == *block.format()) {
+        if self.formats.first() == Some(block.format()) {
             let room = records_max.saturating_sub(self.records.len());
             for row in block.rows().iter().take(room) {
                 let values = (0..fields.len()).map(|f| {

@@ -2,7 +2,7 @@
 
 use super::{BAD, IntegerColumns, parse_integer};
 use crate::block::{Block, Row};
-use crate::reject::{Reject, RejectReason, raw_line};
+use crate::reject::{Reject, RejectReason};
 
 impl Block<'_> {
     /// Takes rows with a bad integer out of the block and of `integers`, and adds them to `rejects`.
@@ -51,17 +51,7 @@ impl Block<'_> {
         } else {
             format!("expected a whole number or `-` in `{}`, found `{shown}`", spec.name())
         };
-        let (start, end) =
-            (self.line_starts[row.line as usize] as usize, self.line_starts[row.line as usize + 1] as usize);
-        let line = &self.original[start..end];
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        Reject {
-            line: self.first_line + u64::from(row.line),
-            offset: self.offset + start as u64,
-            reason: if is_number { RejectReason::NumberOutOfRange } else { RejectReason::NotANumber },
-            field: Some(spec.name().to_owned()),
-            detail,
-            raw: raw_line(line, self.are_rows),
-        }
+        let reason = if is_number { RejectReason::NumberOutOfRange } else { RejectReason::NotANumber };
+        Reject { field: Some(spec.name().to_owned()), ..self.reject_row(row, reason, detail) }
     }
 }

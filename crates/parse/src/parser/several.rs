@@ -91,7 +91,7 @@ impl Parser {
                 Line::Blank => self.counts.blanks += 1,
                 Line::Header(header) => {
                     self.counts.headers += 1;
-                    sorted.then = Then::Format(Arc::new(header));
+                    sorted.then = Then::Format(self.met.shared(header));
                 }
                 Line::StrangeHeader => {
                     self.counts.headers += 1;
@@ -104,7 +104,7 @@ impl Parser {
                     self.glued += 1;
                     format = Some(of);
                     sorted.glued_at = Some(len);
-                    sorted.then = Then::Format(Arc::new(header));
+                    sorted.then = Then::Format(self.met.shared(header));
                 }
                 Line::Reject(reason, field, detail) => rejects.push(Reject {
                     line: first_line + line as u64,
