@@ -343,7 +343,8 @@ fn values() -> impl Strategy<Value = Row> {
 
 fn given() -> impl Strategy<Value = Given> {
     let groups = proptest::collection::vec(proptest::collection::vec(values(), 0..40), 0..4);
-    (proptest::array::uniform5(prop_oneof![4 => Just(true), 1 => Just(false)]), groups)
+    let columns = proptest::array::uniform5(prop_oneof![4 => Just(true), 1 => Just(false)]);
+    (columns.prop_filter("a file has columns", |columns| columns.contains(&true)), groups)
         .prop_map(|(columns, groups)| Given { columns, groups })
 }
 
