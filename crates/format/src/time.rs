@@ -16,7 +16,7 @@ pub(crate) const HOUR_S: i64 = 3_600;
 /// AWS documents seconds; milliseconds have been seen.
 pub const TIME_MS_MIN: i64 = 253_402_300_800;
 
-/// Largest number that a [`ColumnType::TimestampMs`] holds: the last millisecond before 2100.
+/// Largest number that a [`crate::ColumnType::TimestampMs`] holds: the last millisecond before 2100.
 pub const TIME_NUMBER_MAX: i64 = TIME_MAX_S * 1000 - 1;
 
 /// A day or an hour of UTC, or null: what the time columns of a partition hold.
