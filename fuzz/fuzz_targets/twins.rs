@@ -55,7 +55,7 @@ fn make(text: &[u8], schema: &Arc<BatchSchema>, backend: Backend) -> Option<Made
             Step::Skipped(len) => at += len,
             Step::Block { consumed, mut block } => {
                 at += consumed;
-                if *block.format() != **format {
+                if block.format() != format {
                     // A header inside the text: other fields, other columns.
                     return None;
                 }
