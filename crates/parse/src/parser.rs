@@ -424,15 +424,12 @@ impl Parser {
         let (mut before, mut start) = (0, 0);
         for (line, &newline) in self.found.line_ends().iter().enumerate() {
             let end = ends[newline as usize] as usize;
-            // A line that begins with a blank, or with nothing, may be a blank one of any number of fields.
+            // Most lines begin with a digit, which neither a blank line does nor a header.
             let is_record = (newline - before) as usize == fields
                 && end > start
-                && text[start] > b' '
                 && text[end - 1] != b'\r'
-                && !(begins_name(text[start])
-                    && ends[before as usize..newline as usize].iter().all(|end| {
-                        text.get(end.wrapping_add(1) as usize).is_none_or(|b| may_begin_field(*b))
-                    }))
+                && (text[start].is_ascii_digit()
+                    || !begins_oddly(text, start, &ends[before as usize..newline as usize]))
                 && (is_ascii || text[start..end].is_ascii());
             if is_record {
                 self.rows.push(Row { first: before + 1, line: line as u32 });
@@ -542,11 +539,14 @@ impl Parser {
     }
 }
 
-/// Whether a field of a header may begin with this byte: a name does, and what stands between two blanks, or behind the last one, is
-/// empty. Lines whose every field begins so go down the careful path; hardly any record does, since it has numbers.
-#[inline]
-fn may_begin_field(byte: u8) -> bool {
-    begins_name(byte) || matches!(byte, b' ' | b'\n')
+/// Whether a line, which begins at `start` and each of whose fields begins behind one of `ends`, goes down the careful path: it begins with
+/// a blank, so that it may be blank and of any number of fields; or each of its fields begins as those of a header do, with a name or empty. Hardly
+/// any record does, since it has numbers.
+#[inline(never)]
+fn begins_oddly(text: &[u8], start: usize, ends: &[u32]) -> bool {
+    let is_of_header = |at: usize| text.get(at).is_none_or(|b| begins_name(*b) || matches!(b, b' ' | b'\n'));
+    text[start] <= b' '
+        || begins_name(text[start]) && ends.iter().all(|end| is_of_header(end.wrapping_add(1) as usize))
 }
 
 /// Whether a name of a header may begin with this byte: a letter, or a quote before it.
