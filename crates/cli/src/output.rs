@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use flowquet_table::Counts;
+
 use crate::exit::Exit;
 
 /// Why a command ends early.
@@ -70,6 +72,12 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
 /// A count with its noun: `1 object`, `1,200 objects`.
 pub(crate) fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", indicatif::HumanCount(n), if n == 1 { "" } else { "s" })
+}
+
+/// What lines are, in words: they add up to all lines.
+pub(crate) fn parts_of_lines(c: &Counts) -> String {
+    let parts = [(c.records, "record"), (c.rejects, "reject"), (c.headers, "header"), (c.blanks, "blank")];
+    parts.map(|(n, noun)| counted(n, noun)).join(" + ")
 }
 
 /// Puts data on standard output.

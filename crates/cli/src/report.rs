@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::failure::object_hints;
-use crate::output::{counted, shown};
+use crate::output::{counted, parts_of_lines, shown};
 use crate::table_files::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
 /// Version of the report's form; `schemas/report.schema.json` describes it.
@@ -132,17 +132,7 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
 fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str, String)) {
     let count = |n: u64| HumanCount(n).to_string();
     let c = &summary.counts;
-    row(
-        "lines",
-        format!(
-            "{} = {} + {} + {} + {}",
-            count(c.lines),
-            counted(c.records, "record"),
-            counted(c.rejects, "reject"),
-            counted(c.headers, "header"),
-            counted(c.blanks, "blank")
-        ),
-    );
+    row("lines", format!("{} = {}", count(c.lines), parts_of_lines(c)));
     if c.records > 0 {
         row("records", tally(&summary.records_by_status, |s| if s == "-" { "without status" } else { s }));
     }

@@ -9,7 +9,7 @@ use indicatif::{HumanBytes, HumanCount};
 use crate::args::StatusArgs;
 use crate::exit::Exit;
 use crate::failure::engine_failure;
-use crate::output::{Failure, counted, put, shown};
+use crate::output::{Failure, counted, parts_of_lines, put, shown};
 use crate::places::table_store;
 use crate::signals::listen_for_signals;
 use crate::table_files::{NAMED_MAX, lost_text, stray_text, truncated_text};
@@ -55,17 +55,7 @@ fn text(status: &Status) -> String {
     row("committed", format!("{} of {}", counted(status.tasks, "task"), counted(status.plans, "plan")));
     let c = &status.counts;
     row("objects", format!("{} converted, {}", HumanCount(status.objects), HumanBytes(status.bytes_in)));
-    row(
-        "lines",
-        format!(
-            "{} = {} + {} + {} + {}",
-            HumanCount(c.lines),
-            counted(c.records, "record"),
-            counted(c.rejects, "reject"),
-            counted(c.headers, "header"),
-            counted(c.blanks, "blank")
-        ),
-    );
+    row("lines", format!("{} = {}", HumanCount(c.lines), parts_of_lines(c)));
     let range = status.partition_range.as_ref().filter(|(first, _)| !first.is_empty());
     let range = range.map(|(first, last)| format!(" ({first} to {last})")).unwrap_or_default();
     row(

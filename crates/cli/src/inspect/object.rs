@@ -12,7 +12,7 @@ use flowquet_table::Cause;
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::inspect::{Inspector, Object};
-use crate::output::counted;
+use crate::output::{counted, parts_of_lines};
 use crate::terminal::{Column, shortened, table, table_width, width};
 
 /// Rejects that the text shows.
@@ -127,17 +127,7 @@ fn of_lines(
         } else {
             format!(" in the first {}", HumanBytes(lines.text_bytes))
         };
-        rows.push((
-            "lines",
-            format!(
-                "{}{of} = {} + {} + {} + {}",
-                HumanCount(c.lines),
-                counted(c.records, "record"),
-                counted(c.rejects, "reject"),
-                counted(c.headers, "header"),
-                counted(c.blanks, "blank")
-            ),
-        ));
+        rows.push(("lines", format!("{}{of} = {}", HumanCount(c.lines), parts_of_lines(c))));
         if !lines.statuses.is_empty() {
             let by = lines.statuses.iter().map(|(word, n)| format!("{} {word}", HumanCount(*n)));
             rows.push(("log-status", by.collect::<Vec<_>>().join(", ")));
