@@ -7,14 +7,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowquet_catalog::TableName;
-use flowquet_engine::{RejectLimit, Shard, Source};
+use flowquet_engine::{RejectLimit, Shard};
 use flowquet_format::{PartitionSpec, Types};
 use flowquet_parquet::Compression;
+use flowquet_sources::Source;
 use flowquet_store::Location;
 use flowquet_table::ROW_GROUP_ROWS_MAX;
 
 pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
+use crate::logs::LogArgs;
 use crate::places::{FilterArgs, S3Args, source};
 use crate::size::{parse_bytes, whole};
 
@@ -32,6 +34,8 @@ use crate::size::{parse_bytes, whole};
     max_term_width = 110
 )]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use flowquet_format::{Catalogue, LogFormat, ObjectKey, header_format};
 use flowquet_input::{Compression, Framing, first_lines, text_of};
 use flowquet_parquet::{RowReader, RowsError, Wanted};
+use flowquet_sources::SourceSet;
 use flowquet_store::Fetch;
 use flowquet_table::{Options, SourceObject};
 use serde::Serialize;
 
 use crate::context::PlanContext;
 use crate::error::Error;
-use crate::source::SourceSet;
 
 /// Bytes of an object that hold its header line, compressed or not.
 pub(crate) const HEAD_BYTES: u64 = 16 << 10;

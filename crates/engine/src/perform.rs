@@ -8,17 +8,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquet_plan::plan_units;
+use flowquet_sources::{Fetcher, SourceSet, root_url, spool_key};
 use flowquet_table::{Cause, CommitRecord, Log, SourceObject, rejects_key};
 
 use crate::budget::Budget;
 use crate::commit::{ClosedTask, Outcome};
 use crate::error::Error;
 use crate::events::{Event, Observer};
-use crate::fetch::Fetcher;
 use crate::goal::PlannedTask;
 use crate::limit::RejectLimit;
 use crate::sink::{REJECTS_TOLD_MAX, TaskSink};
-use crate::source::{SourceSet, root_url, spool_key};
 use crate::summary::Summary;
 use crate::unit::{Fetched, Piece, Taker, UnitCounts};
 use crate::worker::{UnitError, Worker};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flowquet_sources::{LeftOutTable, Unlistable};
 use flowquet_table::{Cause, CommitRecord, Counts, FileCheck, SourceObject, rejects_key};
 use serde::Serialize;
 
@@ -58,13 +59,10 @@ impl FailedObject {
     }
 }
 
-/// A flowquet table that lies below a source, or is one, and was left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LeftOutTable {
-    /// Its root, with a slash behind it.
-    pub url: String,
-    /// Objects that lie there.
-    pub objects: u64,
+impl From<Unlistable> for FailedObject {
+    fn from(Unlistable { url, reason }: Unlistable) -> Self {
+        Self { url, cause: "unlistable", reason }
+    }
 }
 
 /// A file that a run wrote.

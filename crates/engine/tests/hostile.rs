@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_engine::{Budget, Error, Event, Request, Run, Source, convert};
+use flowquet_engine::{Budget, Error, Event, Request, Run, convert, perform_shard, plan};
 use flowquet_format::KeyFilter;
+use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location, Store, Stores};
 use flowquet_table::{Log, Options, STAGING};
 use flowquet_testkit::gzip;
@@ -60,8 +61,6 @@ impl Disk {
             options: Options::default(),
             budget: Budget::new(1, None, false, false).expect("enough"),
             max_rejects: None,
-            dry_run: false,
-            plan: None,
         }
     }
 
@@ -298,17 +297,13 @@ fn pipes_and_names_that_are_no_text_cost_nobody_else() {
     assert_eq!((run.summary.objects.known, run.summary.objects.failed), (1, 1));
     // Put where a file was that an open task holds.
     disk.put("l/b.log", &v2_lines(15, 2, 5));
-    let plan = {
-        let request = Request { dry_run: true, ..disk.request(vec![disk.source("l")]) };
-        convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false))
-    };
-    let plan = plan.expect("it begins").plan.expect("one is new");
+    let (nobody, stop) = (|_: &Event<'_>| {}, AtomicBool::new(false));
+    let planned = plan(&disk.request(vec![disk.source("l")]), &nobody, &stop).expect("it begins");
+    let planned = planned.plan.expect("one is new");
     LocalStore::new(&disk.root, ".s").delete("l/b.log").expect("ours");
     make(&disk.root.join("l/b.log"));
     let shard = flowquet_engine::Shard { index: 0, of: 1 };
-    let request = Request { plan: Some((plan, shard)), ..disk.request(Vec::new()) };
-    let run = convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false));
-    let run = run.expect("it begins");
+    let run = perform_shard(&disk.request(Vec::new()), &planned, shard, &nobody, &stop).expect("it begins");
     assert!(run.error.is_none(), "{:?}", run.error);
     assert_eq!(run.summary.objects.set_aside, 1);
     assert!(run.summary.warnings[0].contains("is no file any more"), "{:?}", run.summary.warnings);

@@ -27,6 +27,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use flowquet_plan::{hex, plan_tasks};
+use flowquet_sources::SourceSet;
 use flowquet_store::{Store, Stores};
 use flowquet_table::{
     CommitRecord, CompactionRecord, LAYOUT_VERSION, Log, Options, Reading, Reconversion, ReconvertedTask,
@@ -43,7 +44,6 @@ use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
 use crate::perform::{Performance, perform};
-use crate::source::SourceSet;
 use crate::summary::Summary;
 use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;
