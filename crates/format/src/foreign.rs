@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::catalogue::{Catalogue, is_field_name, normalised};
+use crate::catalogue::{Catalogue, is_field_name, letters, normalised};
 
 /// Names that AWS's first Athena table of flow logs had, without dashes and underscores, where they are more than a field's
 /// name written otherwise. Many tables were made by that statement.
@@ -74,15 +74,11 @@ fn spelt(column: &str, catalogue: &Catalogue) -> Option<String> {
 
 /// The known field whose letters and digits these are, or that had this name once.
 fn meant(column: &str, catalogue: &Catalogue) -> Option<String> {
-    let name = squeezed(column);
-    let known = catalogue.fields().iter().map(|spec| spec.name.as_str());
-    let old = OLD_NAMES.iter().find(|(old, _)| *old == name).map(|(_, field)| *field);
-    let field = old.or_else(|| known.into_iter().find(|field| squeezed(field) == name))?;
-    catalogue.field(field).map(|spec| spec.name.clone())
-}
-
-fn squeezed(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    let old = || {
+        let name = letters(column);
+        OLD_NAMES.iter().find(|(old, _)| *old == name).and_then(|(_, field)| catalogue.field(field))
+    };
+    catalogue.field_by_letters(column).or_else(old).map(|spec| spec.name.clone())
 }
 
 /// pandas' name of an index that has none.
@@ -137,7 +133,7 @@ mod tests {
     fn known_names_mean_themselves() {
         let names: Vec<&str> = Catalogue::builtin().fields().iter().map(|f| f.name.as_str()).collect();
         check(&names.join(","), &names.join(","));
-        let squeezed: Vec<String> = names.iter().map(|n| squeezed(n)).collect();
+        let squeezed: Vec<String> = names.iter().map(|n| letters(n)).collect();
         check(&squeezed.join(","), &names.join(","));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::catalogue::{Catalogue, ColumnType, FieldKind, FieldSpec, normalised};
+use crate::foreign::fields_of_columns;
 use crate::spelling::{self, FoundFormat, Named, line_of};
 
 /// Most fields a log format may have. AWS knows 72; the rest is room for what it adds.
@@ -152,6 +153,12 @@ impl LogFormat {
             fields.push(field);
         }
         Ok(Self { fields })
+    }
+
+    /// The format of columns of these names, as a header line has them; `None` for more than [`FIELDS_MAX`].
+    pub(crate) fn of_columns(names: &[&str], catalogue: &Catalogue) -> Option<Self> {
+        let fields = fields_of_columns(names, catalogue).into_iter().flatten();
+        Self::of(fields.map(|name| Field::new(&name, catalogue)).collect())
     }
 
     /// A log format of these fields, whose names are unique; `None` for none of them, or for more than [`FIELDS_MAX`].

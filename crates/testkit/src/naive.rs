@@ -72,7 +72,9 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
             read.blanks += 1;
             continue;
         }
-        let is_own = |h: &Vec<String>| names.as_ref().is_none_or(|own| h.len() > 1 || h == own);
+        // One word is a header only if it is the object's own.
+        let own = || names.clone().or_else(|| given.map(|g| g.split(' ').map(str::to_owned).collect()));
+        let is_own = |h: &Vec<String>| h.len() > 1 || own().is_none_or(|own| *h == own);
         if let Some(header) = header(line).filter(is_own) {
             read.headers += 1;
             names = Some(header);
@@ -82,7 +84,7 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
         let own =
             names.get_or_insert_with(|| given.expect("a format").split(' ').map(str::to_owned).collect());
         let fitting = fits(line, own);
-        if is_strange(line) {
+        if is_strange(line) || replaces(line, own) {
             read.headers += 1;
             is_lost = true;
         } else if is_lost {
@@ -159,6 +161,31 @@ fn is_strange(line: &[u8]) -> bool {
         && known * 2 < words.len()
         && words.iter().all(is_plain)
         && is_known(&words[0].replace('_', "-"))
+}
+
+/// A header that is not understood, where a record of `own` fields would stand: as many words, one of them known, and one where
+/// no word can be.
+fn replaces(line: &[u8], own: &[String]) -> bool {
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    let words: Vec<String> = text
+        .split([' ', '\r'])
+        .filter(|w| !w.is_empty())
+        .map(|w| w.trim_matches(['"', '\'', '`']).to_lowercase().replace('_', "-"))
+        .collect();
+    let are_words = words.iter().all(|w| {
+        w.starts_with(|c: char| c.is_ascii_lowercase())
+            && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    });
+    let holds_no_word = |name: &String| {
+        let again = name.rsplit_once('-').filter(|(_, n)| n.parse().is_ok_and(|n: u32| n >= 2));
+        let name = again.map_or(name.as_str(), |(first, _)| first);
+        name.ends_with("addr") || INT32.contains(&name) || INT64.contains(&name) || name == "log-status"
+    };
+    are_words
+        && words.len() > 1
+        && words.len() == own.len()
+        && words.iter().any(|w| is_known(w))
+        && own.iter().any(holds_no_word)
 }
 
 /// A record, and the header that was joined to it without a newline.

@@ -5,7 +5,7 @@
 //! if it has several.
 
 use crate::catalogue::{Catalogue, normalised};
-use crate::header::header_format;
+use crate::header::first_header;
 use crate::log_format::{FormatError, LogFormat};
 use crate::spelling::calls::{METHODS, TAGS, is_block_mark, is_format_key};
 use crate::spelling::document::Document;
@@ -36,8 +36,13 @@ pub struct FoundFormat {
 /// [`FormatError`] where a format is announced and has a mistake.
 pub fn find_formats(text: &str, catalogue: &Catalogue) -> Result<Vec<FoundFormat>, FormatError> {
     let first = text.trim_start_matches(['\u{feff}', '\r', '\n', ' ']);
-    if let Some(format) = header_format(first.lines().next().unwrap_or_default().as_bytes(), catalogue) {
-        return Ok(vec![FoundFormat { format, line: line_of(text, text.len() - first.len()), name: None }]);
+    // In code a line behind `#` is a comment, whatever it says.
+    if let Some(header) = first_header(first.as_bytes(), catalogue).filter(|_| !first.starts_with('#')) {
+        return Ok(vec![FoundFormat {
+            format: header.format,
+            line: line_of(text, text.len() - first.len()),
+            name: None,
+        }]);
     }
     let document = Document::new(text);
     let pieces = document.pieces(catalogue)?;

@@ -8,7 +8,7 @@ mod separated;
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::Catalogue;
+use flowquet_format::{Catalogue, header_format};
 
 use self::documents::Documents;
 use self::exports::Exports;
@@ -101,7 +101,7 @@ impl Framing {
     pub(crate) fn unframer(self, catalogue: &Arc<Catalogue>) -> Option<Box<dyn Unframe>> {
         Some(match self {
             Self::Lines => return None,
-            Self::Comments => Box::new(Comments::default()),
+            Self::Comments => Box::new(Comments { catalogue: catalogue.clone(), is_over: false }),
             Self::Exports => Box::new(Exports::default()),
             Self::Documents => Box::new(Documents::new(catalogue.clone())),
             Self::Separated(separator) => Box::new(Separated::new(separator, catalogue.clone())),
@@ -155,9 +155,10 @@ fn separator_of(line: &[u8], catalogue: &Catalogue) -> Option<u8> {
     (is_header || is_row).then_some(separator)
 }
 
-/// Drops lines that begin with `#`, up to the first other one.
-#[derive(Debug, Default)]
+/// Drops lines that begin with `#`, up to the first other one, or up to a header line that is commented out.
+#[derive(Debug)]
 struct Comments {
+    catalogue: Arc<Catalogue>,
     is_over: bool,
 }
 
@@ -169,7 +170,8 @@ impl Unframe for Comments {
             let end = rest.iter().position(|b| *b == b'\n').map(|n| n + 1).or(is_last.then_some(rest.len()));
             let Some(end) = end else { return Ok(at) };
             let line = rest.strip_prefix(BYTE_ORDER_MARK).unwrap_or(rest);
-            if line.first().is_some_and(|b| *b != b'#' && !b.is_ascii_whitespace()) {
+            let is_line = line.first().is_some_and(|b| *b != b'#' && !b.is_ascii_whitespace());
+            if is_line || header_format(&line[..end.min(line.len())], &self.catalogue).is_some() {
                 self.is_over = true;
             } else {
                 at += end;
@@ -196,6 +198,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn comments_before_a_header_that_is_one_itself() {
+        for (text, expected) in [
+            ("# made by hand\n\nbytes dstaddr\n1 10.0.0.1\n", "bytes dstaddr\n1 10.0.0.1\n"),
+            ("# made by hand\n# bytes dstaddr\n1 10.0.0.1\n", "# bytes dstaddr\n1 10.0.0.1\n"),
+            (
+                "#Version: 1.0\r\n#Fields: bytes dstaddr\r\n1 10.0.0.1\r\n",
+                "#Fields: bytes dstaddr\r\n1 10.0.0.1\r\n",
+            ),
+            ("#bytes dstaddr", "#bytes dstaddr"),
+            ("# the bytes and the dstaddr\n1 10.0.0.1\n", "1 10.0.0.1\n"),
+            ("# start of file\n# type action\n1 10.0.0.1\n", "1 10.0.0.1\n"),
+        ] {
+            for cut in 0..=text.len() {
+                assert_eq!(
+                    pushed(text.as_bytes(), &[cut]),
+                    Ok(expected.as_bytes().to_vec()),
+                    "{text:?} at {cut}"
+                );
+            }
+        }
+    }
 
     fn pushed(text: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Refused> {
         let catalogue = Arc::new(Catalogue::builtin().clone());
