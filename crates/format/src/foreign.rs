@@ -18,6 +18,45 @@ const OLD_NAMES: [(&str, &str); 9] = [
     ("starttime", "start"),
 ];
 
+/// Names in AWS's examples of filter patterns, which are no spelling of the field's name:
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>. They are common words, so that they mean
+/// fields only among others.
+const PATTERN_NAMES: [(&str, &str); 7] = [
+    ("destination", "dstaddr"),
+    ("destport", "dstport"),
+    ("eni", "interface-id"),
+    ("flowlogstatus", "log-status"),
+    ("source", "srcaddr"),
+    ("windowend", "end"),
+    ("windowstart", "start"),
+];
+
+/// The fields that a list of bare names means, in AWS's spelling: as [`fields_of_columns`], but a name that stands again is itself; and
+/// by the names of filter patterns, where no other name is unknown and half are known without.
+pub(crate) fn fields_of_names<S: AsRef<str>>(names: &[S], catalogue: &Catalogue) -> Vec<String> {
+    let mut fields: Vec<String> = names.iter().map(|name| normalised(name.as_ref())).collect();
+    let is_unknown = |name: &String| catalogue.field(name).is_none();
+    for (i, name) in names.iter().enumerate() {
+        if is_unknown(&fields[i])
+            && let Some(meant) = meant(name.as_ref(), catalogue).filter(|meant| !fields.contains(meant))
+        {
+            fields[i] = meant;
+        }
+    }
+    let unknown: Vec<usize> = (0..fields.len()).filter(|i| is_unknown(&fields[*i])).collect();
+    let mut by_pattern: Vec<&str> = Vec::new();
+    for i in &unknown {
+        let name = letters(&fields[*i]);
+        let meant = PATTERN_NAMES.iter().find(|(pattern, _)| *pattern == name).map(|(_, field)| *field);
+        by_pattern
+            .extend(meant.filter(|field| !fields.iter().any(|f| f == field) && !by_pattern.contains(field)));
+    }
+    if by_pattern.len() == unknown.len() && 2 * unknown.len() <= fields.len() {
+        unknown.into_iter().zip(by_pattern).for_each(|(i, field)| fields[i] = field.to_owned());
+    }
+    fields
+}
+
 /// The fields that columns of these names are, in AWS's spelling, each once; `None` for one that holds no value of a flow log.
 ///
 /// | column | field |
@@ -119,6 +158,25 @@ mod tests {
         check(old, &new.join(","));
         check("start_time,src_addr,accountId", "start,srcaddr,account-id");
         check("team,Unnamed: 0,__index_level_0__,_id,1st,漢", "team,unnamed-0,/,id,column-1st,column");
+    }
+
+    #[test]
+    fn bare_names_are_fields() {
+        let check = |names: &str, expected: &str| {
+            let names: Vec<&str> = names.split(' ').collect();
+            assert_eq!(fields_of_names(&names, Catalogue::builtin()).join(" "), expected);
+        };
+        check("vpcId azId tcpFlags log_Status", "vpc-id az-id tcp-flags log-status");
+        check("startTime start start", "starttime start start");
+        check("new_name Other bytes", "new-name other bytes");
+        let pattern = "version account eni source destination srcport destport protocol packets bytes windowstart windowend action flowlogstatus";
+        check(pattern, &Catalogue::builtin().named_format("v2").expect("a default").join(" "));
+        check("bytes source", "bytes srcaddr");
+        // Common words, unless all else is known and they stand once.
+        check("bytes source reason", "bytes source reason");
+        check("bytes source destination", "bytes source destination");
+        check("bytes source srcaddr", "bytes source srcaddr");
+        check("bytes packets source source", "bytes packets source source");
     }
 
     #[test]
