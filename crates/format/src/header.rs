@@ -163,6 +163,9 @@ impl<'a> Names<'a> {
     }
 
     fn header(&self, catalogue: &Catalogue) -> Option<HeaderLine> {
+        if self.known == 0 {
+            return None;
+        }
         let parts = self.parts(catalogue);
         let last = parts.last()?;
         if parts.len() == 1 && self.known * 2 < self.words.len() || self.is_comment && self.is_sentence() {
