@@ -5,7 +5,7 @@ mod several;
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, GIVEN_MAX, LogFormat, ROWS_MARK, header_format, put_back};
+use flowquet_format::{CARRIED_MARK, Catalogue, GIVEN_MAX, LogFormat, ROWS_MARK, header_format, put_back};
 
 use crate::backend::Backend;
 use crate::block::{Block, Row};
@@ -277,9 +277,10 @@ impl Parser {
         let mut is_header = false;
         if self.offset == 0 {
             check_magic(window)?;
-            at = [BYTE_ORDER_MARK, ROWS_MARK].iter().find(|m| window.starts_with(m)).map_or(0, |m| m.len());
+            let marks = [BYTE_ORDER_MARK, ROWS_MARK, CARRIED_MARK];
+            at = marks.iter().find(|m| window.starts_with(m)).map_or(0, |m| m.len());
             is_header = window.starts_with(ROWS_MARK);
-            self.are_rows |= is_header;
+            self.are_rows |= is_header || window.starts_with(CARRIED_MARK);
         }
         while at < window.len() {
             let rest = &window[at..];
