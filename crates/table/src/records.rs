@@ -155,10 +155,17 @@ pub struct CommitRecord {
     pub records_by_status: BTreeMap<String, u64>,
     /// Rejects by reason.
     pub rejects_by_reason: BTreeMap<String, u64>,
+    /// Of these, so many are not in the task's file of rejects, which was full.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub rejects_not_kept: u64,
     /// Records whose time lies outside 2000 to 2100, and did not choose their partition.
     pub times_out_of_range: u64,
     /// Records that have no time and stand in the partition of their object's delivery, or of null.
     pub times_missing: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl CommitRecord {
@@ -175,6 +182,7 @@ impl CommitRecord {
             counts: Counts::default(),
             records_by_status: BTreeMap::new(),
             rejects_by_reason: BTreeMap::new(),
+            rejects_not_kept: 0,
             times_out_of_range: 0,
             times_missing: 0,
         }
