@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::error::{Error, ErrorKind};
 use crate::names::stays_inside;
 use crate::staging::StagingFolder;
-use crate::{Entry, Fetch, Folder, ObjectMeta, Staged, Store, in_order};
+use crate::{Entry, Fetch, Folder, LISTED_MAX, ObjectMeta, Staged, Store, in_order};
 
 /// Deepest folder that is listed; deeper is a loop of links.
 const DEPTH_MAX: usize = 64;
@@ -337,6 +337,10 @@ impl LocalStore {
                     if is_link {
                         path = path.canonicalize().map_err(|e| self.error("list", &key, e))?;
                     }
+                    met.files += 1;
+                    if met.files > LISTED_MAX {
+                        return Err(Error::too_many(self.url(prefix)));
+                    }
                     each(object_meta(key, &path, &meta));
                 }
                 // Pipes and devices are no objects; the others are not after `after`.
@@ -416,6 +420,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 #[derive(Debug, Default)]
 struct Met {
     depth: usize,
+    files: usize,
     /// Those that links led to: device and number.
     linked: HashSet<(u64, u64)>,
 }
