@@ -25,6 +25,7 @@ mod below;
 pub mod conformance;
 mod error;
 mod failing;
+mod handles;
 mod level;
 mod local;
 mod location;
