@@ -280,6 +280,11 @@ pub(crate) struct JobArgs {
     #[arg(long, help_heading = "Bad input")]
     pub(crate) salvage: bool,
 
+    /// Keep this much of the rejected lines of each task (about one file's worth of input), such as 64M or 0, the first ones; all
+    /// are counted
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_bytes, help_heading = "Bad input")]
+    pub(crate) rejects_max: u64,
+
     /// Memory limit, such as 512M; with less, fewer threads run [default: 240M per thread + 32M; with S3 32M per thread + 80M
     /// more]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
@@ -371,6 +376,11 @@ pub(crate) struct ReconvertArgs {
     /// Keep the whole lines of a damaged object instead of leaving the object out
     #[arg(long, help_heading = "Log format")]
     pub(crate) salvage: bool,
+
+    /// Keep this much of the rejected lines of each task, such as 64M or 0, the first ones; all are counted [default: as when the
+    /// objects were converted]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Log format")]
+    pub(crate) rejects_max: Option<u64>,
 
     /// Memory limit, such as 512M; with less, fewer threads run
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]

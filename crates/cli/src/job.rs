@@ -118,5 +118,6 @@ fn options(args: &JobArgs, formats: &Formats, contract: Option<&TableContract>) 
         file_bytes: args.file_bytes,
         reading: formats.reading.clone(),
         salvage: args.salvage,
+        rejects_max: args.rejects_max,
     })
 }

@@ -37,6 +37,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
         reading: (!formats.given.is_empty() || args.format.fields.is_some()).then(|| formats.reading.clone()),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
         salvage: args.salvage.then_some(true),
+        rejects_max: args.rejects_max,
     };
     let stores = args.s3.stores();
     let out = table_store(&stores, &args.out);
