@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowquet-plan", &["flowquet-format", "flowquet-table"]),
     ("flowquet-arrow", &["flowquet-format", "flowquet-parse"]),
     ("flowquet-catalog", &["flowquet-aws", "flowquet-format", "flowquet-table"]),
+    ("flowquet-ec2", &["flowquet-aws"]),
     (
         "flowquet-engine",
         &[
@@ -36,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowquet-arrow",
             "flowquet-aws",
             "flowquet-catalog",
+            "flowquet-ec2",
             "flowquet-engine",
             "flowquet-format",
             "flowquet-input",
@@ -61,6 +63,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("flowquet-table", &["arrow-array", "clap", "parquet", "rayon", "tokio"]),
     ("flowquet-store", &["arrow-array", "parquet", "rayon"]),
     ("flowquet-catalog", &["arrow-array", "aws-sdk-s3", "parquet", "rayon"]),
+    ("flowquet-ec2", &["arrow-array", "aws-sdk-s3", "parquet", "rayon"]),
     ("flowquet-engine", &["clap", "indicatif", "tokio"]),
     ("flowquet-cli", &["tokio"]),
 ];

@@ -38,7 +38,10 @@ impl Prepared {
         stores: Arc<Stores>,
         plan: Option<&PlanFile>,
     ) -> Result<Self, Failure> {
-        let formats = Formats::resolve(&args.format)?;
+        let formats = Formats::resolve(
+            &args.format,
+            &args.s3.asked(args.filter.regions(), args.filter.flow_log_ids()),
+        )?;
         let mut sources = args.sources.clone();
         sources.extend(args.manifest.iter().cloned().map(Source::Manifest));
         let out = match (&args.out, plan) {

@@ -8,7 +8,7 @@ use flowquet_format::{
     Types, columns_of, union_fields,
 };
 use flowquet_parquet::{Compression, FileSchema, Wanted};
-use flowquet_table::Options;
+use flowquet_table::{Options, Reading};
 
 use crate::error::Error;
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 pub(crate) struct PlanContext {
     pub(crate) catalogue: Arc<Catalogue>,
     /// Log formats of objects without a header.
-    pub(crate) given: Vec<Arc<LogFormat>>,
+    pub(crate) reading: Reading,
     /// Log formats whose columns all files have.
     pub(crate) union: Vec<LogFormat>,
     pub(crate) partitions: PartitionSpec,
@@ -47,7 +47,7 @@ impl PlanContext {
         let columns = options.columns.as_ref();
         let rows = usize::try_from(options.row_group_rows.max(1));
         Ok(Self {
-            given: options.reading.formats().to_vec(),
+            reading: options.reading.clone(),
             union: Vec::new(),
             catalogue: options.catalogue().clone(),
             partitions: options.partition_by.clone(),

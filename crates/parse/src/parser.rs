@@ -143,17 +143,12 @@ pub struct Parser {
 
 impl Parser {
     /// A parser for objects whose headers name fields of `catalogue`; objects without a header have the `given` format, or each
-    /// line of theirs has one of them.
-    ///
-    /// # Panics
-    /// With more than [`GIVEN_MAX`] formats.
+    /// line of theirs has one of them; at most [`GIVEN_MAX`], as [`Self::give`] checks.
     pub fn new(catalogue: Arc<Catalogue>, given: impl IntoIterator<Item = Arc<LogFormat>>) -> Self {
-        let given: Vec<_> = given.into_iter().collect();
-        assert!(given.len() <= GIVEN_MAX, "at most {GIVEN_MAX} formats are given");
-        Self {
+        let mut parser = Self {
             catalogue,
             backend: Backend::detect(),
-            given,
+            given: Vec::new(),
             sorted: Sorted::default(),
             phase: Phase::Start,
             format: None,
@@ -171,7 +166,24 @@ impl Parser {
             line_starts: Vec::new(),
             odd: Vec::new(),
             clean: Vec::new(),
-        }
+        };
+        parser.give(given);
+        parser
+    }
+
+    /// The `given` formats from the next object on.
+    ///
+    /// # Panics
+    /// With more than [`GIVEN_MAX`] formats.
+    pub fn give(&mut self, given: impl IntoIterator<Item = Arc<LogFormat>>) {
+        self.given.clear();
+        self.given.extend(given);
+        assert!(self.given.len() <= GIVEN_MAX, "at most {GIVEN_MAX} formats are given");
+    }
+
+    /// Whether each line of an object without a header has one of several formats.
+    pub fn has_several(&self) -> bool {
+        self.given.len() > 1
     }
 
     /// Uses `backend` instead of the best one: for tests and benchmarks.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::described::ASK;
+
 #[derive(Debug, Args)]
 pub(crate) struct FormatArgs {
     /// Log format: '${version} ${account-id} …' in single quotes, bare names, a default (v2, v3, v4, v5, v7 to v11, tgw), or @FILE
@@ -16,9 +18,30 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "FORMAT", allow_hyphen_values = true, help_heading = "Log format")]
     pub(crate) format: Vec<String>,
 
-    /// Take the log formats of all flow logs in FILE, the output of `aws ec2 describe-flow-logs`, as if each were given by --format
-    #[arg(long, value_name = "FILE", help_heading = "Log format")]
-    pub(crate) describe_flow_logs: Option<PathBuf>,
+    /// Take the log formats of all flow logs, as if each were given by --format: of the region's, asked of EC2, or of those in FILE, the
+    /// output of `aws ec2 describe-flow-logs`
+    ///
+    /// EC2 is asked in the configured region, in each of --flow-region, or in those of `aws:REGION,REGION`, with the credentials that S3 is
+    /// read with; they need ec2:DescribeFlowLogs. --flow-log-id and --log-group leave out other flow logs. Lines without a header, in an
+    /// object whose key names a flow log, have the format of that flow log.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = ASK,
+        help_heading = "Log format"
+    )]
+    pub(crate) describe_flow_logs: Option<String>,
+
+    /// Of --describe-flow-logs, take only flow logs that deliver to these log groups of CloudWatch, comma-separated
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        requires = "describe_flow_logs",
+        help_heading = "Log format"
+    )]
+    pub(crate) log_group: Vec<String>,
 
     /// File of `[[field]]` entries that extend the field list, in the form of schemas/fields.toml
     #[arg(long, value_name = "FILE", help_heading = "Log format")]
