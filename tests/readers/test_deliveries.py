@@ -38,8 +38,9 @@ def records(count, seed=0):
 
 
 def time_of(line):
-    """The record's time, wherever its format has it, in milliseconds."""
-    return int(re.search(r"\b17\d{8}\b", line)[0]) * 1000
+    """The record's time, wherever its format has it, in milliseconds; that of an event without one is any."""
+    found = re.search(r"\b17\d{8}\b", line)
+    return int(found[0] if found else 1_704_067_200) * 1000
 
 
 def subscription(lines, kind="DATA_MESSAGE"):
