@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, LogFormat, ObjectKey, header_format};
+use flowquet_format::{Catalogue, LogFormat, ObjectKey, ROWS_MARK, header_format};
 use flowquet_input::{Compression, Framing, first_lines, text_of};
 use flowquet_parquet::{RowReader, RowsError, Wanted};
 use flowquet_store::Fetch;
@@ -182,6 +182,6 @@ fn first_line(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<Vec<u8>> {
         }
     }
     let (_, lines) = first_lines(&text, false, catalogue).ok()?;
-    let lines = lines.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&lines);
+    let lines = [b"\xef\xbb\xbf", ROWS_MARK].iter().find_map(|m| lines.strip_prefix(*m)).unwrap_or(&lines);
     lines.split(|b| *b == b'\n').next().map(<[u8]>::to_vec)
 }

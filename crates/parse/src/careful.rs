@@ -89,8 +89,8 @@ pub(crate) fn classify(
     LineKind::Reject { reason, field: None, detail }
 }
 
-/// The same for a row of a file that is not UTF-8 as it stands: bytes are carried in it, or a value is none. Such a row has the
-/// right number of fields, and is appended as it is.
+/// The same for a row of a file that is not UTF-8 as it stands: bytes are carried in it, or a value is none. Such a row is
+/// appended as it is.
 pub(crate) fn classify_row(line: &[u8], format: &LogFormat, clean: &mut Vec<u8>) -> LineKind {
     /// A value is quoted up to so many characters; the whole line is kept beside it.
     const QUOTED_MAX: usize = 40;
@@ -103,6 +103,13 @@ pub(crate) fn classify_row(line: &[u8], format: &LogFormat, clean: &mut Vec<u8>)
             let field = Some(field.name().to_owned());
             return LineKind::Reject { reason: RejectReason::InvalidUtf8, field, detail };
         }
+    }
+    // Rows of tables and documents may have another number of values.
+    let (found, fields) = (line.split(|b| *b == b' ').count(), format.fields().len());
+    if found != fields {
+        let reason = if found < fields { RejectReason::TooFewFields } else { RejectReason::TooManyFields };
+        let detail = format!("expected {fields} fields, found {found}");
+        return LineKind::Reject { reason, field: None, detail };
     }
     clean.extend_from_slice(line);
     clean.push(b'\n');

@@ -12,7 +12,7 @@ use crate::block::{Block, Row};
 use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank};
 use crate::locate::Delimiters;
 use crate::met::MetFormats;
-use crate::reject::{Reject, RejectReason, raw_line};
+use crate::reject::{Reject, RejectReason, excerpt, raw_line};
 
 use self::several::Sorted;
 
@@ -272,7 +272,7 @@ impl Parser {
         self.counts.lines += 1;
         rejects.push(Reject {
             line: self.counts.lines - self.glued,
-            offset: self.offset,
+            offset: self.place(),
             reason: RejectReason::CutShort,
             field: None,
             detail: "expected the rest of the line, found the end of the readable part of a damaged object"
@@ -280,6 +280,11 @@ impl Parser {
             raw: rest[..rest.len().min(LINE_BYTES_MAX)].to_owned(),
         });
         self.offset += rest.len() as u64;
+    }
+
+    /// Bytes of the object's lines so far.
+    fn place(&self) -> u64 {
+        self.offset.saturating_sub(if self.are_rows { ROWS_MARK.len() as u64 } else { 0 })
     }
 
     /// Up to and with the header line, or up to the first record.
@@ -381,7 +386,7 @@ impl Parser {
         self.phase = Phase::TooLong { of_several: self.phase == Phase::Several };
         rejects.push(Reject {
             line: self.counts.lines - self.glued,
-            offset: self.offset,
+            offset: self.place(),
             reason: RejectReason::LineTooLong,
             field: None,
             detail: format!(
@@ -393,6 +398,7 @@ impl Parser {
     }
 
     fn take_block<'a>(&'a mut self, original: &'a [u8], rejects: &mut Vec<Reject>) -> Step<'a> {
+        let offset = self.place();
         let format = self.format.clone().expect("set before the first line");
         let fields = format.fields().len();
         self.check_lines(original, fields);
@@ -410,7 +416,7 @@ impl Parser {
             original,
             line_starts: &self.line_starts,
             first_line: self.counts.lines - self.glued + 1,
-            offset: self.offset,
+            offset,
             format: self.format.as_ref().expect("set above"),
             // Either all lines were found to be records, or the copy has nothing but records.
             is_even: true,
@@ -580,18 +586,6 @@ fn check_magic(window: &[u8]) -> Result<(), ObjectError> {
         Some(b'{' | b'[') => Err(ObjectError::Json),
         _ => Ok(()),
     }
-}
-
-/// The beginning of a line, for a message.
-fn excerpt(line: &[u8]) -> String {
-    const SHOWN: usize = 60;
-    let text = String::from_utf8_lossy(&line[..line.len().min(4 * SHOWN)]);
-    let text = text.trim_end();
-    let mut shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '·' } else { c }).collect();
-    if text.chars().count() > SHOWN {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]

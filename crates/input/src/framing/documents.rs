@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use flowquet_format::Catalogue;
+use flowquet_format::{Catalogue, ROWS_MARK};
 
-use super::names::{fields_of, is_message};
+use super::names::{fields_of, is_message, is_number, push_value};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
 /// Longest string that is read.
@@ -59,6 +59,8 @@ pub(super) struct Documents {
     keys: Vec<String>,
     fields: Option<Vec<Option<String>>>,
     has_lines: bool,
+    /// Whether a mark says that values are carried, blanks and all.
+    carries: bool,
     /// Whether the document is a test of a destination.
     is_control: bool,
     /// The beginning of the document.
@@ -86,6 +88,7 @@ impl Documents {
             keys: Vec::new(),
             fields: None,
             has_lines: false,
+            carries: false,
             is_control: false,
             excerpt: Vec::new(),
             is_skipping: false,
@@ -291,15 +294,23 @@ impl Documents {
             values.push((name, value));
         }
         if is_new {
+            if !self.has_lines {
+                self.carries = true;
+                out.extend_from_slice(ROWS_MARK);
+            }
             let header = self.header.join(" ");
             self.line(header.as_bytes(), out);
         }
-        let value_of =
-            |name: &String| values.iter().find(|(n, _)| n == name).map_or("-", |(_, v)| v.as_str());
-        let shown =
-            |value: &str| if value.is_empty() { "-".to_owned() } else { value.replace(['\n', '\r'], " ") };
-        let line: Vec<String> = self.header.iter().map(|name| shown(value_of(name))).collect();
-        self.line(line.join(" ").as_bytes(), out);
+        let mut line = Vec::new();
+        for (i, name) in self.header.iter().enumerate() {
+            if i > 0 {
+                line.push(b' ');
+            }
+            let value =
+                values.iter().find(|(n, v)| n == name && !v.is_empty()).map_or("-", |(_, v)| v.as_str());
+            push_value(value.as_bytes(), is_number(name, &self.catalogue), self.carries, &mut line);
+        }
+        self.line(&line, out);
         true
     }
 
@@ -388,6 +399,7 @@ fn end_of_string(text: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::shown;
     use super::*;
 
     fn pushed(text: &[u8], step: usize) -> Result<String, Refused> {
@@ -398,7 +410,7 @@ mod tests {
             at += documents.push(&text[at..end], end == text.len(), usize::MAX, &mut out)?;
         }
         assert_eq!(at, text.len());
-        Ok(String::from_utf8(out).expect("text"))
+        Ok(shown(&out))
     }
 
     /// Pushed whole and in small pieces.
@@ -430,6 +442,8 @@ mod tests {
             (r#"{"events":[{"timestamp":1,"message":"2 a","ingestionTime":2}],"nextForwardToken":"f/1"}"#.to_owned(), "2 a\n"),
             (r#"{"results":[[{"field":"@timestamp","value":"x"},{"field":"@message","value":"2 a"}]],"status":"Complete"}"#.to_owned(), "2 a\n"),
             (r#"{"version":2,"account_id":"1","srcAddr":null,"log_status":"OK"}{"version":3}"#.to_owned(), "version account-id srcaddr log-status\n2 1 - OK\n3 - - -\n"),
+            (r#"{"version":" 2 ","instance_tag":" my  team","x":"a\nb"}"#.to_owned(), "version instance-tag x\n2 ␣my␣␣team a⏎b\n"),
+            (r#"{"message":"2 a"}{"version":2,"instance_tag":"my team"}"#.to_owned(), "2 a\nversion instance-tag\n2 my team\n"),
             (r#"{"version":2,"bytes":1}{"version":2,"packets":7}"#.to_owned(), "version bytes\n2 1\nversion bytes packets\n2 - 7\n"),
             ("{\"message\":\"2 a\"}\n2 plain\n{\"message\":\"2 b\"}".to_owned(), "2 a\n2 plain\n2 b\n"),
             ("{\"message\":\"2 a\"}\n{\"mess\n{\"message\":\"2 b\"}".to_owned(), "2 a\n{\"mess\n2 b\n"),

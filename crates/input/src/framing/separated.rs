@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use flowquet_format::Catalogue;
+use flowquet_format::{Catalogue, ROWS_MARK};
 
-use super::names::{fields_of, is_message};
+use super::names::{fields_of, is_message, is_number, push_value};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
 /// Bytes of a row, quoted line breaks and all.
@@ -18,8 +18,8 @@ enum Rows {
     Unknown,
     /// This value of each holds a line.
     Message(usize),
-    /// Each is a line, of those values that are kept.
-    Fields(Vec<bool>),
+    /// Each is a line, of those values that are kept; of each of them whether it is a number.
+    Fields(Vec<Option<bool>>),
     /// Each is a line.
     All,
 }
@@ -30,14 +30,23 @@ pub(super) struct Separated {
     separator: u8,
     catalogue: Arc<Catalogue>,
     rows: Rows,
+    /// Whether no line was handed on yet: only then can a mark say that values are carried, blanks and all.
+    is_first: bool,
+    /// Whether they are.
+    carries: bool,
 }
 
 impl Separated {
     pub(super) fn new(separator: u8, catalogue: Arc<Catalogue>) -> Self {
-        Self { separator, catalogue, rows: Rows::Unknown }
+        Self { separator, catalogue, rows: Rows::Unknown, is_first: true, carries: false }
     }
 
     fn row(&mut self, row: &[u8], out: &mut Vec<u8>) {
+        self.line_of(row, out);
+        self.is_first &= out.is_empty();
+    }
+
+    fn line_of(&mut self, row: &[u8], out: &mut Vec<u8>) {
         if row.trim_ascii().is_empty() {
             out.push(b'\n');
             return;
@@ -56,8 +65,15 @@ impl Separated {
                 None => push_raw(row, out),
             },
             Rows::Fields(columns) if columns.len() == values.len() => {
-                let fields = values.iter().zip(columns).filter(|(_, is_kept)| **is_kept);
-                push_values(fields.map(|(value, _)| value.as_slice()), out);
+                let fields =
+                    values.iter().zip(columns).filter_map(|(value, number)| Some((value, (*number)?)));
+                for (i, (value, is_number)) in fields.enumerate() {
+                    if i > 0 {
+                        out.push(b' ');
+                    }
+                    push_value(null_of(value), is_number, self.carries, out);
+                }
+                out.push(b'\n');
             }
             Rows::Fields(_) | Rows::All | Rows::Unknown => {
                 push_values(values.iter().map(Vec::as_slice), out);
@@ -76,8 +92,13 @@ impl Separated {
             self.rows = Rows::All;
             return false;
         };
+        self.carries = self.is_first;
+        if self.carries {
+            out.extend_from_slice(ROWS_MARK);
+        }
         push_values(fields.iter().flatten().map(String::as_bytes), out);
-        self.rows = Rows::Fields(fields.iter().map(Option::is_some).collect());
+        let kinds = fields.iter().map(|f| f.as_deref().map(|name| is_number(name, &self.catalogue)));
+        self.rows = Rows::Fields(kinds.collect());
         true
     }
 }
@@ -90,7 +111,7 @@ impl Unframe for Separated {
             let Some(end) = end_of_row(rest, is_last) else { break };
             let row = &rest[..end];
             let row = row.strip_prefix(BYTE_ORDER_MARK).unwrap_or(row);
-            self.row(row.trim_ascii_end(), out);
+            self.row(without_break(row), out);
             at += end;
         }
         Ok(at)
@@ -103,15 +124,26 @@ fn push_raw(row: &[u8], out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+/// A row without its line break. Tabs at its end are separators.
+fn without_break(row: &[u8]) -> &[u8] {
+    let row = row.strip_suffix(b"\n").unwrap_or(row);
+    row.strip_suffix(b"\r").unwrap_or(row)
+}
+
+/// What stands for a value: `-` where it is none.
+fn null_of(value: &[u8]) -> &[u8] {
+    match value {
+        b"" | b"null" | b"NULL" => b"-",
+        value => value,
+    }
+}
+
 fn push_values<'a>(values: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
     for (i, value) in values.enumerate() {
         if i > 0 {
             out.push(b' ');
         }
-        match value {
-            b"" | b"null" | b"NULL" => out.push(b'-'),
-            value => out.extend(value.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b })),
-        }
+        push_value(null_of(value), false, false, out);
     }
     out.push(b'\n');
 }
@@ -144,8 +176,9 @@ fn end_of_row(text: &[u8], is_last: bool) -> Option<usize> {
 
 /// The values of a row, without their quotes.
 pub(super) fn values_of(row: &[u8], separator: u8) -> Vec<Vec<u8>> {
-    let mut values = vec![Vec::new()];
-    let mut is_quoted = false;
+    let mut values: Vec<Vec<u8>> = vec![Vec::new()];
+    // Whether it is quoted now, and whether it was at all.
+    let (mut is_quoted, mut was_quoted) = (false, false);
     let mut bytes = row.iter().copied().peekable();
     while let Some(b) = bytes.next() {
         let value = values.last_mut().expect("begins with one");
@@ -155,18 +188,30 @@ pub(super) fn values_of(row: &[u8], separator: u8) -> Vec<Vec<u8>> {
                 value.push(b'"');
             }
             b'"' if is_quoted => is_quoted = false,
-            b'"' if value.is_empty() => is_quoted = true,
-            _ if b == separator && !is_quoted => values.push(Vec::new()),
-            // Blanks behind a separator are none of the value's.
-            b' ' if !is_quoted && value.is_empty() => {}
+            b'"' if value.is_empty() => (is_quoted, was_quoted) = (true, true),
+            _ if b == separator && !is_quoted => {
+                end_value(value, was_quoted);
+                values.push(Vec::new());
+                was_quoted = false;
+            }
+            // Blanks around a value are none of its own, unless they are quoted.
+            b' ' if !is_quoted && (value.is_empty() || was_quoted) => {}
             _ => value.push(b),
         }
     }
+    end_value(values.last_mut().expect("begins with one"), was_quoted);
     values
+}
+
+fn end_value(value: &mut Vec<u8>, was_quoted: bool) {
+    if !was_quoted {
+        value.truncate(value.trim_ascii_end().len());
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::shown;
     use super::*;
 
     fn lines(text: &str, separator: u8) -> String {
@@ -181,7 +226,7 @@ mod tests {
             at += unframe.push(&text.as_bytes()[at..end], is_last, usize::MAX, &mut pieces).expect("a table");
         }
         assert_eq!(pieces, whole);
-        String::from_utf8(whole).expect("text")
+        shown(&whole)
     }
 
     #[test]
@@ -200,6 +245,14 @@ mod tests {
                 "srcaddr dstaddr\n10.0.0.1 10.0.0.2\n",
             ),
             ("version\taccount-id\n2\t1\n\n", b'\t', "version account-id\n2 1\n\n"),
+            ("version\tsrcaddr\tx\r\n2\t\t\r\n\t\ty\n", b'\t', "version srcaddr x\n2 - -\n- - y\n"),
+            (
+                "version,instance_tag,x\n 2 ,my team , a\n\" 3 \",\" my  team \",\"b\nc\" \n",
+                b',',
+                "version instance-tag x\n2 my␣team a\n3 ␣my␣␣team␣ b⏎c\n",
+            ),
+            // A mark cannot stand behind lines: blanks part values then.
+            ("\nversion,instance_tag\n2,my team\n", b',', "\nversion instance-tag\n2 my team\n"),
             ("\u{feff}\"version\", \"account-id\"\n\"2\", \"1\"\n", b',', "version account-id\n2 1\n"),
             ("2,1,eni-1,10.0.0.1,10.0.0.2,1,2,6,3\n", b',', "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 3\n"),
             ("version,srcaddr\n2,10.0.0.1,more\n", b',', "version srcaddr\n2 10.0.0.1 more\n"),
