@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
         let hint = "choose objects with --object, --partition, --flow-log-id, --rejects or --lost; `--object '**'` takes all";
         return Err(Failure::message(Exit::Usage, "no objects are chosen", Some(hint)));
     }
-    let formats = Formats::resolve(&args.format)?;
+    let formats = Formats::resolve(&args.format, &args.s3.asked(&[], &args.flow_log_id))?;
     let change = Change {
         reading: (!formats.given.is_empty() || args.format.fields.is_some()).then(|| formats.reading.clone()),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),

@@ -12,7 +12,7 @@ use crate::block::{Block, Row};
 use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank};
 use crate::locate::Delimiters;
 use crate::met::MetFormats;
-use crate::reject::{Reject, RejectReason, raw_line};
+use crate::reject::{Reject, RejectReason, excerpt, raw_line};
 
 use self::several::Sorted;
 
@@ -131,6 +131,8 @@ pub struct Parser {
     glued: u64,
     /// Whether the lines are rows of a file, in which bytes are carried.
     are_rows: bool,
+    /// Bytes before the first line that say so, which are none of the object's.
+    mark_bytes: u64,
     counts: LineCounts,
     offset: u64,
     found: Delimiters,
@@ -143,17 +145,12 @@ pub struct Parser {
 
 impl Parser {
     /// A parser for objects whose headers name fields of `catalogue`; objects without a header have the `given` format, or each
-    /// line of theirs has one of them.
-    ///
-    /// # Panics
-    /// With more than [`GIVEN_MAX`] formats.
+    /// line of theirs has one of them; at most [`GIVEN_MAX`], as [`Self::give`] checks.
     pub fn new(catalogue: Arc<Catalogue>, given: impl IntoIterator<Item = Arc<LogFormat>>) -> Self {
-        let given: Vec<_> = given.into_iter().collect();
-        assert!(given.len() <= GIVEN_MAX, "at most {GIVEN_MAX} formats are given");
-        Self {
+        let mut parser = Self {
             catalogue,
             backend: Backend::detect(),
-            given,
+            given: Vec::new(),
             sorted: Sorted::default(),
             phase: Phase::Start,
             format: None,
@@ -164,6 +161,7 @@ impl Parser {
             will_be_lost: false,
             glued: 0,
             are_rows: false,
+            mark_bytes: 0,
             counts: LineCounts::default(),
             offset: 0,
             found: Delimiters::default(),
@@ -171,7 +169,24 @@ impl Parser {
             line_starts: Vec::new(),
             odd: Vec::new(),
             clean: Vec::new(),
-        }
+        };
+        parser.give(given);
+        parser
+    }
+
+    /// The `given` formats from the next object on.
+    ///
+    /// # Panics
+    /// With more than [`GIVEN_MAX`] formats.
+    pub fn give(&mut self, given: impl IntoIterator<Item = Arc<LogFormat>>) {
+        self.given.clear();
+        self.given.extend(given);
+        assert!(self.given.len() <= GIVEN_MAX, "at most {GIVEN_MAX} formats are given");
+    }
+
+    /// Whether each line of an object without a header has one of several formats.
+    pub fn has_several(&self) -> bool {
+        self.given.len() > 1
     }
 
     /// Uses `backend` instead of the best one: for tests and benchmarks.
@@ -188,6 +203,7 @@ impl Parser {
         self.from_header = false;
         (self.is_lost, self.will_be_lost, self.glued) = (false, false, 0);
         self.are_rows = false;
+        self.mark_bytes = 0;
         self.sorted = Sorted::default();
         self.counts = LineCounts::default();
         self.offset = 0;
@@ -260,7 +276,7 @@ impl Parser {
         self.counts.lines += 1;
         rejects.push(Reject {
             line: self.counts.lines - self.glued,
-            offset: self.offset,
+            offset: self.place(),
             reason: RejectReason::CutShort,
             field: None,
             detail: "expected the rest of the line, found the end of the readable part of a damaged object"
@@ -268,6 +284,11 @@ impl Parser {
             raw: rest[..rest.len().min(LINE_BYTES_MAX)].to_owned(),
         });
         self.offset += rest.len() as u64;
+    }
+
+    /// Bytes of the object's lines so far.
+    fn place(&self) -> u64 {
+        self.offset.saturating_sub(self.mark_bytes)
     }
 
     /// Up to and with the header line, or up to the first record.
@@ -281,6 +302,7 @@ impl Parser {
             at = marks.iter().find(|m| window.starts_with(m)).map_or(0, |m| m.len());
             is_header = window.starts_with(ROWS_MARK);
             self.are_rows |= is_header || window.starts_with(CARRIED_MARK);
+            self.mark_bytes = if self.are_rows { at as u64 } else { 0 };
         }
         while at < window.len() {
             let rest = &window[at..];
@@ -370,7 +392,7 @@ impl Parser {
         self.phase = Phase::TooLong { of_several: self.phase == Phase::Several };
         rejects.push(Reject {
             line: self.counts.lines - self.glued,
-            offset: self.offset,
+            offset: self.place(),
             reason: RejectReason::LineTooLong,
             field: None,
             detail: format!(
@@ -382,6 +404,7 @@ impl Parser {
     }
 
     fn take_block<'a>(&'a mut self, original: &'a [u8], rejects: &mut Vec<Reject>) -> Step<'a> {
+        let offset = self.place();
         let format = self.format.clone().expect("set before the first line");
         let fields = format.fields().len();
         self.check_lines(original, fields);
@@ -399,7 +422,7 @@ impl Parser {
             original,
             line_starts: &self.line_starts,
             first_line: self.counts.lines - self.glued + 1,
-            offset: self.offset,
+            offset,
             format: self.format.as_ref().expect("set above"),
             // Either all lines were found to be records, or the copy has nothing but records.
             is_even: true,
@@ -569,18 +592,6 @@ fn check_magic(window: &[u8]) -> Result<(), ObjectError> {
         Some(b'{' | b'[') => Err(ObjectError::Json),
         _ => Ok(()),
     }
-}
-
-/// The beginning of a line, for a message.
-fn excerpt(line: &[u8]) -> String {
-    const SHOWN: usize = 60;
-    let text = String::from_utf8_lossy(&line[..line.len().min(4 * SHOWN)]);
-    let text = text.trim_end();
-    let mut shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '·' } else { c }).collect();
-    if text.chars().count() > SHOWN {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Any text as a key: the folders of a table that are made of it stay inside the table, and are such as Hive's readers take apart.
 
-use flowquet_format::{KeyFilter, KeyGroup, ObjectKey, PartitionSpec, service_of_name, service_of_path};
+use flowquet_format::{
+    KeyFilter, KeyGroup, LogKind, ObjectKey, PartitionSpec, service_of_name, service_of_path,
+};
 use flowquet_store::Location;
 use flowquet_table::{OutputRecord, output_name, task_of_output};
 
@@ -28,7 +30,7 @@ pub(super) fn run(data: &[u8]) {
     assert_eq!(ObjectKey::flow_log_id_of(&text), parsed.flow_log_id.as_deref());
     for columns in ["date", "account,region,date", "account,region,hour,date"] {
         let Ok(spec) = columns.parse::<PartitionSpec>() else { continue };
-        let folder = spec.folder(&parsed, spec.delivery_slot(&parsed));
+        let folder = spec.folder(&parsed, LogKind::Vpc, spec.delivery_slot(&parsed));
         assert!(is_inside(&folder) && !folder.contains(char::is_control), "{folder:?} of {text:?}");
         let parts: Vec<&str> = folder.split('/').collect();
         assert!(

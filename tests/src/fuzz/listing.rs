@@ -33,7 +33,7 @@ pub(super) fn run(data: &[u8]) {
         put.insert(key);
     }
     let stores = stores(&logs);
-    let Ok(run) = convert_into(&lake, &stores, bucket(), false) else { return };
+    let Ok(run) = convert_into(&lake, &stores, bucket()) else { return };
     let (objects, counts) = (&run.summary.objects, &run.summary.counts);
     assert!(run.error.is_none(), "{:?}", run.error);
     assert!(objects.balances(), "{objects:?}");
@@ -47,6 +47,6 @@ pub(super) fn run(data: &[u8]) {
         assert!(is_inside(key) && (is_record || is_file), "{key:?} was written");
     }
     // Nothing is left to do, whatever they are called.
-    let again = convert_into(&lake, &stores, bucket(), false).expect("as before");
+    let again = convert_into(&lake, &stores, bucket()).expect("as before");
     assert!(again.error.is_none() && again.summary.objects.converted == 0, "{:?}", again.summary.objects);
 }

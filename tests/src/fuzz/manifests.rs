@@ -1,6 +1,6 @@
 //! Any bytes as a manifest, as the `manifest.json` of an inventory, or as the rows of one: objects add up, and each is taken once.
 
-use flowquet_engine::Source;
+use flowquet_sources::Source;
 use flowquet_store::{Location, Memory, Store};
 use flowquet_testkit::gzip;
 
@@ -49,7 +49,7 @@ pub(super) fn run(data: &[u8]) {
         return;
     }
     let manifest = Source::Manifest(Location::parse("s3://logs/lists/m").expect("a location"));
-    match convert_into(&lake, &stores(&logs), manifest, false) {
+    match convert_into(&lake, &stores(&logs), manifest) {
         Ok(run) => {
             let (objects, counts) = (&run.summary.objects, &run.summary.counts);
             assert!(objects.balances(), "{objects:?}");

@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquet_engine::{
     Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event,
-    ReconvertRequest, Request, Run, Source, compact, convert, reconvert,
+    ReconvertRequest, Request, Run, compact, convert, reconvert,
 };
 use flowquet_format::KeyFilter;
+use flowquet_sources::Source;
 use flowquet_store::{Location, Memory, Store, Stores};
 use flowquet_table::{Log, Options};
 use flowquet_testkit::generate::{Object, V2_FORMAT};
@@ -55,12 +56,7 @@ pub(super) fn stores(logs: &Memory) -> Arc<Stores> {
 }
 
 /// Converts `source` into the table in `lake`.
-pub(super) fn convert_into(
-    lake: &Memory,
-    stores: &Arc<Stores>,
-    source: Source,
-    dry_run: bool,
-) -> Result<Run, Error> {
+pub(super) fn convert_into(lake: &Memory, stores: &Arc<Stores>, source: Source) -> Result<Run, Error> {
     let out: Arc<dyn Store> = Arc::new(lake.clone());
     let request = Request {
         sources: vec![source],
@@ -71,8 +67,6 @@ pub(super) fn convert_into(
         options: Options { row_group_rows: 1_000, file_bytes: 480, ..Options::default() },
         budget: Budget::new(1, None, true, false)?,
         max_rejects: None,
-        dry_run,
-        plan: None,
     };
     convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &STOP)
 }
@@ -95,7 +89,7 @@ fn table() -> Snapshot {
             &format!("srcaddr bytes start hop-count\n10.9.9.9 77 {} 3\nno record\n", DELIVERED_S + 9),
         );
         logs.put("damaged.log.gz", &gzip(b"text")[..9]).expect("memory takes all");
-        let run = convert_into(&lake, &stores, bucket(), false).expect("undisturbed");
+        let run = convert_into(&lake, &stores, bucket()).expect("undisturbed");
         assert!(run.error.is_none(), "{:?}", run.error);
     }
     let request = CompactRequest {
@@ -127,7 +121,7 @@ fn table() -> Snapshot {
     };
     reconvert(&request, None, &|_: &Event<'_>| {}, &STOP).expect("undisturbed");
     put(&key(3, 16, 1), &log(4, true));
-    convert_into(&lake, &stores, bucket(), false).expect("undisturbed");
+    convert_into(&lake, &stores, bucket()).expect("undisturbed");
     Log::open(&out).expect("a table").checkpoint().expect("undisturbed");
     lake.snapshot()
 }

@@ -36,6 +36,7 @@ impl Meaning {
 /// Appends a value as a line has it: what stands for none as `-`, blanks and line breaks carried, numbers whole. `is_number` tells a
 /// number that stands without quotes.
 pub(super) fn push_value(value: &[u8], meaning: Meaning, is_number: bool, out: &mut Vec<u8>) {
+    let value = if meaning == Meaning::Text { value } else { value.trim_ascii() };
     match value {
         b"" | b"null" | b"NULL" | b"nan" | b"NaN" | b"\\N" => return out.push(b'-'),
         _ => {}
@@ -79,6 +80,7 @@ mod tests {
             ("1.5", Meaning::Integer, true, "1.5"),
             ("1e300", Meaning::Integer, true, "1e300"),
             ("9223372036854775807", Meaning::Integer, true, "9223372036854775807"),
+            (" 2 ", Meaning::Integer, false, "2"),
             ("1.0", Meaning::Text, false, "1.0"),
             ("1234567890", Meaning::Account, true, "001234567890"),
             ("1234567890.0", Meaning::Account, true, "001234567890"),
