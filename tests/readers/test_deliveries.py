@@ -38,8 +38,9 @@ def records(count, seed=0):
 
 
 def time_of(line):
-    """The record's time, wherever its format has it, in milliseconds."""
-    return int(re.search(r"\b17\d{8}\b", line)[0]) * 1000
+    """The record's time, wherever its format has it, in milliseconds; that of an event without one is any."""
+    found = re.search(r"\b17\d{8}\b", line)
+    return int(found[0] if found else 1_704_067_200) * 1000
 
 
 def subscription(lines, kind="DATA_MESSAGE"):
@@ -169,6 +170,38 @@ def test_tables_and_documents_with_a_column_a_field(tmp_path):
         want, _ = expected(lines)
         assert (report["records"], report["rejects"]) == (len(want), 0), name
         assert ordered([{k: row.get(k) for k in want[0]} for _, row in rows(out)]) == ordered(want), name
+
+
+def test_blanks_in_values_of_tables_and_documents_are_kept(tmp_path):
+    """A tag may hold anything; numbers and addresses have no blanks that mean something."""
+    tags = ["my team", "a, \"b\"  c", " before", "behind ", "line\nbreak", "tab\there", "", "-", "null", "ümlaut ☃"]
+    records = [{"version": "11", "srcaddr": f"10.0.0.{i}", "start": f" {1_704_067_200 + i} " if i % 2 else str(1_704_067_200 + i), "instance_tag": tag, "bytes": str(i)} for i, tag in enumerate(tags)]
+    # What is no number is a reject, at its own place.
+    records.insert(4, {**records[0], "bytes": "1 2"})
+    # A row with a value too many, in the bytes of Latin-1, is one whatever its bytes stand for elsewhere.
+    latin = tmp_path / "latin"
+    latin.write_bytes("version,srcaddr,start,x\n2,10.0.0.1,1704067200,a b\n2,10.0.0.1,1704067200,ü ü,more\n2,10.0.0.1,1704067200,ü\n".encode("latin-1"))
+    report = convert(latin, tmp_path / "latin.out")
+    assert (report["records"], report["rejects_by_reason"]) == (1, {"too-many-fields": 1, "invalid-utf8": 1})
+    for name, separator in {"table.csv": ",", "table.tsv": "\t", "table;csv": ";", "lines.json": None}.items():
+        logs, out = tmp_path / name, tmp_path / f"{name}.out"
+        logs.mkdir()
+        with open(logs / name, "w", encoding="utf-8", newline="") as file:
+            if separator is None:
+                file.writelines(json.dumps(r) + "\n" for r in records)
+            else:
+                writer = csv.DictWriter(file, list(records[0]), delimiter=separator, lineterminator="\n", quoting=csv.QUOTE_ALL)
+                writer.writeheader()
+                writer.writerows(records)
+        report = convert(logs, out)
+        assert (report["records"], report["rejects"]) == (len(tags), 1), name
+        nulls = {"", "-"} if separator is None else {"", "-", "null"}
+        want = {i: None if tag in nulls else tag for i, tag in enumerate(tags)}
+        assert {row["bytes"]: row["instance_tag"] for _, row in rows(out)} == want, name
+        (reject,) = rejects(out)
+        assert (reject["line"], reject["field"]) == (6, "bytes") and "my team 1 2" in reject["raw"], reject
+        text = "version srcaddr start instance-tag bytes\n" + "".join(f"11 {r['srcaddr']} {r['start'].strip()} {r['instance_tag'] or '-'} {r['bytes']}\n" for r in records[:4])
+        assert reject["offset"] == len(text.encode()), reject
 
 
 def test_all_of_them_in_a_bucket(tmp_path):

@@ -94,7 +94,7 @@ def test_formats_of_all_flow_logs_of_an_account(tmp_path):
     report = convert(logs, tmp_path / "out", "--describe-flow-logs", flow_logs)
     assert (report["records"], report["rejects"]) == (len(found), len(lines) - len(found))
     assert told(tmp_path / "out") == ordered(found)
-    convert(logs, tmp_path / "small", *GIVEN, "--memory", "240M", "--threads", "1")
+    convert(logs, tmp_path / "small", "--describe-flow-logs", flow_logs, "--memory", "240M", "--threads", "1")
     assert content(tmp_path / "small") == content(tmp_path / "out")
     # The formats are remembered with the plan; a later run that gives one only reads otherwise, and loses nothing.
     assert len(plans(tmp_path / "out")[0]["options"]["formats"]) == len(FORMATS)

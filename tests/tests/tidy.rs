@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowquet-sources", &["flowquet-format", "flowquet-store", "flowquet-table"]),
     ("flowquet-arrow", &["flowquet-format", "flowquet-parse"]),
     ("flowquet-catalog", &["flowquet-aws", "flowquet-format", "flowquet-table"]),
+    ("flowquet-ec2", &["flowquet-aws"]),
     (
         "flowquet-engine",
         &[
@@ -38,6 +39,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowquet-arrow",
             "flowquet-aws",
             "flowquet-catalog",
+            "flowquet-ec2",
             "flowquet-engine",
             "flowquet-format",
             "flowquet-input",
@@ -65,6 +67,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("flowquet-sources", &["arrow-array", "parquet", "rayon", "tokio"]),
     ("flowquet-store", &["arrow-array", "parquet", "rayon"]),
     ("flowquet-catalog", &["arrow-array", "aws-sdk-s3", "parquet", "rayon"]),
+    ("flowquet-ec2", &["arrow-array", "aws-sdk-s3", "parquet", "rayon"]),
     ("flowquet-engine", &["clap", "indicatif", "tokio"]),
     ("flowquet-cli", &["tokio"]),
 ];

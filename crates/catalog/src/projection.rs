@@ -2,7 +2,7 @@
 //!
 //! Rules: docs.aws.amazon.com/athena/latest/ug/partition-projection-supported-types.html.
 
-use flowquet_format::{PartitionColumn, PartitionSpec};
+use flowquet_format::{LogKind, PartitionColumn, PartitionSpec};
 
 /// The day from which flow logs exist: AWS announced them on 10 June 2015.
 const FIRST_DATE: &str = "2015-06-10";
@@ -45,6 +45,7 @@ impl Projection {
             match column {
                 PartitionColumn::Account => listed(&self.accounts),
                 PartitionColumn::Region => listed(&self.regions),
+                PartitionColumn::Log => listed(&LogKind::ALL.map(|kind| kind.name().to_owned())),
                 PartitionColumn::Date => {
                     set("type", "date");
                     set("format", "yyyy-MM-dd");

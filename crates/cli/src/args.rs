@@ -1,5 +1,6 @@
 //! The command line as it is typed.
 
+mod format;
 mod inspect;
 mod schema;
 
@@ -14,6 +15,7 @@ use flowquet_sources::Source;
 use flowquet_store::Location;
 use flowquet_table::ROW_GROUP_ROWS_MAX;
 
+pub(crate) use self::format::FormatArgs;
 pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 use crate::logs::LogArgs;
@@ -182,31 +184,6 @@ pub(crate) struct ManArgs {
     pub(crate) command: Vec<String>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct FormatArgs {
-    /// Log format: '${version} ${account-id} …' in single quotes, bare names, a default (v2, v3, v4, v5, v7 to v11, tgw), or @FILE
-    ///
-    /// Also as Terraform, CloudFormation, CDK and scripts have it ($${…}, ${!…}, \${…}, join, !Sub, lists), and the JSON of `aws ec2
-    /// describe-flow-logs`. @FILE finds the format in a template, a program or a raw log; @FILE#NAME takes one of several.
-    ///
-    /// Lines behind a header have the format that it names. Given several times, each line without a header has the format that it
-    /// fits in number and kinds of values; a line that fits two differently is a reject.
-    #[arg(long, value_name = "FORMAT", allow_hyphen_values = true, help_heading = "Log format")]
-    pub(crate) format: Vec<String>,
-
-    /// Take the log formats of all flow logs in FILE, the output of `aws ec2 describe-flow-logs`, as if each were given by --format
-    #[arg(long, value_name = "FILE", help_heading = "Log format")]
-    pub(crate) describe_flow_logs: Option<PathBuf>,
-
-    /// File of `[[field]]` entries that extend the field list, in the form of schemas/fields.toml
-    #[arg(long, value_name = "FILE", help_heading = "Log format")]
-    pub(crate) fields: Option<PathBuf>,
-
-    /// Columns to keep, comma-separated: fewer columns, smaller files [default: all]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Log format")]
-    pub(crate) columns: Option<Vec<String>>,
-}
-
 /// What `--sort` without fields sorts by, as far as a log format has it: the interface of VPC flow logs, the attachment of
 /// Transit Gateway ones.
 const DEFAULT_SORT: &str = "interface-id,tgw-attachment-id,srcaddr,dstaddr,start";
@@ -233,9 +210,14 @@ pub(crate) struct JobArgs {
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 
-    /// Partition columns: account, region, date, hour, comma-separated, or none [default: the table's, or date]
+    /// Partition columns: account, region, log, date, hour, comma-separated, or none [default: the table's, or date]
     #[arg(long, value_name = "COLUMNS", help_heading = "Table")]
     pub(crate) partition_by: Option<PartitionSpec>,
+
+    /// Where records of VPCs and Transit Gateways go: `one` table with the columns of both, or `split` into the folders log=vpc and
+    /// log=tgw, each a table with columns of its own (as --partition-by log,… does) [default: the table's, or one]
+    #[arg(long, value_enum, value_name = "LAYOUT", hide_possible_values = true, help_heading = "Table")]
+    pub(crate) table_layout: Option<TableLayout>,
 
     /// Field whose UTC time chooses date and hour [default: the table's, or start]
     #[arg(long, value_enum, help_heading = "Table")]
@@ -279,6 +261,11 @@ pub(crate) struct JobArgs {
     /// Keep the whole lines of a damaged object instead of leaving the object out
     #[arg(long, help_heading = "Bad input")]
     pub(crate) salvage: bool,
+
+    /// Keep this much of the rejected lines of each task (about one file's worth of input), such as 64M or 0, the first ones; all
+    /// are counted
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_bytes, help_heading = "Bad input")]
+    pub(crate) rejects_max: u64,
 
     /// Memory limit, such as 512M; with less, fewer threads run [default: 240M per thread + 32M; with S3 32M per thread + 80M
     /// more]
@@ -372,6 +359,11 @@ pub(crate) struct ReconvertArgs {
     #[arg(long, help_heading = "Log format")]
     pub(crate) salvage: bool,
 
+    /// Keep this much of the rejected lines of each task, such as 64M or 0, the first ones; all are counted [default: as when the
+    /// objects were converted]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Log format")]
+    pub(crate) rejects_max: Option<u64>,
+
     /// Memory limit, such as 512M; with less, fewer threads run
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
@@ -463,6 +455,14 @@ pub(crate) enum PartitionTimeArg {
     Start,
     /// When its last packet arrived
     End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableLayout {
+    /// Records of all flow logs in one table
+    One,
+    /// A folder for each kind of flow log
+    Split,
 }
 
 /// A table of the Glue Data Catalog.

@@ -177,7 +177,7 @@ fn tasks_text(plan: &PlanRecord, options: &Options) -> String {
         let first = &task.objects[0];
         let key = ObjectKey::parse(first.url());
         let has_delivery = key.delivery.is_some();
-        let folder = has_delivery.then(|| partitions.folder(&key, partitions.delivery_slot(&key)));
+        let folder = has_delivery.then(|| partitions.delivery_folder(&key));
         table.add_row([
             task.id.clone(),
             HumanCount(task.objects.len() as u64).to_string(),

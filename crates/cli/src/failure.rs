@@ -73,22 +73,20 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
             let message = format!("--memory {given} is too small; at least {needed}M is needed");
             Failure::message(Exit::Usage, &message, None)
         }
-        Error::TooManyRejects { rejects, lines, limit, first, kept } => {
+        Error::TooManyRejects { rejects, lines, limit, first, kept, not_kept } => {
             let mut message = format!(
                 "{} in {}, and --max-rejects allows {limit}",
                 counted(*rejects, "reject"),
                 counted(*lines, "line")
             );
             first.iter().for_each(|line| message.push_str(&format!("\n  {}", shown(&reject_text(line)))));
-            match kept.as_slice() {
-                [] => {}
-                [one] => message.push_str(&format!("\n  all are kept in {one}")),
-                [one, more @ ..] => {
-                    message.push_str(&format!(
-                        "\n  all are kept in {one} and {} more",
-                        HumanCount(more.len() as u64)
-                    ));
-                }
+            if let [one, more @ ..] = kept.as_slice() {
+                let which = if *not_kept == 0 { "all" } else { "the first" };
+                let more = match more.len() {
+                    0 => String::new(),
+                    more => format!(" and {} more", HumanCount(more as u64)),
+                };
+                message.push_str(&format!("\n  {which} are kept in {one}{more}"));
             }
             Failure::message(Exit::TooManyRejects, &message, hint.as_deref())
         }

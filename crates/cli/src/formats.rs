@@ -8,9 +8,10 @@ use flowquet_format::{Catalogue, LogFormat};
 use flowquet_table::Reading;
 
 use crate::args::FormatArgs;
+use crate::described::{Asked, OPTION, described};
 use crate::exit::Exit;
-use crate::given::{FORMAT, formats_in_file, given_format};
-use crate::output::{Failure, say};
+use crate::given::{FORMAT, given_format};
+use crate::output::{Failure, say, shown};
 
 /// Log-format options, resolved.
 pub(crate) struct Formats {
@@ -23,16 +24,26 @@ pub(crate) struct Formats {
 }
 
 impl Formats {
-    pub(crate) fn resolve(args: &FormatArgs) -> Result<Self, Failure> {
+    /// `asked` is whom --describe-flow-logs asks, and of what.
+    pub(crate) fn resolve(args: &FormatArgs, asked: &Asked<'_>) -> Result<Self, Failure> {
         let fields = args.fields.as_deref().map(read_text).transpose()?;
         let catalogue = catalogue_of(args.fields.as_deref(), fields.as_deref())?;
         let given = args.format.iter().map(|text| given_format(FORMAT, text, &catalogue));
         let mut formats = given.collect::<Result<Vec<_>, _>>()?;
-        if let Some(file) = &args.describe_flow_logs {
-            formats.extend(formats_in_file("--describe-flow-logs", file, &catalogue)?);
+        let mut flow_logs = Vec::new();
+        if let Some(from) = &args.describe_flow_logs {
+            for log in described(from, &args.log_group, asked, &catalogue)? {
+                let option = format!("{OPTION} {}", shown(&log.id));
+                let format = given_format(option.trim_end(), &log.log_format, &catalogue)?;
+                if !log.id.is_empty() {
+                    flow_logs.push((log.id, format.to_string()));
+                }
+                formats.push(format);
+            }
         }
         let texts: Vec<String> = formats.iter().map(ToString::to_string).collect();
         let reading = Reading::new(fields.as_deref(), texts.iter().map(String::as_str))
+            .and_then(|reading| reading.with_flow_logs(flow_logs))
             .map_err(|e| Failure::message(Exit::Usage, &e.to_string(), None))?;
         let given = reading.formats().to_vec();
         let selection = match &args.columns {

@@ -56,29 +56,25 @@ fn distinct(found: &[FoundFormat]) -> usize {
     (0..found.len()).filter(|i| found[..*i].iter().all(|f| f.format != found[*i].format)).count()
 }
 
-/// The formats of all flow logs that a file has, such as the output of `aws ec2 describe-flow-logs`; at least one.
-pub(crate) fn formats_in_file(
-    option: &str,
-    file: &Path,
-    catalogue: &Catalogue,
-) -> Result<Vec<LogFormat>, Failure> {
-    let place = format!("read {option} {}", file.display());
-    let found = found_in_file(&place, file, catalogue)?;
-    if found.is_empty() {
-        let hint =
-            "`aws ec2 describe-flow-logs > FILE` writes the flow logs of one region with their formats";
-        let message = format!("{place}: expected flow logs with a LogFormat, found none");
-        return Err(Failure::message(Exit::Usage, &message, Some(hint)));
-    }
-    Ok(found.into_iter().map(|f| f.format).collect())
+fn found_in_file(place: &str, path: &Path, catalogue: &Catalogue) -> Result<Vec<FoundFormat>, Failure> {
+    found_in_text(place, &text_of_file(place, path)?, catalogue)
 }
 
-fn found_in_file(place: &str, path: &Path, catalogue: &Catalogue) -> Result<Vec<FoundFormat>, Failure> {
+/// The text of a file that may have formats, compressed or not.
+pub(crate) fn text_of_file(place: &str, path: &Path) -> Result<String, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::message(Exit::Usage, &format!("{place}: {e}"), None);
     let input = File::open(path).map_err(|e| failed(&e))?;
     let (_, content) = head(Box::new(input), FILE_BYTES_MAX).map_err(|e| failed(&e))?;
-    let text = String::from_utf8_lossy(&content);
-    find_formats(&text, catalogue).map_err(|e| mistake(&format!("{place}, line {}", e.line()), &e))
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
+/// The formats that a text has.
+pub(crate) fn found_in_text(
+    place: &str,
+    text: &str,
+    catalogue: &Catalogue,
+) -> Result<Vec<FoundFormat>, Failure> {
+    find_formats(text, catalogue).map_err(|e| mistake(&format!("{place}, line {}", e.line()), &e))
 }
 
 /// The format that a file has; `file` may end in `#` and the name or line of one.

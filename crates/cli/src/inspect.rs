@@ -69,7 +69,8 @@ struct Inspector<'a> {
 
 pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Failure> {
     listen_for_signals();
-    let formats = Formats::resolve(&args.format)?;
+    let formats =
+        Formats::resolve(&args.format, &args.s3.asked(args.filter.regions(), args.filter.flow_log_ids()))?;
     let filter = args.filter.filter()?;
     let columns = formats.selection.names().map(|names| names.map(str::to_owned).collect());
     let options = Options { reading: formats.reading.clone(), columns, ..Options::default() };

@@ -8,7 +8,7 @@ use flowquet_sources::Source;
 use flowquet_store::{Location, Store, Stores};
 use flowquet_table::{Log, Options, TableContract};
 
-use crate::args::{JobArgs, PartitionTimeArg};
+use crate::args::{JobArgs, PartitionTimeArg, TableLayout};
 use crate::exit::Exit;
 use crate::failure::engine_failure;
 use crate::formats::Formats;
@@ -39,7 +39,10 @@ impl Prepared {
         stores: Arc<Stores>,
         plan: Option<&PlanFile>,
     ) -> Result<Self, Failure> {
-        let formats = Formats::resolve(&args.format)?;
+        let formats = Formats::resolve(
+            &args.format,
+            &args.s3.asked(args.filter.regions(), args.filter.flow_log_ids()),
+        )?;
         let mut sources = args.sources.clone();
         sources.extend(args.manifest.iter().cloned().map(Source::Manifest));
         let out = match (&args.out, plan) {
@@ -98,12 +101,16 @@ fn options(args: &JobArgs, formats: &Formats, contract: Option<&TableContract>) 
         (None, Some(contract)) => contract.sort.clone(),
         (asked, _) => formats.columns_named("--sort", "sorted by", asked.as_deref())?,
     };
+    let partition_by = args.partition_by.clone().or_else(|| contract.map(|c| c.partition_by.clone()));
+    let partition_by = partition_by.unwrap_or(default.partition_by);
+    let partition_by = match args.table_layout {
+        Some(TableLayout::Split) => partition_by.split(),
+        // `--partition-by log` asks for folders, and says so more exactly.
+        Some(TableLayout::One) if args.partition_by.is_none() => partition_by.joined(),
+        Some(TableLayout::One) | None => partition_by,
+    };
     Ok(Options {
-        partition_by: args
-            .partition_by
-            .clone()
-            .or_else(|| contract.map(|c| c.partition_by.clone()))
-            .unwrap_or(default.partition_by),
+        partition_by,
         partition_time: args
             .partition_time
             .map(of_table)
@@ -118,5 +125,6 @@ fn options(args: &JobArgs, formats: &Formats, contract: Option<&TableContract>) 
         file_bytes: args.file_bytes,
         reading: formats.reading.clone(),
         salvage: args.salvage,
+        rejects_max: args.rejects_max,
     })
 }

@@ -16,6 +16,7 @@ mod args;
 mod catalog;
 mod compact;
 mod convert;
+mod described;
 mod environment;
 mod exit;
 mod failure;

@@ -11,6 +11,7 @@ use flowquet_sources::Source;
 use flowquet_store::{Location, S3Options, Store, Stores};
 use flowquet_table::STAGING;
 
+use crate::described::Asked;
 use crate::exit::Exit;
 use crate::output::Failure;
 use crate::signals::STOP;
@@ -60,6 +61,16 @@ impl FilterArgs {
         days.map_err(|message| usage(format!("--since, --until: {message}")))?;
         filter.set_globs(&self.include, &self.exclude).map_err(usage)?;
         Ok(filter)
+    }
+
+    /// Regions of the flow logs that are wanted; none for all.
+    pub(crate) fn regions(&self) -> &[String] {
+        &self.flow_region
+    }
+
+    /// Flow logs that are wanted; none for all.
+    pub(crate) fn flow_log_ids(&self) -> &[String] {
+        &self.flow_log_id
     }
 
     /// The same filters as words of a command line.
@@ -126,6 +137,11 @@ pub(crate) struct S3Args {
 }
 
 impl S3Args {
+    /// Whom --describe-flow-logs asks: as the store is spoken to, but at the endpoint that environment and profile name.
+    pub(crate) fn asked<'a>(&self, regions: &'a [String], ids: &'a [String]) -> Asked<'a> {
+        Asked { aws: self.glue(None), regions, ids, stop: &STOP }
+    }
+
     /// How the Glue Data Catalog is spoken to: as the store is, but at an endpoint of its own.
     pub(crate) fn glue(&self, endpoint_url: Option<String>) -> AwsOptions {
         let (region, profile, role_arn) = (self.region.clone(), self.profile.clone(), self.role_arn.clone());

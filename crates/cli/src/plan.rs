@@ -106,7 +106,7 @@ fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
             estimate.get_requests += if ranges > 1 { 2 * ranges } else { 1 };
             let key = ObjectKey::parse(object.url());
             let has_delivery = key.delivery.is_some();
-            let folder = has_delivery.then(|| partitions.folder(&key, partitions.delivery_slot(&key)));
+            let folder = has_delivery.then(|| partitions.delivery_folder(&key));
             *estimate
                 .partitions
                 .entry(folder.unwrap_or_else(|| "by the records' times".to_owned()))

@@ -32,11 +32,12 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
         let hint = "choose objects with --object, --partition, --flow-log-id, --rejects or --lost; `--object '**'` takes all";
         return Err(Failure::message(Exit::Usage, "no objects are chosen", Some(hint)));
     }
-    let formats = Formats::resolve(&args.format)?;
+    let formats = Formats::resolve(&args.format, &args.s3.asked(&[], &args.flow_log_id))?;
     let change = Change {
         reading: (!formats.given.is_empty() || args.format.fields.is_some()).then(|| formats.reading.clone()),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
         salvage: args.salvage.then_some(true),
+        rejects_max: args.rejects_max,
     };
     let stores = args.s3.stores();
     let out = table_store(&stores, &args.out);

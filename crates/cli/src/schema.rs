@@ -30,7 +30,7 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
     if let Some(SchemaCommand::Diff(diff)) = &args.command {
         return schema_diff::run(diff);
     }
-    let formats = Formats::resolve(&args.format)?;
+    let formats = Formats::resolve(&args.format, &args.s3.asked(&[], &[]))?;
     let log = match &args.source {
         None => None,
         Some(place) => {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use flowquet_arrow::{BatchSchema, Selection};
 use flowquet_format::{
-    Catalogue, ColumnType, FIELDS_MAX, LogFormat, PartitionSpec, PartitionTime, Types, columns_of,
-    union_fields,
+    Catalogue, ColumnType, FIELDS_MAX, LogFormat, LogKind, PartitionColumn, PartitionSpec, PartitionTime,
+    Types, columns_of, union_fields,
 };
 use flowquet_parquet::{Compression, FileSchema, Wanted};
-use flowquet_table::Options;
+use flowquet_table::{Options, Reading};
 
 use crate::error::Error;
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 pub(crate) struct PlanContext {
     pub(crate) catalogue: Arc<Catalogue>,
     /// Log formats of objects without a header.
-    pub(crate) given: Vec<Arc<LogFormat>>,
+    pub(crate) reading: Reading,
     /// Log formats whose columns all files have.
     pub(crate) union: Vec<LogFormat>,
     pub(crate) partitions: PartitionSpec,
@@ -34,6 +34,8 @@ pub(crate) struct PlanContext {
     pub(crate) row_group_rows: usize,
     pub(crate) file_bytes: u64,
     pub(crate) salvage: bool,
+    /// Bytes of rejects that are kept of a task.
+    pub(crate) rejects_max: u64,
 }
 
 impl PlanContext {
@@ -47,7 +49,7 @@ impl PlanContext {
         let columns = options.columns.as_ref();
         let rows = usize::try_from(options.row_group_rows.max(1));
         Ok(Self {
-            given: options.reading.formats().to_vec(),
+            reading: options.reading.clone(),
             union: Vec::new(),
             catalogue: options.catalogue().clone(),
             partitions: options.partition_by.clone(),
@@ -61,6 +63,7 @@ impl PlanContext {
             row_group_rows: rows.map_err(|e| wrong("row_group_rows", &e))?,
             file_bytes: options.file_bytes,
             salvage: options.salvage,
+            rejects_max: options.rejects_max,
         })
     }
 
@@ -90,6 +93,8 @@ pub(crate) struct FormatContext {
     pub(crate) file_schema: FileSchema,
     /// AWS's text of the format: orders and names formats.
     pub(crate) text: String,
+    /// The kind of flow log that has it.
+    pub(crate) kind: LogKind,
     /// Field position and largest value of the integer columns that are read: selected ones, and the partition time.
     pub(crate) integers: Vec<(usize, i64)>,
     /// Which of `integers` is the partition time, if the format has it and partitions need it.
@@ -117,6 +122,7 @@ impl FormatContext {
         Self {
             file_schema,
             text: format.to_string(),
+            kind: format.kind(),
             time: time_field.and_then(|t| integers.iter().position(|(f, _)| *f == t)),
             status: format.position("log-status"),
             integers,
@@ -125,9 +131,12 @@ impl FormatContext {
     }
 }
 
-/// The columns of a file of rows of `format`: its own, and those of the other formats of the union, which are null in all rows.
+/// The columns of a file of rows of `format`: its own, and those of the other formats of the union, which are null in all rows. Where
+/// kinds of flow logs lie in folders of their own, the formats of its kind alone.
 fn file_columns(format: &LogFormat, schema: &BatchSchema, plan: &PlanContext) -> Vec<(String, ColumnType)> {
-    let mut fields = union_fields(plan.union.iter().chain([format]), &plan.catalogue);
+    let is_split = plan.partitions.contains(PartitionColumn::Log);
+    let of_kind = plan.union.iter().filter(|f| !is_split || f.kind() == format.kind());
+    let mut fields = union_fields(of_kind.chain([format]), &plan.catalogue);
     // Whatever formats turn up in a table, a file has no more columns than a log format may have fields: the last are left out,
     // which are unknown ones.
     let mut room = FIELDS_MAX - format.fields().len();

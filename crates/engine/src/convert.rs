@@ -284,9 +284,9 @@ fn partitions_to_check(log: &mut Log, listing: &[SourceObject]) -> Result<BTreeS
     for object in listing {
         let key = ObjectKey::parse(object.url());
         if key.delivery.is_some() {
-            listed.insert(by.folder(&key, by.delivery_slot(&key)));
+            listed.extend(by.delivery_folders(&key));
         }
-        if listed.len() > CHECKED_MAX {
+        while listed.len() > CHECKED_MAX {
             listed.pop_first();
         }
     }

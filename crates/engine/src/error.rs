@@ -99,6 +99,8 @@ pub enum Error {
         first: Vec<String>,
         /// Keys of the files below the table root that hold them all.
         kept: Vec<String>,
+        /// Of the rejects, so many are in no file.
+        not_kept: u64,
     },
 }
 

@@ -102,7 +102,7 @@ pub fn find_formats<'a>(
         let Some((group, fetch)) = ahead.pop_front() else { break };
         let head = fetch.wait(&|| false)?;
         let format = format_of_object(group.first, &head, sources, &context.catalogue, &context.wanted)?;
-        let format = format.or_else(|| given_format(&context, &head));
+        let format = format.or_else(|| given_format(&context, group.flow_log.as_deref(), &head));
         let text = format.map(|f| f.to_string());
         let entry = formats.entry(text.clone()).or_insert_with(|| FoundFormat {
             format: text,
@@ -147,8 +147,8 @@ fn format_of_parquet(
 }
 
 /// The given format that an object without a header has: that of its first line, where there are several.
-fn given_format(context: &PlanContext, head: &[u8]) -> Option<LogFormat> {
-    let given = match context.given.as_slice() {
+fn given_format(context: &PlanContext, flow_log: Option<&str>, head: &[u8]) -> Option<LogFormat> {
+    let given = match context.reading.formats_of(flow_log) {
         [one] => Some(one),
         several => {
             let line = first_line(head, &context.catalogue)?;

@@ -74,6 +74,7 @@ struct Tally {
     lines: u64,
     first: Vec<String>,
     kept: Vec<String>,
+    not_kept: u64,
 }
 
 /// What is performed.
@@ -353,6 +354,7 @@ impl Shared<'_> {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.rejects += commit.counts.rejects;
         tally.lines += commit.counts.lines;
+        tally.not_kept += commit.rejects_not_kept;
         if commit.counts.rejects > 0 {
             tally.kept.push(rejects_key(&commit.task));
         }
@@ -376,6 +378,7 @@ impl Shared<'_> {
                 limit: limit.to_string(),
                 first: tally.first.clone(),
                 kept: tally.kept.clone(),
+                not_kept: tally.not_kept,
             });
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use flowquet_arrow::Columns;
-use flowquet_format::{LogFormat, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
+use flowquet_format::{LogFormat, LogKind, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
 use flowquet_parquet::Encoder;
 use flowquet_parse::{AS_LAST, Block, IntegerColumns, NULL, Reject, RejectReason, repeats};
 use flowquet_table::Cause;
@@ -73,6 +73,9 @@ impl Refusal {
 /// Log formats that the objects of a unit may have: what is kept for each takes some ten kilobytes.
 const FORMATS_MAX: usize = 1_000;
 
+/// What a folder's name is made of: account, region, kind of the flow log, time.
+type FolderOf = (Option<String>, Option<String>, LogKind, TimeSlot);
+
 /// Rows of one unit, by partition and format.
 pub(crate) struct Router {
     plan: Arc<PlanContext>,
@@ -84,7 +87,7 @@ pub(crate) struct Router {
     last: Option<(Arc<LogFormat>, usize)>,
     /// Places of those that the unit has.
     of_unit: HashSet<usize>,
-    folders: HashMap<(Option<String>, Option<String>, TimeSlot), Arc<str>>,
+    folders: HashMap<FolderOf, Arc<str>>,
     open: BTreeMap<Destination, Open>,
     open_bytes: usize,
     slots: Vec<TimeSlot>,
@@ -310,7 +313,7 @@ impl Router {
         taker: &mut dyn Taker,
     ) -> Result<(), Error> {
         let BlockContext { format, text, key } = *context;
-        let to = Destination { folder: self.folder(key, slot), format: text.clone() };
+        let to = Destination { folder: self.folder(key, format.kind, slot), format: text.clone() };
         if self.partitions.as_ref().is_some_and(|wanted| !wanted.contains(to.folder.as_ref())) {
             self.counts.rows_elsewhere += range.len() as u64;
             return Ok(());
@@ -369,15 +372,15 @@ impl Router {
         Ok(Piece { to, format: open.format, times: open.times, rows })
     }
 
-    fn folder(&mut self, key: &ObjectKey, slot: TimeSlot) -> Arc<str> {
+    fn folder(&mut self, key: &ObjectKey, kind: LogKind, slot: TimeSlot) -> Arc<str> {
         /// Folders that are remembered; a run over years of forty accounts has fewer.
         const FOLDERS_MAX: usize = 100_000;
         if self.folders.len() > FOLDERS_MAX {
             self.folders.clear();
         }
-        let known = (key.account.clone(), key.region.clone(), slot);
+        let known = (key.account.clone(), key.region.clone(), kind, slot);
         let partitions = &self.plan.partitions;
-        self.folders.entry(known).or_insert_with(|| partitions.folder(key, slot).into()).clone()
+        self.folders.entry(known).or_insert_with(|| partitions.folder(key, kind, slot).into()).clone()
     }
 }
 

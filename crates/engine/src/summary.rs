@@ -88,6 +88,8 @@ pub struct Summary {
     pub records_by_status: BTreeMap<String, u64>,
     /// Rejects by reason.
     pub rejects_by_reason: BTreeMap<String, u64>,
+    /// Of these, so many are in no file of rejects.
+    pub rejects_not_kept: u64,
     /// Records whose time lies outside 2000 to 2100, and did not choose their partition.
     pub times_out_of_range: u64,
     /// Records without a time, in the partition of their object's delivery or of null.
@@ -145,6 +147,7 @@ impl Summary {
                 *sum.entry(name.clone()).or_default() += n;
             }
         }
+        self.rejects_not_kept += commit.rejects_not_kept;
         self.times_out_of_range += commit.times_out_of_range;
         self.times_missing += commit.times_missing;
         for input in &commit.inputs {

@@ -71,7 +71,7 @@ enum Holding {
 
 impl Worker {
     pub(crate) fn new(plan: Arc<PlanContext>, whole_max: usize) -> Result<Self, Error> {
-        let parser = Parser::new(plan.catalogue.clone(), plan.given.clone());
+        let parser = Parser::new(plan.catalogue.clone(), plan.reading.formats().to_vec());
         let reader = Reader::new(plan.catalogue.clone(), plan.wanted.clone());
         let (router, rejects) = (Router::new(plan)?, Vec::new());
         let lines = LineTaker { parser, router, rejects, holding: Holding::Off };
@@ -205,7 +205,11 @@ impl Worker {
         (sources, ahead, taker): (&SourceSet, &dyn Fetched, &mut dyn Taker),
     ) -> Result<Option<String>, ReadError> {
         let lines = &mut self.lines;
-        let salvage = lines.router.plan().salvage;
+        let plan = lines.router.plan().clone();
+        let salvage = plan.salvage;
+        if plan.reading.tells_flow_logs_apart() {
+            lines.parser.give(plan.reading.formats_of(key.flow_log_id.as_deref()).iter().cloned());
+        }
         lines.parser.start();
         lines.rejects.clear();
         lines.holding = holding;
@@ -257,7 +261,7 @@ impl LineTaker {
         };
         let mut at = 0;
         loop {
-            let is_by_lines = self.router.plan().given.len() > 1 && !self.parser.has_header();
+            let is_by_lines = self.parser.has_several() && !self.parser.has_header();
             let step =
                 self.parser.next_block(&window[at..whole], position != Position::More, &mut self.rejects);
             match step.map_err(|e| ConsumerError::Object(cause_of(e)))? {

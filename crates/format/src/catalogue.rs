@@ -104,13 +104,26 @@ impl FieldKind {
 }
 
 /// The kinds of flow log that AWS delivers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogKind {
     /// Transit Gateway flow logs.
     Tgw,
     /// VPC, subnet and interface flow logs.
     Vpc,
+}
+
+impl LogKind {
+    /// Each.
+    pub const ALL: [Self; 2] = [Self::Tgw, Self::Vpc];
+
+    /// As the field list and folders name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tgw => "tgw",
+            Self::Vpc => "vpc",
+        }
+    }
 }
 
 /// One entry of the catalogue.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::catalogue::{Catalogue, ColumnType, FieldKind, FieldSpec, normalised};
+use crate::catalogue::{Catalogue, ColumnType, FieldKind, FieldSpec, LogKind, normalised};
 use crate::foreign::fields_of_columns;
 use crate::spelling::{self, FoundFormat, Named, line_of};
 
@@ -191,6 +191,12 @@ impl LogFormat {
     /// Position of the field called `name` in AWS's spelling.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|f| f.name == name)
+    }
+
+    /// The kind of flow log that has it: a Transit Gateway's where it has a field that no other flow log has.
+    pub fn kind(&self) -> LogKind {
+        let is_tgw = |f: &Field| f.spec.as_ref().is_some_and(|s| s.logs == [LogKind::Tgw]);
+        if self.fields.iter().any(is_tgw) { LogKind::Tgw } else { LogKind::Vpc }
     }
 
     /// Fields that the catalogue does not know; they become text columns.
@@ -397,6 +403,19 @@ mod tests {
             "field `version` stands again: column `version_2`"
         );
         assert_eq!(parse(&format.to_string()), Ok(format), "also by its text");
+    }
+
+    #[test]
+    fn kinds() {
+        for (text, kind) in [
+            ("v11", LogKind::Vpc),
+            ("tgw", LogKind::Tgw),
+            ("${srcaddr} ${bytes}", LogKind::Vpc),
+            ("${bytes} ${packets-lost-blackhole}", LogKind::Tgw),
+            ("${new-field}", LogKind::Vpc),
+        ] {
+            assert_eq!(parse(text).expect("valid").kind(), kind, "{text}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::catalogue::LogKind;
 use crate::object_key::ObjectKey;
 use crate::time::{DAY_S, HOUR_S, TIME_MAX_S, TIME_MIN_S, TimeSlot};
 
@@ -18,12 +19,14 @@ pub enum PartitionColumn {
     Date,
     /// UTC hour of the record, 00 to 23.
     Hour,
+    /// Kind of the flow log, by the fields of its format: `vpc` or `tgw`.
+    Log,
     /// Region in the object's key.
     Region,
 }
 
 impl PartitionColumn {
-    const ALL: [Self; 4] = [Self::Account, Self::Region, Self::Date, Self::Hour];
+    const ALL: [Self; 5] = [Self::Account, Self::Region, Self::Log, Self::Date, Self::Hour];
 
     /// Name of the column, as in the folder `date=2019-08-20`.
     pub fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl PartitionColumn {
             Self::Account => "account",
             Self::Date => "date",
             Self::Hour => "hour",
+            Self::Log => "log",
             Self::Region => "region",
         }
     }
@@ -97,7 +101,7 @@ impl fmt::Display for PartitionSpecError {
             Self::Unknown(word) => {
                 write!(
                     f,
-                    "expected `account`, `region`, `date` or `hour`, comma-separated, or `none`, found `{word}`"
+                    "expected `account`, `region`, `log`, `date` or `hour`, comma-separated, or `none`, found `{word}`"
                 )
             }
         }
@@ -139,6 +143,22 @@ impl fmt::Display for PartitionSpec {
 }
 
 impl PartitionSpec {
+    /// The same with a folder for each kind of flow log, before all others unless there is one already.
+    #[must_use]
+    pub fn split(mut self) -> Self {
+        if !self.contains(PartitionColumn::Log) {
+            self.columns.insert(0, PartitionColumn::Log);
+        }
+        self
+    }
+
+    /// The same without folders for kinds of flow logs.
+    #[must_use]
+    pub fn joined(mut self) -> Self {
+        self.columns.retain(|c| *c != PartitionColumn::Log);
+        self
+    }
+
     /// By date alone.
     pub fn date() -> Self {
         Self { columns: vec![PartitionColumn::Date] }
@@ -189,7 +209,23 @@ impl PartitionSpec {
     /// The partition's folder, such as `date=2019-08-20` or `account=123456789012/date=2019-08-20/hour=05`.
     ///
     /// Empty where there are no partition columns; each unknown value is [`HIVE_NULL`].
-    pub fn folder(&self, key: &ObjectKey, slot: TimeSlot) -> String {
+    pub fn folder(&self, key: &ObjectKey, kind: LogKind, slot: TimeSlot) -> String {
+        self.folder_of(key, Some(kind), slot)
+    }
+
+    /// The folder of an object's delivery, as far as its key tells: the kind of its flow log is left out.
+    pub fn delivery_folder(&self, key: &ObjectKey) -> String {
+        self.folder_of(key, None, self.delivery_slot(key))
+    }
+
+    /// The folders to which records of an object's delivery belong: one, or one of each kind of flow log.
+    pub fn delivery_folders(&self, key: &ObjectKey) -> impl Iterator<Item = String> {
+        let kinds = if self.contains(PartitionColumn::Log) { &LogKind::ALL[..] } else { &LogKind::ALL[..1] };
+        let slot = self.delivery_slot(key);
+        kinds.iter().map(move |kind| self.folder(key, *kind, slot))
+    }
+
+    fn folder_of(&self, key: &ObjectKey, kind: Option<LogKind>, slot: TimeSlot) -> String {
         let mut parts = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
             let value = match column {
@@ -197,6 +233,10 @@ impl PartitionSpec {
                 PartitionColumn::Region => key.region.clone(),
                 PartitionColumn::Date => slot.date(),
                 PartitionColumn::Hour => slot.hour(),
+                PartitionColumn::Log => match kind {
+                    Some(kind) => Some(kind.name().to_owned()),
+                    None => continue,
+                },
             };
             let value = value.map_or_else(|| HIVE_NULL.to_owned(), |v| hive_escaped(&v));
             parts.push(format!("{}={value}", column.name()));
@@ -229,7 +269,7 @@ mod tests {
         let spec: PartitionSpec = spec.parse().expect("valid");
         let key = ObjectKey::parse(key);
         let slot = unix_s.and_then(|t| spec.slot(t)).unwrap_or_else(|| spec.delivery_slot(&key));
-        assert_eq!(spec.folder(&key, slot), expected);
+        assert_eq!(spec.folder(&key, LogKind::Tgw, slot), expected);
     }
 
     #[test]
@@ -242,12 +282,28 @@ mod tests {
         check("account,region,date", KEY, t, "account=123456789012/region=us-east-1/date=2019-08-20");
         check("account,date", "x", t, "account=__HIVE_DEFAULT_PARTITION__/date=2019-08-20");
         check("none", KEY, t, "");
+        check("log,date", KEY, t, "log=tgw/date=2019-08-20");
+        check("region,log", KEY, t, "region=us-east-1/log=tgw");
         check("region", KEY, None, "region=us-east-1");
         check("date", KEY, None, "date=2019-08-20");
         check("date,hour", KEY, None, "date=2019-08-20/hour=__HIVE_DEFAULT_PARTITION__");
         check("date", "x", None, "date=__HIVE_DEFAULT_PARTITION__");
         check("date", "x", Some(1_566_328_660_000), "date=__HIVE_DEFAULT_PARTITION__");
         check("date", KEY, Some(156_632_866), "date=2019-08-20");
+    }
+
+    #[test]
+    fn folders_of_deliveries() {
+        let key = ObjectKey::parse(KEY);
+        let check = |spec: PartitionSpec, group: &str, all: &[&str]| {
+            assert_eq!(spec.delivery_folder(&key), group);
+            assert_eq!(spec.delivery_folders(&key).collect::<Vec<_>>(), all);
+        };
+        let date = PartitionSpec::date;
+        check(date(), "date=2019-08-20", &["date=2019-08-20"]);
+        check(date().split(), "date=2019-08-20", &["log=tgw/date=2019-08-20", "log=vpc/date=2019-08-20"]);
+        assert_eq!(date().split().split(), "log,date".parse().expect("valid"), "once");
+        assert_eq!(date().split().joined(), date());
     }
 
     #[test]

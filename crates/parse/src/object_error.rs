@@ -5,6 +5,7 @@ use std::fmt;
 use flowquet_format::{Catalogue, header_format};
 
 use crate::careful::is_blank;
+use crate::reject::excerpt;
 
 /// Why an object cannot be read as flow logs at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,16 +79,4 @@ pub(crate) fn no_format(line: &[u8], catalogue: &Catalogue) -> ObjectError {
         return ObjectError::CarriageReturns;
     }
     ObjectError::NoFormat(excerpt(line))
-}
-
-/// The beginning of a line, for a message.
-fn excerpt(line: &[u8]) -> String {
-    const SHOWN: usize = 60;
-    let text = String::from_utf8_lossy(&line[..line.len().min(4 * SHOWN)]);
-    let text = text.trim_end();
-    let mut shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '·' } else { c }).collect();
-    if text.chars().count() > SHOWN {
-        shown.push('…');
-    }
-    shown
 }

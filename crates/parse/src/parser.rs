@@ -4,7 +4,9 @@ mod several;
 
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, GIVEN_MAX, HeaderLine, LogFormat, ROWS_MARK, TELLING_LINES, put_back};
+use flowquet_format::{
+    CARRIED_MARK, Catalogue, GIVEN_MAX, HeaderLine, LogFormat, ROWS_MARK, TELLING_LINES, put_back,
+};
 
 use crate::backend::Backend;
 use crate::block::{Block, Row};
@@ -91,6 +93,8 @@ pub struct Parser {
     glued: u64,
     /// Whether the lines are rows of a file, in which bytes are carried.
     are_rows: bool,
+    /// Bytes before the first line that say so, which are none of the object's.
+    mark_bytes: u64,
     counts: LineCounts,
     offset: u64,
     found: Delimiters,
@@ -103,17 +107,12 @@ pub struct Parser {
 
 impl Parser {
     /// A parser for objects whose headers name fields of `catalogue`; objects without a header have the `given` format, or each
-    /// line of theirs has one of them.
-    ///
-    /// # Panics
-    /// With more than [`GIVEN_MAX`] formats.
+    /// line of theirs has one of them; at most [`GIVEN_MAX`], as [`Self::give`] checks.
     pub fn new(catalogue: Arc<Catalogue>, given: impl IntoIterator<Item = Arc<LogFormat>>) -> Self {
-        let given: Vec<_> = given.into_iter().collect();
-        assert!(given.len() <= GIVEN_MAX, "at most {GIVEN_MAX} formats are given");
-        Self {
+        let mut parser = Self {
             catalogue,
             backend: Backend::detect(),
-            given,
+            given: Vec::new(),
             sorted: Sorted::default(),
             phase: Phase::Start,
             format: None,
@@ -124,6 +123,7 @@ impl Parser {
             will_be_lost: false,
             glued: 0,
             are_rows: false,
+            mark_bytes: 0,
             counts: LineCounts::default(),
             offset: 0,
             found: Delimiters::default(),
@@ -131,7 +131,24 @@ impl Parser {
             line_starts: Vec::new(),
             odd: Vec::new(),
             clean: Vec::new(),
-        }
+        };
+        parser.give(given);
+        parser
+    }
+
+    /// The `given` formats from the next object on.
+    ///
+    /// # Panics
+    /// With more than [`GIVEN_MAX`] formats.
+    pub fn give(&mut self, given: impl IntoIterator<Item = Arc<LogFormat>>) {
+        self.given.clear();
+        self.given.extend(given);
+        assert!(self.given.len() <= GIVEN_MAX, "at most {GIVEN_MAX} formats are given");
+    }
+
+    /// Whether each line of an object without a header has one of several formats.
+    pub fn has_several(&self) -> bool {
+        self.given.len() > 1
     }
 
     /// Uses `backend` instead of the best one: for tests and benchmarks.
@@ -148,6 +165,7 @@ impl Parser {
         self.from_header = false;
         (self.is_lost, self.will_be_lost, self.glued) = (false, false, 0);
         self.are_rows = false;
+        self.mark_bytes = 0;
         self.sorted = Sorted::default();
         self.counts = LineCounts::default();
         self.offset = 0;
@@ -220,7 +238,7 @@ impl Parser {
         self.counts.lines += 1;
         rejects.push(Reject {
             line: self.counts.lines - self.glued,
-            offset: self.offset,
+            offset: self.place(),
             reason: RejectReason::CutShort,
             field: None,
             detail: "expected the rest of the line, found the end of the readable part of a damaged object"
@@ -230,6 +248,11 @@ impl Parser {
         self.offset += rest.len() as u64;
     }
 
+    /// Bytes of the object's lines so far.
+    fn place(&self) -> u64 {
+        self.offset.saturating_sub(self.mark_bytes)
+    }
+
     /// Up to and with the header line, or up to the first record; up to a line that needs another look with more behind it.
     fn read_start(&mut self, window: &[u8], last: bool) -> Result<usize, ObjectError> {
         let mut at = 0;
@@ -237,9 +260,11 @@ impl Parser {
         let mut is_header = false;
         if self.offset == 0 {
             check_magic(window)?;
-            at = [BYTE_ORDER_MARK, ROWS_MARK].iter().find(|m| window.starts_with(m)).map_or(0, |m| m.len());
+            let marks = [BYTE_ORDER_MARK, ROWS_MARK, CARRIED_MARK];
+            at = marks.iter().find(|m| window.starts_with(m)).map_or(0, |m| m.len());
             is_header = window.starts_with(ROWS_MARK);
-            self.are_rows |= is_header;
+            self.are_rows |= is_header || window.starts_with(CARRIED_MARK);
+            self.mark_bytes = if self.are_rows { at as u64 } else { 0 };
         }
         while at < window.len() {
             let rest = &window[at..];
@@ -349,7 +374,7 @@ impl Parser {
         self.phase = Phase::TooLong { of_several: self.phase == Phase::Several };
         rejects.push(Reject {
             line: self.counts.lines - self.glued,
-            offset: self.offset,
+            offset: self.place(),
             reason: RejectReason::LineTooLong,
             field: None,
             detail: format!(
@@ -361,6 +386,7 @@ impl Parser {
     }
 
     fn take_block<'a>(&'a mut self, original: &'a [u8], rejects: &mut Vec<Reject>) -> Step<'a> {
+        let offset = self.place();
         let format = self.format.clone().expect("set before the first line");
         let fields = format.fields().len();
         self.check_lines(original, fields);
@@ -378,7 +404,7 @@ impl Parser {
             original,
             line_starts: &self.line_starts,
             first_line: self.counts.lines - self.glued + 1,
-            offset: self.offset,
+            offset,
             format: self.format.as_ref().expect("set above"),
             // Either all lines were found to be records, or the copy has nothing but records.
             is_even: true,

@@ -100,3 +100,15 @@ pub(crate) fn raw_line(line: &[u8], is_row: bool) -> Vec<u8> {
     }
     raw
 }
+
+/// The beginning of a line, for a message.
+pub(crate) fn excerpt(line: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    let text = String::from_utf8_lossy(&line[..line.len().min(4 * SHOWN)]);
+    let text = text.trim_end();
+    let mut shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '·' } else { c }).collect();
+    if text.chars().count() > SHOWN {
+        shown.push('…');
+    }
+    shown
+}

@@ -43,7 +43,7 @@ pub fn plan_tasks(mut objects: Vec<SourceObject>, seed: &str, options: &Options)
     let mut groups: BTreeMap<String, Vec<SourceObject>> = BTreeMap::new();
     for object in objects {
         let key = ObjectKey::parse(object.url());
-        groups.entry(partitions.folder(&key, partitions.delivery_slot(&key))).or_default().push(object);
+        groups.entry(partitions.delivery_folder(&key)).or_default().push(object);
     }
     let task_rows = (options.file_bytes / PARQUET_BYTES_PER_RECORD).max(1);
     let mut tasks: Vec<Task> = Vec::new();

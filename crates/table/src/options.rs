@@ -1,5 +1,6 @@
 //! Options that decide what a task's files hold, typed where they are decoded.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 /// Most rows of a row group: they are in memory together.
 pub const ROW_GROUP_ROWS_MAX: u64 = 1 << 24;
+
+/// Bytes of rejects that are kept of a task, unless an option says otherwise: some 200,000 lines, which are enough to find what
+/// is wrong with them, and a few hundredths of the text that fills a file. Logs of something else must not fill the disk.
+pub const REJECTS_BYTES_MAX: u64 = 64 << 20;
 
 /// All options that decide the bytes of a task's files. Threads and memory are not among them.
 ///
@@ -38,6 +43,8 @@ pub struct Options {
     pub reading: Reading,
     /// Whether the whole lines of a damaged object are kept.
     pub salvage: bool,
+    /// Bytes of rejects that are kept of a task: whole lines, the first that fit. All are counted.
+    pub rejects_max: u64,
 }
 
 impl Default for Options {
@@ -54,6 +61,7 @@ impl Default for Options {
             file_bytes: 256 << 20,
             reading: Reading::default(),
             salvage: false,
+            rejects_max: REJECTS_BYTES_MAX,
         }
     }
 }
@@ -77,6 +85,8 @@ pub struct Reading {
     fields: Option<Arc<str>>,
     catalogue: Arc<Catalogue>,
     formats: Vec<Arc<LogFormat>>,
+    /// Flow logs whose objects have one of the formats, by id.
+    flow_logs: BTreeMap<String, Arc<LogFormat>>,
 }
 
 /// A text that is no field list, or no log format.
@@ -118,7 +128,32 @@ impl Reading {
             let found = given.len();
             return Err(ReadingError(format!("expected at most {GIVEN_MAX} log formats, found {found}")));
         }
-        Ok(Self { fields: fields.map(Into::into), catalogue: Arc::new(catalogue), formats: given })
+        Ok(Self {
+            fields: fields.map(Into::into),
+            catalogue: Arc::new(catalogue),
+            formats: given,
+            flow_logs: BTreeMap::new(),
+        })
+    }
+
+    /// The same for objects of flow logs whose formats are known: id and text of each.
+    ///
+    /// # Errors
+    /// [`ReadingError`], also where a text is none of the formats.
+    pub fn with_flow_logs(
+        mut self,
+        flow_logs: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ReadingError> {
+        for (id, text) in flow_logs {
+            let format = LogFormat::parse(&text, &self.catalogue)
+                .map_err(|e| ReadingError(format!("format of {id}: {e}")))?;
+            let given = self.formats.iter().find(|given| ***given == format);
+            let given = given.ok_or_else(|| {
+                ReadingError(format!("format of {id}: expected one of formats, found {text}"))
+            })?;
+            self.flow_logs.insert(id, given.clone());
+        }
+        Ok(self)
     }
 
     /// The field list.
@@ -135,17 +170,35 @@ impl Reading {
     pub fn formats(&self) -> &[Arc<LogFormat>] {
         &self.formats
     }
+
+    /// The formats of lines without a header in an object of the flow log `id`, as its key tells it: its own, where that is known.
+    pub fn formats_of(&self, id: Option<&str>) -> &[Arc<LogFormat>] {
+        match id.and_then(|id| self.flow_logs.get(id)) {
+            Some(format) => std::slice::from_ref(format),
+            None => &self.formats,
+        }
+    }
+
+    /// Whether flow logs are known whose objects have fewer formats than others.
+    pub fn tells_flow_logs_apart(&self) -> bool {
+        self.formats.len() > 1 && !self.flow_logs.is_empty()
+    }
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { fields: None, catalogue: Arc::new(Catalogue::builtin().clone()), formats: Vec::new() }
+        Self {
+            fields: None,
+            catalogue: Arc::new(Catalogue::builtin().clone()),
+            formats: Vec::new(),
+            flow_logs: BTreeMap::new(),
+        }
     }
 }
 
 impl PartialEq for Reading {
     fn eq(&self, other: &Self) -> bool {
-        (&self.fields, &self.formats) == (&other.fields, &other.formats)
+        (&self.fields, &self.formats, &self.flow_logs) == (&other.fields, &other.formats, &other.flow_logs)
     }
 }
 
@@ -175,10 +228,23 @@ struct OptionsForm {
     /// Instead of `format` where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     formats: Vec<String>,
+    /// Of flow logs by id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    flow_logs: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     fields: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     salvage: bool,
+    #[serde(skip_serializing_if = "is_usual", default = "usual")]
+    rejects_max: u64,
+}
+
+fn usual() -> u64 {
+    REJECTS_BYTES_MAX
+}
+
+fn is_usual(rejects_max: &u64) -> bool {
+    *rejects_max == REJECTS_BYTES_MAX
 }
 
 impl TryFrom<OptionsForm> for Options {
@@ -195,7 +261,8 @@ impl TryFrom<OptionsForm> for Options {
             reading: Reading::new(
                 form.fields.as_deref(),
                 form.format.iter().chain(&form.formats).map(String::as_str),
-            )?,
+            )?
+            .with_flow_logs(form.flow_logs)?,
             partition_by: form.partition_by,
             partition_time: form.partition_time,
             types: form.types,
@@ -206,6 +273,7 @@ impl TryFrom<OptionsForm> for Options {
             row_group_rows: form.row_group_rows,
             file_bytes: form.file_bytes,
             salvage: form.salvage,
+            rejects_max: form.rejects_max,
         })
     }
 }
@@ -214,9 +282,11 @@ impl From<Options> for OptionsForm {
     fn from(options: Options) -> Self {
         let mut formats: Vec<String> = options.reading.formats.iter().map(|f| f.to_string()).collect();
         let format = if formats.len() == 1 { formats.pop() } else { None };
+        let flow_logs = options.reading.flow_logs.iter().map(|(id, f)| (id.clone(), f.to_string()));
         Self {
             format,
             formats,
+            flow_logs: flow_logs.collect(),
             fields: options.reading.fields.as_deref().map(str::to_owned),
             partition_by: options.partition_by,
             partition_time: options.partition_time,
@@ -228,6 +298,7 @@ impl From<Options> for OptionsForm {
             row_group_rows: options.row_group_rows,
             file_bytes: options.file_bytes,
             salvage: options.salvage,
+            rejects_max: options.rejects_max,
         }
     }
 }
@@ -258,19 +329,28 @@ mod tests {
     use super::*;
 
     /// What stands in records, and what ids of tasks rest on.
-    const GOLDEN: &str = r#"{"partition_by":"account,date","partition_time":"end","types":"rich","columns":["bytes","srcaddr"],"sort":["srcaddr"],"bloom_filter":["dstaddr"],"compression":"zstd:3","row_group_rows":1000,"file_bytes":2000,"format":"${srcaddr} ${bytes}","salvage":true}"#;
+    const GOLDEN: &str = r#"{"partition_by":"account,date","partition_time":"end","types":"rich","columns":["bytes","srcaddr"],"sort":["srcaddr"],"bloom_filter":["dstaddr"],"compression":"zstd:3","row_group_rows":1000,"file_bytes":2000,"format":"${srcaddr} ${bytes}","salvage":true,"rejects_max":3000}"#;
 
     #[test]
     fn a_record_of_options_keeps_its_bytes() {
         let options: Options = serde_json::from_str(GOLDEN).expect("options");
         assert_eq!(options.partition_by.to_string(), "account,date");
         assert_eq!(options.reading.formats()[0].fields().len(), 2);
+        assert_eq!(options.rejects_max, 3000);
         assert_eq!(serde_json::to_string(&options).expect("plain values"), GOLDEN);
         let several = GOLDEN
             .replace(r#""format":"${srcaddr} ${bytes}""#, r#""formats":["${srcaddr} ${bytes}","${bytes}"]"#);
         let options: Options = serde_json::from_str(&several).expect("options");
         assert_eq!(options.reading.formats().len(), 2);
         assert_eq!(serde_json::to_string(&options).expect("plain values"), several);
+        let of_flow_logs =
+            several.replace(r#""salvage""#, r#""flow_logs":{"fl-1":"${bytes}","fl-2":"${bytes}"},"salvage""#);
+        let options: Options = serde_json::from_str(&of_flow_logs).expect("options");
+        assert_eq!(serde_json::to_string(&options).expect("plain values"), of_flow_logs);
+        let of = |id| options.reading.formats_of(id).iter().map(|f| f.to_string()).collect::<Vec<_>>();
+        assert_eq!(of(Some("fl-2")), ["${bytes}"]);
+        assert_eq!(of(Some("fl-3")), ["${srcaddr} ${bytes}", "${bytes}"]);
+        assert_eq!(of(None).len(), 2);
         let least = r#"{"partition_by":"date","partition_time":"start","types":"aws","compression":"zstd:1","row_group_rows":524288,"file_bytes":268435456}"#;
         assert_eq!(serde_json::to_string(&Options::default()).expect("plain values"), least);
         assert_eq!(serde_json::from_str::<Options>(least).expect("options"), Options::default());
@@ -285,6 +365,7 @@ mod tests {
             ("${srcaddr} ${bytes}", "${srcaddr"),
             ("\"salvage\":true", "\"fields\":\"[[field]]\""),
             ("salvage", "sausage"),
+            ("\"salvage\"", "\"flow_logs\":{\"fl-1\":\"${start}\"},\"salvage\""),
             ("\"row_group_rows\":1000", "\"row_group_rows\":16777217"),
         ] {
             assert!(serde_json::from_str::<Options>(&GOLDEN.replace(from, to)).is_err(), "{to}");
@@ -294,7 +375,7 @@ mod tests {
     #[test]
     fn other_reading() {
         let options = Options::default();
-        assert!(!options.reads_otherwise(&Options { file_bytes: 7, ..options.clone() }));
+        assert!(!options.reads_otherwise(&Options { file_bytes: 7, rejects_max: 7, ..options.clone() }));
         let format = Reading::new(None, Some("v2")).expect("valid");
         assert!(options.reads_otherwise(&Options { reading: format, ..options.clone() }));
         assert!(options.reads_otherwise(&Options { columns: Some(vec!["bytes".into()]), ..options.clone() }));

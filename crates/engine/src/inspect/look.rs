@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, FieldKind, LogFormat, TIME_MAX_S, TIME_MIN_S, guess_format, put_back};
+use flowquet_format::{
+    Catalogue, FieldKind, LogFormat, ObjectKey, TIME_MAX_S, TIME_MIN_S, guess_format, put_back,
+};
 use flowquet_input::{Framing, Input, Position, ReadError, Reader, Shape};
 use flowquet_parquet::{FileLayout, Ranges, RowReader, RowsError, Wanted};
 use flowquet_parse::{Block, IntegerColumns, NULL, ObjectError, Parser, Reject, Step};
-use flowquet_table::{Cause, Counts, Options};
+use flowquet_table::{Cause, Counts, Options, Reading, SourceObject};
 
 use crate::context::wanted_columns;
 use crate::worker::cause_of;
@@ -115,6 +117,8 @@ pub struct Lines {
 #[derive(Debug)]
 pub struct Looker {
     catalogue: Arc<Catalogue>,
+    reading: Reading,
+    /// Of the object that is looked at.
     given: Vec<Arc<LogFormat>>,
     wanted: Wanted,
     reader: Reader,
@@ -123,9 +127,14 @@ pub struct Looker {
 impl Looker {
     /// Looks at objects as a conversion with `options` reads them.
     pub fn new(options: &Options) -> Self {
-        let (catalogue, given) = (options.catalogue().clone(), options.reading.formats().to_vec());
-        let wanted = wanted_columns(options);
-        Self { reader: Reader::new(catalogue.clone(), wanted.clone()), catalogue, given, wanted }
+        let (catalogue, reading) = (options.catalogue().clone(), options.reading.clone());
+        let (given, wanted) = (reading.formats().to_vec(), wanted_columns(options));
+        Self { reader: Reader::new(catalogue.clone(), wanted.clone()), catalogue, reading, given, wanted }
+    }
+
+    /// Looks at `object` next, whose key may tell which format it has.
+    pub(crate) fn expect(&mut self, object: &SourceObject) {
+        self.given = self.reading.formats_of(ObjectKey::flow_log_id_of(object.url())).to_vec();
     }
 
     /// Looks at an object of text of `bytes` bytes, compressed or not; `u64::MAX` where its size is not known. If `is_part`, what comes behind

@@ -55,6 +55,7 @@ pub fn look_at(
     object: &SourceObject,
     limits: Limits,
 ) -> Result<Look, Error> {
+    looker.expect(object);
     let range = |range: Range<u64>| sources.range(object, range);
     let magic = range(0..object.bytes.min(MAGIC_BYTES));
     let magic = if object.bytes == 0 { Bytes::new() } else { magic? };

@@ -348,6 +348,7 @@ fn look_at_head(
     if Compression::detect(&head) == Compression::Parquet {
         return looker.look_at_parquet(object.bytes, &|range| sources.range(object, range), LOOK);
     }
+    looker.expect(object);
     let is_part = (head.len() as u64) < object.bytes;
     let again = || Ok(Some(head.clone()));
     let input = Input {

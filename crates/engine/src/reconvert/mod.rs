@@ -79,6 +79,8 @@ pub struct Change {
     pub columns: Option<Vec<String>>,
     /// Whether the whole lines of a damaged object are kept.
     pub salvage: Option<bool>,
+    /// Bytes of rejects that are kept of a task.
+    pub rejects_max: Option<u64>,
 }
 
 impl Change {
@@ -87,6 +89,7 @@ impl Change {
             reading: self.reading.clone().unwrap_or_else(|| options.reading.clone()),
             columns: self.columns.clone().or_else(|| options.columns.clone()),
             salvage: self.salvage.unwrap_or(options.salvage),
+            rejects_max: self.rejects_max.unwrap_or(options.rejects_max),
             ..options.clone()
         }
     }

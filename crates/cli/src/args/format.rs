@@ -1,0 +1,53 @@
+//! Arguments that say how objects are read, which commands share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::described::ASK;
+
+#[derive(Debug, Args)]
+pub(crate) struct FormatArgs {
+    /// Log format: '${version} ${account-id} …' in single quotes, bare names, a default (v2, v3, v4, v5, v7 to v11, tgw), or @FILE
+    ///
+    /// Also as Terraform, CloudFormation, CDK and scripts have it ($${…}, ${!…}, \${…}, join, !Sub, lists), and the JSON of `aws ec2
+    /// describe-flow-logs`. @FILE finds the format in a template, a program or a raw log; @FILE#NAME takes one of several.
+    ///
+    /// Lines behind a header have the format that it names. Given several times, each line without a header has the format that it
+    /// fits in number and kinds of values; a line that fits two differently is a reject.
+    #[arg(long, value_name = "FORMAT", allow_hyphen_values = true, help_heading = "Log format")]
+    pub(crate) format: Vec<String>,
+
+    /// Take the log formats of all flow logs, as if each were given by --format: of the region's, asked of EC2, or of those in FILE, the
+    /// output of `aws ec2 describe-flow-logs`
+    ///
+    /// EC2 is asked in the configured region, in each of --flow-region, or in those of `aws:REGION,REGION`, with the credentials that S3 is
+    /// read with; they need ec2:DescribeFlowLogs. --flow-log-id and --log-group leave out other flow logs. Lines without a header, in an
+    /// object whose key names a flow log, have the format of that flow log.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = ASK,
+        help_heading = "Log format"
+    )]
+    pub(crate) describe_flow_logs: Option<String>,
+
+    /// Of --describe-flow-logs, take only flow logs that deliver to these log groups of CloudWatch, comma-separated
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        requires = "describe_flow_logs",
+        help_heading = "Log format"
+    )]
+    pub(crate) log_group: Vec<String>,
+
+    /// File of `[[field]]` entries that extend the field list, in the form of schemas/fields.toml
+    #[arg(long, value_name = "FILE", help_heading = "Log format")]
+    pub(crate) fields: Option<PathBuf>,
+
+    /// Columns to keep, comma-separated: fewer columns, smaller files [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Log format")]
+    pub(crate) columns: Option<Vec<String>>,
+}

@@ -1,0 +1,117 @@
+//! The flow logs of a region, page by page.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_types::SdkConfig;
+use aws_types::service_config::ServiceConfigKey;
+use flowquet_aws::{AwsOptions, connector, is_credentials_error, load, looked_for};
+use tokio::runtime::Builder;
+
+use crate::answer::page;
+use crate::error::{Error, ErrorKind};
+use crate::flow_log::FlowLog;
+use crate::request::{Caller, Refused};
+
+/// Version of EC2's API.
+const API_VERSION: &str = "2016-11-15";
+
+/// Flow logs of a page: as many as EC2 gives.
+const PAGE_MAX: &str = "1000";
+
+/// Pages of a region: its flow logs stay far below this, unless EC2 goes round in circles.
+const PAGES_MAX: usize = 1_000;
+
+/// Attempts at a page.
+const ATTEMPTS_MAX: u32 = 6;
+
+/// First pause between attempts; it doubles.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+
+/// Asks EC2 for all flow logs of `regions`, or of the configured region where there are none, until `stop` is set.
+///
+/// # Errors
+/// [`Error`], where EC2 does not answer or does not let us.
+pub fn describe(options: &AwsOptions, regions: &[String], stop: &AtomicBool) -> Result<Vec<FlowLog>, Error> {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime without threads");
+    runtime.block_on(async {
+        let config = load(options).await;
+        let configured = config.region().map_or("us-east-1", |region| region.as_ref()).to_owned();
+        let regions = if regions.is_empty() { std::slice::from_ref(&configured) } else { regions };
+        let mut found = Vec::new();
+        for region in regions {
+            describe_region(&config, options, region, stop, &mut found).await?;
+        }
+        Ok(found)
+    })
+}
+
+async fn describe_region(
+    config: &SdkConfig,
+    options: &AwsOptions,
+    region: &str,
+    stop: &AtomicBool,
+    found: &mut Vec<FlowLog>,
+) -> Result<(), Error> {
+    let failed =
+        |attempts, (kind, detail): Refused| Error { kind, region: region.to_owned(), attempts, detail };
+    let credentials = match config.credentials_provider() {
+        Some(provider) => provider.provide_credentials().await.map_err(|e| flowquet_aws::root_words(&e)),
+        None => Err("no credentials are configured".to_owned()),
+    };
+    let credentials = credentials.map_err(|words| {
+        let detail = if is_credentials_error(&words) || words.contains("provider") {
+            format!(
+                "no AWS credentials were found:\n  {}",
+                looked_for(options.profile.as_deref()).join("\n  ")
+            )
+        } else {
+            words
+        };
+        failed(1, (ErrorKind::Credentials, detail))
+    })?;
+    let (connector, endpoint) = (connector(), endpoint(config, region));
+    let caller = Caller { connector: &connector, endpoint: &endpoint, region, credentials };
+    let mut token: Option<String> = None;
+    for _ in 0..PAGES_MAX {
+        let mut form =
+            vec![("Action", "DescribeFlowLogs"), ("Version", API_VERSION), ("MaxResults", PAGE_MAX)];
+        form.extend(token.as_deref().map(|token| ("NextToken", token)));
+        let mut attempts = 0;
+        let page = loop {
+            if stop.load(Ordering::Relaxed) {
+                return Err(failed(attempts, (ErrorKind::Stopped, "interrupted".to_owned())));
+            }
+            attempts += 1;
+            let answer = caller.send(&form).await;
+            match answer.and_then(|body| page(&body).map_err(|e| (ErrorKind::Unavailable, e))) {
+                Ok(page) => break page,
+                Err((ErrorKind::Throttled | ErrorKind::Unavailable, _)) if attempts < ATTEMPTS_MAX => {
+                    tokio::time::sleep(PAUSE_FIRST * 2_u32.pow(attempts - 1)).await;
+                }
+                Err(refused) => return Err(failed(attempts, refused)),
+            }
+        };
+        found.extend(page.flow_logs);
+        token = page.next;
+        if token.is_none() {
+            return Ok(());
+        }
+    }
+    Err(failed(1, (ErrorKind::Other, format!("expected at most {PAGES_MAX} pages of flow logs, found more"))))
+}
+
+/// Where EC2 of a region is: as environment and profile say, or AWS's own.
+fn endpoint(config: &SdkConfig, region: &str) -> String {
+    let key =
+        ServiceConfigKey::builder().service_id("EC2").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let key = key.expect("all of it is given");
+    let configured = config.service_config().and_then(|of| of.load_config(key));
+    let configured = configured.or_else(|| config.endpoint_url().map(str::to_owned));
+    let url = configured.unwrap_or_else(|| {
+        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        format!("https://ec2.{region}.{domain}")
+    });
+    format!("{}/", url.trim_end_matches('/'))
+}
