@@ -257,7 +257,12 @@ impl FormatError {
         self
     }
 
-    /// Byte offset of the place in the text that was given.
+    /// The text that was read: the one that was given, or what that says in other words.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Byte offset of the place in [`Self::text`].
     pub fn offset(&self) -> usize {
         self.at
     }
