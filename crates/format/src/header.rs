@@ -54,6 +54,12 @@ impl HeaderLine {
         self.known >= 2 && (self.telling > 0 || self.is_marked)
     }
 
+    /// Whether these may be words of any text, and are not as many as a record of one of `formats` has values.
+    pub fn is_doubtful(&self, formats: &[&LogFormat]) -> bool {
+        let is_as_long = |format: &&LogFormat| format.fields().len() == self.format.fields().len();
+        !self.is_sure() && !formats.iter().any(is_as_long)
+    }
+
     /// Whether `next`, a line behind it, tells that this is a header: it fits in number and kinds of its values, one of which is a
     /// number or an address.
     pub fn is_borne_out(&self, next: &[u8]) -> bool {

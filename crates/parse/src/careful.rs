@@ -106,7 +106,7 @@ pub(crate) fn classify_row(line: &[u8], format: &LogFormat, clean: &mut Vec<u8>)
     LineKind::Record
 }
 
-fn wrong_count(found: usize, fields: usize) -> LineKind {
+pub(crate) fn wrong_count(found: usize, fields: usize) -> LineKind {
     let reason = if found < fields { RejectReason::TooFewFields } else { RejectReason::TooManyFields };
     let detail = format!("expected {fields} fields, found {found}");
     LineKind::Reject { reason, field: None, detail }

@@ -10,7 +10,7 @@ use flowquet_format::{
 
 use crate::backend::Backend;
 use crate::block::{Block, Row};
-use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank};
+use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank, wrong_count};
 use crate::locate::Delimiters;
 use crate::met::MetFormats;
 use crate::object_error::{ObjectError, check_magic, no_format};
@@ -248,6 +248,11 @@ impl Parser {
         self.offset += rest.len() as u64;
     }
 
+    /// Whether no line was read but blank ones.
+    fn is_at_front(&self) -> bool {
+        self.counts.lines == self.counts.blanks
+    }
+
     /// Bytes of the object's lines so far.
     fn place(&self) -> u64 {
         self.offset.saturating_sub(self.mark_bytes)
@@ -478,6 +483,12 @@ impl Parser {
                         let detail = "expected a header of known fields, as the last one was not understood";
                         let reason = RejectReason::UnknownHeader;
                         LineKind::Reject { reason, field: None, detail: detail.to_owned() }
+                    }
+                    // At the front words of any text were no header, as nothing bore them out.
+                    LineKind::Header(header)
+                        if line == 0 && self.is_at_front() && header.is_doubtful(&[format]) =>
+                    {
+                        wrong_count(header.format.fields().len(), fields)
                     }
                     kind => kind,
                 };

@@ -72,9 +72,12 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
             read.blanks += 1;
             continue;
         }
-        // One word is a header only if it is the object's own.
+        // One word is a header only if it is the object's own; at the front two are, if one of them is in no other text.
         let own = || names.clone().or_else(|| given.map(|g| g.split(' ').map(str::to_owned).collect()));
-        let is_own = |h: &Vec<String>| h.len() > 1 || own().is_none_or(|own| *h == own);
+        let may_be = |h: &Vec<String>| h.len() > 1 && (names.is_some() || is_sure(h));
+        let is_own = |h: &Vec<String>| {
+            own().is_none_or(|own| *h == own || h.len() > 1 && h.len() == own.len()) || may_be(h)
+        };
         if let Some(header) = header(line).filter(is_own) {
             read.headers += 1;
             names = Some(header);
@@ -120,6 +123,13 @@ fn header(line: &[u8]) -> Option<Vec<String>> {
     });
     let known = words.iter().filter(|w| is_known(w)).count();
     (shaped && !text.contains('\t') && known * 2 >= words.len()).then(|| numbered(words))
+}
+
+/// Whether no other text has these names.
+fn is_sure(names: &[String]) -> bool {
+    let any_text = ["version", "bytes", "start", "end", "packets", "protocol", "action", "type"];
+    let known: Vec<&String> = names.iter().filter(|n| is_known(n)).collect();
+    known.len() > 1 && known.iter().any(|n| !any_text.contains(&n.as_str()))
 }
 
 fn is_known(name: &str) -> bool {

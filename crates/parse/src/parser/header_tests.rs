@@ -74,6 +74,18 @@ fn another_text_is_no_flow_log() {
     ] {
         assert!(matches!(read(text, &[]), Err(ObjectError::NoFormat(_))), "{text:?}");
     }
+    // Nor are they a header before lines of the format that was given.
+    for given in [&["bytes end srcaddr"][..], &["bytes end srcaddr", "srcaddr"]] {
+        check(
+            "type region\n12 1704067200 10.0.0.8\n",
+            given,
+            &[
+                "bytes=12 end=1704067200 srcaddr=10.0.0.8",
+                if given.len() > 1 { "1 fits-no-format" } else { "1 too-few-fields" },
+            ],
+        );
+        check("type region vpc-id\n- - vpc-0a\n", given, &["type=- region=- vpc-id=vpc-0a"]);
+    }
     // Borne out by what follows, also behind blank lines; or by what was given.
     check("bytes end\n\n12 1704067200\n", &[], &["bytes=12 end=1704067200"]);
     check("dstaddr\n10.0.0.8\n", &[], &["dstaddr=10.0.0.8"]);

@@ -84,10 +84,11 @@ impl Parser {
         for line in 0..self.line_starts.len() - 1 {
             let (start, end) = (self.line_starts[line] as usize, self.line_starts[line + 1] as usize);
             let raw = original[start..end].strip_suffix(b"\n").unwrap_or(&original[start..end]);
+            let is_first = line == 0 && self.is_at_front();
             self.counts.lines += 1;
             sorted.len = end;
             let mut format = None;
-            match self.look_at(trimmed(raw), &mut words) {
+            match self.look_at(trimmed(raw), is_first, &mut words) {
                 Line::Blank => self.counts.blanks += 1,
                 Line::Header(header) => {
                     self.counts.headers += header.count;
@@ -209,7 +210,7 @@ impl Parser {
         );
     }
 
-    fn look_at<'t>(&self, line: &'t [u8], words: &mut Vec<&'t [u8]>) -> Line {
+    fn look_at<'t>(&self, line: &'t [u8], is_first: bool, words: &mut Vec<&'t [u8]>) -> Line {
         if is_blank(line) {
             return Line::Blank;
         }
@@ -218,7 +219,11 @@ impl Parser {
             let detail = format!("expected UTF-8, found byte 0x{:02x} at byte {at} of the line", line[at]);
             return Line::Reject(RejectReason::InvalidUtf8, None, detail);
         }
-        match header_between(line, self.given.iter().map(AsRef::as_ref), &self.catalogue) {
+        let given = || self.given.iter().map(AsRef::as_ref);
+        match header_between(line, given(), &self.catalogue) {
+            // At the front words of any text were no header, as nothing bore them out.
+            Some(Between::Header(header)) if is_first && header.is_doubtful(&given().collect::<Vec<_>>()) => {
+            }
             Some(Between::Header(header)) => return Line::Header(header),
             Some(Between::Strange) => return Line::StrangeHeader,
             None => {}
