@@ -8,7 +8,7 @@
 //! | `version destination source begin finish` | between records of five fields a header that is not understood |
 //! | `2 10.0.0.1 - 443` | none: a name begins with a letter |
 
-use crate::catalogue::{Catalogue, ColumnType, FieldKind, is_field_name, normalised};
+use crate::catalogue::{Catalogue, ColumnType, FieldKind, is_field_name, letters, normalised};
 use crate::foreign::field_of_column;
 use crate::log_format::LogFormat;
 
@@ -160,7 +160,7 @@ impl<'a> Names<'a> {
             return None;
         }
         let known = |word: &&&str| field_of_column(word, catalogue).is_some();
-        let is_telling = |word: &&&str| !PLAIN_WORDS.contains(&word.to_ascii_lowercase().as_str());
+        let is_telling = |word: &&&str| !PLAIN_WORDS.contains(&letters(word).as_str());
         let (count, telling) = words
             .iter()
             .filter(known)
@@ -309,6 +309,7 @@ mod tests {
             ("echo start", None),
             ("account type", None),
             ("echo srcaddr", None),
+            ("END_ Packets- of", None),
         ] {
             let found = header_format(line.as_bytes(), Catalogue::builtin());
             assert_eq!(found.as_ref().map(names).as_deref(), expected, "{line:?}");

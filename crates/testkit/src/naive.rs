@@ -129,10 +129,11 @@ fn header(line: &[u8]) -> Option<Vec<String>> {
 fn is_sure(names: &[String]) -> bool {
     let any_text = ["version", "bytes", "start", "end", "packets", "protocol", "action", "type"];
     let known: Vec<&String> = names.iter().filter(|n| is_known(n)).collect();
-    known.len() > 1 && known.iter().any(|n| !any_text.contains(&n.as_str()))
+    known.len() > 1 && known.iter().any(|n| !any_text.contains(&n.trim_end_matches('-')))
 }
 
 fn is_known(name: &str) -> bool {
+    let name = name.trim_end_matches('-');
     INT32.contains(&name) || INT64.contains(&name) || OTHERS.contains(&name)
 }
 
