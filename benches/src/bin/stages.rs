@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use flowquet_arrow::{BatchSchema, Columns, Selection};
 use flowquet_benches::for_each_block;
-use flowquet_engine::{Budget, Event, Request, Source, convert};
+use flowquet_engine::{Budget, Event, Request, convert};
 use flowquet_format::{Catalogue, KeyFilter, LogFormat, Types};
 use flowquet_input::inflate::GzipInflater;
 use flowquet_parquet::{Compression, Encoder, FileSchema};
 use flowquet_parse::locate::Delimiters;
 use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, Parser};
+use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location};
 use flowquet_table::Options;
 use flowquet_testkit::generate::{BLOG_FORMAT, Object, V2_FORMAT, V5_FORMAT};
@@ -183,8 +184,6 @@ fn whole(bench: &Bench, names: &'static str) {
                 options: Options::default(),
                 budget: Budget::new(threads, None, false, false).expect("the default fits"),
                 max_rejects: None,
-                dry_run: false,
-                plan: None,
             };
             let quiet = |_: &Event<'_>| {};
             let done =

@@ -8,15 +8,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowquet_catalog::TableName;
-use flowquet_engine::{RejectLimit, Shard, Source};
+use flowquet_engine::{RejectLimit, Shard};
 use flowquet_format::{PartitionSpec, Types};
 use flowquet_parquet::Compression;
+use flowquet_sources::Source;
 use flowquet_store::Location;
 use flowquet_table::ROW_GROUP_ROWS_MAX;
 
 pub(crate) use self::format::FormatArgs;
 pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
+use crate::logs::LogArgs;
 use crate::places::{FilterArgs, S3Args, source};
 use crate::size::{parse_bytes, whole};
 
@@ -34,6 +36,8 @@ use crate::size::{parse_bytes, whole};
     max_term_width = 110
 )]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -258,6 +262,11 @@ pub(crate) struct JobArgs {
     #[arg(long, help_heading = "Bad input")]
     pub(crate) salvage: bool,
 
+    /// Keep this much of the rejected lines of each task (about one file's worth of input), such as 64M or 0, the first ones; all
+    /// are counted
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_bytes, help_heading = "Bad input")]
+    pub(crate) rejects_max: u64,
+
     /// Memory limit, such as 512M; with less, fewer threads run [default: 240M per thread + 32M; with S3 32M per thread + 80M
     /// more]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
@@ -349,6 +358,11 @@ pub(crate) struct ReconvertArgs {
     /// Keep the whole lines of a damaged object instead of leaving the object out
     #[arg(long, help_heading = "Log format")]
     pub(crate) salvage: bool,
+
+    /// Keep this much of the rejected lines of each task, such as 64M or 0, the first ones; all are counted [default: as when the
+    /// objects were converted]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Log format")]
+    pub(crate) rejects_max: Option<u64>,
 
     /// Memory limit, such as 512M; with less, fewer threads run
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]

@@ -1,14 +1,14 @@
 //! `flowquet compact`.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowquet_engine::{
-    COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request, Source,
-    compact, convert,
+    COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request, compact,
+    convert,
 };
 use flowquet_format::{Catalogue, KeyFilter};
+use flowquet_sources::Source;
 use flowquet_store::Stores;
 use flowquet_table::{Log, Options};
 use indicatif::{HumanBytes, HumanCount};
@@ -18,6 +18,7 @@ use crate::catalog::{catalogued, glue};
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
 use crate::formats::columns_of_names;
+use crate::logs::has_bar;
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
@@ -63,8 +64,7 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
         dry_run: args.dry_run,
         grace: Duration::from_secs(u64::from(args.grace)),
     };
-    let reporter =
-        Reporter::new(Work::Compacting, args.quiet || args.dry_run, std::io::stderr().is_terminal());
+    let reporter = Reporter::new(Work::Compacting, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
     let done = compact(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, &STOP);
     reporter.finish();
@@ -120,10 +120,8 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
         options,
         budget,
         max_rejects: None,
-        dry_run: false,
-        plan: None,
     };
-    let reporter = Reporter::new(Work::Converting, args.quiet, std::io::stderr().is_terminal());
+    let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
     let run = convert(&request, &mut std::io::empty(), &reporter, &STOP);
     reporter.finish();
     let run = run.map_err(|e| engine_failure(&e))?;

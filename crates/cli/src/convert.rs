@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use flowquet_engine::{Error, Request, Run, Source, Summary, convert};
+use flowquet_engine::{Error, Planned, Request, Run, Summary, convert, perform_shard, plan};
 use flowquet_format::ObjectKey;
+use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Store};
 use flowquet_table::{Options, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
@@ -17,6 +17,7 @@ use crate::catalog::catalogued;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
 use crate::job::Prepared;
+use crate::logs::has_bar;
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::absolute;
 use crate::plan_file::PlanFile;
@@ -30,12 +31,12 @@ use crate::text_table::{plain_table, table_text};
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let stores = args.job.s3.stores();
-    let plan = args.plan.as_ref().map(|file| PlanFile::read(&stores, file)).transpose()?;
-    if plan.as_ref().is_some_and(|p| p.plan.is_none()) {
+    let shared = args.plan.as_ref().map(|file| PlanFile::read(&stores, file)).transpose()?;
+    if shared.as_ref().is_some_and(|p| p.plan.is_none()) {
         say("done: nothing new; the plan has no tasks");
         return Ok(Exit::Success);
     }
-    let prepared = Prepared::new(&args.job, threads(args.threads), stores, plan.as_ref())?;
+    let prepared = Prepared::new(&args.job, threads(args.threads), stores, shared.as_ref())?;
     if args.dry_run && prepared.sources.contains(&Source::Stdin) {
         return Err(Failure::message(
             Exit::Usage,
@@ -53,22 +54,24 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         catalogued(&location)?;
         registered_to(&args.glue, &args.job.s3, prepared.out.as_ref())?;
     }
-    let request = Request {
-        max_rejects: args.max_rejects,
-        dry_run: args.dry_run,
-        plan: plan.and_then(|p| p.plan).zip(args.shard),
-        ..prepared.request()
-    };
-    let reporter =
-        Reporter::new(Work::Converting, args.quiet || args.dry_run, std::io::stderr().is_terminal());
+    let request = Request { max_rejects: args.max_rejects, ..prepared.request() };
+    let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
-    let ran = convert(&request, &mut std::io::stdin(), &reporter, &STOP);
+    let mut planned = None;
+    let ran = if args.dry_run {
+        plan(&request, &reporter, &STOP).map(|Planned { summary, plan }| {
+            planned = plan;
+            Run { summary, workers: request.budget.workers, error: None }
+        })
+    } else if let Some((plan, shard)) = shared.and_then(|p| p.plan).zip(args.shard) {
+        perform_shard(&request, &plan, shard, &reporter, &STOP)
+    } else {
+        convert(&request, &mut std::io::stdin(), &reporter, &STOP)
+    };
     reporter.finish();
     let (run, begun) = match ran {
         Ok(run) => (run, true),
-        Err(error) => {
-            (Run { summary: Summary::default(), plan: None, workers: 0, error: Some(error) }, false)
-        }
+        Err(error) => (Run { summary: Summary::default(), workers: 0, error: Some(error) }, false),
     };
     // What is committed is registered also where an error stopped the rest.
     let registered =
@@ -97,7 +100,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         write_report(report, &json(&run.summary, &facts))?;
     }
     if args.dry_run && begun {
-        put(&plan_text(&run, &options))?;
+        put(&plan_text(&run.summary, planned.as_ref(), &options))?;
     } else if begun && !args.quiet {
         say(text(&run.summary, &facts).trim_end());
     } else if begun && let Some(line) = quiet_text(&run.summary, &facts) {
@@ -147,19 +150,19 @@ fn write_report(path: &Path, report: &str) -> Result<(), Failure> {
 }
 
 /// What `--dry-run` prints: a line a task, then the sums.
-fn plan_text(run: &Run, options: &Options) -> String {
+fn plan_text(summary: &Summary, plan: Option<&PlanRecord>, options: &Options) -> String {
     let mut text = String::new();
-    if let Some(plan) = &run.plan {
+    if let Some(plan) = plan {
         text.push_str(&tasks_text(plan, options));
     }
-    let objects = &run.summary.objects;
-    let new: Vec<_> = run.plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects).collect();
+    let objects = &summary.objects;
+    let new: Vec<_> = plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects).collect();
     writeln!(
         text,
         "would convert {}, {}, in {}; {} in the table already, {} unreadable; nothing was written",
         counted(new.len() as u64, "object"),
         HumanBytes(new.iter().map(|o| o.bytes).sum()),
-        counted(run.summary.tasks_left, "task"),
+        counted(summary.tasks_left, "task"),
         HumanCount(objects.known),
         HumanCount(objects.failed)
     )

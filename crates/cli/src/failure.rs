@@ -2,7 +2,8 @@
 //!
 //! Libraries carry causes and data. Only here is it known which command runs, and which options it has.
 
-use flowquet_engine::{Error, FailedObject, Run};
+use flowquet_engine::{Error, FailedObject, Run, Summary};
+use flowquet_sources::Error as SourceError;
 use flowquet_store::{ErrorKind, FILE_SCHEME};
 use flowquet_table::{Error as LogError, RecordError};
 use indicatif::{HumanBytes, HumanCount};
@@ -15,14 +16,18 @@ const LINE_MAX: usize = 160;
 
 /// What a run came to.
 pub(crate) fn exit_of(run: &Run) -> Exit {
-    let (objects, files) = (&run.summary.objects, &run.summary.files);
-    match &run.error {
-        Some(error) => exit_of_error(error),
-        None if !files.is_whole() => Exit::FilesDamaged,
-        None if objects.failed - objects.ignored + objects.changed + objects.set_aside > 0 => {
-            Exit::ObjectsLeft
-        }
-        None => Exit::Success,
+    run.error.as_ref().map_or_else(|| exit_of_summary(&run.summary), exit_of_error)
+}
+
+/// The exit code of what nothing stopped.
+pub(crate) fn exit_of_summary(summary: &Summary) -> Exit {
+    let (objects, files) = (&summary.objects, &summary.files);
+    if !files.is_whole() {
+        Exit::FilesDamaged
+    } else if objects.failed - objects.ignored + objects.changed + objects.set_aside > 0 {
+        Exit::ObjectsLeft
+    } else {
+        Exit::Success
     }
 }
 
@@ -68,22 +73,20 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
             let message = format!("--memory {given} is too small; at least {needed}M is needed");
             Failure::message(Exit::Usage, &message, None)
         }
-        Error::TooManyRejects { rejects, lines, limit, first, kept } => {
+        Error::TooManyRejects { rejects, lines, limit, first, kept, not_kept } => {
             let mut message = format!(
                 "{} in {}, and --max-rejects allows {limit}",
                 counted(*rejects, "reject"),
                 counted(*lines, "line")
             );
             first.iter().for_each(|line| message.push_str(&format!("\n  {}", shown(&reject_text(line)))));
-            match kept.as_slice() {
-                [] => {}
-                [one] => message.push_str(&format!("\n  all are kept in {one}")),
-                [one, more @ ..] => {
-                    message.push_str(&format!(
-                        "\n  all are kept in {one} and {} more",
-                        HumanCount(more.len() as u64)
-                    ));
-                }
+            if let [one, more @ ..] = kept.as_slice() {
+                let which = if *not_kept == 0 { "all" } else { "the first" };
+                let more = match more.len() {
+                    0 => String::new(),
+                    more => format!(" and {} more", HumanCount(more as u64)),
+                };
+                message.push_str(&format!("\n  {which} are kept in {one}{more}"));
             }
             Failure::message(Exit::TooManyRejects, &message, hint.as_deref())
         }
@@ -135,7 +138,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "nothing is lost: the files that it was to replace are still there. Restore it, or report this"
         }
         Error::Interrupted => "run the same command again to finish",
-        Error::ListingTooLong { .. } => {
+        Error::Sources(SourceError::ListingTooLong { .. }) => {
             "give more --memory, or take a part at a time with --since, --until, --account or --flow-region"
         }
         Error::Log(LogError::Checkpoint { .. }) => {
@@ -152,11 +155,13 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "records must not be edited; restore the file"
         }
         Error::Log(LogError::StalePlan { .. }) => "make the plan again with `flowquet plan`",
-        Error::Manifest { .. } => {
+        Error::Sources(SourceError::Manifest { .. }) => {
             "a manifest is the manifest.json of an S3 Inventory, or a text file with one URL or path per line"
         }
         Error::NoColumn { .. } => "check the spelling; `flowquet schema` lists all fields",
-        Error::NoObjects { .. } => "check the path; names that begin with a dot are skipped",
+        Error::Sources(SourceError::NoObjects { .. }) => {
+            "check the path; names that begin with a dot are skipped"
+        }
         Error::NoPartition { partitions, .. } => {
             let some = partitions.join(", ");
             return Some(format!(
@@ -188,7 +193,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::Catalog(_)
         | Error::Log(LogError::Store(_))
         | Error::MemoryTooSmall { .. }
-        | Error::Stdin(_) => {
+        | Error::Sources(_) => {
             return None;
         }
     };

@@ -4,14 +4,14 @@ mod json;
 mod object;
 mod place;
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use flowquet_engine::{
-    Error, Found, Limits, Look, Looker, OtherKind, Source, SourceSet, Survey, SurveyRequest, look_at,
-    look_at_stdin, named_object, survey,
+    Error, Found, Limits, Look, Looker, OtherKind, Survey, SurveyRequest, look_at, look_at_stdin,
+    named_object, survey,
 };
 use flowquet_format::{KeyFilter, ObjectKey};
+use flowquet_sources::{Source, SourceSet};
 use flowquet_store::{Location, Stores};
 use flowquet_table::Options;
 
@@ -19,6 +19,7 @@ use crate::args::InspectArgs;
 use crate::exit::Exit;
 use crate::failure::engine_failure;
 use crate::formats::Formats;
+use crate::logs::has_bar;
 use crate::output::{Failure, error_text, put, say};
 use crate::reporter::{Reporter, Work};
 use crate::signals::{STOP, listen_for_signals};
@@ -137,7 +138,7 @@ impl Inspector<'_> {
             stores: self.stores.clone(),
             options: &self.options,
         };
-        let reporter = Reporter::new(Work::Converting, self.args.json, std::io::stderr().is_terminal());
+        let reporter = Reporter::new(Work::Converting, self.args.json, has_bar());
         let surveyed = survey(&request, &reporter, &STOP);
         reporter.finish();
         let url = match location {

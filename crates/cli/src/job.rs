@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use flowquet_engine::{Budget, Error, Request, Source};
+use flowquet_engine::{Budget, Error, Request};
 use flowquet_format::{KeyFilter, PartitionTime};
+use flowquet_sources::Source;
 use flowquet_store::{Location, Store, Stores};
 use flowquet_table::{Log, Options, TableContract};
 
@@ -85,8 +86,6 @@ impl Prepared {
             options: self.options,
             budget: self.budget,
             max_rejects: None,
-            dry_run: true,
-            plan: None,
         }
     }
 }
@@ -126,5 +125,6 @@ fn options(args: &JobArgs, formats: &Formats, contract: Option<&TableContract>) 
         file_bytes: args.file_bytes,
         reading: formats.reading.clone(),
         salvage: args.salvage,
+        rejects_max: args.rejects_max,
     })
 }

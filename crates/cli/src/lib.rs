@@ -26,6 +26,7 @@ mod ignore;
 mod inspect;
 mod job;
 mod json_schema;
+mod logs;
 mod output;
 mod places;
 mod plan;
@@ -72,6 +73,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             return if is_usage { Exit::Usage } else { Exit::Success };
         }
     };
+    logs::begin(&cli.logs);
     let result = match cli.command {
         Command::Convert(args) => convert::run(*args),
         Command::Plan(args) => plan::run(&args),
@@ -89,7 +91,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(exit) => exit,
         Err(Failure::BrokenPipe) => Exit::Success,
         Err(Failure::Told(exit, message)) => {
-            output::say(&message);
+            if !logs::say_json_failure(exit, &message) {
+                output::say(&message);
+            }
             exit
         }
     }

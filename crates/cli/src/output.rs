@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use flowquet_table::Counts;
 
 use crate::exit::Exit;
+use crate::logs::say_json;
 
 /// Why a command ends early.
 #[derive(Debug)]
@@ -95,6 +96,9 @@ pub(crate) fn put(data: &str) -> Result<(), Failure> {
 
 /// Says words on standard error. Nobody may be listening, and that is no failure.
 pub(crate) fn say(words: &str) {
+    if say_json(words) {
+        return;
+    }
     let is_order = |c: char| steers(c) && c != '\n';
     let words = if words.contains(is_order) { escaped(words, is_order).into() } else { Cow::from(words) };
     let _ = writeln!(io::stderr().lock(), "{words}");

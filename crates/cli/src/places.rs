@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use flowquet_aws::AwsOptions;
-use flowquet_engine::Source;
 use flowquet_format::KeyFilter;
+use flowquet_sources::Source;
 use flowquet_store::{Location, S3Options, Store, Stores};
 use flowquet_table::STAGING;
 

@@ -1,19 +1,20 @@
 //! `flowquet plan`: what a conversion would do and cost, and the plan that machines share.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 
-use flowquet_engine::{Event, Formats, Observer as _, SourceSet, convert, find_formats};
+use flowquet_engine::{Event, Formats, Observer as _, Planned, Summary, find_formats, plan};
 use flowquet_format::ObjectKey;
 use flowquet_plan::estimated_rows;
+use flowquet_sources::{Source, SourceSet};
 use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, S3_SCHEME};
 use flowquet_table::{LAYOUT_VERSION, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::PlanArgs;
 use crate::exit::Exit;
-use crate::failure::{engine_failure, exit_of};
+use crate::failure::{engine_failure, exit_of_summary};
 use crate::job::Prepared;
+use crate::logs::has_bar;
 use crate::output::{Failure, counted, put};
 use crate::places::absolute;
 use crate::plan_file::{Estimate, PlanFile};
@@ -37,7 +38,7 @@ const SHOWN_MAX: usize = 10;
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let prepared = Prepared::new(&args.job, threads(None), args.job.s3.stores(), None)?;
-    if prepared.sources.contains(&flowquet_engine::Source::Stdin) {
+    if prepared.sources.contains(&Source::Stdin) {
         return Err(Failure::message(
             Exit::Usage,
             "`flowquet plan` reads files, folders or S3 prefixes, not standard input (`-`)",
@@ -50,18 +51,18 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     };
     let (options, stores) = (prepared.options.clone(), prepared.stores.clone());
     let request = prepared.request();
-    let reporter = Reporter::new(Work::Converting, args.json, std::io::stderr().is_terminal());
+    let reporter = Reporter::new(Work::Converting, args.json, has_bar());
     // What is planned is told below, at length.
     let observer = |event: &Event<'_>| {
         if !matches!(event, Event::Planned { .. }) {
             reporter.event(event);
         }
     };
-    let ran = convert(&request, &mut std::io::empty(), &observer, &STOP);
+    let planned = plan(&request, &observer, &STOP);
     reporter.finish();
-    let run = ran.map_err(|e| engine_failure(&e))?;
-    let objects = || run.plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);
-    let estimate = estimate(run.plan.as_ref(), run.summary.objects.listed);
+    let Planned { summary, plan } = planned.map_err(|e| engine_failure(&e))?;
+    let objects = || plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);
+    let estimate = estimate(plan.as_ref(), summary.objects.listed);
     let is_remote = [objects().any(|o| o.url().starts_with(S3_SCHEME)), out.starts_with(S3_SCHEME)];
     let formats =
         find_formats(&SourceSet::new(stores), objects(), &options).map_err(|e| engine_failure(&e))?;
@@ -72,13 +73,13 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
             flowquet: env!("CARGO_PKG_VERSION").to_owned(),
             out,
             estimate,
-            plan: run.plan,
+            plan,
         };
         put(&format!("{}\n", serde_json::to_string(&file).expect("plain values with text keys")))?;
         return Ok(Exit::Success);
     }
-    put(&text(&run, &estimate, &formats, is_remote))?;
-    Ok(exit_of(&run))
+    put(&text(&summary, &estimate, &formats, is_remote))?;
+    Ok(exit_of_summary(&summary))
 }
 
 /// What a plan takes, from names and sizes alone.
@@ -127,11 +128,11 @@ fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
 }
 
 /// The plan as text; `is_remote` are the sources and the table.
-fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats, is_remote: [bool; 2]) -> String {
+fn text(summary: &Summary, estimate: &Estimate, formats: &Formats, is_remote: [bool; 2]) -> String {
     let mut text = String::new();
     let mut row =
         |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
-    let objects = &run.summary.objects;
+    let objects = &summary.objects;
     row(
         "objects",
         format!(
@@ -170,7 +171,7 @@ fn text(run: &flowquet_engine::Run, estimate: &Estimate, formats: &Formats, is_r
     if partitions.len() > SHOWN_MAX {
         row("", format!("and {} more", partitions.len() - SHOWN_MAX));
     }
-    let left_over = run.summary.tasks_left - estimate.tasks;
+    let left_over = summary.tasks_left - estimate.tasks;
     let more =
         if left_over > 0 { format!(", and {left_over} left by an earlier run") } else { String::new() };
     row("tasks", format!("{}{more}", HumanCount(estimate.tasks)));

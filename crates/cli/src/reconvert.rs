@@ -1,6 +1,5 @@
 //! `flowquet reconvert`.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use flowquet_engine::{Change, Choice, Pointers, ReconvertRequest, Reconverted, reconvert};
@@ -11,6 +10,7 @@ use crate::catalog::{catalogued, glue};
 use crate::exit::Exit;
 use crate::failure::{engine_failure, object_hints};
 use crate::formats::Formats;
+use crate::logs::has_bar;
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
@@ -37,6 +37,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
         reading: (!formats.given.is_empty() || args.format.fields.is_some()).then(|| formats.reading.clone()),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
         salvage: args.salvage.then_some(true),
+        rejects_max: args.rejects_max,
     };
     let stores = args.s3.stores();
     let out = table_store(&stores, &args.out);
@@ -48,8 +49,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     let budget = budget(threads(args.threads), args.memory, true, args.out.is_s3())?;
     let grace = Duration::from_secs(u64::from(args.grace));
     let request = ReconvertRequest { out, stores, choice, change, budget, grace, dry_run: args.dry_run };
-    let reporter =
-        Reporter::new(Work::Converting, args.quiet || args.dry_run, std::io::stderr().is_terminal());
+    let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
     let done = reconvert(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, &STOP);
     reporter.finish();

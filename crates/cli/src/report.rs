@@ -141,6 +141,10 @@ fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str,
         let files = &summary.reject_files;
         let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
         row("", format!("kept in {}/{}{more}", facts.out, files.first().map_or("", String::as_str)));
+        if summary.rejects_not_kept > 0 {
+            let not_kept = count(summary.rejects_not_kept);
+            row("", format!("{not_kept} of them not kept: past --rejects-max, which is for each task"));
+        }
     }
     if summary.times_out_of_range > 0 {
         row(

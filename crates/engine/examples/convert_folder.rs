@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_engine::{Budget, Event, Request, Source, convert};
+use flowquet_engine::{Budget, Event, Request, convert};
 use flowquet_format::KeyFilter;
+use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location, Store, Stores};
 use flowquet_table::{Log, Options, STAGING};
 
@@ -30,8 +31,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         options: Options::default(),
         budget: Budget::new(2, None, false, false)?,
         max_rejects: None,
-        dry_run: false,
-        plan: None,
     };
     let mut words = std::io::stdout().lock();
     // Events come from any thread.

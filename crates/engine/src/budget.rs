@@ -1,9 +1,9 @@
 //! Memory: what a worker may hold, and how many workers a budget allows.
 
+use flowquet_sources::WINDOW_BYTES;
 use flowquet_store::{HELD_BYTES_MAX, PART_BYTES, PART_SLOTS, RANGE_BYTES};
 
 use crate::error::Error;
-use crate::fetch::WINDOW_BYTES;
 
 /// Columns that a unit holds before it hands the largest of them on. Decides bytes of files, so it is no option.
 pub(crate) const BUILD_BYTES_MAX: usize = 64 << 20;

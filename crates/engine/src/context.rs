@@ -34,6 +34,8 @@ pub(crate) struct PlanContext {
     pub(crate) row_group_rows: usize,
     pub(crate) file_bytes: u64,
     pub(crate) salvage: bool,
+    /// Bytes of rejects that are kept of a task.
+    pub(crate) rejects_max: u64,
 }
 
 impl PlanContext {
@@ -61,6 +63,7 @@ impl PlanContext {
             row_group_rows: rows.map_err(|e| wrong("row_group_rows", &e))?,
             file_bytes: options.file_bytes,
             salvage: options.salvage,
+            rejects_max: options.rejects_max,
         })
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use flowquet_format::ObjectKey;
+use flowquet_sources::{Listed, PORTION_OBJECTS, Portion, Source, SourceSet, root_url, spool, spool_key};
 use flowquet_store::FILE_SCHEME;
 use flowquet_table::{
-    Error as LogError, Log, ObjectId, PlanRecord, SourceObject, TableContract, check_files, check_partitions,
-    delete_if_there,
+    Log, ObjectId, PlanRecord, SourceObject, check_files, check_partitions, delete_if_there,
 };
 
 use crate::budget::Budget;
@@ -18,20 +18,16 @@ use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
 use crate::limit::Shard;
-use crate::listing::{Listed, Lister, Listing, PORTION_OBJECTS, Portion};
 use crate::perform::{Performance, perform};
 use crate::request::Request;
-use crate::source::{Source, SourceSet, root_url, same_place, spool, spool_key};
-use crate::summary::Summary;
-use crate::take::{replan_old_layouts, sort_out_and_plan, take};
+use crate::summary::{FailedObject, Summary};
+use crate::take::{replan_old_layouts, take};
 
 /// What became of a run.
 #[derive(Debug)]
 pub struct Run {
     /// What it did, whether or not it came to its end.
     pub summary: Summary,
-    /// With `dry_run`: the plan that it would have made, if there is anything new.
-    pub plan: Option<PlanRecord>,
     /// Workers that ran.
     pub workers: usize,
     /// What stopped it, if anything did.
@@ -49,32 +45,11 @@ pub fn convert(
     stop: &AtomicBool,
 ) -> Result<Run, Error> {
     // Before standard input is read.
-    check_contract(request)?;
-    let out_url = root_url(request.out.as_ref());
-    for source in &request.sources {
-        if let Source::At(location) = source
-            && same_place(location, &out_url)
-        {
-            return Err(Error::SourceIsTable { url: location.to_string() });
-        }
-    }
+    request.check()?;
     let sources = SourceSet::new(request.stores.clone());
-    let lister = Lister {
-        sources: &sources,
-        filter: &request.filter,
-        out_url,
-        memory_max: request.budget.listing_bytes_max(),
-        observer,
-        stop,
-    };
-    if request.dry_run {
-        return dry_run(request, &lister);
-    }
-    if let Some((plan, shard)) = &request.plan {
-        let mut converter = Converter::begin(open_log(request)?, request, &lister)?;
-        converter.shard(plan, *shard)?;
-        return Ok(converter.end(None));
-    }
+    let at = At { sources: &sources, observer, stop };
+    let listed = |objects| observer.event(&Event::Listed { objects });
+    let lister = request.lister(&sources, &listed, stop);
     let piped = match request.sources.contains(&Source::Stdin) {
         true => {
             request.out.create()?;
@@ -91,7 +66,7 @@ pub fn convert(
             if let Some(opening) = opening.take() {
                 let opened = opening.map(|opening| opening.join().expect("no panic while waiting"));
                 let log = opened.unwrap_or_else(|| open_log(request))?;
-                converter = Some(Converter::begin(log, request, &lister)?);
+                converter = Some(Converter::begin(log, request, at)?);
             }
             let converter = converter.as_mut().expect("begun above");
             if !piped.is_empty() {
@@ -117,11 +92,39 @@ pub fn convert(
     })
 }
 
+/// Converts a shard of a plan that [`plan`](crate::plan) made, in this process or another one. The sources of `request` are not
+/// listed; its options are to be the plan's.
+///
+/// # Errors
+/// As [`convert`].
+pub fn perform_shard(
+    request: &Request,
+    plan: &PlanRecord,
+    shard: Shard,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Run, Error> {
+    request.check()?;
+    let sources = SourceSet::new(request.stores.clone());
+    let at = At { sources: &sources, observer, stop };
+    let mut converter = Converter::begin(open_log(request)?, request, at)?;
+    converter.shard(plan, shard)?;
+    Ok(converter.end(None))
+}
+
+/// What a run reads, who hears of it, and what ends it.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    sources: &'a SourceSet,
+    observer: &'a dyn Observer,
+    stop: &'a AtomicBool,
+}
+
 /// A run in the midst of its portions.
 struct Converter<'a> {
     log: Log,
     request: &'a Request,
-    lister: &'a Lister<'a>,
+    at: At<'a>,
     budget: Budget,
     summary: Summary,
     /// Whether anything was planned or performed: an error is then the run's, beside what was done.
@@ -129,11 +132,11 @@ struct Converter<'a> {
 }
 
 impl<'a> Converter<'a> {
-    fn begin(mut log: Log, request: &'a Request, lister: &'a Lister<'a>) -> Result<Self, Error> {
+    fn begin(mut log: Log, request: &'a Request, at: At<'a>) -> Result<Self, Error> {
         log.sweep_spool()?;
         replan_old_layouts(&mut log)?;
         let (budget, summary) = (request.budget, Summary::default());
-        let mut converter = Self { log, request, lister, budget, summary, has_begun: false };
+        let mut converter = Self { log, request, at, budget, summary, has_begun: false };
         if converter.log.state().contract().single_writer {
             converter.warn(SINGLE_WRITER.to_owned());
         }
@@ -145,14 +148,13 @@ impl<'a> Converter<'a> {
     }
 
     fn warn(&mut self, warning: String) {
-        self.lister.observer.event(&Event::Warning(&warning));
+        self.at.observer.event(&Event::Warning(&warning));
         self.summary.warnings.push(warning);
     }
 
     /// Takes and converts the objects of a portion, and what earlier runs left.
     fn portion(&mut self, portion: Portion) -> Result<(), Error> {
-        let Self { request, lister, .. } = *self;
-        let (sources, stop) = (lister.sources, lister.stop);
+        let Self { request, at: At { sources, stop, .. }, .. } = *self;
         if !self.has_begun {
             let mut files = if request.out.url("").starts_with(FILE_SCHEME) {
                 check_files(&mut self.log)?
@@ -177,7 +179,7 @@ impl<'a> Converter<'a> {
         self.has_begun = true;
         self.summary.objects.listed += listed + unreadable;
         self.summary.objects.failed += unreadable;
-        self.summary.failed_objects.extend(portion.unreadable);
+        self.summary.failed_objects.extend(portion.unreadable.into_iter().map(FailedObject::from));
         let new_plan = taken.plan_number;
         let in_tasks = std::mem::take(&mut taken.in_tasks);
         taken.report(&self.log, &mut self.summary);
@@ -231,7 +233,7 @@ impl<'a> Converter<'a> {
     }
 
     fn perform(&mut self, tasks: &[PlannedTask], new_plan: Option<u64>) -> Result<(), Error> {
-        let Lister { sources, observer, stop, .. } = *self.lister;
+        let At { sources, observer, stop } = self.at;
         observer.event(&Event::Planned {
             tasks: tasks.len() as u64,
             objects: tasks.iter().map(|t| t.task.objects.len() as u64).sum(),
@@ -263,51 +265,15 @@ impl<'a> Converter<'a> {
         }
         self.summary.settle();
         let error = unbalanced(&self.summary);
-        Run { summary: self.summary, plan: None, workers: self.budget.workers, error }
+        Run { summary: self.summary, workers: self.budget.workers, error }
     }
 
     /// The end of a run that an error stopped.
     fn stopped(mut self, error: Error) -> Run {
         self.summary.settle();
         let error = unbalanced(&self.summary).unwrap_or(error);
-        Run { summary: self.summary, plan: None, workers: self.budget.workers, error: Some(error) }
+        Run { summary: self.summary, workers: self.budget.workers, error: Some(error) }
     }
-}
-
-/// What would be done, of which nothing is. The listing is held whole, since the plan is.
-fn dry_run(request: &Request, lister: &Lister<'_>) -> Result<Run, Error> {
-    let Lister { sources, observer, stop, .. } = *lister;
-    let (log, listed) = std::thread::scope(|scope| {
-        let log = scope.spawn(|| open_log(request));
-        let listed = lister.list(&request.sources);
-        (log.join().expect("no panic while waiting"), listed)
-    });
-    let (mut log, Listing { all, listed }) = (log?, listed?);
-    let mut summary = Summary::default();
-    summary.objects.listed = all.objects.len() as u64 + listed.unreadable;
-    summary.objects.failed = listed.unreadable;
-    summary.objects.left_out = listed.left_out;
-    summary.objects.repeated = listed.repeated;
-    summary.failed_objects = all.unreadable;
-    summary.left_out_tables = listed.tables;
-    let (taken, plan) = sort_out_and_plan(&mut log, all.objects, request, sources, stop)?;
-    let listed_in_tasks = taken.in_tasks.len() as u64;
-    taken.report(&log, &mut summary);
-    let open: Vec<_> = log.state().open_tasks().map(|t| t.task).collect();
-    let tasks = open.iter().copied().chain(plan.iter().flat_map(|p| &p.tasks));
-    let (mut task_count, mut objects, mut bytes) = (0, 0, 0);
-    for task in tasks {
-        task_count += 1;
-        objects += task.objects.len() as u64;
-        bytes += task.objects.iter().map(|o| o.bytes).sum::<u64>();
-    }
-    observer.event(&Event::Planned { tasks: task_count, objects, bytes, left_over: open.len() as u64 });
-    summary.tasks_left = task_count;
-    summary.objects.left = objects;
-    summary.objects.resumed = objects - listed_in_tasks;
-    summary.settle();
-    let error = unbalanced(&summary);
-    Ok(Run { summary, plan, workers: request.budget.workers, error })
 }
 
 /// The partitions in a bucket whose files a run compares with the records: the newest of those that listed objects belong to, by
@@ -338,31 +304,18 @@ pub(crate) fn checkpoint(log: &mut Log) -> Option<String> {
 }
 
 /// Objects that are not accounted for are a defect of this program.
-fn unbalanced(summary: &Summary) -> Option<Error> {
+pub(crate) fn unbalanced(summary: &Summary) -> Option<Error> {
     let what = || format!("objects: {:?}", summary.objects);
     (!summary.objects.balances()).then(|| Error::Accounting(what()))
 }
 
-/// Checks what a run asks for against the contract of the table that is there.
-fn check_contract(request: &Request) -> Result<(), Error> {
-    let contract = request.contract.as_ref();
-    let differences = contract.map(|c| c.differences(&request.options)).unwrap_or_default();
-    if differences.is_empty() { Ok(()) } else { Err(LogError::Contract(differences).into()) }
-}
-
-/// The log of the table that is there, or that is made now; of a dry run without a table, one of a table without plans.
+/// The log of the table that is there, or that is made now.
 fn open_log(request: &Request) -> Result<Log, Error> {
     let (out, options) = (&request.out, &request.options);
+    out.create()?;
     if let Some(contract) = &request.contract {
-        if !request.dry_run {
-            out.create()?;
-        }
         return Ok(Log::of(out, contract.clone())?);
     }
-    if request.dry_run {
-        return Ok(Log::absent(out, TableContract::of(options)));
-    }
-    out.create()?;
     let single_writer = !out.honours_conditions()?;
     Ok(Log::make(out, options, single_writer)?)
 }

@@ -20,20 +20,6 @@ pub enum Error {
     },
     /// The run was asked to stop.
     Interrupted,
-    /// The sources hold more objects than the memory.
-    ListingTooLong {
-        /// Objects so far.
-        objects: usize,
-        /// Bytes that there are for them.
-        bytes: usize,
-    },
-    /// A manifest that cannot be read.
-    Manifest {
-        /// Where it is.
-        manifest: String,
-        /// What was expected and found.
-        what: String,
-    },
     /// A memory budget below the smallest.
     MemoryTooSmall {
         /// Bytes that were given.
@@ -59,11 +45,6 @@ pub enum Error {
         /// Some that there are; the newest first.
         partitions: Vec<String>,
     },
-    /// The sources hold no objects.
-    NoObjects {
-        /// What was listed.
-        sources: Vec<String>,
-    },
     /// A reconversion did not come about: why. The table is as it was.
     NotReconverted(String),
     /// A reconversion would take records away: so many objects gave some, and cannot be read with the options that were asked for.
@@ -86,8 +67,8 @@ pub enum Error {
     },
     /// Encoding or writing a Parquet file failed.
     Parquet(flowquet_parquet::Error),
-    /// Standard input failed.
-    Stdin(std::io::Error),
+    /// The sources could not be listed, or standard input failed.
+    Sources(flowquet_sources::Error),
     /// A store failed.
     Store(flowquet_store::Error),
     /// A file of the table is not as its record has it.
@@ -118,6 +99,8 @@ pub enum Error {
         first: Vec<String>,
         /// Keys of the files below the table root that hold them all.
         kept: Vec<String>,
+        /// Of the rejects, so many are in no file.
+        not_kept: u64,
     },
 }
 
@@ -134,21 +117,11 @@ impl fmt::Display for Error {
             Self::MemoryTooSmall { given, needed } => {
                 write!(f, "expected a memory budget of at least {needed} bytes, found {given}")
             }
-            Self::ListingTooLong { objects, bytes } => {
-                write!(
-                    f,
-                    "expected a listing that fits {bytes} bytes of memory, found more than {objects} objects"
-                )
-            }
-            Self::Manifest { manifest, what } => write!(f, "read manifest `{manifest}`: {what}"),
             Self::NoColumn { option, column, formats } => {
                 write!(f, "{option}: no log format has a column `{column}`")?;
                 formats.iter().try_for_each(|format| write!(f, "\n  {format}"))
             }
             Self::NoPartition { glob, .. } => write!(f, "no partition of the table matches `{glob}`"),
-            Self::NoObjects { sources } => {
-                write!(f, "found no files in {}", sources.join(", "))
-            }
             Self::RecordsLost { objects, url, why } => {
                 let of = match objects {
                     1 => "an object that has".to_owned(),
@@ -166,7 +139,7 @@ impl fmt::Display for Error {
             Self::SourceIsTable { url } => {
                 write!(f, "source and table are the same place, `{url}`: a table is never a source")
             }
-            Self::Stdin(_) => f.write_str("read standard input"),
+            Self::Sources(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::TableFile { url, what } => write!(f, "read `{url}`: {what}"),
             Self::TooDistinct { url, column, memory } => {
@@ -186,7 +159,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Parquet(error) => Some(error),
-            Self::Stdin(error) => Some(error),
+            Self::Sources(error) => error.source(),
             Self::Store(error) => error.source(),
             Self::Log(error) => error.source(),
             _ => None,
@@ -213,6 +186,16 @@ impl From<flowquet_parquet::Error> for Error {
                 Err(io) => Self::Parquet(flowquet_parquet::Error::External(Box::new(io))),
             },
             Err(inner) => Self::Parquet(flowquet_parquet::Error::External(inner)),
+        }
+    }
+}
+
+impl From<flowquet_sources::Error> for Error {
+    fn from(error: flowquet_sources::Error) -> Self {
+        match error {
+            flowquet_sources::Error::Store(error) => error.into(),
+            flowquet_sources::Error::Interrupted => Self::Interrupted,
+            error => Self::Sources(error),
         }
     }
 }

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, LogFormat, ObjectKey, ROWS_MARK, header_format};
+use flowquet_format::{Catalogue, LogFormat, ObjectKey, header_format};
 use flowquet_input::{Compression, Framing, first_lines, text_of};
 use flowquet_parquet::{RowReader, RowsError, Wanted};
+use flowquet_sources::SourceSet;
 use flowquet_store::Fetch;
 use flowquet_table::{Options, SourceObject};
 use serde::Serialize;
 
 use crate::context::PlanContext;
 use crate::error::Error;
-use crate::source::SourceSet;
 
 /// Bytes of an object that hold its header line, compressed or not.
 pub(crate) const HEAD_BYTES: u64 = 16 << 10;
@@ -182,6 +182,6 @@ fn first_line(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<Vec<u8>> {
         }
     }
     let (_, lines) = first_lines(&text, false, catalogue).ok()?;
-    let lines = [b"\xef\xbb\xbf", ROWS_MARK].iter().find_map(|m| lines.strip_prefix(*m)).unwrap_or(&lines);
+    let lines = lines.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&lines);
     lines.split(|b| *b == b'\n').next().map(<[u8]>::to_vec)
 }

@@ -17,8 +17,9 @@
 //! use std::sync::Arc;
 //! use std::sync::atomic::AtomicBool;
 //!
-//! use flowquet_engine::{Budget, Event, Request, Source, convert};
+//! use flowquet_engine::{Budget, Event, Request, convert};
 //! use flowquet_format::KeyFilter;
+//! use flowquet_sources::Source;
 //! use flowquet_store::{Location, Memory, Store, Stores};
 //! use flowquet_table::Options;
 //!
@@ -34,8 +35,6 @@
 //!     options: Options::default(),
 //!     budget: Budget::new(1, None, false, false).expect("enough memory"),
 //!     max_rejects: None,
-//!     dry_run: false,
-//!     plan: None,
 //! };
 //! let observer = |_: &Event<'_>| {};
 //! let run = convert(&request, &mut std::io::empty(), &observer, &AtomicBool::new(false)).expect("a run");
@@ -50,21 +49,18 @@ mod context;
 mod convert;
 mod error;
 mod events;
-mod fetch;
 mod file;
 mod formats;
 mod goal;
 mod inspect;
 mod limit;
-mod listing;
-mod manifest;
 mod perform;
+mod planned;
 mod reconvert;
 mod rejects;
 mod request;
 mod router;
 mod sink;
-mod source;
 mod summary;
 mod take;
 mod union;
@@ -73,7 +69,7 @@ mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};
 pub use compact::{COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Pointers, compact};
-pub use convert::{Run, convert};
+pub use convert::{Run, convert, perform_shard};
 pub use error::Error;
 pub use events::{Event, Observer};
 pub use formats::{Formats, FoundFormat, find_formats};
@@ -82,7 +78,7 @@ pub use inspect::{
     look_at, look_at_stdin, named_object, survey,
 };
 pub use limit::{RejectLimit, Shard};
+pub use planned::{Planned, plan};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
 pub use request::Request;
-pub use source::{Source, SourceSet};
-pub use summary::{FailedObject, LeftOutTable, Objects, OutputSummary, Summary};
+pub use summary::{FailedObject, Objects, OutputSummary, Summary};

@@ -8,17 +8,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquet_plan::plan_units;
+use flowquet_sources::{Fetcher, SourceSet, root_url, spool_key};
 use flowquet_table::{Cause, CommitRecord, Log, SourceObject, rejects_key};
 
 use crate::budget::Budget;
 use crate::commit::{ClosedTask, Outcome};
 use crate::error::Error;
 use crate::events::{Event, Observer};
-use crate::fetch::Fetcher;
 use crate::goal::PlannedTask;
 use crate::limit::RejectLimit;
 use crate::sink::{REJECTS_TOLD_MAX, TaskSink};
-use crate::source::{SourceSet, root_url, spool_key};
 use crate::summary::Summary;
 use crate::unit::{Fetched, Piece, Taker, UnitCounts};
 use crate::worker::{UnitError, Worker};
@@ -75,6 +74,7 @@ struct Tally {
     lines: u64,
     first: Vec<String>,
     kept: Vec<String>,
+    not_kept: u64,
 }
 
 /// What is performed.
@@ -368,6 +368,7 @@ impl Shared<'_> {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.rejects += commit.counts.rejects;
         tally.lines += commit.counts.lines;
+        tally.not_kept += commit.rejects_not_kept;
         if commit.counts.rejects > 0 {
             tally.kept.push(rejects_key(&commit.task));
         }
@@ -391,6 +392,7 @@ impl Shared<'_> {
                 limit: limit.to_string(),
                 first: tally.first.clone(),
                 kept: tally.kept.clone(),
+                not_kept: tally.not_kept,
             });
         }
         Ok(())

@@ -1,14 +1,16 @@
 //! What a run is asked to do.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use flowquet_format::KeyFilter;
+use flowquet_sources::{Lister, Source, SourceSet, root_url, same_place};
 use flowquet_store::{Store, Stores};
-use flowquet_table::{Options, PlanRecord, TableContract};
+use flowquet_table::{Error as LogError, Options, TableContract};
 
 use crate::budget::Budget;
-use crate::limit::{RejectLimit, Shard};
-use crate::source::Source;
+use crate::error::Error;
+use crate::limit::RejectLimit;
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -29,8 +31,40 @@ pub struct Request {
     pub budget: Budget,
     /// How many rejects the run tolerates; `None` for any number.
     pub max_rejects: Option<RejectLimit>,
-    /// Plan only; write nothing.
-    pub dry_run: bool,
-    /// A plan that was made before, and the shard of it that is performed; instead of sources.
-    pub plan: Option<(PlanRecord, Shard)>,
+}
+
+impl Request {
+    /// Checks what is asked for against the table that is there.
+    ///
+    /// # Errors
+    /// [`Error::Log`] where the contract of the table says otherwise than the options; [`Error::SourceIsTable`].
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let differences = self.contract.as_ref().map(|c| c.differences(&self.options)).unwrap_or_default();
+        if !differences.is_empty() {
+            return Err(LogError::Contract(differences).into());
+        }
+        let out_url = root_url(self.out.as_ref());
+        let is_table = |source: &&Source| matches!(source, Source::At(at) if same_place(at, &out_url));
+        match self.sources.iter().find(is_table) {
+            Some(Source::At(location)) => Err(Error::SourceIsTable { url: location.to_string() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lists the sources, within the budget.
+    pub(crate) fn lister<'a>(
+        &'a self,
+        sources: &'a SourceSet,
+        listed: &'a (dyn Fn(u64) + Sync),
+        stop: &'a AtomicBool,
+    ) -> Lister<'a> {
+        Lister {
+            sources,
+            filter: &self.filter,
+            out_url: root_url(self.out.as_ref()),
+            memory_max: self.budget.listing_bytes_max(),
+            listed,
+            stop,
+        }
+    }
 }

@@ -21,6 +21,7 @@ use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::file::{StagedFile, file_metadata};
 use crate::goal::{Goal, PlannedTask};
+use crate::rejects::Kept;
 use crate::unit::{Destination, Piece, PieceRows, Times, UnitCounts, merged};
 use crate::worker::describe;
 
@@ -201,6 +202,7 @@ struct TaskFiles {
     begun: HashMap<Arc<str>, usize>,
     done: Vec<(OutputRecord, Box<dyn Staged>)>,
     rejects: Option<Box<dyn Staged>>,
+    rejects_kept: Kept,
     /// The first lines of rejects, for a message.
     first_rejects: Vec<String>,
     totals: UnitCounts,
@@ -224,6 +226,7 @@ impl TaskFiles {
             begun: HashMap::new(),
             done: Vec::new(),
             rejects: None,
+            rejects_kept: Kept::new(plan.rejects_max),
             first_rejects: Vec::new(),
             totals: UnitCounts::default(),
         })
@@ -240,7 +243,7 @@ impl TaskFiles {
                 let more = more.take(REJECTS_TOLD_MAX - self.first_rejects.len());
                 self.first_rejects.extend(more.map(|line| String::from_utf8_lossy(line).into_owned()));
                 let staged = self.rejects.as_mut().expect("staged above");
-                let written = staged.write_all(&lines);
+                let written = staged.write_all(self.rejects_kept.first_of(&lines));
                 let url = || self.out.url(&key);
                 Ok(written.map_err(|e| flowquet_store::Error::write(url(), e))?)
             }
@@ -405,6 +408,11 @@ impl TaskFiles {
                 self.task.id
             )));
         }
+        // They come in unit order, so that the same are kept whatever the threads are.
+        let Some(rejects_not_kept) = counts.rejects.checked_sub(self.rejects_kept.lines()) else {
+            let (kept, id) = (self.rejects_kept.lines(), &self.task.id);
+            return Err(Error::Accounting(format!("{kept} of {by_reason} rejects kept, in task {id}")));
+        };
         Ok(CommitRecord {
             layout_version: self.goal.layout_version().unwrap_or(flowquet_table::LAYOUT_VERSION),
             written_by: written_by(),
@@ -416,6 +424,7 @@ impl TaskFiles {
             counts,
             records_by_status: totals.records_by_status,
             rejects_by_reason: totals.rejects_by_reason.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+            rejects_not_kept,
             times_out_of_range: totals.times_out_of_range,
             times_missing: totals.times_missing,
         })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flowquet_sources::{LeftOutTable, Unlistable};
 use flowquet_table::{Cause, CommitRecord, Counts, FileCheck, SourceObject, rejects_key};
 use serde::Serialize;
 
@@ -58,13 +59,10 @@ impl FailedObject {
     }
 }
 
-/// A flowquet table that lies below a source, or is one, and was left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LeftOutTable {
-    /// Its root, with a slash behind it.
-    pub url: String,
-    /// Objects that lie there.
-    pub objects: u64,
+impl From<Unlistable> for FailedObject {
+    fn from(Unlistable { url, reason }: Unlistable) -> Self {
+        Self { url, cause: "unlistable", reason }
+    }
 }
 
 /// A file that a run wrote.
@@ -90,6 +88,8 @@ pub struct Summary {
     pub records_by_status: BTreeMap<String, u64>,
     /// Rejects by reason.
     pub rejects_by_reason: BTreeMap<String, u64>,
+    /// Of these, so many are in no file of rejects.
+    pub rejects_not_kept: u64,
     /// Records whose time lies outside 2000 to 2100, and did not choose their partition.
     pub times_out_of_range: u64,
     /// Records without a time, in the partition of their object's delivery or of null.
@@ -150,6 +150,7 @@ impl Summary {
                 *sum.entry(name.clone()).or_default() += n;
             }
         }
+        self.rejects_not_kept += commit.rejects_not_kept;
         self.times_out_of_range += commit.times_out_of_range;
         self.times_missing += commit.times_missing;
         for input in &commit.inputs {

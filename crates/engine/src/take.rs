@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use flowquet_format::{LogFormat, TWIN_SUFFIX};
 use flowquet_plan::{plan_tasks, seed_of_plan};
+use flowquet_sources::{SourceSet, is_remote};
 use flowquet_store::ErrorKind;
 use flowquet_table::{
     Cause, Error as LogError, LAYOUT_VERSION, Log, ObjectId, Options, PlanRecord, SourceObject, TableState,
@@ -13,7 +14,6 @@ use flowquet_table::{
 
 use crate::error::Error;
 use crate::request::Request;
-use crate::source::{SourceSet, is_remote};
 use crate::summary::{FailedObject, Summary};
 use crate::union::{Looks, formats_of, look};
 

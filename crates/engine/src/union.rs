@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowquet_format::ObjectKey;
 use flowquet_plan::formats_of_union;
+use flowquet_sources::SourceSet;
 use flowquet_store::{ErrorKind, Fetch};
 use flowquet_table::{Options, SourceObject, TableFormats};
 
 use crate::context::wanted_columns;
 use crate::error::Error;
 use crate::formats::{AHEAD, HEAD_BYTES, NAMELESS_MAX, format_of_object};
-use crate::source::SourceSet;
 
 /// Objects of a flow log that are looked at until one tells its format: the first may be damaged.
 const LOOKS_MAX: usize = 3;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flowquet_format::ObjectKey;
 use flowquet_input::{Input, Position, Reader, WINDOW_BYTES};
 use flowquet_parse::{ObjectError, Parser, Reject, Step, WINDOW_BYTES_MIN};
+use flowquet_sources::{SourceSet, is_remote};
 use flowquet_store::{Error as StoreError, ErrorKind};
 use flowquet_table::{Cause, Counts, InputRecord, SourceObject};
 
@@ -14,7 +15,6 @@ use crate::context::PlanContext;
 use crate::error::Error;
 use crate::rejects::push_json_lines;
 use crate::router::Router;
-use crate::source::{SourceSet, is_remote};
 use crate::unit::{Fetched, Taker, UnitCounts};
 
 /// A window holds what the parser asks for, and more.

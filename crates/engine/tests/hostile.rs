@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_engine::{Budget, Error, Event, Request, Run, Source, convert};
+use flowquet_engine::{Budget, Error, Event, Request, Run, convert, perform_shard, plan};
 use flowquet_format::KeyFilter;
+use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location, Store, Stores};
 use flowquet_table::{Log, Options, STAGING};
 use flowquet_testkit::gzip;
@@ -60,8 +61,6 @@ impl Disk {
             options: Options::default(),
             budget: Budget::new(1, None, false, false).expect("enough"),
             max_rejects: None,
-            dry_run: false,
-            plan: None,
         }
     }
 
@@ -298,17 +297,13 @@ fn pipes_and_names_that_are_no_text_cost_nobody_else() {
     assert_eq!((run.summary.objects.known, run.summary.objects.failed), (1, 1));
     // Put where a file was that an open task holds.
     disk.put("l/b.log", &v2_lines(15, 2, 5));
-    let plan = {
-        let request = Request { dry_run: true, ..disk.request(vec![disk.source("l")]) };
-        convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false))
-    };
-    let plan = plan.expect("it begins").plan.expect("one is new");
+    let (nobody, stop) = (|_: &Event<'_>| {}, AtomicBool::new(false));
+    let planned = plan(&disk.request(vec![disk.source("l")]), &nobody, &stop).expect("it begins");
+    let planned = planned.plan.expect("one is new");
     LocalStore::new(&disk.root, ".s").delete("l/b.log").expect("ours");
     make(&disk.root.join("l/b.log"));
     let shard = flowquet_engine::Shard { index: 0, of: 1 };
-    let request = Request { plan: Some((plan, shard)), ..disk.request(Vec::new()) };
-    let run = convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false));
-    let run = run.expect("it begins");
+    let run = perform_shard(&disk.request(Vec::new()), &planned, shard, &nobody, &stop).expect("it begins");
     assert!(run.error.is_none(), "{:?}", run.error);
     assert_eq!(run.summary.objects.set_aside, 1);
     assert!(run.summary.warnings[0].contains("is no file any more"), "{:?}", run.summary.warnings);
@@ -389,4 +384,38 @@ fn what_killed_compactions_left_goes_by_age_and_record() {
     flowquet_engine::compact(&request, None, &|_: &Event<'_>| {}, &never).expect("undisturbed");
     let left: Vec<bool> = names.iter().map(|name| aside.join(name).exists()).collect();
     assert_eq!(left, [false, false, true, true]);
+}
+
+#[test]
+fn rejects_past_the_limit_are_counted_and_not_kept() {
+    let disk = Disk::new();
+    for n in 0..12 {
+        let bad: String = (0..40).map(|i| format!("object {n} line {i} {}\n", "é".repeat(i % 7))).collect();
+        disk.put(&format!("logs/{n:02}.log"), &format!("{}{bad}", v2_lines(15, 7, 9)));
+    }
+    // The file of rejects of the table's one task, and what the run says.
+    let rejects = |threads: usize, rejects_max: u64| {
+        let _ = std::fs::remove_dir_all(disk.root.join("lake"));
+        let mut request = disk.request(vec![disk.source("logs")]);
+        request.options = Options { rejects_max, row_group_rows: 20, ..Options::default() };
+        request.budget = Budget::new(threads, None, false, false).expect("enough");
+        let run = convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false));
+        let run = run.expect("it begins");
+        assert!(run.error.is_none(), "{:?}", run.error);
+        let [file] = run.summary.reject_files.as_slice() else { panic!("{:?}", run.summary) };
+        let text = std::fs::read_to_string(disk.root.join("lake").join(file)).expect("text");
+        assert_eq!(run.summary.counts.rejects, 480);
+        assert!(text.len() as u64 <= rejects_max);
+        assert_eq!(text.lines().count() as u64 + run.summary.rejects_not_kept, 480);
+        text
+    };
+    let all = rejects(1, Options::default().rejects_max);
+    assert_eq!(all.lines().count(), 480);
+    for rejects_max in [0, 1, 5_000, 40_000, all.len() as u64 - 1, all.len() as u64] {
+        let kept = rejects(1, rejects_max);
+        assert!(all.starts_with(&kept) && (kept.is_empty() || kept.ends_with('\n')), "{rejects_max}");
+        let next = all[kept.len()..].lines().next().map_or(0, |line| line.len() as u64 + 1);
+        assert!(kept.len() as u64 + next > rejects_max || kept == all, "{rejects_max}: one more would fit");
+        assert!(rejects(4, rejects_max) == kept, "{rejects_max}: threads decide");
+    }
 }

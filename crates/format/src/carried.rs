@@ -13,6 +13,9 @@
 /// Before the header line of text in which bytes are carried, or whose header is one whatever it names. No line of its own.
 pub const ROWS_MARK: &[u8] = b"\xfd\xfcrows of a Parquet file\xfc\xfd";
 
+/// Before the first line of text in whose lines bytes are carried, whatever that line is. No line of its own.
+pub const CARRIED_MARK: &[u8] = b"\xfd\xfcbytes are carried\xfc\xfd";
+
 const FIRST: u8 = 0xfc;
 const BLANK: u8 = FIRST;
 const NEWLINE: u8 = 0xfd;

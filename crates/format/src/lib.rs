@@ -28,7 +28,7 @@ mod time;
 mod union;
 mod values;
 
-pub use carried::{ROWS_MARK, push_carried, put_back};
+pub use carried::{CARRIED_MARK, ROWS_MARK, push_carried, put_back};
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
 pub use columns::{ADDRESS_BYTES, FormatColumn, TWIN_SUFFIX, Types, address_bytes, columns_of};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};

@@ -286,10 +286,15 @@ fn check_rows(meta: &ParquetMetaData, len: u64) -> Result<(), String> {
         let of_group = u64::try_from(group.num_rows());
         rows = rows.saturating_add(of_group.map_err(|_| "expected rows, found less than none".to_owned())?);
     }
-    if rows <= max {
+    if rows > max {
+        return Err(format!("expected at most {max} rows in a file of {len} bytes, found {rows}"));
+    }
+    let told = meta.file_metadata().num_rows();
+    if u64::try_from(told) == Ok(rows) {
         return Ok(());
     }
-    Err(format!("expected at most {max} rows in a file of {len} bytes, found {rows}"))
+    // A footer that lost a row group, or gained one.
+    Err(format!("expected {told} rows as the footer says, found {rows} in its row groups"))
 }
 
 fn damaged<E>(error: &Error) -> RowsError<E> {

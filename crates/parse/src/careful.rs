@@ -84,12 +84,10 @@ pub(crate) fn classify(
         clean.push(b'\n');
         return LineKind::Glued(header);
     }
-    let reason = if found < fields { RejectReason::TooFewFields } else { RejectReason::TooManyFields };
-    let detail = format!("expected {fields} fields, found {found}");
-    LineKind::Reject { reason, field: None, detail }
+    wrong_count(found, fields)
 }
 
-/// The same for a row of a file that is not UTF-8 as it stands: bytes are carried in it, or a value is none. Such a row is
+/// The same for a row of a file or document that is not UTF-8 as it stands: bytes are carried in it, or a value is none. It is
 /// appended as it is.
 pub(crate) fn classify_row(line: &[u8], format: &LogFormat, clean: &mut Vec<u8>) -> LineKind {
     /// A value is quoted up to so many characters; the whole line is kept beside it.
@@ -104,16 +102,19 @@ pub(crate) fn classify_row(line: &[u8], format: &LogFormat, clean: &mut Vec<u8>)
             return LineKind::Reject { reason: RejectReason::InvalidUtf8, field, detail };
         }
     }
-    // Rows of tables and documents may have another number of values.
     let (found, fields) = (line.split(|b| *b == b' ').count(), format.fields().len());
     if found != fields {
-        let reason = if found < fields { RejectReason::TooFewFields } else { RejectReason::TooManyFields };
-        let detail = format!("expected {fields} fields, found {found}");
-        return LineKind::Reject { reason, field: None, detail };
+        return wrong_count(found, fields);
     }
     clean.extend_from_slice(line);
     clean.push(b'\n');
     LineKind::Record
+}
+
+fn wrong_count(found: usize, fields: usize) -> LineKind {
+    let reason = if found < fields { RejectReason::TooFewFields } else { RejectReason::TooManyFields };
+    let detail = format!("expected {fields} fields, found {found}");
+    LineKind::Reject { reason, field: None, detail }
 }
 
 /// A record of `fields` fields whose last value runs into the header line of the next file, which was joined to it without a newline:

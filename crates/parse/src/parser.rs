@@ -5,7 +5,7 @@ mod several;
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, GIVEN_MAX, LogFormat, ROWS_MARK, header_format, put_back};
+use flowquet_format::{CARRIED_MARK, Catalogue, GIVEN_MAX, LogFormat, ROWS_MARK, header_format, put_back};
 
 use crate::backend::Backend;
 use crate::block::{Block, Row};
@@ -131,6 +131,8 @@ pub struct Parser {
     glued: u64,
     /// Whether the lines are rows of a file, in which bytes are carried.
     are_rows: bool,
+    /// Bytes before the first line that say so, which are none of the object's.
+    mark_bytes: u64,
     counts: LineCounts,
     offset: u64,
     found: Delimiters,
@@ -159,6 +161,7 @@ impl Parser {
             will_be_lost: false,
             glued: 0,
             are_rows: false,
+            mark_bytes: 0,
             counts: LineCounts::default(),
             offset: 0,
             found: Delimiters::default(),
@@ -200,6 +203,7 @@ impl Parser {
         self.from_header = false;
         (self.is_lost, self.will_be_lost, self.glued) = (false, false, 0);
         self.are_rows = false;
+        self.mark_bytes = 0;
         self.sorted = Sorted::default();
         self.counts = LineCounts::default();
         self.offset = 0;
@@ -284,7 +288,7 @@ impl Parser {
 
     /// Bytes of the object's lines so far.
     fn place(&self) -> u64 {
-        self.offset.saturating_sub(if self.are_rows { ROWS_MARK.len() as u64 } else { 0 })
+        self.offset.saturating_sub(self.mark_bytes)
     }
 
     /// Up to and with the header line, or up to the first record.
@@ -294,9 +298,11 @@ impl Parser {
         let mut is_header = false;
         if self.offset == 0 {
             check_magic(window)?;
-            at = [BYTE_ORDER_MARK, ROWS_MARK].iter().find(|m| window.starts_with(m)).map_or(0, |m| m.len());
+            let marks = [BYTE_ORDER_MARK, ROWS_MARK, CARRIED_MARK];
+            at = marks.iter().find(|m| window.starts_with(m)).map_or(0, |m| m.len());
             is_header = window.starts_with(ROWS_MARK);
-            self.are_rows |= is_header;
+            self.are_rows |= is_header || window.starts_with(CARRIED_MARK);
+            self.mark_bytes = if self.are_rows { at as u64 } else { 0 };
         }
         while at < window.len() {
             let rest = &window[at..];

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::LISTED_MAX;
+
 /// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -38,6 +40,8 @@ pub enum ErrorKind {
     Outside,
     /// The store asks for fewer requests.
     Throttled,
+    /// More objects than are held in memory.
+    TooMany,
     /// The store answers that it cannot, or not as it should; it may later.
     Unavailable,
     /// The store was not reached, or did not answer in time; it may later.
@@ -142,6 +146,12 @@ impl Error {
         Self::told(ErrorKind::Other, "list", format!("file://{}", path.display()), detail)
     }
 
+    /// A listing below `url` that goes on past so many objects as are held.
+    pub(crate) fn too_many(url: String) -> Self {
+        let detail = format!("expected at most {LISTED_MAX}, found more");
+        Self::told(ErrorKind::TooMany, "list", url, detail)
+    }
+
     /// Writing to a staged object failed.
     pub fn write(url: String, source: io::Error) -> Self {
         // An error of ours comes back as it went in.
@@ -196,6 +206,9 @@ impl Error {
             ErrorKind::NotFound if self.is_s3() => "check bucket and prefix; `aws s3 ls` lists them",
             ErrorKind::NotFound => "check the path",
             ErrorKind::Outside => "a table's own folder holds no links: put the folder itself there",
+            ErrorKind::TooMany => {
+                "move away what is no part of the table; `flowquet compact` makes few files of many"
+            }
             ErrorKind::Throttled => "run the same command again later to finish",
             ErrorKind::Unavailable | ErrorKind::Unreachable => {
                 "check the network, --region and --endpoint-url; then run the same command again to finish"
@@ -242,6 +255,7 @@ impl fmt::Display for Error {
             ErrorKind::NotFound => "no such file or folder",
             ErrorKind::Outside => "leads out of the table",
             ErrorKind::Throttled => "still throttled",
+            ErrorKind::TooMany => "too many objects",
             ErrorKind::Unavailable => "the store does not answer as it should",
             ErrorKind::Unreachable => "cannot reach the store",
             ErrorKind::WrongRegion => "the bucket is in another region",

@@ -25,6 +25,7 @@ mod below;
 pub mod conformance;
 mod error;
 mod failing;
+mod handles;
 mod level;
 mod local;
 mod location;
@@ -57,6 +58,10 @@ pub const PART_BYTES: usize = 8 << 20;
 
 /// Parts of uploads to S3 that are in memory at once.
 pub const PART_SLOTS: usize = 4;
+
+/// Objects of one listing that are held in memory, some 200 bytes each: those of a table's own folders, all of which a run looks at.
+/// Sources are listed in portions and have no such limit.
+pub const LISTED_MAX: usize = 4 << 20;
 
 /// Sealed objects smaller than a part wait in memory for their commit, up to this many bytes of them in a bucket: one request
 /// instead of three.

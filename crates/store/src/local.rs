@@ -10,11 +10,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use rustix::fs::FileType;
 
 use crate::error::{Error, ErrorKind};
+use crate::handles::{self, Handle, Links, Stop, make_root};
 use crate::names::stays_inside;
 use crate::staging::StagingFolder;
-use crate::{Entry, Fetch, Folder, ObjectMeta, Staged, Store, in_order};
+use crate::{Entry, Fetch, Folder, LISTED_MAX, ObjectMeta, Staged, Store, in_order};
 
 /// Deepest folder that is listed; deeper is a loop of links.
 const DEPTH_MAX: usize = 64;
@@ -60,46 +62,59 @@ impl LocalStore {
 
     /// Opens the file of an object to be read. What is no file is refused at once: opening a pipe would wait for a writer.
     fn open(&self, key: &str) -> Result<File, Error> {
-        let mut options = File::options();
-        let opened = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(self.path(key));
         let failed = |e| self.error("read", key, e);
-        let file = opened.map_err(failed)?;
+        let file = if self.is_own(key) {
+            let (folder, name) = self.place("read", key, false)?;
+            folder.read(name).map_err(|e| self.failed_at("read", key, &folder, name, e))?
+        } else {
+            let mut options = File::options();
+            let opened =
+                options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(self.path(key));
+            opened.map_err(failed)?
+        };
         let meta = file.metadata().map_err(failed)?;
         if meta.is_file() { Ok(file) } else { Err(not_a_file(self.url(key), &meta)) }
     }
 
-    /// The file of an object that is written or deleted: inside the root, and in the folder that holds what the store keeps for
-    /// itself behind no link.
-    fn target(&self, action: &'static str, key: &str) -> Result<PathBuf, Error> {
+    /// Whether a key lies in the same first folder as files being written, which holds what the store keeps for itself. No link
+    /// leads there; links elsewhere are their owner's matter.
+    fn is_own(&self, key: &str) -> bool {
+        let first = |key: &str| key.split_once('/').map(|(first, _)| first.to_owned());
+        first(key).is_some_and(|own| Some(&*own) == self.staging.parent.split('/').next())
+    }
+
+    /// The open folder of an object that is read, written or deleted, which lies inside the root, and its name there.
+    fn place<'a>(&self, action: &'static str, key: &'a str, make: bool) -> Result<(Handle, &'a str), Error> {
         if !stays_inside(key) {
             return Err(Error::new(ErrorKind::Outside, action, self.url(key)));
         }
-        if let Some((folder, _)) = key.rsplit_once('/') {
-            self.check_links(action, folder)?;
-        }
-        Ok(self.root.join(key))
+        let links = if self.is_own(key) { Links::Refused } else { Links::Followed };
+        handles::place(&self.root, key, links, make).map_err(|stop| self.stopped(action, key, stop))
     }
 
-    /// Checks that no part of a folder is a link, if it lies in the same first folder as files being written. Links elsewhere
-    /// are their owner's matter.
-    fn check_links(&self, action: &'static str, folder: &str) -> Result<(), Error> {
-        let first = |key: &str| key.split('/').next().unwrap_or_default().to_owned();
-        if folder.is_empty() || first(folder) != first(&self.staging.parent) {
-            return Ok(());
-        }
-        let ends = folder.match_indices('/').map(|(at, _)| at).chain([folder.len()]);
-        for end in ends {
-            match fs::symlink_metadata(self.root.join(&folder[..end])) {
-                Ok(meta) if meta.is_symlink() => {
-                    let detail = format!("`{}` is a link", self.url(&folder[..end]));
-                    return Err(Error::told(ErrorKind::Outside, action, self.url(folder), detail));
-                }
-                Ok(_) => {}
-                // Nor is what lies below.
-                Err(_) => return Ok(()),
+    fn stopped(&self, action: &'static str, key: &str, stop: Stop) -> Error {
+        match stop {
+            Stop::Io(error) => self.error(action, key, error),
+            Stop::Link(at) => {
+                let detail = format!("`{}` is a link", self.url(&at));
+                Error::told(ErrorKind::Outside, action, self.url(key), detail)
             }
         }
-        Ok(())
+    }
+
+    /// A name could not be opened: where it is a link, that is why.
+    fn failed_at(
+        &self,
+        action: &'static str,
+        key: &str,
+        folder: &Handle,
+        name: &str,
+        error: io::Error,
+    ) -> Error {
+        match folder.kind(name) {
+            Ok(FileType::Symlink) => self.stopped(action, key, Stop::Link(key.to_owned())),
+            _ => self.error(action, key, error),
+        }
     }
 
     fn staging_folder(&self) -> Result<&StagingFolder, Error> {
@@ -107,31 +122,58 @@ impl LocalStore {
             return Ok(folder);
         }
         let parent = &self.staging.parent;
-        self.check_links("write below", parent)?;
-        let made =
-            StagingFolder::make(&self.path(parent)).map_err(|e| self.error("write below", parent, e))?;
+        let made = StagingFolder::make(&self.root, parent);
+        let made = made.map_err(|stop| self.stopped("write below", parent, stop))?;
         Ok(self.staging.made.get_or_init(|| made))
     }
 
-    /// Writes `bytes` to a synced file in the staging folder.
-    fn stage_bytes(&self, key: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
-        let path = self.staging_folder()?.next_path();
-        let written = File::create_new(&path).and_then(|mut file| {
+    /// Writes `bytes` to a synced file in the staging folder, and returns its name there.
+    fn stage_bytes(&self, key: &str, bytes: &[u8]) -> Result<String, Error> {
+        let staging = self.staging_folder()?;
+        let name = staging.next_name();
+        let written = staging.handle().create(&name).and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()
         });
         written.map_err(|e| {
             // The file may not even exist; its folder is removed with the process's staging.
-            let _ = fs::remove_file(&path);
+            let _ = staging.handle().remove(&name);
             self.error("write", key, e)
         })?;
-        Ok(path)
+        Ok(name)
+    }
+
+    /// Has the staging folder hold the file of an object under a name: a second name of the same file; where the file system has
+    /// none, a second file.
+    fn stage_copy(&self, key: &str, staged: &str) -> Result<(), Error> {
+        let staging = self.staging_folder()?.handle();
+        let (folder, name) = self.place("copy", key, false)?;
+        let failed = |e| self.failed_at("copy", key, &folder, name, e);
+        match folder.link(name, staging, staged) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(failed(error)),
+            Err(_) => {
+                let copied = folder.read(name).and_then(|mut from| {
+                    let mut to = staging.create(staged)?;
+                    io::copy(&mut from, &mut to)?;
+                    to.sync_all()
+                });
+                copied.map_err(failed)?;
+            }
+            Ok(()) => {}
+        }
+        // What was given a second name may have been a link, which is copied as one.
+        match staging.kind(staged) {
+            Ok(FileType::RegularFile) => Ok(()),
+            Ok(FileType::Symlink) => Err(self.stopped("copy", key, Stop::Link(key.to_owned()))),
+            Ok(_) => Err(Error::new(ErrorKind::NotAFile, "copy", self.url(key))),
+            Err(error) => Err(self.error("copy", key, error)),
+        }
     }
 }
 
 impl Store for LocalStore {
     fn create(&self) -> Result<(), Error> {
-        fs::create_dir_all(&self.root).map_err(|e| self.error("create", "", e))?;
+        make_root(&self.root).map_err(|e| self.error("create", "", e))?;
         self.staging_folder().map(drop)
     }
 
@@ -221,18 +263,16 @@ impl Store for LocalStore {
     }
 
     fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
-        let target = self.target("copy", to)?;
-        let staged = self.staging_folder()?.next_path();
-        // A second name of the same file; where the file system has none, a second file.
-        let source = self.path(from);
-        let copied = fs::hard_link(&source, &staged).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Err(error),
-            _ => fs::copy(&source, &staged).and_then(|_| File::open(&staged)?.sync_all()),
+        let staging = self.staging_folder()?;
+        let staged = staging.next_name();
+        let copied = self.stage_copy(from, &staged).and_then(|()| {
+            let (target, name) = self.place("copy", to, true)?;
+            let moved = staging.handle().rename(&staged, &target, name).and_then(|()| target.sync());
+            moved.map_err(|e| self.error("copy", from, e))
         });
         // Renaming onto another name of the same file does nothing, and leaves both.
-        let moved = copied.and_then(|()| make_parent(&target)).and_then(|()| fs::rename(&staged, &target));
-        let _ = fs::remove_file(&staged);
-        moved.and_then(|()| sync_parent(&target)).map_err(|e| self.error("copy", from, e))
+        let _ = staging.handle().remove(&staged);
+        copied
     }
 
     fn idle(&self, prefix: &str, least: Duration) -> Result<Vec<String>, Error> {
@@ -257,9 +297,10 @@ impl Store for LocalStore {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
-        let (source, target) = (self.target("rename", from)?, self.target("rename", to)?);
-        let renamed = make_parent(&target).and_then(|()| fs::rename(source, &target));
-        renamed.and_then(|()| sync_parent(&target)).map_err(|e| self.error("rename", from, e))
+        let ((source, name), (target, new)) =
+            (self.place("rename", from, false)?, self.place("rename", to, true)?);
+        let renamed = source.rename(name, &target, new).and_then(|()| target.sync());
+        renamed.map_err(|e| self.error("rename", from, e))
     }
 
     fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
@@ -274,24 +315,31 @@ impl Store for LocalStore {
     }
 
     fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
-        let path = self.target("create", key)?;
+        let (target, name) = self.place("create", key, true)?;
         let staged = self.stage_bytes(key, bytes)?;
-        // A hard link fails where the name exists, atomically, and the file is whole when it appears.
-        let linked =
-            make_parent(&path).and_then(|()| fs::hard_link(&staged, &path)).and_then(|()| sync_parent(&path));
-        let _ = fs::remove_file(&staged);
+        let staging = self.staging_folder()?.handle();
+        // A second name fails where the name exists, atomically, and the file is whole when it appears.
+        let linked = staging.link(&staged, &target, name).and_then(|()| target.sync());
+        let _ = staging.remove(&staged);
         linked.map_err(|e| self.error("create", key, e))
     }
 
     fn stage(&self, key: &str) -> Result<Box<dyn Staged>, Error> {
-        let target = self.target("write", key)?;
-        let path = self.staging_folder()?.next_path();
-        let file = File::create_new(&path).map_err(|e| self.error("write", key, e))?;
-        Ok(Box::new(StagedFile { file: Some(file), is_committed: false, path, target, url: self.url(key) }))
+        match self.place("write", key, false) {
+            // Folders are made when it is committed.
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let staging = self.staging_folder()?;
+        let name = staging.next_name();
+        let file = staging.handle().create(&name).map_err(|e| self.error("write", key, e))?;
+        let (store, key) = (self.clone(), key.to_owned());
+        Ok(Box::new(StagedFile { file: Some(file), is_committed: false, name, store, key }))
     }
 
     fn delete(&self, key: &str) -> Result<(), Error> {
-        fs::remove_file(self.target("delete", key)?).map_err(|e| self.error("delete", key, e))
+        let (folder, name) = self.place("delete", key, false)?;
+        folder.remove(name).map_err(|e| self.error("delete", key, e))
     }
 
     fn url(&self, key: &str) -> String {
@@ -336,6 +384,10 @@ impl LocalStore {
                     let mut path = canonical.join(entry.file_name());
                     if is_link {
                         path = path.canonicalize().map_err(|e| self.error("list", &key, e))?;
+                    }
+                    met.files += 1;
+                    if met.files > LISTED_MAX {
+                        return Err(Error::too_many(self.url(prefix)));
                     }
                     each(object_meta(key, &path, &meta));
                 }
@@ -394,28 +446,11 @@ fn url_of(path: &Path) -> String {
     format!("file://{}", path.display())
 }
 
-/// Makes the folders above `path` and puts new ones on the disk.
-fn make_parent(path: &Path) -> io::Result<()> {
-    let Some(parent) = path.parent() else { return Ok(()) };
-    if parent.is_dir() {
-        return Ok(());
-    }
-    make_parent(parent)?;
-    match fs::create_dir(parent) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
-        _ => sync_parent(parent),
-    }
-}
-
-/// Puts the name of `path` on the disk.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
-}
-
 /// Folders on the way of a listing.
 #[derive(Debug, Default)]
 struct Met {
     depth: usize,
+    files: usize,
     /// Those that links led to: device and number.
     linked: HashSet<(u64, u64)>,
 }
@@ -424,9 +459,10 @@ struct StagedFile {
     /// `None` once sealed.
     file: Option<File>,
     is_committed: bool,
-    path: PathBuf,
-    target: PathBuf,
-    url: String,
+    /// In the staging folder.
+    name: String,
+    store: LocalStore,
+    key: String,
 }
 
 impl Write for StagedFile {
@@ -445,25 +481,29 @@ impl Write for StagedFile {
 impl Staged for StagedFile {
     fn seal(&mut self) -> Result<(), Error> {
         let Some(file) = self.file.take() else { return Ok(()) };
-        file.sync_all().map_err(|e| Error::io("write", self.url.clone(), e))
+        file.sync_all().map_err(|e| self.store.error("write", &self.key, e))
     }
 
     fn commit(mut self: Box<Self>) -> Result<(), Error> {
         self.seal()?;
-        make_parent(&self.target)
-            .and_then(|()| fs::rename(&self.path, &self.target))
+        let staging = self.store.staging_folder()?.handle();
+        let (target, name) = self.store.place("write", &self.key, true)?;
+        staging
+            .rename(&self.name, &target, name)
             .and_then(|()| {
                 self.is_committed = true;
-                sync_parent(&self.target)
+                target.sync()
             })
-            .map_err(|e| Error::io("write", self.url.clone(), e))
+            .map_err(|e| self.store.error("write", &self.key, e))
     }
 }
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if !self.is_committed {
-            let _ = fs::remove_file(&self.path);
+        if !self.is_committed
+            && let Ok(staging) = self.store.staging_folder()
+        {
+            let _ = staging.handle().remove(&self.name);
         }
     }
 }

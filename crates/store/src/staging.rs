@@ -1,10 +1,13 @@
 //! Where files are written before they get their names: a folder of each process, which its lock keeps alive.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::FileType;
+
+use crate::handles::{Handle, Links, Stop, place};
 
 /// Attempts to find a free name for a staging folder.
 const STAGING_ATTEMPTS_MAX: u64 = 1_000;
@@ -12,87 +15,98 @@ const STAGING_ATTEMPTS_MAX: u64 = 1_000;
 /// A process's folder of files being written, with the lock that says that the process lives.
 #[derive(Debug)]
 pub(crate) struct StagingFolder {
-    folder: PathBuf,
-    lock: PathBuf,
+    /// The folder that holds the staging folders of all processes, and its name there.
+    above: (Handle, String),
+    parent: Handle,
+    folder: Handle,
+    name: String,
     /// Locked as long as it is open; the system lets go of it when the process ends, however it ends.
     _held: File,
     files: AtomicU64,
 }
 
 impl StagingFolder {
-    pub(crate) fn make(parent: &Path) -> io::Result<Self> {
-        sweep(parent);
+    /// Makes one in the folder `key` below `root`, to which no link leads.
+    pub(crate) fn make(root: &Path, key: &str) -> Result<Self, Stop> {
         let process = std::process::id();
         for attempt in 0..STAGING_ATTEMPTS_MAX {
-            // Another process that ends may take the folder away at any moment until something stands in it.
-            match fs::create_dir_all(parent) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            let (above, parent_name) = place(root, key, Links::Refused, true)?;
+            match above.make(parent_name) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e.into()),
                 _ => {}
             }
-            let folder = parent.join(format!("{process}-{attempt}"));
-            let lock = parent.join(format!("{process}-{attempt}.lock"));
-            let held = match File::create_new(&lock) {
+            let parent = match above.inner(parent_name, Links::Refused) {
+                // Another process that ends may take the folder away at any moment until something stands in it.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(_) if above.kind(parent_name).is_ok_and(|kind| kind == FileType::Symlink) => {
+                    return Err(Stop::Link(key.to_owned()));
+                }
+                opened => opened?,
+            };
+            if attempt == 0 {
+                sweep(&parent);
+            }
+            let name = format!("{process}-{attempt}");
+            let lock = lock_of(&name);
+            let held = match parent.create(&lock) {
                 Ok(held) => held,
                 Err(e) if matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
                     continue;
                 }
-                Err(e) => return Err(e),
+                Err(e) => return Err(e.into()),
             };
             // A sweeper may have taken the new file for a dead one before it was locked: then it is gone, locked or another.
-            if held.try_lock().is_err() || !is_at(&held, &lock) {
+            if held.try_lock().is_err() || !parent.has(&lock, &held) {
                 continue;
             }
-            match fs::create_dir(&folder) {
+            match parent.make(&name) {
                 // Left by a process that is gone, with something in it that is not ours.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                    let _ = fs::remove_file(&lock);
+                    let _ = parent.remove(&lock);
                     continue;
                 }
                 made => made?,
             }
-            return Ok(Self { folder, lock, _held: held, files: AtomicU64::new(0) });
+            let folder = parent.inner(&name, Links::Refused)?;
+            let above = (above, parent_name.to_owned());
+            return Ok(Self { above, parent, folder, name, _held: held, files: AtomicU64::new(0) });
         }
-        Err(io::Error::other("found no free name for a staging folder"))
+        Err(io::Error::other("found no free name for a staging folder").into())
     }
 
-    pub(crate) fn next_path(&self) -> PathBuf {
-        self.folder.join(self.files.fetch_add(1, Ordering::Relaxed).to_string())
+    /// The open folder.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.folder
+    }
+
+    /// A name that no file in it had.
+    pub(crate) fn next_name(&self) -> String {
+        self.files.fetch_add(1, Ordering::Relaxed).to_string()
     }
 }
 
 impl Drop for StagingFolder {
     fn drop(&mut self) {
-        remove_folder(&self.folder);
-        let _ = fs::remove_file(&self.lock);
+        remove_folder(&self.parent, &self.name);
+        let _ = self.parent.remove(&lock_of(&self.name));
         // Succeeds for the last process only.
-        let _ = self.folder.parent().map(fs::remove_dir);
+        let _ = self.above.0.remove_folder(&self.above.1);
     }
 }
 
-/// Whether an open file is the one that stands at `path` now.
-fn is_at(file: &File, path: &Path) -> bool {
-    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-    file.metadata().and_then(|a| fs::metadata(path).map(|b| same(a, b))).unwrap_or(false)
+fn lock_of(name: &str) -> String {
+    format!("{name}.lock")
 }
 
 /// Removes staging folders whose process is dead. What cannot be removed is left, and does no harm.
-fn sweep(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for entry in entries.flatten() {
-        if !entry.file_name().to_str().is_some_and(is_lock) {
-            continue;
-        }
-        let path = entry.path();
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(&path);
-        let Ok(file) = opened else { continue };
+fn sweep(parent: &Handle) {
+    let Ok(names) = parent.names() else { return };
+    for lock in names.iter().filter(|name| is_lock(name)) {
+        let Ok(file) = parent.read(lock) else { continue };
         // Where its process ended meanwhile, another one may have taken the name.
-        if file.try_lock().is_ok() && is_at(&file, &path) {
-            remove_folder(&path.with_extension(""));
-            let _ = fs::remove_file(&path);
+        if file.try_lock().is_ok() && parent.has(lock, &file) {
+            remove_folder(parent, lock.trim_end_matches(".lock"));
+            let _ = parent.remove(lock);
         }
     }
 }
@@ -106,22 +120,19 @@ fn is_lock(name: &str) -> bool {
 
 /// Removes a staging folder, if it is a folder, with the files that it may hold: those that are numbered. Whatever else somebody
 /// put there stays, and the folder with it.
-fn remove_folder(folder: &Path) {
-    if !fs::symlink_metadata(folder).is_ok_and(|meta| meta.is_dir()) {
-        return;
+fn remove_folder(parent: &Handle, name: &str) {
+    let Ok(folder) = parent.inner(name, Links::Refused) else { return };
+    let is_number = |name: &&String| name.bytes().all(|b| b.is_ascii_digit());
+    for file in folder.names().unwrap_or_default().iter().filter(is_number) {
+        let _ = folder.remove(file);
     }
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let is_number = |name: &str| name.bytes().all(|b| b.is_ascii_digit());
-        if entry.file_name().to_str().is_some_and(is_number) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-    let _ = fs::remove_dir(folder);
+    let _ = parent.remove_folder(name);
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -130,7 +141,9 @@ mod tests {
         let parent = folder.path().join("staging");
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..300).for_each(|_| drop(StagingFolder::make(&parent).expect("made"))));
+                scope.spawn(|| {
+                    (0..300).for_each(|_| drop(StagingFolder::make(folder.path(), "staging").expect("made")))
+                });
             }
         });
         assert!(!parent.exists(), "the last one takes it away");
@@ -148,8 +161,8 @@ mod tests {
         // Its name is taken for good, and another one found.
         let process = std::process::id();
         fs::create_dir(parent.join(format!("{process}-0"))).expect("writable");
-        let made = StagingFolder::make(&parent).expect("made");
-        assert_eq!(made.folder, parent.join(format!("{process}-1")));
+        let made = StagingFolder::make(folder.path(), "staging").expect("made");
+        assert_eq!(made.name, format!("{process}-1"));
         drop(made);
         for lock in ["7-0.lock", "project.lock", "7-.lock", "x-1.lock", ".lock"] {
             fs::write(parent.join(lock), b"").expect("writable");
@@ -158,7 +171,7 @@ mod tests {
         std::os::unix::fs::symlink(kept.join("8-0"), parent.join("8-0")).expect("a link");
         fs::write(parent.join("8-0.lock"), b"").expect("writable");
         std::os::unix::fs::symlink(kept.join("8-0.lock"), parent.join("9-0.lock")).expect("a link");
-        sweep(&parent);
+        sweep(&Handle::open(&parent).expect("there"));
         let there = |path: &str| folder.path().join(path).symlink_metadata().is_ok();
         for gone in ["staging/7-0/1", "staging/7-0.lock", "staging/8-0.lock"] {
             assert!(!there(gone), "{gone}");

@@ -64,7 +64,7 @@ pub use layout::{
 };
 pub use log::{CommitPut, Log};
 pub use objects::{ObjectId, SourceObject};
-pub use options::{Options, ROW_GROUP_ROWS_MAX, Reading, ReadingError};
+pub use options::{Options, REJECTS_BYTES_MAX, ROW_GROUP_ROWS_MAX, Reading, ReadingError};
 pub use reading::delete_if_there;
 pub use records::{
     CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, Task, TimeRange, from_json,

@@ -230,6 +230,7 @@ impl Log {
                 Err(Error::Checkpoint { .. }) if self.began_with > 0 => self.reopen()?,
                 Err(error) => return Err(error),
                 Ok(()) => {
+                    tracing::info!(number, "put a checkpoint");
                     (self.checkpoint, self.began_with, self.records_since) = (number, number, 0);
                     return Ok(());
                 }
@@ -382,6 +383,10 @@ impl Log {
             match self.put(&key, &bytes) {
                 Ok(()) => return Ok(Some(record)),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    tracing::info!(
+                        record = key,
+                        "another run put this record first: reads it and decides again"
+                    );
                     self.refresh()?;
                     if last(&self.state) < number {
                         let what =
@@ -481,11 +486,14 @@ impl Log {
         let key = commit_key(&record.task, record.plan, layout_version);
         match self.put(&key, &to_json(record)) {
             Ok(()) => {
+                let (files, records) = (record.outputs.len(), record.counts.records);
+                tracing::info!(task = record.task, files, records, void = record.void, "committed a task");
                 let own = (record.task.clone(), Settled::of(record.clone())?);
                 self.own.lock().unwrap_or_else(PoisonError::into_inner).push(own);
                 Ok(CommitPut::Ours)
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                tracing::info!(task = record.task, "another run committed this task first");
                 let theirs = decode_commit(self.out.as_ref(), &key, &self.out.get(&key)?)?;
                 Ok(CommitPut::Theirs(Box::new(theirs)))
             }

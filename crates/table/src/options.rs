@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 /// Most rows of a row group: they are in memory together.
 pub const ROW_GROUP_ROWS_MAX: u64 = 1 << 24;
 
+/// Bytes of rejects that are kept of a task, unless an option says otherwise: some 200,000 lines, which are enough to find what
+/// is wrong with them, and a few hundredths of the text that fills a file. Logs of something else must not fill the disk.
+pub const REJECTS_BYTES_MAX: u64 = 64 << 20;
+
 /// All options that decide the bytes of a task's files. Threads and memory are not among them.
 ///
 /// They stand in the plan record, so that a run that finishes another's tasks writes what that one would have. Their JSON is part
@@ -39,6 +43,8 @@ pub struct Options {
     pub reading: Reading,
     /// Whether the whole lines of a damaged object are kept.
     pub salvage: bool,
+    /// Bytes of rejects that are kept of a task: whole lines, the first that fit. All are counted.
+    pub rejects_max: u64,
 }
 
 impl Default for Options {
@@ -55,6 +61,7 @@ impl Default for Options {
             file_bytes: 256 << 20,
             reading: Reading::default(),
             salvage: false,
+            rejects_max: REJECTS_BYTES_MAX,
         }
     }
 }
@@ -228,6 +235,16 @@ struct OptionsForm {
     fields: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     salvage: bool,
+    #[serde(skip_serializing_if = "is_usual", default = "usual")]
+    rejects_max: u64,
+}
+
+fn usual() -> u64 {
+    REJECTS_BYTES_MAX
+}
+
+fn is_usual(rejects_max: &u64) -> bool {
+    *rejects_max == REJECTS_BYTES_MAX
 }
 
 impl TryFrom<OptionsForm> for Options {
@@ -256,6 +273,7 @@ impl TryFrom<OptionsForm> for Options {
             row_group_rows: form.row_group_rows,
             file_bytes: form.file_bytes,
             salvage: form.salvage,
+            rejects_max: form.rejects_max,
         })
     }
 }
@@ -280,6 +298,7 @@ impl From<Options> for OptionsForm {
             row_group_rows: options.row_group_rows,
             file_bytes: options.file_bytes,
             salvage: options.salvage,
+            rejects_max: options.rejects_max,
         }
     }
 }
@@ -310,13 +329,14 @@ mod tests {
     use super::*;
 
     /// What stands in records, and what ids of tasks rest on.
-    const GOLDEN: &str = r#"{"partition_by":"account,date","partition_time":"end","types":"rich","columns":["bytes","srcaddr"],"sort":["srcaddr"],"bloom_filter":["dstaddr"],"compression":"zstd:3","row_group_rows":1000,"file_bytes":2000,"format":"${srcaddr} ${bytes}","salvage":true}"#;
+    const GOLDEN: &str = r#"{"partition_by":"account,date","partition_time":"end","types":"rich","columns":["bytes","srcaddr"],"sort":["srcaddr"],"bloom_filter":["dstaddr"],"compression":"zstd:3","row_group_rows":1000,"file_bytes":2000,"format":"${srcaddr} ${bytes}","salvage":true,"rejects_max":3000}"#;
 
     #[test]
     fn a_record_of_options_keeps_its_bytes() {
         let options: Options = serde_json::from_str(GOLDEN).expect("options");
         assert_eq!(options.partition_by.to_string(), "account,date");
         assert_eq!(options.reading.formats()[0].fields().len(), 2);
+        assert_eq!(options.rejects_max, 3000);
         assert_eq!(serde_json::to_string(&options).expect("plain values"), GOLDEN);
         let several = GOLDEN
             .replace(r#""format":"${srcaddr} ${bytes}""#, r#""formats":["${srcaddr} ${bytes}","${bytes}"]"#);
@@ -355,7 +375,7 @@ mod tests {
     #[test]
     fn other_reading() {
         let options = Options::default();
-        assert!(!options.reads_otherwise(&Options { file_bytes: 7, ..options.clone() }));
+        assert!(!options.reads_otherwise(&Options { file_bytes: 7, rejects_max: 7, ..options.clone() }));
         let format = Reading::new(None, Some("v2")).expect("valid");
         assert!(options.reads_otherwise(&Options { reading: format, ..options.clone() }));
         assert!(options.reads_otherwise(&Options { columns: Some(vec!["bytes".into()]), ..options.clone() }));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -155,10 +156,17 @@ pub struct CommitRecord {
     pub records_by_status: BTreeMap<String, u64>,
     /// Rejects by reason.
     pub rejects_by_reason: BTreeMap<String, u64>,
+    /// Of these, so many are not in the task's file of rejects, which was full.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub rejects_not_kept: u64,
     /// Records whose time lies outside 2000 to 2100, and did not choose their partition.
     pub times_out_of_range: u64,
     /// Records that have no time and stand in the partition of their object's delivery, or of null.
     pub times_missing: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl CommitRecord {
@@ -175,6 +183,7 @@ impl CommitRecord {
             counts: Counts::default(),
             records_by_status: BTreeMap::new(),
             rejects_by_reason: BTreeMap::new(),
+            rejects_not_kept: 0,
             times_out_of_range: 0,
             times_missing: 0,
         }
@@ -188,6 +197,8 @@ pub enum RecordError {
     Malformed(serde_json::Error),
     /// Of a layout version that this program does not know, which is given.
     Version(u64),
+    /// More text than what is stored of it may inflate to, which is given.
+    TooLong(u64),
     /// Well-formed, and says what cannot be.
     Wrong(String),
 }
@@ -202,6 +213,7 @@ impl fmt::Display for RecordError {
                 f,
                 "expected layout version {LAYOUT_VERSION_OLDEST} to {LAYOUT_VERSION}, found {found}"
             ),
+            Self::TooLong(max) => write!(f, "expected text of at most {max} bytes, found more"),
             Self::Wrong(what) => f.write_str(what),
         }
     }
@@ -256,25 +268,100 @@ pub fn to_json<T: Serialize>(record: &T) -> Vec<u8> {
     bytes
 }
 
+/// What the text of a plan record may come to, for each byte that is stored of it and beside the first 64 MiB: keys that have a
+/// thousand bytes in common compress to a hundredth, and a bomb to a thousandth. So a record takes memory in proportion to what
+/// whoever wrote it had to store.
+const INFLATED_FREE: u64 = 64 << 20;
+const INFLATED_PER_BYTE_MAX: u64 = 250;
+
 /// Reads a plan record, which may be long: without holding its text.
 ///
 /// # Errors
 /// [`RecordError`].
 pub fn plan_from_gzip(bytes: &[u8]) -> Result<PlanRecord, RecordError> {
-    let text = || std::io::BufReader::new(flate2::read::MultiGzDecoder::new(bytes));
+    let max = INFLATED_FREE + INFLATED_PER_BYTE_MAX * bytes.len() as u64;
+    let text = || {
+        let left = io::Read::take(flate2::read::MultiGzDecoder::new(bytes), max);
+        io::BufReader::new(Inflated { left })
+    };
+    let malformed = |error: serde_json::Error| {
+        if is_too_long(&error) { RecordError::TooLong(max) } else { RecordError::Malformed(error) }
+    };
     let read = serde_json::from_reader::<_, PlanRecord>(text());
     // Another version may have other fields; then that is the reason to tell.
     let version = match &read {
         Ok(plan) => Versioned { layout_version: u64::from(plan.layout_version) },
-        Err(_) => serde_json::from_reader(text()).map_err(RecordError::Malformed)?,
+        Err(error) if is_too_long(error) => return Err(RecordError::TooLong(max)),
+        Err(_) => serde_json::from_reader(text()).map_err(malformed)?,
     };
     check_version(version)?;
-    read.map_err(RecordError::Malformed)
+    read.map_err(malformed)
+}
+
+/// A text that is as long as it may be, at which reading ends with an error of its own.
+struct Inflated<R> {
+    left: io::Take<R>,
+}
+
+impl<R: io::Read> io::Read for Inflated<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.left.read(out)?;
+        if read == 0 && self.left.limit() == 0 { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(read) }
+    }
+}
+
+fn is_too_long(error: &serde_json::Error) -> bool {
+    error.io_error_kind() == Some(io::ErrorKind::FileTooLarge)
 }
 
 /// Writes a plan record: JSON in gzip, the same bytes for the same plan.
 pub fn plan_to_gzip(plan: &PlanRecord) -> Vec<u8> {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    serde_json::to_writer(std::io::BufWriter::new(&mut gzip), plan).expect("plain values into memory");
+    serde_json::to_writer(io::BufWriter::new(&mut gzip), plan).expect("plain values into memory");
     gzip.finish().expect("into memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn gzip(pieces: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        pieces.for_each(|piece| gzip.write_all(&piece).expect("a vector takes all"));
+        gzip.finish().expect("a vector takes all")
+    }
+
+    #[test]
+    fn a_small_record_that_inflates_to_much_is_refused() {
+        let bomb = gzip((0..200).map(|_| vec![b' '; 1 << 20]));
+        assert!(bomb.len() < 400 << 10);
+        match plan_from_gzip(&bomb) {
+            Err(RecordError::TooLong(max)) => assert!(max < 200 << 20),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn plans_of_long_keys_that_are_nearly_the_same_are_read() {
+        let prefix = "a-folder/".repeat(110);
+        let object = |i: u32| {
+            let key = format!("{prefix}{i:06}.log");
+            SourceObject::new(format!("file:///{key}"), &key, 7, "1")
+        };
+        let task = Task { id: "0123456789abcdef".into(), objects: (0..4_000).map(object).collect() };
+        let options = Options::default();
+        let plan = PlanRecord {
+            layout_version: LAYOUT_VERSION,
+            number: 1,
+            options,
+            formats: Vec::new(),
+            tasks: vec![task],
+        };
+        let (bytes, text) =
+            (plan_to_gzip(&plan), serde_json::to_vec(&plan).expect("plain values").len() as u64);
+        assert!(text < INFLATED_PER_BYTE_MAX / 2 * bytes.len() as u64, "{text} bytes of {}", bytes.len());
+        assert!(plan_from_gzip(&bytes).expect("as written") == plan);
+    }
 }

@@ -1,7 +1,7 @@
 //! Arguments of `flowquet inspect`.
 
 use clap::Args;
-use flowquet_engine::Source;
+use flowquet_sources::Source;
 
 use crate::args::FormatArgs;
 use crate::places::{FilterArgs, S3Args, source};

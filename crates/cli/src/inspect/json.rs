@@ -251,10 +251,13 @@ fn compression(shape: Shape) -> Option<&'static str> {
 fn framing(shape: Shape) -> Option<&'static str> {
     shape.framing.map(|framing| match framing {
         Framing::Lines => "lines",
+        Framing::CliText => "aws-cli-text",
         Framing::Comments => "comments",
         Framing::Exports => "cloudwatch-export",
         Framing::Documents => "json",
         Framing::Separated(b'\t') => "tsv",
+        Framing::Separated(b';') => "semicolons",
+        Framing::Separated(b'|') => "bars",
         Framing::Separated(_) => "csv",
         Framing::Marker => "marker",
     })

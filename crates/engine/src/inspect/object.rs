@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use flowquet_input::{Compression, Input};
+use flowquet_sources::{Error as SourceError, SourceSet, absolute_url};
 use flowquet_store::{Error as StoreError, ErrorKind, Location};
 use flowquet_table::SourceObject;
 
 use crate::error::Error;
 use crate::inspect::look::{Limits, Look, Looker};
-use crate::source::{SourceSet, absolute_url};
 
 /// Bytes that tell a Parquet file.
 const MAGIC_BYTES: u64 = 4;
@@ -37,7 +37,7 @@ pub fn named_object(sources: &SourceSet, place: &Location) -> Result<Option<Sour
     if key.is_empty() || key.ends_with('/') {
         return Ok(None);
     }
-    match sources.stores.bucket(bucket).head(key) {
+    match sources.stores().bucket(bucket).head(key) {
         Ok(meta) => Ok(Some(SourceObject::new(meta.url, key, meta.bytes, &meta.etag))),
         // Whoever may list need not be allowed to read what is not there.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => Ok(None),
@@ -70,21 +70,29 @@ pub fn look_at(
 /// Looks at what comes from `stdin`, and tells how many bytes that was if it was read to its end.
 ///
 /// # Errors
-/// [`Error::Stdin`].
+/// [`SourceError::Stdin`].
 pub fn look_at_stdin(
+    looker: &mut Looker,
+    stdin: impl Read + Send + 'static,
+    limits: Limits,
+) -> Result<Look, Error> {
+    Ok(look_at_pipe(looker, stdin, limits).map_err(SourceError::Stdin)?)
+}
+
+fn look_at_pipe(
     looker: &mut Looker,
     mut stdin: impl Read + Send + 'static,
     limits: Limits,
-) -> Result<Look, Error> {
+) -> io::Result<Look> {
     let mut head = Vec::new();
-    (&mut stdin).take(MAGIC_BYTES).read_to_end(&mut head).map_err(Error::Stdin)?;
+    (&mut stdin).take(MAGIC_BYTES).read_to_end(&mut head)?;
     if Compression::detect(&head) == Compression::Parquet {
-        stdin.take(PARQUET_BYTES_MAX).read_to_end(&mut head).map_err(Error::Stdin)?;
+        stdin.take(PARQUET_BYTES_MAX).read_to_end(&mut head)?;
         if head.len() as u64 > PARQUET_BYTES_MAX {
             let what = format!(
                 "a Parquet file of more than {PARQUET_BYTES_MAX} bytes is looked at by its path only"
             );
-            return Err(Error::Stdin(io::Error::other(what)));
+            return Err(io::Error::other(what));
         }
         let file = Bytes::from(head);
         let range = |range: Range<u64>| {
@@ -92,12 +100,12 @@ pub fn look_at_stdin(
             let inside = place(range.start).zip(place(range.end)).filter(|(start, end)| start <= end);
             inside.map(|(start, end)| file.slice(start..end)).ok_or_else(|| io::Error::other("no such range"))
         };
-        return looker.look_at_parquet(file.len() as u64, &range, limits).map_err(Error::Stdin);
+        return looker.look_at_parquet(file.len() as u64, &range, limits);
     }
     let whole: Box<dyn Read + Send> = Box::new(io::Cursor::new(head).chain(stdin));
     let once = RefCell::new(Some(whole));
     let open = || once.take().ok_or_else(|| io::Error::other("standard input is read once"));
     let no_range = |_| Err(io::Error::other("standard input has no ranges"));
     let input = Input { fetched: None, again: &|| Ok(None), open: &open, range: &no_range };
-    looker.look(input, u64::MAX, false, limits).map_err(Error::Stdin)
+    looker.look(input, u64::MAX, false, limits)
 }

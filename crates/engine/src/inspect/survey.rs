@@ -13,16 +13,17 @@ use bytes::Bytes;
 use flowquet_format::{KeyFilter, KeyGroup, KeyOrigin, LogFormat, service_of_name};
 use flowquet_input::{Compression, Framing, Input, Shape};
 use flowquet_plan::{Deliveries, Rhythm};
+use flowquet_sources::{
+    Error as SourceError, LeftOutTable, Lister, PORTION_OBJECTS, Portion, Source, SourceSet,
+};
 use flowquet_store::{Error as StoreError, ErrorKind, Fetch, Stores};
 use flowquet_table::{Cause, Options, SourceObject};
 
 use crate::error::Error;
-use crate::events::Observer;
+use crate::events::{Event, Observer};
 use crate::formats::AHEAD;
 use crate::inspect::look::{Found, Limits, Look, Looker, ToldBy};
-use crate::listing::{Lister, PORTION_OBJECTS, Portion};
-use crate::source::{Source, SourceSet};
-use crate::summary::LeftOutTable;
+use crate::summary::FailedObject;
 use crate::union::is_of_the_object;
 
 /// Bytes of an object that a look reads. Most objects of flow logs that are delivered every five minutes are smaller.
@@ -149,13 +150,13 @@ pub fn survey(
         filter: request.filter,
         out_url: NO_TABLE.to_owned(),
         memory_max: LISTING_BYTES_MAX,
-        observer,
+        listed: &|objects| observer.event(&Event::Listed { objects }),
         stop,
     };
     let mut gathered = Gathered { days_left: DAYS_MAX, looks_left: FOLDERS_LOOKS_MAX, ..Gathered::default() };
     let listed = lister.portions(request.sources, PORTION_OBJECTS, &mut |portion| {
         gathered.take(portion);
-        Ok(())
+        Ok::<(), SourceError>(())
     })?;
     let of_services: u64 = listed.services.values().map(|found| found.objects).sum();
     gathered.survey.left_out = listed.left_out - of_services;
@@ -233,7 +234,7 @@ impl Others {
 
 impl Gathered {
     fn take(&mut self, portion: Portion) {
-        for failed in portion.unreadable {
+        for failed in portion.unreadable.into_iter().map(FailedObject::from) {
             self.others
                 .add(OtherKind::NotConverted(failed.cause), 1, 0, failed.url, || failed.reason.clone());
         }

@@ -1,13 +1,13 @@
 use std::path::Path;
 
 use flowquet_format::KeyFilter;
+use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location, Store as _, Stores};
 use flowquet_table::{Options, Reading};
 use flowquet_testkit::gzip;
 
 use super::*;
 use crate::events::Event;
-use crate::source::Source;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 

@@ -27,6 +27,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use flowquet_plan::{hex, plan_tasks};
+use flowquet_sources::SourceSet;
 use flowquet_store::{Store, Stores};
 use flowquet_table::{
     CommitRecord, CompactionRecord, LAYOUT_VERSION, Log, Options, Reading, Reconversion, ReconvertedTask,
@@ -43,7 +44,6 @@ use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
 use crate::perform::{Performance, perform};
-use crate::source::SourceSet;
 use crate::summary::Summary;
 use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;
@@ -79,6 +79,8 @@ pub struct Change {
     pub columns: Option<Vec<String>>,
     /// Whether the whole lines of a damaged object are kept.
     pub salvage: Option<bool>,
+    /// Bytes of rejects that are kept of a task.
+    pub rejects_max: Option<u64>,
 }
 
 impl Change {
@@ -87,6 +89,7 @@ impl Change {
             reading: self.reading.clone().unwrap_or_else(|| options.reading.clone()),
             columns: self.columns.clone().or_else(|| options.columns.clone()),
             salvage: self.salvage.unwrap_or(options.salvage),
+            rejects_max: self.rejects_max.unwrap_or(options.rejects_max),
             ..options.clone()
         }
     }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use flowquet_sources::{SourceSet, is_remote};
 use flowquet_table::{CommitRecord, FailedClaim, LiveFile, Log, Options, SourceObject};
 
 use crate::error::Error;
 use crate::reconvert::choice::Chosen;
-use crate::source::{SourceSet, is_remote};
 
 /// A task whose chosen objects and companions are converted anew.
 pub(crate) struct Superseded {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquet_engine::{
     Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event, Pointers,
-    ReconvertRequest, Reconverted, Request, Run, Shard, Source, compact, convert, reconvert,
+    ReconvertRequest, Reconverted, Request, Run, Shard, compact, convert, perform_shard, plan, reconvert,
 };
 use flowquet_format::KeyFilter;
 use flowquet_parquet::{RowReader, RowsError, Wanted};
+use flowquet_sources::Source;
 use flowquet_store::{Failing, Fault, Location, Memory, Store, Stores, Then, When};
 use flowquet_table::{Log, Options, PlanRecord, Reading, TableState};
 use flowquet_testkit::gzip;
@@ -109,8 +110,6 @@ impl World {
             options,
             budget: Budget::new(1, None, true, false).expect("enough"),
             max_rejects: None,
-            dry_run: false,
-            plan: None,
         }
     }
 
@@ -124,16 +123,13 @@ impl World {
     }
 
     pub(crate) fn run(&self, request: &Request) -> Result<Run, Error> {
-        let mut run = convert(request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false))?;
-        match run.error.take() {
-            Some(error) => Err(error),
-            None => Ok(run),
-        }
+        outcome(convert(request, &mut std::io::empty(), &|_: &Event<'_>| {}, &AtomicBool::new(false))?)
     }
 
     pub(crate) fn plan(&self) -> PlanRecord {
-        let request = Request { dry_run: true, ..self.request(&self.lake_store(), self.options()) };
-        self.run(&request).expect("undisturbed").plan.expect("objects are new")
+        let request = self.request(&self.lake_store(), self.options());
+        let planned = plan(&request, &|_: &Event<'_>| {}, &AtomicBool::new(false));
+        planned.expect("undisturbed").plan.expect("objects are new")
     }
 
     pub(crate) fn shard(
@@ -143,9 +139,9 @@ impl World {
         index: u64,
         of: u64,
     ) -> Result<Run, Error> {
-        let plan = Some((plan.clone(), Shard { index, of }));
-        let request = Request { sources: Vec::new(), plan, ..self.request(out, self.options()) };
-        self.run(&request)
+        let request = Request { sources: Vec::new(), ..self.request(out, self.options()) };
+        let stop = AtomicBool::new(false);
+        outcome(perform_shard(&request, plan, Shard { index, of }, &|_: &Event<'_>| {}, &stop)?)
     }
 
     pub(crate) fn compact(&self, out: &Arc<dyn Store>, pointers: Option<&dyn Pointers>) -> Result<(), Error> {
@@ -342,4 +338,9 @@ pub(crate) fn each_fault(
         }
     }
     operations
+}
+
+/// A run that came to its end, or what stopped it.
+fn outcome(mut run: Run) -> Result<Run, Error> {
+    run.error.take().map_or(Ok(run), Err)
 }

@@ -1,6 +1,11 @@
 //! Lines behind the time of their event, as exports of CloudWatch log groups and `aws logs tail` write them.
 
+use std::borrow::Cow;
+
 use super::{Refused, Unframe};
+
+/// Begins what colours a terminal's text.
+const ESCAPE: u8 = 0x1b;
 
 /// Digits of the time in milliseconds since 1970.
 const MILLISECONDS_DIGITS: usize = 13;
@@ -24,7 +29,8 @@ impl Unframe for Exports {
             let goes_on = self.is_inside || rest.len() > LINE_BYTES_MAX;
             let Some(end) = newline.or((is_last || goes_on).then_some(rest.len())) else { break };
             let line = &rest[..end];
-            out.extend_from_slice(if self.is_inside { line } else { message_of(line).unwrap_or(line) });
+            let plain = if line.contains(&ESCAPE) { Cow::from(uncoloured(line)) } else { Cow::from(line) };
+            out.extend_from_slice(if self.is_inside { line } else { message_of(&plain).unwrap_or(&plain) });
             self.is_inside = newline.is_none();
             at += end;
         }
@@ -36,9 +42,12 @@ impl Unframe for Exports {
 /// stream after it.
 pub(super) fn message_of(line: &[u8]) -> Option<&[u8]> {
     let line = line.strip_prefix(super::BYTE_ORDER_MARK).unwrap_or(line);
-    let blank = line.iter().take(40).position(|b| *b == b' ')?;
+    let blank = line.iter().take(40).position(|b| matches!(b, b' ' | b'\t'))?;
     let (time, message) = (&line[..blank], &line[blank + 1..]);
-    if !is_time(time) {
+    let is_number = |word: &[u8]| word.len() == MILLISECONDS_DIGITS && word.iter().all(u8::is_ascii_digit);
+    // Two times that follow each other are fields.
+    let is_followed = message.split(|b| *b == b' ').next().is_some_and(is_number);
+    if !is_time(time) || (is_number(time) && is_followed) {
         return None;
     }
     let next = message.iter().position(|b| *b == b' ').unwrap_or(message.len());
@@ -46,6 +55,20 @@ pub(super) fn message_of(line: &[u8]) -> Option<&[u8]> {
     let is_stream = (word.starts_with(b"eni-") || word.starts_with(b"tgw-"))
         && [&b"-all"[..], b"-accept", b"-reject"].iter().any(|end| word.ends_with(end));
     Some(if is_stream { behind.get(1..).unwrap_or_default() } else { message })
+}
+
+/// A line without what colours it, as `aws logs tail --color on` writes it.
+pub(super) fn uncoloured(line: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.iter().position(|b| *b == ESCAPE) {
+        out.extend_from_slice(&rest[..at]);
+        let code = &rest[at + 1..];
+        let end = code.iter().position(|b| *b == b'm').filter(|_| code.starts_with(b"["));
+        rest = end.map_or(code, |end| &code[end + 1..]);
+    }
+    out.extend_from_slice(rest);
+    out
 }
 
 /// `2024-01-01T00:00:00.000Z`, with or without its fraction and zone, or thirteen digits.
@@ -73,6 +96,8 @@ mod tests {
             ("2024-01-01T00:00:00 2 1111", Some("2 1111")),
             ("1704067200000 2 1111", Some("2 1111")),
             ("1704067200000 ", Some("")),
+            ("1704067200000\t2 1111", Some("2 1111")),
+            ("1704067200123 1704067260123 10.0.0.1", None),
             ("123456789012 2 1111", None),
             ("2 1111 eni-1", None),
             ("2024-01-01 2 1111", None),
@@ -81,5 +106,7 @@ mod tests {
             let found = message_of(line.as_bytes()).map(|m| String::from_utf8_lossy(m).into_owned());
             assert_eq!(found.as_deref(), expected, "{line}");
         }
+        let coloured = b"\x1b[32m2024-01-01T00:00:00\x1b[0m \x1b[36meni-0a-all\x1b[0m 2 1111";
+        assert_eq!(uncoloured(coloured), b"2024-01-01T00:00:00 eni-0a-all 2 1111");
     }
 }

@@ -1,18 +1,23 @@
 //! What the lines of a text are framed in, told by how it begins.
 
+mod cli_text;
+mod comments;
 mod documents;
 mod exports;
+mod json;
 mod names;
 mod separated;
+mod values;
 
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::Catalogue;
+use flowquet_format::{CARRIED_MARK, Catalogue};
 
+use self::cli_text::CliText;
+use self::comments::Comments;
 use self::documents::Documents;
 use self::exports::Exports;
-use self::names::{fields_of, is_message};
 use self::separated::Separated;
 
 /// A text that is no flow log in a form that is read.
@@ -46,6 +51,8 @@ pub enum Framing {
     Comments,
     /// Each line stands behind a time, as CloudWatch exports and `aws logs tail` write it.
     Exports,
+    /// Lines between tabs, with other values that have no blanks: what the AWS CLI prints with `--output text`.
+    CliText,
     /// Documents of JSON: CloudWatch subscriptions, Firehose, `aws logs get-log-events`, or one key a field.
     Documents,
     /// A table whose values this byte separates, with quotes or without.
@@ -58,9 +65,6 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What the export of a log group puts into the bucket first.
 const MARKER: &[u8] = b"Permission Check Successful";
-
-/// Separators in a line that has no blanks: from this many on it is a table without a header.
-const SEPARATORS_MIN: usize = 8;
 
 impl Framing {
     /// The framing of a text that begins so.
@@ -77,10 +81,11 @@ impl Framing {
         let line = text.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_end();
         Ok(match line[0] {
             b'{' | b'[' => Self::Documents,
-            b'#' => Self::Comments,
+            _ if comments::is_comment(line) => Self::Comments,
             _ if text.trim_ascii() == MARKER => Self::Marker,
-            _ if exports::message_of(line).is_some() => Self::Exports,
-            _ => separator_of(line, catalogue).map_or(Self::Lines, Self::Separated),
+            _ if exports::message_of(&exports::uncoloured(line)).is_some() => Self::Exports,
+            _ if cli_text::is_of_cli(line) => Self::CliText,
+            _ => separated::separator_of(line, catalogue).map_or(Self::Lines, Self::Separated),
         })
     }
 
@@ -88,10 +93,13 @@ impl Framing {
     pub fn name(self) -> &'static str {
         match self {
             Self::Lines => "lines",
+            Self::CliText => "text of the AWS CLI",
             Self::Comments => "lines behind comments",
             Self::Exports => "lines behind a time (CloudWatch export)",
             Self::Documents => "JSON documents",
             Self::Separated(b'\t') => "values separated by tabs",
+            Self::Separated(b';') => "values separated by semicolons",
+            Self::Separated(b'|') => "values separated by bars",
             Self::Separated(_) => "values separated by commas",
             Self::Marker => "a marker of CloudWatch without lines",
         }
@@ -101,7 +109,8 @@ impl Framing {
     pub(crate) fn unframer(self, catalogue: &Arc<Catalogue>) -> Option<Box<dyn Unframe>> {
         Some(match self {
             Self::Lines => return None,
-            Self::Comments => Box::new(Comments::default()),
+            Self::CliText => Box::new(CliText),
+            Self::Comments => Box::new(Comments::new(catalogue.clone())),
             Self::Exports => Box::new(Exports::default()),
             Self::Documents => Box::new(Documents::new(catalogue.clone())),
             Self::Separated(separator) => Box::new(Separated::new(separator, catalogue.clone())),
@@ -123,62 +132,37 @@ pub fn first_lines(
     let Some(mut unframe) = framing.unframer(catalogue) else { return Ok((framing, text.to_vec())) };
     let mut out = Vec::new();
     unframe.push(text, is_whole, usize::MAX, &mut out)?;
+    if out.starts_with(CARRIED_MARK) {
+        out.drain(..CARRIED_MARK.len());
+    }
     Ok((framing, out))
 }
 
 /// The name of what is known and not read, with what to do.
 fn known_otherwise(text: &[u8]) -> Option<String> {
     let (what, command) = match text {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => ("UTF-32 text", "iconv -f UTF-32 -t UTF-8"),
         [0xff, 0xfe, ..] => ("UTF-16 text", "iconv -f UTF-16 -t UTF-8"),
         [0xfe, 0xff, ..] => ("UTF-16 text", "iconv -f UTF-16 -t UTF-8"),
         [b'P', b'K', 3, 4, ..] => ("a zip archive", "unzip"),
         [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', ..] => ("bzip2 data", "bunzip2"),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz data", "unxz"),
         [b'7', b'z', 0xbc, 0xaf, ..] => ("a 7z archive", "7z x"),
+        [0x1f, 0x9d, ..] => ("compress data (.Z)", "uncompress"),
+        [b'O', b'R', b'C', ..] if text.contains(&0) => ("an ORC file", "SELECT … of an engine that reads it"),
+        [b'O', b'b', b'j', 1, ..] => ("an Avro file", "avro cat --format json"),
+        [a, 0, b, 0, c, 0, ..] if [a, b, c].iter().all(|b| b.is_ascii_graphic()) => {
+            ("UTF-16 text", "iconv -f UTF-16LE -t UTF-8")
+        }
+        [0, a, 0, b, 0, c, ..] if [a, b, c].iter().all(|b| b.is_ascii_graphic()) => {
+            ("UTF-16 text", "iconv -f UTF-16BE -t UTF-8")
+        }
         [0x04, 0x22, 0x4d, 0x18, ..] => ("lz4 data", "unlz4"),
         [0xff, 0x06, 0x00, 0x00, b's', b'N', b'a', b'P', ..] => ("snappy data", "snzip -d"),
         _ if text.get(257..262) == Some(b"ustar") => ("a tar archive", "tar -x"),
         _ => return None,
     };
     Some(format!("expected flow log lines, found {what}, which is not read: `{command}` makes text of it"))
-}
-
-/// The separator of a line that is the header of a table, or a row without blanks.
-fn separator_of(line: &[u8], catalogue: &Catalogue) -> Option<u8> {
-    let separator = *line.iter().find(|b| matches!(b, b',' | b'\t' | b';'))?;
-    let values = separated::values_of(line, separator);
-    let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
-    let is_header = values.len() > 1
-        && (names.iter().any(|name| is_message(name)) || fields_of(&names, catalogue).is_some());
-    let has_blanks = values.iter().any(|v| v.contains(&b' '));
-    let is_row = values.len() > SEPARATORS_MIN && !has_blanks;
-    (is_header || is_row).then_some(separator)
-}
-
-/// Drops lines that begin with `#`, up to the first other one.
-#[derive(Debug, Default)]
-struct Comments {
-    is_over: bool,
-}
-
-impl Unframe for Comments {
-    fn push(&mut self, text: &[u8], is_last: bool, max: usize, out: &mut Vec<u8>) -> Result<usize, Refused> {
-        let mut at = 0;
-        while !self.is_over && at < text.len() {
-            let rest = &text[at..];
-            let end = rest.iter().position(|b| *b == b'\n').map(|n| n + 1).or(is_last.then_some(rest.len()));
-            let Some(end) = end else { return Ok(at) };
-            let line = rest.strip_prefix(BYTE_ORDER_MARK).unwrap_or(rest);
-            if line.first().is_some_and(|b| *b != b'#' && !b.is_ascii_whitespace()) {
-                self.is_over = true;
-            } else {
-                at += end;
-            }
-        }
-        let taken = (text.len() - at).min(max.saturating_sub(out.len()));
-        out.extend_from_slice(&text[at..at + taken]);
-        Ok(at + taken)
-    }
 }
 
 /// Has no lines.

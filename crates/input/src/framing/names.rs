@@ -1,59 +1,76 @@
 //! Names of fields as tables and documents spell them.
 
-use flowquet_format::{Catalogue, ColumnType, field_of_column, fields_of_columns, push_carried};
+use flowquet_format::{Catalogue, FieldKind, field_of_column, fields_of_columns};
 
 /// Names of values that hold a whole line.
 const MESSAGES: [&str; 3] = ["message", "@message", "Message"];
+
+/// Names under which programs that ship logs put a whole line, among others that mean something else.
+const MAY_BE_MESSAGES: [&str; 9] = ["_raw", "body", "event", "line", "log", "msg", "original", "raw", "text"];
+
+/// Names of arrays of events. An empty one is no data.
+const EVENTS: [&str; 4] = ["Events", "events", "logEvents", "results"];
+
+/// This many known fields in one object or row are no accident.
+const SURE_FIELDS: usize = 4;
 
 /// Whether a value of this name holds a whole line.
 pub(super) fn is_message(name: &str) -> bool {
     MESSAGES.contains(&name)
 }
 
-/// The fields that values of these names are, each once, if at least half of them are known ones; `None` for a value that is left
-/// out, such as `@timestamp`. A name that is shaped like a field may be a new one.
-pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Option<Vec<Option<String>>> {
-    let known = names.iter().filter(|name| field_of_column(name, catalogue).is_some()).count();
-    if known == 0 || 2 * known < names.len() {
-        return None;
-    }
+/// Whether a value of this name may hold a whole line, if it is shaped like a record.
+pub(super) fn may_be_message(name: &str) -> bool {
+    MAY_BE_MESSAGES.contains(&name)
+}
+
+/// Whether an array of this name holds events.
+pub(super) fn is_events(name: &str) -> bool {
+    EVENTS.contains(&name)
+}
+
+/// Fields that names are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fields {
+    /// Of each name: the field, or `None` where its value is left out, such as `@timestamp`. Each field once.
+    pub(super) fields: Vec<Option<String>>,
+    /// How many are in the catalogue.
+    pub(super) known: usize,
+    /// Whether no other table or document has such names: four known fields that are more than the others, an address and a time
+    /// that are not fewer, or nothing but at least three fields; of Logs Insights two are enough.
+    pub(super) is_sure: bool,
+}
+
+/// The fields that values of these names are. A name that is shaped like a field may be a new one.
+pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Fields {
     let is_shaped = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
     };
+    let known: Vec<String> = names.iter().filter_map(|name| field_of_column(name, catalogue)).collect();
     let is_kept = |name: &str| is_shaped(name) || field_of_column(name, catalogue).is_some();
     let kept: Vec<&str> = names.iter().copied().filter(|name| is_kept(name)).collect();
+    let has = |kind| known.iter().any(|name| catalogue.field(name).is_some_and(|spec| spec.kind == kind));
+    // What is left out says nothing: `@ptr`, an index without a name. A name that is no field's does.
+    let others = names.iter().filter(|name| !name.is_empty() && !name.starts_with('@')).count() - known.len();
+    let is_many = known.len() >= SURE_FIELDS && known.len() > others;
+    let is_flow = has(FieldKind::Address) && has(FieldKind::Time) && known.len() >= others;
+    // Names that begin with `@` are those of Logs Insights.
+    let least = if names.iter().any(|name| name.starts_with('@')) { 2 } else { 3 };
+    let is_all = others == 0 && known.len() >= least;
     let mut fields = fields_of_columns(&kept, catalogue).into_iter();
-    Some(names.iter().map(|name| is_kept(name).then(|| fields.next().flatten()).flatten()).collect())
-}
-
-/// Whether the field's values are numbers: blanks around them say nothing.
-pub(super) fn is_number(field: &str, catalogue: &Catalogue) -> bool {
-    catalogue.field(field).is_some_and(|spec| spec.parquet != ColumnType::String)
-}
-
-/// Appends a value of a line; `carried` where a mark before the first line says so, so that its blanks are its own.
-pub(super) fn push_value(value: &[u8], is_number: bool, carried: bool, out: &mut Vec<u8>) {
-    match (is_number, carried) {
-        (true, true) => push_carried(value.trim_ascii(), out),
-        (false, true) => push_carried(value, out),
-        (_, false) => out.extend(value.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b })),
+    Fields {
+        is_sure: is_many || is_flow || is_all,
+        fields: names.iter().map(|name| is_kept(name).then(|| fields.next().flatten()).flatten()).collect(),
+        known: known.len(),
     }
 }
 
-/// Lines as tests show them: without the mark, carried blanks as `␣`.
-#[cfg(test)]
-pub(super) fn shown(lines: &[u8]) -> String {
-    let lines = lines.strip_prefix(flowquet_format::ROWS_MARK).unwrap_or(lines);
-    let mut text = Vec::new();
-    for b in lines {
-        match b {
-            0xfc => text.extend_from_slice("␣".as_bytes()),
-            0xfd => text.extend_from_slice("⏎".as_bytes()),
-            b => text.push(*b),
-        }
-    }
-    String::from_utf8(text).expect("text")
+/// Whether a text is shaped like a record: at least three values between blanks, one of which is an address, or tells that there is no data.
+pub(super) fn is_like_record(text: &str) -> bool {
+    let is_telling =
+        |word: &str| matches!(word, "NODATA" | "SKIPDATA") || word.parse::<std::net::IpAddr>().is_ok();
+    text.split(' ').nth(2).is_some() && text.split(' ').any(is_telling)
 }
 
 #[cfg(test)]
@@ -63,13 +80,39 @@ mod tests {
     #[test]
     fn fields_by_any_spelling() {
         let fields = |names: &[&str]| {
-            let fields = fields_of(names, Catalogue::builtin());
-            fields.map(|f| f.iter().map(|f| f.as_deref().unwrap_or("/")).collect::<Vec<_>>().join(" "))
+            let found = fields_of(names, Catalogue::builtin());
+            let fields: Vec<&str> = found.fields.iter().map(|f| f.as_deref().unwrap_or("/")).collect();
+            (fields.join(" "), found.is_sure)
         };
         let found = fields(&["srcaddr", "log_status", "endTime", "@timestamp", "new_field", "Other Name"]);
-        assert_eq!(found.as_deref(), Some("srcaddr log-status end / new-field /"));
-        assert_eq!(fields(&["start", "startTime"]).as_deref(), Some("start starttime"), "each field once");
-        assert_eq!(fields(&["a", "b", "srcaddr"]), None);
-        assert_eq!(fields(&[]), None);
+        assert_eq!(found, ("srcaddr log-status end / new-field /".to_owned(), true));
+        assert_eq!(fields(&["start", "startTime"]).0, "start starttime", "each field once");
+        for (names, is_sure) in [
+            ("a b srcaddr", false),
+            ("", false),
+            ("name version", false),
+            ("region vpc_id cidr", false),
+            ("start end", false),
+            ("srcaddr start", true),
+            ("srcaddr start x y", true),
+            ("srcaddr start x y z", false),
+            ("srcAddr dstAddr bytes", true),
+            ("protocol srcport dstport action rule", true),
+            (
+                "version account_id region vpc_id query_timestamp query_name query_type query_class rcode srcaddr srcport transport",
+                false,
+            ),
+        ] {
+            let names: Vec<&str> = names.split_whitespace().collect();
+            assert_eq!(fields(&names).1, is_sure, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn texts_like_records() {
+        assert!(is_like_record("2 111122223333 eni-1 10.0.0.5 10.0.0.6 443"));
+        assert!(is_like_record("2 - eni-1 - - NODATA"));
+        assert!(!is_like_record("10.0.0.5 GET"));
+        assert!(!is_like_record("START RequestId: 1 Version: $LATEST"));
     }
 }

@@ -1,11 +1,12 @@
-//! Tables whose values are separated by commas, tabs or semicolons, with quotes or without: what the console of CloudWatch, Logs
+//! Tables whose values are separated by commas, tabs, semicolons or bars, with quotes or without: what the console of CloudWatch, Logs
 //! Insights and spreadsheets save.
 
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, ROWS_MARK};
+use flowquet_format::Catalogue;
 
-use super::names::{fields_of, is_message, is_number, push_value};
+use super::names::{fields_of, is_message};
+use super::values::{CARRIED_MARK, Meaning, push_value};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
 /// Bytes of a row, quoted line breaks and all.
@@ -18,10 +19,12 @@ enum Rows {
     Unknown,
     /// This value of each holds a line.
     Message(usize),
-    /// Each is a line, of those values that are kept; of each of them whether it is a number.
-    Fields(Vec<Option<bool>>),
+    /// Each is a line, of those values that are kept.
+    Fields(Vec<Option<Meaning>>),
     /// Each is a line.
     All,
+    /// Behind a header that names some fields and others that nobody knows: no records, up to the next header.
+    Lost,
 }
 
 /// Makes lines of rows.
@@ -30,76 +33,81 @@ pub(super) struct Separated {
     separator: u8,
     catalogue: Arc<Catalogue>,
     rows: Rows,
-    /// Whether no line was handed on yet: only then can a mark say that values are carried, blanks and all.
-    is_first: bool,
-    /// Whether they are.
-    carries: bool,
+    /// The last header as it stands: the next file begins with it, where files were joined.
+    header: Vec<u8>,
+    has_begun: bool,
 }
 
 impl Separated {
     pub(super) fn new(separator: u8, catalogue: Arc<Catalogue>) -> Self {
-        Self { separator, catalogue, rows: Rows::Unknown, is_first: true, carries: false }
+        Self { separator, catalogue, rows: Rows::Unknown, header: Vec::new(), has_begun: false }
     }
 
     fn row(&mut self, row: &[u8], out: &mut Vec<u8>) {
-        self.line_of(row, out);
-        self.is_first &= out.is_empty();
-    }
-
-    fn line_of(&mut self, row: &[u8], out: &mut Vec<u8>) {
+        if !self.has_begun {
+            out.extend_from_slice(CARRIED_MARK);
+            self.has_begun = true;
+        }
         if row.trim_ascii().is_empty() {
             out.push(b'\n');
             return;
         }
+        // A last row that runs into the header of the next file, which was joined to it without a newline.
+        if !self.header.is_empty() && row.len() > self.header.len() && row.ends_with(&self.header) {
+            let (last, header) = row.split_at(row.len() - self.header.len());
+            let header = header.to_vec();
+            self.row(without_end(last.strip_suffix(BYTE_ORDER_MARK).unwrap_or(last)), out);
+            self.row(&header, out);
+            return;
+        }
         let values = values_of(row, self.separator);
-        if self.rows == Rows::Unknown && self.is_header(&values, out) {
+        if (self.rows == Rows::Unknown || may_be_names(&values)) && self.is_header(row, &values, out) {
             return;
         }
         match &self.rows {
             Rows::Message(at) => match values.get(*at) {
-                Some(message) => {
-                    out.extend_from_slice(message.trim_ascii());
-                    out.push(b'\n');
-                }
+                Some(message) => push_raw(message.trim_ascii(), out),
                 // No row of this table: a reject says so.
                 None => push_raw(row, out),
             },
             Rows::Fields(columns) if columns.len() == values.len() => {
-                let fields =
-                    values.iter().zip(columns).filter_map(|(value, number)| Some((value, (*number)?)));
-                for (i, (value, is_number)) in fields.enumerate() {
-                    if i > 0 {
-                        out.push(b' ');
-                    }
-                    push_value(null_of(value), is_number, self.carries, out);
-                }
-                out.push(b'\n');
+                let kept =
+                    values.iter().zip(columns).filter_map(|(value, meaning)| Some((value, (*meaning)?)));
+                push_values(kept, out);
             }
+            Rows::Lost => push_raw(row, out),
             Rows::Fields(_) | Rows::All | Rows::Unknown => {
-                push_values(values.iter().map(Vec::as_slice), out);
+                push_values(values.iter().map(|value| (value, Meaning::Text)), out);
             }
         }
     }
 
-    /// Sees what rows are, by the first one, and makes a header line of it where it is one. Returns whether it is no row itself.
-    fn is_header(&mut self, values: &[Vec<u8>], out: &mut Vec<u8>) -> bool {
+    /// Sees what rows are, by one that may be a header, and makes a header line of it where it is one. Returns whether it is no row
+    /// itself.
+    fn is_header(&mut self, row: &[u8], values: &[Vec<u8>], out: &mut Vec<u8>) -> bool {
         let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
         if let Some(at) = names.iter().position(|name| is_message(name)) {
             self.rows = Rows::Message(at);
+            row.clone_into(&mut self.header);
             return true;
         }
-        let Some(fields) = fields_of(&names, &self.catalogue) else {
-            self.rows = Rows::All;
-            return false;
-        };
-        self.carries = self.is_first;
-        if self.carries {
-            out.extend_from_slice(ROWS_MARK);
+        let found = fields_of(&names, &self.catalogue);
+        if found.is_sure {
+            let fields: Vec<&str> = found.fields.iter().flatten().map(String::as_str).collect();
+            out.extend_from_slice(fields.join(" ").as_bytes());
+            out.push(b'\n');
+            let meaning =
+                |field: &Option<String>| field.as_ref().map(|name| Meaning::of(name, &self.catalogue));
+            self.rows = Rows::Fields(found.fields.iter().map(meaning).collect());
+            row.clone_into(&mut self.header);
+            return true;
         }
-        push_values(fields.iter().flatten().map(String::as_bytes), out);
-        let kinds = fields.iter().map(|f| f.as_deref().map(|name| is_number(name, &self.catalogue)));
-        self.rows = Rows::Fields(kinds.collect());
-        true
+        if self.rows == Rows::Unknown {
+            self.rows = Rows::All;
+        } else if found.known >= 2 {
+            self.rows = Rows::Lost;
+        }
+        false
     }
 }
 
@@ -111,40 +119,69 @@ impl Unframe for Separated {
             let Some(end) = end_of_row(rest, is_last) else { break };
             let row = &rest[..end];
             let row = row.strip_prefix(BYTE_ORDER_MARK).unwrap_or(row);
-            self.row(without_break(row), out);
+            self.row(without_end(row), out);
             at += end;
         }
         Ok(at)
     }
 }
 
-/// A row as one line.
-fn push_raw(row: &[u8], out: &mut Vec<u8>) {
-    out.extend(row.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }));
-    out.push(b'\n');
+/// The separator of a line that is the header of a table, or a row of one without a header.
+pub(super) fn separator_of(line: &[u8], catalogue: &Catalogue) -> Option<u8> {
+    let Some(separator) = line.iter().copied().find(|b| matches!(b, b',' | b'\t' | b';' | b'|')) else {
+        // A table of one column.
+        let values = values_of(line, b',');
+        return std::str::from_utf8(&values[0]).is_ok_and(is_message).then_some(b',');
+    };
+    let values = values_of(line, separator);
+    let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
+    let is_header = names.iter().any(|name| is_message(name)) || fields_of(&names, catalogue).is_sure;
+    (is_header || is_row(&names)).then_some(separator)
 }
 
-/// A row without its line break. Tabs at its end are separators.
-fn without_break(row: &[u8]) -> &[u8] {
-    let row = row.strip_suffix(b"\n").unwrap_or(row);
-    row.strip_suffix(b"\r").unwrap_or(row)
+/// Whether these are the values of a flow log's record: at least three, none of which has blanks, and among them an address or a time,
+/// or word that there is no data.
+fn is_row(values: &[&str]) -> bool {
+    let is_number = |v: &str| v.bytes().all(|b| b.is_ascii_digit());
+    let is_time = |v: &str| matches!(v.len(), 10 | 13) && is_number(v);
+    let is_address = |v: &str| v.parse::<std::net::IpAddr>().is_ok();
+    let is_word =
+        |v: &str| v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b':' | b'/' | b'_'));
+    values.len() >= 3
+        && values.iter().all(|v| is_word(v) || is_address(v))
+        && values.iter().any(|v| is_address(v) || is_time(v) || matches!(*v, "NODATA" | "SKIPDATA"))
 }
 
-/// What stands for a value: `-` where it is none.
-fn null_of(value: &[u8]) -> &[u8] {
-    match value {
-        b"" | b"null" | b"NULL" => b"-",
-        value => value,
-    }
+/// Whether values may be names: none begins with a digit, or stands for no value.
+fn may_be_names(values: &[Vec<u8>]) -> bool {
+    let is_name = |v: &Vec<u8>| v.first().is_none_or(|b| b.is_ascii_alphabetic() || matches!(b, b'@' | b'_'));
+    values.iter().all(is_name) && values.iter().any(|v| !v.is_empty())
 }
 
-fn push_values<'a>(values: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
-    for (i, value) in values.enumerate() {
+fn push_values<'a>(values: impl Iterator<Item = (&'a Vec<u8>, Meaning)>, out: &mut Vec<u8>) {
+    for (i, (value, meaning)) in values.enumerate() {
         if i > 0 {
             out.push(b' ');
         }
-        push_value(null_of(value), false, false, out);
+        push_value(value, meaning, false, out);
     }
+    out.push(b'\n');
+}
+
+/// A row without what ends its line. A tab there is a value's.
+fn without_end(row: &[u8]) -> &[u8] {
+    let end = row.iter().rposition(|b| !matches!(b, b'\n' | b'\r' | b' ')).map_or(0, |last| last + 1);
+    &row[..end]
+}
+
+/// A row as one line, in which no byte stands for another.
+fn push_raw(row: &[u8], out: &mut Vec<u8>) {
+    let is_text = std::str::from_utf8(row).is_ok();
+    out.extend(row.iter().map(|b| match b {
+        b'\n' | b'\r' => b' ',
+        0xfc.. if !is_text => 0xff,
+        b => *b,
+    }));
     out.push(b'\n');
 }
 
@@ -176,9 +213,8 @@ fn end_of_row(text: &[u8], is_last: bool) -> Option<usize> {
 
 /// The values of a row, without their quotes.
 pub(super) fn values_of(row: &[u8], separator: u8) -> Vec<Vec<u8>> {
-    let mut values: Vec<Vec<u8>> = vec![Vec::new()];
-    // Whether it is quoted now, and whether it was at all.
-    let (mut is_quoted, mut was_quoted) = (false, false);
+    let mut values = vec![Vec::new()];
+    let mut is_quoted = false;
     let mut bytes = row.iter().copied().peekable();
     while let Some(b) = bytes.next() {
         let value = values.last_mut().expect("begins with one");
@@ -188,30 +224,20 @@ pub(super) fn values_of(row: &[u8], separator: u8) -> Vec<Vec<u8>> {
                 value.push(b'"');
             }
             b'"' if is_quoted => is_quoted = false,
-            b'"' if value.is_empty() => (is_quoted, was_quoted) = (true, true),
-            _ if b == separator && !is_quoted => {
-                end_value(value, was_quoted);
-                values.push(Vec::new());
-                was_quoted = false;
-            }
-            // Blanks around a value are none of its own, unless they are quoted.
-            b' ' if !is_quoted && (value.is_empty() || was_quoted) => {}
+            b'"' if value.is_empty() => is_quoted = true,
+            _ if b == separator && !is_quoted => values.push(Vec::new()),
+            // Blanks behind a separator are none of the value's.
+            b' ' if !is_quoted && value.is_empty() => {}
             _ => value.push(b),
         }
     }
-    end_value(values.last_mut().expect("begins with one"), was_quoted);
     values
-}
-
-fn end_value(value: &mut Vec<u8>, was_quoted: bool) {
-    if !was_quoted {
-        value.truncate(value.trim_ascii_end().len());
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::names::shown;
+    use flowquet_format::put_back;
+
     use super::*;
 
     fn lines(text: &str, separator: u8) -> String {
@@ -226,7 +252,9 @@ mod tests {
             at += unframe.push(&text.as_bytes()[at..end], is_last, usize::MAX, &mut pieces).expect("a table");
         }
         assert_eq!(pieces, whole);
-        shown(&whole)
+        let mut lines = whole.strip_prefix(CARRIED_MARK).unwrap_or(&whole).to_vec();
+        put_back(&mut lines);
+        String::from_utf8(lines).expect("text")
     }
 
     #[test]
@@ -244,21 +272,62 @@ mod tests {
                 b',',
                 "srcaddr dstaddr\n10.0.0.1 10.0.0.2\n",
             ),
-            ("version\taccount-id\n2\t1\n\n", b'\t', "version account-id\n2 1\n\n"),
-            ("version\tsrcaddr\tx\r\n2\t\t\r\n\t\ty\n", b'\t', "version srcaddr x\n2 - -\n- - y\n"),
+            ("version\taccount-id\tend\n2\t1\t\n\n", b'\t', "version account-id end\n2 1 -\n\n"),
             (
-                "version,instance_tag,x\n 2 ,my team , a\n\" 3 \",\" my  team \",\"b\nc\" \n",
+                "\u{feff}\"version\", \"account-id\", \"end\"\n\"2\", \"1\", \"3\"\n",
                 b',',
-                "version instance-tag x\n2 my␣team a\n3 ␣my␣␣team␣ b⏎c\n",
+                "version account-id end\n2 1 3\n",
             ),
-            // A mark cannot stand behind lines: blanks part values then.
-            ("\nversion,instance_tag\n2,my team\n", b',', "\nversion instance-tag\n2 my team\n"),
-            ("\u{feff}\"version\", \"account-id\"\n\"2\", \"1\"\n", b',', "version account-id\n2 1\n"),
             ("2,1,eni-1,10.0.0.1,10.0.0.2,1,2,6,3\n", b',', "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 3\n"),
-            ("version,srcaddr\n2,10.0.0.1,more\n", b',', "version srcaddr\n2 10.0.0.1 more\n"),
+            ("start,srcaddr\n2,10.0.0.1,more\n", b',', "start srcaddr\n2 10.0.0.1 more\n"),
+            (
+                "start,srcaddr,team\n2.0,10.0.0.1,\"a, b\"\n\\N,nan,\" x\"\n",
+                b',',
+                "start srcaddr team\n2 10.0.0.1 a, b\n- -  x\n",
+            ),
+            // Files that were joined, with a newline or without.
+            (
+                "timestamp,message\n1,2 atimestamp,message\n2,2 b\nmessage,timestamp\n2 c,3\n",
+                b',',
+                "2 a\n2 b\n2 c\n",
+            ),
+            ("start,srcaddr\n1,aBstart,srcaddr\n2,b\n", b',', "start srcaddr\n1 aB\nstart srcaddr\n2 b\n"),
+            (
+                "x,start,srcaddr\n7,1,a\nsrcaddr,x,start\nb,7,2\n",
+                b',',
+                "x start srcaddr\n7 1 a\nsrcaddr x start\nb 7 2\n",
+            ),
+            // A header that nobody understands ends the one before it.
+            (
+                "start,end,srcaddr\n1,2,a\nsource,to,start,end,at,now,then\nb,1\nsrcaddr,start\nc,3\n",
+                b',',
+                "start end srcaddr\n1 2 a\nsource,to,start,end,at,now,then\nb,1\nsrcaddr start\nc 3\n",
+            ),
+            ("message\n2 a\n", b',', "2 a\n"),
+            ("timestamp|message\n1|2 a\n", b'|', "2 a\n"),
             ("timestamp,message\n1,\"2 1\n2,\"2 2\"\n", b',', "2 1\n2 2\n"),
         ] {
             assert_eq!(lines(text, separator), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn separators() {
+        for (line, expected) in [
+            ("timestamp,message", Some(b',')),
+            ("@message", Some(b',')),
+            ("version;srcaddr;start", Some(b';')),
+            ("srcaddr|start", Some(b'|')),
+            ("2,10.0.0.1,-,1704067200,1704067260", Some(b',')),
+            ("2\t-\teni-1\tNODATA", Some(b'\t')),
+            ("name,version", None),
+            ("start,end", None),
+            ("region,vpc_id,cidr", None),
+            ("1.1,2,3", None),
+            ("version srcaddr", None),
+            ("hello, world", None),
+        ] {
+            assert_eq!(separator_of(line.as_bytes(), Catalogue::builtin()), expected, "{line}");
         }
     }
 }

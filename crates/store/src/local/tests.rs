@@ -49,7 +49,7 @@ fn nothing_is_written_or_deleted_outside() {
         .replace(folder.path().to_str().expect("UTF-8"), "");
     assert_eq!(
         error,
-        "delete `file:///root/_s/aside/link`: leads out of the table: `file:///root/_s/aside/link` is a link"
+        "delete `file:///root/_s/aside/link/f`: leads out of the table: `file:///root/_s/aside/link` is a link"
     );
     assert_eq!(fs::read(outside.join("f")).expect("there"), b"kept");
     // Files being written lie behind no link either; partitions may.
@@ -64,6 +64,48 @@ fn nothing_is_written_or_deleted_outside() {
         assert_eq!(other.create().expect_err("a link").kind(), ErrorKind::Outside);
         fs::remove_file(&at).expect("ours");
     }
+}
+
+#[test]
+fn links_that_come_meanwhile_lead_nowhere() {
+    let (folder, store) = store();
+    let outside = folder.path().join("kept");
+    fs::create_dir_all(&outside).expect("writable");
+    fs::write(outside.join("f"), b"kept").expect("writable");
+    store.put("_s/aside/f", b"ours").expect("writable");
+    let (at, away) = (store.root().join("_s/aside"), store.root().join("_s/away"));
+    let link = store.root().join("_s/link");
+    std::os::unix::fs::symlink(&outside, &link).expect("a link");
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    // Somebody has a folder be a link, and a folder again, all the time.
+    let swap = || {
+        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+            for (from, to) in [(&at, &away), (&link, &at), (&at, &link), (&away, &at)] {
+                let _ = fs::rename(from, to);
+            }
+        }
+    };
+    let mut refused = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(swap);
+        for _ in 0..2_000 {
+            let results = [
+                store.put("_s/aside/f", b"ours"),
+                store.put_if_absent("_s/aside/g", b"ours"),
+                store.rename("_s/aside/g", "_s/aside/h"),
+                store.copy("_s/aside/f", "_s/aside/g"),
+                store.delete("_s/aside/g"),
+                store.delete("_s/aside/f"),
+            ];
+            refused +=
+                results.iter().filter(|r| matches!(r, Err(e) if e.kind() == ErrorKind::Outside)).count();
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(refused > 0, "the link was never met");
+    let there: Vec<_> = fs::read_dir(&outside).expect("a folder").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(there, ["f"]);
+    assert_eq!(fs::read(outside.join("f")).expect("there"), b"kept");
 }
 
 #[test]

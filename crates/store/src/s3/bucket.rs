@@ -163,13 +163,23 @@ impl Bucket {
             let detail = format!("no answer within {} s", self.options.timeout.as_secs());
             Error::told(ErrorKind::Unreachable, action, self.url(key), detail)
         };
+        let began = tokio::time::Instant::now();
         let mut moved = false;
-        loop {
+        let settled = loop {
             match self.pace.perform(request, bytes, timed_out, &attempt).await {
                 Err(error) if !moved && error.region().is_some_and(|r| self.goes_to(r)) => moved = true,
-                settled => return settled.map_err(|error| self.explained(error)),
+                settled => break settled.map_err(|error| self.explained(error)),
             }
-        }
+        };
+        let failed = settled.as_ref().err().map(|error| tracing::field::debug(error.kind()));
+        tracing::debug!(
+            url = self.url(key),
+            bytes,
+            ms = began.elapsed().as_millis() as u64,
+            failed,
+            "{action}"
+        );
+        settled
     }
 
     /// An error that says who was asked, or where credentials were looked for.

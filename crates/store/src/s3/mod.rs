@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind};
 use crate::names::random_name;
 use crate::ranged::RangedReader;
 use crate::s3::upload::S3Upload;
-use crate::{Entry, Fetch, Folder, ObjectMeta, Staged, Store, below_prefix, in_order};
+use crate::{Entry, Fetch, Folder, LISTED_MAX, ObjectMeta, Staged, Store, below_prefix, in_order};
 
 /// Pages without keys that are read one after the other: stores that have deleted much give some.
 const EMPTY_PAGES_MAX: u32 = 1_000;
@@ -111,6 +111,7 @@ impl Store for S3Store {
         let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &folder, self.bucket.page(&folder, false, None, from))?;
+            turns.hold(page.objects.len(), || self.bucket.url(&folder))?;
             for object in page.objects {
                 found = true;
                 each(self.below(object));
@@ -130,6 +131,7 @@ impl Store for S3Store {
         let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &folder, self.bucket.page(&folder, false, None, from))?;
+            turns.hold(page.objects.len(), || self.bucket.url(&folder))?;
             // Some stores that speak the protocol do not know where to start.
             let wanted = page.objects.into_iter().filter(|o| o.key > after);
             wanted.for_each(|object| each(self.below(object)));
@@ -147,6 +149,7 @@ impl Store for S3Store {
         let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &full, self.bucket.page(&full, true, None, from))?;
+            turns.hold(page.objects.len() + page.folders.len(), || self.bucket.url(&full))?;
             folder.objects.extend(page.objects.into_iter().map(|o| self.below(o)));
             folder.folders.extend(page.folders.into_iter().map(|f| f[self.prefix.len()..].to_owned()));
             if folder.folders.len() > folders_max {
@@ -249,6 +252,7 @@ impl Store for S3Store {
         let mut turns = Turns::default();
         loop {
             let page = self.wait("list", &full, self.bucket.page(&full, false, None, from))?;
+            turns.hold(page.objects.len(), || self.bucket.url(&full))?;
             let old = page.objects.into_iter().zip(page.written_s).filter(|(_, written)| *written <= before);
             idle.extend(old.map(|(object, _)| self.below(object).key));
             let Some(next) = turns.next(page.next, page.is_empty, || self.bucket.url(&full))? else {
@@ -282,9 +286,17 @@ struct Turns {
     /// Hashes of tokens.
     tokens: HashSet<u64>,
     empty: u32,
+    /// Objects and folders that the caller holds.
+    held: usize,
 }
 
 impl Turns {
+    /// The caller holds so many more.
+    fn hold(&mut self, found: usize, url: impl FnOnce() -> String) -> Result<(), Error> {
+        self.held += found;
+        if self.held <= LISTED_MAX { Ok(()) } else { Err(Error::too_many(url())) }
+    }
+
     /// Where the next page begins, after one that told `token`.
     fn next(
         &mut self,
@@ -332,5 +344,25 @@ impl Fetch for S3Fetch {
 impl Drop for S3Fetch {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_that_is_held_has_a_limit() {
+        let mut turns = Turns::default();
+        let url = || "s3://lake/_flowquet/plans/".to_owned();
+        for page in 0..LISTED_MAX / 1_000 {
+            turns.hold(1_000, url).expect("there is room");
+            turns.next(Some(page.to_string()), false, url).expect("it goes on");
+        }
+        let error = turns.hold(1_000, url).expect_err("there is none left");
+        assert_eq!(error.kind(), ErrorKind::TooMany);
+        let expected =
+            "list `s3://lake/_flowquet/plans/`: too many objects: expected at most 4194304, found more";
+        assert_eq!(error.to_string(), expected);
     }
 }

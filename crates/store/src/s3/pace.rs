@@ -120,7 +120,9 @@ impl Pace {
             if attempts >= attempts_max || self.stop.load(Ordering::Relaxed) {
                 return Err(error.after(attempts));
             }
-            tokio::time::sleep(pause(attempts)).await;
+            let pause = pause(attempts);
+            tracing::info!(attempt = attempts, pause_ms = pause.as_millis() as u64, %error, "tries a request again");
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -161,6 +163,7 @@ impl Pace {
                 let cut = state.limit - (state.limit / 2).max(MIN).min(state.limit);
                 state.limit -= cut;
                 state.owed += cut;
+                tracing::info!(at_once = state.limit, "throttled: sends fewer requests at once");
             }
         } else if failed.is_none() {
             state.usual_s += (took.as_secs_f64() - state.usual_s) / 16.0;

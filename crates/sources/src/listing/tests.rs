@@ -5,7 +5,6 @@ use flowquet_store::Stores;
 
 use super::walk::tests::Keys;
 use super::*;
-use crate::events::Event;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -17,7 +16,7 @@ fn with_lister<T>(filter: &KeyFilter, out_url: &str, test: impl FnOnce(&Lister<'
         filter,
         out_url: out_url.to_owned(),
         memory_max: 1 << 30,
-        observer: &|_: &Event<'_>| {},
+        listed: &|_| {},
         stop: &NEVER,
     };
     test(&lister)
@@ -207,17 +206,17 @@ fn who_takes_portions_slowly_holds_the_listing_up() {
     with_lister(&KeyFilter::default(), "s3://lake/", |lister| {
         let listed = lister.portions(&[at(root.join("l"))], 64, &mut |portion| {
             counted.lock().expect("one thread").push(portion.objects.len());
-            Ok(())
+            Ok::<(), Error>(())
         });
         assert_eq!(listed.expect("listed").objects, 500);
         assert_eq!(*counted.lock().expect("one thread"), [64, 64, 64, 64, 64, 64, 64, 52]);
-        let error = || Error::NotReconverted("enough".to_owned());
+        let error = || Error::NoObjects { sources: Vec::new() };
         let stopped = lister.portions(&[at(root.join("l"))], 64, &mut |_| Err(error()));
-        assert!(matches!(stopped, Err(Error::NotReconverted(_))));
+        assert!(matches!(stopped, Err(Error::NoObjects { .. })));
     });
 }
 
-/// Run by hand for the figures: `cargo test -p flowquet-engine --lib two_million -- --ignored --nocapture`.
+/// Run by hand for the figures: `cargo test -p flowquet-sources --lib two_million -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes seconds and measures"]
 #[expect(clippy::print_stdout, reason = "tells figures")]

@@ -14,10 +14,10 @@ use flowquet_table::SourceObject;
 use crate::source::{SourceSet, is_remote};
 
 /// Objects up to this size are fetched whole; longer ones are read by ranges while they are converted.
-pub(crate) const FETCH_BYTES_MAX: u64 = RANGE_BYTES;
+pub const FETCH_BYTES_MAX: u64 = RANGE_BYTES;
 
 /// Bytes and objects on their way ahead of each worker, and as much for each worker in units that nobody works on yet.
-pub(crate) const WINDOW_BYTES: u64 = 8 << 20;
+pub const WINDOW_BYTES: u64 = 8 << 20;
 const WINDOW_OBJECTS: usize = 64;
 
 /// A unit's place in the order of work, and an object's in its unit.
@@ -29,7 +29,7 @@ struct Started {
 }
 
 /// Objects on their way.
-pub(crate) struct Fetcher<'a> {
+pub struct Fetcher<'a> {
     sources: &'a SourceSet,
     /// Each unit's objects, in the order of work.
     units: Vec<&'a [SourceObject]>,
@@ -38,7 +38,8 @@ pub(crate) struct Fetcher<'a> {
 }
 
 impl<'a> Fetcher<'a> {
-    pub(crate) fn new(sources: &'a SourceSet, units: Vec<&'a [SourceObject]>, workers: usize) -> Self {
+    /// Fetches the objects of `units`, which are in the order of work, for so many workers.
+    pub fn new(sources: &'a SourceSet, units: Vec<&'a [SourceObject]>, workers: usize) -> Self {
         Self { sources, units, workers, started: Mutex::default() }
     }
 
@@ -47,7 +48,7 @@ impl<'a> Fetcher<'a> {
     ///
     /// # Errors
     /// As the store reports.
-    pub(crate) fn take(
+    pub fn take(
         &self,
         position: Position,
         unclaimed: usize,
@@ -69,7 +70,7 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Gives up what is on its way for a unit.
-    pub(crate) fn forget(&self, unit: usize) {
+    pub fn forget(&self, unit: usize) {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         let positions: Vec<Position> = started.range((unit, 0)..(unit + 1, 0)).map(|(p, _)| *p).collect();
         positions.iter().for_each(|p| drop(started.remove(p)));
@@ -79,7 +80,7 @@ impl<'a> Fetcher<'a> {
     ///
     /// # Errors
     /// As the store reports.
-    pub(crate) fn again(&self, position: Position, stop: &dyn Fn() -> bool) -> Result<Option<Bytes>, Error> {
+    pub fn again(&self, position: Position, stop: &dyn Fn() -> bool) -> Result<Option<Bytes>, Error> {
         self.start(&self.units[position.0][position.1]).map(|f| f.wait(stop)).transpose()
     }
 

@@ -18,12 +18,11 @@ use std::sync::{Mutex, PoisonError};
 use flowquet_format::{Descent, KeyFilter, service_of_path};
 use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, LocalStore, Location, S3_SCHEME, Store};
 use flowquet_table::{RECORDS, SourceObject};
+use serde::Serialize;
 
 use crate::error::Error;
-use crate::events::Observer;
 use crate::manifest;
 use crate::source::{Source, SourceSet};
-use crate::summary::{FailedObject, LeftOutTable};
 
 use self::gather::{Gatherer, is_hidden, take_each_once};
 use self::walk::{Found, Walk};
@@ -31,7 +30,7 @@ use self::walk::{Found, Walk};
 /// Objects of a portion for a run. At 250 to 350 bytes an object two portions take 70 MB; and a portion of the smallest objects
 /// that AWS delivers is still some minutes of a core's work, so that one plan record each costs nothing, and few tasks are cut
 /// short where a portion ends.
-pub(crate) const PORTION_OBJECTS: usize = 100_000;
+pub const PORTION_OBJECTS: usize = 100_000;
 
 /// Objects that [`Lister::list`] takes at once: what it checks its limit by.
 const LISTED_AT_ONCE: usize = 10_000;
@@ -55,66 +54,88 @@ struct Way {
     visits: HashMap<PathBuf, u32>,
 }
 
+/// A name that no listing can give as an object, such as one that is not UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlistable {
+    /// Where it is, as far as a URL can tell.
+    pub url: String,
+    /// Why it is no object, in words.
+    pub reason: String,
+}
+
+/// A flowquet table that lies below a source, or is one, and was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOutTable {
+    /// Its root, with a slash behind it.
+    pub url: String,
+    /// Objects that lie there.
+    pub objects: u64,
+}
+
 /// Objects that are handed on together.
 #[derive(Debug, Default)]
-pub(crate) struct Portion {
+pub struct Portion {
     /// In the order of the listing.
-    pub(crate) objects: Vec<SourceObject>,
+    pub objects: Vec<SourceObject>,
     /// Which of those are of an archive class, in order.
-    pub(crate) archived: Vec<usize>,
+    pub archived: Vec<usize>,
     /// Names that are no objects and why, such as those that are not UTF-8.
-    pub(crate) unreadable: Vec<FailedObject>,
+    pub unreadable: Vec<Unlistable>,
     /// Memory that `objects` take.
-    pub(crate) memory: usize,
+    pub memory: usize,
 }
 
 /// What all portions come to.
 #[derive(Debug, Default)]
-pub(crate) struct Listed {
+pub struct Listed {
     /// Objects that were handed on.
-    pub(crate) objects: u64,
+    pub objects: u64,
     /// Objects that no filter wants, as far as they were listed at all.
-    pub(crate) left_out: u64,
+    pub left_out: u64,
     /// Of those: objects whose keys do not tell what a filter asks for.
-    pub(crate) untold: u64,
+    pub untold: u64,
     /// How often objects came again, which counts nowhere else.
-    pub(crate) repeated: u64,
+    pub repeated: u64,
     /// Names that are no objects.
-    pub(crate) unreadable: u64,
+    pub unreadable: u64,
     /// Tables that were left out; the one that is written to is not told.
-    pub(crate) tables: Vec<LeftOutTable>,
+    pub tables: Vec<LeftOutTable>,
     /// What was left out because it is of other services of AWS, by service.
-    pub(crate) services: BTreeMap<String, LeftOutService>,
+    pub services: BTreeMap<String, LeftOutService>,
 }
 
 /// Objects of another service of AWS.
 #[derive(Debug, Default)]
-pub(crate) struct LeftOutService {
+pub struct LeftOutService {
     /// Those that were listed; a folder of a bucket is not entered.
-    pub(crate) objects: u64,
+    pub objects: u64,
     /// One of them, or the folder.
-    pub(crate) example: String,
+    pub example: String,
 }
 
 /// What sources hold.
 #[derive(Debug, Default)]
-pub(crate) struct Listing {
+pub struct Listing {
     /// All portions as one.
-    pub(crate) all: Portion,
+    pub all: Portion,
     /// What was left out.
-    pub(crate) listed: Listed,
+    pub listed: Listed,
 }
 
 /// Lists sources.
-pub(crate) struct Lister<'a> {
-    pub(crate) sources: &'a SourceSet,
-    pub(crate) filter: &'a KeyFilter,
+pub struct Lister<'a> {
+    /// Opens what is listed.
+    pub sources: &'a SourceSet,
+    /// Which objects are wanted.
+    pub filter: &'a KeyFilter,
     /// URL of the table root: what lies below it is no source.
-    pub(crate) out_url: String,
+    pub out_url: String,
     /// Most memory for objects that are listed at once, and for what is known of objects that may come twice.
-    pub(crate) memory_max: usize,
-    pub(crate) observer: &'a dyn Observer,
-    pub(crate) stop: &'a AtomicBool,
+    pub memory_max: usize,
+    /// Hears how many objects are listed so far, from time to time.
+    pub listed: &'a (dyn Fn(u64) + Sync),
+    /// Ends the listing when it is set.
+    pub stop: &'a AtomicBool,
 }
 
 impl Lister<'_> {
@@ -122,7 +143,7 @@ impl Lister<'_> {
     ///
     /// # Errors
     /// As [`Lister::portions`]; [`Error::ListingTooLong`].
-    pub(crate) fn list(&self, sources: &[Source]) -> Result<Listing, Error> {
+    pub fn list(&self, sources: &[Source]) -> Result<Listing, Error> {
         let mut all = Portion::default();
         let mut listed = self.portions(sources, LISTED_AT_ONCE, &mut |portion| {
             all.memory += portion.memory;
@@ -145,12 +166,12 @@ impl Lister<'_> {
     /// [`Error::Store`] where a source does not exist or cannot be listed; [`Error::NoObjects`] where none has any
     /// and no filter is set;
     /// [`Error::ListingTooLong`] where too many objects may come twice; and what `each` returns.
-    pub(crate) fn portions(
+    pub fn portions<E: From<Error>>(
         &self,
         sources: &[Source],
         portion_objects: usize,
-        each: &mut (dyn FnMut(Portion) -> Result<(), Error> + Send),
-    ) -> Result<Listed, Error> {
+        each: &mut (dyn FnMut(Portion) -> Result<(), E> + Send),
+    ) -> Result<Listed, E> {
         let given_up = AtomicBool::new(false);
         let (sender, receiver) = sync_channel::<Portion>(0);
         let (handed, listed) = std::thread::scope(|scope| {
@@ -172,7 +193,7 @@ impl Lister<'_> {
         // A filter that nothing passes is no error: a quiet hour has no objects.
         let is_empty = listed.objects + listed.unreadable + listed.left_out == 0 && listed.tables.is_empty();
         if is_empty && self.filter.wants_all() && !named.is_empty() && !sources.contains(&Source::Stdin) {
-            return Err(Error::NoObjects { sources: named });
+            return Err(Error::NoObjects { sources: named }.into());
         }
         Ok(listed)
     }
@@ -310,7 +331,7 @@ impl Lister<'_> {
     }
 
     fn list_bucket(&self, bucket: &str, prefix: &str, gatherer: &mut Gatherer<'_, '_>) -> Result<(), Error> {
-        let store = self.sources.stores.bucket(bucket);
+        let store = self.sources.stores().bucket(bucket);
         if !prefix.is_empty() && !prefix.ends_with('/') {
             match store.head(prefix) {
                 Ok(meta) => {

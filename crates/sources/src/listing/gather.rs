@@ -26,9 +26,7 @@ use flowquet_table::{RECORDS, SourceObject};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::events::Event;
-use crate::listing::{Listed, Lister, Portion};
-use crate::summary::{FailedObject, LeftOutTable};
+use crate::listing::{LeftOutTable, Listed, Lister, Portion, Unlistable};
 
 /// An observer hears of this many objects at once.
 const REPORTED: u64 = 10_000;
@@ -247,7 +245,7 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         }
         self.count()?;
         let url = error.url().to_owned();
-        self.portion.unreadable.push(FailedObject { url, cause: "unlistable", reason: error.to_string() });
+        self.portion.unreadable.push(Unlistable { url, reason: error.to_string() });
         self.listed.unreadable += 1;
         self.flush_if_full()
     }
@@ -274,7 +272,7 @@ impl<'a, 'b> Gatherer<'a, 'b> {
     fn count(&mut self) -> Result<(), Error> {
         self.counted += 1;
         if self.counted.is_multiple_of(REPORTED) {
-            self.lister.observer.event(&Event::Listed { objects: self.counted });
+            (self.lister.listed)(self.counted);
         }
         let is_asked = self.given_up.load(Ordering::Relaxed) || self.lister.stop.load(Ordering::Relaxed);
         if is_asked { Err(Error::Interrupted) } else { Ok(()) }

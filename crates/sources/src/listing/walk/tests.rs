@@ -215,9 +215,9 @@ fn who_takes_may_stop() {
     let walk = Walk::new(&store, &|_, _| Descent::Folders, &|| false);
     let result = walk.run(String::new(), &mut |_| {
         found += 1;
-        if found < 1_500 { Ok(()) } else { Err(Error::NotReconverted("enough".to_owned())) }
+        if found < 1_500 { Ok(()) } else { Err(Error::NoObjects { sources: Vec::new() }) }
     });
-    assert!(matches!(result, Err(Error::NotReconverted(_))));
+    assert!(matches!(result, Err(Error::NoObjects { .. })));
     assert_eq!(found, 1_500);
     let walk = Walk::new(&store, &|_, _| Descent::Folders, &|| true);
     assert!(matches!(walk.run(String::new(), &mut |_| Ok(())), Err(Error::Interrupted)));

@@ -31,7 +31,7 @@ pub enum Source {
 pub struct SourceSet {
     /// The whole file system: a URL is a path from its root.
     disk: LocalStore,
-    pub(crate) stores: Arc<Stores>,
+    stores: Arc<Stores>,
 }
 
 /// A source object's store, and its key there.
@@ -48,7 +48,7 @@ fn place(url: &str) -> Place<'_> {
 }
 
 /// Whether an object is read over the network.
-pub(crate) fn is_remote(object: &SourceObject) -> bool {
+pub fn is_remote(object: &SourceObject) -> bool {
     object.url().starts_with(S3_SCHEME)
 }
 
@@ -57,6 +57,11 @@ impl SourceSet {
     pub fn new(stores: Arc<Stores>) -> Self {
         // Nothing is ever written through this store.
         Self { disk: LocalStore::new("/", ""), stores }
+    }
+
+    /// The stores of buckets.
+    pub fn stores(&self) -> &Stores {
+        &self.stores
     }
 
     /// Opens an object of any listing, of this run or an earlier one.
@@ -76,17 +81,17 @@ impl SourceSet {
     }
 
     /// The bytes `range` of an object, which must lie within it.
-    pub(crate) fn range(&self, object: &SourceObject, range: Range<u64>) -> Result<Bytes, StoreError> {
+    pub fn range(&self, object: &SourceObject, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.fetch_range(object, range).wait(&|| false)
     }
 
     /// Opens a file of this machine, to see whether it may be read; `None` for what is remote.
-    pub(crate) fn open_local(&self, object: &SourceObject) -> Option<Result<(), StoreError>> {
+    pub fn open_local(&self, object: &SourceObject) -> Option<Result<(), StoreError>> {
         (!is_remote(object)).then(|| self.open(object).map(drop))
     }
 
     /// Starts to fetch the bytes `range` of an object, which must lie within it.
-    pub(crate) fn fetch_range(&self, object: &SourceObject, range: Range<u64>) -> Box<dyn Fetch> {
+    pub fn fetch_range(&self, object: &SourceObject, range: Range<u64>) -> Box<dyn Fetch> {
         match place(object.url()) {
             Place::Disk(key) => self.disk.fetch(key, "", range, false),
             Place::S3 { bucket, key } => self.stores.bucket(bucket).fetch(key, object.etag(), range, false),
@@ -94,7 +99,7 @@ impl SourceSet {
     }
 
     /// Starts to fetch the first `max` bytes of an object.
-    pub(crate) fn fetch(&self, object: &SourceObject, max: u64) -> Box<dyn Fetch> {
+    pub fn fetch(&self, object: &SourceObject, max: u64) -> Box<dyn Fetch> {
         let (range, whole) = (0..object.bytes.min(max), object.bytes <= max);
         match place(object.url()) {
             Place::Disk(key) => self.disk.fetch(key, "", range, whole),
@@ -103,7 +108,7 @@ impl SourceSet {
     }
 
     /// Size and etag as they are now.
-    pub(crate) fn current(&self, object: &SourceObject) -> Result<(u64, String), StoreError> {
+    pub fn current(&self, object: &SourceObject) -> Result<(u64, String), StoreError> {
         let meta = match place(object.url()) {
             Place::Disk(key) => self.disk.head(key)?,
             Place::S3 { bucket, key } => self.stores.bucket(bucket).head(key)?,
@@ -116,7 +121,7 @@ impl SourceSet {
 ///
 /// # Errors
 /// Where its name is no key.
-pub(crate) fn absolute_url(path: &Path) -> Result<String, StoreError> {
+pub fn absolute_url(path: &Path) -> Result<String, StoreError> {
     let path = path.canonicalize().unwrap_or_else(|_| real(path));
     let text = path.to_str().ok_or_else(|| StoreError::invalid_key(&path))?;
     Ok(format!("{FILE_SCHEME}{text}"))
@@ -125,7 +130,7 @@ pub(crate) fn absolute_url(path: &Path) -> Result<String, StoreError> {
 /// Whether `source` is the very place of the table at `out_url`, however either is spelt.
 ///
 /// A source that is only above or below the table is another place.
-pub(crate) fn same_place(source: &Location, out_url: &str) -> bool {
+pub fn same_place(source: &Location, out_url: &str) -> bool {
     match (source, place(out_url)) {
         (Location::S3 { bucket, prefix }, Place::S3 { bucket: out, key }) => {
             bucket == out && prefix.trim_matches('/') == key.trim_matches('/')
@@ -161,7 +166,7 @@ fn real(path: &Path) -> PathBuf {
 }
 
 /// URL of a table's root with a slash behind it, as listings of a disk spell it: without links.
-pub(crate) fn root_url(out: &dyn Store) -> String {
+pub fn root_url(out: &dyn Store) -> String {
     // A key below the root that is there, or may be: its folder's real name is what counts.
     let url = out.url("");
     let real = url.strip_prefix(FILE_SCHEME).and_then(|path| Path::new(path).canonicalize().ok());
@@ -173,7 +178,7 @@ pub(crate) fn root_url(out: &dyn Store) -> String {
 ///
 /// It arrives under a name that no other process has. Then the object is called after its content, so that the same input is
 /// taken once, however many processes read it.
-pub(crate) fn spool(input: &mut dyn Read, out: &dyn Store) -> Result<SourceObject, Error> {
+pub fn spool(input: &mut dyn Read, out: &dyn Store) -> Result<SourceObject, Error> {
     const CHUNK_BYTES: usize = 1 << 20;
     let incoming = incoming_key(&random_name());
     let mut staged = out.stage(&incoming)?;
@@ -203,7 +208,7 @@ pub(crate) fn spool(input: &mut dyn Read, out: &dyn Store) -> Result<SourceObjec
 /// The spool key of an object that came from standard input into the table whose root is `root_url`, which ends in a slash.
 ///
 /// An object of another place may have any key: only what lies in the spool, and is called as what is put there, is ours.
-pub(crate) fn spool_key(object: &SourceObject, root_url: &str) -> Option<String> {
+pub fn spool_key(object: &SourceObject, root_url: &str) -> Option<String> {
     let name = object.key().strip_prefix("stdin-")?;
     let key = object.url().strip_prefix(root_url)?;
     (spooled_name(key) == Some(name)).then(|| key.to_owned())

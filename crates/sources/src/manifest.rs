@@ -47,7 +47,7 @@ pub(crate) fn read(
     take: Take<'_>,
 ) -> Result<(), Error> {
     let wrong = |what: String| Error::Manifest { manifest: location.to_string(), what };
-    let bytes = sources.stores.get(location)?;
+    let bytes = sources.stores().get(location)?;
     if bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
         let inventory: Inventory = serde_json::from_slice(&bytes)
             .map_err(|e| wrong(format!("expected the manifest.json of an S3 Inventory: {e}")))?;
@@ -109,7 +109,7 @@ fn head(sources: &SourceSet, place: &Location) -> Result<ObjectMeta, Error> {
             let key = path.to_str().ok_or_else(|| flowquet_store::Error::invalid_key(&path))?;
             flowquet_store::LocalStore::new("/", "").head(key.trim_start_matches('/'))?
         }
-        Location::S3 { bucket, prefix } => sources.stores.bucket(bucket).head(prefix)?,
+        Location::S3 { bucket, prefix } => sources.stores().bucket(bucket).head(prefix)?,
     })
 }
 
@@ -179,7 +179,7 @@ fn open(
     match location {
         Location::S3 { .. } => {
             let bucket = inventory.destination_bucket.rsplit(':').next().unwrap_or_default();
-            Ok(sources.stores.bucket(bucket).read(key)?)
+            Ok(sources.stores().bucket(bucket).read(key)?)
         }
         Location::Local(path) => {
             let folder = path.parent().unwrap_or(std::path::Path::new(""));

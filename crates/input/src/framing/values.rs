@@ -1,0 +1,107 @@
+//! Values of tables and documents, as flow logs spell them.
+
+use flowquet_format::{Catalogue, ColumnType, push_carried};
+
+/// Digits of an AWS account's id.
+const ACCOUNT_DIGITS: usize = 12;
+
+/// Beyond this a number with a point does not tell each integer from the next.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Before the first line: values of the lines may hold blanks, which are carried. No line of its own.
+pub(super) use flowquet_format::CARRIED_MARK;
+
+/// What a field makes of its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Ids of accounts: numbers regain the zeros that they begin with.
+    Account,
+    /// Whole numbers, whatever point stands behind them.
+    Integer,
+    /// Whatever stands there.
+    Text,
+}
+
+impl Meaning {
+    /// Of the field of this name.
+    pub(super) fn of(field: &str, catalogue: &Catalogue) -> Self {
+        match catalogue.field(field) {
+            _ if field.ends_with("account-id") => Self::Account,
+            Some(spec) if !matches!(spec.parquet, ColumnType::String | ColumnType::Address) => Self::Integer,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// Appends a value as a line has it: what stands for none as `-`, blanks and line breaks carried, numbers whole. `is_number` tells a
+/// number that stands without quotes.
+pub(super) fn push_value(value: &[u8], meaning: Meaning, is_number: bool, out: &mut Vec<u8>) {
+    let value = if meaning == Meaning::Text { value } else { value.trim_ascii() };
+    match value {
+        b"" | b"null" | b"NULL" | b"nan" | b"NaN" | b"\\N" => return out.push(b'-'),
+        _ => {}
+    }
+    match (meaning, whole(value)) {
+        (Meaning::Integer, Some(number)) => out.extend_from_slice(number.as_bytes()),
+        (Meaning::Account, Some(number)) if is_number => push_account(number.as_bytes(), out),
+        (Meaning::Account, None) if is_number => push_account(value, out),
+        _ => push_carried(value, out),
+    }
+}
+
+fn push_account(digits: &[u8], out: &mut Vec<u8>) {
+    if digits.iter().all(u8::is_ascii_digit) {
+        out.extend(std::iter::repeat_n(b'0', ACCOUNT_DIGITS.saturating_sub(digits.len())));
+    }
+    push_carried(digits, out);
+}
+
+/// A number that is written with a point or an exponent and is whole: `443.0`, `8.4e2`.
+fn whole(value: &[u8]) -> Option<String> {
+    let is_floating = |b: &u8| matches!(b, b'.' | b'e' | b'E');
+    let is_of_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b'+') || is_floating(b);
+    if value.len() > 32 || !value.iter().any(is_floating) || !value.iter().all(is_of_number) {
+        return None;
+    }
+    let number: f64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    (number.fract() == 0.0 && number.abs() < EXACT_MAX).then(|| format!("{}", number as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_as_flow_logs_spell_them() {
+        for (value, meaning, is_number, expected) in [
+            ("443.0", Meaning::Integer, true, "443"),
+            ("8.4e2", Meaning::Integer, true, "840"),
+            ("-0.0", Meaning::Integer, true, "0"),
+            ("1.5", Meaning::Integer, true, "1.5"),
+            ("1e300", Meaning::Integer, true, "1e300"),
+            ("9223372036854775807", Meaning::Integer, true, "9223372036854775807"),
+            (" 2 ", Meaning::Integer, false, "2"),
+            ("1.0", Meaning::Text, false, "1.0"),
+            ("1234567890", Meaning::Account, true, "001234567890"),
+            ("1234567890.0", Meaning::Account, true, "001234567890"),
+            ("1234567890", Meaning::Account, false, "1234567890"),
+            ("unknown", Meaning::Account, true, "unknown"),
+            ("", Meaning::Text, false, "-"),
+            ("nan", Meaning::Integer, false, "-"),
+            ("\\N", Meaning::Text, false, "-"),
+        ] {
+            let mut out = Vec::new();
+            push_value(value.as_bytes(), meaning, is_number, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected, "{value}");
+        }
+        let mut out = Vec::new();
+        push_value(b" a b", Meaning::Text, false, &mut out);
+        assert_eq!(out.len(), 4);
+        assert!(!out.contains(&b' '));
+        let of = |field| Meaning::of(field, Catalogue::builtin());
+        assert_eq!(
+            [of("bytes"), of("tgw-src-vpc-account-id"), of("srcaddr"), of("team")],
+            [Meaning::Integer, Meaning::Account, Meaning::Text, Meaning::Text]
+        );
+    }
+}

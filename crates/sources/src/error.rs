@@ -1,0 +1,72 @@
+//! What stops a listing.
+
+use std::fmt;
+
+/// What stops a listing, or the reading of standard input. Names that cannot be objects do not; they are handed on.
+#[derive(Debug)]
+pub enum Error {
+    /// The listing was asked to stop, or nobody takes what it lists any more.
+    Interrupted,
+    /// The sources hold more objects than the memory.
+    ListingTooLong {
+        /// Objects so far.
+        objects: usize,
+        /// Bytes that there are for them.
+        bytes: usize,
+    },
+    /// A manifest that cannot be read.
+    Manifest {
+        /// Where it is.
+        manifest: String,
+        /// What was expected and found.
+        what: String,
+    },
+    /// The sources hold no objects.
+    NoObjects {
+        /// What was listed.
+        sources: Vec<String>,
+    },
+    /// Standard input failed.
+    Stdin(std::io::Error),
+    /// A store failed.
+    Store(flowquet_store::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::ListingTooLong { objects, bytes } => {
+                write!(
+                    f,
+                    "expected a listing that fits {bytes} bytes of memory, found more than {objects} objects"
+                )
+            }
+            Self::Manifest { manifest, what } => write!(f, "read manifest `{manifest}`: {what}"),
+            Self::NoObjects { sources } => {
+                write!(f, "found no files in {}", sources.join(", "))
+            }
+            Self::Stdin(_) => f.write_str("read standard input"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Stdin(error) => Some(error),
+            Self::Store(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<flowquet_store::Error> for Error {
+    fn from(error: flowquet_store::Error) -> Self {
+        if error.kind() == flowquet_store::ErrorKind::Interrupted {
+            return Self::Interrupted;
+        }
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,7 @@
+//! `flowquet_tests::fuzz`: the target `manifests`.
+#![no_main]
+
+use flowquet_tests::fuzz::target;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| (target("manifests").run)(data));
