@@ -10,6 +10,7 @@ import sys
 import zlib
 
 import pyarrow.parquet
+import pytest
 
 import naive
 from conftest import FLOWQUET, convert, files, flowlogs, multiset, rejects, rows
@@ -188,3 +189,28 @@ def test_parquet_input(logs, out):
     # Its rows are not read naively once more, which takes long.
     shutil.rmtree(wide)
     shutil.rmtree(out)
+
+
+ENDLESS = {
+    "string": (b'{"logEvents":[{"message":"', b"a", 160),
+    "key": (b'{"logEvents":[{"', b"a", 160),
+    "objects": (b'{"a":', b'{"a":', 160),
+    # Those are read to their end, twice, so they are shorter.
+    "blanks": (b'{"logEvents":[ ', b" ", 8),
+    "values": (b'{"x":1,', b'"k":"v",', 3),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_documents_without_end(logs, out, kind):
+    """JSON of up to ten gigabytes that never ends is one unreadable object, in no more memory than others."""
+    begin, unit, members = ENDLESS[kind]
+    member = gzip.compress(unit * (64 * MIB // len(unit)), 1)
+    with open(logs / "endless.json.gz", "wb") as file:
+        file.write(gzip.compress(begin) + member * members)
+    process = subprocess.run([sys.executable, "-c", MEASURE, FLOWQUET, "convert", logs, "--out", out, "--format", "v2", "--memory", "256M"], capture_output=True, text=True)
+    assert process.returncode == 4 and "1 unreadable" in process.stderr and "expected" in process.stderr, process.stderr
+    used = int(process.stdout)
+    assert used < 256 * MIB, f"{used / MIB:.0f} MiB"
+    # So that it is not read naively once more, which takes long.
+    (logs / "endless.json.gz").unlink()
