@@ -88,7 +88,7 @@ fn in_file(option: &str, file: &str, catalogue: &Catalogue) -> Result<LogFormat,
     let chosen: Vec<FoundFormat> = match name {
         None => found,
         Some(name) => {
-            let is_meant = |f: &FoundFormat| f.name.as_deref() == Some(name) || f.line.to_string() == name;
+            let is_meant = |f: &FoundFormat| f.is_called(name);
             let (chosen, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_meant);
             if chosen.is_empty() && !others.is_empty() {
                 let hint = "choose by the name or the line of one";

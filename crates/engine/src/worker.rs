@@ -346,7 +346,9 @@ impl LineTaker {
 pub(crate) fn cause_of(error: ObjectError) -> Cause {
     match error {
         ObjectError::NoFormat(line) => Cause::NoHeader(line),
-        ObjectError::Binary | ObjectError::Json | ObjectError::Parquet => Cause::NotALog(error.to_string()),
+        ObjectError::Binary | ObjectError::CarriageReturns | ObjectError::Json | ObjectError::Parquet => {
+            Cause::NotALog(error.to_string())
+        }
     }
 }
 

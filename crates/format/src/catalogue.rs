@@ -202,6 +202,8 @@ impl std::error::Error for CatalogueError {}
 pub struct Catalogue {
     specs: Vec<FieldSpec>,
     by_name: HashMap<String, usize>,
+    /// By letters and digits alone: `logstatus`.
+    by_letters: HashMap<String, usize>,
     formats: Vec<(String, Vec<String>)>,
 }
 
@@ -210,7 +212,12 @@ impl Catalogue {
     pub fn builtin() -> &'static Catalogue {
         static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
         CATALOGUE.get_or_init(|| {
-            let empty = Catalogue { specs: Vec::new(), by_name: HashMap::new(), formats: Vec::new() };
+            let empty = Catalogue {
+                specs: Vec::new(),
+                by_name: HashMap::new(),
+                by_letters: HashMap::new(),
+                formats: Vec::new(),
+            };
             empty.extended(BUILTIN).expect("schemas/fields.toml is checked by this crate's tests")
         })
     }
@@ -233,6 +240,7 @@ impl Catalogue {
                 Some(&i) => all.specs[i] = spec,
                 None => {
                     all.by_name.insert(spec.name.clone(), all.specs.len());
+                    all.by_letters.entry(letters(&spec.name)).or_insert(all.specs.len());
                     all.specs.push(spec);
                 }
             }
@@ -254,6 +262,11 @@ impl Catalogue {
     /// The entry for `name` in AWS's spelling.
     pub fn field(&self, name: &str) -> Option<&FieldSpec> {
         self.by_name.get(name).map(|&i| &self.specs[i])
+    }
+
+    /// The entry whose name has these letters and digits: `log-status` for `logStatus`.
+    pub(crate) fn field_by_letters(&self, name: &str) -> Option<&FieldSpec> {
+        self.by_letters.get(&letters(name)).map(|&i| &self.specs[i])
     }
 
     /// The place of `name` in catalogue order; past all known fields for one that is unknown.
@@ -300,6 +313,11 @@ impl Catalogue {
 pub(crate) fn is_field_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// The letters and digits of a name, in lower case.
+pub(crate) fn letters(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// A field name in AWS's spelling: lower case, dashes for underscores.

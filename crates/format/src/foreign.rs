@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::catalogue::{Catalogue, is_field_name, normalised};
+use crate::catalogue::{Catalogue, is_field_name, letters, normalised};
 
 /// Names that AWS's first Athena table of flow logs had, without dashes and underscores, where they are more than a field's
 /// name written otherwise. Many tables were made by that statement.
@@ -17,6 +17,45 @@ const OLD_NAMES: [(&str, &str); 9] = [
     ("sourceport", "srcport"),
     ("starttime", "start"),
 ];
+
+/// Names in AWS's examples of filter patterns, which are no spelling of the field's name:
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>. They are common words, so that they mean
+/// fields only among others.
+const PATTERN_NAMES: [(&str, &str); 7] = [
+    ("destination", "dstaddr"),
+    ("destport", "dstport"),
+    ("eni", "interface-id"),
+    ("flowlogstatus", "log-status"),
+    ("source", "srcaddr"),
+    ("windowend", "end"),
+    ("windowstart", "start"),
+];
+
+/// The fields that a list of bare names means, in AWS's spelling: as [`fields_of_columns`], but a name that stands again is itself; and
+/// by the names of filter patterns, where no other name is unknown and half are known without.
+pub(crate) fn fields_of_names<S: AsRef<str>>(names: &[S], catalogue: &Catalogue) -> Vec<String> {
+    let mut fields: Vec<String> = names.iter().map(|name| normalised(name.as_ref())).collect();
+    let is_unknown = |name: &String| catalogue.field(name).is_none();
+    for (i, name) in names.iter().enumerate() {
+        if is_unknown(&fields[i])
+            && let Some(meant) = meant(name.as_ref(), catalogue).filter(|meant| !fields.contains(meant))
+        {
+            fields[i] = meant;
+        }
+    }
+    let unknown: Vec<usize> = (0..fields.len()).filter(|i| is_unknown(&fields[*i])).collect();
+    let mut by_pattern: Vec<&str> = Vec::new();
+    for i in &unknown {
+        let name = letters(&fields[*i]);
+        let meant = PATTERN_NAMES.iter().find(|(pattern, _)| *pattern == name).map(|(_, field)| *field);
+        by_pattern
+            .extend(meant.filter(|field| !fields.iter().any(|f| f == field) && !by_pattern.contains(field)));
+    }
+    if by_pattern.len() == unknown.len() && 2 * unknown.len() <= fields.len() {
+        unknown.into_iter().zip(by_pattern).for_each(|(i, field)| fields[i] = field.to_owned());
+    }
+    fields
+}
 
 /// The fields that columns of these names are, in AWS's spelling, each once; `None` for one that holds no value of a flow log.
 ///
@@ -74,15 +113,11 @@ fn spelt(column: &str, catalogue: &Catalogue) -> Option<String> {
 
 /// The known field whose letters and digits these are, or that had this name once.
 fn meant(column: &str, catalogue: &Catalogue) -> Option<String> {
-    let name = squeezed(column);
-    let known = catalogue.fields().iter().map(|spec| spec.name.as_str());
-    let old = OLD_NAMES.iter().find(|(old, _)| *old == name).map(|(_, field)| *field);
-    let field = old.or_else(|| known.into_iter().find(|field| squeezed(field) == name))?;
-    catalogue.field(field).map(|spec| spec.name.clone())
-}
-
-fn squeezed(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    let old = || {
+        let name = letters(column);
+        OLD_NAMES.iter().find(|(old, _)| *old == name).and_then(|(_, field)| catalogue.field(field))
+    };
+    catalogue.field_by_letters(column).or_else(old).map(|spec| spec.name.clone())
 }
 
 /// pandas' name of an index that has none.
@@ -126,6 +161,25 @@ mod tests {
     }
 
     #[test]
+    fn bare_names_are_fields() {
+        let check = |names: &str, expected: &str| {
+            let names: Vec<&str> = names.split(' ').collect();
+            assert_eq!(fields_of_names(&names, Catalogue::builtin()).join(" "), expected);
+        };
+        check("vpcId azId tcpFlags log_Status", "vpc-id az-id tcp-flags log-status");
+        check("startTime start start", "starttime start start");
+        check("new_name Other bytes", "new-name other bytes");
+        let pattern = "version account eni source destination srcport destport protocol packets bytes windowstart windowend action flowlogstatus";
+        check(pattern, &Catalogue::builtin().named_format("v2").expect("a default").join(" "));
+        check("bytes source", "bytes srcaddr");
+        // Common words, unless all else is known and they stand once.
+        check("bytes source reason", "bytes source reason");
+        check("bytes source destination", "bytes source destination");
+        check("bytes source srcaddr", "bytes source srcaddr");
+        check("bytes packets source source", "bytes packets source source");
+    }
+
+    #[test]
     fn each_field_is_one_column() {
         check("sourceaddress,srcaddr", "sourceaddress,srcaddr");
         check("start,Start,START", "start,start-2,start-3");
@@ -137,7 +191,7 @@ mod tests {
     fn known_names_mean_themselves() {
         let names: Vec<&str> = Catalogue::builtin().fields().iter().map(|f| f.name.as_str()).collect();
         check(&names.join(","), &names.join(","));
-        let squeezed: Vec<String> = names.iter().map(|n| squeezed(n)).collect();
+        let squeezed: Vec<String> = names.iter().map(|n| letters(n)).collect();
         check(&squeezed.join(","), &names.join(","));
     }
 }

@@ -33,7 +33,9 @@ pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec,
 pub use columns::{ADDRESS_BYTES, FormatColumn, TWIN_SUFFIX, Types, address_bytes, columns_of};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use guess::{guess_format, name_of_format};
-pub use header::{header_format, is_strange_header};
+pub use header::{
+    Between, HeaderLine, TELLING_LINES, first_header, header_between, header_format, is_known_name,
+};
 pub use key_filter::{Descent, KeyFilter, LeftOut, service_of_path};
 pub use key_group::{KeyGroup, KeyOrigin, service_of_name};
 pub use log_format::{FIELDS_MAX, Field, FormatError, GIVEN_MAX, GivenError, LogFormat};

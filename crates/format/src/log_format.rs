@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::catalogue::{Catalogue, ColumnType, FieldKind, FieldSpec, LogKind, normalised};
+use crate::foreign::fields_of_columns;
 use crate::spelling::{self, FoundFormat, Named, line_of};
 
 /// Most fields a log format may have. AWS knows 72; the rest is room for what it adds.
@@ -85,7 +86,10 @@ impl LogFormat {
     /// # Errors
     /// [`FormatError`], which points at the place in `text`.
     pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Self, FormatError> {
-        let names = spelling::names(text, catalogue)?;
+        Self::of_text(text, spelling::names(text, catalogue)?, catalogue)
+    }
+
+    fn of_text(text: &str, names: Vec<Named<'_>>, catalogue: &Catalogue) -> Result<Self, FormatError> {
         if let [named] = names.as_slice()
             && !named.is_marked
             && catalogue.field(&normalised(&named.name)).is_none()
@@ -103,8 +107,8 @@ impl LogFormat {
         Self::of_names(text, &names, catalogue)
     }
 
-    /// Reads what a person gave as a log format: as [`Self::parse`], and documents that announce one, such as the JSON of
-    /// `aws ec2 describe-flow-logs`.
+    /// Reads what a person gave as a log format: as [`Self::parse`], in words of other languages, bare names also in the spellings of other
+    /// tools (`accountId`), and documents that announce one, such as the JSON of `aws ec2 describe-flow-logs`.
     ///
     /// # Errors
     /// [`GivenError`]; also where the text is what a shell left of a format in double quotes.
@@ -112,15 +116,24 @@ impl LogFormat {
         if let Some(error) = spelling::eaten(text, catalogue) {
             return Err(GivenError::Format(error));
         }
-        match (Self::parse(text, catalogue), spelling::announced(text, catalogue)) {
+        let text = &*spelling::readable(text);
+        if let Some(found) = spelling::listed(text, catalogue) {
+            return Self::one_of(found);
+        }
+        let format = spelling::given_names(text, catalogue).and_then(|n| Self::of_text(text, n, catalogue));
+        match (format, spelling::announced(text, catalogue)) {
             (Ok(format), _) => Ok(format),
-            (Err(_), Some(Ok(found))) => match found.as_slice() {
-                [first, others @ ..] if others.iter().all(|f| f.format == first.format) => {
-                    Ok(first.format.clone())
-                }
-                _ => Err(GivenError::Several(found)),
-            },
+            (Err(_), Some(Ok(found))) => Self::one_of(found),
             (Err(_), Some(Err(error))) | (Err(error), None) => Err(GivenError::Format(error)),
+        }
+    }
+
+    fn one_of(found: Vec<FoundFormat>) -> Result<Self, GivenError> {
+        match found.as_slice() {
+            [first, others @ ..] if others.iter().all(|f| f.format == first.format) => {
+                Ok(first.format.clone())
+            }
+            _ => Err(GivenError::Several(found)),
         }
     }
 
@@ -152,6 +165,12 @@ impl LogFormat {
             fields.push(field);
         }
         Ok(Self { fields })
+    }
+
+    /// The format of columns of these names, as a header line has them; `None` for more than [`FIELDS_MAX`].
+    pub(crate) fn of_columns(names: &[&str], catalogue: &Catalogue) -> Option<Self> {
+        let fields = fields_of_columns(names, catalogue).into_iter().flatten();
+        Self::of(fields.map(|name| Field::new(&name, catalogue)).collect())
     }
 
     /// A log format of these fields, whose names are unique; `None` for none of them, or for more than [`FIELDS_MAX`].
@@ -238,7 +257,12 @@ impl FormatError {
         self
     }
 
-    /// Byte offset of the place in the text that was given.
+    /// The text that was read: the one that was given, or what that says in other words.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Byte offset of the place in [`Self::text`].
     pub fn offset(&self) -> usize {
         self.at
     }

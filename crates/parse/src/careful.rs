@@ -1,6 +1,6 @@
 //! The careful path: what a line is that has not simply the right number of fields.
 
-use flowquet_format::{Catalogue, LogFormat, header_format, is_strange_header, put_back};
+use flowquet_format::{Between, Catalogue, HeaderLine, LogFormat, header_between, is_known_name, put_back};
 
 use crate::reject::RejectReason;
 
@@ -12,13 +12,13 @@ pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(crate) enum LineKind {
     /// Nothing but blanks.
     Blank,
-    /// A header with these fields.
-    Header(LogFormat),
-    /// A header of mostly new names, which says only that the lines behind it are not read as those before it.
+    /// A header, or several without a newline between them.
+    Header(HeaderLine),
+    /// A header that is not understood, which says only that the lines behind it are not read as those before it.
     StrangeHeader,
     /// A record and, in the same line, the header of the next file, which was joined to it without a newline. The record is
     /// appended to the output.
-    Glued(LogFormat),
+    Glued(HeaderLine),
     /// A record, if read with single blanks between its fields, as appended to the output.
     Record,
     /// No record.
@@ -33,8 +33,6 @@ pub(crate) enum LineKind {
 }
 
 /// Looks at one line (without its newline). Where it is a record, appends it to `clean`, put right, with a newline.
-///
-/// Between records one word alone is a header only if it is the object's own; it might be the value of a tag.
 pub(crate) fn classify(
     line: &[u8],
     format: &LogFormat,
@@ -47,18 +45,15 @@ pub(crate) fn classify(
     if is_blank(line) {
         return LineKind::Blank;
     }
-    if let Some(header) = header_format(line, catalogue)
-        && (header.fields().len() > 1 || header == *format)
-    {
-        return LineKind::Header(header);
+    match header_between(line, std::iter::once(format), catalogue) {
+        Some(Between::Header(header)) => return LineKind::Header(header),
+        Some(Between::Strange) => return LineKind::StrangeHeader,
+        None => {}
     }
     if let Err(error) = std::str::from_utf8(line) {
         let at = error.valid_up_to();
         let detail = format!("expected UTF-8, found byte 0x{:02x} at byte {at} of the line", line[at]);
         return LineKind::Reject { reason: RejectReason::InvalidUtf8, field: None, detail };
-    }
-    if is_strange_header(line, catalogue) {
-        return LineKind::StrangeHeader;
     }
     let start = clean.len();
     if line.split(|b| *b == b' ').count() == fields {
@@ -111,29 +106,26 @@ pub(crate) fn classify_row(line: &[u8], format: &LogFormat, clean: &mut Vec<u8>)
     LineKind::Record
 }
 
-fn wrong_count(found: usize, fields: usize) -> LineKind {
+pub(crate) fn wrong_count(found: usize, fields: usize) -> LineKind {
     let reason = if found < fields { RejectReason::TooFewFields } else { RejectReason::TooManyFields };
     let detail = format!("expected {fields} fields, found {found}");
     LineKind::Reject { reason, field: None, detail }
 }
 
 /// A record of `fields` fields whose last value runs into the header line of the next file, which was joined to it without a newline:
-/// the record, and that header's format.
+/// the record, and that header.
 pub(crate) fn glued<'a>(
     line: &'a [u8],
     fields: usize,
     catalogue: &Catalogue,
-) -> Option<(&'a [u8], LogFormat)> {
+) -> Option<(&'a [u8], HeaderLine)> {
     let blanks: Vec<usize> = line.iter().enumerate().filter(|(_, b)| **b == b' ').map(|(i, _)| i).collect();
     let start = if fields == 1 { 0 } else { blanks.get(fields - 2)? + 1 };
     let end = *blanks.get(fields - 1)?;
-    // The longest name that the word ends in and that leaves a value: `pkt-srcaddr` rather than `srcaddr`.
-    let names = (start + 1..end).filter(|at| {
-        let name = std::str::from_utf8(&line[*at..end]).unwrap_or_default();
-        catalogue.field(name).is_some()
-    });
-    let at = names.min()?;
-    let header = header_format(&line[at..], catalogue).filter(|h| h.fields().len() > 1)?;
+    // The longest name that the word ends in and that leaves a value: `pkt-srcaddr` rather than `srcaddr`. Its quotes, and a mark
+    // before it, are the header's.
+    let at = (start + 1..end).find(|at| is_known_name(&line[*at..end], catalogue))?;
+    let header = HeaderLine::read(&line[at..], catalogue).filter(|h| h.format.fields().len() > 1)?;
     Some((&line[..at], header))
 }
 
@@ -174,13 +166,26 @@ mod tests {
         check("bytes", few(1), "");
         check("  a    b   ", few(2), "");
         check("a b c d", reject(RejectReason::TooManyFields, 4), "");
-        let header = LogFormat::parse("srcaddr pkt-srcaddr", Catalogue::builtin()).expect("valid");
-        check("a b csrcaddr pkt-srcaddr", LineKind::Glued(header), "a b c\n");
-        let header = LogFormat::parse("pkt-srcaddr srcaddr", Catalogue::builtin()).expect("valid");
-        check("a b -pkt-srcaddr srcaddr", LineKind::Glued(header), "a b -\n");
+        let header = |line: &str| HeaderLine::read(line.as_bytes(), Catalogue::builtin()).expect("a header");
+        for (line, next, record) in [
+            ("a b csrcaddr pkt-srcaddr", "srcaddr pkt-srcaddr", "a b c\n"),
+            ("a b -pkt-srcaddr srcaddr", "pkt-srcaddr srcaddr", "a b -\n"),
+            ("a b -TCP_FLAGS type\r", "TCP_FLAGS type", "a b -\n"),
+            ("a b c\u{feff}bytes start", "bytes start", "a b c\n"),
+            ("a b c\u{feff}\u{feff}\"bytes\" \"start\"", "bytes start", "a b c\n"),
+            ("a b c`start` `bytes`", "start bytes", "a b c\n"),
+            ("a b c#start bytes", "#start bytes", "a b c\n"),
+            ("a b cstart bytesend start", "start bytesend start", "a b c\n"),
+        ] {
+            check(line, LineKind::Glued(header(next)), record);
+        }
+        let marked = header("${start} ${bytes}");
+        check("a b c${start} ${bytes}", LineKind::Glued(marked.clone()), "a b c\n");
+        check("${start} ${bytes}", LineKind::Header(marked), "");
         check("srcaddr new-name other-name dstaddr some-name", LineKind::StrangeHeader, "");
-        let header = LogFormat::parse("srcaddr dstaddr", Catalogue::builtin()).expect("valid");
-        check("\"srcaddr\" \"dstaddr\"", LineKind::Header(header.clone()), "");
-        check("\u{feff}srcaddr dstaddr\r", LineKind::Header(header), "");
+        check("network action category", LineKind::StrangeHeader, "");
+        check("\"srcaddr\" \"dstaddr\"", LineKind::Header(header("srcaddr dstaddr")), "");
+        check("\u{feff}srcaddr dstaddr\r", LineKind::Header(header("srcaddr dstaddr")), "");
+        check("start bytesend start", LineKind::Header(header("start bytesend start")), "");
     }
 }

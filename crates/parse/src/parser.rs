@@ -2,17 +2,19 @@
 
 mod several;
 
-use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::{CARRIED_MARK, Catalogue, GIVEN_MAX, LogFormat, ROWS_MARK, header_format, put_back};
+use flowquet_format::{
+    CARRIED_MARK, Catalogue, GIVEN_MAX, HeaderLine, LogFormat, ROWS_MARK, TELLING_LINES, put_back,
+};
 
 use crate::backend::Backend;
 use crate::block::{Block, Row};
-use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank};
+use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank, wrong_count};
 use crate::locate::Delimiters;
 use crate::met::MetFormats;
-use crate::reject::{Reject, RejectReason, excerpt, raw_line};
+use crate::object_error::{ObjectError, check_magic, no_format};
+use crate::reject::{Reject, RejectReason, raw_line};
 
 use self::several::Sorted;
 
@@ -36,46 +38,6 @@ pub struct LineCounts {
     /// Lines of nothing but blanks.
     pub blanks: u64,
 }
-
-/// Why an object cannot be read as flow logs at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ObjectError {
-    /// Bytes that are no text.
-    Binary,
-    /// JSON text: events that are no flow log lines.
-    Json,
-    /// No header line, and no log format was given. Holds the first line's beginning.
-    NoFormat(String),
-    /// A Parquet file.
-    Parquet,
-}
-
-impl ObjectError {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Binary => "check that this is a flow log: text, gzip, zstd or Parquet",
-            Self::Json => "check that this is a flow log: these are other events, in JSON",
-            Self::NoFormat(_) => {
-                "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
-            }
-            Self::Parquet => "it needs no conversion; `flowquet inspect` shows what is in it",
-        }
-    }
-}
-
-impl fmt::Display for ObjectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Binary => f.write_str("expected lines of text, found binary data"),
-            Self::Json => f.write_str("expected flow log lines, found JSON"),
-            Self::NoFormat(line) => write!(f, "expected a header line of field names, found `{line}`"),
-            Self::Parquet => f.write_str("expected flow log lines, found a Parquet file"),
-        }
-    }
-}
-
-impl std::error::Error for ObjectError {}
 
 /// What [`Parser::next_block`] did.
 #[derive(Debug)]
@@ -123,7 +85,7 @@ pub struct Parser {
     upcoming: Option<Arc<LogFormat>>,
     met: MetFormats,
     from_header: bool,
-    /// Behind a header of mostly new names: no line is a record until there is another header.
+    /// Behind a header that is not understood: no line is a record until there is another header.
     is_lost: bool,
     /// The same, from the next block on.
     will_be_lost: bool,
@@ -250,7 +212,7 @@ impl Parser {
         }
         self.is_lost |= std::mem::take(&mut self.will_be_lost);
         let consumed = match self.phase {
-            Phase::Start => self.read_start(window)?,
+            Phase::Start => self.read_start(window, last)?,
             Phase::TooLong { of_several } => self.skip_line(window, of_several),
             Phase::Lines | Phase::Several => {
                 let Some(len) = self.locate(window, rejects) else {
@@ -286,13 +248,18 @@ impl Parser {
         self.offset += rest.len() as u64;
     }
 
+    /// Whether no line was read but blank ones.
+    fn is_at_front(&self) -> bool {
+        self.counts.lines == self.counts.blanks
+    }
+
     /// Bytes of the object's lines so far.
     fn place(&self) -> u64 {
         self.offset.saturating_sub(self.mark_bytes)
     }
 
-    /// Up to and with the header line, or up to the first record.
-    fn read_start(&mut self, window: &[u8]) -> Result<usize, ObjectError> {
+    /// Up to and with the header line, or up to the first record; up to a line that needs another look with more behind it.
+    fn read_start(&mut self, window: &[u8], last: bool) -> Result<usize, ObjectError> {
         let mut at = 0;
         // Columns of a file have names, however few of them are known.
         let mut is_header = false;
@@ -318,20 +285,31 @@ impl Parser {
             // A mark may stand behind blank lines, where files were joined.
             let marked = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
             let header = match std::str::from_utf8(marked) {
-                Ok(names) if is_header => LogFormat::parse(names, &self.catalogue).ok(),
+                Ok(names) if is_header => LogFormat::parse(names, &self.catalogue).ok().map(|f| (f, 1)),
                 _ if line.len() > LINE_BYTES_MAX => None,
-                _ => header_format(marked, &self.catalogue),
+                _ => match HeaderLine::read(marked, &self.catalogue) {
+                    // What is told by the next line may not depend on where the window ends.
+                    Some(header)
+                        if !header.is_sure() && !last && at > 0 && window.len() - at < WINDOW_BYTES_MIN =>
+                    {
+                        return Ok(at);
+                    }
+                    header => {
+                        header.filter(|h| self.is_first(h, &window[next..])).map(|h| (h.format, h.count))
+                    }
+                },
             };
             self.phase = Phase::Lines;
-            if let Some(format) = header {
-                self.counts.lines += 1;
-                self.counts.headers += 1;
+            if let Some((format, count)) = header {
+                self.counts.lines += count;
+                self.counts.headers += count;
+                self.glued += count - 1;
                 self.from_header = true;
                 self.format = Some(self.met.shared(format));
                 return Ok(next);
             }
             let Some(given) = self.given.first().cloned() else {
-                return Err(ObjectError::NoFormat(excerpt(line)));
+                return Err(no_format(line, &self.catalogue));
             };
             self.format = Some(given);
             if self.given.len() > 1 {
@@ -340,6 +318,15 @@ impl Parser {
             return Ok(at);
         }
         Ok(at)
+    }
+
+    /// Whether the first line is a header, and no word or two of another text: by its names, as one that was given, or by a line that
+    /// follows in `rest`.
+    fn is_first(&self, header: &HeaderLine, rest: &[u8]) -> bool {
+        let lines = || rest.split(|b| *b == b'\n').filter(|line| !is_blank(line)).take(TELLING_LINES);
+        header.is_sure()
+            || self.given.iter().any(|given| **given == header.format)
+            || lines().any(|line| header.is_borne_out(line))
     }
 
     fn skip_line(&mut self, window: &[u8], of_several: bool) -> usize {
@@ -493,19 +480,24 @@ impl Parser {
                 let kind = match kind {
                     LineKind::Record | LineKind::Glued(_) | LineKind::Reject { .. } if self.is_lost => {
                         self.clean.truncate(start);
-                        let detail =
-                            "expected a header of known fields, as the last one was of mostly new names";
+                        let detail = "expected a header of known fields, as the last one was not understood";
                         let reason = RejectReason::UnknownHeader;
                         LineKind::Reject { reason, field: None, detail: detail.to_owned() }
+                    }
+                    // At the front words of any text were no header, as nothing bore them out.
+                    LineKind::Header(header)
+                        if line == 0 && self.is_at_front() && header.is_doubtful(&[format]) =>
+                    {
+                        wrong_count(header.format.fields().len(), fields)
                     }
                     kind => kind,
                 };
                 match kind {
                     LineKind::Record => {}
                     LineKind::Glued(header) => {
-                        self.counts.headers += 1;
-                        glued = 1;
-                        self.upcoming = Some(self.met.shared(header));
+                        self.counts.headers += header.count;
+                        glued = header.count;
+                        self.upcoming = Some(self.met.shared(header.format));
                         covered = line + 1;
                     }
                     LineKind::StrangeHeader => {
@@ -519,10 +511,11 @@ impl Parser {
                         is_record = false;
                     }
                     LineKind::Header(header) => {
-                        self.counts.headers += 1;
+                        self.counts.headers += header.count;
+                        glued = header.count - 1;
                         is_record = false;
-                        if header != *format || self.is_lost {
-                            self.upcoming = Some(self.met.shared(header));
+                        if header.format != *format || self.is_lost || glued > 0 {
+                            self.upcoming = Some(self.met.shared(header.format));
                             covered = line + 1;
                         }
                     }
@@ -568,31 +561,33 @@ impl Parser {
 /// any record does, since it has numbers.
 #[inline(never)]
 fn begins_oddly(text: &[u8], start: usize, ends: &[u32]) -> bool {
-    let is_of_header = |at: usize| text.get(at).is_none_or(|b| begins_name(*b) || matches!(b, b' ' | b'\n'));
-    text[start] <= b' '
-        || begins_name(text[start]) && ends.iter().all(|end| is_of_header(end.wrapping_add(1) as usize))
+    let is_of_header =
+        |at: usize| text.get(at).is_none_or(|b| BEGINS_HEADER[usize::from(*b)] & BEGINS_NAME != 0);
+    BEGINS_HEADER[usize::from(text[start])] & BEGINS_LINE != 0
+        && (text[start] <= b' ' || ends.iter().skip(1).all(|end| is_of_header(end.wrapping_add(1) as usize)))
 }
 
-/// Whether a name of a header may begin with this byte: a letter, or a quote before it.
-#[inline]
-fn begins_name(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || matches!(byte, b'"' | b'\'' | b'`')
-}
+const BEGINS_LINE: u8 = 1;
+const BEGINS_NAME: u8 = 2;
 
-fn check_magic(window: &[u8]) -> Result<(), ObjectError> {
-    /// Text has no zero bytes; UTF-16 and archives show one at once.
-    const PROBE_BYTES: usize = 512;
-    if window.starts_with(b"PAR1") {
-        return Err(ObjectError::Parquet);
+/// With which bytes a line begins that is looked at, and with which each name of a header: a letter, a quote, `${`, or nothing; behind `#`
+/// too the first.
+const BEGINS_HEADER: [u8; 256] = {
+    let mut begins = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        begins[byte] = match byte as u8 {
+            b' ' | b'\n' => BEGINS_LINE | BEGINS_NAME,
+            0..=b' ' | b'#' => BEGINS_LINE,
+            b'a'..=b'z' | b'A'..=b'Z' | b'"' | b'\'' | b'`' | b'$' => BEGINS_LINE | BEGINS_NAME,
+            _ => 0,
+        };
+        byte += 1;
     }
-    if window[..window.len().min(PROBE_BYTES)].contains(&0) {
-        return Err(ObjectError::Binary);
-    }
-    match window.iter().find(|b| !b.is_ascii_whitespace()) {
-        Some(b'{' | b'[') => Err(ObjectError::Json),
-        _ => Ok(()),
-    }
-}
+    begins
+};
 
+#[cfg(test)]
+mod header_tests;
 #[cfg(test)]
 mod tests;

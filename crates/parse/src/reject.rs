@@ -15,7 +15,7 @@ pub enum RejectReason {
     TooFewFields,
     /// More fields than the log format.
     TooManyFields,
-    /// Behind a header of mostly new names: what its fields are is not known.
+    /// Behind a header that is not understood: what the fields are is not known.
     UnknownHeader,
     /// Of none of the log formats that were given for the object, by number and kinds of its values.
     FitsNoFormat,

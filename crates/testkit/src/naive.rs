@@ -72,7 +72,12 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
             read.blanks += 1;
             continue;
         }
-        let is_own = |h: &Vec<String>| names.as_ref().is_none_or(|own| h.len() > 1 || h == own);
+        // One word is a header only if it is the object's own; at the front two are, if one of them is in no other text.
+        let own = || names.clone().or_else(|| given.map(|g| g.split(' ').map(str::to_owned).collect()));
+        let may_be = |h: &Vec<String>| h.len() > 1 && (names.is_some() || is_sure(h));
+        let is_own = |h: &Vec<String>| {
+            own().is_none_or(|own| *h == own || h.len() > 1 && h.len() == own.len()) || may_be(h)
+        };
         if let Some(header) = header(line).filter(is_own) {
             read.headers += 1;
             names = Some(header);
@@ -82,7 +87,7 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
         let own =
             names.get_or_insert_with(|| given.expect("a format").split(' ').map(str::to_owned).collect());
         let fitting = fits(line, own);
-        if is_strange(line) {
+        if is_strange(line) || replaces(line, own) {
             read.headers += 1;
             is_lost = true;
         } else if is_lost {
@@ -118,6 +123,13 @@ fn header(line: &[u8]) -> Option<Vec<String>> {
     });
     let known = words.iter().filter(|w| is_known(w)).count();
     (shaped && !text.contains('\t') && known * 2 >= words.len()).then(|| numbered(words))
+}
+
+/// Whether no other text has these names.
+fn is_sure(names: &[String]) -> bool {
+    let any_text = ["version", "bytes", "start", "end", "packets", "protocol", "action", "type"];
+    let known: Vec<&String> = names.iter().filter(|n| is_known(n)).collect();
+    known.len() > 1 && known.iter().any(|n| !any_text.contains(&n.as_str()))
 }
 
 fn is_known(name: &str) -> bool {
@@ -159,6 +171,31 @@ fn is_strange(line: &[u8]) -> bool {
         && known * 2 < words.len()
         && words.iter().all(is_plain)
         && is_known(&words[0].replace('_', "-"))
+}
+
+/// A header that is not understood, where a record of `own` fields would stand: as many words, one of them known, and one where
+/// no word can be.
+fn replaces(line: &[u8], own: &[String]) -> bool {
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    let words: Vec<String> = text
+        .split([' ', '\r'])
+        .filter(|w| !w.is_empty())
+        .map(|w| w.trim_matches(['"', '\'', '`']).to_lowercase().replace('_', "-"))
+        .collect();
+    let are_words = words.iter().all(|w| {
+        w.starts_with(|c: char| c.is_ascii_lowercase())
+            && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    });
+    let holds_no_word = |name: &String| {
+        let again = name.rsplit_once('-').filter(|(_, n)| n.parse().is_ok_and(|n: u32| n >= 2));
+        let name = again.map_or(name.as_str(), |(first, _)| first);
+        name.ends_with("addr") || INT32.contains(&name) || INT64.contains(&name) || name == "log-status"
+    };
+    are_words
+        && words.len() > 1
+        && words.len() == own.len()
+        && words.iter().any(|w| is_known(w))
+        && own.iter().any(holds_no_word)
 }
 
 /// A record, and the header that was joined to it without a newline.

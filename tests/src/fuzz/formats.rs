@@ -1,6 +1,8 @@
 //! Any text as a log format: what is read as one is read from its own spelling as the same, and headers are told alike.
 
-use flowquet_format::{Catalogue, FIELDS_MAX, LogFormat, find_formats, header_format, is_strange_header};
+use flowquet_format::{
+    Between, Catalogue, FIELDS_MAX, LogFormat, find_formats, first_header, header_between, header_format,
+};
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let texts = [
@@ -20,6 +22,12 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         "- version\n- vpc-id\n",
         r#"{"FlowLogs":[{"FlowLogId":"fl-1","LogFormat":"${version} ${srcaddr}"}]}"#,
         "version account-id interface-id srcaddr dstaddr",
+        "#Fields: version srcAddr \"end\"\n2 10.0.0.1 1704067200\n",
+        "start bytesend start\n",
+        "[version, eni, source, action=\"REJECT\"]",
+        "join(\" \", [for f in [\"version\", \"end\"] : \"$${${f}}\"])",
+        "create table t (version int, `end` bigint, srcaddr string)",
+        "FLOWLOGS\tfl-1\t${version} ${end}\n",
         "srcaddr hop-count-new é",
     ];
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
@@ -30,7 +38,12 @@ pub(super) fn run(data: &[u8]) {
     let header = header_format(data, catalogue);
     if let Some(format) = &header {
         check(format, catalogue);
-        assert!(!is_strange_header(data, catalogue), "a header and a strange one");
+        let between = header_between(data, std::iter::once(format), catalogue);
+        let is_same = |found: &Between| matches!(found, Between::Header(header) if header.format == *format);
+        assert!(between.as_ref().is_some_and(is_same), "a header, and among records {between:?}");
+    }
+    if let Some(header) = first_header(data, catalogue) {
+        check(&header.format, catalogue);
     }
     let Ok(text) = std::str::from_utf8(data) else { return };
     for format in
@@ -41,7 +54,7 @@ pub(super) fn run(data: &[u8]) {
     match find_formats(text, catalogue) {
         Ok(found) => found.iter().for_each(|found| check(&found.format, catalogue)),
         Err(error) => {
-            assert!(error.offset() <= text.len() && text.is_char_boundary(error.offset()), "{error:?}");
+            assert!(error.text().is_char_boundary(error.offset()), "{error:?}");
             assert!(!error.pointer().is_empty() || text.is_empty(), "{error:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! Words of code that stand around a format and add nothing to it.
 
 /// Functions of which the argument is the value: `trimspace(<<EOT …)`, `List.of(LogFormat.VERSION, …)`.
-pub(super) const WRAPPERS: [&str; 18] = [
+pub(super) const WRAPPERS: [&str; 21] = [
     "Arrays.asList",
     "Collections.singletonList",
     "Fn.sub",
@@ -11,10 +11,13 @@ pub(super) const WRAPPERS: [&str; 18] = [
     "asList",
     "cdk.Fn.sub",
     "chomp",
+    "compact",
+    "concat",
     "core.Fn.sub",
     "jsii.String",
     "list",
     "listOf",
+    "pulumi.String",
     "tolist",
     "tostring",
     "trim",
@@ -30,7 +33,8 @@ pub(super) const JOINS: [&str; 6] =
 pub(super) const REPLACES: [&str; 1] = ["replace"];
 
 /// Methods without arguments that leave the fields of a format as they are.
-pub(super) const METHODS: [&str; 5] = [".strip", ".trim", ".Trim", ".toString", ".trimEnd"];
+pub(super) const METHODS: [&str; 8] =
+    [".strip", ".trim", ".Trim", ".toString", ".trimEnd", ".to_string", ".to_owned", ".into"];
 
 /// Words before the name of what a value is assigned to.
 pub(super) const DECLARATIONS: [&str; 12] = [

@@ -5,12 +5,15 @@
 //! if it has several.
 
 use crate::catalogue::{Catalogue, normalised};
-use crate::header::header_format;
+use crate::header::first_header;
 use crate::log_format::{FormatError, LogFormat};
 use crate::spelling::calls::{METHODS, TAGS, is_block_mark, is_format_key};
 use crate::spelling::document::Document;
+use crate::spelling::found::FoundFormat;
+use crate::spelling::given::{given_names, meant, readable};
 use crate::spelling::grammar::{Named, names_of};
-use crate::spelling::owner::owner;
+use crate::spelling::list::listed;
+use crate::spelling::owner::{other_names, owner};
 use crate::spelling::token::{Kind, Side};
 
 /// Fewest fields of a format that no key announces: shells and templates have pairs of variables too.
@@ -19,40 +22,39 @@ const UNANNOUNCED_FIELDS_MIN: usize = 3;
 /// Brackets around a field that are looked at, from the innermost; a format's own are few.
 const BRACKETS_MAX: usize = 6;
 
-/// A log format in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundFormat {
-    /// The format.
-    pub format: LogFormat,
-    /// The line on which it begins; the first is 1.
-    pub line: usize,
-    /// What the file calls it: a flow log's id, a resource's name, a variable.
-    pub name: Option<String>,
-}
-
 /// All log formats in `text`, in order; of a raw log the one that its header line declares.
 ///
 /// # Errors
 /// [`FormatError`] where a format is announced and has a mistake.
 pub fn find_formats(text: &str, catalogue: &Catalogue) -> Result<Vec<FoundFormat>, FormatError> {
+    let text = &*readable(text);
     let first = text.trim_start_matches(['\u{feff}', '\r', '\n', ' ']);
-    if let Some(format) = header_format(first.lines().next().unwrap_or_default().as_bytes(), catalogue) {
-        return Ok(vec![FoundFormat { format, line: line_of(text, text.len() - first.len()), name: None }]);
+    // In code a line behind `#` is a comment, whatever it says, and a format may go on in the next line.
+    let is_code = first.lines().next().is_some_and(|line| line.starts_with('#') || line.contains('$'));
+    if let Some(header) = first_header(first.as_bytes(), catalogue).filter(|_| !is_code) {
+        let line = line_of(text, text.len() - first.len());
+        return Ok(vec![FoundFormat::new(header.format, line, None)]);
+    }
+    if let Some(found) = listed(text, catalogue) {
+        return Ok(found);
     }
     let document = Document::new(text);
-    let pieces = document.pieces(catalogue)?;
+    let mut pieces = document.pieces(catalogue)?;
     // A file that is nothing but a format.
     if pieces.is_empty()
-        && let Ok(names) = names_of(text, &document.tokens, catalogue)
+        && let Ok(names) = given_names(text, catalogue)
         && let Some(first) = names.first()
         && (names.iter().any(|n| n.is_marked) || known(&names, catalogue) * 2 >= names.len())
     {
         let line = line_of(text, first.at);
-        return Ok(vec![FoundFormat {
-            format: LogFormat::of_names(text, &names, catalogue)?,
-            line,
-            name: None,
-        }]);
+        return Ok(vec![FoundFormat::new(LogFormat::of_names(text, &names, catalogue)?, line, None)]);
+    }
+    // An example that is commented out, where there is no other.
+    if pieces.is_empty() {
+        let code = uncommented(text);
+        let document = Document::new(&code);
+        pieces = document.pieces(catalogue).unwrap_or_default();
+        pieces.retain(|p| p.is_announced);
     }
     Ok(pieces.into_iter().map(|p| p.found).collect())
 }
@@ -79,6 +81,20 @@ pub(crate) fn announced(text: &str, catalogue: &Catalogue) -> Option<Result<Vec<
     };
     let is_whole = !pieces.is_empty() && all_covered && pieces.iter().all(|p| p.is_announced && ends_well(p));
     is_whole.then(|| Ok(pieces.into_iter().map(|p| p.found).collect()))
+}
+
+/// `text` without the marks of comments at the beginning of lines.
+fn uncommented(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let shown = line.trim_start();
+        let mark =
+            if shown.starts_with("//") { 2 } else { shown.len() - shown.trim_start_matches('#').len() };
+        code.push_str(&line[..line.len() - shown.len()]);
+        code.extend(std::iter::repeat_n(' ', mark));
+        code.push_str(&shown[mark..]);
+    }
+    code
 }
 
 /// The number of the line that byte `at` of `text` stands in.
@@ -111,6 +127,9 @@ impl Document<'_> {
             {
                 covered[first..end].fill(true);
                 pieces.push(self.piece(format, i, first, end, true));
+            } else if let Some((first, end, format)) = self.plain_format(i, catalogue) {
+                covered[first..end].fill(true);
+                pieces.push(self.piece(format, i, first, end, true));
             }
         }
         // Brackets that are no format, so that each is read once.
@@ -129,7 +148,8 @@ impl Document<'_> {
     }
 
     fn piece(&self, format: LogFormat, key: usize, first: usize, end: usize, is_announced: bool) -> Piece {
-        let found = FoundFormat { format, line: self.line(key), name: owner(self, key) };
+        let mut found = FoundFormat::new(format, self.line(key), owner(self, key));
+        found.other_names = other_names(self, key);
         Piece { found, first, end, is_announced }
     }
 
@@ -150,6 +170,17 @@ impl Document<'_> {
         (first < end).then_some((first, end))
     }
 
+    /// A list of bare names behind the key `format`, which announces other things too: filebeat's `format: version srcaddr …`.
+    fn plain_format(&self, i: usize, catalogue: &Catalogue) -> Option<(usize, usize, LogFormat)> {
+        let first = self.behind_key(i).filter(|_| self.kind(i) == Some(Kind::Word("format")))?;
+        let end = self.value_end(first, self.column(i));
+        let names = meant(names_of(self.text, &self.tokens[first..end], catalogue).ok()?, catalogue);
+        let is_format = names.len() >= UNANNOUNCED_FIELDS_MIN && known(&names, catalogue) == names.len();
+        let format =
+            if is_format { LogFormat::of_names(self.text, &names, catalogue).ok()? } else { return None };
+        Some((first, end, format))
+    }
+
     /// What some tokens behind a key hold, if it is a format and not a reference to one.
     fn announced_format(
         &self,
@@ -159,6 +190,7 @@ impl Document<'_> {
     ) -> Result<Option<LogFormat>, FormatError> {
         match names_of(self.text, &self.tokens[first..end], catalogue) {
             Ok(names) => {
+                let names = meant(names, catalogue);
                 let known = known(&names, catalogue);
                 let is_format = known > 0 && (names.iter().any(|n| n.is_marked) || known == names.len());
                 is_format.then(|| LogFormat::of_names(self.text, &names, catalogue)).transpose()
@@ -250,7 +282,7 @@ impl Document<'_> {
         catalogue: &Catalogue,
     ) -> Option<(usize, usize, LogFormat)> {
         let judge = |first: usize, end: usize| {
-            let names = names_of(self.text, &self.tokens[first..end], catalogue).ok()?;
+            let names = meant(names_of(self.text, &self.tokens[first..end], catalogue).ok()?, catalogue);
             let known = known(&names, catalogue);
             let is_code = (first..end).any(|i| matches!(self.tokens[i].kind, Kind::Word(_)));
             let min = if is_code { 2 } else { UNANNOUNCED_FIELDS_MIN };

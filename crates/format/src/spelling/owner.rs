@@ -7,9 +7,49 @@ use crate::spelling::token::Kind;
 pub(super) fn owner(document: &Document<'_>, i: usize) -> Option<String> {
     flow_log_id(document, i)
         .or_else(|| terraform_block(document, i))
+        .or_else(|| in_state(document, i).name)
         .or_else(|| construct(document, i))
         .or_else(|| logical_id(document, i))
         .or_else(|| variable(document, i))
+}
+
+/// What else the flow log may be called whose format has its key at token `i`.
+pub(super) fn other_names(document: &Document<'_>, i: usize) -> Vec<String> {
+    in_state(document, i).other_names
+}
+
+/// What Terraform's state says of a flow log: `{"type": "aws_flow_log", "name": "a", "instances": [{"attributes": {"id": "fl-1", …}}]}`.
+#[derive(Default)]
+struct InState {
+    /// `aws_flow_log.a`
+    name: Option<String>,
+    /// `a` and `fl-1`
+    other_names: Vec<String>,
+}
+
+fn in_state(document: &Document<'_>, i: usize) -> InState {
+    /// Objects and lists around a format.
+    const AROUND_MAX: usize = 6;
+    let mut state = InState::default();
+    let around = std::iter::successors(document.parent[i], |open| document.parent[*open]);
+    for open in around.take(AROUND_MAX) {
+        let close = document.partner[open].unwrap_or(document.tokens.len());
+        let value = |key: &str| {
+            let mut keys = (open + 1..close).filter(|n| document.parent[*n] == Some(open));
+            let n = keys
+                .find(|n| document.kind(*n) == Some(Kind::Word(key)) && document.behind_key(*n).is_some())?;
+            text_at(document, document.behind_key(n)?)
+        };
+        if let Some(id) = value("id").filter(|id| id.starts_with("fl-")) {
+            state.other_names.push(id.to_owned());
+        }
+        if let (Some("aws_flow_log"), Some(name)) = (value("type"), value("name")) {
+            state.other_names.push(name.to_owned());
+            state.name = Some(format!("aws_flow_log.{name}"));
+            return state;
+        }
+    }
+    InState::default()
 }
 
 /// The word in the string at token `i`, or the plain word there.
@@ -23,6 +63,8 @@ fn text_at<'a>(document: &Document<'a>, i: usize) -> Option<&'a str> {
 /// The `FlowLogId` beside the format, in what `aws ec2 describe-flow-logs` prints.
 fn flow_log_id(document: &Document<'_>, i: usize) -> Option<String> {
     let word = |n: usize| match document.kind(n) {
+        Some(Kind::Word("logFormat" | "log_format")) => "LogFormat",
+        Some(Kind::Word("flowLogId" | "flow_log_id")) => "FlowLogId",
         Some(Kind::Word(word)) => word,
         _ => "",
     };
@@ -33,7 +75,7 @@ fn flow_log_id(document: &Document<'_>, i: usize) -> Option<String> {
             .take_while(|n| word(*n) != "LogFormat")
             .find(|n| word(*n) == "FlowLogId")
     };
-    before.or_else(behind).and_then(id)
+    before.or_else(behind).and_then(id).filter(|id| id.starts_with("fl-"))
 }
 
 /// `resource "aws_flow_log" "a" { … }` is `aws_flow_log.a`, as Terraform calls it.

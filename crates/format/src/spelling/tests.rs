@@ -49,6 +49,10 @@ fn one_format_in_code() {
         "log_format = trimspace(<<-EOT\n    $${version}\n  $${vpc-id} $${srcaddr}\n  EOT\n)",
         "log_format = replace(<<-EOT\n  $${version}\n  $${vpc-id}\n $${srcaddr}\nEOT\n, \"\\n\", \" \")",
         "default = \"\\${version} \\${vpc-id} \\${srcaddr}\"",
+        "log_format = join(\" \", [for name in [\"version\", \"vpc-id\", \"srcaddr\"] : \"$${${name}}\"])",
+        "log_format = join(\" \", formatlist(\"$${%s}\", [\"version\", \"vpc-id\", \"srcaddr\"]))",
+        "log_format = join(\" \", concat([\"$${version}\"], [\"$${vpc-id}\", \"$${srcaddr}\"]))",
+        "log_format = length(var.x) > 0 ? \"$${version} $${vpc-id} $${srcaddr}\" : null",
         // Shell.
         "\\${version} \\${vpc-id} \\${srcaddr}",
         "FORMAT='${version} ${vpc-id} ${srcaddr}'",
@@ -69,6 +73,15 @@ fn one_format_in_code() {
         "f\"${{version}} ${{vpc-id}} ${{srcaddr}}\"",
         "LOG_FORMAT = (\"${version} ${vpc-id} \"\n    \"${srcaddr}\")",
         "\"\"\"${version} ${vpc-id} ${srcaddr}\"\"\"",
+        "{\"LogFormat\": \"\\u0024{version} \\u0024\\u007bvpc-id\\u007d \\u0024{srcaddr}\"}",
+        "log_format: '{% raw %}${version} ${vpc-id} ${srcaddr}{% endraw %}'",
+        "val logFormat = \"${'$'}{version} ${'$'}{vpc-id} ${'$'}{srcaddr}\"",
+        "LogFormat: pulumi.String(\"${version} ${vpc-id} ${srcaddr}\"),",
+        "let format: String = \"${version} ${vpc-id} ${srcaddr}\".to_owned();",
+        "```sh\n${version} ${vpc-id}\n${srcaddr}\n```",
+        "Log format: ${version} ${vpc-id} ${srcaddr}",
+        "aws ec2 create-flow-logs ^\r\n --log-format \"${version} ${vpc-id} ${srcaddr}\" ^\r\n --tag x",
+        "<item><logFormat>${version} ${vpc-id} ${srcaddr}</logFormat></item>",
         // CloudFormation and SAM.
         "${!version} ${!vpc-id} ${!srcaddr}",
         "!Sub '${!version} ${!vpc-id} ${!srcaddr}'",
@@ -116,6 +129,11 @@ fn one_format_in_code() {
         "– version\n– vpc‑id\n– srcaddr",
         "* `version`\n* `vpc-id`\n* `srcaddr`",
         "VERSION VPC_ID SRCADDR",
+        "version vpcId srcAddr",
+        "[Version, VPCID, sourceAddress]",
+        "1. version\n2. vpc-id\n3. `srcaddr`",
+        "[version, vpcId=\"vpc-0a\", source]",
+        "CREATE EXTERNAL TABLE logs (\n  version int,\n  `vpc_id` string COMMENT 'of the card',\n  srcaddr string\n)\nROW FORMAT DELIMITED FIELDS TERMINATED BY ' '",
         "“${version} ${vpc‑id} ${srcaddr}”",
         "„${version} ${vpc–id} ${srcaddr}“",
         "«${version}\u{a0}${vpc-id}\u{a0}${srcaddr}»",
@@ -138,6 +156,30 @@ fn documents_that_are_given_as_a_format() {
     ] {
         check(text, "version vpc-id");
     }
+    for text in [
+        "[[\"fl-1\", \"${version} ${vpc-id}\"]]",
+        "[\n  [\"fl-1\", \"${version} ${vpc-id}\"],\n  [\"fl-2\", \"${version} ${vpc-id}\"]\n]",
+        "[\"${version} ${vpc-id}\", \"${version} ${vpc-id}\"]",
+        "fl-1\t${version} ${vpc-id}\nfl-2\t${version} ${vpc-id}\n",
+        "FLOWLOGS\t2026-01-01T00:00:00Z\tSUCCESS\tfl-1\tACTIVE\t${version} ${vpc-id}\t60\tALL\nTAGS\tName\tx\n",
+        "---\n|  DescribeFlowLogs  |\n+---+\n|  LogFormat  |  ${version} ${vpc-id}  |\n|  TrafficType  |  ALL  |\n+---+\n",
+    ] {
+        check(text, "version vpc-id");
+    }
+    for text in [
+        "[\"${version} ${vpc-id}\",\n\"${version} ${bytes} ${end}\"]",
+        "${version} ${vpc-id}\t${version} ${bytes}",
+        "${version} ${vpc-id}\n${bytes} ${version}\n",
+        "[[\"fl-1\", \"${version} ${vpc-id}\"], [\"fl-2\", \"${bytes}\"]]",
+        "FLOWLOGS\tfl-1\t${version} ${vpc-id}\nFLOWLOGS\tfl-2\t${bytes}\n",
+    ] {
+        let Err(GivenError::Several(found)) = given(text) else { panic!("{:?} in {text}", given(text)) };
+        assert_eq!(found.len(), 2, "{text}");
+    }
+    // Parts of one format.
+    check("[\"${version} ${vpc-id}\", \"${srcaddr} ${bytes}\"]", "version vpc-id srcaddr bytes");
+    check("${version} ${vpc-id}\n${srcaddr} ${bytes}\n", "version vpc-id srcaddr bytes");
+    check("${version} ${vpc-id} ${version}", "version vpc-id version-2");
     let two = "{\"FlowLogs\": [{\"FlowLogId\": \"fl-1\", \"LogFormat\": \"${version} ${vpc-id}\"},\n{\"FlowLogId\": \"fl-2\", \"LogFormat\": \"${version}\"}]}";
     let Err(GivenError::Several(found)) = given(two) else { panic!("{:?}", given(two)) };
     let names: Vec<(usize, Option<&str>)> = found.iter().map(|f| (f.line, f.name.as_deref())).collect();
@@ -170,7 +212,7 @@ fn nothing_is_guessed() {
             "[ec2.LogFormat.VERSION, ec2.LogFormat.SRC_ADR]",
             "expected a constant of CDK's LogFormat, found `SRC_ADR` at byte 38; did you mean `LogFormat.SRC_ADDR`?",
         ),
-        ("concat(\"$${version}\")", "expected a field's name, found `(` at byte 6"),
+        ("reverse(\"$${version}\")", "expected a field's name, found `(` at byte 7"),
         (
             "\"${version}\" \"${srcaddr}\" | head",
             "expected a field's name, found `|` at byte 26; names are letters, digits and dashes",
@@ -268,7 +310,7 @@ resource "aws_flow_log" "b" {
         ("\n${version} ${vpc-id}\n", &[(2, "", "version vpc-id")]),
         (
             "FLOWLOGS\t2026-01-01T00:00:00Z\tfl-1\t${version} ${vpc-id} ${bytes}\tALL\n",
-            &[(1, "", "version vpc-id bytes")],
+            &[(1, "fl-1", "version vpc-id bytes")],
         ),
     ];
     for (text, expected) in cases {
@@ -283,6 +325,82 @@ resource "aws_flow_log" "b" {
         let expected: Vec<(usize, String, String)> =
             expected.iter().map(|(l, n, f)| (*l, (*n).to_owned(), (*f).to_owned())).collect();
         assert_eq!(got, expected, "{text}");
+    }
+}
+
+#[test]
+fn names_of_other_tools() {
+    let v2 = Catalogue::builtin().named_format("v2").expect("a default").join(" ");
+    for text in [
+        "version accountId interfaceId srcAddr dstAddr srcPort dstPort protocol packets bytes start end action logStatus",
+        "[version, accountid, interfaceid, srcaddr, dstaddr, srcport, dstport, protocol, packets, bytes, start, end, action, logstatus]",
+        "[version, account, eni, source, destination, srcport=\"22\", destport, protocol != 6, packets > 5, bytes, windowstart, windowend, action=\"ACCEPT\", flowlogstatus]",
+        "version, account, interfaceid, sourceaddress, destinationaddress, sourceport, destinationport, protocol, numpackets, numbytes, starttime, endtime, action, logstatus",
+    ] {
+        check(text, &v2);
+    }
+    check("trafficPath flowDirection new_name", "traffic-path flow-direction new-name");
+    // AWS's own spelling is what it is; so is that of records.
+    check("${accountId} ${bytes}", "accountid bytes");
+    let written = LogFormat::parse("accountid bytes", Catalogue::builtin()).expect("valid");
+    assert_eq!(written.to_string(), "${accountid} ${bytes}");
+    check("[bytes, source, reason]", "bytes source reason");
+}
+
+#[test]
+fn what_files_call_them() {
+    let state = |types: [&str; 2]| {
+        let flow_log = |kind: &str, name: &str, format: &str| {
+            format!(
+                "{{\"mode\": \"managed\", \"type\": \"{kind}\", \"name\": \"{name}\", \"instances\": [{{\"attributes\": {{\"id\": \"fl-0{name}\", \"log_format\": \"{format}\"}}}}]}}"
+            )
+        };
+        let (one, two) =
+            (flow_log(types[0], "core", "${version} ${end}"), flow_log(types[1], "edge", "${bytes} ${end}"));
+        format!("{{\"version\": 4, \"resources\": [{one},\n{two}]}}")
+    };
+    let text = state(["aws_flow_log"; 2]);
+    for (name, expected) in [
+        ("aws_flow_log.core", Some("${version} ${end}")),
+        ("core", Some("${version} ${end}")),
+        ("fl-0edge", Some("${bytes} ${end}")),
+        ("2", Some("${bytes} ${end}")),
+        ("aws_flow_log", None),
+        ("3", None),
+    ] {
+        let called: Vec<_> = found(&text).into_iter().filter(|f| f.is_called(name)).collect();
+        assert_eq!(called.first().map(|f| f.format.to_string()).as_deref(), expected, "{name}");
+        assert!(called.len() < 2, "{name}");
+    }
+    let other = state(["aws_vpc"; 2]);
+    assert!(found(&other).iter().all(|f| !f.is_called("core") && !f.is_called("fl-0core")));
+}
+
+#[test]
+fn formats_that_other_files_have() {
+    let fields = "locals {\n  names = [\n    \"version\", # first\n    \"tgw-id\",\n  ]\n}\n";
+    for (text, line) in [
+        (format!("{fields}x = 1\nresource \"aws_flow_log\" \"a\" {{\n  log_format = join(\" \", [for n in local.names : \"$${{${{n}}}}\"])\n}}\n"), 9),
+        ("# An example:\n#   resource \"aws_flow_log\" \"a\" {\n#     log_format = \"$${version} $${tgw-id}\"\n#   }\n".to_owned(), 3),
+        ("// log_format = \"$${version} $${tgw-id}\"\nx = 1\n".to_owned(), 1),
+    ] {
+        let found = found(&text);
+        assert!(!found.is_empty() && found.iter().all(|f| f.format.to_string() == "${version} ${tgw-id}"), "{found:?} in {text}");
+        assert_eq!(found.last().map(|f| f.line), Some(line), "{text}");
+    }
+    let page = "Use this:\n\n```text\n${version} ${tgw-id}\n${end}\n```\n\nThat is all.\n";
+    let page = &found(page)[0];
+    assert_eq!((page.format.to_string().as_str(), page.line), ("${version} ${tgw-id} ${end}", 4));
+    let beat =
+        "processors:\n  - parse_aws_vpc_flow_log:\n      format: version tgw-id end\n      field: message\n";
+    assert_eq!(found(beat)[0].format.to_string(), "${version} ${tgw-id} ${end}");
+    for text in [
+        "format: json\n",
+        "a: 1\nformat: start end\n",
+        "# log_format is what it says\n",
+        "# format: version\n",
+    ] {
+        assert_eq!(found(text), [], "{text}");
     }
 }
 
@@ -361,7 +479,7 @@ fn every_default_format_in_every_spelling() {
 }
 
 /// Pieces of code, so that random texts come close to formats.
-const PIECES: [&str; 44] = [
+const PIECES: [&str; 56] = [
     "${version}",
     "$${vpc-id}",
     "\\${srcaddr}",
@@ -406,6 +524,18 @@ const PIECES: [&str; 44] = [
     "ec2.LogFormat.SRC_ADDR",
     "ec2.LogFormat.custom(",
     "Fn::Sub: ",
+    "fl-1",
+    "FLOWLOGS\t",
+    "\t",
+    "| ",
+    "1. ",
+    "[for f in [",
+    " : \"$${${f}}\"]",
+    "formatlist(\"$${%s}\", ",
+    "local.x",
+    " ? ",
+    " : null",
+    "create table x (",
 ];
 
 proptest! {
@@ -441,7 +571,9 @@ fn harmless(text: &str) {
     }
     match LogFormat::given(text, catalogue) {
         Ok(format) => assert_eq!(LogFormat::parse(&format.to_string(), catalogue), Ok(format)),
-        Err(GivenError::Format(e)) => assert!(e.offset() <= text.len() && !e.pointer().is_empty()),
+        Err(GivenError::Format(e)) => {
+            assert!(e.text().is_char_boundary(e.offset()) && !e.pointer().is_empty())
+        }
         Err(GivenError::Several(found)) => assert!(found.len() > 1),
     }
     let _ = find_formats(text, catalogue).map_err(|e| e.pointer());

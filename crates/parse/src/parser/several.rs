@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use flowquet_format::{Field, LogFormat, header_format, is_strange_header};
+use flowquet_format::{Between, Field, HeaderLine, LogFormat, header_between};
 
 use super::{Parser, Phase, Step};
 use crate::block::{Block, Row};
@@ -54,18 +54,18 @@ enum Then {
     Several,
     /// As their header says.
     Format(Arc<LogFormat>),
-    /// Not at all: their header is of mostly new names.
+    /// Not at all: their header is not understood.
     Lost,
 }
 
 /// What a line is.
 enum Line {
     Blank,
-    Header(LogFormat),
+    Header(HeaderLine),
     StrangeHeader,
     Record(u8),
     /// A record of so many bytes, and the header of the next file.
-    Glued(u8, usize, LogFormat),
+    Glued(u8, usize, HeaderLine),
     Reject(RejectReason, Option<String>, String),
 }
 
@@ -84,14 +84,17 @@ impl Parser {
         for line in 0..self.line_starts.len() - 1 {
             let (start, end) = (self.line_starts[line] as usize, self.line_starts[line + 1] as usize);
             let raw = original[start..end].strip_suffix(b"\n").unwrap_or(&original[start..end]);
+            let is_first = line == 0 && self.is_at_front();
             self.counts.lines += 1;
             sorted.len = end;
             let mut format = None;
-            match self.look_at(trimmed(raw), &mut words) {
+            match self.look_at(trimmed(raw), is_first, &mut words) {
                 Line::Blank => self.counts.blanks += 1,
                 Line::Header(header) => {
-                    self.counts.headers += 1;
-                    sorted.then = Then::Format(self.met.shared(header));
+                    self.counts.headers += header.count;
+                    self.counts.lines += header.count - 1;
+                    self.glued += header.count - 1;
+                    sorted.then = Then::Format(self.met.shared(header.format));
                 }
                 Line::StrangeHeader => {
                     self.counts.headers += 1;
@@ -99,12 +102,12 @@ impl Parser {
                 }
                 Line::Record(of) => format = Some(of),
                 Line::Glued(of, len, header) => {
-                    (self.counts.lines, self.counts.headers) =
-                        (self.counts.lines + 1, self.counts.headers + 1);
-                    self.glued += 1;
+                    self.counts.headers += header.count;
+                    self.counts.lines += header.count;
+                    self.glued += header.count;
                     format = Some(of);
                     sorted.glued_at = Some(len);
-                    sorted.then = Then::Format(self.met.shared(header));
+                    sorted.then = Then::Format(self.met.shared(header.format));
                 }
                 Line::Reject(reason, field, detail) => rejects.push(Reject {
                     line: first_line + line as u64,
@@ -207,7 +210,7 @@ impl Parser {
         );
     }
 
-    fn look_at<'t>(&self, line: &'t [u8], words: &mut Vec<&'t [u8]>) -> Line {
+    fn look_at<'t>(&self, line: &'t [u8], is_first: bool, words: &mut Vec<&'t [u8]>) -> Line {
         if is_blank(line) {
             return Line::Blank;
         }
@@ -216,14 +219,14 @@ impl Parser {
             let detail = format!("expected UTF-8, found byte 0x{:02x} at byte {at} of the line", line[at]);
             return Line::Reject(RejectReason::InvalidUtf8, None, detail);
         }
-        // Most lines begin with a number, which no header does.
-        if !line[0].is_ascii_digit() {
-            if let Some(header) = header_format(line, &self.catalogue).filter(|h| h.fields().len() > 1) {
-                return Line::Header(header);
+        let given = || self.given.iter().map(AsRef::as_ref);
+        match header_between(line, given(), &self.catalogue) {
+            // At the front words of any text were no header, as nothing bore them out.
+            Some(Between::Header(header)) if is_first && header.is_doubtful(&given().collect::<Vec<_>>()) => {
             }
-            if is_strange_header(line, &self.catalogue) {
-                return Line::StrangeHeader;
-            }
+            Some(Between::Header(header)) => return Line::Header(header),
+            Some(Between::Strange) => return Line::StrangeHeader,
+            None => {}
         }
         let judged = self.judge(line, words);
         if let Ok(format) = judged {

@@ -4,18 +4,18 @@ use flowquet_format::{ColumnType, push_carried};
 use flowquet_testkit::naive;
 
 /// Line, offset, reason, field and raw line.
-type Rejected = (u64, u64, RejectReason, Option<String>, Vec<u8>);
+pub(super) type Rejected = (u64, u64, RejectReason, Option<String>, Vec<u8>);
 
 /// What became of an object: its records field by field, its rejects, its lines.
 #[derive(Debug, PartialEq, Eq)]
-struct Parsed {
-    records: Vec<(Vec<String>, Vec<Vec<u8>>)>,
-    rejects: Vec<Rejected>,
-    counts: LineCounts,
+pub(super) struct Parsed {
+    pub(super) records: Vec<(Vec<String>, Vec<Vec<u8>>)>,
+    pub(super) rejects: Vec<Rejected>,
+    pub(super) counts: LineCounts,
 }
 
 /// Drives a parser over `text` with windows of the smallest allowed size plus `extra` bytes.
-fn parse<'g>(
+pub(super) fn parse<'g>(
     text: &[u8],
     given: impl IntoIterator<Item = &'g str>,
     backend: Backend,
@@ -183,7 +183,9 @@ fn starts() {
     assert_eq!(check(b"version srcaddr", None).counts, LineCounts { lines: 1, headers: 1, blanks: 0 });
     assert_eq!(check(b"srcaddr dstaddr\n10.0.0.1 10.0.0.2\nsrcaddr dstaddr\n", None).counts.headers, 2);
     assert_eq!(
-        check(b"SRCADDR Dst_addr\n10.0.0.1 10.0.0.2\nsrcaddr dstaddr\nSrcAddr dst_addr", None).counts.headers,
+        check(b"SRCADDR Pkt_dstaddr\n10.0.0.1 10.0.0.2\nsrcaddr dstaddr\nSrcAddr pkt_dstaddr", None)
+            .counts
+            .headers,
         3
     );
 }
