@@ -96,6 +96,23 @@ def test_from_text_to_a_readers_value(table, name):
         assert collections.Counter(dataset.to_table(columns=[f"{column}_bin"]).column(0).to_pylist()) == twins
 
 
+def test_a_tag_that_no_record_has_is_told(tmp_path):
+    """The role of the flow log may lack ec2:DescribeTags; one value anywhere in the run says that it does not."""
+    line = "nat-0a - - 10.0.0.1 10.0.0.2 {start} {tag} -\n"
+    text = "resource-id interface-id subnet-id srcaddr dstaddr start instance-tag asg-tag-2\n" + "".join(line.format(start=START + i, tag="-") for i in range(120))
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "empty").write_text(text)
+    report = convert(logs, tmp_path / "out")
+    told = "has no value in all 120 records: no resource has the tag, or the role of the flow log lacks ec2:DescribeTags"
+    assert report["warnings"] == [f"column `asg_tag_2` {told}", f"column `instance_tag` {told}"]
+    # A Regional NAT gateway has a resource and no interface.
+    found = pyarrow.dataset.dataset(tmp_path / "out", format="parquet").to_table(["resource_id", "interface_id", "subnet_id"]).to_pylist()
+    assert found == [{"resource_id": "nat-0a", "interface_id": None, "subnet_id": None}] * 120
+    (logs / "tagged").write_text(text + line.format(start=START, tag="my%20team"))
+    assert convert(logs, tmp_path / "again")["warnings"] == [f"column `asg_tag_2` {told.replace('120', '241')}"]
+
+
 def test_the_list_is_whole():
     """As AWS's pages count them: 54 fields of VPC flow logs, 36 of Transit Gateways, 18 of both."""
     kinds = collections.Counter(tuple(sorted(f["logs"])) for f in FIELDS.values())

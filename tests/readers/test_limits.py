@@ -10,6 +10,7 @@ import sys
 import zlib
 
 import pyarrow.parquet
+import pytest
 
 import naive
 from conftest import FLOWQUET, convert, files, flowlogs, multiset, rejects, rows
@@ -156,3 +157,60 @@ def test_many_formats_in_one_object(logs, out):
     assert reasons == {"too-many-formats": 2_000}
     # The naive reading, which each table is compared with, knows no limits.
     (logs / "a.log").unlink()
+
+
+def test_parquet_input(logs, out):
+    """Files that become far larger than they are, and ordinary row groups, of which one is in memory at a time."""
+    few = 4_096
+    columns = {"version": pyarrow.array([2] * few, pyarrow.int32()), "start": pyarrow.array([1_566_172_800] * few)}
+    long_text = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * few, pyarrow.int32()), pyarrow.array(["a" * 700_000]))
+    pyarrow.parquet.write_table(pyarrow.table({**columns, "vpc_id": long_text}), logs / "bomb.parquet", compression="zstd")
+    # Pages of five megabytes: this writer looks at their size after each thousand values.
+    alone = pyarrow.table({**columns, "vpc_id": pyarrow.array(["a" * 5_000] * few, pyarrow.large_string())})
+    paged = {"compression": "zstd", "use_dictionary": False, "data_page_size": 1, "write_statistics": False}
+    pyarrow.parquet.write_table(alone, logs / "pages.parquet", **paged)
+    prefixed = pyarrow.table({"start": [1_566_172_800] * few, "vpc_id": ["x" * 90_000 + str(i) for i in range(few)]})
+    encodings = {"start": "PLAIN", "vpc_id": "DELTA_BYTE_ARRAY"}
+    pyarrow.parquet.write_table(prefixed, logs / "prefixes.parquet", use_dictionary=False, column_encoding=encodings)
+    assert sum(path.stat().st_size for path in logs.iterdir()) < MIB
+    many = 1_200_000
+    noise = random.Random(7)
+    ordinary = {
+        "srcaddr": [f"10.{i % 251}.{i % 241}.{i % 7}" for i in range(many)],
+        "bytes": [noise.getrandbits(40) for _ in range(many)],
+        "start": [1_566_172_800 + i % 86_400 for i in range(many)],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(ordinary), logs / "ordinary.parquet", row_group_size=200_000)
+    used, words = peak([FLOWQUET, "convert", logs, "--out", out, "--memory", "256M", "--columns", "srcaddr,bytes,start"])
+    assert f"{many + 3 * few:,} records written, 0 rejected" in words and used < 256 * MIB, f"{used / MIB:.0f} MiB"
+    wide = out.with_name("wide")
+    used, words = peak([FLOWQUET, "convert", logs, "--out", wide, "--memory", "256M", "--exclude", "ordinary*"])
+    assert used < 256 * MIB, f"{used / MIB:.0f} MiB"
+    # Its rows are not read naively once more, which takes long.
+    shutil.rmtree(wide)
+    shutil.rmtree(out)
+
+
+ENDLESS = {
+    "string": (b'{"logEvents":[{"message":"', b"a", 160),
+    "key": (b'{"logEvents":[{"', b"a", 160),
+    "objects": (b'{"a":', b'{"a":', 160),
+    # Those are read to their end, twice, so they are shorter.
+    "blanks": (b'{"logEvents":[ ', b" ", 8),
+    "values": (b'{"x":1,', b'"k":"v",', 3),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_documents_without_end(logs, out, kind):
+    """JSON of up to ten gigabytes that never ends is one unreadable object, in no more memory than others."""
+    begin, unit, members = ENDLESS[kind]
+    member = gzip.compress(unit * (64 * MIB // len(unit)), 1)
+    with open(logs / "endless.json.gz", "wb") as file:
+        file.write(gzip.compress(begin) + member * members)
+    process = subprocess.run([sys.executable, "-c", MEASURE, FLOWQUET, "convert", logs, "--out", out, "--format", "v2", "--memory", "256M"], capture_output=True, text=True)
+    assert process.returncode == 4 and "1 unreadable" in process.stderr and "expected" in process.stderr, process.stderr
+    used = int(process.stdout)
+    assert used < 256 * MIB, f"{used / MIB:.0f} MiB"
+    # So that it is not read naively once more, which takes long.
+    (logs / "endless.json.gz").unlink()

@@ -1,6 +1,7 @@
 //! Messages on standard error: how much is said (`-v`), and in which form (`--log-format`).
 
 use std::io::{self, IsTerminal as _};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use clap::{ArgAction, Args};
@@ -28,25 +29,37 @@ pub(crate) struct LogArgs {
     #[arg(short, long, action = ArgAction::Count, global = true)]
     verbose: u8,
     /// Form of messages on standard error: text, or json with one object a line
-    #[arg(long, value_name = "FORM", value_parser = is_json, default_value = "text", global = true)]
-    log_format: bool,
+    #[arg(long, value_name = "FORM", default_value = "text", global = true)]
+    log_format: Form,
 }
 
-fn is_json(text: &str) -> Result<bool, String> {
-    match text {
-        "json" => Ok(true),
-        "text" => Ok(false),
-        _ => Err(String::from(
-            "expected `text` or `json`, the form of messages; the format of flow logs is given by --format",
-        )),
+/// Form of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Text,
+}
+
+impl FromStr for Form {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err(
+                "expected `text` or `json`, the form of messages; the format of flow logs is given by --format",
+            ),
+        }
     }
 }
 
 /// Has messages told as `args` say, from now on.
 pub(crate) fn begin(args: &LogArgs) {
-    IS_JSON.store(args.log_format, Ordering::Relaxed);
+    let is_json = args.log_format == Form::Json;
+    IS_JSON.store(is_json, Ordering::Relaxed);
     VERBOSE.store(args.verbose, Ordering::Relaxed);
-    if args.verbose == 0 && !args.log_format {
+    if args.verbose == 0 && !is_json {
         return;
     }
     let of_crates = match args.verbose {
@@ -60,7 +73,7 @@ pub(crate) fn begin(args: &LogArgs) {
         .with_target(CRATES, of_crates)
         .with_target(OURS, LevelFilter::INFO);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
-    let lines = if args.log_format {
+    let lines = if is_json {
         let json = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
         json.with_target(args.verbose > 0).boxed()
     } else {

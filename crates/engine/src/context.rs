@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use flowquet_arrow::{BatchSchema, Selection};
 use flowquet_format::{
-    Catalogue, ColumnType, FIELDS_MAX, LogFormat, LogKind, PartitionColumn, PartitionSpec, PartitionTime,
-    Types, columns_of, union_fields,
+    Catalogue, ColumnType, FIELDS_MAX, FieldKind, LogFormat, LogKind, PartitionColumn, PartitionSpec,
+    PartitionTime, Types, columns_of, union_fields,
 };
 use flowquet_parquet::{Compression, FileSchema, Wanted};
 use flowquet_table::{Options, Reading};
@@ -99,6 +99,8 @@ pub(crate) struct FormatContext {
     pub(crate) integers: Vec<(usize, i64)>,
     /// Which of `integers` is the partition time, if the format has it and partitions need it.
     pub(crate) time: Option<usize>,
+    /// Columns of the schema that hold values of tags.
+    pub(crate) tags: Vec<usize>,
     /// Position of `log-status`.
     pub(crate) status: Option<usize>,
 }
@@ -113,6 +115,9 @@ impl FormatContext {
             .filter(|(i, _)| selected(*i) || time_field == Some(*i))
             .filter_map(|(i, f)| Some((i, plan.types.column_type(f).integer_max()?)))
             .collect();
+        // Only tags are free text.
+        let is_tag = |field: usize| format.fields()[field].spec().is_some_and(|s| s.kind == FieldKind::Text);
+        let tags = (0..schema.columns().len()).filter(|i| is_tag(schema.columns()[*i].field)).collect();
         let columns = file_columns(format, &schema, plan);
         let file_schema =
             FileSchema::new(columns.iter().map(|(name, column_type)| (name.as_str(), *column_type)))
@@ -123,6 +128,7 @@ impl FormatContext {
             file_schema,
             text: format.to_string(),
             kind: format.kind(),
+            tags,
             time: time_field.and_then(|t| integers.iter().position(|(f, _)| *f == t)),
             status: format.position("log-status"),
             integers,

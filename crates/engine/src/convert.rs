@@ -260,6 +260,9 @@ impl<'a> Converter<'a> {
             }
             self.summary.left_out_tables = listed.tables;
         }
+        for warning in self.summary.empty_tags() {
+            self.warn(warning);
+        }
         self.summary.settle();
         let error = unbalanced(&self.summary);
         Run { summary: self.summary, workers: self.budget.workers, error }

@@ -209,6 +209,17 @@ impl Shared<'_> {
         }
     }
 
+    fn count_tags(&self, counts: &UnitCounts) {
+        if counts.tags.is_empty() {
+            return;
+        }
+        let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        for (column, (rows, values)) in &counts.tags {
+            let sums = result.summary.tags.entry(column.clone()).or_default();
+            *sums = (sums.0 + rows, sums.1 + values);
+        }
+    }
+
     fn fail(&self, error: Error) {
         self.failed.store(true, Ordering::Relaxed);
         let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
@@ -247,7 +258,10 @@ impl Shared<'_> {
             let mut taker = UnitTaker { shared: self, sink: &sink, unit };
             let ahead = UnitAhead { shared: self, place };
             match worker.run_unit(objects, task.planned.goal.partitions(), self.sources, &ahead, &mut taker) {
-                Ok(counts) => sink.end_unit(unit, counts)?,
+                Ok(counts) => {
+                    self.count_tags(&counts);
+                    sink.end_unit(unit, counts)?
+                }
                 Err(UnitError::Changed(reason)) => sink.void(unit, reason)?,
                 Err(UnitError::Run(error)) => return Err(error),
             }

@@ -361,6 +361,12 @@ impl Router {
     fn seal(&mut self, to: Destination, mut open: Open) -> Result<Piece, Error> {
         let is_few = open.columns.rows() * 8 < self.plan.row_group_rows;
         let batch = open.columns.finish();
+        for &column in &open.format.tags {
+            let name = &open.format.schema.columns()[column].name;
+            let (rows, values) = self.counts.tags.entry(name.clone()).or_default();
+            *rows += batch.num_rows() as u64;
+            *values += (batch.num_rows() - batch.column(column).null_count()) as u64;
+        }
         let rows = if is_few {
             PieceRows::Few(batch)
         } else {

@@ -122,6 +122,9 @@ pub struct Summary {
     pub files: FileCheck,
     /// Things to know.
     pub warnings: Vec<String>,
+    /// Of columns of tags: rows that have them, and values in them.
+    #[serde(skip)]
+    pub(crate) tags: BTreeMap<String, (u64, u64)>,
 }
 
 impl Summary {
@@ -178,6 +181,19 @@ impl Summary {
         if commit.counts.rejects > 0 {
             self.reject_files.push(rejects_key(&commit.task));
         }
+    }
+
+    /// A warning for each column of tags that is empty in many rows.
+    pub(crate) fn empty_tags(&self) -> Vec<String> {
+        /// In fewer rows no tag may be by chance.
+        const ROWS_MIN: u64 = 100;
+        let empty = self.tags.iter().filter(|(_, (rows, values))| *rows >= ROWS_MIN && *values == 0);
+        let warning = |(column, (rows, _)): (&String, &(u64, u64))| {
+            format!(
+                "column `{column}` has no value in all {rows} records: no resource has the tag, or the role of the flow log lacks ec2:DescribeTags"
+            )
+        };
+        empty.map(warning).collect()
     }
 
     /// Puts lists in an order that does not depend on threads, and counts partitions.

@@ -66,6 +66,8 @@ pub(crate) struct UnitCounts {
     pub(crate) rejects_by_reason: BTreeMap<&'static str, u64>,
     pub(crate) times_out_of_range: u64,
     pub(crate) times_missing: u64,
+    /// Of columns of tags: rows that have them, and values in them.
+    pub(crate) tags: BTreeMap<String, (u64, u64)>,
     /// Rows of partitions that are not wanted.
     pub(crate) rows_elsewhere: u64,
 }

@@ -165,9 +165,15 @@ impl RowReader {
                 |place: &Place| matches!(place, Place::Column { index, .. } if has_prefixes(group, *index));
             let batch = if lines.places.iter().any(is_prefixed) { PREFIXED_ROWS } else { BATCH_ROWS };
             while left > 0 {
-                let rows = left.min(batch);
-                let read = guarded(|| values.iter_mut().flatten().try_for_each(|values| values.read(rows)));
-                read.and_then(|read| read).map_err(RowsError::File)?;
+                // Columns are read as far as each one's pages go, and lines are made as far as all are.
+                let mut rows = left.min(batch);
+                let ready = guarded(|| {
+                    values.iter_mut().flatten().try_for_each(|values| {
+                        rows = rows.min(values.ready(left.min(batch))?);
+                        Ok(())
+                    })
+                });
+                ready.and_then(|ready| ready).map_err(RowsError::File)?;
                 let mut made = 0;
                 while made < rows {
                     text.clear();

@@ -11,7 +11,7 @@ use flowquet_format::Catalogue;
 
 use super::json::{Behind, Token, behind, next_document, token};
 use super::names::{fields_of, is_events, is_like_record, is_message, may_be_message};
-use super::values::{CARRIED_MARK, Meaning, push_value};
+use super::values::{CARRIED_MARK, Meaning, is_integer, push_value};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
 /// Objects and arrays inside each other.
@@ -110,6 +110,8 @@ struct Keys {
     fields: Vec<Option<(String, Meaning)>>,
     known: usize,
     is_sure: bool,
+    is_flow: bool,
+    is_all: bool,
     /// Where the value of each field of the header is, if the header was looked at since.
     places: Vec<Option<usize>>,
 }
@@ -358,7 +360,11 @@ impl Documents {
         let (mut has_lines, mut held) = match self.path.pop().expect("something is open") {
             Container::Array(array) => {
                 let is_row = !array.has_lines && !array.row.is_empty();
-                let has_lines = array.has_lines || (is_row && self.record(&array.row, out));
+                let is_record = is_row && (self.is_record(&array.row) || self.keys.is_all);
+                let has_lines = array.has_lines || is_record;
+                if is_record {
+                    self.push_record(&array.row, out);
+                }
                 (has_lines || (array.is_empty && self.is_of_events()), Vec::new())
             }
             Container::Object(object) => {
@@ -478,6 +484,8 @@ impl Documents {
             fields: found.fields.into_iter().map(|name| name.map(meant)).collect(),
             known: found.known,
             is_sure: found.is_sure,
+            is_flow: found.is_flow,
+            is_all: found.is_all,
             keys: names.into_iter().map(str::to_owned).collect(),
             places: Vec::new(),
         };
@@ -492,14 +500,28 @@ impl Documents {
             fields().next().is_some() && fields().all(|(name, _)| self.header.contains(name));
         let is_half_known =
             !self.header.is_empty() && self.keys.known >= 2 && 2 * self.keys.known >= self.keys.keys.len();
-        self.keys.is_sure || is_like_others || is_half_known
+        if !self.header.is_empty() || !self.keys.is_sure || self.keys.is_flow {
+            return self.keys.is_sure || is_like_others || is_half_known;
+        }
+        // Other services' logs have some fields of these names, but with other values: a version such as 1.1.
+        let fits = |(field, value): (&Option<(String, Meaning)>, &Value)| match field {
+            Some((_, Meaning::Integer)) => is_integer(&value.text),
+            _ => true,
+        };
+        self.keys.fields.iter().zip(values).all(fits)
     }
 
     /// The line of an object whose keys are fields, after a header line where they are new. Returns whether it is one.
     fn record(&mut self, values: &[Value], out: &mut Vec<u8>) -> bool {
-        if !self.is_record(values) {
-            return false;
+        let is_record = self.is_record(values);
+        if is_record {
+            self.push_record(values, out);
         }
+        is_record
+    }
+
+    /// The line of an object whose keys were read last.
+    fn push_record(&mut self, values: &[Value], out: &mut Vec<u8>) {
         self.begin_line(out);
         if self.keys.places.is_empty() {
             self.extend_header(out);
@@ -514,7 +536,6 @@ impl Documents {
             }
         }
         out.push(b'\n');
-        true
     }
 
     /// Gives the fields of the current keys a place in the header, which is a line again where they are new.
@@ -647,7 +668,7 @@ mod tests {
             (r#"{"events":[{"timestamp":1,"message":"2 a","ingestionTime":2}],"nextForwardToken":"f/1"}"#.to_owned(), "2 a\n"),
             (r#"{"results":[[{"field":"@timestamp","value":"x"},{"field":"@message","value":"2 a"}]],"status":"Complete"}"#.to_owned(), "2 a\n"),
             (r#"{"version":2,"account_id":"1","srcAddr":null,"log_status":"OK"}{"version":3}"#.to_owned(), "version account-id srcaddr log-status\n2 1 - OK\n3 - - -\n"),
-            (r#"{"version":2,"bytes":1,"end":3}{"version":2,"packets":7}"#.to_owned(), "version bytes end\n2 1 3\nversion bytes end packets\n2 - - 7\n"),
+            (r#"{"version":2,"bytes":1,"end":3,"start":2}{"version":2,"packets":7}"#.to_owned(), "version bytes end start\n2 1 3 2\nversion bytes end start packets\n2 - - - 7\n"),
             (r#"{"start":1.7040672E9,"srcaddr":"10.0.0.5","account_id":12,"srcport":443.0}"#.to_owned(), "start srcaddr account-id srcport\n1704067200 10.0.0.5 000000000012 443\n"),
             // What says something about lines is no record, wherever it stands.
             (r#"{"extracted":{"version":"2","srcaddr":"a","start":"1","end":"2"},"message":"2 a","aws":{"region":"x","account_id":"1","srcaddr":"a","start":1}}"#.to_owned(), "2 a\n"),
@@ -677,6 +698,11 @@ mod tests {
             (r#"{"a":1,"b":"x"}"#, "a document with the keys a, b"),
             (r#"{"version":"1.0","name":"x"}"#, "a document with the keys version, name"),
             (r#"{"Records":[{"accountId":"1","type":"AWS::S3::Bucket"}]}"#, "found a document"),
+            (
+                r#"{"version":"1.1","account_id":"1","region":"x","vpc_id":"v","query_name":"a."}"#,
+                "found a document",
+            ),
+            (r#"{"InstanceId":"i-1","VpcId":"v","SubnetId":"s"}"#, "found a document"),
             (r#"[1,2,3]"#, "found a document"),
             (r#"[["version","srcaddr"],["2","10.0.0.5"]]"#, "found a document"),
             (r#"{"metadata":{"version":"1","region":"x"},"cloud":{"region":"x"},"class_uid":4001}"#, "OCSF"),

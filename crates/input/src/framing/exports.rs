@@ -42,7 +42,9 @@ impl Unframe for Exports {
 /// stream after it.
 pub(super) fn message_of(line: &[u8]) -> Option<&[u8]> {
     let line = line.strip_prefix(super::BYTE_ORDER_MARK).unwrap_or(line);
-    let blank = line.iter().take(40).position(|b| matches!(b, b' ' | b'\t'))?;
+    // Logs Insights has a blank between day and time.
+    let start = if line.get(10) == Some(&b' ') && is_day(&line[..10]) { 11 } else { 0 };
+    let blank = start + line[start..].iter().take(40).position(|b| matches!(b, b' ' | b'\t'))?;
     let (time, message) = (&line[..blank], &line[blank + 1..]);
     let is_number = |word: &[u8]| word.len() == MILLISECONDS_DIGITS && word.iter().all(u8::is_ascii_digit);
     // Two times that follow each other are fields.
@@ -71,6 +73,15 @@ pub(super) fn uncoloured(line: &[u8]) -> Vec<u8> {
     out
 }
 
+fn is_day(text: &[u8]) -> bool {
+    fits(text, b"0000-00-00")
+}
+
+/// Whether `text` has digits where `pattern` has zeros, and is the same elsewhere.
+fn fits(text: &[u8], pattern: &[u8]) -> bool {
+    text.iter().zip(pattern).all(|(b, p)| if *p == b'0' { b.is_ascii_digit() } else { b == p })
+}
+
 /// `2024-01-01T00:00:00.000Z`, with or without its fraction and zone, or thirteen digits.
 fn is_time(word: &[u8]) -> bool {
     if word.len() == MILLISECONDS_DIGITS {
@@ -78,8 +89,10 @@ fn is_time(word: &[u8]) -> bool {
     }
     let pattern = b"0000-00-00T00:00:00";
     let Some((time, rest)) = word.split_at_checked(pattern.len()) else { return false };
-    let fits = |(b, p): (&u8, &u8)| if *p == b'0' { b.is_ascii_digit() } else { b == p };
-    time.iter().zip(pattern).all(fits)
+    let is_between = time[10] == b'T' || time[10] == b' ';
+    is_day(&time[..10])
+        && is_between
+        && fits(&time[11..], &pattern[11..])
         && rest.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'Z' | b'+' | b'-' | b':'))
 }
 
@@ -97,6 +110,7 @@ mod tests {
             ("1704067200000 2 1111", Some("2 1111")),
             ("1704067200000 ", Some("")),
             ("1704067200000\t2 1111", Some("2 1111")),
+            ("2024-01-01 00:00:00.000 2 1111", Some("2 1111")),
             ("1704067200123 1704067260123 10.0.0.1", None),
             ("123456789012 2 1111", None),
             ("2 1111 eni-1", None),

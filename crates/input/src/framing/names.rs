@@ -36,9 +36,14 @@ pub(super) struct Fields {
     pub(super) fields: Vec<Option<String>>,
     /// How many are in the catalogue.
     pub(super) known: usize,
-    /// Whether no other table or document has such names: four known fields that are more than the others, an address and a time
-    /// that are not fewer, or nothing but at least three fields; of Logs Insights two are enough.
+    /// Whether no other table or document has such names: four known fields that are more than the others, or an address and a time
+    /// that are not fewer.
     pub(super) is_sure: bool,
+    /// Whether there are an address and a time.
+    pub(super) is_flow: bool,
+    /// Whether there is nothing but at least three fields; of Logs Insights two are enough. Rows of a table are sure then, and
+    /// descriptions of something may be so too.
+    pub(super) is_all: bool,
 }
 
 /// The fields that values of these names are. A name that is shaped like a field may be a new one.
@@ -60,7 +65,9 @@ pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Fields {
     let is_all = others == 0 && known.len() >= least;
     let mut fields = fields_of_columns(&kept, catalogue).into_iter();
     Fields {
-        is_sure: is_many || is_flow || is_all,
+        is_sure: is_many || is_flow,
+        is_flow,
+        is_all,
         fields: names.iter().map(|name| is_kept(name).then(|| fields.next().flatten()).flatten()).collect(),
         known: known.len(),
     }
@@ -82,7 +89,7 @@ mod tests {
         let fields = |names: &[&str]| {
             let found = fields_of(names, Catalogue::builtin());
             let fields: Vec<&str> = found.fields.iter().map(|f| f.as_deref().unwrap_or("/")).collect();
-            (fields.join(" "), found.is_sure)
+            (fields.join(" "), found.is_sure || found.is_all)
         };
         let found = fields(&["srcaddr", "log_status", "endTime", "@timestamp", "new_field", "Other Name"]);
         assert_eq!(found, ("srcaddr log-status end / new-field /".to_owned(), true));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowquet_format::Catalogue;
 
-use super::names::{fields_of, is_message};
+use super::names::{Fields, fields_of, is_message};
 use super::values::{CARRIED_MARK, Meaning, push_value};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
@@ -75,6 +75,10 @@ impl Separated {
                     values.iter().zip(columns).filter_map(|(value, meaning)| Some((value, (*meaning)?)));
                 push_values(kept, out);
             }
+            // A table by its header alone.
+            Rows::Fields(columns) if values.len() == 1 && columns.iter().all(Option::is_some) => {
+                push_raw(row, out)
+            }
             Rows::Lost => push_raw(row, out),
             Rows::Fields(_) | Rows::All | Rows::Unknown => {
                 push_values(values.iter().map(|value| (value, Meaning::Text)), out);
@@ -92,7 +96,7 @@ impl Separated {
             return true;
         }
         let found = fields_of(&names, &self.catalogue);
-        if found.is_sure {
+        if is_sure(&found) {
             let fields: Vec<&str> = found.fields.iter().flatten().map(String::as_str).collect();
             out.extend_from_slice(fields.join(" ").as_bytes());
             out.push(b'\n');
@@ -135,8 +139,13 @@ pub(super) fn separator_of(line: &[u8], catalogue: &Catalogue) -> Option<u8> {
     };
     let values = values_of(line, separator);
     let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
-    let is_header = names.iter().any(|name| is_message(name)) || fields_of(&names, catalogue).is_sure;
+    let is_header = names.iter().any(|name| is_message(name)) || is_sure(&fields_of(&names, catalogue));
     (is_header || is_row(&names)).then_some(separator)
+}
+
+/// Whether names are surely those of a flow log's table.
+fn is_sure(names: &Fields) -> bool {
+    names.is_sure || names.is_all
 }
 
 /// Whether these are the values of a flow log's record: at least three, none of which has blanks, and among them an address or a time,
@@ -304,6 +313,7 @@ mod tests {
                 "start end srcaddr\n1 2 a\nsource,to,start,end,at,now,then\nb,1\nsrcaddr start\nc 3\n",
             ),
             ("message\n2 a\n", b',', "2 a\n"),
+            ("start,srcaddr,action\n1 a b\n", b',', "start srcaddr action\n1 a b\n"),
             ("timestamp|message\n1|2 a\n", b'|', "2 a\n"),
             ("timestamp,message\n1,\"2 1\n2,\"2 2\"\n", b',', "2 1\n2 2\n"),
         ] {

@@ -49,6 +49,14 @@ pub(super) fn push_value(value: &[u8], meaning: Meaning, is_number: bool, out: &
     }
 }
 
+/// Whether a value is a whole number, or stands for none.
+pub(super) fn is_integer(value: &str) -> bool {
+    let value = value.trim();
+    matches!(value, "" | "-" | "null" | "NULL" | "nan" | "NaN" | "\\N")
+        || value.bytes().all(|b| b.is_ascii_digit())
+        || whole(value.as_bytes()).is_some()
+}
+
 fn push_account(digits: &[u8], out: &mut Vec<u8>) {
     if digits.iter().all(u8::is_ascii_digit) {
         out.extend(std::iter::repeat_n(b'0', ACCOUNT_DIGITS.saturating_sub(digits.len())));

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, Type as PhysicalType};
@@ -21,8 +21,9 @@ use super::slices::Slices;
 use super::thrift::{PageHead, is_sound_delta, page_head};
 
 /// Most bytes of the pages and dictionaries that the columns of a row group are read from at once. Writers make pages of about a
-/// megabyte; one page a column of a whole row group is known, too.
-const DECODED_BYTES_MAX: u64 = 512 << 20;
+/// megabyte; one page a column of a whole row group is known, too. A page is there until the next one is, so that twice as much may
+/// be in memory, and that is what the smallest `--memory` leaves.
+const DECODED_BYTES_MAX: u64 = 96 << 20;
 
 /// Most values of a page, nulls included: a page of nulls takes some bytes, however many there are.
 const PAGE_VALUES_MAX: u64 = 1 << 26;
@@ -37,15 +38,21 @@ const LENGTH_BYTES: u64 = 8;
 /// makes that many times a page.
 pub(super) const PREFIXED_ROWS: usize = 32;
 
+/// Bytes of pages that a column goes on past in one reading: values keep the pages that they stand in, and thousands of them may
+/// each have a page of their own. Writers make pages of about this size, so that it is one or two.
+const READING_BYTES_MAX: u64 = 1 << 20;
+
 /// Bytes that the columns of a row group hold decoded.
 #[derive(Debug, Default)]
 pub(super) struct Decoded(AtomicU64);
 
 /// What a column holds of them.
 #[derive(Debug, Default)]
-struct Held {
+pub(super) struct Held {
     dictionary: u64,
     page: u64,
+    /// Bytes of the pages that this reading has come to.
+    reading: u64,
     /// What the header said that was read last.
     head: Option<PageHead>,
 }
@@ -55,7 +62,27 @@ struct ColumnSlices {
     parts: Arc<Slices>,
     compression: Compression,
     decoded: Arc<Decoded>,
-    held: Arc<Mutex<Held>>,
+    held: Reading,
+}
+
+/// What a column holds, as its values and its pages see it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reading(Arc<Mutex<Held>>);
+
+impl Reading {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The values that were read are gone, and others are read.
+    pub(super) fn begin(&self) {
+        self.lock().reading = 0;
+    }
+
+    /// Whether no further page is read now.
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().reading >= READING_BYTES_MAX
+    }
 }
 
 fn refused(what: String) -> ParquetError {
@@ -77,16 +104,16 @@ impl Decoded {
     }
 }
 
-/// The reader of a column's values.
+/// The reader of a column's values. It ends where a reading is full, and goes on in the next one.
 pub(super) fn column_reader(
     parts: &Arc<Slices>,
     group: &RowGroupMetaData,
     index: usize,
     decoded: &Arc<Decoded>,
-) -> Result<ColumnReader, ParquetError> {
+) -> Result<(ColumnReader, Reading), ParquetError> {
     let column = group.column(index);
     let rows = usize::try_from(group.num_rows())?;
-    let held = Arc::new(Mutex::new(Held::default()));
+    let held = Reading::default();
     let slices = Arc::new(ColumnSlices {
         parts: parts.clone(),
         compression: column.compression(),
@@ -102,9 +129,9 @@ pub(super) fn column_reader(
         has_levels: column.column_descr().max_def_level() > 0,
         may_have_prefixes: has_prefixes(group, index),
         decoded: decoded.clone(),
-        held,
+        held: held.clone(),
     };
-    Ok(get_column_reader(column.column_descr_ptr(), Box::new(pages)))
+    Ok((get_column_reader(column.column_descr_ptr(), Box::new(pages)), held))
 }
 
 /// Whether texts of a column may begin as the one before did.
@@ -130,7 +157,7 @@ impl ChunkReader for ColumnSlices {
         if head.values > PAGE_VALUES_MAX {
             return Err(refused(format!("a page of {} values, and {PAGE_VALUES_MAX} are read", head.values)));
         }
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         held.head = Some(head);
         if head.is_dictionary {
             let bytes = head.bytes.saturating_add(head.values * DICTIONARY_VALUE_BYTES);
@@ -144,7 +171,7 @@ impl ChunkReader for ColumnSlices {
     /// Asked for a page's bytes, which are decompressed next.
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
         let bytes = self.parts.get_bytes(start, length)?;
-        let head = self.held.lock().unwrap_or_else(PoisonError::into_inner).head;
+        let head = self.held.lock().head;
         if let Some(head) = head.filter(|head| head.compressed_bytes == length as u64)
             && !fits(self.compression, &bytes, head)
         {
@@ -193,12 +220,12 @@ struct Pages {
     has_levels: bool,
     may_have_prefixes: bool,
     decoded: Arc<Decoded>,
-    held: Arc<Mutex<Held>>,
+    held: Reading,
 }
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         let Held { dictionary, page, .. } = &mut *held;
         for bytes in [dictionary, page] {
             // Less never fails.
@@ -263,7 +290,7 @@ impl Pages {
         }
         let rows = if has_prefixes { PREFIXED_ROWS as u64 } else { 1 };
         let bytes = (page_bytes as u64 * rows).saturating_add(count * LENGTH_BYTES);
-        self.decoded.count(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner).page, bytes)
+        self.decoded.count(&mut self.held.lock().page, bytes)
     }
 }
 
@@ -277,8 +304,16 @@ impl Iterator for Pages {
 
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
+        if self.held.is_full() {
+            return Ok(None);
+        }
         let page = self.pages.get_next_page()?;
-        page.as_ref().map_or(Ok(()), |page| self.check(page))?;
+        if let Some(page) = &page {
+            self.check(page)?;
+            // A dictionary comes once, and values stand in none of its bytes alone.
+            let is_data = !matches!(page, Page::DictionaryPage { .. });
+            self.held.lock().reading += if is_data { page.buffer().len() as u64 } else { 0 };
+        }
         Ok(page)
     }
 

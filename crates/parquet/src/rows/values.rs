@@ -8,6 +8,7 @@ use parquet::data_type::{
 
 use super::LINE_BYTES_MAX;
 use super::kind::Kind;
+use super::pages::Reading;
 use super::spell::{self, Meaning};
 use crate::Error;
 
@@ -20,6 +21,9 @@ pub(super) struct Values {
     levels: Vec<i16>,
     row: usize,
     value: usize,
+    /// Rows that are read.
+    rows: usize,
+    reading: Reading,
 }
 
 enum Stored {
@@ -72,7 +76,7 @@ fn beginning(text: &[u8]) -> &[u8] {
 }
 
 impl Values {
-    pub(super) fn new(reader: ColumnReader, kind: Kind, meaning: Meaning) -> Self {
+    pub(super) fn new((reader, reading): (ColumnReader, Reading), kind: Kind, meaning: Meaning) -> Self {
         let stored = match reader {
             ColumnReader::BoolColumnReader(reader) => Stored::Boolean(Buffered::new(reader)),
             ColumnReader::ByteArrayColumnReader(reader) => Stored::Bytes(Buffered::new(reader)),
@@ -83,13 +87,22 @@ impl Values {
             ColumnReader::Int64ColumnReader(reader) => Stored::Int64(Buffered::new(reader)),
             ColumnReader::Int96ColumnReader(reader) => Stored::Int96(Buffered::new(reader)),
         };
-        Self { stored, kind, meaning, levels: Vec::new(), row: 0, value: 0 }
+        Self { stored, kind, meaning, levels: Vec::new(), row: 0, value: 0, rows: 0, reading }
     }
 
-    /// Reads the next `rows` rows.
-    pub(super) fn read(&mut self, rows: usize) -> Result<(), String> {
+    /// Has some of the next `rows` rows be there, of which there are as many in the file. Returns how many there are: fewer where
+    /// they stand in many bytes of pages, and those that are left of an earlier reading first.
+    pub(super) fn ready(&mut self, rows: usize) -> Result<usize, String> {
+        if self.row == self.rows {
+            self.rows = self.read(rows)?;
+        }
+        Ok(self.rows - self.row)
+    }
+
+    fn read(&mut self, rows: usize) -> Result<usize, String> {
         (self.row, self.value) = (0, 0);
         self.levels.clear();
+        self.reading.begin();
         let levels = &mut self.levels;
         let read = match &mut self.stored {
             Stored::Boolean(buffered) => buffered.fill(rows, levels),
@@ -102,7 +115,7 @@ impl Values {
             Stored::Int96(buffered) => buffered.fill(rows, levels),
         };
         match read {
-            Ok(found) if found == rows => Ok(()),
+            Ok(found) if found == rows || found > 0 && self.reading.is_full() => Ok(found),
             Ok(found) => Err(format!("expected {rows} more rows of a column, found {found}")),
             Err(error) => Err(format!("expected a whole Parquet file, found {error}")),
         }
