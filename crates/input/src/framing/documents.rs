@@ -5,20 +5,20 @@
 //! the documents are called, an object's `message` is a line, and an object that surely holds fields is a record. What lies in or
 //! beside an object with lines is none: it says something about them.
 
+mod records;
+
 use std::sync::Arc;
 
 use flowquet_format::Catalogue;
 
+use self::records::{FIELDS_MAX, Records, Value};
 use super::json::{Behind, Token, behind, next_document, token};
-use super::names::{fields_of, is_events, is_like_record, is_message, may_be_message};
-use super::values::{CARRIED_MARK, Meaning, is_integer, push_value};
+use super::names::{is_events, is_like_record, is_message, may_be_message};
+use super::values::CARRIED_MARK;
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
 /// Objects and arrays inside each other.
 const DEPTH_MAX: usize = 64;
-
-/// Values of an object that are held.
-const FIELDS_MAX: usize = 256;
 
 /// Keys that a message names.
 const KEYS_TOLD_MAX: usize = 5;
@@ -94,37 +94,11 @@ impl Container {
     }
 }
 
-/// A plain value and its key.
-#[derive(Debug, Clone)]
-struct Value {
-    key: String,
-    text: String,
-    /// A number, or a word without quotes.
-    is_bare: bool,
-}
-
-/// How the keys of a document are read.
-#[derive(Debug, Default)]
-struct Keys {
-    keys: Vec<String>,
-    fields: Vec<Option<(String, Meaning)>>,
-    known: usize,
-    is_sure: bool,
-    is_flow: bool,
-    is_all: bool,
-    /// Where the value of each field of the header is, if the header was looked at since.
-    places: Vec<Option<usize>>,
-}
-
 /// Takes lines out of documents.
 #[derive(Debug)]
 pub(super) struct Documents {
-    catalogue: Arc<Catalogue>,
     path: Vec<Container>,
-    /// Fields of the last header line.
-    header: Vec<String>,
-    /// Keys of the last object that might be a record.
-    keys: Keys,
+    records: Records,
     has_lines: bool,
     /// Whether the document is a test of a destination.
     is_control: bool,
@@ -151,10 +125,8 @@ enum Scan {
 impl Documents {
     pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
         Self {
-            catalogue,
             path: Vec::new(),
-            header: Vec::new(),
-            keys: Keys::default(),
+            records: Records::new(catalogue),
             has_lines: false,
             is_control: false,
             excerpt: Vec::new(),
@@ -360,7 +332,7 @@ impl Documents {
         let (mut has_lines, mut held) = match self.path.pop().expect("something is open") {
             Container::Array(array) => {
                 let is_row = !array.has_lines && !array.row.is_empty();
-                let is_record = is_row && (self.is_record(&array.row) || self.keys.is_all);
+                let is_record = is_row && (self.records.is_record(&array.row) || self.records.is_all());
                 let has_lines = array.has_lines || is_record;
                 if is_record {
                     self.push_record(&array.row, out);
@@ -428,7 +400,7 @@ impl Documents {
         }
         let is_about_lines = self.path.iter().any(|c| matches!(c, Container::Object(o) if o.has_message));
         if !is_about_lines {
-            if is_held && self.is_record(values) {
+            if is_held && self.records.is_record(values) {
                 return Ok((false, vec![object.values]));
             }
             if !is_held && self.record(values, out) {
@@ -469,92 +441,19 @@ impl Documents {
         )
     }
 
-    /// How the keys of `values` are read. Most objects have the keys of the one before.
-    fn read_keys(&mut self, values: &[Value]) {
-        if self.keys.places.len() == self.header.len() && values.iter().map(|v| &v.key).eq(&self.keys.keys) {
-            return;
-        }
-        let names: Vec<&str> = values.iter().map(|v| v.key.as_str()).collect();
-        let found = fields_of(&names, &self.catalogue);
-        let meant = |name: String| {
-            let meaning = Meaning::of(&name, &self.catalogue);
-            (name, meaning)
-        };
-        self.keys = Keys {
-            fields: found.fields.into_iter().map(|name| name.map(meant)).collect(),
-            known: found.known,
-            is_sure: found.is_sure,
-            is_flow: found.is_flow,
-            is_all: found.is_all,
-            keys: names.into_iter().map(str::to_owned).collect(),
-            places: Vec::new(),
-        };
-    }
-
-    /// Whether an object of these values is a record: surely one, or one like those before, of which values that are not there may be
-    /// left out.
-    fn is_record(&mut self, values: &[Value]) -> bool {
-        self.read_keys(values);
-        let fields = || self.keys.fields.iter().flatten();
-        let is_like_others =
-            fields().next().is_some() && fields().all(|(name, _)| self.header.contains(name));
-        let is_half_known =
-            !self.header.is_empty() && self.keys.known >= 2 && 2 * self.keys.known >= self.keys.keys.len();
-        if !self.header.is_empty() || !self.keys.is_sure || self.keys.is_flow {
-            return self.keys.is_sure || is_like_others || is_half_known;
-        }
-        // Other services' logs have some fields of these names, but with other values: a version such as 1.1.
-        let fits = |(field, value): (&Option<(String, Meaning)>, &Value)| match field {
-            Some((_, Meaning::Integer)) => is_integer(&value.text),
-            _ => true,
-        };
-        self.keys.fields.iter().zip(values).all(fits)
-    }
-
-    /// The line of an object whose keys are fields, after a header line where they are new. Returns whether it is one.
+    /// The line of an object whose keys are fields. Returns whether it is one.
     fn record(&mut self, values: &[Value], out: &mut Vec<u8>) -> bool {
-        let is_record = self.is_record(values);
+        let is_record = self.records.is_record(values);
         if is_record {
             self.push_record(values, out);
         }
         is_record
     }
 
-    /// The line of an object whose keys were read last.
+    /// The line of an object whose keys were looked at last.
     fn push_record(&mut self, values: &[Value], out: &mut Vec<u8>) {
         self.begin_line(out);
-        if self.keys.places.is_empty() {
-            self.extend_header(out);
-        }
-        for (i, place) in self.keys.places.iter().enumerate() {
-            if i > 0 {
-                out.push(b' ');
-            }
-            match place.and_then(|at| Some((&values[at], self.keys.fields[at].as_ref()?.1))) {
-                Some((value, meaning)) => push_value(value.text.as_bytes(), meaning, value.is_bare, out),
-                None => out.push(b'-'),
-            }
-        }
-        out.push(b'\n');
-    }
-
-    /// Gives the fields of the current keys a place in the header, which is a line again where they are new.
-    fn extend_header(&mut self, out: &mut Vec<u8>) {
-        let names = || self.keys.fields.iter().flatten().map(|(name, _)| name);
-        let new: Vec<String> = names().filter(|name| !self.header.contains(name)).cloned().collect();
-        if !new.is_empty() {
-            if self.header.len() + new.len() > FIELDS_MAX {
-                self.header = names().cloned().collect();
-            } else {
-                self.header.extend(new);
-            }
-            out.extend_from_slice(self.header.join(" ").as_bytes());
-            out.push(b'\n');
-        }
-        let place_of = |name: &String| {
-            self.keys.fields.iter().position(|field| field.as_ref().is_some_and(|(n, _)| n == name))
-        };
-        self.keys.places = self.header.iter().map(place_of).collect();
+        self.records.push(values, out);
     }
 
     /// Goes on to where the next document begins behind a broken one, if that is in `text`. Returns how much that is.
@@ -624,112 +523,4 @@ fn ocsf() -> Refused {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pushed(text: &[u8], step: usize) -> Result<String, Refused> {
-        let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()));
-        let (mut out, mut at, mut end) = (Vec::new(), 0, 0);
-        while end < text.len() {
-            end = (end + step).min(text.len());
-            at += documents.push(&text[at..end], end == text.len(), usize::MAX, &mut out)?;
-        }
-        assert_eq!(at, text.len());
-        let lines = out.strip_prefix(CARRIED_MARK).unwrap_or(&out);
-        Ok(String::from_utf8_lossy(lines).into_owned())
-    }
-
-    /// Pushed whole and in small pieces.
-    fn lines(text: &str) -> Result<String, String> {
-        let whole = pushed(text.as_bytes(), text.len().max(1));
-        for step in [1, 2, 7] {
-            let pieces = pushed(text.as_bytes(), step);
-            assert_eq!(pieces.is_ok(), whole.is_ok(), "{text}");
-            if let (Ok(pieces), Ok(whole)) = (pieces, &whole) {
-                // Excerpts of broken documents are as long as what is there.
-                assert_eq!(pieces.lines().count(), whole.lines().count(), "{text}");
-            }
-        }
-        whole.map_err(|refused| refused.0)
-    }
-
-    #[test]
-    fn documents() {
-        let subscription = r#"{"messageType":"DATA_MESSAGE","owner":"1","logEvents":[{"id":"1","timestamp":1,"message":"2 a"},{"id":"2","message":"2 b\n"}]}"#;
-        let control = r#"{"messageType":"CONTROL_MESSAGE","logEvents":[{"id":"","message":"CWL CONTROL MESSAGE: Checking health"}]}"#;
-        for (text, expected) in [
-            (subscription.to_owned(), "2 a\n2 b\n"),
-            (format!("{subscription}{subscription}"), "2 a\n2 b\n2 a\n2 b\n"),
-            (format!("{control}{subscription}\n"), "2 a\n2 b\n"),
-            (control.to_owned(), ""),
-            (r#"{"message":"2 a"}{"message":"2 b"}"#.to_owned(), "2 a\n2 b\n"),
-            ("{\"message\":\"2 a\"}\n{\"message\":\"2 \\u0062\"}\n".to_owned(), "2 a\n2 b\n"),
-            ("[\n  {\n    \"message\": \"2 a\"\n  }\n]\n".to_owned(), "2 a\n"),
-            (r#"{"events":[{"timestamp":1,"message":"2 a","ingestionTime":2}],"nextForwardToken":"f/1"}"#.to_owned(), "2 a\n"),
-            (r#"{"results":[[{"field":"@timestamp","value":"x"},{"field":"@message","value":"2 a"}]],"status":"Complete"}"#.to_owned(), "2 a\n"),
-            (r#"{"version":2,"account_id":"1","srcAddr":null,"log_status":"OK"}{"version":3}"#.to_owned(), "version account-id srcaddr log-status\n2 1 - OK\n3 - - -\n"),
-            (r#"{"version":2,"bytes":1,"end":3,"start":2}{"version":2,"packets":7}"#.to_owned(), "version bytes end start\n2 1 3 2\nversion bytes end start packets\n2 - - - 7\n"),
-            (r#"{"start":1.7040672E9,"srcaddr":"10.0.0.5","account_id":12,"srcport":443.0}"#.to_owned(), "start srcaddr account-id srcport\n1704067200 10.0.0.5 000000000012 443\n"),
-            // What says something about lines is no record, wherever it stands.
-            (r#"{"extracted":{"version":"2","srcaddr":"a","start":"1","end":"2"},"message":"2 a","aws":{"region":"x","account_id":"1","srcaddr":"a","start":1}}"#.to_owned(), "2 a\n"),
-            (r#"{"logEvents":[{"message":"2 a"}],"meta":{"version":2,"srcaddr":"b","start":1}}"#.to_owned(), "2 a\n"),
-            (r#"{"data":{"items":[{"srcaddr":"b","start":1},{"srcaddr":"c","start":2}]}}"#.to_owned(), "srcaddr start\nb 1\nc 2\n"),
-            (r#"{"message":{"srcaddr":"b","start":1}}"#.to_owned(), "srcaddr start\nb 1\n"),
-            (r#"{"message":"{\"srcaddr\":\"b\",\"start\":1}"}"#.to_owned(), "srcaddr start\nb 1\n"),
-            (r#"{"results":[[{"field":"srcAddr","value":"b"},{"field":"@ptr","value":"x"},{"field":"start","value":"1"}]]}"#.to_owned(), "srcaddr start\nb 1\n"),
-            (r#"{"log":"2 1 eni-1 10.0.0.5 -","stream":"stdout"}{"result":{"_raw":"2 1 eni-1 - - NODATA"}}"#.to_owned(), "2 1 eni-1 10.0.0.5 -\n2 1 eni-1 - - NODATA\n"),
-            (r#"["2 a","2 b"][[1,"2 c"]]"#.to_owned(), "2 a\n2 b\n2 c\n"),
-            // Documents without events.
-            (format!(r#"{{"logEvents":[],"owner":"1"}}{subscription}"#), "2 a\n2 b\n"),
-            (r#"{"events":[],"nextForwardToken":"f/1"}{"results":[]}[]{"message":null}"#.to_owned(), ""),
-            // Where one breaks off, the next is found.
-            (r#"{"message":"2 a"}{"message":"2 cut{"message":"2 b"}"#.to_owned(), "2 a\n{\"message\":\"2 cut{\"message\":\"2 b\"}\n2 b\n"),
-            (r#"{"message":"2 a"}{"x":1{"message":"2 b"}"#.to_owned(), "2 a\n{\"x\":1{\"message\":\"2 b\"}\n2 b\n"),
-            ("{\"message\":\"2 a\"}{\"message\":\"\u{1}\"}{\"message\":\"2 b\"}".to_owned(), "2 a\n{\"message\":\"\u{1}\"}{\"message\":\"2 b\"}\n2 b\n"),
-            (r#"{"message":"2 a"}{"logEvents":[{"id":~},{"id":"2","message":"2 b"}],"owner":"1"}{"message":"2 c"}"#.to_owned(), "2 a\n{\"logEvents\":[{\"id\":~},{\"id\":\"2\",\"message\":\"2 b\"}],\"owner\":\"1\"}{\"message\":\"2 c\"}\n2 b\n2 c\n"),
-            ("{\"message\":\"2 a\"}\n2 plain\n{\"message\":\"2 b\"}".to_owned(), "2 a\n2 plain\n2 b\n"),
-            ("{\"message\":\"2 a\"}\n{\"mess\n{\"message\":\"2 b\"}".to_owned(), "2 a\n{\"mess\n2 b\n"),
-            ("{\"message\":\"2 a\"}\n{\"x\":1}\n{\"message\":\"2 b\"}".to_owned(), "2 a\n{\"x\":1}\n2 b\n"),
-            (String::new(), ""),
-        ] {
-            assert_eq!(lines(&text).as_deref(), Ok(expected), "{text}");
-        }
-        for (text, words) in [
-            (r#"{"a":1,"b":"x"}"#, "a document with the keys a, b"),
-            (r#"{"version":"1.0","name":"x"}"#, "a document with the keys version, name"),
-            (r#"{"Records":[{"accountId":"1","type":"AWS::S3::Bucket"}]}"#, "found a document"),
-            (
-                r#"{"version":"1.1","account_id":"1","region":"x","vpc_id":"v","query_name":"a."}"#,
-                "found a document",
-            ),
-            (r#"{"InstanceId":"i-1","VpcId":"v","SubnetId":"s"}"#, "found a document"),
-            (r#"[1,2,3]"#, "found a document"),
-            (r#"[["version","srcaddr"],["2","10.0.0.5"]]"#, "found a document"),
-            (r#"{"metadata":{"version":"1","region":"x"},"cloud":{"region":"x"},"class_uid":4001}"#, "OCSF"),
-            (r#"{"log":"hello to all of you"}"#, "found a document"),
-            (r#"{"class_uid":4001,"metadata":{}}"#, "OCSF"),
-            (r#"{"message":"{\"class_uid\":4001}"}"#, "OCSF"),
-            (r#"{"message":"2 a""#, ""),
-            (r#"{"a" ~ 1}"#, "found `~`"),
-        ] {
-            match lines(text) {
-                Err(found) => assert!(found.contains(words), "{text}: {found}"),
-                Ok(found) => assert_eq!((text, found.lines().count()), (r#"{"message":"2 a""#, 2)),
-            }
-        }
-    }
-
-    #[test]
-    fn a_document_without_end_takes_no_memory() {
-        let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()));
-        let mut out = Vec::new();
-        let begin = [br#"{"logEvents":["#.to_vec(), vec![b' '; EXCERPT_BYTES]].concat();
-        documents.push(&begin, false, usize::MAX, &mut out).expect("JSON");
-        for _ in 0..10_000 {
-            documents.push(br#"{"id":"1","message":"2 a"},"#, false, usize::MAX, &mut out).expect("JSON");
-            let lines = std::mem::take(&mut out);
-            assert_eq!(lines.strip_prefix(CARRIED_MARK).unwrap_or(&lines), b"2 a\n");
-        }
-        assert_eq!(documents.path.len(), 2);
-    }
-}
+mod tests;

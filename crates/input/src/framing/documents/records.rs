@@ -1,0 +1,132 @@
+//! Objects whose keys are fields, as records.
+
+use std::sync::Arc;
+
+use flowquet_format::Catalogue;
+
+use super::super::names::fields_of;
+use super::super::values::{Meaning, is_integer, push_value};
+
+/// Values of an object that are held, and fields of a header line.
+pub(super) const FIELDS_MAX: usize = 256;
+
+/// A plain value and its key.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    pub(super) key: String,
+    pub(super) text: String,
+    /// A number, or a word without quotes.
+    pub(super) is_bare: bool,
+}
+
+/// How the keys of a document are read.
+#[derive(Debug, Default)]
+struct Keys {
+    keys: Vec<String>,
+    fields: Vec<Option<(String, Meaning)>>,
+    known: usize,
+    is_sure: bool,
+    is_flow: bool,
+    is_all: bool,
+    /// Where the value of each field of the header is, if the header was looked at since.
+    places: Vec<Option<usize>>,
+}
+
+/// Makes records of objects.
+#[derive(Debug)]
+pub(super) struct Records {
+    catalogue: Arc<Catalogue>,
+    /// Fields of the last header line.
+    header: Vec<String>,
+    /// Keys of the last object that might be a record.
+    keys: Keys,
+}
+
+impl Records {
+    pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
+        Self { catalogue, header: Vec::new(), keys: Keys::default() }
+    }
+
+    /// Whether the keys that were looked at last are nothing but fields.
+    pub(super) fn is_all(&self) -> bool {
+        self.keys.is_all
+    }
+
+    /// How the keys of `values` are read. Most objects have the keys of the one before.
+    fn read_keys(&mut self, values: &[Value]) {
+        if self.keys.places.len() == self.header.len() && values.iter().map(|v| &v.key).eq(&self.keys.keys) {
+            return;
+        }
+        let names: Vec<&str> = values.iter().map(|v| v.key.as_str()).collect();
+        let found = fields_of(&names, &self.catalogue);
+        let meant = |name: String| {
+            let meaning = Meaning::of(&name, &self.catalogue);
+            (name, meaning)
+        };
+        self.keys = Keys {
+            fields: found.fields.into_iter().map(|name| name.map(meant)).collect(),
+            known: found.known,
+            is_sure: found.is_sure,
+            is_flow: found.is_flow,
+            is_all: found.is_all,
+            keys: names.into_iter().map(str::to_owned).collect(),
+            places: Vec::new(),
+        };
+    }
+
+    /// Whether an object of these values is a record: surely one, or one like those before, of which values that are not there may be
+    /// left out.
+    pub(super) fn is_record(&mut self, values: &[Value]) -> bool {
+        self.read_keys(values);
+        let fields = || self.keys.fields.iter().flatten();
+        let is_like_others =
+            fields().next().is_some() && fields().all(|(name, _)| self.header.contains(name));
+        let is_half_known =
+            !self.header.is_empty() && self.keys.known >= 2 && 2 * self.keys.known >= self.keys.keys.len();
+        if !self.header.is_empty() || !self.keys.is_sure || self.keys.is_flow {
+            return self.keys.is_sure || is_like_others || is_half_known;
+        }
+        // Other services' logs have some fields of these names, but with other values: a version such as 1.1.
+        let fits = |(field, value): (&Option<(String, Meaning)>, &Value)| match field {
+            Some((_, Meaning::Integer)) => is_integer(&value.text),
+            _ => true,
+        };
+        self.keys.fields.iter().zip(values).all(fits)
+    }
+
+    /// Appends the line of an object whose keys were looked at last, after a header line where they are new.
+    pub(super) fn push(&mut self, values: &[Value], out: &mut Vec<u8>) {
+        if self.keys.places.is_empty() {
+            self.extend_header(out);
+        }
+        for (i, place) in self.keys.places.iter().enumerate() {
+            if i > 0 {
+                out.push(b' ');
+            }
+            match place.and_then(|at| Some((&values[at], self.keys.fields[at].as_ref()?.1))) {
+                Some((value, meaning)) => push_value(value.text.as_bytes(), meaning, value.is_bare, out),
+                None => out.push(b'-'),
+            }
+        }
+        out.push(b'\n');
+    }
+
+    /// Gives the fields of the current keys a place in the header, which is a line again where they are new.
+    fn extend_header(&mut self, out: &mut Vec<u8>) {
+        let names = || self.keys.fields.iter().flatten().map(|(name, _)| name);
+        let new: Vec<String> = names().filter(|name| !self.header.contains(name)).cloned().collect();
+        if !new.is_empty() {
+            if self.header.len() + new.len() > FIELDS_MAX {
+                self.header = names().cloned().collect();
+            } else {
+                self.header.extend(new);
+            }
+            out.extend_from_slice(self.header.join(" ").as_bytes());
+            out.push(b'\n');
+        }
+        let place_of = |name: &String| {
+            self.keys.fields.iter().position(|field| field.as_ref().is_some_and(|(n, _)| n == name))
+        };
+        self.keys.places = self.header.iter().map(place_of).collect();
+    }
+}

@@ -1,0 +1,109 @@
+//! Documents of every kind, whole and in pieces.
+
+use super::*;
+
+fn pushed(text: &[u8], step: usize) -> Result<String, Refused> {
+    let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()));
+    let (mut out, mut at, mut end) = (Vec::new(), 0, 0);
+    while end < text.len() {
+        end = (end + step).min(text.len());
+        at += documents.push(&text[at..end], end == text.len(), usize::MAX, &mut out)?;
+    }
+    assert_eq!(at, text.len());
+    let lines = out.strip_prefix(CARRIED_MARK).unwrap_or(&out);
+    Ok(String::from_utf8_lossy(lines).into_owned())
+}
+
+/// Pushed whole and in small pieces.
+fn lines(text: &str) -> Result<String, String> {
+    let whole = pushed(text.as_bytes(), text.len().max(1));
+    for step in [1, 2, 7] {
+        let pieces = pushed(text.as_bytes(), step);
+        assert_eq!(pieces.is_ok(), whole.is_ok(), "{text}");
+        if let (Ok(pieces), Ok(whole)) = (pieces, &whole) {
+            // Excerpts of broken documents are as long as what is there.
+            assert_eq!(pieces.lines().count(), whole.lines().count(), "{text}");
+        }
+    }
+    whole.map_err(|refused| refused.0)
+}
+
+#[test]
+fn documents() {
+    let subscription = r#"{"messageType":"DATA_MESSAGE","owner":"1","logEvents":[{"id":"1","timestamp":1,"message":"2 a"},{"id":"2","message":"2 b\n"}]}"#;
+    let control = r#"{"messageType":"CONTROL_MESSAGE","logEvents":[{"id":"","message":"CWL CONTROL MESSAGE: Checking health"}]}"#;
+    for (text, expected) in [
+        (subscription.to_owned(), "2 a\n2 b\n"),
+        (format!("{subscription}{subscription}"), "2 a\n2 b\n2 a\n2 b\n"),
+        (format!("{control}{subscription}\n"), "2 a\n2 b\n"),
+        (control.to_owned(), ""),
+        (r#"{"message":"2 a"}{"message":"2 b"}"#.to_owned(), "2 a\n2 b\n"),
+        ("{\"message\":\"2 a\"}\n{\"message\":\"2 \\u0062\"}\n".to_owned(), "2 a\n2 b\n"),
+        ("[\n  {\n    \"message\": \"2 a\"\n  }\n]\n".to_owned(), "2 a\n"),
+        (r#"{"events":[{"timestamp":1,"message":"2 a","ingestionTime":2}],"nextForwardToken":"f/1"}"#.to_owned(), "2 a\n"),
+        (r#"{"results":[[{"field":"@timestamp","value":"x"},{"field":"@message","value":"2 a"}]],"status":"Complete"}"#.to_owned(), "2 a\n"),
+        (r#"{"version":2,"account_id":"1","srcAddr":null,"log_status":"OK"}{"version":3}"#.to_owned(), "version account-id srcaddr log-status\n2 1 - OK\n3 - - -\n"),
+        (r#"{"version":2,"bytes":1,"end":3,"start":2}{"version":2,"packets":7}"#.to_owned(), "version bytes end start\n2 1 3 2\nversion bytes end start packets\n2 - - - 7\n"),
+        (r#"{"start":1.7040672E9,"srcaddr":"10.0.0.5","account_id":12,"srcport":443.0}"#.to_owned(), "start srcaddr account-id srcport\n1704067200 10.0.0.5 000000000012 443\n"),
+        // What says something about lines is no record, wherever it stands.
+        (r#"{"extracted":{"version":"2","srcaddr":"a","start":"1","end":"2"},"message":"2 a","aws":{"region":"x","account_id":"1","srcaddr":"a","start":1}}"#.to_owned(), "2 a\n"),
+        (r#"{"logEvents":[{"message":"2 a"}],"meta":{"version":2,"srcaddr":"b","start":1}}"#.to_owned(), "2 a\n"),
+        (r#"{"data":{"items":[{"srcaddr":"b","start":1},{"srcaddr":"c","start":2}]}}"#.to_owned(), "srcaddr start\nb 1\nc 2\n"),
+        (r#"{"message":{"srcaddr":"b","start":1}}"#.to_owned(), "srcaddr start\nb 1\n"),
+        (r#"{"message":"{\"srcaddr\":\"b\",\"start\":1}"}"#.to_owned(), "srcaddr start\nb 1\n"),
+        (r#"{"results":[[{"field":"srcAddr","value":"b"},{"field":"@ptr","value":"x"},{"field":"start","value":"1"}]]}"#.to_owned(), "srcaddr start\nb 1\n"),
+        (r#"{"log":"2 1 eni-1 10.0.0.5 -","stream":"stdout"}{"result":{"_raw":"2 1 eni-1 - - NODATA"}}"#.to_owned(), "2 1 eni-1 10.0.0.5 -\n2 1 eni-1 - - NODATA\n"),
+        (r#"["2 a","2 b"][[1,"2 c"]]"#.to_owned(), "2 a\n2 b\n2 c\n"),
+        // Documents without events.
+        (format!(r#"{{"logEvents":[],"owner":"1"}}{subscription}"#), "2 a\n2 b\n"),
+        (r#"{"events":[],"nextForwardToken":"f/1"}{"results":[]}[]{"message":null}"#.to_owned(), ""),
+        // Where one breaks off, the next is found.
+        (r#"{"message":"2 a"}{"message":"2 cut{"message":"2 b"}"#.to_owned(), "2 a\n{\"message\":\"2 cut{\"message\":\"2 b\"}\n2 b\n"),
+        (r#"{"message":"2 a"}{"x":1{"message":"2 b"}"#.to_owned(), "2 a\n{\"x\":1{\"message\":\"2 b\"}\n2 b\n"),
+        ("{\"message\":\"2 a\"}{\"message\":\"\u{1}\"}{\"message\":\"2 b\"}".to_owned(), "2 a\n{\"message\":\"\u{1}\"}{\"message\":\"2 b\"}\n2 b\n"),
+        (r#"{"message":"2 a"}{"logEvents":[{"id":~},{"id":"2","message":"2 b"}],"owner":"1"}{"message":"2 c"}"#.to_owned(), "2 a\n{\"logEvents\":[{\"id\":~},{\"id\":\"2\",\"message\":\"2 b\"}],\"owner\":\"1\"}{\"message\":\"2 c\"}\n2 b\n2 c\n"),
+        ("{\"message\":\"2 a\"}\n2 plain\n{\"message\":\"2 b\"}".to_owned(), "2 a\n2 plain\n2 b\n"),
+        ("{\"message\":\"2 a\"}\n{\"mess\n{\"message\":\"2 b\"}".to_owned(), "2 a\n{\"mess\n2 b\n"),
+        ("{\"message\":\"2 a\"}\n{\"x\":1}\n{\"message\":\"2 b\"}".to_owned(), "2 a\n{\"x\":1}\n2 b\n"),
+        (String::new(), ""),
+    ] {
+        assert_eq!(lines(&text).as_deref(), Ok(expected), "{text}");
+    }
+    for (text, words) in [
+        (r#"{"a":1,"b":"x"}"#, "a document with the keys a, b"),
+        (r#"{"version":"1.0","name":"x"}"#, "a document with the keys version, name"),
+        (r#"{"Records":[{"accountId":"1","type":"AWS::S3::Bucket"}]}"#, "found a document"),
+        (
+            r#"{"version":"1.1","account_id":"1","region":"x","vpc_id":"v","query_name":"a."}"#,
+            "found a document",
+        ),
+        (r#"{"InstanceId":"i-1","VpcId":"v","SubnetId":"s"}"#, "found a document"),
+        (r#"[1,2,3]"#, "found a document"),
+        (r#"[["version","srcaddr"],["2","10.0.0.5"]]"#, "found a document"),
+        (r#"{"metadata":{"version":"1","region":"x"},"cloud":{"region":"x"},"class_uid":4001}"#, "OCSF"),
+        (r#"{"log":"hello to all of you"}"#, "found a document"),
+        (r#"{"class_uid":4001,"metadata":{}}"#, "OCSF"),
+        (r#"{"message":"{\"class_uid\":4001}"}"#, "OCSF"),
+        (r#"{"message":"2 a""#, ""),
+        (r#"{"a" ~ 1}"#, "found `~`"),
+    ] {
+        match lines(text) {
+            Err(found) => assert!(found.contains(words), "{text}: {found}"),
+            Ok(found) => assert_eq!((text, found.lines().count()), (r#"{"message":"2 a""#, 2)),
+        }
+    }
+}
+
+#[test]
+fn a_document_without_end_takes_no_memory() {
+    let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()));
+    let mut out = Vec::new();
+    let begin = [br#"{"logEvents":["#.to_vec(), vec![b' '; EXCERPT_BYTES]].concat();
+    documents.push(&begin, false, usize::MAX, &mut out).expect("JSON");
+    for _ in 0..10_000 {
+        documents.push(br#"{"id":"1","message":"2 a"},"#, false, usize::MAX, &mut out).expect("JSON");
+        let lines = std::mem::take(&mut out);
+        assert_eq!(lines.strip_prefix(CARRIED_MARK).unwrap_or(&lines), b"2 a\n");
+    }
+    assert_eq!(documents.path.len(), 2);
+}
