@@ -43,7 +43,8 @@ pub use object_key::{DeliveryTime, ObjectKey};
 pub use partition::{HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime};
 pub use spelling::{FoundFormat, find_formats};
 pub use time::{
-    TIME_MAX_S, TIME_MIN_S, TIME_MS_MIN, TIME_NUMBER_MAX, TimeSlot, time_ms, time_number, utc_text,
+    TIME_MAX_S, TIME_MIN_S, TIME_MS_MIN, TIME_NUMBER_MAX, TimeSlot, seconds_of, time_ms, time_number,
+    utc_text,
 };
 pub use union::union_fields;
 pub use values::may_be;

@@ -63,6 +63,13 @@ pub fn utc_text(unix_s: i64) -> Option<String> {
     (text.len() == 20).then_some(text)
 }
 
+/// Seconds since 1970 of a time such as `2024-01-01T00:00:00Z` or `2024-01-01 02:00:00.000+02:00`; `None` without a zone, or with a
+/// part of a second.
+pub fn seconds_of(text: &str) -> Option<i64> {
+    let time: Timestamp = text.parse().ok()?;
+    (time.subsec_nanosecond() == 0).then(|| time.as_second())
+}
+
 /// A number of a flow log's time field as milliseconds.
 #[inline]
 pub fn time_ms(number: i64) -> i64 {
@@ -78,6 +85,16 @@ pub fn time_number(ms: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_with_a_zone() {
+        for text in ["2024-01-01T00:00:00Z", "2024-01-01T02:00:00.000+02:00", "2024-01-01 00:00:00+00:00"] {
+            assert_eq!(seconds_of(text), Some(1_704_067_200), "{text}");
+        }
+        for text in ["2024-01-01T00:00:00", "2024-01-01T00:00:00.5Z", "2024-01-01", "1704067200", ""] {
+            assert_eq!(seconds_of(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn times_as_text() {

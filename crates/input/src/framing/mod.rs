@@ -80,7 +80,7 @@ impl Framing {
         let text = &text[start..];
         let line = text.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_end();
         Ok(match line[0] {
-            b'{' | b'[' => Self::Documents,
+            b'{' | b'[' | 0x1e => Self::Documents,
             _ if comments::is_comment(line) => Self::Comments,
             _ if text.trim_ascii() == MARKER => Self::Marker,
             _ if exports::message_of(&exports::uncoloured(line)).is_some() => Self::Exports,

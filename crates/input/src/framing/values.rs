@@ -1,6 +1,6 @@
 //! Values of tables and documents, as flow logs spell them.
 
-use flowquet_format::{Catalogue, ColumnType, push_carried};
+use flowquet_format::{Catalogue, ColumnType, FieldKind, push_carried, seconds_of};
 
 /// Digits of an AWS account's id.
 const ACCOUNT_DIGITS: usize = 12;
@@ -18,6 +18,8 @@ pub(super) enum Meaning {
     Account,
     /// Whole numbers, whatever point stands behind them.
     Integer,
+    /// Seconds since 1970, which may be written as a time with its zone.
+    Time,
     /// Whatever stands there.
     Text,
 }
@@ -27,6 +29,7 @@ impl Meaning {
     pub(super) fn of(field: &str, catalogue: &Catalogue) -> Self {
         match catalogue.field(field) {
             _ if field.ends_with("account-id") => Self::Account,
+            Some(spec) if spec.kind == FieldKind::Time => Self::Time,
             Some(spec) if !matches!(spec.parquet, ColumnType::String | ColumnType::Address) => Self::Integer,
             _ => Self::Text,
         }
@@ -42,7 +45,11 @@ pub(super) fn push_value(value: &[u8], meaning: Meaning, is_number: bool, out: &
         _ => {}
     }
     match (meaning, whole(value)) {
-        (Meaning::Integer, Some(number)) => out.extend_from_slice(number.as_bytes()),
+        (Meaning::Integer | Meaning::Time, Some(number)) => out.extend_from_slice(number.as_bytes()),
+        (Meaning::Time, None) => match std::str::from_utf8(value).ok().and_then(seconds_of) {
+            Some(seconds) => out.extend_from_slice(seconds.to_string().as_bytes()),
+            None => push_carried(value, out),
+        },
         (Meaning::Account, Some(number)) if is_number => push_account(number.as_bytes(), out),
         (Meaning::Account, None) if is_number => push_account(value, out),
         _ => push_carried(value, out),
@@ -88,6 +95,9 @@ mod tests {
             ("1.5", Meaning::Integer, true, "1.5"),
             ("1e300", Meaning::Integer, true, "1e300"),
             ("9223372036854775807", Meaning::Integer, true, "9223372036854775807"),
+            ("2024-01-01T00:00:00Z", Meaning::Time, false, "1704067200"),
+            ("2024-01-01T00:00:00", Meaning::Time, false, "2024-01-01T00:00:00"),
+            ("1.7040672E9", Meaning::Time, true, "1704067200"),
             (" 2 ", Meaning::Integer, false, "2"),
             ("1.0", Meaning::Text, false, "1.0"),
             ("1234567890", Meaning::Account, true, "001234567890"),

@@ -19,6 +19,9 @@ const KNOWN_MIN: usize = 4;
 /// Names that a message tells.
 const TOLD_MAX: usize = 5;
 
+/// A column that all events of the Open Cybersecurity Schema Framework have.
+const OCSF: &str = "class_uid";
+
 /// By which field records are counted.
 const STATUS: &str = "log-status";
 
@@ -117,7 +120,11 @@ impl RowLines {
             kept.push(field);
         }
         if known == 0 || (known * 2 < kept.len() && known < KNOWN_MIN) {
-            return Err(format!("expected columns named after fields of a flow log, found {}", told(&names)));
+            let what = if names.contains(&OCSF) { "OCSF events (Security Lake), with " } else { "" };
+            return Err(format!(
+                "expected columns named after fields of a flow log, found {what}{}",
+                told(&names)
+            ));
         }
         if kept.len() > FIELDS_MAX {
             return Err(format!(
