@@ -220,3 +220,26 @@ def test_options_from_the_environment(logs, out):
     words = run("convert", logs, env=env | {"FLOWQUET_THREADS": "many"}, check=2).stderr
     assert "expected a number from 1 to 1,024, found `many`" in words
     assert "[env: FLOWQUET_MAX_REJECTS]" in run("convert", "--help").stdout
+
+
+def test_messages_as_lines_of_json(logs, out):
+    (logs / "a.log").write_text("version srcaddr start end\n2 10.0.0.1 1566328660 1566328661\n")
+    words = run("convert", logs, "--out", out, "--log-format", "json").stderr
+    lines = [json.loads(line) for line in words.splitlines()]
+    assert all(line["level"] == "INFO" and line["timestamp"].endswith("Z") for line in lines)
+    assert "1 record written" in lines[-1]["message"]
+    process = run("convert", logs / "no", "--out", out, check=1, env={**os.environ, "FLOWQUET_LOG_FORMAT": "json"})
+    error = json.loads(process.stderr)
+    assert (error["level"], error["exit"]) == ("ERROR", 1) and "check the path" in error["hint"]
+    assert error["message"].startswith("list `")
+    words = run("convert", logs, "--out", out, "--log-format", "${version}", check=2).stderr
+    assert "the format of flow logs is given by --format" in words
+
+
+def test_more_is_said_with_v(logs, out):
+    (logs / "a.log").write_text("version srcaddr start end\n2 10.0.0.1 1566328660 1566328661\n")
+    assert "committed a task" not in run("convert", logs, "--out", out).stderr
+    (logs / "b.log").write_text("version srcaddr start end\n2 10.0.0.1 1566328660 1566328661\n")
+    words = run("-v", "convert", logs, "--out", out).stderr
+    told = [line for line in words.splitlines() if "committed a task" in line]
+    assert len(told) == 1 and "records=1" in told[0] and "flowquet_table::log" in told[0], words

@@ -79,6 +79,9 @@ DELIVERIES = {
     "direct put": lambda lines: "".join(json.dumps({"message": line}) for line in lines),
     "direct put, a line each": lambda lines: "".join(json.dumps({"message": line + "\n"}) + "\n" for line in lines),
     "get-log-events": lambda lines: json.dumps({"events": [{"timestamp": time_of(x), "message": x, "ingestionTime": 1} for x in lines], "nextForwardToken": "f/1"}, indent=4),
+    "messages alone": lambda lines: json.dumps(lines, indent=4),
+    "text of the CLI": lambda lines: "b/1/s\tf/2/s\n" + "".join(f"EVENTS\t1\t{x}\t{time_of(x)}\n" for x in lines),
+    "log shipper": lambda lines: "".join(json.dumps({"log": x, "stream": "stdout"}) + "\n" for x in lines),
     "array": lambda lines: json.dumps([{"message": line} for line in lines]),
     "insights, JSON": lambda lines: json.dumps({"results": [[{"field": "@timestamp", "value": "x"}, {"field": "@message", "value": x}] for x in lines]}),
     "console, CSV": table,
@@ -178,11 +181,11 @@ def test_blanks_in_values_of_tables_and_documents_are_kept(tmp_path):
     records = [{"version": "11", "srcaddr": f"10.0.0.{i}", "start": f" {1_704_067_200 + i} " if i % 2 else str(1_704_067_200 + i), "instance_tag": tag, "bytes": str(i)} for i, tag in enumerate(tags)]
     # What is no number is a reject, at its own place.
     records.insert(4, {**records[0], "bytes": "1 2"})
-    # A row with a value too many, in the bytes of Latin-1, is one whatever its bytes stand for elsewhere.
+    # Rows in the bytes of Latin-1 are rejects, also one with a value too many: no byte of theirs stands for another.
     latin = tmp_path / "latin"
     latin.write_bytes("version,srcaddr,start,x\n2,10.0.0.1,1704067200,a b\n2,10.0.0.1,1704067200,ü ü,more\n2,10.0.0.1,1704067200,ü\n".encode("latin-1"))
     report = convert(latin, tmp_path / "latin.out")
-    assert (report["records"], report["rejects_by_reason"]) == (1, {"too-many-fields": 1, "invalid-utf8": 1})
+    assert (report["records"], report["rejects_by_reason"]) == (1, {"invalid-utf8": 2})
     for name, separator in {"table.csv": ",", "table.tsv": "\t", "table;csv": ";", "lines.json": None}.items():
         logs, out = tmp_path / name, tmp_path / f"{name}.out"
         logs.mkdir()
@@ -267,10 +270,11 @@ PAGE = {
     "CloudWatch export": ["export, ISO", "export, milliseconds", "aws logs tail"],
     "CloudWatch subscription": ["subscription", "subscription, concatenated", "subscription, a line each", "subscription, pretty"],
     "Firehose, Direct PUT": ["direct put", "direct put, a line each", "array"],
-    "`aws logs get-log-events`": ["get-log-events"],
+    "`aws logs get-log-events`": ["get-log-events", "messages alone", "text of the CLI"],
     "Logs Insights, JSON": ["insights, JSON"],
     "Console or Insights, CSV and TSV": ["console, CSV", "insights, CSV", "console, TSV"],
     "a column a field": [],
+    "shipped by other programs": ["log shipper"],
     "Parquet": [],
 }
 

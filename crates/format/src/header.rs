@@ -69,7 +69,7 @@ impl HeaderLine {
                 || field.spec().is_some_and(|s| s.kind == FieldKind::Address);
             has_form && *value != b"-"
         };
-        (self.known >= 2 || self.telling == self.format.fields().len())
+        (self.known >= 2 || self.telling == self.known)
             && self.format.may_have(&words)
             && self.format.fields().iter().zip(&words).any(tells)
     }

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use flowquet_format::{
-    Catalogue, FieldKind, LogFormat, ObjectKey, TIME_MAX_S, TIME_MIN_S, guess_format, put_back,
+    CARRIED_MARK, Catalogue, FieldKind, LogFormat, ObjectKey, TIME_MAX_S, TIME_MIN_S, guess_format, put_back,
 };
 use flowquet_input::{Framing, Input, Position, ReadError, Reader, Shape};
 use flowquet_parquet::{FileLayout, Ranges, RowReader, RowsError, Wanted};
@@ -301,7 +301,9 @@ impl LineTaker {
             let last = position != Position::More;
             let step = match self.parser.next_block(&window[at..whole], last, &mut self.rejects) {
                 Err(ObjectError::NoFormat(first)) if self.lines.told_by != ToldBy::Guess => {
-                    let guess = guess_format(&window[at..whole], &self.catalogue);
+                    let lines = &window[at..whole];
+                    let lines = lines.strip_prefix(CARRIED_MARK).unwrap_or(lines);
+                    let guess = guess_format(lines, &self.catalogue);
                     let guess = guess.ok_or(Ended::NotConverted(Cause::NoHeader(first)))?;
                     self.parser = Parser::new(self.catalogue.clone(), Some(Arc::new(guess)));
                     self.lines.told_by = ToldBy::Guess;

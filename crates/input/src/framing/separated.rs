@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flowquet_format::Catalogue;
 
 use super::names::{Fields, fields_of, is_message};
-use super::values::{CARRIED_MARK, Meaning, push_value};
+use super::values::{CARRIED_MARK, Meaning, Spelling, push_value};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
 /// Bytes of a row, quoted line breaks and all.
@@ -172,7 +172,7 @@ fn push_values<'a>(values: impl Iterator<Item = (&'a Vec<u8>, Meaning)>, out: &m
         if i > 0 {
             out.push(b' ');
         }
-        push_value(value, meaning, false, out);
+        push_value(value, meaning, Spelling::Cell, out);
     }
     out.push(b'\n');
 }

@@ -36,14 +36,28 @@ impl Meaning {
     }
 }
 
-/// Appends a value as a line has it: what stands for none as `-`, blanks and line breaks carried, numbers whole. `is_number` tells a
-/// number that stands without quotes.
-pub(super) fn push_value(value: &[u8], meaning: Meaning, is_number: bool, out: &mut Vec<u8>) {
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// A number or word of JSON, without quotes.
+    Bare,
+    /// A cell of a table, whose quotes say nothing.
+    Cell,
+    /// A string of JSON.
+    Quoted,
+}
+
+/// Appends a value as a line has it: what stands for none as `-`, blanks and line breaks carried, numbers whole.
+pub(super) fn push_value(value: &[u8], meaning: Meaning, spelling: Spelling, out: &mut Vec<u8>) {
     let value = if meaning == Meaning::Text { value } else { value.trim_ascii() };
     match value {
-        b"" | b"null" | b"NULL" | b"nan" | b"NaN" | b"\\N" => return out.push(b'-'),
+        b"" => return out.push(b'-'),
+        b"null" | b"NULL" | b"nan" | b"NaN" | b"\\N" if spelling != Spelling::Quoted => {
+            return out.push(b'-');
+        }
         _ => {}
     }
+    let is_number = spelling == Spelling::Bare;
     match (meaning, whole(value)) {
         (Meaning::Integer | Meaning::Time, Some(number)) => out.extend_from_slice(number.as_bytes()),
         (Meaning::Time, None) => match std::str::from_utf8(value).ok().and_then(seconds_of) {
@@ -88,32 +102,34 @@ mod tests {
 
     #[test]
     fn values_as_flow_logs_spell_them() {
-        for (value, meaning, is_number, expected) in [
-            ("443.0", Meaning::Integer, true, "443"),
-            ("8.4e2", Meaning::Integer, true, "840"),
-            ("-0.0", Meaning::Integer, true, "0"),
-            ("1.5", Meaning::Integer, true, "1.5"),
-            ("1e300", Meaning::Integer, true, "1e300"),
-            ("9223372036854775807", Meaning::Integer, true, "9223372036854775807"),
-            ("2024-01-01T00:00:00Z", Meaning::Time, false, "1704067200"),
-            ("2024-01-01T00:00:00", Meaning::Time, false, "2024-01-01T00:00:00"),
-            ("1.7040672E9", Meaning::Time, true, "1704067200"),
-            (" 2 ", Meaning::Integer, false, "2"),
-            ("1.0", Meaning::Text, false, "1.0"),
-            ("1234567890", Meaning::Account, true, "001234567890"),
-            ("1234567890.0", Meaning::Account, true, "001234567890"),
-            ("1234567890", Meaning::Account, false, "1234567890"),
-            ("unknown", Meaning::Account, true, "unknown"),
-            ("", Meaning::Text, false, "-"),
-            ("nan", Meaning::Integer, false, "-"),
-            ("\\N", Meaning::Text, false, "-"),
+        for (value, meaning, spelling, expected) in [
+            ("443.0", Meaning::Integer, Spelling::Bare, "443"),
+            ("8.4e2", Meaning::Integer, Spelling::Bare, "840"),
+            ("-0.0", Meaning::Integer, Spelling::Bare, "0"),
+            ("1.5", Meaning::Integer, Spelling::Bare, "1.5"),
+            ("1e300", Meaning::Integer, Spelling::Bare, "1e300"),
+            ("9223372036854775807", Meaning::Integer, Spelling::Bare, "9223372036854775807"),
+            ("2024-01-01T00:00:00Z", Meaning::Time, Spelling::Cell, "1704067200"),
+            ("2024-01-01T00:00:00", Meaning::Time, Spelling::Cell, "2024-01-01T00:00:00"),
+            ("1.7040672E9", Meaning::Time, Spelling::Bare, "1704067200"),
+            (" 2 ", Meaning::Integer, Spelling::Cell, "2"),
+            ("1.0", Meaning::Text, Spelling::Cell, "1.0"),
+            ("1234567890", Meaning::Account, Spelling::Bare, "001234567890"),
+            ("1234567890.0", Meaning::Account, Spelling::Bare, "001234567890"),
+            ("1234567890", Meaning::Account, Spelling::Cell, "1234567890"),
+            ("unknown", Meaning::Account, Spelling::Bare, "unknown"),
+            ("", Meaning::Text, Spelling::Cell, "-"),
+            ("null", Meaning::Text, Spelling::Bare, "-"),
+            ("null", Meaning::Text, Spelling::Quoted, "null"),
+            ("nan", Meaning::Integer, Spelling::Cell, "-"),
+            ("\\N", Meaning::Text, Spelling::Cell, "-"),
         ] {
             let mut out = Vec::new();
-            push_value(value.as_bytes(), meaning, is_number, &mut out);
+            push_value(value.as_bytes(), meaning, spelling, &mut out);
             assert_eq!(String::from_utf8_lossy(&out), expected, "{value}");
         }
         let mut out = Vec::new();
-        push_value(b" a b", Meaning::Text, false, &mut out);
+        push_value(b" a b", Meaning::Text, Spelling::Cell, &mut out);
         assert_eq!(out.len(), 4);
         assert!(!out.contains(&b' '));
         let of = |field| Meaning::of(field, Catalogue::builtin());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowquet_format::Catalogue;
 
 use super::super::names::fields_of;
-use super::super::values::{Meaning, is_integer, push_value};
+use super::super::values::{Meaning, Spelling, is_integer, push_value};
 
 /// Values of an object that are held, and fields of a header line.
 pub(super) const FIELDS_MAX: usize = 256;
@@ -104,7 +104,10 @@ impl Records {
                 out.push(b' ');
             }
             match place.and_then(|at| Some((&values[at], self.keys.fields[at].as_ref()?.1))) {
-                Some((value, meaning)) => push_value(value.text.as_bytes(), meaning, value.is_bare, out),
+                Some((value, meaning)) => {
+                    let spelling = if value.is_bare { Spelling::Bare } else { Spelling::Quoted };
+                    push_value(value.text.as_bytes(), meaning, spelling, out);
+                }
                 None => out.push(b'-'),
             }
         }
