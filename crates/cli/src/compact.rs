@@ -23,7 +23,7 @@ use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::{budget, memory, threads};
-use crate::signals::{STOP, listen_for_signals};
+use crate::signals::{listen_for_signals, stop};
 use crate::table_files::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
 /// Memory where none is given: one file at a time takes most of it, and small ones share it.
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     };
     let reporter = Reporter::new(Work::Compacting, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
-    let done = compact(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, &STOP);
+    let done = compact(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, stop());
     reporter.finish();
     let done = done.map_err(|e| engine_failure(&e))?;
     if args.json {
@@ -122,7 +122,7 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
         max_rejects: None,
     };
     let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
-    let run = convert(&request, &mut std::io::empty(), &reporter, &STOP);
+    let run = convert(&request, &mut std::io::empty(), &reporter, stop());
     reporter.finish();
     let run = run.map_err(|e| engine_failure(&e))?;
     let exit = exit_of(&run);

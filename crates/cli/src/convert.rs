@@ -25,7 +25,7 @@ use crate::register::{after_run, registered_to, text as registered_text};
 use crate::report::{RunFacts, json, quiet_text, text};
 use crate::reporter::{Reporter, Work};
 use crate::resources::threads;
-use crate::signals::{STOP, listen_for_signals};
+use crate::signals::{listen_for_signals, stop};
 use crate::text_table::{plain_table, table_text};
 
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
@@ -59,14 +59,14 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let started = Instant::now();
     let mut planned = None;
     let ran = if args.dry_run {
-        plan(&request, &reporter, &STOP).map(|Planned { summary, plan }| {
+        plan(&request, &reporter, stop()).map(|Planned { summary, plan }| {
             planned = plan;
             Run { summary, workers: request.budget.workers, error: None }
         })
     } else if let Some((plan, shard)) = shared.and_then(|p| p.plan).zip(args.shard) {
-        perform_shard(&request, &plan, shard, &reporter, &STOP)
+        perform_shard(&request, &plan, shard, &reporter, stop())
     } else {
-        convert(&request, &mut std::io::stdin(), &reporter, &STOP)
+        convert(&request, &mut std::io::stdin(), &reporter, stop())
     };
     reporter.finish();
     let (run, begun) = match ran {

@@ -22,7 +22,7 @@ use crate::formats::Formats;
 use crate::logs::has_bar;
 use crate::output::{Failure, error_text, put, say};
 use crate::reporter::{Reporter, Work};
-use crate::signals::{STOP, listen_for_signals};
+use crate::signals::{listen_for_signals, stop};
 use crate::terminal::visible;
 
 /// Text of one object that is read. Objects of flow logs have less.
@@ -139,7 +139,7 @@ impl Inspector<'_> {
             options: &self.options,
         };
         let reporter = Reporter::new(Work::Converting, self.args.json, has_bar());
-        let surveyed = survey(&request, &reporter, &STOP);
+        let surveyed = survey(&request, &reporter, stop());
         reporter.finish();
         let url = match location {
             Location::Local(path) => {

@@ -14,7 +14,7 @@ use flowquet_table::STAGING;
 use crate::described::Asked;
 use crate::exit::Exit;
 use crate::output::Failure;
-use crate::signals::STOP;
+use crate::signals::stop;
 use crate::size::whole;
 
 /// Which objects are wanted.
@@ -139,7 +139,7 @@ pub(crate) struct S3Args {
 impl S3Args {
     /// Whom --describe-flow-logs asks: as the store is spoken to, but at the endpoint that environment and profile name.
     pub(crate) fn asked<'a>(&self, regions: &'a [String], ids: &'a [String]) -> Asked<'a> {
-        Asked { aws: self.glue(None), regions, ids, stop: &STOP }
+        Asked { aws: self.glue(None), regions, ids, stop: stop() }
     }
 
     /// How the Glue Data Catalog is spoken to: as the store is, but at an endpoint of its own.
@@ -149,7 +149,7 @@ impl S3Args {
     }
 
     pub(crate) fn stores(&self) -> Arc<Stores> {
-        let mut options = S3Options::new(&STOP);
+        let mut options = S3Options::new(stop().clone());
         options.region = self.region.clone();
         options.profile = self.profile.clone();
         options.role_arn = self.role_arn.clone();

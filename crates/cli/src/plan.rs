@@ -18,9 +18,10 @@ use crate::logs::has_bar;
 use crate::output::{Failure, counted, put};
 use crate::places::absolute;
 use crate::plan_file::{Estimate, PlanFile};
+use crate::plan_rows;
 use crate::reporter::{Reporter, Work};
 use crate::resources::threads;
-use crate::signals::{STOP, listen_for_signals};
+use crate::signals::{listen_for_signals, stop};
 
 /// Dollars a thousand requests: S3 Standard in us-east-1, as aws.amazon.com/s3/pricing printed them in 2026.
 const DOLLARS_PER_1000_WRITES: f64 = 0.005;
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
             reporter.event(event);
         }
     };
-    let planned = plan(&request, &observer, &STOP);
+    let planned = plan(&request, &observer, stop());
     reporter.finish();
     let Planned { summary, plan } = planned.map_err(|e| engine_failure(&e))?;
     let objects = || plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);
@@ -78,7 +79,8 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
         put(&format!("{}\n", serde_json::to_string(&file).expect("plain values with text keys")))?;
         return Ok(Exit::Success);
     }
-    put(&text(&summary, &estimate, &formats, is_remote))?;
+    let rows = plan_rows::text(objects(), &formats, options.catalogue());
+    put(&format!("{rows}{}", text(&summary, &estimate, &formats, is_remote)))?;
     Ok(exit_of_summary(&summary))
 }
 

@@ -15,7 +15,7 @@ use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::{budget, threads};
-use crate::signals::{STOP, listen_for_signals};
+use crate::signals::{listen_for_signals, stop};
 use crate::table_files::NAMED_MAX;
 
 pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     let request = ReconvertRequest { out, stores, choice, change, budget, grace, dry_run: args.dry_run };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
-    let done = reconvert(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, &STOP);
+    let done = reconvert(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, stop());
     reporter.finish();
     let done = done.map_err(|e| engine_failure(&e))?;
     if args.json {

@@ -4,6 +4,7 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use jiff::civil::Date;
 
+use crate::aws_folders::{AwsFolders, FLOW_LOGS};
 use crate::object_key::{ObjectKey, is_account};
 use crate::time::midnight;
 
@@ -146,21 +147,22 @@ impl KeyFilter {
         if other_service(&format!("{}/x", parts.join("/"))) {
             return Descent::Skip;
         }
-        let found = Found::of(&parts);
+        let known = AwsFolders::of(&parts);
+        let found = known.unwrap_or_default();
         let unwanted = |wanted: &[String], found: Option<&str>| {
             found.is_some_and(|f| !wanted.is_empty() && !wanted.iter().any(|w| w == f))
         };
         if unwanted(&self.accounts, found.account) || unwanted(&self.regions, found.region) {
             return Descent::Skip;
         }
-        if let Some((from_s, to_s)) = found.times() {
+        if let Some((from_s, to_s)) = times(&found) {
             if !self.wants_times(from_s, to_s) {
                 return Descent::Skip;
             }
             // A day is a page or a few. Pages follow one another, days are listed side by side.
             return if found.day.is_some() { Descent::Whole } else { Descent::Folders };
         }
-        if found.is_aws || depth < UNKNOWN_DEPTH_MAX { Descent::Folders } else { Descent::Whole }
+        if known.is_some() || depth < UNKNOWN_DEPTH_MAX { Descent::Folders } else { Descent::Whole }
     }
 }
 
@@ -175,58 +177,21 @@ pub fn service_of_path(path: &str) -> Option<&str> {
     let after = &parts[logs + 1..];
     let account = after.iter().take(2).position(|p| is_account(p))?;
     // The last part is the object itself.
-    (after.len() > account + 2 && after[account + 1] != "vpcflowlogs").then(|| after[account + 1])
+    (after.len() > account + 2 && after[account + 1] != FLOW_LOGS).then(|| after[account + 1])
 }
 
-/// What the folders of a path tell, as far as it goes.
-#[derive(Debug, Default)]
-struct Found<'a> {
-    is_aws: bool,
-    account: Option<&'a str>,
-    region: Option<&'a str>,
-    year: Option<&'a str>,
-    month: Option<&'a str>,
-    day: Option<&'a str>,
-}
-
-impl<'a> Found<'a> {
-    fn of(parts: &[&'a str]) -> Self {
-        let hive = |names: &[&str]| {
-            parts.iter().find_map(|p| p.split_once('=').filter(|(n, _)| names.contains(n)).map(|(_, v)| v))
-        };
-        if let Some(account) = hive(&["aws-account-id", "account-id"]) {
-            return Self {
-                is_aws: true,
-                account: Some(account),
-                region: hive(&["aws-region", "region"]),
-                year: hive(&["year"]),
-                month: hive(&["month"]),
-                day: hive(&["day"]),
-            };
-        }
-        if let Some(service) = parts.iter().rposition(|p| *p == "vpcflowlogs") {
-            let at = |i: usize| parts.get(service + i).copied();
-            let account = service.checked_sub(1).map(|i| parts[i]).filter(|a| is_account(a));
-            return Self { is_aws: true, account, region: at(1), year: at(2), month: at(3), day: at(4) };
-        }
-        let Some(logs) = parts.iter().rposition(|p| *p == "AWSLogs") else { return Self::default() };
-        let account = parts[logs + 1..].iter().copied().find(|p| is_account(p));
-        Self { is_aws: true, account, ..Self::default() }
-    }
-
-    /// The times that the folder holds, as far as its name is told.
-    fn times(&self) -> Option<(i64, i64)> {
-        let number = |text: Option<&str>| text.and_then(|t| t.parse::<i16>().ok());
-        let year = number(Some(self.year?))?;
-        let small = |n: Option<i16>| n.and_then(|n| i8::try_from(n).ok());
-        let (month, day) = (small(number(self.month)), small(number(self.day)));
-        let start = |year, month, day| midnight(Date::new(year, month, day).ok()?);
-        match (month, day) {
-            (None, _) => Some((start(year, 1, 1)?, start(year + 1, 1, 1)?)),
-            (Some(12), None) => Some((start(year, 12, 1)?, start(year + 1, 1, 1)?)),
-            (Some(month), None) => Some((start(year, month, 1)?, start(year, month + 1, 1)?)),
-            (Some(month), Some(day)) => start(year, month, day).map(|s| (s, s + DAY_S)),
-        }
+/// The times that a folder holds, as far as its name is told.
+fn times(found: &AwsFolders<'_>) -> Option<(i64, i64)> {
+    let number = |text: Option<&str>| text.and_then(|t| t.parse::<i16>().ok());
+    let year = number(Some(found.year?))?;
+    let small = |n: Option<i16>| n.and_then(|n| i8::try_from(n).ok());
+    let (month, day) = (small(number(found.month)), small(number(found.day)));
+    let start = |year, month, day| midnight(Date::new(year, month, day).ok()?);
+    match (month, day) {
+        (None, _) => Some((start(year, 1, 1)?, start(year + 1, 1, 1)?)),
+        (Some(12), None) => Some((start(year, 12, 1)?, start(year + 1, 1, 1)?)),
+        (Some(month), None) => Some((start(year, month, 1)?, start(year, month + 1, 1)?)),
+        (Some(month), Some(day)) => start(year, month, day).map(|s| (s, s + DAY_S)),
     }
 }
 

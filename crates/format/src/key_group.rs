@@ -1,5 +1,6 @@
 //! Which source objects belong together, as their keys tell it, and when they were delivered.
 
+use crate::aws_folders::FLOW_LOGS;
 use crate::object_key::{DeliveryTime, ObjectKey, civil, number};
 
 /// What objects have in common that one look at one of them tells about all, or that lie in one folder.
@@ -72,7 +73,7 @@ pub fn service_of_name(key: &str) -> Option<&str> {
     let is_word =
         |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-    (is_account && is_word(service) && service != "vpcflowlogs").then_some(service)
+    (is_account && is_word(service) && service != FLOW_LOGS).then_some(service)
 }
 
 /// Stream and time of a name that Firehose gave: `STREAM-VERSION-YYYY-MM-DD-HH-MM-SS-UUID`, whatever follows a dot.

@@ -11,6 +11,7 @@
 //! assert_eq!(format.fields()[2].column(), "bytes");
 //! ```
 
+mod aws_folders;
 mod carried;
 mod catalogue;
 mod columns;

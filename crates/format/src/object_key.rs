@@ -1,5 +1,6 @@
 //! The key grammar of source objects: what an object's path tells about it before it is read.
 
+use crate::aws_folders::{AwsFolders, FLOW_LOGS};
 use crate::time::midnight;
 
 /// When AWS delivered an object, as its key tells: UTC, minutes if the file name tells them.
@@ -66,28 +67,15 @@ impl ObjectKey {
     }
 
     fn from_folders(parts: &[&str]) -> Self {
-        let hive = |names: [&str; 2]| {
-            parts.iter().rev().find_map(|p| {
-                let (name, value) = p.split_once('=')?;
-                names.contains(&name).then_some(value)
-            })
+        let found = AwsFolders::of(parts).filter(|found| found.service == Some(FLOW_LOGS));
+        let Some(AwsFolders { account, region, year, month, day, hour, .. }) = found else {
+            return Self::default();
         };
-        if hive(["aws-service", "service"]) == Some("vpcflowlogs") {
-            let date = [hive(["year", ""]), hive(["month", ""]), hive(["day", ""]), hive(["hour", ""])];
-            return Self {
-                account: hive(["aws-account-id", "account-id"]).filter(|a| is_account(a)).map(str::to_owned),
-                region: hive(["aws-region", "region"]).map(str::to_owned),
-                flow_log_id: None,
-                delivery: folder_time(date),
-            };
-        }
-        let Some(service) = parts.iter().rposition(|p| *p == "vpcflowlogs") else { return Self::default() };
-        let at = |i: usize| parts.get(service + i).copied();
         Self {
-            account: service.checked_sub(1).map(|i| parts[i]).filter(|a| is_account(a)).map(str::to_owned),
-            region: at(1).map(str::to_owned),
+            account: account.map(str::to_owned),
+            region: region.map(str::to_owned),
             flow_log_id: None,
-            delivery: folder_time([at(2), at(3), at(4), at(5)]),
+            delivery: folder_time([year, month, day, hour]),
         }
     }
 }
@@ -101,7 +89,7 @@ fn file_name_parts(name: &str) -> Option<[&str; 6]> {
     }
     // A region holds dashes but no underscore, and so does a flow log id.
     let [account, service, _, flow_log_id, ..] = parts;
-    let is_ours = service == "vpcflowlogs" && is_account(account) && flow_log_id.starts_with("fl-");
+    let is_ours = service == FLOW_LOGS && is_account(account) && flow_log_id.starts_with("fl-");
     (is_ours && left.next().is_none()).then_some(parts)
 }
 

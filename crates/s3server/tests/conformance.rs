@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -11,8 +10,6 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ObjectStorageClass, RestoreRequest, StorageClass};
 use flowquet_aws::AwsOptions;
 use flowquet_store::{ErrorKind, Location, S3Options, Store, Stores, conformance};
-
-static STOP: AtomicBool = AtomicBool::new(false);
 
 /// A server process, ended with the test.
 struct Server {
@@ -58,7 +55,11 @@ fn with_credentials(name: &str, test: fn()) {
 }
 
 fn options(url: &str) -> S3Options {
-    S3Options { endpoint_url: Some(url.to_owned()), timeout: Duration::from_secs(3), ..S3Options::new(&STOP) }
+    S3Options {
+        endpoint_url: Some(url.to_owned()),
+        timeout: Duration::from_secs(3),
+        ..S3Options::new(Arc::default())
+    }
 }
 
 fn store(url: &str, place: &str) -> Arc<dyn Store> {

@@ -9,9 +9,6 @@ use std::time::Duration;
 
 use flowquet_store::{Error, ErrorKind, Location, S3Options, Store, Stores};
 
-/// Nobody asks to stop.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 /// Runs `test` in a process of its own that has credentials in its environment, where the SDK looks for them.
 fn with_credentials(name: &str, test: fn()) {
     const VARIABLES: [(&str, &str); 3] = [
@@ -34,11 +31,11 @@ fn with_credentials(name: &str, test: fn()) {
 fn store(
     answer: impl Fn(&str, &mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static,
 ) -> Arc<dyn Store> {
-    store_until(&STOP, answer)
+    store_until(Arc::default(), answer)
 }
 
 fn store_until(
-    stop: &'static AtomicBool,
+    stop: Arc<AtomicBool>,
     answer: impl Fn(&str, &mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static,
 ) -> Arc<dyn Store> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -292,11 +289,12 @@ fn no_answer_is_believed_hangs_or_grows() {
         std::thread::scope(|scope| {
             for (what, lie) in LIES {
                 scope.spawn(move || {
-                    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-                    let store = store_until(stop, move |_, stream| lie(stream));
+                    let stop = Arc::new(AtomicBool::new(false));
+                    let store = store_until(stop.clone(), move |_, stream| lie(stream));
+                    let asked = stop.clone();
                     scope.spawn(move || {
                         std::thread::sleep(PATIENCE);
-                        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                        asked.store(true, std::sync::atomic::Ordering::Relaxed);
                     });
                     let began = std::time::Instant::now();
                     let go_on = || stop.load(std::sync::atomic::Ordering::Relaxed);

@@ -1,7 +1,6 @@
 //! Stores by place, each bucket connected to once.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::{Builder, Runtime};
@@ -51,8 +50,7 @@ impl Remote {
 impl Default for Stores {
     /// The SDK's defaults, and nobody who asks to stop.
     fn default() -> Self {
-        static NEVER: AtomicBool = AtomicBool::new(false);
-        Self::new(S3Options::new(&NEVER))
+        Self::new(S3Options::new(Arc::default()))
     }
 }
 

@@ -11,8 +11,9 @@ use flowquet_plan::{Gap, Scale, strip};
 use serde::{Serialize, Serializer};
 
 use crate::inspect::object::{ARROW_SCHEMA, delivered};
-use crate::inspect::place::{STRIP_CHARS, next, scale};
+use crate::inspect::place::next;
 use crate::inspect::{Inspector, Object, Place, Subject};
+use crate::log_rows::{STRIP_CHARS, scale};
 
 /// Changes when members change their meaning or go away; not when some are added.
 const VERSION: u32 = 1;
@@ -322,7 +323,7 @@ fn of_layout(layout: &FileLayout, inspector: &Inspector<'_>) -> JsonLayout {
 
 fn of_place(place: &Place, inspector: &Inspector<'_>) -> JsonPlace {
     let survey = &place.survey;
-    let scale = scale(&survey.logs, STRIP_CHARS);
+    let scale = scale(survey.logs.iter().map(|log| &log.deliveries), STRIP_CHARS);
     let tables = survey.tables.iter().map(|t| JsonTable { url: t.url.clone(), objects: t.objects });
     JsonPlace {
         name: place.name.clone(),

@@ -1,49 +1,36 @@
 //! A folder or prefix in words: a row for each flow log, gaps, and what is no flow log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use flowquet_engine::{Other, OtherKind, SurveyedLog, ToldBy};
-use flowquet_format::{KeyOrigin, LogFormat, name_of_format, utc_text};
+use flowquet_format::{LogFormat, name_of_format};
 use flowquet_input::{Compression, Framing};
-use flowquet_plan::{Gap, Scale, strip};
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 
 use crate::inspect::{Inspector, Place};
+use crate::log_rows::{LogRow, gaps_text, minute, name_in_text, rows_text};
 use crate::output::counted;
-use crate::terminal::{Column, shortened, table, table_width, width};
-
-/// Characters of a strip: as many as there is room for, not more than are read at a glance.
-pub(super) const STRIP_CHARS: usize = 48;
-const STRIP_CHARS_ENOUGH: usize = 24;
-const STRIP_CHARS_MIN: usize = 12;
-
-/// Gaps that the text shows, and flow logs beside one.
-const GAPS_SHOWN: usize = 10;
-const FLOW_LOGS_SHOWN: usize = 3;
-
-/// Characters of a flow log's id where there is no room.
-const ID_CHARS_MIN: usize = 12;
+use crate::terminal::{shortened, width};
 
 /// Characters of a detail.
 const DETAIL_CHARS: usize = 120;
-
-/// The columns that are left out first where a terminal is narrow.
-const LEFT_OUT: [&str; 6] = ["FIRST", "SIZE", "LAST", "REGION", "OBJECTS", "ACCOUNT"];
 
 pub(super) fn text(place: &Place, inspector: &Inspector<'_>) -> String {
     let survey = &place.survey;
     let mut text = head(place);
     let custom = custom_formats(&survey.logs, inspector);
     if !survey.logs.is_empty() {
-        text.push_str(&logs_text(&survey.logs, &custom, inspector));
+        let rows: Vec<LogRow<'_>> =
+            survey.logs.iter().map(|log| row(log, format_cell(log, &custom, inspector))).collect();
+        text.push_str(&rows_text(&rows));
     }
     for (format, number) in &custom {
         text.push_str(&format!("  format {number}: {format}\n"));
     }
-    text.push_str(&gaps_text(&survey.logs));
+    text.push_str(&gaps_text(&survey.logs.iter().map(|log| row(log, String::new())).collect::<Vec<_>>()));
     for log in survey.logs.iter().filter(|log| log.archived > 0) {
         let objects = counted(log.archived, "object");
-        let name = name_in_text(log);
+        let name = name_in_text(&log.group);
         text.push_str(&format!("  {name}: {objects} in an archive class, which can be read once restored\n"));
     }
     text.push_str(&others_text(place));
@@ -64,6 +51,11 @@ pub(super) fn text(place: &Place, inspector: &Inspector<'_>) -> String {
     text
 }
 
+fn row(log: &SurveyedLog, format: String) -> LogRow<'_> {
+    let SurveyedLog { group, objects, bytes, deliveries, rhythm, .. } = log;
+    LogRow { group, format, objects: *objects, bytes: *bytes, deliveries, rhythm }
+}
+
 fn head(place: &Place) -> String {
     let survey = &place.survey;
     let ranges = || survey.logs.iter().filter_map(|log| log.deliveries.range());
@@ -74,13 +66,6 @@ fn head(place: &Place) -> String {
     });
     let objects = counted(survey.objects, "object");
     format!("{}: {objects}, {}{delivered}\n", place.name, HumanBytes(survey.bytes))
-}
-
-/// `2024-01-15 00:05`, or the day alone.
-fn minute(unix_s: i64, has_hours: bool) -> String {
-    let text = utc_text(unix_s).unwrap_or_default();
-    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
-    if has_hours { format!("{day} {}", time.get(..5).unwrap_or_default()) } else { day.to_owned() }
 }
 
 /// Formats that have no name, numbered in the order in which they come.
@@ -94,20 +79,6 @@ fn custom_formats(logs: &[SurveyedLog], inspector: &Inspector<'_>) -> Vec<(Strin
         }
     }
     found
-}
-
-/// What the log is called: its id, stream, export or folder.
-pub(super) fn called(log: &SurveyedLog) -> String {
-    match (&log.group.flow_log_id, &log.group.origin) {
-        (Some(id), _) => id.clone(),
-        (None, KeyOrigin::Export(at)) => format!("export {at}"),
-        (None, KeyOrigin::Firehose(stream)) => format!("stream {stream}"),
-        (None, KeyOrigin::Folder(folder)) if folder.is_empty() => {
-            let is_told = log.group.account.is_some() || log.group.region.is_some();
-            if is_told { String::new() } else { "./".to_owned() }
-        }
-        (None, KeyOrigin::Folder(folder)) => format!("{folder}/"),
-    }
 }
 
 fn format_cell(log: &SurveyedLog, custom: &[(String, usize)], inspector: &Inspector<'_>) -> String {
@@ -135,124 +106,6 @@ fn format_cell(log: &SurveyedLog, custom: &[(String, usize)], inspector: &Inspec
         _ => {}
     }
     parts.join(", ")
-}
-
-fn logs_text(logs: &[SurveyedLog], custom: &[(String, usize)], inspector: &Inspector<'_>) -> String {
-    let of = |cell: &dyn Fn(&SurveyedLog) -> String| logs.iter().map(cell).collect::<Vec<_>>();
-    let time = |log: &SurveyedLog, at: Option<i64>| {
-        at.map(|at| minute(at, log.deliveries.has_hours())).unwrap_or_default()
-    };
-    let mut columns = vec![
-        Column::text("ACCOUNT", of(&|l| l.group.account.clone().unwrap_or_default())),
-        Column::text("REGION", of(&|l| l.group.region.clone().unwrap_or_default())),
-        Column::text("FLOW LOG", of(&called)),
-        Column::text("FORMAT", of(&|l| format_cell(l, custom, inspector))),
-        Column::number("OBJECTS", of(&|l| HumanCount(l.objects).to_string())),
-        Column::number("SIZE", of(&|l| HumanBytes(l.bytes).to_string())),
-        Column::text("FIRST", of(&|l| time(l, l.deliveries.range().map(|r| r.0)))),
-        Column::text("LAST", of(&|l| time(l, l.deliveries.range().map(|r| r.1)))),
-    ];
-    columns.retain(|column| !column.is_empty());
-    let has_strip = logs.iter().any(|log| log.rhythm.deliveries > 1);
-    let needed = if has_strip { STRIP_CHARS_ENOUGH + 2 } else { 0 };
-    let width = width();
-    if let Some(width) = width {
-        for head in LEFT_OUT {
-            if table_width(&columns) + needed <= width {
-                break;
-            }
-            columns.retain(|c| c.head != head);
-        }
-        let too_wide = (table_width(&columns) + needed).saturating_sub(width);
-        if too_wide > 0
-            && let Some(ids) = columns.iter_mut().find(|c| c.head == "FLOW LOG")
-        {
-            let longest = ids.cells.iter().map(|c| c.chars().count()).max().unwrap_or_default();
-            ids.shorten(longest.saturating_sub(too_wide).max(ID_CHARS_MIN));
-        }
-    }
-    if has_strip {
-        let room = width.map_or(STRIP_CHARS, |width| width.saturating_sub(table_width(&columns) + 2));
-        if let Some(scale) = scale(logs, room.clamp(STRIP_CHARS_MIN, STRIP_CHARS)) {
-            let of_char = format!("1 char = {}", span(scale.bucket_s));
-            let head = format!("COVERAGE ({of_char})");
-            let head = if head.chars().count() <= room { head } else { of_char };
-            let strips = of(&|l| strip(&l.deliveries.coverage(&scale, &l.rhythm)));
-            columns.push(Column::text(&head, strips));
-        }
-    }
-    table(&columns)
-}
-
-/// One scale for all strips of a place.
-pub(super) fn scale(logs: &[SurveyedLog], chars: usize) -> Option<Scale> {
-    let ranges = || logs.iter().filter_map(|log| log.deliveries.range());
-    Some(Scale::new(ranges().map(|r| r.0).min()?, ranges().map(|r| r.1).max()?, chars))
-}
-
-/// A span of time as people say it: `15 min`, `3 h 15 min`, `2 days`.
-fn span(seconds: i64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds % 86_400 / 3_600, seconds % 3_600 / 60);
-    let days_text = || counted(u64::try_from(days).unwrap_or_default(), "day");
-    match (days, hours, minutes) {
-        (0, 0, _) => format!("{minutes} min"),
-        (0, _, 0) => format!("{hours} h"),
-        (0, ..) => format!("{hours} h {minutes} min"),
-        (_, 0, _) => days_text(),
-        _ => format!("{} {hours} h", days_text()),
-    }
-}
-
-/// Gaps, each with the flow logs that have it: what stops one delivery often stops others.
-fn gaps_text(logs: &[SurveyedLog]) -> String {
-    let mut gaps: BTreeMap<Gap, Vec<&SurveyedLog>> = BTreeMap::new();
-    for log in logs {
-        log.rhythm.gaps.iter().for_each(|gap| gaps.entry(*gap).or_default().push(log));
-    }
-    let mut text = String::new();
-    // The longest are shown, in the order of time.
-    let mut by_length: Vec<Gap> = gaps.keys().copied().collect();
-    by_length.sort_by_key(|gap| (std::cmp::Reverse(gap.length_s()), gap.from_s));
-    let shown: BTreeSet<Gap> = by_length.into_iter().take(GAPS_SHOWN).collect();
-    for (gap, logs) in gaps.iter().filter(|(gap, _)| shown.contains(gap)) {
-        let has_hours = logs.iter().any(|log| log.deliveries.has_hours());
-        let (from, to) = (minute(gap.from_s, has_hours), minute(gap.to_s, has_hours));
-        let same_day = has_hours && from[..10] == to[..10];
-        let to = if same_day { &to[11..] } else { &to };
-        let names: Vec<String> = logs.iter().take(FLOW_LOGS_SHOWN).map(|log| name_in_text(log)).collect();
-        let more = logs.len().saturating_sub(names.len());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let usual = logs.iter().filter_map(|log| log.rhythm.usual_s).max().map(span).unwrap_or_default();
-        text.push_str(&format!(
-            "  gap {from} to {to}  {}{more}: {} without a delivery, usually every {usual}\n",
-            names.join(", "),
-            span(gap.length_s())
-        ));
-    }
-    let all: u64 = logs.iter().map(|log| log.rhythm.gap_count).sum();
-    let told: u64 =
-        gaps.iter().filter(|(gap, _)| shown.contains(gap)).map(|(_, logs)| logs.len() as u64).sum();
-    if all > told {
-        text.push_str(&format!("  and {} more; --json names them\n", counted(all - told, "gap")));
-    }
-    let partial = logs.iter().filter(|log| log.deliveries.is_partial()).count() as u64;
-    if partial > 0 {
-        text.push_str(&format!(
-            "  {} with more days than are remembered: no coverage is told; look at a part with --since and --until\n",
-            counted(partial, "flow log")
-        ));
-    }
-    text
-}
-
-/// What a log is called where no table tells account and region.
-fn name_in_text(log: &SurveyedLog) -> String {
-    let name = called(log);
-    if !name.is_empty() {
-        return name;
-    }
-    let parts = [&log.group.account, &log.group.region].into_iter().flatten();
-    parts.cloned().collect::<Vec<_>>().join(" ")
 }
 
 fn others_text(place: &Place) -> String {
@@ -345,20 +198,6 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_are_told_as_people_do() {
-        for (seconds, expected) in [
-            (300, "5 min"),
-            (3_600, "1 h"),
-            (11_700, "3 h 15 min"),
-            (86_400, "1 day"),
-            (2 * 86_400, "2 days"),
-            (90_000, "1 day 1 h"),
-        ] {
-            assert_eq!(span(seconds), expected);
-        }
-    }
 
     #[test]
     fn words_are_quoted_for_a_shell() {

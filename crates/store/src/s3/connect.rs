@@ -33,12 +33,12 @@ pub struct S3Options {
     /// What a request may take beside its transfer.
     pub timeout: Duration,
     /// When set, waiting ends within seconds and nothing is tried again.
-    pub stop: &'static AtomicBool,
+    pub stop: Arc<AtomicBool>,
 }
 
 impl S3Options {
     /// The SDK's defaults.
-    pub fn new(stop: &'static AtomicBool) -> Self {
+    pub fn new(stop: Arc<AtomicBool>) -> Self {
         Self {
             endpoint_url: None,
             region: None,

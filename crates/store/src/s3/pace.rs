@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -58,7 +58,7 @@ pub(crate) struct Pace {
     slots: Semaphore,
     state: Mutex<State>,
     timeout: Duration,
-    stop: &'static AtomicBool,
+    stop: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -75,7 +75,7 @@ struct State {
 
 impl Pace {
     /// `timeout` is what a request may take beside its transfer; when `stop` is set, nothing is tried again.
-    pub(crate) fn new(timeout: Duration, stop: &'static AtomicBool) -> Self {
+    pub(crate) fn new(timeout: Duration, stop: Arc<AtomicBool>) -> Self {
         let state = State {
             limit: START,
             owed: 0,
@@ -198,9 +198,6 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicU32;
 
-    static GO_ON: AtomicBool = AtomicBool::new(false);
-    static STOP: AtomicBool = AtomicBool::new(true);
-
     fn error(kind: ErrorKind) -> Error {
         Error::new(kind, "read", "s3://b/k".to_owned())
     }
@@ -221,13 +218,13 @@ mod tests {
 
     #[test]
     fn transient_failures_are_tried_again_and_others_not() {
-        let pace = Pace::new(Duration::from_secs(5), &GO_ON);
+        let pace = Pace::new(Duration::from_secs(5), Arc::default());
         let third = fails_before(3, ErrorKind::Unavailable);
         assert_eq!(perform(&pace, Request::Write, third).expect("the fourth attempt"), 3);
         let patient = fails_before(30, ErrorKind::Throttled);
         assert_eq!(perform(&pace, Request::Write, patient).expect("throttled for long"), 30);
         let count = AtomicU32::new(0);
-        let new = Pace::new(Duration::from_secs(5), &GO_ON);
+        let new = Pace::new(Duration::from_secs(5), Arc::default());
         let nobody = fails_before(u32::MAX, ErrorKind::Unreachable);
         assert!(
             perform(&new, Request::Read, |n| {
@@ -249,13 +246,13 @@ mod tests {
 
     #[test]
     fn once_asked_to_stop_nothing_is_tried_again() {
-        let pace = Pace::new(Duration::from_secs(5), &STOP);
+        let pace = Pace::new(Duration::from_secs(5), Arc::new(AtomicBool::new(true)));
         assert!(perform(&pace, Request::Write, fails_before(1, ErrorKind::Unavailable)).is_err());
     }
 
     #[test]
     fn what_hangs_is_given_up_and_slow_reads_are_started_twice() {
-        let pace = Pace::new(Duration::from_secs(5), &GO_ON);
+        let pace = Pace::new(Duration::from_secs(5), Arc::default());
         let count = AtomicU32::new(0);
         let hangs_once = |_| {
             let n = count.fetch_add(1, Ordering::Relaxed);
@@ -267,7 +264,7 @@ mod tests {
 
     #[test]
     fn throttling_halves_and_successes_restore() {
-        let pace = Pace::new(Duration::from_secs(5), &GO_ON);
+        let pace = Pace::new(Duration::from_secs(5), Arc::default());
         pace.lock().last_cut = Instant::now() - CUT_EVERY;
         perform(&pace, Request::Write, fails_before(1, ErrorKind::Throttled)).expect("the second attempt");
         assert_eq!(pace.lock().limit, START / 2);
