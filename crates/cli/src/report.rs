@@ -28,6 +28,9 @@ pub(crate) struct Report<'a> {
     exit_code: u8,
     /// What stopped the run.
     error: Option<String>,
+    /// The kind of it, in a word that stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_kind: Option<&'static str>,
     dry_run: bool,
     out: String,
     options: &'a Options,
@@ -48,6 +51,8 @@ pub(crate) struct Report<'a> {
 pub(crate) struct RunFacts<'a> {
     pub(crate) exit: Exit,
     pub(crate) error: Option<String>,
+    /// The kind of it; `register` where only the catalog failed.
+    pub(crate) error_kind: Option<&'static str>,
     pub(crate) registered: Option<&'a Registered>,
     pub(crate) dry_run: bool,
     pub(crate) out: String,
@@ -72,6 +77,7 @@ pub(crate) fn json(summary: &Summary, facts: &RunFacts<'_>) -> String {
         outcome: facts.exit.name(),
         exit_code: facts.exit.code(),
         error: facts.error.clone(),
+        error_kind: facts.error_kind,
         dry_run: facts.dry_run,
         out: facts.out.clone(),
         options: facts.options,

@@ -104,6 +104,33 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The kind of error, as reports name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Accounting(_) => "accounting",
+            Self::Catalog(_) => "catalog",
+            Self::CompactedFileGone { .. } => "compacted-file-gone",
+            Self::Interrupted => "interrupted",
+            Self::MemoryTooSmall { .. } => "memory-too-small",
+            Self::Log(error) => error.kind(),
+            Self::NoColumn { .. } => "no-column",
+            Self::NoPartition { .. } => "no-partition",
+            Self::NotReconverted(_) => "not-reconverted",
+            Self::RecordsLost { .. } => "records-lost",
+            Self::NothingChosen => "nothing-chosen",
+            Self::Options(_) => "options",
+            Self::SourceIsTable { .. } => "source-is-table",
+            Self::Parquet(_) => "parquet",
+            Self::Sources(error) => error.kind(),
+            Self::Store(error) => error.kind().name(),
+            Self::TableFile { .. } => "table-file",
+            Self::TooDistinct { .. } => "too-distinct",
+            Self::TooManyRejects { .. } => "too-many-rejects",
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

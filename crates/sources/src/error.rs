@@ -32,6 +32,20 @@ pub enum Error {
     Store(flowquet_store::Error),
 }
 
+impl Error {
+    /// The kind of error, as reports name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Interrupted => "interrupted",
+            Self::ListingTooLong { .. } => "listing-too-long",
+            Self::Manifest { .. } => "manifest",
+            Self::NoObjects { .. } => "no-objects",
+            Self::Stdin(_) => "stdin",
+            Self::Store(error) => error.kind().name(),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -53,6 +53,33 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Its name in reports, which stays as it is.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AlreadyExists => "already-exists",
+            Self::Archived => "archived",
+            Self::Changed => "changed",
+            Self::Credentials => "credentials",
+            Self::Denied => "denied",
+            Self::Folder => "folder",
+            Self::Full => "full",
+            Self::Interrupted => "interrupted",
+            Self::InvalidKey => "invalid-key",
+            Self::NoBucket => "no-bucket",
+            Self::NoCredentials => "no-credentials",
+            Self::NotAFile => "not-a-file",
+            Self::NotAFolder => "not-a-folder",
+            Self::NotFound => "not-found",
+            Self::Outside => "outside",
+            Self::Throttled => "throttled",
+            Self::TooMany => "too-many",
+            Self::Unavailable => "unavailable",
+            Self::Unreachable => "unreachable",
+            Self::WrongRegion => "wrong-region",
+            Self::Other => "other",
+        }
+    }
+
     /// Whether the same call may succeed a little later.
     pub(crate) fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Unavailable | Self::Unreachable)

@@ -45,6 +45,21 @@ pub enum Error {
     Store(StoreError),
 }
 
+impl Error {
+    /// The kind of error, as reports name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Broken { .. } => "log-broken",
+            Self::Checkpoint { .. } => "checkpoint",
+            Self::Contract(_) => "contract",
+            Self::NoTable(_) => "no-table",
+            Self::Record { .. } => "record",
+            Self::StalePlan { .. } => "stale-plan",
+            Self::Store(error) => error.kind().name(),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
