@@ -1,7 +1,5 @@
 //! Which folder of a path is what, where AWS's services deliver logs.
 
-use crate::object_key::is_account;
-
 /// The service of flow logs, as folders and file names call it.
 pub(crate) const FLOW_LOGS: &str = "vpcflowlogs";
 
@@ -62,6 +60,11 @@ impl<'a> AwsFolders<'a> {
         let account = parts[logs + 1..].iter().copied().find(|p| is_account(p));
         Some(Self { account, ..Self::default() })
     }
+}
+
+/// Whether `text` can be an account id: twelve digits.
+pub(crate) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]

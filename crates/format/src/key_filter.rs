@@ -4,8 +4,8 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use jiff::civil::Date;
 
-use crate::aws_folders::{AwsFolders, FLOW_LOGS};
-use crate::object_key::{ObjectKey, is_account};
+use crate::aws_folders::{AwsFolders, FLOW_LOGS, is_account};
+use crate::object_key::ObjectKey;
 use crate::time::midnight;
 
 /// Seconds of a day.

@@ -1,6 +1,6 @@
 //! The key grammar of source objects: what an object's path tells about it before it is read.
 
-use crate::aws_folders::{AwsFolders, FLOW_LOGS};
+use crate::aws_folders::{AwsFolders, FLOW_LOGS, is_account};
 use crate::time::midnight;
 
 /// When AWS delivered an object, as its key tells: UTC, minutes if the file name tells them.
@@ -91,11 +91,6 @@ fn file_name_parts(name: &str) -> Option<[&str; 6]> {
     let [account, service, _, flow_log_id, ..] = parts;
     let is_ours = service == FLOW_LOGS && is_account(account) && flow_log_id.starts_with("fl-");
     (is_ours && left.next().is_none()).then_some(parts)
-}
-
-/// Whether `text` can be an account id: twelve digits.
-pub(crate) fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 pub(crate) fn number(text: &str, digits: usize) -> Option<i64> {
