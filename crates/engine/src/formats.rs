@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, LogFormat, ObjectKey, header_format};
+use flowquet_format::{Catalogue, LogFormat, ObjectKey, TELLING_LINES, first_header};
 use flowquet_input::{Compression, Framing, first_lines, text_of};
 use flowquet_parquet::{RowReader, RowsError, Wanted};
 use flowquet_sources::SourceSet;
@@ -162,11 +162,17 @@ fn given_format(context: &PlanContext, flow_log: Option<&str>, head: &[u8]) -> O
 
 /// The log format that the header line in the first bytes of an object tells.
 fn format_of(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<LogFormat> {
-    header_format(&first_line(head, catalogue)?, catalogue)
+    first_header(&text_of_head(head, catalogue)?, catalogue).map(|header| header.format)
 }
 
 /// The first line in the first bytes of an object, without what frames it.
 fn first_line(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<Vec<u8>> {
+    let lines = text_of_head(head, catalogue)?;
+    lines.split(|b| *b == b'\n').next().map(<[u8]>::to_vec)
+}
+
+/// The lines in the first bytes of an object, without what frames them: as many as tell whether the first one is a header.
+fn text_of_head(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     let mut buffer = [0; 4_096];
     let mut reader = text_of(Box::new(std::io::Cursor::new(head.to_vec()))).ok()?.1;
@@ -176,12 +182,11 @@ fn first_line(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<Vec<u8>> {
             Ok(0) | Err(_) => break,
             Ok(len) => text.extend_from_slice(&buffer[..len]),
         }
-        // Lines that stand as they are need no more than the first.
-        if text.contains(&b'\n') && Framing::of(&text, catalogue).is_ok_and(|f| f == Framing::Lines) {
+        let has_enough = text.iter().filter(|b| **b == b'\n').count() > TELLING_LINES;
+        if has_enough && Framing::of(&text, catalogue).is_ok_and(|f| f == Framing::Lines) {
             break;
         }
     }
     let (_, lines) = first_lines(&text, false, catalogue).ok()?;
-    let lines = lines.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&lines);
-    lines.split(|b| *b == b'\n').next().map(<[u8]>::to_vec)
+    Some(lines.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&lines).to_vec())
 }
