@@ -1,6 +1,6 @@
 //! Fuzz targets: functions that take any bytes and panic where a promise is broken.
 //!
-//! They are written once. `tests/fuzz.rs` runs them in `./test` with bytes that [`mutate`] makes of small real inputs; the libFuzzer
+//! They are written once. `tests/fuzz.rs` runs them in `./test` with bytes that `mutate` makes of small real inputs; the libFuzzer
 //! workspace in `fuzz/` runs the same functions with a nightly compiler and coverage. A target promises more than that nothing
 //! panics: what is decoded encodes to what decodes to the same, lines add up, twins agree, and nothing leaves the table.
 //!
