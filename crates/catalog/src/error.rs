@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+#[cfg(feature = "glue")]
 use aws_sdk_glue::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use flowquet_aws::{CREDENTIALS_HINT, is_credentials_error, root_words};
+use flowquet_aws::CREDENTIALS_HINT;
+#[cfg(feature = "glue")]
+use flowquet_aws::{is_credentials_error, root_words};
 
 /// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,7 @@ impl Error {
     }
 
     /// Our error for a request that failed.
+    #[cfg(feature = "glue")]
     pub(crate) fn of<E, R>(action: &'static str, name: &str, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -97,6 +101,7 @@ impl Error {
 }
 
 /// Sources: docs.aws.amazon.com/glue/latest/webapi/CommonErrors.html and the errors of each call.
+#[cfg(feature = "glue")]
 pub(crate) fn kind_of(code: &str) -> ErrorKind {
     match code {
         "AlreadyExistsException" => ErrorKind::AlreadyExists,
@@ -130,7 +135,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-#[cfg(test)]
+#[cfg(all(test, feature = "glue"))]
 mod tests {
     use super::*;
 

@@ -13,8 +13,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, ErrorKind, kind_of};
 use crate::partitions::PartitionPlace;
+use crate::sdk_input::partition_input;
 use crate::table::TableName;
-use crate::table_input::partition_input;
 
 /// Attempts at a call, in all.
 const ATTEMPTS_MAX: u32 = 10;
@@ -42,6 +42,9 @@ pub struct Glue {
 pub(crate) type Refused = Vec<(usize, ErrorKind, String)>;
 
 impl Glue {
+    /// Whether this program can speak to Glue.
+    pub const IS_BUILT: bool = true;
+
     /// The catalog that `options`, environment and profiles lead to. Nothing is asked yet.
     pub fn new(options: &AwsOptions) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime without threads");

@@ -23,24 +23,34 @@
 //! ```
 
 mod error;
+#[cfg(feature = "glue")]
 mod glue;
 mod infrastructure;
+#[cfg(not(feature = "glue"))]
+mod no_glue;
 mod partitions;
 mod projection;
 mod python;
+#[cfg(feature = "glue")]
 mod register;
+mod registered;
+#[cfg(feature = "glue")]
+mod sdk_input;
 mod statements;
 mod table;
 mod table_input;
 mod union;
 
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "glue")]
 pub use glue::Glue;
 pub use infrastructure::{cloudformation, terraform};
+#[cfg(not(feature = "glue"))]
+pub use no_glue::Glue;
 pub use partitions::{PartitionPlace, partition_values};
 pub use projection::Projection;
 pub use python::{pandas, polars, pyspark};
-pub use register::{Registered, TableChange};
+pub use registered::{Registered, TableChange};
 pub use statements::{athena, duckdb, spark, trino};
 pub use table::{NameError, TableColumn, TableDefinition, TableName};
 pub use table_input::table_input_json;

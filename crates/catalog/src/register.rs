@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_glue::types::{Column, Partition, Table, TableInput};
-use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
 use crate::glue::{BATCH_MAX, Glue, Refused};
 use crate::partitions::PartitionPlace;
+use crate::registered::{Registered, TableChange};
+use crate::sdk_input::{input_of, sdk_columns, table_input};
 use crate::table::{TableDefinition, TableName};
-use crate::table_input::{input_of, parameters, sdk_columns, table_input};
+use crate::table_input::parameters;
 
 /// Attempts to change a table that others change at the same time.
 const UPDATES_MAX: usize = 5;
@@ -24,33 +25,6 @@ const NAMED_MAX: usize = 5;
 
 /// Below this folder lie files that are about to stand elsewhere: a partition that points there is on its way.
 const UNDER_WAY: &str = flowquet_table::RECORDS;
-
-/// What became of the catalog's table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TableChange {
-    /// It was made.
-    Created,
-    /// It is as it was.
-    Unchanged,
-    /// Columns or properties were added.
-    Updated,
-}
-
-/// What a registration did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Registered {
-    /// The table.
-    pub table: TableChange,
-    /// Columns that it did not have.
-    pub columns_added: Vec<String>,
-    /// Partitions that were made.
-    pub partitions_created: u64,
-    /// Partitions that were there, and were given a new place or new columns.
-    pub partitions_updated: u64,
-    /// Partitions that were there as they should.
-    pub partitions_unchanged: u64,
-}
 
 impl Glue {
     /// Makes the catalog's table and `partitions` what `table` and they say. Columns are added, never removed or retyped;
@@ -233,7 +207,7 @@ fn updated(there: &Table, table: &TableDefinition) -> Result<(TableInput, Vec<St
         differences.push(format!("\n  {what}: Glue has `{there}`, the table has `{ours}`"));
     };
     let mut input = input_of(there);
-    let mut storage = input.storage_descriptor.take().unwrap_or_else(|| crate::table_input::storage(&[], ""));
+    let mut storage = input.storage_descriptor.take().unwrap_or_else(|| crate::sdk_input::storage(&[], ""));
     let location = storage.location.clone().unwrap_or_default();
     if without_slash(&location) != without_slash(&table.location) {
         differ("location", &location, &table.location);
