@@ -3,7 +3,7 @@
 
 usage: python3 benches/instructions.py [--update]
 
-Run from the root after `cargo build --release --workspace`. Each loop runs once and three times under callgrind; half the
+Run from the root after `cargo build --release -p flowquet-benches`. Each loop runs once and three times under callgrind; half the
 difference is one run, without what surrounds it. The counts are compared with those in benches/instructions.json, which were
 made by one compiler for one instruction set; where either differs, they are shown and not compared. A loop fails that takes more
 than a tenth more. `--update` writes the file.

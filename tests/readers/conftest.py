@@ -16,7 +16,8 @@ import pytest
 import naive
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+# The programs that the Rust tests have built: their checks of overflow and their assertions are on.
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / os.environ.get("FLOWQUET_PROFILE", "debug")
 FLOWQUET = TARGET / "flowquet"
 FLOWLOGS = TARGET / "flowlogs"
 

@@ -7,7 +7,7 @@ use flowquet_format::ObjectKey;
 use flowquet_table::{LAYOUT_VERSION, Options, SourceObject, Task};
 use sha2::{Digest, Sha256};
 
-/// Compressed bytes of a record in a gzip or zstd object. Real and made-up logs of 14 to 29 fields lie between 25 and 45.
+/// Compressed bytes of a record in a gzip or zstd object. Real and synthetic logs of 14 to 29 fields lie between 25 and 45.
 const COMPRESSED_BYTES_PER_RECORD: u64 = 32;
 
 /// Bytes of a record in a plain object.

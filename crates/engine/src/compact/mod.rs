@@ -84,7 +84,7 @@ pub struct CompactOptions {
     pub compression: String,
     /// Most rows of a row group.
     pub row_group_rows: u64,
-    /// Size that files are to have.
+    /// Target size of a file, in bytes.
     pub file_bytes: u64,
 }
 
