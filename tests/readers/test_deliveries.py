@@ -90,6 +90,9 @@ DELIVERIES = {
     "comments": lambda lines: "# exported\n#\n" + "\n".join(lines) + "\n",
 }
 
+# Told by lines that look like records: other lines are not taken for lines there.
+BY_THEIR_LINES = {"messages alone", "text of the CLI", "log shipper"}
+
 COMPRESSIONS = {
     "plain": lambda data: data,
     "gzip": lambda data: gzip.compress(data, mtime=0),
