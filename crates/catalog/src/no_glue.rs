@@ -20,6 +20,8 @@ impl Glue {
         Self
     }
 
+    /// Registers nothing.
+    ///
     /// # Errors
     /// Always.
     pub fn register(
@@ -31,6 +33,8 @@ impl Glue {
         Err(not_built(&table.database, &table.name))
     }
 
+    /// Points nothing elsewhere.
+    ///
     /// # Errors
     /// Always.
     pub fn point(&self, database: &TableName, name: &TableName, _: &[PartitionPlace]) -> Result<(), Error> {

@@ -62,9 +62,20 @@ impl<'a> AwsFolders<'a> {
     }
 }
 
+/// Digits of an AWS account's id.
+const ACCOUNT_DIGITS: usize = 12;
+
 /// Whether `text` can be an account id: twelve digits.
 pub(crate) fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+    text.len() == ACCOUNT_DIGITS && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The zeros that an account id has lost which was kept as the number `digits`; none where that is no number.
+pub fn lost_zeros(digits: &[u8]) -> &'static [u8] {
+    const ZEROS: [u8; ACCOUNT_DIGITS] = [b'0'; ACCOUNT_DIGITS];
+    let lost =
+        if digits.iter().all(u8::is_ascii_digit) { ACCOUNT_DIGITS.saturating_sub(digits.len()) } else { 0 };
+    &ZEROS[..lost]
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Rows as lines: what stands in for bytes that end a value or a line.
 //!
-//! Rows of Parquet files take the way of text, as lines of values with blanks between. A value may hold a blank itself, which
-//! no flow log's can. It is carried as a byte that no UTF-8 has, and put back once the line is located.
+//! Rows of Parquet files, of tables and of documents take the way of text, as lines of values with blanks between. A value may hold a
+//! blank itself, which no flow log's can. It is carried as a byte that no UTF-8 has, and put back once the line is located.
 //!
 //! | in the value | carried as |
 //! |---|---|

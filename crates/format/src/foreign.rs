@@ -1,6 +1,6 @@
 //! Columns of files that others wrote: which fields they are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::catalogue::{Catalogue, is_field_name, letters, normalised};
 
@@ -81,13 +81,19 @@ pub fn fields_of_columns<S: AsRef<str>>(columns: &[S], catalogue: &Catalogue) ->
             }
         }
     }
+    let mut numbers = HashMap::new();
     for (column, field) in columns.iter().zip(&mut fields).filter(|(_, field)| field.is_none()) {
         let column = column.as_ref();
         if is_pandas_index(column) {
             continue;
         }
         let name = unknown(column);
-        let numbered = (2..).map(|n| format!("{name}-{n}"));
+        // A file may have any number of columns of one name: numbers that are taken are not tried again.
+        let next: &mut usize = numbers.entry(name.clone()).or_insert(2);
+        let numbered = std::iter::from_fn(|| {
+            *next += 1;
+            Some(format!("{name}-{}", *next - 1))
+        });
         let is_free = |name: &String| !taken.contains(name) && catalogue.field(name).is_none();
         let free = std::iter::once(name.clone()).chain(numbered).find(is_free).expect("numbers do not end");
         taken.insert(free.clone());

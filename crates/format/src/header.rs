@@ -10,7 +10,7 @@
 
 use crate::catalogue::{Catalogue, ColumnType, FieldKind, is_field_name, letters, normalised};
 use crate::foreign::field_of_column;
-use crate::log_format::LogFormat;
+use crate::log_format::{FIELDS_MAX, LogFormat};
 
 /// Fields whose names are words of any text.
 const PLAIN_WORDS: [&str; 10] =
@@ -26,6 +26,13 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Lines behind a header of words of any text that are asked whether it is one; the first may be damaged.
 pub const TELLING_LINES: usize = 8;
+
+/// Longest name of a field in a header line: that of a column that the Glue Data Catalog has
+/// (docs.aws.amazon.com/glue/latest/webapi/API_Column.html). Known names are far shorter; what is longer costs no look-up.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Most words of a header line, or of several that were joined.
+const WORDS_MAX: usize = 4 * FIELDS_MAX;
 
 /// A header line that is understood: at least half of its names are known fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +157,7 @@ impl<'a> Names<'a> {
         let mut words = Vec::new();
         for word in plain.split(separators).filter(|w| !w.is_empty()) {
             let (name, is_field) = bare(word);
-            if !is_field_name(name) {
+            if name.len() > NAME_BYTES_MAX || words.len() == WORDS_MAX || !is_field_name(name) {
                 return None;
             }
             is_marked &= is_field;
@@ -188,7 +195,7 @@ impl<'a> Names<'a> {
 
     /// The names of each header that the line has: one, unless files of nothing but a header were joined without a newline.
     fn parts(&self, catalogue: &Catalogue) -> Vec<Vec<&'a str>> {
-        let is_known = |name: &str| catalogue.field(&normalised(name)).is_some();
+        let is_known = |name: &str| is_known_name(name.as_bytes(), catalogue);
         let mut parts: Vec<Vec<&str>> = vec![Vec::new()];
         for word in &self.words {
             let part = parts.last_mut().expect("there is a first one");
@@ -259,8 +266,11 @@ pub(crate) fn bare(word: &str) -> (&str, bool) {
     }
 }
 
-/// Whether `word`, as a header has it, names a known field.
+/// Whether `word`, as a header has it, names a known field. At once for one that is too long for a name.
 pub fn is_known_name(word: &[u8], catalogue: &Catalogue) -> bool {
+    if word.len() > NAME_BYTES_MAX {
+        return false;
+    }
     let word = std::str::from_utf8(word).map(|w| bare(w.trim_start_matches([BYTE_ORDER_MARK, '#'])).0);
     word.is_ok_and(|name| is_field_name(name) && catalogue.field(&normalised(name)).is_some())
 }

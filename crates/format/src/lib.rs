@@ -29,13 +29,15 @@ mod time;
 mod union;
 mod values;
 
+pub use aws_folders::lost_zeros;
 pub use carried::{CARRIED_MARK, ROWS_MARK, push_carried, put_back};
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
 pub use columns::{ADDRESS_BYTES, FormatColumn, TWIN_SUFFIX, Types, address_bytes, columns_of};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use guess::{guess_format, name_of_format};
 pub use header::{
-    Between, HeaderLine, TELLING_LINES, first_header, header_between, header_format, is_known_name,
+    Between, HeaderLine, NAME_BYTES_MAX, TELLING_LINES, first_header, header_between, header_format,
+    is_known_name,
 };
 pub use key_filter::{Descent, KeyFilter, LeftOut, service_of_path};
 pub use key_group::{KeyGroup, KeyOrigin, service_of_name};

@@ -1,6 +1,8 @@
 //! The careful path: what a line is that has not simply the right number of fields.
 
-use flowquet_format::{Between, Catalogue, HeaderLine, LogFormat, header_between, is_known_name, put_back};
+use flowquet_format::{
+    Between, Catalogue, HeaderLine, LogFormat, NAME_BYTES_MAX, header_between, is_known_name, put_back,
+};
 
 use crate::reject::RejectReason;
 
@@ -124,7 +126,8 @@ pub(crate) fn glued<'a>(
     let end = *blanks.get(fields - 1)?;
     // The longest name that the word ends in and that leaves a value: `pkt-srcaddr` rather than `srcaddr`. Its quotes, and a mark
     // before it, are the header's.
-    let at = (start + 1..end).find(|at| is_known_name(&line[*at..end], catalogue))?;
+    let first = end.saturating_sub(NAME_BYTES_MAX).max(start + 1);
+    let at = (first..end).find(|at| is_known_name(&line[*at..end], catalogue))?;
     let header = HeaderLine::read(&line[at..], catalogue).filter(|h| h.format.fields().len() > 1)?;
     Some((&line[..at], header))
 }

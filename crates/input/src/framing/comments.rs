@@ -36,7 +36,8 @@ impl Comments {
     }
 
     fn comment(&mut self, line: &[u8]) {
-        let text = line.trim_start_with(b'#').trim_ascii();
+        let marks = line.iter().take_while(|b| **b == b'#').count();
+        let text = line[marks..].trim_ascii();
         let text = text.strip_prefix(b"Fields:").unwrap_or(text).trim_ascii();
         let is_header = header_format(text, &self.catalogue).is_some_and(|format| format.fields().len() > 1)
             || separator_of(text, &self.catalogue).is_some();
@@ -45,17 +46,13 @@ impl Comments {
         }
     }
 
-    /// Sees how what follows the comments is framed, by its first line. Returns the lines of the header that was a comment.
+    /// Sees how what follows the comments is framed, by its first line; a header that was a comment comes before it.
     fn begin(&mut self, text: &[u8], line: &[u8], max: usize, out: &mut Vec<u8>) -> Result<(), Refused> {
         let header = std::mem::take(&mut self.header);
         let has_header = header_format(line, &self.catalogue).is_some()
             || is_named(line, &self.catalogue)
             || header.is_empty();
-        let framing = if has_header {
-            Framing::of(text, &self.catalogue)?
-        } else {
-            Framing::of(&header, &self.catalogue)?
-        };
+        let framing = Framing::of(if has_header { text } else { &header }, &self.catalogue)?;
         self.state = State::Lines;
         if let Some(mut unframe) = framing.unframer(&self.catalogue) {
             if !has_header {
@@ -102,17 +99,6 @@ impl Unframe for Comments {
                 Ok(at + taken)
             }
         }
-    }
-}
-
-trait TrimStart {
-    fn trim_start_with(&self, byte: u8) -> &Self;
-}
-
-impl TrimStart for [u8] {
-    fn trim_start_with(&self, byte: u8) -> &Self {
-        let start = self.iter().position(|b| *b != byte).unwrap_or(self.len());
-        &self[start..]
     }
 }
 

@@ -23,7 +23,7 @@ const DEPTH_MAX: usize = 64;
 /// Keys that a message names.
 const KEYS_TOLD_MAX: usize = 5;
 
-/// Objects below an object that are held until it is over.
+/// Objects below an object that are held until it is over. One that has more is a map of records, and says nothing about a line.
 const HELD_MAX: usize = 8;
 
 /// Bytes of their beginning by which broken documents are told.
@@ -57,8 +57,9 @@ struct Object {
     key: String,
     /// Plain values so far.
     values: Vec<Value>,
-    /// Values of objects in it, which are records if nothing here tells otherwise.
+    /// Values of objects in it, which are records if nothing here tells otherwise; of a map of many they are.
     held: Vec<Vec<Value>>,
+    is_map: bool,
     /// Whether it, or something in it, gave lines or was no data.
     has_lines: bool,
     /// Whether it has a line of its own.
@@ -79,6 +80,7 @@ impl Container {
                 key: String::new(),
                 values: Vec::new(),
                 held: Vec::new(),
+                is_map: false,
                 has_lines: false,
                 has_message: false,
             }),
@@ -196,6 +198,7 @@ impl Documents {
                 self.path.push(Container::opened_by(mark));
             }
             // Where an object begins inside another, between its values, that one was cut.
+            (Token::Mark(b'{'), _) if text.len() < 2 && !is_last => return Ok(Scan::More),
             (Token::Mark(b'{'), _) => {
                 return Ok(Scan::Broken("`{`".to_owned(), text.starts_with(b"{\"").then_some(0)));
             }
@@ -345,16 +348,16 @@ impl Documents {
             }
         };
         has_lines |= self.is_control;
-        let is_about_lines = self.path.iter().any(|c| matches!(c, Container::Object(o) if o.has_message));
+        if self.is_about_lines() {
+            held.clear();
+        }
         if let Some(Container::Object(parent)) = self.path.last_mut() {
-            if !is_about_lines {
-                held.truncate(HELD_MAX.saturating_sub(parent.held.len()));
-                parent.held.append(&mut held);
-            }
-        } else if !has_lines && !is_about_lines {
-            for values in held {
-                has_lines |= self.record(&values, out);
-            }
+            parent.held.append(&mut held);
+            parent.is_map |= parent.held.len() > HELD_MAX;
+            held = if parent.is_map { std::mem::take(&mut parent.held) } else { Vec::new() };
+        }
+        for values in held {
+            has_lines |= self.record(&values, out);
         }
         match self.path.last_mut() {
             Some(container) => *container.next() = Next::Comma,
@@ -367,6 +370,11 @@ impl Documents {
             None => {}
         }
         Ok(())
+    }
+
+    /// Whether something above has a line: what lies in it says something about that.
+    fn is_about_lines(&self) -> bool {
+        self.path.iter().any(|c| matches!(c, Container::Object(o) if o.has_message))
     }
 
     /// Takes what an object holds: whether that gave lines, and values that are records if nothing above tells otherwise.
@@ -398,8 +406,7 @@ impl Documents {
                 return Ok((false, Vec::new()));
             }
         }
-        let is_about_lines = self.path.iter().any(|c| matches!(c, Container::Object(o) if o.has_message));
-        if !is_about_lines {
+        if !self.is_about_lines() {
             if is_held && self.records.is_record(values) {
                 return Ok((false, vec![object.values]));
             }

@@ -149,7 +149,7 @@ fn known_otherwise(text: &[u8]) -> Option<String> {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz data", "unxz"),
         [b'7', b'z', 0xbc, 0xaf, ..] => ("a 7z archive", "7z x"),
         [0x1f, 0x9d, ..] => ("compress data (.Z)", "uncompress"),
-        [b'O', b'R', b'C', ..] if text.contains(&0) => ("an ORC file", "SELECT … of an engine that reads it"),
+        [b'O', b'R', b'C', ..] if text.contains(&0) => ("an ORC file", "orc-contents"),
         [b'O', b'b', b'j', 1, ..] => ("an Avro file", "avro cat --format json"),
         [a, 0, b, 0, c, 0, ..] if [a, b, c].iter().all(|b| b.is_ascii_graphic()) => {
             ("UTF-16 text", "iconv -f UTF-16LE -t UTF-8")

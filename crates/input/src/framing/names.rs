@@ -1,6 +1,6 @@
 //! Names of fields as tables and documents spell them.
 
-use flowquet_format::{Catalogue, FieldKind, field_of_column, fields_of_columns};
+use flowquet_format::{Catalogue, FieldKind, NAME_BYTES_MAX, field_of_column, fields_of_columns};
 
 /// Names of values that hold a whole line.
 const MESSAGES: [&str; 3] = ["message", "@message", "Message"];
@@ -29,8 +29,11 @@ pub(super) fn is_events(name: &str) -> bool {
     EVENTS.contains(&name)
 }
 
+/// Most names that are looked at: far more than a log format has fields.
+const NAMES_MAX: usize = 1_024;
+
 /// Fields that names are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fields {
     /// Of each name: the field, or `None` where its value is left out, such as `@timestamp`. Each field once.
     pub(super) fields: Vec<Option<String>>,
@@ -48,19 +51,24 @@ pub(super) struct Fields {
 
 /// The fields that values of these names are. A name that is shaped like a field may be a new one.
 pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Fields {
+    if names.len() > NAMES_MAX {
+        return Fields { fields: vec![None; names.len()], ..Fields::default() };
+    }
     let is_shaped = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_lowercase())
+        name.len() <= NAME_BYTES_MAX
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
     };
-    let known: Vec<String> = names.iter().filter_map(|name| field_of_column(name, catalogue)).collect();
-    let is_kept = |name: &str| is_shaped(name) || field_of_column(name, catalogue).is_some();
+    // Names that begin with `@` are Logs Insights' own, and say nothing; neither does an index without a name.
+    let is_told = |name: &str| !name.is_empty() && !name.starts_with('@');
+    let field_of = |name: &str| field_of_column(name, catalogue).filter(|_| is_told(name));
+    let known: Vec<String> = names.iter().filter_map(|name| field_of(name)).collect();
+    let is_kept = |name: &str| is_shaped(name) || field_of(name).is_some();
     let kept: Vec<&str> = names.iter().copied().filter(|name| is_kept(name)).collect();
     let has = |kind| known.iter().any(|name| catalogue.field(name).is_some_and(|spec| spec.kind == kind));
-    // What is left out says nothing: `@ptr`, an index without a name. A name that is no field's does.
-    let others = names.iter().filter(|name| !name.is_empty() && !name.starts_with('@')).count() - known.len();
+    let others = names.iter().filter(|name| is_told(name)).count() - known.len();
     let is_many = known.len() >= SURE_FIELDS && known.len() > others;
     let is_flow = has(FieldKind::Address) && has(FieldKind::Time) && known.len() >= others;
-    // Names that begin with `@` are those of Logs Insights.
     let least = if names.iter().any(|name| name.starts_with('@')) { 2 } else { 3 };
     let is_all = others == 0 && known.len() >= least;
     let mut fields = fields_of_columns(&kept, catalogue).into_iter();
@@ -100,6 +108,8 @@ mod tests {
             ("name version", false),
             ("region vpc_id cidr", false),
             ("start end", false),
+            ("@start @end", false),
+            ("@type srcAddr dstAddr", true),
             ("srcaddr start", true),
             ("srcaddr start x y", true),
             ("srcaddr start x y z", false),
@@ -113,6 +123,10 @@ mod tests {
             let names: Vec<&str> = names.split_whitespace().collect();
             assert_eq!(fields(&names).1, is_sure, "{names:?}");
         }
+        // However many there are, and however long.
+        let long = "a".repeat(1 << 20);
+        assert_eq!(fields(&["srcaddr", "start", &long]), ("srcaddr start /".to_owned(), true));
+        assert!(!fields(&vec!["srcaddr"; NAMES_MAX + 1]).1);
     }
 
     #[test]

@@ -48,16 +48,26 @@ impl Separated {
             out.extend_from_slice(CARRIED_MARK);
             self.has_begun = true;
         }
+        // A last row may run into the header of the next file, which was joined to it without a newline; and a file may have no more.
+        let (mut row, mut headers) = (row, 0);
+        while !self.header.is_empty()
+            && row.len() > self.header.len()
+            && let Some(last) = row.strip_suffix(&*self.header)
+        {
+            row = without_end(last.strip_suffix(BYTE_ORDER_MARK).unwrap_or(last));
+            headers += 1;
+        }
+        self.single_row(row, out);
+        if headers > 0 {
+            let header = self.header.clone();
+            (0..headers).for_each(|_| self.single_row(&header, out));
+        }
+    }
+
+    /// A row that no other one is joined to.
+    fn single_row(&mut self, row: &[u8], out: &mut Vec<u8>) {
         if row.trim_ascii().is_empty() {
             out.push(b'\n');
-            return;
-        }
-        // A last row that runs into the header of the next file, which was joined to it without a newline.
-        if !self.header.is_empty() && row.len() > self.header.len() && row.ends_with(&self.header) {
-            let (last, header) = row.split_at(row.len() - self.header.len());
-            let header = header.to_vec();
-            self.row(without_end(last.strip_suffix(BYTE_ORDER_MARK).unwrap_or(last)), out);
-            self.row(&header, out);
             return;
         }
         let values = values_of(row, self.separator);
@@ -249,21 +259,28 @@ mod tests {
 
     use super::*;
 
-    fn lines(text: &str, separator: u8) -> String {
+    fn lines_at_once(text: &str, separator: u8) -> String {
         let mut whole = Vec::new();
-        let catalogue = Arc::new(Catalogue::builtin().clone());
-        let mut unframe = Separated::new(separator, catalogue.clone());
+        let mut unframe = Separated::new(separator, Arc::new(Catalogue::builtin().clone()));
         assert_eq!(unframe.push(text.as_bytes(), true, usize::MAX, &mut whole).expect("a table"), text.len());
+        let mut lines = whole.strip_prefix(CARRIED_MARK).unwrap_or(&whole).to_vec();
+        put_back(&mut lines);
+        String::from_utf8(lines).expect("text")
+    }
+
+    fn lines(text: &str, separator: u8) -> String {
+        let whole = lines_at_once(text, separator);
+        let catalogue = Arc::new(Catalogue::builtin().clone());
         // The same, byte by byte.
         let (mut unframe, mut pieces, mut at) = (Separated::new(separator, catalogue), Vec::new(), 0);
         for end in 1..=text.len() {
             let is_last = end == text.len();
             at += unframe.push(&text.as_bytes()[at..end], is_last, usize::MAX, &mut pieces).expect("a table");
         }
-        assert_eq!(pieces, whole);
-        let mut lines = whole.strip_prefix(CARRIED_MARK).unwrap_or(&whole).to_vec();
-        put_back(&mut lines);
-        String::from_utf8(lines).expect("text")
+        let mut pieces = pieces.strip_prefix(CARRIED_MARK).unwrap_or(&pieces).to_vec();
+        put_back(&mut pieces);
+        assert_eq!(String::from_utf8(pieces).expect("text"), whole);
+        whole
     }
 
     #[test]
@@ -313,6 +330,7 @@ mod tests {
                 "start end srcaddr\n1 2 a\nsource,to,start,end,at,now,then\nb,1\nsrcaddr start\nc 3\n",
             ),
             ("message\n2 a\n", b',', "2 a\n"),
+            ("message\n2 amessagemessage\n2 b\n", b',', "2 a\n2 b\n"),
             ("start,srcaddr,action\n1 a b\n", b',', "start srcaddr action\n1 a b\n"),
             ("timestamp|message\n1|2 a\n", b'|', "2 a\n"),
             ("timestamp,message\n1,\"2 1\n2,\"2 2\"\n", b',', "2 1\n2 2\n"),
@@ -339,5 +357,11 @@ mod tests {
         ] {
             assert_eq!(separator_of(line.as_bytes(), Catalogue::builtin()), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn headers_that_are_joined_again_and_again() {
+        let text = format!("message\n{}\n2 a\n", "message".repeat(100_000));
+        assert_eq!(lines_at_once(&text, b','), "2 a\n");
     }
 }

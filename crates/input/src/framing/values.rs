@@ -1,9 +1,6 @@
 //! Values of tables and documents, as flow logs spell them.
 
-use flowquet_format::{Catalogue, ColumnType, FieldKind, push_carried, seconds_of};
-
-/// Digits of an AWS account's id.
-const ACCOUNT_DIGITS: usize = 12;
+use flowquet_format::{Catalogue, ColumnType, FieldKind, lost_zeros, push_carried, seconds_of};
 
 /// Beyond this a number with a point does not tell each integer from the next.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
@@ -79,9 +76,7 @@ pub(super) fn is_integer(value: &str) -> bool {
 }
 
 fn push_account(digits: &[u8], out: &mut Vec<u8>) {
-    if digits.iter().all(u8::is_ascii_digit) {
-        out.extend(std::iter::repeat_n(b'0', ACCOUNT_DIGITS.saturating_sub(digits.len())));
-    }
+    out.extend_from_slice(lost_zeros(digits));
     push_carried(digits, out);
 }
 

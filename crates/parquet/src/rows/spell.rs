@@ -2,10 +2,7 @@
 
 use std::io::Write as _;
 
-use flowquet_format::{TIME_MS_MIN, push_carried, time_number};
-
-/// Digits of an AWS account's id.
-const ACCOUNT_DIGITS: usize = 12;
+use flowquet_format::{TIME_MS_MIN, lost_zeros, push_carried, time_number};
 
 /// Nanoseconds of a second.
 const NANOS: i64 = 1_000_000_000;
@@ -206,9 +203,9 @@ pub(super) fn push_text(text: &[u8], meaning: Meaning, out: &mut Vec<u8>) {
 
 /// Puts zeros before the digits from `start` on, where they are an account's.
 fn pad_account(meaning: Meaning, start: usize, out: &mut Vec<u8>) {
-    let len = out.len() - start;
-    if meaning == Meaning::Account && len < ACCOUNT_DIGITS && out[start..].iter().all(u8::is_ascii_digit) {
-        out.splice(start..start, std::iter::repeat_n(b'0', ACCOUNT_DIGITS - len));
+    if meaning == Meaning::Account {
+        let zeros = lost_zeros(&out[start..]);
+        out.splice(start..start, zeros.iter().copied());
     }
 }
 

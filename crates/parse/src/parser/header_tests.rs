@@ -228,3 +228,24 @@ fn carriage_returns_alone() {
     assert_eq!(error.to_string(), expected);
     assert!(matches!(read("some text\rmore\r", &[]), Err(ObjectError::NoFormat(_))));
 }
+
+/// A word may be as long as a line: whether a name stands in it is told without a look at each of its ends.
+#[test]
+fn words_as_long_as_a_line() {
+    let long = "a".repeat(900_000);
+    for front in [format!("version {long}\n2 3\n"), format!("{long} version\n2 3\n")] {
+        let parsed = parse(front.as_bytes(), [], Backend::Scalar, usize::MAX >> 1);
+        assert!(matches!(parsed, Err(ObjectError::NoFormat(_))));
+    }
+    let text = format!(
+        "srcaddr start\n10.0.0.1 1704067200\nversion {long}\n10.0.0.1 {long} x\nversion {long} x y\n"
+    );
+    let parsed = parse(text.as_bytes(), [], Backend::Scalar, usize::MAX >> 1).expect("readable");
+    let reasons: Vec<String> = parsed.rejects.iter().map(|r| format!("{} {}", r.0, r.2)).collect();
+    assert_eq!(reasons, ["3 not-a-number", "4 too-many-fields", "5 too-many-fields"]);
+    assert_eq!((parsed.records.len(), parsed.counts.headers), (1, 1));
+    let many = "version ".repeat(100_000);
+    let text = format!("srcaddr start\n10.0.0.1 1704067200\n{many}\n");
+    let parsed = parse(text.as_bytes(), [], Backend::Scalar, usize::MAX >> 1).expect("readable");
+    assert_eq!((parsed.records.len(), parsed.rejects.len(), parsed.counts.headers), (1, 1, 1));
+}

@@ -107,3 +107,15 @@ fn a_document_without_end_takes_no_memory() {
     }
     assert_eq!(documents.path.len(), 2);
 }
+
+/// A map of records is no description of something: none of them is lost.
+#[test]
+fn many_objects_by_name_are_records() {
+    for (count, more) in [(3, ""), (9, ""), (20, ""), (20, r#","columns":7"#)] {
+        let record = |i: u32| format!(r#""{i}":{{"srcaddr":"10.0.0.{i}","start":{i}}}"#);
+        let records: Vec<String> = (0..count).map(record).collect();
+        let expected: Vec<String> = (0..count).map(|i| format!("10.0.0.{i} {i}\n")).collect();
+        let text = format!("{{{}{more}}}", records.join(","));
+        assert_eq!(lines(&text), Ok(format!("srcaddr start\n{}", expected.concat())), "{count}{more}");
+    }
+}
