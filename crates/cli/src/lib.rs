@@ -45,6 +45,7 @@ mod signals;
 mod size;
 mod status;
 mod table_files;
+mod tags;
 mod terminal;
 mod text_table;
 

@@ -25,6 +25,7 @@ mod nearest;
 mod object_key;
 mod partition;
 mod spelling;
+mod tags;
 mod time;
 mod union;
 mod values;
@@ -45,6 +46,7 @@ pub use log_format::{FIELDS_MAX, Field, FormatError, GIVEN_MAX, GivenError, LogF
 pub use object_key::{DeliveryTime, ObjectKey};
 pub use partition::{HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime};
 pub use spelling::{FoundFormat, find_formats};
+pub use tags::{TAG_FIELDS, TagKey, TagKeyError, percent_decoded, tag_entries};
 pub use time::{
     TIME_MAX_S, TIME_MIN_S, TIME_MS_MIN, TIME_NUMBER_MAX, TimeSlot, seconds_of, time_ms, time_number,
     utc_text,
