@@ -17,7 +17,7 @@ pub(crate) struct DictionaryBuilder {
     keys: Growing<u32>,
     values: ValueTable,
     /// Where values are not kept as they are written.
-    decoder: Option<Decoder>,
+    decoder: Option<Box<Decoder>>,
 }
 
 /// Values as they are written, each once, and the keys of what they mean.
@@ -47,7 +47,7 @@ const STRIDE: usize = 16;
 impl DictionaryBuilder {
     /// A column whose values are kept without the percent-encoding that they are written in.
     pub(crate) fn decoding() -> Self {
-        Self { decoder: Some(Decoder::default()), ..Self::default() }
+        Self { decoder: Some(Box::default()), ..Self::default() }
     }
 
     /// Appends the values of `column`; `-` is null. `flags` is scratch.
