@@ -9,6 +9,7 @@ import time
 
 import jsonschema
 import pytest
+import yaml
 
 import kills
 import naive
@@ -205,3 +206,33 @@ def test_metrics_while_it_runs(tmp_path):
         process.kill()
         process.wait()
     assert later["flowquet_run_active"] == 1 and later["flowquet_s3_requests_total"] > running["flowquet_s3_requests_total"]
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)
+
+
+def test_what_the_pages_show(logs, tmp_path):
+    """Metrics that exist, documents that can be read, options that the program has."""
+    convert(logs, tmp_path / "lake", "--metrics", tmp_path / "m.prom")
+    known = set(re.findall(r"^# TYPE (\S+)", (tmp_path / "m.prom").read_text(), re.M))
+    named = set(re.findall(r"flowquet_[a-z0-9_]+(?<!_)\b", (ROOT / "docs/OPERATING.md").read_text()))
+    assert len(named) >= 20 and named <= known | {"flowquet_planned"}, named - known
+    [rules] = [block for block in blocks("OPERATING.md", "yaml") if "alert" in block]
+    assert len(yaml.safe_load(rules)["groups"][0]["rules"]) == 3
+    [job] = [yaml.safe_load(block) for block in blocks("OPERATING.md", "yaml") if "CronJob" in block]
+    [task] = [json.loads(block) for block in blocks("OPERATING.md", "json")]
+    container = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    codes = job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"]
+    table = {}
+    for line in (ROOT / "docs/OPERATING.md").read_text().splitlines():
+        if match := re.match(r"\| (\d+) \| .* \| (\w*)[^|]*\|$", line):
+            table[int(match[1])] = match[2]
+    assert sorted(codes) == sorted(code for code, again in table.items() if again == "no") and {75, 130, 137} == {code for code, again in table.items() if again == "yes"}
+    # What is wrong is the thread count, and nothing before it.
+    for args in [container["args"], task["containerDefinitions"][0]["command"]]:
+        assert "found `many`" in run(*args, "--threads", "many", env=BARE, check=2).stderr
+    [file] = blocks("OPTIONS.md", "toml")
+    (tmp_path / "flowquet.toml").write_text(file)
+    words = run("convert", "@nightly", "--threads", "many", cwd=tmp_path, env=BARE, check=2).stderr
+    assert "found `many`" in words and words.strip().endswith("job `nightly`: account, database, out, region, register, source, table")
