@@ -4,11 +4,9 @@ mod format;
 mod inspect;
 mod schema;
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowquet_catalog::TableName;
-use flowquet_engine::{RejectLimit, Shard};
+use flowquet_engine::RejectLimit;
 use flowquet_format::{PartitionSpec, Types};
 use flowquet_parquet::Compression;
 use flowquet_sources::Source;
@@ -19,7 +17,9 @@ pub(crate) use self::format::FormatArgs;
 pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 use crate::logs::LogArgs;
-use crate::places::{FilterArgs, S3Args, source};
+use crate::places::{FilterArgs, S3Args, Target, source, target};
+use crate::plan_file::SHARDS_MAX;
+use crate::shard::ShardArg;
 use crate::size::{parse_bytes, whole};
 
 /// Converts raw AWS flow logs into date-partitioned Parquet.
@@ -32,7 +32,7 @@ use crate::size::{parse_bytes, whole};
                   Trino and Athena read as one table. Accounts for every input line; run it again, and it converts only new \
                   objects.",
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 too many rejects, 4 some objects not converted, 5 files of the table lost \
-                  or damaged, 130 interrupted",
+                  or damaged, 75 a service did not answer, try again, 130 interrupted",
     max_term_width = 110
 )]
 pub(crate) struct Cli {
@@ -53,7 +53,7 @@ pub(crate) enum Command {
             flowquet convert logs/AWSLogs --out lake/vpc_flow_logs\n  \
             flowquet convert s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/\n  \
             flowquet convert s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --since 2024-01-01 --until 2024-01-31\n  \
-            flowquet convert --plan plan.json --shard $AWS_BATCH_JOB_ARRAY_INDEX/100\n  \
+            flowquet convert --plan s3://lake/plans/2024.json --shard 17/100\n  \
             flowquet convert old.log.gz --out lake/old --format v2\n  \
             flowquet convert logs --out lake/narrow --columns srcaddr,dstaddr,bytes,start\n  \
             zcat *.gz | flowquet convert - --out lake/piped"
@@ -62,12 +62,14 @@ pub(crate) enum Command {
     /// Show what a conversion would do and cost: objects, formats, partitions, tasks, requests
     #[command(
         long_about = "Lists the sources, looks at one object of each flow log, and shows what a conversion would do: objects, \
-                      bytes, log formats, partitions, tasks, requests to S3 and what they cost. Writes nothing. With --json it \
-                      prints the plan itself, so that several machines can each run a shard of it: flowquet convert --plan FILE \
-                      --shard I/N.",
+                      bytes, log formats, partitions, tasks, requests to S3 and what they cost. Writes nothing \
+                      but the file of --save: the plan itself, so that several machines can each run a shard of it: flowquet convert \
+                      --plan FILE --shard I/N.",
         after_long_help = "Examples:\n  \
             flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/\n  \
-            flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --json > plan.json"
+            flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --json > plan.json\n  \
+            flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --save s3://lake/plans/2024.json --shards 100\n  \
+            flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/ --save s3://lake/plans/2024.json --jsonl > tasks.jsonl"
     )]
     Plan(Box<PlanArgs>),
     /// Show what a table holds: converted, unfinished, unreadable, rejected, lost
@@ -281,20 +283,20 @@ pub(crate) struct ConvertArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 
-    /// Run one shard of the plan in this file or S3 object, as `flowquet plan --json` printed it
+    /// Run one shard of the plan in this file or S3 object, as `flowquet plan` saved or printed it
     #[arg(
         long,
         value_name = "FILE",
         value_parser = Location::parse,
-        requires = "shard",
         conflicts_with_all = ["sources", "manifest", "dry_run"],
         help_heading = "Shards of a plan"
     )]
     pub(crate) plan: Option<Location>,
 
-    /// Run shard I of N, with I from 0 to N-1
+    /// Run shard I of N, with I from 0 to N-1; without /N of those that `flowquet plan --shards` made [default: as the job array
+    /// of AWS Batch, Kubernetes or Slurm tells]
     #[arg(long, alias = "task", value_name = "I/N", requires = "plan", help_heading = "Shards of a plan")]
-    pub(crate) shard: Option<Shard>,
+    pub(crate) shard: Option<ShardArg>,
 
     /// Fail if more lines than this are rejected: a count (`100`) or a share (`1%`); checked before each task is committed
     /// [default: no limit]
@@ -316,9 +318,9 @@ pub(crate) struct ConvertArgs {
     #[arg(long, help_heading = "Reports")]
     pub(crate) dry_run: bool,
 
-    /// Write the summary as JSON to this file (`-` for standard output); schemas/report.schema.json describes it
-    #[arg(long, value_name = "FILE", help_heading = "Reports")]
-    pub(crate) report: Option<PathBuf>,
+    /// Write the summary as JSON to this file or S3 object (`-` for standard output); schemas/report.schema.json describes it
+    #[arg(long, value_name = "FILE", value_parser = target, help_heading = "Reports")]
+    pub(crate) report: Option<Target>,
 
     /// Print errors only, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]
@@ -421,6 +423,19 @@ pub(crate) struct IgnoreArgs {
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
+
+    /// Divide the plan into this many shards of about the same size, each for a machine of its own: `flowquet convert --plan`
+    #[arg(long, value_name = "N", value_parser = whole::<u32, 1, SHARDS_MAX>, help_heading = "Shards of a plan")]
+    pub(crate) shards: Option<u32>,
+
+    /// Write the plan to this file or S3 object, for `flowquet convert --plan`
+    #[arg(long, value_name = "FILE", value_parser = Location::parse, help_heading = "Shards of a plan")]
+    pub(crate) save: Option<Location>,
+
+    /// Print a line of JSON for each task, or with --shards for each shard that has tasks: `plan` and `shard` are what `flowquet
+    /// convert` takes
+    #[arg(long, requires = "save", conflicts_with = "json", help_heading = "Shards of a plan")]
+    pub(crate) jsonl: bool,
 
     /// Print the plan as JSON, for `flowquet convert --plan`
     #[arg(long, help_heading = "Reports")]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_catalog::{
-    Error, FormatUse, Glue, NameError, PartitionPlace, Projection, Registered, TableDefinition, TableName,
-    partition_values, union_columns,
+    Error, ErrorKind, FormatUse, Glue, NameError, PartitionPlace, Projection, Registered, TableDefinition,
+    TableName, partition_values, union_columns,
 };
 use flowquet_engine::Pointers;
 use flowquet_format::{HIVE_NULL, PartitionColumn, PartitionSpec};
@@ -157,7 +157,11 @@ pub(crate) fn catalogued(location: &Location) -> Result<String, Failure> {
 
 pub(crate) fn failed(error: &Error) -> Failure {
     // It lists partitions or columns, a line each.
-    Failure::message(Exit::Failed, &shown_lines(&error.to_string()), error.hint())
+    let exit = match error.kind() {
+        ErrorKind::Throttled | ErrorKind::Unavailable => Exit::Unavailable,
+        _ => Exit::Failed,
+    };
+    Failure::message(exit, &shown_lines(&error.to_string()), error.hint())
 }
 
 /// Registers the table with the partitions of `folders`, or with all of them where it got columns: partitions that do not name

@@ -17,6 +17,9 @@ pub enum Exit {
     ObjectsLeft,
     /// 5: files of the table are lost, damaged or not its own.
     FilesDamaged,
+    /// 75: a service did not answer, or not often enough. The same command may succeed a little later: what sysexits.h calls
+    /// `EX_TEMPFAIL`, for schedulers that try again by exit code.
+    Unavailable,
     /// 130: stopped by Ctrl-C or SIGTERM. Run again to go on.
     Interrupted,
 }
@@ -31,6 +34,7 @@ impl Exit {
             Self::TooManyRejects => 3,
             Self::ObjectsLeft => 4,
             Self::FilesDamaged => 5,
+            Self::Unavailable => 75,
             Self::Interrupted => 130,
         }
     }
@@ -44,6 +48,7 @@ impl Exit {
             Self::TooManyRejects => "too-many-rejects",
             Self::ObjectsLeft => "objects-left",
             Self::FilesDamaged => "files-damaged",
+            Self::Unavailable => "unavailable",
             Self::Interrupted => "interrupted",
         }
     }

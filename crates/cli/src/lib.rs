@@ -13,6 +13,7 @@
 //! ```
 
 mod args;
+mod beside;
 mod catalog;
 mod compact;
 mod convert;
@@ -40,6 +41,7 @@ mod reporter;
 mod resources;
 mod schema;
 mod schema_diff;
+mod shard;
 mod shell;
 mod signals;
 mod size;

@@ -55,6 +55,8 @@ pub(crate) struct RunFacts<'a> {
     pub(crate) error_kind: Option<&'static str>,
     pub(crate) registered: Option<&'a Registered>,
     pub(crate) dry_run: bool,
+    /// Whether it ran a shard of a plan.
+    pub(crate) is_shard: bool,
     pub(crate) out: String,
     pub(crate) options: &'a Options,
     pub(crate) threads: usize,
@@ -241,6 +243,9 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
     }
     if !summary.files.is_whole() {
         return NOT_WHOLE.to_owned();
+    }
+    if nothing && o.listed == 0 && facts.is_shard {
+        return "done: nothing to do, the shard has no tasks".to_owned();
     }
     if nothing && o.listed == 0 {
         return format!("done: nothing to do, {} found and all filtered out", counted(o.left_out, "object"));
