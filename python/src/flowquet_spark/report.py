@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Sequence
 
+from .worker import TRY_AGAIN
+
+#: A shard that SIGTERM stopped, as often as it was tried.
+STOPPED = 130
 #: Exit codes of `flowquet convert`, the one that most needs a person first.
-BY_GRAVITY = (2, 1, 3, 5, 4, 0)
+BY_GRAVITY = (2, 1, 3, 5, TRY_AGAIN, 4, 0)
 
 SUMMED = (
     "tasks", "tasks_by_another", "tasks_left",
@@ -16,8 +20,8 @@ SUMMED = (
 
 
 def exit_code_of(codes: Iterable[int]) -> int:
-    """The exit code of a whole whose shards ended with `codes`; what was killed or stopped is a failure of the whole."""
-    of_program = {code if code in BY_GRAVITY else 1 for code in codes}
+    """The exit code of a whole whose shards ended with `codes`: what was stopped may be tried again, what was killed has failed."""
+    of_program = {TRY_AGAIN if code == STOPPED else code if code in BY_GRAVITY else 1 for code in codes}
     return next((code for code in BY_GRAVITY if code in of_program), 0)
 
 
@@ -64,7 +68,7 @@ class Report:
     def exit_code(self) -> int:
         """That of the gravest shard; 1 where something does not add up."""
         code = exit_code_of(row["exit_code"] for row in self.rows)
-        return 1 if code in (0, 4) and self.unbalanced() else code
+        return 1 if code in (0, TRY_AGAIN, 4) and self.unbalanced() else code
 
     def as_json(self) -> dict[str, Any]:
         """For programs: `--report FILE`."""

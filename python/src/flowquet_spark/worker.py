@@ -49,9 +49,9 @@ COLUMNS: dict[str, str] = {
     "report": "string",
 }
 
-#: Exit codes after which the same shard may succeed: an error (1), stopped (130). So may what a signal killed (128 and more).
-FAILED, INTERRUPTED = 1, 130
-#: What a shell says of a program that is not there.
+#: Exit code after which the same shard may succeed: a store did not answer, or throttled all attempts.
+TRY_AGAIN = 75
+#: What a shell says of a program that is not there: on another machine it may be. Above are those that were stopped or killed.
 NOT_FOUND = 127
 #: Of standard error, so much of the end is kept in a summary.
 ERROR_BYTES_MAX = 4096
@@ -174,7 +174,7 @@ def perform(work: Work, shard: int, attempt: int) -> dict[str, Any]:
 
 def may_succeed(exit_code: int) -> bool:
     """Whether the same shard may succeed when it is tried again."""
-    return exit_code == FAILED or exit_code >= NOT_FOUND
+    return exit_code == TRY_AGAIN or exit_code >= NOT_FOUND
 
 
 def attempt_of_engine() -> Optional[int]:
