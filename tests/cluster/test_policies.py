@@ -16,6 +16,7 @@ import s3
 from conftest import FLOWQUET, ROOT, flowlogs
 
 SOURCE, TABLE = "s3://logs/AWSLogs/", "s3://lake/vpc_flow_logs/"
+PLAN = "s3://lake/plans/backfill.json"
 
 
 class Seen:
@@ -92,11 +93,18 @@ def seen(tmp_path_factory):
             found[name] |= {policies.Request(f"glue:{call}", resource) for call, _ in glue.calls for resource in on}
 
         put("logs", "111111111111")
+        # A table that shards make; it is taken away again.
+        see("plan", "plan", SOURCE, "--out", TABLE, "--shards", "2", "--save", PLAN)
+        see("shard", "convert", "--plan", PLAN, "--shard", "0", "--quiet")
+        see("shard", "convert", "--plan", PLAN, "--shard", "1", "--quiet")
+        for key in server.keys("lake", ""):
+            server.client.delete_object(Bucket="lake", Key=key)
         see("plan", "plan", SOURCE, "--out", TABLE)
         see("convert", "convert", SOURCE, "--out", TABLE, "--quiet")
         see("convert", "convert", SOURCE, "--out", TABLE, "--quiet")
-        see("plan", "plan", SOURCE, "--out", TABLE, "--json")
         see("status", "status", TABLE)
+        put("logs", "333333333333")
+        see("plan", "plan", SOURCE, "--out", TABLE)
         see("status", "status", TABLE, "--json")
         see_with_glue("register", "register", TABLE, "--database", "lake", "--table", "vpc_flow_logs")
         put("long", "222222222222")
@@ -108,14 +116,15 @@ def seen(tmp_path_factory):
         see("status", "status", TABLE)
         # The table has columns now that it lacked.
         see_with_glue("register", "register", TABLE, "--database", "lake", "--table", "vpc_flow_logs")
-    # An upload that fails is given up by `compact` as by `convert`, but none fails here.
+    # An upload that fails is given up by `compact` and by shards as by `convert`, but none fails here.
     aborted = {request for request in found["convert"] if request.action == "s3:AbortMultipartUpload"}
     assert aborted
     found["compact"] |= aborted
+    found["shard"] |= aborted
     return found
 
 
-@pytest.mark.parametrize("command", ["plan", "convert", "status", "compact", "register"])
+@pytest.mark.parametrize("command", ["plan", "convert", "shard", "status", "compact", "register"])
 def test_a_policy_allows_what_its_command_asks_for_and_no_more(seen, command):
     policy = policies.read(ROOT / f"examples/iam/{command}.json")
     assert policies.denied(policy, seen[command]) == []
