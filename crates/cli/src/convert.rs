@@ -4,20 +4,24 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use flowquet_engine::{Error, Planned, Request, Run, Summary, convert, perform_shard, plan};
+use flowquet_engine::{
+    Error, Event, Observer as _, Planned, Request, Run, Summary, convert, perform_shard, plan,
+};
 use flowquet_format::ObjectKey;
 use flowquet_sources::Source;
-use flowquet_store::Stores;
+use flowquet_store::{Stores, random_name};
 use flowquet_table::{Options, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::ConvertArgs;
 use crate::beside;
 use crate::catalog::catalogued;
+use crate::clock::now_s;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
 use crate::job::Prepared;
 use crate::logs::has_bar;
+use crate::metrics::Metrics;
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::Target;
 use crate::plan_file::PlanFile;
@@ -31,6 +35,7 @@ use crate::text_table::{plain_table, table_text};
 
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     listen_for_signals();
+    let (started, started_s, run_id) = (Instant::now(), now_s(), random_name());
     let stores = args.job.s3.stores();
     let shared = args.plan.as_ref().map(|file| PlanFile::read(&stores, file)).transpose()?;
     let shard = shared.as_ref().map(|file| tasks_of_shard(args.shard, file, &variable)).transpose()?;
@@ -52,22 +57,28 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         catalogued(&location)?;
         registered_to(&args.glue, &args.job.s3, prepared.out.as_ref())?;
     }
+    let sources: Vec<String> = prepared.sources.iter().map(source_text).collect();
     let request = Request { max_rejects: args.max_rejects, ..prepared.request() };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
-    let started = Instant::now();
+    let metrics = args.metrics.as_ref();
+    let metrics = metrics.map(|file| Metrics::begin(file, &run_id, &out, started_s, &stores)).transpose()?;
+    let observer = |event: &Event<'_>| {
+        reporter.event(event);
+        metrics.iter().for_each(|metrics| metrics.event(event));
+    };
     let mut planned = None;
     let ran = if args.dry_run {
-        plan(&request, &reporter, stop()).map(|Planned { summary, plan }| {
+        plan(&request, &observer, stop()).map(|Planned { summary, plan }| {
             planned = plan;
             Run { summary, workers: request.budget.workers, error: None }
         })
     } else if let Some((file, shard)) = shared.zip(shard) {
         match file.plan {
-            Some(plan) => perform_shard(&request, &plan, &shard, &reporter, stop()),
+            Some(plan) => perform_shard(&request, &plan, &shard, &observer, stop()),
             None => Ok(Run { summary: Summary::default(), workers: 0, error: None }),
         }
     } else {
-        convert(&request, &mut std::io::stdin(), &reporter, stop())
+        convert(&request, &mut std::io::stdin(), &observer, stop())
     };
     reporter.finish();
     let (run, begun) = match ran {
@@ -93,12 +104,19 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         registered: registered.as_ref().and_then(|r| r.as_ref().ok()).map(|(registered, _)| registered),
         dry_run: args.dry_run,
         is_shard: args.plan.is_some(),
+        run_id: &run_id,
+        started_s,
+        sources: &sources,
+        traffic: stores.traffic(),
         out,
         options: &options,
         threads: run.workers,
         records_read: reporter.records_read(),
         elapsed: started.elapsed(),
     };
+    if let Some(metrics) = metrics {
+        metrics.end(&run.summary, exit)?;
+    }
     if let Some(report) = &args.report {
         write_report(&stores, report, &json(&run.summary, &facts))?;
     }
@@ -128,6 +146,14 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
 fn touched(run: &Run) -> BTreeSet<String> {
     let folders = run.summary.outputs.iter().filter_map(|o| o.key.rsplit_once('/'));
     folders.map(|(folder, _)| folder.to_owned()).collect()
+}
+
+/// A source as it is named.
+fn source_text(source: &Source) -> String {
+    match source {
+        Source::At(location) | Source::Manifest(location) => location.to_string(),
+        Source::Stdin => "-".to_owned(),
+    }
 }
 
 /// A variable of the environment, of those that schedulers set.
