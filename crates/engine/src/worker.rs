@@ -111,6 +111,7 @@ impl Worker {
             object: object.clone(),
             counts: Counts::default(),
             text_bytes: 0,
+            digest: None,
             failed: None,
             damaged: None,
         };

@@ -47,7 +47,7 @@ pub use compression::{Compression, CompressionError};
 pub use encoder::{EncodedColumn, EncodedRowGroup, Encoder};
 pub use file::FileWriter;
 pub use inspect::{ColumnLayout, FileLayout};
-pub use merge::{Column, Merge, MergeError, MergeFile, Order, Weight};
+pub use merge::{Column, Merge, MergeError, MergeFile, MergedHashes, Order, Weight};
 pub use rows::{MAGIC, Ranges, RowColumn, RowLines, RowReader, RowsError, Wanted};
 pub use schema::FileSchema;
 

@@ -21,6 +21,7 @@
 //! ```
 
 mod aside;
+mod audit;
 mod catalog;
 mod cause;
 mod check;
@@ -29,6 +30,7 @@ mod checkpoint;
 mod cleaning;
 mod compaction;
 mod contract;
+mod digest;
 mod error;
 mod files;
 mod formats;
@@ -40,11 +42,13 @@ mod objects;
 mod options;
 mod reading;
 mod records;
+mod seal;
 mod shelf;
 mod state;
 mod status;
 
 pub use aside::{aside_folders, aside_key};
+pub use audit::{RecordAudit, RecordFault, audit};
 pub use catalog::CatalogTable;
 pub use cause::{Cause, Retry};
 pub use check::{FileCheck, Misplaced, check_files, check_partitions};
@@ -52,6 +56,7 @@ pub use compaction::{
     CompactionRecord, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SupersededTask,
 };
 pub use contract::{Difference, TableContract};
+pub use digest::{Crc32, Digest};
 pub use error::Error;
 pub use files::{FileKind, Files, LiveFile};
 pub use formats::TableFormats;

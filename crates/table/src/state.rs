@@ -150,13 +150,14 @@ impl Settled {
 }
 
 /// Checks that a commit's lines add up.
-fn check_commit(commit: &CommitRecord) -> Result<(), Error> {
+pub(crate) fn check_commit(commit: &CommitRecord) -> Result<(), Error> {
     let mut counts = Counts::default();
     commit.inputs.iter().for_each(|input| counts.add(&input.counts));
     let rows: u64 = commit.outputs.iter().map(|o| o.rows).sum();
     let is_right = counts == commit.counts
         && counts.balances()
         && rows == counts.records
+        && commit.digests_agree()
         && (commit.void.is_none() || commit.inputs.is_empty() && commit.outputs.is_empty());
     if is_right {
         return Ok(());

@@ -14,7 +14,7 @@ use crate::{integers, text};
 
 /// A column of all rows, as they came.
 pub struct Column {
-    data: Data,
+    pub(super) data: Data,
     column_type: ColumnType,
 }
 

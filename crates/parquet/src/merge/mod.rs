@@ -15,6 +15,7 @@
 mod column;
 mod decode;
 mod dictionary;
+mod hashes;
 mod hybrid;
 mod source;
 
@@ -38,6 +39,7 @@ use dictionary::{Run, merged};
 
 pub use column::Column;
 use column::Data;
+pub use hashes::MergedHashes;
 use source::GroupChunks;
 pub use source::{MergeFile, Weight};
 
