@@ -17,6 +17,10 @@ pub enum Exit {
     ObjectsLeft,
     /// 5: files of the table are lost, damaged or not its own.
     FilesDamaged,
+    /// 6: records of the table were edited or are lost.
+    RecordsDamaged,
+    /// 7: raw logs are not what the table holds of them.
+    SourcesDiffer,
     /// 130: stopped by Ctrl-C or SIGTERM. Run again to go on.
     Interrupted,
 }
@@ -31,6 +35,8 @@ impl Exit {
             Self::TooManyRejects => 3,
             Self::ObjectsLeft => 4,
             Self::FilesDamaged => 5,
+            Self::RecordsDamaged => 6,
+            Self::SourcesDiffer => 7,
             Self::Interrupted => 130,
         }
     }
@@ -44,6 +50,8 @@ impl Exit {
             Self::TooManyRejects => "too-many-rejects",
             Self::ObjectsLeft => "objects-left",
             Self::FilesDamaged => "files-damaged",
+            Self::RecordsDamaged => "records-damaged",
+            Self::SourcesDiffer => "sources-differ",
             Self::Interrupted => "interrupted",
         }
     }

@@ -47,6 +47,7 @@ mod status;
 mod table_files;
 mod terminal;
 mod text_table;
+mod verify;
 
 use std::ffi::OsString;
 
@@ -80,6 +81,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Convert(args) => convert::run(*args),
         Command::Plan(args) => plan::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Ignore(args) => ignore::run(&args),
         Command::Reconvert(args) => reconvert::run(&args),
         Command::Inspect(args) => inspect::run(&args),

@@ -97,6 +97,8 @@ pub(crate) struct Router {
     flags: Vec<u8>,
     /// The partition folders whose rows are wanted; all if `None`.
     partitions: Option<Arc<BTreeSet<String>>>,
+    /// Whether rows are encoded; else they are handed on as they are.
+    encodes: bool,
     hashes: RowHashes,
     /// Of each object of the unit, the digest of its records so far.
     digests: Vec<Digest>,
@@ -125,10 +127,16 @@ impl Router {
             slots: Vec::new(),
             flags: Vec::new(),
             partitions: None,
+            encodes: true,
             hashes: RowHashes::default(),
             digests: Vec::new(),
             counts: UnitCounts::default(),
         })
+    }
+
+    /// From now on rows are not encoded: whoever takes them wants no more than what is counted.
+    pub(crate) fn only_count(&mut self) {
+        self.encodes = false;
     }
 
     pub(crate) fn plan(&self) -> &Arc<PlanContext> {
@@ -379,7 +387,7 @@ impl Router {
 
     /// Rows worth an eighth of a row group become one; fewer are carried on.
     fn seal(&mut self, to: Destination, mut open: Open) -> Result<Piece, Error> {
-        let is_few = open.columns.rows() * 8 < self.plan.row_group_rows;
+        let is_few = open.columns.rows() * 8 < self.plan.row_group_rows || !self.encodes;
         let batch = open.columns.finish();
         for &column in &open.format.tags {
             let name = &open.format.schema.columns()[column].name;
@@ -391,11 +399,12 @@ impl Router {
         let rows = if is_few {
             PieceRows::Few(batch)
         } else {
-            let group = self.encoder.encode(&batch, &open.format.file_schema)?;
+            PieceRows::Encoded(self.encoder.encode(&batch, &open.format.file_schema)?)
+        };
+        if !is_few || !self.encodes {
             let known = self.formats.iter_mut().find(|k| Arc::ptr_eq(&k.context, &open.format));
             known.expect("what is open has a known format").spare = Some(open.columns);
-            PieceRows::Encoded(group)
-        };
+        }
         Ok(Piece { to, format: open.format, times: open.times, digest, rows })
     }
 

@@ -27,6 +27,7 @@
 //! assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
 //! ```
 
+mod check;
 mod chunk;
 mod compression;
 mod delta;
@@ -43,6 +44,7 @@ mod scratch;
 mod sort;
 mod text;
 
+pub use check::{CheckedFile, CheckedGroup, FileFault, FileFaultKind};
 pub use compression::{Compression, CompressionError};
 pub use encoder::{EncodedColumn, EncodedRowGroup, Encoder};
 pub use file::FileWriter;

@@ -37,6 +37,7 @@ mod formats;
 mod ignored;
 mod known;
 mod layout;
+mod live_commits;
 mod log;
 mod objects;
 mod options;
@@ -61,7 +62,7 @@ pub use error::Error;
 pub use files::{FileKind, Files, LiveFile};
 pub use formats::TableFormats;
 pub use ignored::{ignore, ignored, ignored_key, stop_ignoring};
-pub use known::{FailedClaim, Known, Sorted};
+pub use known::{FailedClaim, Known, Sorted, Standing};
 pub use layout::{
     COMMITS, COMPACTED, COMPACTIONS, CONTRACT_KEY, PLANS, RECORDS, REJECTS, SPOOL, STAGING, commit_key,
     compacted_folder, compacted_key, compaction_done_key, compaction_key, compaction_number, incoming_key,

@@ -27,11 +27,8 @@ impl MergedHashes {
                 self.add_integers(values, nulls.as_ref(), |value| hash.hash(*value as u64));
             }
             Data::Text { keys, dictionary } => {
-                let of = |key: usize| {
-                    let place = dictionary.offsets[key] as usize..dictionary.offsets[key + 1] as usize;
-                    hash.hash(hash_text(&dictionary.bytes[place]))
-                };
-                let of_values: Vec<u64> = (0..dictionary.len()).map(of).collect();
+                let of = |key: u32| hash.hash(hash_text(dictionary.value(key)));
+                let of_values: Vec<u64> = (0..dictionary.len() as u32).map(of).collect();
                 self.add_keys(keys, &of_values);
             }
         }

@@ -38,7 +38,8 @@ use decode::Validity;
 use dictionary::{Run, merged};
 
 pub use column::Column;
-use column::Data;
+pub(crate) use column::Data;
+pub(crate) use decode::NULL;
 pub use hashes::MergedHashes;
 use source::GroupChunks;
 pub use source::{MergeFile, Weight};

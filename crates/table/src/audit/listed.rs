@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_store::{ErrorKind, Store};
 
-use crate::checkpoint;
+use crate::checked;
 use crate::error::Error;
 use crate::layout::{
     CATALOG_KEY, CHECKPOINTS, COMMITS, COMPACTED, COMPACTIONS, CONTRACT_KEY, IGNORED, PLANS, RECORDS,
@@ -75,7 +75,7 @@ fn is_other(key: &str) -> bool {
         name.strip_suffix(".json")
             .is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
     });
-    let is_segment = within(key, SEGMENTS).is_some_and(|name| checkpoint::is_segment(name));
+    let is_segment = within(key, SEGMENTS).is_some_and(|name| checked::is_segment(name));
     let is_left = [COMPACTED, SPOOL, STAGING].iter().any(|folder| within(key, folder).is_some());
     key == CONTRACT_KEY
         || key == CATALOG_KEY
