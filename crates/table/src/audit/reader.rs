@@ -15,7 +15,7 @@ use crate::layout::{commit_key, compaction_key, plan_key, plan_of_commit, reject
 use crate::log::Log;
 use crate::reading::{decode_commit, decode_plan, read_each};
 use crate::records::{CommitRecord, PlanRecord, from_json};
-use crate::seal::{Seal, unsealed};
+use crate::seal::{ENTRY, Seal, unsealed};
 use crate::state::check_commit;
 
 /// What an audit found.
@@ -174,7 +174,15 @@ impl<'a> Reader<'a> {
 
     /// Tells of a record that was changed.
     fn check_seal(&mut self, key: &str, bytes: &[u8]) {
-        if unsealed(bytes).1 == Seal::Broken {
+        let is_changed = match unsealed(bytes).1 {
+            Seal::Broken => true,
+            Seal::Whole => false,
+            // One that another program wrote anew has the entry elsewhere.
+            Seal::Absent => {
+                serde_json::from_slice::<serde_json::Value>(bytes).is_ok_and(|v| v.get(ENTRY).is_some())
+            }
+        };
+        if is_changed {
             self.faults.push(RecordFault::Edited { key: key.to_owned() });
         }
     }
@@ -193,6 +201,12 @@ impl<'a> Reader<'a> {
 
     fn read_compactions(&mut self) -> Result<(), Error> {
         self.find_gaps(&self.listed.compactions, compaction_key)?;
+        for number in self.listed.done.difference(&self.listed.compactions) {
+            let key = compaction_key(*number);
+            if !is_there(self.out, &key)? {
+                self.faults.push(RecordFault::Gone { key });
+            }
+        }
         let keys: Vec<String> = self.listed.compactions.iter().map(|n| compaction_key(*n)).collect();
         let mut reconverted = Vec::new();
         read_each(self.out, &keys, |key, bytes| {
