@@ -15,6 +15,7 @@ mod aws_folders;
 mod carried;
 mod catalogue;
 mod columns;
+mod digest;
 mod foreign;
 mod guess;
 mod header;
@@ -34,6 +35,7 @@ pub use aws_folders::lost_zeros;
 pub use carried::{CARRIED_MARK, ROWS_MARK, push_carried, put_back};
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
 pub use columns::{ADDRESS_BYTES, FormatColumn, TWIN_SUFFIX, Types, address_bytes, columns_of};
+pub use digest::{ColumnHash, hash_text, mixed_row};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use guess::{guess_format, name_of_format};
 pub use header::{

@@ -429,15 +429,7 @@ impl Draft {
             partition: String::new(),
             options: request.change.apply(&first),
             formats: Vec::new(),
-            retired: scope
-                .retired
-                .iter()
-                .map(|f| RetiredFile {
-                    key: f.output.key.clone(),
-                    rows: f.output.rows,
-                    bytes: f.output.bytes,
-                })
-                .collect(),
+            retired: scope.retired.iter().map(|f| RetiredFile::of(&f.output)).collect(),
             outputs: Vec::new(),
             reconversion: Some(reconversion),
         })
