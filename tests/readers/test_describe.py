@@ -111,8 +111,8 @@ def test_flow_logs_of_one_group(tmp_path, ec2):
     [
         ((403, ec2stub.error("UnauthorizedOperation", "You are not authorized to perform this operation.")), 1, ["You are not authorized", "ec2:DescribeFlowLogs"]),
         ((401, ec2stub.error("AuthFailure", "not able to validate")), 1, ["AuthFailure", "aws sts get-caller-identity"]),
-        ((503, ec2stub.error("Unavailable", "overloaded")), 1, ["after 6 attempts", "overloaded"]),
-        ((200, "<html>Sign in</html>"), 1, ["expected a DescribeFlowLogsResponse, found `<html>Sign in</html>`"]),
+        ((503, ec2stub.error("Unavailable", "overloaded")), 75, ["after 6 attempts", "overloaded"]),
+        ((200, "<html>Sign in</html>"), 75, ["expected a DescribeFlowLogsResponse, found `<html>Sign in</html>`"]),
         ((400, "x" * 500), 1, ["answered 400"]),
     ],
 )
@@ -125,7 +125,7 @@ def test_what_ec2_refuses(tmp_path, ec2, fault, exit, words):
 
 
 def test_nobody_there(tmp_path):
-    said = ask("http://127.0.0.1:9", tmp_path, tmp_path / "out", check=1)
+    said = ask("http://127.0.0.1:9", tmp_path, tmp_path / "out", check=75)
     assert "cannot reach http://127.0.0.1:9/: connection refused, after 6 attempts" in said
     none = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": ""}
     said = ask("http://127.0.0.1:9", tmp_path, tmp_path / "out", check=1, **none)

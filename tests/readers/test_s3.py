@@ -233,7 +233,7 @@ def test_shares_of_a_plan(tmp_path, made):
         assert content(server.fetch("t", tmp_path / "t")) == want
         assert "complete: 40 objects in the table" in s3.run(server, "status", "s3://lake/t").stdout
         (tmp_path / "empty.json").write_text(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout)
-        assert "the plan has no tasks" in s3.run(server, "convert", "--plan", tmp_path / "empty.json", "--task", "1/3").stderr
+        assert "the shard has no tasks" in s3.run(server, "convert", "--plan", tmp_path / "empty.json", "--task", "1/3").stderr
         server.client.put_object(Bucket="logs", Key="late.log", Body=f"{naive.V2}\n{line(1)}".encode())
         stale = json.loads(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", *SMALL, "--json").stdout)
         s3.convert(server, "s3://logs/", "s3://lake/t", *SMALL)
@@ -399,10 +399,12 @@ def test_what_a_newcomer_meets(tmp_path, made):
         ]:
             words = s3.run(server, "convert", *args, check=None, env=env or s3.ENVIRONMENT).stderr
             assert message in words and hint in words, words
-        words = subprocess.run(
+        process = subprocess.run(
             [FLOWQUET, "convert", "s3://logs/", "--out", "s3://lake/t", "--endpoint-url", "http://127.0.0.1:1"],
             capture_output=True, text=True, env=s3.ENVIRONMENT,
-        ).stderr
+        )
+        words = process.stderr
+        assert process.returncode == 75, "a scheduler may try again"
         assert "cannot reach the store: 127.0.0.1:1: connection refused, after 5 attempts" in words and "--endpoint-url" in words
     with s3.serve("--region", "eu-central-1", load=made) as server:
         assert s3.convert(server, "s3://logs/", "s3://lake/t")["records"] == 20_000, "the region is found"

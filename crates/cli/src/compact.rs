@@ -85,9 +85,14 @@ fn memory_of(given: Option<u64>) -> Result<usize, Failure> {
     let memory = memory(given, MEMORY_DEFAULT);
     if memory < COMPACT_MEMORY_MIN {
         let needed = COMPACT_MEMORY_MIN.div_ceil(1 << 20);
-        let given = HumanBytes(memory as u64);
-        let message = format!("--memory {given} is too small; at least {needed}M is needed");
-        return Err(Failure::message(Exit::Usage, &message, None));
+        let there = HumanBytes(memory as u64);
+        let message = match given {
+            Some(_) => format!("--memory {there} is too small; at least {needed}M is needed"),
+            None => format!("a compaction needs {needed}M of memory, and there is {there}"),
+        };
+        let hint =
+            given.is_none().then_some("give the container a gigabyte of memory, or --memory at its risk");
+        return Err(Failure::message(Exit::Usage, &message, hint));
     }
     Ok(memory)
 }

@@ -2,41 +2,44 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use flowquet_engine::{Error, Planned, Request, Run, Summary, convert, perform_shard, plan};
+use flowquet_engine::{
+    Error, Event, Observer as _, Planned, Request, Run, Summary, convert, perform_shard, plan,
+};
 use flowquet_format::ObjectKey;
 use flowquet_sources::Source;
-use flowquet_store::{LocalStore, Store};
+use flowquet_store::{Stores, random_name};
 use flowquet_table::{Options, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::ConvertArgs;
+use crate::beside;
 use crate::catalog::catalogued;
+use crate::clock::now_s;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
 use crate::job::Prepared;
 use crate::logs::has_bar;
+use crate::metrics::Metrics;
 use crate::output::{Failure, counted, put, say, shown};
-use crate::places::absolute;
+use crate::places::Target;
 use crate::plan_file::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
 use crate::report::{RunFacts, json, quiet_text, text};
 use crate::reporter::{Reporter, Work};
 use crate::resources::threads;
+use crate::shard::tasks_of_shard;
 use crate::signals::{listen_for_signals, stop};
 use crate::text_table::{plain_table, table_text};
 
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     listen_for_signals();
+    let (started, started_s, run_id) = (Instant::now(), now_s(), random_name());
     let stores = args.job.s3.stores();
     let shared = args.plan.as_ref().map(|file| PlanFile::read(&stores, file)).transpose()?;
-    if shared.as_ref().is_some_and(|p| p.plan.is_none()) {
-        say("done: nothing new; the plan has no tasks");
-        return Ok(Exit::Success);
-    }
-    let prepared = Prepared::new(&args.job, threads(args.threads), stores, shared.as_ref())?;
+    let shard = shared.as_ref().map(|file| tasks_of_shard(args.shard, file, &variable)).transpose()?;
+    let prepared = Prepared::new(&args.job, threads(args.threads), stores.clone(), shared.as_ref())?;
     if args.dry_run && prepared.sources.contains(&Source::Stdin) {
         return Err(Failure::message(
             Exit::Usage,
@@ -46,27 +49,36 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     }
     let (options, out, location) =
         (prepared.options.clone(), prepared.out_text.clone(), prepared.location.clone());
-    if let Some(report) = args.report.as_ref().filter(|path| path.as_os_str() != "-") {
-        check_report(report)?;
+    if let Some(Target::At(report)) = &args.report {
+        beside::check_folder(report, "--report", "report")?;
     }
     if args.register {
         // Better told before hours of work than after.
         catalogued(&location)?;
         registered_to(&args.glue, &args.job.s3, prepared.out.as_ref())?;
     }
+    let sources: Vec<String> = prepared.sources.iter().map(source_text).collect();
     let request = Request { max_rejects: args.max_rejects, ..prepared.request() };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
-    let started = Instant::now();
+    let metrics = args.metrics.as_ref();
+    let metrics = metrics.map(|file| Metrics::begin(file, &run_id, &out, started_s, &stores)).transpose()?;
+    let observer = |event: &Event<'_>| {
+        reporter.event(event);
+        metrics.iter().for_each(|metrics| metrics.event(event));
+    };
     let mut planned = None;
     let ran = if args.dry_run {
-        plan(&request, &reporter, stop()).map(|Planned { summary, plan }| {
+        plan(&request, &observer, stop()).map(|Planned { summary, plan }| {
             planned = plan;
             Run { summary, workers: request.budget.workers, error: None }
         })
-    } else if let Some((plan, shard)) = shared.and_then(|p| p.plan).zip(args.shard) {
-        perform_shard(&request, &plan, shard, &reporter, stop())
+    } else if let Some((file, shard)) = shared.zip(shard) {
+        match file.plan {
+            Some(plan) => perform_shard(&request, &plan, &shard, &observer, stop()),
+            None => Ok(Run { summary: Summary::default(), workers: 0, error: None }),
+        }
     } else {
-        convert(&request, &mut std::io::stdin(), &reporter, stop())
+        convert(&request, &mut std::io::stdin(), &observer, stop())
     };
     reporter.finish();
     let (run, begun) = match ran {
@@ -77,7 +89,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let registered =
         (args.register && begun).then(|| after_run(&args.glue, &args.job.s3, &location, &touched(&run)));
     let exit = match (&registered, exit_of(&run)) {
-        (Some(Err(_)), Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged) => Exit::Failed,
+        (Some(Err(Failure::Told(exit, _))), Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged) => *exit,
         (_, exit) => exit,
     };
     let told = |failure: &Failure| match failure {
@@ -91,14 +103,22 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         error_kind: run.error.as_ref().map(Error::kind).or(not_registered.is_some().then_some("register")),
         registered: registered.as_ref().and_then(|r| r.as_ref().ok()).map(|(registered, _)| registered),
         dry_run: args.dry_run,
+        is_shard: args.plan.is_some(),
+        run_id: &run_id,
+        started_s,
+        sources: &sources,
+        traffic: stores.traffic(),
         out,
         options: &options,
         threads: run.workers,
         records_read: reporter.records_read(),
         elapsed: started.elapsed(),
     };
+    if let Some(metrics) = metrics {
+        metrics.end(&run.summary, exit)?;
+    }
     if let Some(report) = &args.report {
-        write_report(report, &json(&run.summary, &facts))?;
+        write_report(&stores, report, &json(&run.summary, &facts))?;
     }
     if args.dry_run && begun {
         put(&plan_text(&run.summary, planned.as_ref(), &options))?;
@@ -128,26 +148,24 @@ fn touched(run: &Run) -> BTreeSet<String> {
     folders.map(|(folder, _)| folder.to_owned()).collect()
 }
 
-/// The name and the folder of a report, which must be there.
-fn check_report(path: &Path) -> Result<(String, PathBuf), Failure> {
-    let path = absolute(path);
-    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("report.json").to_owned();
-    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-    if folder.is_dir() {
-        return Ok((name, folder));
+/// A source as it is named.
+fn source_text(source: &Source) -> String {
+    match source {
+        Source::At(location) | Source::Manifest(location) => location.to_string(),
+        Source::Stdin => "-".to_owned(),
     }
-    // A slip of the pen must not become a folder.
-    let message = format!("write the report `{}`: its folder does not exist", path.display());
-    Err(Failure::message(Exit::Usage, &message, Some("make the folder, or check the path of --report")))
 }
 
-fn write_report(path: &Path, report: &str) -> Result<(), Failure> {
-    if path.as_os_str() == "-" {
-        return put(report);
+/// A variable of the environment, of those that schedulers set.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn write_report(stores: &Stores, report: &Target, text: &str) -> Result<(), Failure> {
+    match report {
+        Target::Stdout => put(text),
+        Target::At(location) => beside::write(stores, location, text),
     }
-    let (name, folder) = check_report(path)?;
-    let store = LocalStore::new(folder, ".flowquet-staging");
-    store.put(&name, report.as_bytes()).map_err(|e| engine_failure(&Error::from(e)))
 }
 
 /// What `--dry-run` prints: a line a task, then the sums.

@@ -85,7 +85,11 @@ pub(crate) fn described(
 fn of_ec2(regions: &[String], asked: &Asked<'_>) -> Result<Vec<FlowLog>, Failure> {
     let regions = if regions.is_empty() { asked.regions } else { regions };
     describe(&asked.aws, regions, asked.stop).map_err(|error| {
-        let exit = if error.kind() == ErrorKind::Stopped { Exit::Interrupted } else { Exit::Failed };
+        let exit = match error.kind() {
+            ErrorKind::Stopped => Exit::Interrupted,
+            ErrorKind::Throttled | ErrorKind::Unavailable => Exit::Unavailable,
+            _ => Exit::Failed,
+        };
         Failure::message(exit, &shown_lines(&error.to_string()), error.hint())
     })
 }

@@ -6,9 +6,28 @@ use clap::{Arg, ArgAction, Command};
 /// What the names of variables begin with.
 const PREFIX: &str = "FLOWQUET_";
 
-/// The variable of an option: `--row-group-rows` is `FLOWQUET_ROW_GROUP_ROWS`.
-fn variable(long: &str) -> String {
-    format!("{PREFIX}{}", long.to_uppercase().replace('-', "_"))
+/// What an argument is called where it is not typed: an option by its long name, and what is named without one by what it is. `None`
+/// for what is no option of a job.
+pub(crate) fn key_of(arg: &Arg) -> Option<String> {
+    if arg.is_hide_set() {
+        return None;
+    }
+    if let Some(long) = arg.get_long() {
+        return (!["help", "version"].contains(&long)).then(|| long.to_owned());
+    }
+    let key = match arg.get_value_names()?.first()?.as_str() {
+        "PATH" | "SOURCE" => "source",
+        // As `convert` names it.
+        "TABLE" => "out",
+        "URL" => "url",
+        _ => return None,
+    };
+    Some(key.to_owned())
+}
+
+/// The variable of a key: `row-group-rows` is set by `FLOWQUET_ROW_GROUP_ROWS`.
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('-', "_"))
 }
 
 /// Lets every option of `command`, and of the commands below it, be set by its variable. A command line goes before the
@@ -18,7 +37,7 @@ pub(crate) fn read_by(command: Command) -> Command {
 }
 
 fn from_environment(arg: Arg) -> Arg {
-    let Some(name) = arg.get_long().filter(|long| !["help", "version"].contains(long)).map(variable) else {
+    let Some(name) = key_of(&arg).filter(|_| has_variable(&arg)).map(|key| variable(&key)) else {
         return arg;
     };
     let arg = arg.env(name).hide_env_values(true);
@@ -28,6 +47,11 @@ fn from_environment(arg: Arg) -> Arg {
     }
 }
 
+/// A table that a command can do without, such as `schema`'s, is not one that a variable means.
+fn has_variable(arg: &Arg) -> bool {
+    arg.get_long().is_some() || arg.is_required_set() || matches!(arg.get_action(), ArgAction::Append)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,13 +59,26 @@ mod tests {
     #[test]
     fn every_option_of_every_command_has_a_variable() {
         fn check(command: &Command) -> usize {
-            let options = command.get_arguments().filter_map(|a| Some((a.get_long()?, a.get_env())));
-            let own = options.filter(|(long, _)| !["help", "version"].contains(long)).map(|(long, env)| {
-                assert_eq!(env.and_then(|e| e.to_str()), Some(&*variable(long)), "{}", command.get_name());
+            let own = command.get_arguments().filter_map(|arg| Some((arg, key_of(arg)?)));
+            let own = own.filter(|(arg, _)| has_variable(arg)).map(|(arg, key)| {
+                let name = arg.get_env().and_then(|env| env.to_str());
+                assert_eq!(name, Some(&*variable(&key)), "{}", command.get_name());
             });
             own.count() + command.get_subcommands().map(check).sum::<usize>()
         }
         assert!(check(&crate::command()) > 100);
         assert_eq!(variable("max-rejects"), "FLOWQUET_MAX_REJECTS");
+    }
+
+    #[test]
+    fn what_is_not_an_option_of_a_job() {
+        let command = crate::command();
+        let left: Vec<String> = command
+            .get_subcommands()
+            .flat_map(|c| c.get_arguments().filter(|arg| key_of(arg).is_none()).map(move |arg| (c, arg)))
+            .filter(|(_, arg)| !["help", "version"].contains(&arg.get_id().as_str()))
+            .map(|(c, arg)| format!("{} {}", c.get_name(), arg.get_id()))
+            .collect();
+        assert_eq!(left, ["plan plan", "completions shell", "man command"]);
     }
 }

@@ -21,6 +21,9 @@ pub enum Exit {
     RecordsDamaged,
     /// 7: raw logs are not what the table holds of them.
     SourcesDiffer,
+    /// 75: a service did not answer, or not often enough. The same command may succeed a little later: what sysexits.h calls
+    /// `EX_TEMPFAIL`, for schedulers that try again by exit code.
+    Unavailable,
     /// 130: stopped by Ctrl-C or SIGTERM. Run again to go on.
     Interrupted,
 }
@@ -37,6 +40,7 @@ impl Exit {
             Self::FilesDamaged => 5,
             Self::RecordsDamaged => 6,
             Self::SourcesDiffer => 7,
+            Self::Unavailable => 75,
             Self::Interrupted => 130,
         }
     }
@@ -52,6 +56,7 @@ impl Exit {
             Self::FilesDamaged => "files-damaged",
             Self::RecordsDamaged => "records-damaged",
             Self::SourcesDiffer => "sources-differ",
+            Self::Unavailable => "unavailable",
             Self::Interrupted => "interrupted",
         }
     }

@@ -35,6 +35,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
     match error {
         Error::Interrupted => Exit::Interrupted,
         Error::TooManyRejects { .. } => Exit::TooManyRejects,
+        Error::Store(error) | Error::Log(LogError::Store(error)) => exit_of_store_error(error),
         Error::MemoryTooSmall { .. }
         | Error::NoColumn { .. }
         | Error::NoPartition { .. }
@@ -42,6 +43,11 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
         _ => Exit::Failed,
     }
+}
+
+/// The exit code where a store failed.
+pub(crate) fn exit_of_store_error(error: &flowquet_store::Error) -> Exit {
+    if error.kind().is_transient() { Exit::Unavailable } else { Exit::Failed }
 }
 
 /// The message for an error of a table's log that ends a command.

@@ -13,8 +13,12 @@
 //! ```
 
 mod args;
+mod beside;
 mod catalog;
+mod cgroups;
+mod clock;
 mod compact;
+mod config;
 mod convert;
 mod described;
 mod environment;
@@ -28,6 +32,7 @@ mod job;
 mod json_schema;
 mod log_rows;
 mod logs;
+mod metrics;
 mod output;
 mod places;
 mod plan;
@@ -40,11 +45,13 @@ mod reporter;
 mod resources;
 mod schema;
 mod schema_diff;
+mod shard;
 mod shell;
 mod signals;
 mod size;
 mod status;
 mod table_files;
+mod tags;
 mod terminal;
 mod text_table;
 mod verify;
@@ -66,17 +73,30 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line `args`, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let matches = environment::read_by(Cli::command()).try_get_matches_from(args);
+    let command = command();
+    let completed = match config::complete(args.into_iter().collect(), &command) {
+        Ok(completed) => completed,
+        Err(Failure::Told(exit, message)) => {
+            output::say(&message);
+            return exit;
+        }
+        Err(Failure::BrokenPipe) => return Exit::Success,
+    };
+    let matches = command.try_get_matches_from(completed.words);
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             let is_usage = error.use_stderr();
             // A closed pipe is no failure of ours.
             let _ = error.print();
+            if let Some(note) = completed.note.filter(|_| is_usage) {
+                output::say(&format!("note: {note}"));
+            }
             return if is_usage { Exit::Usage } else { Exit::Success };
         }
     };
     logs::begin(&cli.logs);
+    signals::begin(&cli.stop);
     let result = match cli.command {
         Command::Convert(args) => convert::run(*args),
         Command::Plan(args) => plan::run(&args),

@@ -168,6 +168,18 @@ pub(crate) fn source(text: &str) -> Result<Source, String> {
     if text == "-" { Ok(Source::Stdin) } else { Location::parse(text).map(Source::At) }
 }
 
+/// Where a report goes.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    At(Location),
+    Stdout,
+}
+
+/// `-`, a path or an S3 URL.
+pub(crate) fn target(text: &str) -> Result<Target, String> {
+    if text == "-" { Ok(Target::Stdout) } else { Location::parse(text).map(Target::At) }
+}
+
 /// The store of a table.
 pub(crate) fn table_store(stores: &Stores, out: &Location) -> Arc<dyn Store> {
     match out {

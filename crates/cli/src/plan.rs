@@ -2,22 +2,24 @@
 
 use std::fmt::Write as _;
 
-use flowquet_engine::{Event, Formats, Observer as _, Planned, Summary, find_formats, plan};
+use flowquet_engine::{Event, Observer as _, Planned, Summary, find_formats, plan};
 use flowquet_format::ObjectKey;
 use flowquet_plan::estimated_rows;
 use flowquet_sources::{Source, SourceSet};
 use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, S3_SCHEME};
 use flowquet_table::{LAYOUT_VERSION, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
+use serde::Serialize;
 
 use crate::args::PlanArgs;
+use crate::beside;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of_summary};
 use crate::job::Prepared;
 use crate::logs::has_bar;
 use crate::output::{Failure, counted, put};
 use crate::places::absolute;
-use crate::plan_file::{Estimate, PlanFile};
+use crate::plan_file::{Estimate, PlanFile, PlanShard, divided};
 use crate::plan_rows;
 use crate::reporter::{Reporter, Work};
 use crate::resources::threads;
@@ -46,13 +48,16 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
             None,
         ));
     }
+    if let Some(save) = &args.save {
+        beside::check_folder(save, "--save", "plan")?;
+    }
     let out = match &args.job.out {
         Some(Location::Local(path)) => absolute(path).display().to_string(),
         _ => prepared.out_text.clone(),
     };
     let (options, stores) = (prepared.options.clone(), prepared.stores.clone());
     let request = prepared.request();
-    let reporter = Reporter::new(Work::Converting, args.json, has_bar());
+    let reporter = Reporter::new(Work::Converting, args.json || args.jsonl, has_bar());
     // What is planned is told below, at length.
     let observer = |event: &Event<'_>| {
         if !matches!(event, Event::Planned { .. }) {
@@ -66,22 +71,94 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     let estimate = estimate(plan.as_ref(), summary.objects.listed);
     let is_remote = [objects().any(|o| o.url().starts_with(S3_SCHEME)), out.starts_with(S3_SCHEME)];
     let formats =
-        find_formats(&SourceSet::new(stores), objects(), &options).map_err(|e| engine_failure(&e))?;
-    if args.json {
-        let file = PlanFile {
-            formats,
-            layout_version: LAYOUT_VERSION,
-            flowquet: env!("CARGO_PKG_VERSION").to_owned(),
-            out,
-            estimate,
-            plan,
-        };
-        put(&format!("{}\n", serde_json::to_string(&file).expect("plain values with text keys")))?;
+        find_formats(&SourceSet::new(stores.clone()), objects(), &options).map_err(|e| engine_failure(&e))?;
+    let rows = plan_rows::text(objects(), &formats, options.catalogue());
+    let shards = args.shards.map(|of| divided(plan.as_ref(), of));
+    let file = PlanFile {
+        formats,
+        layout_version: LAYOUT_VERSION,
+        flowquet: env!("CARGO_PKG_VERSION").to_owned(),
+        out,
+        estimate,
+        plan,
+        shards,
+    };
+    let json = || format!("{}\n", serde_json::to_string(&file).expect("plain values with text keys"));
+    if let Some(save) = &args.save {
+        beside::write(&stores, save, &json())?;
+    }
+    if args.json || args.jsonl {
+        put(&args.save.as_ref().filter(|_| args.jsonl).map_or_else(json, |save| items(&file, save)))?;
         return Ok(Exit::Success);
     }
-    let rows = plan_rows::text(objects(), &formats, options.catalogue());
-    put(&format!("{rows}{}", text(&summary, &estimate, &formats, is_remote)))?;
+    let written = match &args.save {
+        Some(save) => format!("nothing was written but the plan, `{save}`\n"),
+        None => "nothing was written\n".to_owned(),
+    };
+    put(&format!("{rows}{}{written}", text(&summary, &file, is_remote)))?;
     Ok(exit_of_summary(&summary))
+}
+
+/// What a scheduler hands to a process of its own: a line of `--jsonl`.
+#[derive(Debug, Serialize)]
+struct Item<'a> {
+    /// The plan, for `convert --plan`.
+    plan: &'a str,
+    /// For `convert --shard`.
+    shard: String,
+    /// The table.
+    out: &'a str,
+    /// The task's id, if it is one task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<&'a str>,
+    tasks: u64,
+    objects: u64,
+    bytes: u64,
+    /// From sizes alone.
+    records: u64,
+}
+
+/// A line for each task, or for each shard that has tasks. Shard `i` of as many as there are tasks is task `i`.
+fn items(file: &PlanFile, save: &Location) -> String {
+    let place = match save {
+        Location::Local(path) => absolute(path).display().to_string(),
+        s3 => s3.to_string(),
+    };
+    let Some(plan) = &file.plan else { return String::new() };
+    let alone: Vec<PlanShard>;
+    let shards = match &file.shards {
+        Some(shards) => shards,
+        None => {
+            alone = (0..plan.tasks.len()).map(|task| PlanShard::of(plan, vec![task])).collect();
+            &alone
+        }
+    };
+    let mut lines = String::new();
+    for (i, shard) in shards.iter().enumerate().filter(|(_, shard)| !shard.tasks.is_empty()) {
+        let item = Item {
+            plan: &place,
+            shard: format!("{i}/{}", shards.len()),
+            out: &file.out,
+            task: file.shards.is_none().then(|| plan.tasks[shard.tasks[0]].id.as_str()),
+            tasks: shard.tasks.len() as u64,
+            objects: shard.objects,
+            bytes: shard.bytes,
+            records: shard.records,
+        };
+        lines.push_str(&serde_json::to_string(&item).expect("plain values"));
+        lines.push('\n');
+    }
+    lines
+}
+
+/// The shards of a plan, and how even they are.
+fn shards_text(shards: &[PlanShard]) -> String {
+    let least = shards.iter().map(|s| s.bytes).min().unwrap_or(0);
+    let most = shards.iter().map(|s| s.bytes).max().unwrap_or(0);
+    let empty = shards.iter().filter(|s| s.tasks.is_empty()).count() as u64;
+    let without = if empty > 0 { format!(", {} without tasks", HumanCount(empty)) } else { String::new() };
+    let count = HumanCount(shards.len() as u64);
+    format!("{count}, from {} to {}{without}", HumanBytes(least), HumanBytes(most))
 }
 
 /// What a plan takes, from names and sizes alone.
@@ -130,7 +207,8 @@ fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
 }
 
 /// The plan as text; `is_remote` are the sources and the table.
-fn text(summary: &Summary, estimate: &Estimate, formats: &Formats, is_remote: [bool; 2]) -> String {
+fn text(summary: &Summary, file: &PlanFile, is_remote: [bool; 2]) -> String {
+    let PlanFile { estimate, formats, .. } = file;
     let mut text = String::new();
     let mut row =
         |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
@@ -177,6 +255,9 @@ fn text(summary: &Summary, estimate: &Estimate, formats: &Formats, is_remote: [b
     let more =
         if left_over > 0 { format!(", and {left_over} left by an earlier run") } else { String::new() };
     row("tasks", format!("{}{more}", HumanCount(estimate.tasks)));
+    if let Some(shards) = &file.shards {
+        row("shards", shards_text(shards));
+    }
     if is_remote != [false; 2] {
         let sides = if is_remote == [true; 2] { "" } else { ", if both sides were S3" };
         let dollars = if estimate.dollars < 0.01 {
@@ -196,6 +277,5 @@ fn text(summary: &Summary, estimate: &Estimate, formats: &Formats, is_remote: [b
             ),
         );
     }
-    text.push_str("nothing was written\n");
     text
 }

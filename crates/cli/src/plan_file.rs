@@ -1,16 +1,21 @@
-//! The file that `flowquet plan --json` makes and `flowquet convert --plan` reads.
+//! The file that `flowquet plan` makes and `flowquet convert --plan` reads.
 
 use std::collections::BTreeMap;
 
 use flowquet_engine::Formats;
+use flowquet_plan::{divide, estimated_rows};
 use flowquet_store::{Location, Stores};
 use flowquet_table::{LAYOUT_VERSION, PlanRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
+use crate::failure::exit_of_store_error;
 use crate::output::Failure;
 
-/// The file that `--json` makes and `convert --plan` reads.
+/// Shards of a plan, at most. Arrays of AWS Batch have 10,000 jobs, those of Kubernetes 100,000.
+pub(crate) const SHARDS_MAX: u64 = 1_000_000;
+
+/// The file that `--json` prints, `--save` writes and `convert --plan` reads.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PlanFile {
     pub(crate) layout_version: u32,
@@ -23,6 +28,45 @@ pub(crate) struct PlanFile {
     pub(crate) formats: Formats,
     /// The plan, if there is anything new.
     pub(crate) plan: Option<PlanRecord>,
+    /// What each machine performs, if the plan is divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shards: Option<Vec<PlanShard>>,
+}
+
+/// A shard of a plan.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PlanShard {
+    /// Places in the plan's tasks, from 0.
+    pub(crate) tasks: Vec<usize>,
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    /// From sizes alone.
+    pub(crate) records: u64,
+}
+
+impl PlanShard {
+    /// The tasks at `places` of a plan.
+    pub(crate) fn of(plan: &PlanRecord, places: Vec<usize>) -> Self {
+        let mut shard = Self { tasks: places, ..Self::default() };
+        for object in shard.tasks.iter().flat_map(|place| &plan.tasks[*place].objects) {
+            shard.objects += 1;
+            shard.bytes += object.bytes;
+            shard.records += estimated_rows(object);
+        }
+        shard
+    }
+}
+
+/// A plan divided into `of` shards, of which the last have no tasks where there are fewer tasks.
+pub(crate) fn divided(plan: Option<&PlanRecord>, of: u32) -> Vec<PlanShard> {
+    let mut shards: Vec<PlanShard> = plan
+        .iter()
+        .flat_map(|plan| {
+            divide(&plan.tasks, u64::from(of)).into_iter().map(|places| PlanShard::of(plan, places))
+        })
+        .collect();
+    shards.resize_with(of as usize, PlanShard::default);
+    shards
 }
 
 /// What a conversion takes, estimated.
@@ -48,9 +92,9 @@ impl PlanFile {
     pub(crate) fn read(stores: &Stores, location: &Location) -> Result<Self, Failure> {
         let wrong =
             |what: String| Failure::message(Exit::Failed, &format!("read plan `{location}`: {what}"), None);
-        let bytes = stores.get(location).map_err(|e| Failure::new(Exit::Failed, &e, e.hint()))?;
+        let bytes = stores.get(location).map_err(|e| Failure::new(exit_of_store_error(&e), &e, e.hint()))?;
         let file: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| wrong(format!("expected what `flowquet plan --json` writes, found {e}")))?;
+            .map_err(|e| wrong(format!("expected what `flowquet plan --save` writes, found {e}")))?;
         if file.layout_version != LAYOUT_VERSION {
             let found = file.layout_version;
             return Err(Failure::message(
@@ -58,10 +102,21 @@ impl PlanFile {
                 &format!(
                     "plan `{location}` has layout version {found}, this program writes {LAYOUT_VERSION}"
                 ),
-                Some("make the plan again with `flowquet plan --json`"),
+                Some("make the plan again with `flowquet plan`"),
             ));
         }
+        if !file.has_each_task_once() {
+            return Err(wrong("expected each task in one of the shards, found it otherwise".to_owned()));
+        }
         Ok(file)
+    }
+
+    /// Whether the shards, if there are any, hold each task of the plan once.
+    fn has_each_task_once(&self) -> bool {
+        let Some(shards) = &self.shards else { return true };
+        let mut places: Vec<usize> = shards.iter().flat_map(|s| &s.tasks).copied().collect();
+        places.sort_unstable();
+        places.into_iter().eq(0..self.plan.as_ref().map_or(0, |plan| plan.tasks.len()))
     }
 
     /// The table.

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use flowquet_catalog::Registered;
 use flowquet_engine::Summary;
+use flowquet_store::Traffic;
 use flowquet_table::Options;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
+use crate::clock::time_text;
 use crate::exit::Exit;
 use crate::failure::object_hints;
 use crate::output::{counted, parts_of_lines, shown};
@@ -32,6 +34,12 @@ pub(crate) struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error_kind: Option<&'static str>,
     dry_run: bool,
+    /// Of this run and no other.
+    run_id: &'a str,
+    started_at: String,
+    finished_at: String,
+    /// What was listed, as it was named.
+    sources: &'a [String],
     out: String,
     options: &'a Options,
     threads: usize,
@@ -40,6 +48,10 @@ pub(crate) struct Report<'a> {
     /// With `--register`: what was done in the catalog.
     #[serde(skip_serializing_if = "Option::is_none")]
     registered: Option<&'a Registered>,
+    /// Requests to S3, each attempt; of these, how many were tried again, and how many were throttled.
+    s3_requests: u64,
+    s3_retries: u64,
+    s3_throttles: u64,
     /// What to do about objects that could not be read.
     hints: Vec<&'static str>,
     #[serde(flatten)]
@@ -55,6 +67,13 @@ pub(crate) struct RunFacts<'a> {
     pub(crate) error_kind: Option<&'static str>,
     pub(crate) registered: Option<&'a Registered>,
     pub(crate) dry_run: bool,
+    /// Whether it ran a shard of a plan.
+    pub(crate) is_shard: bool,
+    pub(crate) run_id: &'a str,
+    /// Seconds since 1970.
+    pub(crate) started_s: i64,
+    pub(crate) sources: &'a [String],
+    pub(crate) traffic: &'a Traffic,
     pub(crate) out: String,
     pub(crate) options: &'a Options,
     pub(crate) threads: usize,
@@ -79,12 +98,19 @@ pub(crate) fn json(summary: &Summary, facts: &RunFacts<'_>) -> String {
         error: facts.error.clone(),
         error_kind: facts.error_kind,
         dry_run: facts.dry_run,
+        run_id: facts.run_id,
+        started_at: time_text(facts.started_s),
+        finished_at: time_text(facts.started_s.saturating_add_unsigned(facts.elapsed.as_secs())),
+        sources: facts.sources,
         out: facts.out.clone(),
         options: facts.options,
         threads: facts.threads,
         seconds: facts.seconds(),
         records_per_second: per_second(summary.counts.records, facts),
         registered: facts.registered,
+        s3_requests: facts.traffic.requests(),
+        s3_retries: facts.traffic.retries(),
+        s3_throttles: facts.traffic.throttled(),
         hints: object_hints(&summary.failed_objects),
         summary,
     };
@@ -241,6 +267,9 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
     }
     if !summary.files.is_whole() {
         return NOT_WHOLE.to_owned();
+    }
+    if nothing && o.listed == 0 && facts.is_shard {
+        return "done: nothing to do, the shard has no tasks".to_owned();
     }
     if nothing && o.listed == 0 {
         return format!("done: nothing to do, {} found and all filtered out", counted(o.left_out, "object"));

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use flowquet_engine::{Event, Observer};
-use flowquet_format::utc_text;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::clock::time_of_day;
 use crate::output::{counted, say, shown};
 
 /// Plain lines of progress are this far apart: often enough to see that a job lives, rare enough for its log.
@@ -104,14 +104,6 @@ fn seconds_text(seconds: u64) -> String {
         120..7200 => format!("{} min", seconds / 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
-}
-
-/// The time of day, UTC: lines of logs are read beside those of other programs.
-#[expect(clippy::disallowed_methods, reason = "for people's eyes: no byte of a table depends on it")]
-fn time_of_day() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let text = utc_text(i64::try_from(now.as_secs()).unwrap_or_default()).unwrap_or_default();
-    format!("{}Z", text.get(11..19).unwrap_or_default())
 }
 
 /// A progress bar on a terminal, plain lines elsewhere, nothing if quiet.
@@ -297,6 +289,8 @@ impl Observer for Reporter {
             }
             Event::Listed { objects } => self.listed(*objects),
             Event::Progress { bytes, records, objects } => self.progress(*bytes, *records, *objects),
+            // For reports.
+            Event::Settled(_) => {}
             Event::Waiting { whole, left } => self.waiting(*whole, *left),
             Event::Warning(text) => self.line(&format!("warning: {text}")),
         }

@@ -1,29 +1,41 @@
 //! Threads and memory where none are given: what the machine has, and what its container allows.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use flowquet_engine::Budget;
+use flowquet_engine::{Budget, Error};
+use indicatif::HumanBytes;
 
+use crate::cgroups::Cgroups;
 use crate::failure::engine_failure;
-use crate::output::Failure;
+use crate::output::{Failure, say};
 
-/// Where Linux shows the limits of control groups.
-const CGROUPS: &str = "/sys/fs/cgroup";
-
-/// What a container's limit leaves for what is not counted here, as a part of it: the kernel's own, and the rest of the process.
+/// What a limit leaves for what is not counted here, as a part of it: the kernel's own, and the rest of the process.
 const SPARE: u64 = 8;
 
-/// A limit this large is none: version 1 of control groups has a number for it.
-const UNLIMITED: u64 = 1 << 60;
-
-/// Worker threads: those that are given, or one a core that this process may use. The standard library minds CPU quotas of
-/// containers.
+/// Worker threads: those that are given, or one a processor that this process may use.
 pub(crate) fn threads(given: Option<u16>) -> usize {
-    given.map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from)
+    given.map_or_else(
+        || {
+            let seen = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            with_quota(seen, Cgroups::of_this_process(&read).cpus())
+        },
+        usize::from,
+    )
 }
 
-/// The budget of a conversion. Without `memory` it is what suits the threads, or less where the container has less.
+/// `seen` processors with time of so many `cpus`. A part of a processor is worth a thread: it is there for part of the time.
+///
+/// The standard library minds quotas too, and rounds down: where it sees as many as that, the quota and no mask of processors limits.
+fn with_quota(seen: usize, cpus: Option<f64>) -> usize {
+    match cpus {
+        Some(cpus) if seen >= (cpus.floor() as usize).max(1) => (cpus.ceil() as usize).max(1),
+        _ => seen,
+    }
+}
+
+/// The budget of a conversion. Without `memory` it is what suits the threads, or less where there is less; where there is less than the
+/// smallest one, that is taken and the danger told: few logs need all of it.
 pub(crate) fn budget(
     threads: usize,
     memory: Option<u64>,
@@ -32,86 +44,88 @@ pub(crate) fn budget(
 ) -> Result<Budget, Failure> {
     let new = |memory| Budget::new(threads, memory, remote_input, remote_output);
     let given = memory.map(|m| usize::try_from(m).unwrap_or(usize::MAX));
-    let budget = match (given, share_of_container()) {
-        (None, Some(share)) => {
-            new(None).and_then(|b| if b.memory() > share { new(Some(share)) } else { Ok(b) })
-        }
+    let budget = match (given, share_of_machine()) {
+        (None, Some(share)) => new(None).and_then(|b| match new(Some(share)) {
+            _ if b.memory() <= share => Ok(b),
+            Err(Error::MemoryTooSmall { needed, .. }) => {
+                say(&format!(
+                    "warning: a conversion may take {} of memory, and there is {}: it runs with one thread, and may be killed (exit code 137), \
+                     which is safe; {} suit one thread",
+                    HumanBytes(needed as u64),
+                    HumanBytes(with_spare(share)),
+                    HumanBytes(with_spare(needed))
+                ));
+                new(Some(needed))
+            }
+            less => less,
+        }),
         (given, _) => new(given),
     };
     budget.map_err(|e| engine_failure(&e))
 }
 
-/// The memory that is given, or `default`, or less where the container has less.
+/// The memory that is given, or `default`, or less where there is less.
 pub(crate) fn memory(given: Option<u64>, default: usize) -> usize {
     match given {
         Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
-        None => share_of_container().map_or(default, |share| share.min(default)),
+        None => share_of_machine().map_or(default, |share| share.min(default)),
     }
 }
 
-/// Memory that a process may take of its container, if it has a limit.
-fn share_of_container() -> Option<usize> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let limit = limit_of(&groups, &|path| fs::read_to_string(path).ok())?;
+/// What a container has of which a process may take `share`.
+fn with_spare(share: usize) -> u64 {
+    share as u64 * SPARE / (SPARE - 1)
+}
+
+/// Memory that a process may take of its container, or of its machine.
+fn share_of_machine() -> Option<usize> {
+    let of_machine = read(Path::new("/proc/meminfo")).as_deref().and_then(memory_of_machine);
+    let limit = Cgroups::of_this_process(&read).memory().into_iter().chain(of_machine).min()?;
     usize::try_from(limit - limit / SPARE).ok()
 }
 
-/// The smallest memory limit of the control groups in `groups`, the text of `/proc/self/cgroup`, and those above them.
-///
-/// Source: docs.kernel.org/admin-guide/cgroup-v2.html (`memory.max`), …/cgroup-v1/memory.html (`memory.limit_in_bytes`).
-fn limit_of(groups: &str, read: &dyn Fn(&Path) -> Option<String>) -> Option<u64> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    for group in groups.lines() {
-        let mut parts = group.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let (root, file) = match controllers {
-            "" => (PathBuf::from(CGROUPS), "memory.max"),
-            v1 if v1.split(',').any(|c| c == "memory") => {
-                (Path::new(CGROUPS).join("memory"), "memory.limit_in_bytes")
-            }
-            _ => continue,
-        };
-        // Within a container the path may be that of the host, and the root is the container's own.
-        let below = Path::new(path.trim_start_matches('/')).ancestors();
-        files.extend(below.map(|folder| root.join(folder).join(file)));
-    }
-    let limits = files.iter().filter_map(|file| read(file)?.trim().parse().ok());
-    limits.filter(|limit: &u64| *limit < UNLIMITED).min()
+/// Source: docs.kernel.org/filesystems/proc.html (`MemTotal:  16384 kB`).
+fn memory_of_machine(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1 << 10)
+}
+
+fn read(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(groups: &str, files: &[(&str, &str)], expected: Option<u64>) {
-        let read = |path: &Path| {
-            let found = files.iter().find(|(name, _)| Path::new(name) == path);
-            found.map(|(_, text)| (*text).to_owned())
-        };
-        assert_eq!(limit_of(groups, &read), expected, "{groups}");
-    }
-
-    #[test]
-    fn limits_of_containers() {
-        let root = "/sys/fs/cgroup/memory.max";
-        check("0::/\n", &[(root, "314572800\n")], Some(314_572_800));
-        check("0::/\n", &[(root, "max\n")], None);
-        check("0::/\n", &[], None);
-        // A pod's limit above that of the container.
-        let (outer, inner) = ("/sys/fs/cgroup/pod/memory.max", "/sys/fs/cgroup/pod/job/memory.max");
-        check("0::/pod/job\n", &[(outer, "200"), (inner, "300")], Some(200));
-        check("0::/pod/job\n", &[(outer, "max"), (inner, "300")], Some(300));
-        let v1 = "/sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes";
-        let groups = "12:cpu,cpuacct:/docker/x\n11:memory:/docker/x\n";
-        check(groups, &[(v1, "1000\n")], Some(1000));
-        check(groups, &[(v1, "9223372036854771712\n")], None);
-        check("nonsense\n", &[], None);
-    }
-
     #[test]
     fn what_is_given_counts() {
         assert_eq!((threads(Some(3)), memory(Some(7), 100)), (3, 7));
         assert!(threads(None) >= 1 && memory(None, 100) <= 100);
+        assert_eq!(with_spare(7 << 20), 8 << 20);
+    }
+
+    #[test]
+    fn a_part_of_a_processor_is_worth_a_thread() {
+        for (seen, cpus, expected) in [
+            (8, None, 8),
+            (8, Some(2.0), 2),
+            (2, Some(2.0), 2),
+            (8, Some(0.25), 1),
+            // As the standard library sees a quota of one and a half.
+            (1, Some(1.5), 2),
+            (8, Some(1.5), 2),
+            // A mask of fewer processors than the quota.
+            (2, Some(4.0), 2),
+        ] {
+            assert_eq!(with_quota(seen, cpus), expected, "{seen} {cpus:?}");
+        }
+    }
+
+    #[test]
+    fn memory_of_machines() {
+        assert_eq!(memory_of_machine("MemTotal:       16384 kB\nMemFree: 1 kB\n"), Some(16 << 20));
+        assert_eq!(memory_of_machine("MemTotal: all\n"), None);
+        assert_eq!(memory_of_machine(""), None);
     }
 }

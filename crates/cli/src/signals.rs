@@ -1,30 +1,68 @@
-//! Ctrl-C and SIGTERM: asked once, a run ends at the next whole step; asked twice, at once.
+//! Ctrl-C and SIGTERM: asked once, a run ends at the next whole step, or when its grace is over; asked twice, at once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use clap::Args;
 
 use crate::exit::Exit;
 use crate::output::say;
 use crate::reporter::say_above;
+use crate::size::whole;
 
 /// Set by Ctrl-C and SIGTERM, of this process alone.
 static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Seconds that a run has for stopping, where none are given.
+const STOP_WITHIN_S: u16 = 25;
+
+/// Seconds that this process has for stopping.
+static WITHIN_S: AtomicU16 = AtomicU16::new(STOP_WITHIN_S);
+
+/// How long a run takes to stop.
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// Seconds from SIGTERM or Ctrl-C until the run ends at the latest; less than the grace of whoever sends it, which is 30 s with
+    /// Kubernetes and ECS
+    #[arg(long, value_name = "S", default_value_t = STOP_WITHIN_S, value_parser = whole::<u16, 1, 3600>, global = true)]
+    stop_within: u16,
+}
 
 /// What a run looks at to know whether it is asked to end.
 pub(crate) fn stop() -> &'static Arc<AtomicBool> {
     &STOP
 }
 
+/// Has commands stop as `args` say, from now on.
+pub(crate) fn begin(args: &StopArgs) {
+    WITHIN_S.store(args.stop_within, Ordering::Relaxed);
+}
+
 /// Has the signals set [`stop`].
 pub(crate) fn listen_for_signals() {
     // A second signal does not wait for the workers.
-    let listening = ctrlc::set_handler(|| {
+    let listening = ctrlc::set_handler(move || {
         if stop().swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(Exit::Interrupted.code()));
+            end_now();
         }
         say_above("stopping; once more ends the program at once, which is safe too");
+        let grace = Duration::from_secs(u64::from(WITHIN_S.load(Ordering::Relaxed)));
+        // Most waits look at the flag. A pipe that nobody writes to, or a disk that does not answer, does not.
+        std::thread::spawn(move || {
+            std::thread::sleep(grace);
+            say_above(&format!(
+                "not stopped within {} s: ends now, which is safe; the next run goes on from what is committed",
+                grace.as_secs()
+            ));
+            end_now();
+        });
     });
     if listening.is_err() {
         say("warning: cannot listen for Ctrl-C; killing the program is safe, the next run finishes its work");
     }
+}
+
+fn end_now() -> ! {
+    std::process::exit(i32::from(Exit::Interrupted.code()))
 }

@@ -33,8 +33,8 @@ const WORKER_BYTES: usize = BUILD_BYTES_MAX + BUILD_BYTES_MAX / 2 + CARRY_BYTES_
 /// Program, libraries, listings and records.
 const FIXED_BYTES: usize = 32 << 20;
 
-/// The smallest memory budget: one worker.
-pub const MEMORY_MIN: usize = FIXED_BYTES + WORKER_BYTES + 2 * INFLATE_BYTES_MIN;
+/// The smallest memory budget: one worker, whose units never wait for others.
+pub const MEMORY_MIN: usize = FIXED_BYTES + WORKER_BYTES - PARKED_BYTES_MAX + 2 * INFLATE_BYTES_MIN;
 
 /// Default budget a thread. Two of them stay at 512 MiB.
 const MEMORY_PER_THREAD: usize = 240 << 20;
@@ -102,9 +102,9 @@ impl Budget {
         WORKER_BYTES + if self.remote_input { REMOTE_INPUT_BYTES } else { 0 }
     }
 
-    /// What one worker needs.
+    /// What one worker needs, whose units never wait for others.
     fn smallest(&self) -> usize {
-        self.fixed() + self.worker() + 2 * INFLATE_BYTES_MIN
+        self.fixed() + self.worker() - PARKED_BYTES_MAX + 2 * INFLATE_BYTES_MIN
     }
 
     /// Memory that a listing may take: what one worker leaves, and beside that what the fixed part has for small ones.

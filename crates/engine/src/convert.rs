@@ -17,7 +17,6 @@ use crate::context::PlanContext;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
-use crate::limit::Shard;
 use crate::perform::{Performance, perform};
 use crate::request::Request;
 use crate::summary::{FailedObject, Summary};
@@ -92,15 +91,15 @@ pub fn convert(
     })
 }
 
-/// Converts a shard of a plan that [`plan`](crate::plan) made, in this process or another one. The sources of `request` are not
-/// listed; its options are to be the plan's.
+/// Converts the tasks at the places `shard` of a plan that [`plan`](crate::plan) made, in this process or another one. The sources of
+/// `request` are not listed; its options are to be the plan's.
 ///
 /// # Errors
 /// As [`convert`].
 pub fn perform_shard(
     request: &Request,
     plan: &PlanRecord,
-    shard: Shard,
+    shard: &[usize],
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Run, Error> {
@@ -225,7 +224,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Converts a shard of a plan that was made before.
-    fn shard(&mut self, plan: &PlanRecord, shard: Shard) -> Result<(), Error> {
+    fn shard(&mut self, plan: &PlanRecord, shard: &[usize]) -> Result<(), Error> {
         let mine = take_shard(&mut self.log, plan, shard, &mut self.summary)?;
         let tasks = tasks_to_perform(&self.log, Some(&mine))?;
         self.has_begun = true;
@@ -327,14 +326,12 @@ const SINGLE_WRITER: &str = "this store does not support conditional writes: run
 fn take_shard(
     log: &mut Log,
     plan: &PlanRecord,
-    shard: Shard,
+    shard: &[usize],
     summary: &mut Summary,
 ) -> Result<HashSet<String>, Error> {
     log.take_plan(plan)?;
     let open: HashSet<String> = log.state().open_tasks().map(|t| t.task.id.clone()).collect();
-    let numbered = plan.tasks.iter().enumerate();
-    let mine: Vec<_> =
-        numbered.filter(|(i, _)| *i as u64 % shard.of == shard.index).map(|(_, t)| t).collect();
+    let mine: Vec<_> = shard.iter().filter_map(|place| plan.tasks.get(*place)).collect();
     for task in &mine {
         let objects = task.objects.len() as u64;
         summary.objects.listed += objects;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::summary::Summary;
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -30,6 +32,8 @@ pub enum Event<'a> {
         /// Objects.
         objects: u64,
     },
+    /// A task is settled, and this is what the run has come to so far; its lists are in no order.
+    Settled(&'a Summary),
     /// Replaced files are still there for queries that began before: told when the wait begins, and each second.
     Waiting {
         /// The whole wait.

@@ -78,7 +78,7 @@ pub use inspect::{
     Found, Limits, Lines, Look, Looker, Other, OtherKind, Survey, SurveyRequest, SurveyedLog, ToldBy,
     look_at, look_at_stdin, named_object, survey,
 };
-pub use limit::{RejectLimit, Shard};
+pub use limit::RejectLimit;
 pub use planned::{Planned, plan};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
 pub use request::Request;

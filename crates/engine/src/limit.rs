@@ -1,4 +1,4 @@
-//! Limits and shards, as they are typed: `1%`, `3/100`.
+//! Limits as they are typed: `1%`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -42,26 +42,6 @@ impl FromStr for RejectLimit {
             }
             None => Ok(Self::Lines(text.parse().map_err(|_| error())?)),
         }
-    }
-}
-
-/// Which part of a plan a process performs: the tasks whose place in the plan, divided by `of`, leaves `index`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    /// From 0.
-    pub index: u64,
-    /// Processes.
-    pub of: u64,
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || format!("expected I/N with I from 0 to N-1, found `{text}`");
-        let (index, of) = text.split_once('/').ok_or_else(error)?;
-        let (index, of) = (index.parse().map_err(|_| error())?, of.parse().map_err(|_| error())?);
-        if index < of { Ok(Self { index, of }) } else { Err(error()) }
     }
 }
 

@@ -354,6 +354,7 @@ impl Shared<'_> {
                 return Ok(());
             }
         }
+        self.observer.event(&Event::Settled(result.summary));
         drop(result);
         let root = root_url(self.log.out().as_ref());
         task.planned.task.objects.iter().filter_map(|o| spool_key(o, &root)).for_each(|key| {

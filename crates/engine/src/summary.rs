@@ -92,6 +92,9 @@ pub struct Summary {
     pub rejects_not_kept: u64,
     /// Records whose time lies outside 2000 to 2100, and did not choose their partition.
     pub times_out_of_range: u64,
+    /// The latest time of a record, by the field that chooses partitions, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest_record_at: Option<String>,
     /// Records without a time, in the partition of their object's delivery or of null.
     pub times_missing: u64,
     /// Tasks that this run committed.
@@ -172,6 +175,9 @@ impl Summary {
         }
         for output in &commit.outputs {
             self.bytes_out += output.bytes;
+            let newest = output.time.as_ref().map(|time| time.max.clone());
+            // Of one form, in which what is later is greater.
+            self.newest_record_at = self.newest_record_at.take().max(newest);
             self.outputs.push(OutputSummary {
                 key: output.key.clone(),
                 rows: output.rows,

@@ -302,8 +302,7 @@ fn pipes_and_names_that_are_no_text_cost_nobody_else() {
     let planned = planned.plan.expect("one is new");
     LocalStore::new(&disk.root, ".s").delete("l/b.log").expect("ours");
     make(&disk.root.join("l/b.log"));
-    let shard = flowquet_engine::Shard { index: 0, of: 1 };
-    let run = perform_shard(&disk.request(Vec::new()), &planned, shard, &nobody, &stop).expect("it begins");
+    let run = perform_shard(&disk.request(Vec::new()), &planned, &[0], &nobody, &stop).expect("it begins");
     assert!(run.error.is_none(), "{:?}", run.error);
     assert_eq!(run.summary.objects.set_aside, 1);
     assert!(run.summary.warnings[0].contains("is no file any more"), "{:?}", run.summary.warnings);

@@ -81,7 +81,7 @@ impl ErrorKind {
     }
 
     /// Whether the same call may succeed a little later.
-    pub(crate) fn is_transient(self) -> bool {
+    pub fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Unavailable | Self::Unreachable)
     }
 }

@@ -50,7 +50,7 @@ pub use location::{FILE_SCHEME, Location, S3_SCHEME};
 pub use memory::Memory;
 pub use names::random_name;
 pub use ranged::{RANGE_BYTES, RangedReader};
-pub use s3::S3Options;
+pub use s3::{S3Options, Traffic};
 pub use stores::Stores;
 
 /// Bytes of a part of an upload to S3. An object being written holds less than this in memory.

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use crate::below::Below;
 use crate::error::Error;
 use crate::location::{Location, S3_SCHEME};
-use crate::s3::{Bucket, Connection, S3Options, S3Store};
+use crate::s3::{Bucket, Connection, S3Options, S3Store, Traffic};
 use crate::{LocalStore, Memory, PART_SLOTS, Store};
 
 /// Threads that wait for S3. Signing and checksums are the only work they do.
@@ -63,6 +63,11 @@ impl Stores {
     /// Stores that never speak to S3, for tests: `buckets` are its buckets by name, and any other is empty and in memory.
     pub fn of(buckets: BTreeMap<String, Arc<dyn Store>>) -> Self {
         Self { replaced: Some(Mutex::new(buckets)), ..Self::default() }
+    }
+
+    /// What is counted of all requests to S3.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.options.traffic
     }
 
     /// The store whose root is a bucket. Whether it exists is told by the first request.

@@ -10,10 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquet_engine::{
     Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event, Pointers,
-    ReconvertRequest, Reconverted, Request, Run, Shard, compact, convert, perform_shard, plan, reconvert,
+    ReconvertRequest, Reconverted, Request, Run, compact, convert, perform_shard, plan, reconvert,
 };
 use flowquet_format::KeyFilter;
 use flowquet_parquet::{RowReader, RowsError, Wanted};
+use flowquet_plan::divide;
 use flowquet_sources::Source;
 use flowquet_store::{Failing, Fault, Location, Memory, Store, Stores, Then, When};
 use flowquet_table::{Log, Options, PlanRecord, Reading, TableState};
@@ -143,7 +144,10 @@ impl World {
     ) -> Result<Run, Error> {
         let request = Request { sources: Vec::new(), ..self.request(out, self.options()) };
         let stop = AtomicBool::new(false);
-        outcome(perform_shard(&request, plan, Shard { index, of }, &|_: &Event<'_>| {}, &stop)?)
+        let shards = divide(&plan.tasks, of);
+        let mine =
+            usize::try_from(index).ok().and_then(|index| shards.get(index)).map_or(&[][..], Vec::as_slice);
+        outcome(perform_shard(&request, plan, mine, &|_: &Event<'_>| {}, &stop)?)
     }
 
     pub(crate) fn compact(&self, out: &Arc<dyn Store>, pointers: Option<&dyn Pointers>) -> Result<(), Error> {

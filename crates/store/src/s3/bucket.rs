@@ -91,7 +91,7 @@ impl Bucket {
             name: name.to_owned(),
             client: RwLock::new(connection.client(None)),
             connection: connection.clone(),
-            pace: Pace::new(options.timeout, options.stop.clone()),
+            pace: Pace::new(options.timeout, options.stop.clone(), options.traffic.clone()),
             options,
             runtime: runtime.clone(),
             parts: parts.clone(),

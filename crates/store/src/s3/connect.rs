@@ -11,6 +11,8 @@ use aws_sdk_s3::config::Builder;
 use flowquet_aws::AwsOptions;
 use tokio::runtime::Runtime;
 
+use crate::s3::traffic::Traffic;
+
 /// How S3 is spoken to.
 #[derive(Debug, Clone)]
 pub struct S3Options {
@@ -34,6 +36,8 @@ pub struct S3Options {
     pub timeout: Duration,
     /// When set, waiting ends within seconds and nothing is tried again.
     pub stop: Arc<AtomicBool>,
+    /// What is counted of all requests.
+    pub traffic: Arc<Traffic>,
 }
 
 impl S3Options {
@@ -50,6 +54,7 @@ impl S3Options {
             sse_kms_key_id: None,
             timeout: Duration::from_secs(20),
             stop,
+            traffic: Arc::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod bucket;
 mod connect;
 mod failure;
 mod pace;
+mod traffic;
 mod upload;
 
 use std::collections::HashSet;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 pub(crate) use bucket::{Bucket, From};
 pub(crate) use connect::Connection;
 pub use connect::S3Options;
+pub use traffic::Traffic;
 
 use crate::error::{Error, ErrorKind};
 use crate::names::random_name;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{Error, ErrorKind};
+use crate::s3::traffic::Traffic;
 
 /// Requests under way at the start.
 const START: usize = 32;
@@ -59,6 +60,7 @@ pub(crate) struct Pace {
     state: Mutex<State>,
     timeout: Duration,
     stop: Arc<AtomicBool>,
+    traffic: Arc<Traffic>,
 }
 
 #[derive(Debug)]
@@ -74,8 +76,8 @@ struct State {
 }
 
 impl Pace {
-    /// `timeout` is what a request may take beside its transfer; when `stop` is set, nothing is tried again.
-    pub(crate) fn new(timeout: Duration, stop: Arc<AtomicBool>) -> Self {
+    /// `timeout` is what a request may take beside its transfer; when `stop` is set, nothing is tried again; `traffic` counts.
+    pub(crate) fn new(timeout: Duration, stop: Arc<AtomicBool>, traffic: Arc<Traffic>) -> Self {
         let state = State {
             limit: START,
             owed: 0,
@@ -84,7 +86,7 @@ impl Pace {
             usual_s: 0.1,
             has_answered: false,
         };
-        Self { slots: Semaphore::new(START), state: Mutex::new(state), timeout, stop }
+        Self { slots: Semaphore::new(START), state: Mutex::new(state), timeout, stop, traffic }
     }
 
     /// Performs a request of `bytes` bytes until it succeeds, fails for good, or has failed too often. `attempt` is given how
@@ -106,7 +108,9 @@ impl Pace {
             let began = Instant::now();
             let answer = tokio::time::timeout(allowed, self.hedged(request, || attempt(attempts))).await;
             let result = answer.unwrap_or_else(|_| Err(timed_out()));
-            self.learn(slot, began.elapsed(), result.as_ref().err().map(Error::kind));
+            let failed = result.as_ref().err().map(Error::kind);
+            self.learn(slot, began.elapsed(), failed);
+            self.traffic.ended(failed);
             let error = match result {
                 Err(error) if error.kind().is_transient() => error,
                 settled => return settled,
@@ -121,6 +125,7 @@ impl Pace {
                 return Err(error.after(attempts));
             }
             let pause = pause(attempts);
+            self.traffic.retried();
             tracing::info!(attempt = attempts, pause_ms = pause.as_millis() as u64, %error, "tries a request again");
             tokio::time::sleep(pause).await;
         }
@@ -218,13 +223,15 @@ mod tests {
 
     #[test]
     fn transient_failures_are_tried_again_and_others_not() {
-        let pace = Pace::new(Duration::from_secs(5), Arc::default());
+        let pace = Pace::new(Duration::from_secs(5), Arc::default(), Arc::default());
         let third = fails_before(3, ErrorKind::Unavailable);
         assert_eq!(perform(&pace, Request::Write, third).expect("the fourth attempt"), 3);
         let patient = fails_before(30, ErrorKind::Throttled);
         assert_eq!(perform(&pace, Request::Write, patient).expect("throttled for long"), 30);
+        let counted = (pace.traffic.requests(), pace.traffic.retries(), pace.traffic.throttled());
+        assert_eq!(counted, (4 + 31, 3 + 30, 30));
         let count = AtomicU32::new(0);
-        let new = Pace::new(Duration::from_secs(5), Arc::default());
+        let new = Pace::new(Duration::from_secs(5), Arc::default(), Arc::default());
         let nobody = fails_before(u32::MAX, ErrorKind::Unreachable);
         assert!(
             perform(&new, Request::Read, |n| {
@@ -246,13 +253,13 @@ mod tests {
 
     #[test]
     fn once_asked_to_stop_nothing_is_tried_again() {
-        let pace = Pace::new(Duration::from_secs(5), Arc::new(AtomicBool::new(true)));
+        let pace = Pace::new(Duration::from_secs(5), Arc::new(AtomicBool::new(true)), Arc::default());
         assert!(perform(&pace, Request::Write, fails_before(1, ErrorKind::Unavailable)).is_err());
     }
 
     #[test]
     fn what_hangs_is_given_up_and_slow_reads_are_started_twice() {
-        let pace = Pace::new(Duration::from_secs(5), Arc::default());
+        let pace = Pace::new(Duration::from_secs(5), Arc::default(), Arc::default());
         let count = AtomicU32::new(0);
         let hangs_once = |_| {
             let n = count.fetch_add(1, Ordering::Relaxed);
@@ -264,7 +271,7 @@ mod tests {
 
     #[test]
     fn throttling_halves_and_successes_restore() {
-        let pace = Pace::new(Duration::from_secs(5), Arc::default());
+        let pace = Pace::new(Duration::from_secs(5), Arc::default(), Arc::default());
         pace.lock().last_cut = Instant::now() - CUT_EVERY;
         perform(&pace, Request::Write, fails_before(1, ErrorKind::Throttled)).expect("the second attempt");
         assert_eq!(pace.lock().limit, START / 2);

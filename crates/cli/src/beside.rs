@@ -1,0 +1,41 @@
+//! Files that a command writes beside the table: reports and plans.
+
+use std::path::Path;
+
+use flowquet_engine::Error;
+use flowquet_store::{LocalStore, Location, Store as _, Stores};
+
+use crate::exit::Exit;
+use crate::failure::engine_failure;
+use crate::output::Failure;
+use crate::places::absolute;
+
+/// Where a local file is written before it has its name.
+const STAGING: &str = ".flowquet-staging";
+
+/// Checks that the folder of a file is there, before hours of work: a slip of the pen must not become a folder. `option` names
+/// what the file is for, `noun` what it is.
+pub(crate) fn check_folder(location: &Location, option: &str, noun: &str) -> Result<(), Failure> {
+    let Location::Local(path) = location else { return Ok(()) };
+    let path = absolute(path);
+    if path.parent().is_none_or(Path::is_dir) {
+        return Ok(());
+    }
+    let message = format!("write the {noun} `{}`: its folder does not exist", path.display());
+    let hint = format!("make the folder, or check the path of {option}");
+    Err(Failure::message(Exit::Usage, &message, Some(&hint)))
+}
+
+/// Writes a file as a whole: who reads it meanwhile sees the one that was there.
+pub(crate) fn write(stores: &Stores, location: &Location, text: &str) -> Result<(), Failure> {
+    let written = match location {
+        Location::Local(path) => {
+            let path = absolute(path);
+            let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            LocalStore::new(folder, STAGING).put(name, text.as_bytes())
+        }
+        Location::S3 { bucket, prefix } => stores.bucket(bucket).put(prefix, text.as_bytes()),
+    };
+    written.map_err(|e| engine_failure(&Error::from(e)))
+}

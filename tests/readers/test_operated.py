@@ -1,0 +1,238 @@
+"""Run by machines: options from environment and file, an end within a grace, reports and metrics."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import jsonschema
+import pytest
+import yaml
+
+import kills
+import naive
+import s3
+from conftest import FLOWQUET, ROOT, convert, flowlogs, run
+
+BARE = {name: value for name, value in os.environ.items() if not name.startswith("FLOWQUET_")}
+LINE = "2 123456789012 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 4 1705276800 1705276860 ACCEPT OK\n"
+
+
+@pytest.fixture()
+def logs(tmp_path):
+    for name in ["a", "b", "c"]:
+        folder = tmp_path / "logs" / name
+        folder.mkdir(parents=True)
+        (folder / "1.log").write_text(f"{naive.V2}\n{LINE}")
+    return tmp_path / "logs"
+
+
+def report_schema():
+    return jsonschema.Draft202012Validator(json.loads((ROOT / "schemas/report.schema.json").read_text()))
+
+
+def test_a_job_of_a_file(logs, tmp_path):
+    (tmp_path / "flowquet.toml").write_text(f"""
+        report = "-"
+        [jobs.nightly]
+        source = ["{logs}/a", "{logs}/b"]
+        out = "{tmp_path}/lake"
+        quiet = true
+        partition_by = "account,date"
+        [jobs.other]
+        source = "{logs}"
+        out = "{tmp_path}/other"
+    """)
+    report = json.loads(run("convert", "@nightly", cwd=tmp_path, env=BARE).stdout)
+    assert (report["records"], report["options"]["partition_by"]) == (2, "account,date")
+    assert report["sources"] == [f"{logs}/a", f"{logs}/b"] and report["out"] == f"{tmp_path}/lake"
+    # The environment goes before the file, the command line before both.
+    env = BARE | {"FLOWQUET_OUT": f"{tmp_path}/by_env", "FLOWQUET_QUIET": "0"}
+    process = run("convert", "@nightly", f"{logs}/c", cwd=tmp_path, env=env)
+    assert json.loads(process.stdout)["sources"] == [f"{logs}/c"] and "done: " in process.stderr
+    assert (tmp_path / "by_env").is_dir()
+    # The same job for other commands, and from elsewhere.
+    assert "complete: 2 objects in the table" in run("status", "@nightly", cwd=tmp_path, env=BARE).stdout
+    run("compact", "@nightly", env=BARE | {"FLOWQUET_CONFIG": str(tmp_path / "flowquet.toml")})
+    # A file that nobody names is nobody's.
+    assert run("convert", f"{logs}/a", "--out", tmp_path / "plain", "-q", cwd=tmp_path, env=BARE).stdout == ""
+
+
+def test_mistakes_in_a_file(logs, tmp_path):
+    (tmp_path / "flowquet.toml").write_text("[jobs.a]\nthreads = 'many'\nout = 'x'\nsalvage = true\n")
+    words = run("convert", "@a", logs, cwd=tmp_path, env=BARE, check=2).stderr
+    assert "expected a number from 1 to 1,024, found `many`" in words
+    assert words.strip().endswith("note: from `flowquet.toml`, job `a`: out, salvage, threads")
+    words = run("convert", "@b", cwd=tmp_path, env=BARE, check=2).stderr
+    assert words == "error: read `flowquet.toml`: expected a job `b`, found a\n"
+    words = run("convert", "@a", cwd=logs, env=BARE, check=2).stderr
+    assert "read `flowquet.toml`: No such file" in words and "hint: jobs stand in flowquet.toml in this folder" in words
+
+
+def test_lists_and_switches_of_the_environment(logs, tmp_path):
+    env = BARE | {"FLOWQUET_SOURCE": f"{logs}/a\n{logs}/b\n", "FLOWQUET_OUT": str(tmp_path / "lake"), "FLOWQUET_REPORT": "-", "FLOWQUET_QUIET": "true"}
+    assert json.loads(run("convert", env=env).stdout)["objects"]["listed"] == 2
+    assert "complete: 2 objects in the table" in run("status", env=env).stdout
+    env |= {"FLOWQUET_SOURCE": str(logs), "FLOWQUET_OUT": str(tmp_path / "other"), "FLOWQUET_EXCLUDE": "**/a/*\n**/b/*"}
+    assert json.loads(run("convert", env=env).stdout)["objects"]["listed"] == 1
+    # What is typed replaces the list.
+    assert json.loads(run("convert", "--exclude", "**/c/*", env=env).stdout)["objects"]["listed"] == 2
+
+
+def stopped(process, began):
+    words = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, words
+    return words, time.monotonic() - began
+
+
+def test_ends_within_its_grace_though_nothing_comes(tmp_path):
+    """A pipe that nobody writes to looks at no flag."""
+    for grace, signals, said in [(2, 1, "not stopped within 2 s: ends now"), (3600, 2, "stopping; once more ends the program at once")]:
+        out = tmp_path / f"lake{grace}"
+        command = [FLOWQUET, "convert", "-", "--out", out, "--stop-within", str(grace)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=BARE)
+        kills.wait_for(1, lambda: len(list(out.glob("_flowquet/*"))), process)
+        began = time.monotonic()
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+            # Two at once are one.
+            time.sleep(0.5)
+        # The pipe stays open until the process has ended.
+        process.wait(timeout=120)
+        words, took = stopped(process, began)
+        assert said in words, words
+        assert took >= 2 if signals == 1 else took < 60
+
+
+def test_ends_within_its_grace_with_a_slow_store(tmp_path):
+    made = flowlogs(tmp_path / "made", "--objects", 40, "--records", 500)
+    with s3.serve("--latency-ms", "2000", load=made) as server:
+        command = s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "--report", tmp_path / "report.json")
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=s3.ENVIRONMENT)
+        kills.wait_for(1, lambda: server.tally().get("GET", 0), process)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        words, took = stopped(process, began)
+        assert took < 25 and "not stopped within" not in words, (took, words)
+        report = json.loads((tmp_path / "report.json").read_text())
+        report_schema().validate(report)
+        assert (report["outcome"], report["exit_code"]) == ("interrupted", 130)
+
+
+def test_a_report_says_when_what_and_how_often(tmp_path):
+    made = flowlogs(tmp_path / "made", "--objects", 12, "--records", 500)
+    with s3.serve("--slow-down", "0.2", "--internal-error", "0.1", load=made) as server:
+        reports = [s3.convert(server, "s3://logs/AWSLogs/", "s3://lake/t", "--metrics", tmp_path / "m.prom") for _ in range(2)]
+        metrics = parsed(tmp_path / "m.prom")
+    for report in reports:
+        report_schema().validate(report)
+        assert report["started_at"] <= report["finished_at"] and report["sources"] == ["s3://logs/AWSLogs/"]
+    first, second = reports
+    assert first["run_id"] != second["run_id"] and len(first["run_id"]) == 32
+    assert first["s3_requests"] > first["s3_retries"] > 0 and first["s3_throttles"] > 0
+    newest = max(naive_times(made))
+    assert time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(newest)) == first["newest_record_at"] and "newest_record_at" not in second
+    # The second run found nothing new, and its metrics know of the first.
+    assert metrics["flowquet_newest_record_timestamp_seconds"] == newest
+    assert metrics['flowquet_objects{state="known"}'] == 12
+    assert metrics["flowquet_s3_requests_total"] == second["s3_requests"]
+
+
+def naive_times(made):
+    import gzip
+
+    for path in made.rglob("*.gz"):
+        header, *lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        start = header.split().index("start")
+        for line in lines:
+            if (value := line.split()[start]).isdigit():
+                yield int(value)
+
+
+def parsed(path):
+    """Metrics by name and labels; each has a help, a type and a number."""
+    found, kinds, name = {}, {}, None
+    for line in path.read_text().splitlines():
+        if line.startswith("# HELP "):
+            name = line.split()[2]
+        elif line.startswith("# TYPE "):
+            assert line.split()[2] == name and name not in kinds
+            kinds[name] = line.split()[3]
+        else:
+            match = re.fullmatch(r'([a-z_0-9]+)((?:\{(?:[a-z_]+="(?:[^"\\]|\\.)*",?)+\})?) (-?[0-9]+)', line)
+            assert match and match[1] == name, line
+            found[match[1] + match[2]] = int(match[3])
+    assert all((kind == "counter") == name.endswith("_total") for name, kind in kinds.items()), kinds
+    return found
+
+
+def test_metrics(logs, tmp_path):
+    (logs / "a" / "1.log").write_text(f"{naive.V2}\n{LINE}nonsense\n")
+    file, out = tmp_path / "flowquet.prom", tmp_path / "lake"
+    before = time.time()
+    convert(logs, out, "--metrics", file)
+    found = parsed(file)
+    assert found['flowquet_objects{state="converted"}'] == 3 and found["flowquet_records_total"] == 3 and found["flowquet_lines_total"] == 7
+    assert sum(n for name, n in found.items() if name.startswith("flowquet_rejects_total{")) == 1
+    assert found["flowquet_newest_record_timestamp_seconds"] == 1705276800
+    assert found["flowquet_lag_seconds"] == found["flowquet_updated_timestamp_seconds"] - 1705276800
+    assert (found["flowquet_run_active"], found["flowquet_run_exit_code"]) == (0, 0)
+    success = found["flowquet_last_success_timestamp_seconds"]
+    assert before - 1 <= success <= time.time()
+    # A run that fails does not forget when one last succeeded.
+    (logs / "d.log.gz").write_bytes(b"\x1f\x8b damaged")
+    convert(logs, out, "--metrics", file, check=4)
+    found = parsed(file)
+    assert (found["flowquet_run_exit_code"], found["flowquet_last_success_timestamp_seconds"]) == (4, success)
+    assert found['flowquet_objects{state="failed"}'] == 1 and found["flowquet_newest_record_timestamp_seconds"] == 1705276800
+    run("convert", logs, "--out", out, "--metrics", tmp_path / "none" / "m.prom", check=2)
+
+
+def test_metrics_while_it_runs(tmp_path):
+    """The file is whole at any time; what is written at intervals is read from a process that is stopped in the midst."""
+    made = flowlogs(tmp_path / "made", "--objects", 6, "--records", 500)
+    file = tmp_path / "m.prom"
+    with s3.serve("--latency-ms", "4000", load=made) as server:
+        command = s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", "--metrics", file)
+        process = subprocess.Popen(command, env=s3.ENVIRONMENT)
+        kills.wait_for(1, file.exists, process)
+        running = parsed(file)
+        assert running["flowquet_run_active"] == 1 and "flowquet_run_exit_code" not in running
+        updated = "flowquet_updated_timestamp_seconds"
+        kills.wait_for(1, lambda: parsed(file)[updated] > running[updated], process)
+        later = parsed(file)
+        process.kill()
+        process.wait()
+    assert later["flowquet_run_active"] == 1 and later["flowquet_s3_requests_total"] > running["flowquet_s3_requests_total"]
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)
+
+
+def test_what_the_pages_show(logs, tmp_path):
+    """Metrics that exist, documents that can be read, options that the program has."""
+    convert(logs, tmp_path / "lake", "--metrics", tmp_path / "m.prom")
+    known = set(re.findall(r"^# TYPE (\S+)", (tmp_path / "m.prom").read_text(), re.M))
+    named = set(re.findall(r"flowquet_[a-z0-9_]+(?<!_)\b", (ROOT / "docs/OPERATING.md").read_text()))
+    assert len(named) >= 20 and named <= known | {"flowquet_planned"}, named - known
+    [rules] = [block for block in blocks("OPERATING.md", "yaml") if "alert" in block]
+    assert len(yaml.safe_load(rules)["groups"][0]["rules"]) == 3
+    [job] = [yaml.safe_load(block) for block in blocks("OPERATING.md", "yaml") if "CronJob" in block]
+    [task] = [json.loads(block) for block in blocks("OPERATING.md", "json")]
+    container = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    codes = job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"]
+    table = {}
+    for line in (ROOT / "docs/OPERATING.md").read_text().splitlines():
+        if match := re.match(r"\| (\d+) \| .* \| (\w*)[^|]*\|$", line):
+            table[int(match[1])] = match[2]
+    assert sorted(codes) == sorted(code for code, again in table.items() if again == "no") and {75, 130, 137} == {code for code, again in table.items() if again == "yes"}
+    # What is wrong is the thread count, and nothing before it.
+    for args in [container["args"], task["containerDefinitions"][0]["command"]]:
+        assert "found `many`" in run(*args, "--threads", "many", env=BARE, check=2).stderr
+    [file] = blocks("OPTIONS.md", "toml")
+    (tmp_path / "flowquet.toml").write_text(file)
+    words = run("convert", "@nightly", "--threads", "many", cwd=tmp_path, env=BARE, check=2).stderr
+    assert "found `many`" in words and words.strip().endswith("job `nightly`: account, database, out, region, register, source, table")

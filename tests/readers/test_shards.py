@@ -1,0 +1,150 @@
+"""A plan that several processes perform: how it is divided, which shard a process takes, and that the table is the same."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import jsonschema
+import pytest
+
+import s3
+from conftest import FLOWQUET, ROOT, content, flowlogs, multiset, plans, rows, run
+
+SCHEDULERS = ["AWS_BATCH_JOB_ARRAY_INDEX", "JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"]
+BARE = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_BATCH", "JOB_", "SLURM_", "FLOWQUET_"))}
+
+
+def validated(name, value):
+    jsonschema.Draft202012Validator(json.loads((ROOT / f"schemas/{name}.schema.json").read_text())).validate(value)
+    return value
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    return flowlogs(tmp_path_factory.mktemp("logs"), "--records", "200", "--objects", "30", "--every-s", "14400")
+
+
+@pytest.fixture(scope="module")
+def whole(logs, tmp_path_factory):
+    """The table that one process makes."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    run("convert", logs, "--out", out, "--quiet")
+    return content(out)
+
+
+def planned(logs, tmp_path, *args, out="out"):
+    """The plan's file, what was printed, and the plan."""
+    file = tmp_path / "plan.json"
+    said = run("plan", logs, "--out", tmp_path / out, "--save", file, *args).stdout
+    return file, said, validated("plan-file", json.loads(file.read_text()))
+
+
+def shard(file, *args, check=0, env=None):
+    report = file.parent / "report.json"
+    report.unlink(missing_ok=True)
+    process = run("convert", "--plan", file, *args, "--report", report, check=check, env={**BARE, **(env or {})})
+    return validated("report", json.loads(report.read_text())) if report.exists() else process.stderr
+
+
+def test_shards_are_balanced_and_hold_each_task_once(logs, tmp_path):
+    _, said, plan = planned(logs, tmp_path, "--shards", 3)
+    tasks, shards = plan["plan"]["tasks"], plan["shards"]
+    assert sorted(place for s in shards for place in s["tasks"]) == list(range(len(tasks))) and len(tasks) == 5
+    for each in shards:
+        objects = [o for place in each["tasks"] for o in tasks[place]["objects"]]
+        assert (each["objects"], each["bytes"]) == (len(objects), sum(o["bytes"] for o in objects))
+    sizes = [s["bytes"] for s in shards]
+    assert max(sizes) - min(sizes) <= max(sum(o["bytes"] for o in t["objects"]) for t in tasks)
+    assert "  shards      3, from " in said and "nothing was written but the plan" in said
+    # The same again, byte for byte.
+    again = tmp_path / "again"
+    again.mkdir()
+    run("plan", logs, "--out", tmp_path / "out", "--save", again / "plan.json", "--shards", 3)
+    assert (again / "plan.json").read_text() == (tmp_path / "plan.json").read_text()
+
+
+@pytest.mark.parametrize("variable", SCHEDULERS)
+def test_a_job_array_makes_the_table_that_one_process_makes(logs, tmp_path, whole, variable):
+    file, _, plan = planned(logs, tmp_path, "--shards", 4)
+    # In any order, one of them twice, one of them killed in between.
+    killed = subprocess.Popen([FLOWQUET, "convert", "--plan", file], env={**BARE, variable: "2", **slurm(4)}, stderr=subprocess.PIPE)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    for index in [3, 1, 0, 2, 1]:
+        report = shard(file, env={variable: str(index), **slurm(4)})
+        listed = report["objects"]["listed"]
+        assert listed == plan["shards"][index]["objects"] == report["objects"]["converted"] + report["objects"]["known"]
+    assert content(tmp_path / "out") == whole
+    assert plans(tmp_path / "out")[0] == plan["plan"]
+
+
+def slurm(count):
+    return {"SLURM_ARRAY_TASK_COUNT": str(count), "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": str(count - 1)}
+
+
+def test_a_line_for_each_task_or_shard(logs, tmp_path, whole):
+    file, said, plan = planned(logs, tmp_path, "--jsonl")
+    items = [validated("plan-item", json.loads(line)) for line in said.splitlines()]
+    tasks = plan["plan"]["tasks"]
+    assert [item["task"] for item in items] == [task["id"] for task in tasks] and "shards" not in plan
+    assert [item["bytes"] for item in items] == [sum(o["bytes"] for o in task["objects"]) for task in tasks]
+    for item, task in reversed(list(zip(items, tasks))):
+        assert (item["plan"], item["out"], item["tasks"]) == (str(file), str(tmp_path / "out"), 1)
+        report = shard(file, "--shard", item["shard"])
+        assert report["objects"]["converted"] == len(task["objects"])
+    assert content(tmp_path / "out") == whole
+    # Of shards only those with tasks.
+    shutil.rmtree(tmp_path / "out")
+    _, said, plan = planned(logs, tmp_path, "--jsonl", "--shards", 7)
+    items = [validated("plan-item", json.loads(line)) for line in said.splitlines()]
+    assert [item["shard"] for item in items] == [f"{i}/7" for i in range(5)] and len(plan["shards"]) == 7
+    # A scheduler runs the others too.
+    assert shard(file, "--shard", "6")["objects"]["listed"] == 0
+    assert "nothing to do, the shard has no tasks" in run("convert", "--plan", file, "--shard", "6/7").stderr
+
+
+def test_shards_that_are_not_there(logs, tmp_path):
+    file, _, plan = planned(logs, tmp_path, "--shards", 3)
+    for env, args, words in [
+        ({}, [], "--plan needs to know which shard"),
+        ({"AWS_BATCH_JOB_ARRAY_INDEX": "3"}, [], "there is no shard 3: AWS_BATCH_JOB_ARRAY_INDEX counts from 0 to 2"),
+        ({"JOB_COMPLETION_INDEX": "two"}, [], "expected a number in JOB_COMPLETION_INDEX, found `two`"),
+        ({"SLURM_ARRAY_TASK_ID": "1", **slurm(5)}, [], "divided into 3 shards, and the array has 5 tasks"),
+        ({}, ["--shard", "3"], "there is no shard 3: --shard counts from 0 to 2"),
+        ({}, ["--shard", "3/3"], "expected I/N with I from 0 to N-1"),
+        ({"FLOWQUET_SHARD": "9"}, [], "there is no shard 9"),
+    ]:
+        assert words in shard(file, *args, check=2, env=env), (env, args)
+    assert not (tmp_path / "out").exists()
+    # What is given goes before what the array tells.
+    assert shard(file, "--shard", "1", env={"JOB_COMPLETION_INDEX": "9"})["objects"]["listed"] == plan["shards"][1]["objects"]
+    # A file that somebody edited.
+    plan["shards"][0]["tasks"].append(plan["shards"][1]["tasks"][0])
+    file.write_text(json.dumps(plan))
+    assert "expected each task in one of the shards" in shard(file, "--shard", "0", check=1)
+
+
+def test_a_plan_of_nothing_new(logs, tmp_path):
+    run("convert", logs, "--out", tmp_path / "out", "--quiet")
+    file, said, plan = planned(logs, tmp_path, "--shards", 3, "--jsonl")
+    assert said == "" and plan["plan"] is None and [s["tasks"] for s in plan["shards"]] == [[], [], []]
+    assert shard(file, env={"JOB_COMPLETION_INDEX": "2"})["outcome"] == "success"
+    assert "there is no shard 3" in shard(file, check=2, env={"JOB_COMPLETION_INDEX": "3"})
+
+
+def test_plan_and_report_in_s3(logs, tmp_path, whole):
+    with s3.serve(load=logs) as server:
+        said = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--save", "s3://lake/plans/a.json", "--shards", 2, "--jsonl").stdout
+        items = [json.loads(line) for line in said.splitlines()]
+        assert {(item["plan"], item["out"]) for item in items} == {("s3://lake/plans/a.json", "s3://lake/t")}
+        for item in items:
+            s3.run(server, "convert", "--plan", item["plan"], "--shard", item["shard"], "--report", f"s3://lake/reports/{item['shard'][0]}.json")
+        reports = [json.loads(server.client.get_object(Bucket="lake", Key=f"reports/{i}.json")["Body"].read()) for i in range(2)]
+        assert sum(validated("report", r)["objects"]["converted"] for r in reports) == 30
+        one = s3.convert(server, "s3://logs/", "s3://lake/one")
+        assert one["objects"]["converted"] == 30
+        names = ("t", "one")
+        tables = [multiset(rows(server.fetch(name, tmp_path / name))) for name in names]
+        assert tables[0] == tables[1]
