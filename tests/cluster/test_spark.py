@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+import gluestub
+import s3
 import spark
 from conftest import FLOWQUET, TASKS, content, difference, end, named, run, tree, wait_for
 
@@ -116,6 +118,25 @@ def test_a_server_that_dies_leaves_a_table_that_the_next_run_completes(logs, one
     # What is planned is in the table: any flowquet finishes it.
     run("convert", logs, "--out", out, "--quiet", *TASKS)
     assert difference(content(out), one_machine) == []
+
+
+def test_a_table_in_s3_that_is_registered(logs, tmp_path):
+    python = other("sail")
+    report, log = tmp_path / "report.json", tmp_path / "driver.log"
+    with s3.serve(load=logs) as server, gluestub.serve() as glue, spark.sail(python, tmp_path) as (remote, _):
+        s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/one", "--quiet", *TASKS)
+        given = {name: value for name, value in s3.ENVIRONMENT.items() if name.startswith("AWS_")} | {"FLOWQUET_GLUE_ENDPOINT_URL": glue.url, "AWS_REGION": "us-east-1"}
+        env = [word for name, value in given.items() for word in ("--env", f"{name}={value}")]
+        where = ["--endpoint-url", server.url, "--plan-at", "s3://lake/plans/plan.json", "--shards", "5"]
+        table = ["--register", "--database", "lake", "--table", "flows"]
+        job = spark.driver(python, log, "--remote", remote, "--binary", FLOWQUET, *env, *where, *table, "s3://logs/", "--out", "s3://lake/t", "--report", report, *TASKS)
+        said = finish(job, log)
+        one, many = (server.fetch(prefix, tmp_path / prefix) for prefix in ("one", "t"))
+        assert "done: 5 of 5 shards" in said and "lake.flows: table created" in said
+        assert set(glue.tables) == {"flows"} and len(glue.partitions) > 0
+    registration = "_flowquet/catalog.json"
+    assert difference(content(one), content(many)) == [registration]
+    assert json.loads(report.read_text())["sums"]["objects_converted"] == 24
 
 
 def test_spark_over_connect(logs, one_machine, tmp_path):
