@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zlib
 
+import duckdb
 import pyarrow.parquet
 import pytest
 
@@ -188,6 +189,24 @@ def test_parquet_input(logs, out):
     assert used < 256 * MIB, f"{used / MIB:.0f} MiB"
     # Its rows are not read naively once more, which takes long.
     shutil.rmtree(wide)
+    shutil.rmtree(out)
+
+
+def test_row_groups_as_large_as_they_like(logs, out):
+    """A file of one row group that is larger than the memory: its columns are read page by page, and nothing is lost."""
+    many = 1_500_000
+    noise = random.Random(11)
+    # Some 200 bytes a row that no compression makes less of, in pages of a megabyte.
+    texts = {name: [noise.randbytes(24).hex() for _ in range(many)] for name in ("vpc_id", "subnet_id", "instance_id", "interface_id")}
+    columns = {"srcaddr": [f"10.0.{i % 251}.{i % 241}" for i in range(many)], "bytes": list(range(many)), "start": [1_566_172_800 + i % 900 for i in range(many)], **texts}
+    table = pyarrow.table(columns)
+    pyarrow.parquet.write_table(table, logs / "large.parquet", row_group_size=many, compression="none", use_dictionary=["srcaddr"], write_statistics=False)
+    assert (logs / "large.parquet").stat().st_size > 280 * MIB
+    used, words = peak([FLOWQUET, "convert", logs, "--out", out, "--memory", "256M", "--types", "rich"])
+    assert f"{many:,} records written, 0 rejected" in words and used < 256 * MIB, f"{used / MIB:.0f} MiB"
+    sums = duckdb.sql(f"SELECT count(*), sum(bytes), count(DISTINCT vpc_id), max(interface_id) FROM read_parquet('{out}/date=*/*.parquet')").fetchall()[0]
+    assert sums == (many, many * (many - 1) // 2, len(set(texts["vpc_id"])), max(texts["interface_id"]))
+    # It is not read naively once more, which takes long.
     shutil.rmtree(out)
 
 

@@ -50,6 +50,8 @@ impl Columns {
         let columns = schema.columns().iter();
         let addresses = columns.filter(|c| c.column_type == ColumnType::String).map(|c| c.field);
         let is_address = |field: &usize| schema.format().fields()[*field].is_address();
+        let is_decoded =
+            |field: usize| schema.format().fields()[field].spec().is_some_and(|spec| spec.decode);
         let addresses: Vec<usize> = addresses.filter(is_address).take(COLUMNS_MAX).collect();
         let builder = |c: &FormatColumn| match c.column_type {
             ColumnType::Address => {
@@ -60,6 +62,7 @@ impl Columns {
             ColumnType::Int64 => Builder::Int64(Growing::default()),
             ColumnType::String => match addresses.iter().position(|f| *f == c.field) {
                 Some(i) => Builder::Address(i),
+                None if is_decoded(c.field) => Builder::Text(DictionaryBuilder::decoding()),
                 None => Builder::Text(DictionaryBuilder::default()),
             },
             ColumnType::TimestampMs => Builder::TimestampMs(Growing::default()),

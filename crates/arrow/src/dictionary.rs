@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, StringArray, UInt32Array};
+use flowquet_format::percent_decoded;
 use flowquet_parse::{AS_BEFORE_LAST, AS_LAST, FieldColumn, repeats};
 
 use crate::growing::{Growing, Nullable};
@@ -15,21 +16,51 @@ use crate::values::ValueTable;
 pub(crate) struct DictionaryBuilder {
     keys: Growing<u32>,
     values: ValueTable,
+    /// Where values are not kept as they are written.
+    decoder: Option<Box<Decoder>>,
+}
+
+/// Values as they are written, each once, and the keys of what they mean.
+#[derive(Debug, Default)]
+struct Decoder {
+    written: ValueTable,
+    keys: Vec<u32>,
+}
+
+impl Decoder {
+    /// Puts the keys of decoded values, which `values` holds, for those of written ones.
+    fn decode(&mut self, keys: &mut [u32], values: &mut ValueTable) {
+        for id in self.keys.len()..self.written.len() {
+            let written = std::str::from_utf8(self.written.value(id as u32));
+            let value = percent_decoded(written.expect("blocks hold whole lines of UTF-8"));
+            self.keys.push(values.id_of(value.as_bytes(), 0, value.len()));
+        }
+        for key in keys.iter_mut().filter(|key| **key != u32::NULL) {
+            *key = self.keys[*key as usize];
+        }
+    }
 }
 
 /// Flags of rows that are looked at together.
 const STRIDE: usize = 16;
 
 impl DictionaryBuilder {
+    /// A column whose values are kept without the percent-encoding that they are written in.
+    pub(crate) fn decoding() -> Self {
+        Self { decoder: Some(Box::default()), ..Self::default() }
+    }
+
     /// Appends the values of `column`; `-` is null. `flags` is scratch.
     ///
     /// This is a hot loop: values that stand again where they just stood take the key from there, sixteen rows at once where
     /// nothing changes; only others are looked up.
     pub(crate) fn append(&mut self, column: FieldColumn<'_>, flags: &mut Vec<u8>) {
         repeats(column, flags);
-        let Self { keys, values } = self;
+        let Self { keys, values, decoder } = self;
+        let written = decoder.as_mut().map_or(&mut *values, |decoder| &mut decoder.written);
         let mut has_nulls = false;
         let out = keys.open();
+        let before = out.len();
         out.reserve(flags.len());
         let (mut last, mut before_last) = (u32::NULL, u32::NULL);
         for (stride, flags) in flags.chunks(STRIDE).enumerate() {
@@ -48,7 +79,7 @@ impl DictionaryBuilder {
                             has_nulls = true;
                             u32::NULL
                         } else {
-                            values.id_of(column.text(), start, end - start)
+                            written.id_of(column.text(), start, end - start)
                         }
                     }
                 };
@@ -56,24 +87,32 @@ impl DictionaryBuilder {
                 out.push(key);
             }
         }
+        if let Some(decoder) = decoder {
+            decoder.decode(&mut out[before..], values);
+        }
         if has_nulls {
             keys.note_nulls();
         }
     }
 
-    /// Appends all of another dictionary column.
+    /// Appends all of another dictionary column, whose values are as they are kept.
     pub(crate) fn append_array(&mut self, array: &dyn Array) {
-        let Self { keys, values } = self;
+        let Self { keys, values, .. } = self;
         append_mapped(keys, array, |value| values.id_of(value, 0, value.len()));
     }
 
     /// Bytes that the column holds, by lengths and not by capacities, so that it depends on the values alone.
     pub(crate) fn bytes(&self) -> usize {
-        self.keys.bytes() + self.values.size()
+        let written = self.decoder.as_ref().map_or(0, |decoder| decoder.written.size());
+        self.keys.bytes() + self.values.size() + written
     }
 
     /// The column so far. Leaves this empty.
     pub(crate) fn finish(&mut self) -> ArrayRef {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.written.clear();
+            decoder.keys.clear();
+        }
         dictionary(&mut self.keys, self.values.finish())
     }
 }
@@ -101,7 +140,12 @@ pub(crate) fn dictionary(keys: &mut Growing<u32>, values: StringArray) -> ArrayR
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::check;
+    use arrow_array::Array;
+    use arrow_array::cast::AsArray;
+    use flowquet_format::{Catalogue, Types, tag_entries};
+    use flowquet_parse::Backend;
+
+    use crate::testing::{check, grown_of, texts};
     use proptest::prelude::*;
 
     /// Rows of one text column between two others.
@@ -133,6 +177,24 @@ mod tests {
         let values: Vec<_> = (0..50_000).map(|i| format!("v.{}.{}.{}", i % 7, i / 251, i % 251)).collect();
         check_values(&values);
         check_values(&["-".into(), "-".into()]);
+    }
+
+    #[test]
+    fn values_are_decoded_once_and_stand_once() {
+        let list =
+            Catalogue::builtin().extended(&tag_entries(&[], true, Catalogue::builtin()).expect("no keys"));
+        let catalogue = list.expect("entries of a field list");
+        let rows = ["a%20b 1", "a%2520b 2", "- 3", "a%20b 4", "%61%20b 5", "%2D 6", "%ff 7"];
+        let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        let mut columns = grown_of(&catalogue, "instance-tag bytes", &text, Types::Aws, Backend::Scalar);
+        let batch = columns.finish();
+        let expected = ["a b", "a%20b", "-", "a b", "a b", "-", "%ff"];
+        assert_eq!(texts(batch.column(0)), expected);
+        assert!(batch.column(0).is_null(2) && !batch.column(0).is_null(5));
+        assert_eq!(batch.column(0).as_any_dictionary().values().len(), 4);
+        // Rows that are carried on are not decoded again, and what was written before does not count.
+        columns.append_batch(&batch);
+        assert_eq!(texts(columns.finish().column(0)), expected);
     }
 
     proptest! {

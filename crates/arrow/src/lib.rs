@@ -20,6 +20,7 @@
 mod addresses;
 mod columns;
 mod dictionary;
+mod digest;
 mod growing;
 mod schema;
 #[cfg(test)]
@@ -28,4 +29,5 @@ mod twins;
 mod values;
 
 pub use columns::Columns;
+pub use digest::RowHashes;
 pub use schema::{BatchSchema, Selection};

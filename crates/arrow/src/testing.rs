@@ -12,7 +12,17 @@ use crate::{BatchSchema, Columns, Selection};
 
 /// Columns of `names`, grown from `text` in two halves a block.
 pub(crate) fn grown(names: &str, text: &str, types: Types, backend: Backend) -> Columns {
-    let catalogue = Catalogue::builtin();
+    grown_of(Catalogue::builtin(), names, text, types, backend)
+}
+
+/// The same with another field list.
+pub(crate) fn grown_of(
+    catalogue: &Catalogue,
+    names: &str,
+    text: &str,
+    types: Types,
+    backend: Backend,
+) -> Columns {
     let braced: Vec<String> = names.split(' ').map(|n| format!("${{{n}}}")).collect();
     let format = Arc::new(LogFormat::parse(&braced.join(" "), catalogue).expect("valid"));
     let schema = Arc::new(BatchSchema::new(format.clone(), &Selection::all(), types));

@@ -4,6 +4,7 @@ mod format;
 mod inspect;
 mod job;
 mod schema;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ pub(crate) use self::format::FormatArgs;
 pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::job::{ConvertArgs, JobArgs, PartitionTimeArg, PlanArgs, TableLayout};
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
+pub(crate) use self::verify::VerifyArgs;
 use crate::logs::LogArgs;
 use crate::places::S3Args;
 use crate::signals::StopArgs;
@@ -33,7 +35,8 @@ use crate::size::{parse_bytes, whole};
                   Trino and Athena read as one table. Accounts for every input line; run it again, and it converts only new \
                   objects.",
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 too many rejects, 4 some objects not converted, 5 files of the table lost \
-                  or damaged, 75 a service did not answer, try again, 130 interrupted",
+                  or damaged, 6 records of the table damaged, 7 raw logs differ from the table, 75 a service did not answer, try again, \
+                  130 interrupted",
     max_term_width = 110
 )]
 pub(crate) struct Cli {
@@ -88,6 +91,9 @@ pub(crate) enum Command {
             flowquet status s3://lake/vpc_flow_logs/ --json"
     )]
     Status(Box<StatusArgs>),
+    #[command(about = verify::ABOUT, long_about = verify::LONG_ABOUT, after_help = verify::EXITS,
+        after_long_help = format!("{}\n\n{}", verify::EXITS, verify::EXAMPLES))]
+    Verify(Box<VerifyArgs>),
     /// Convert objects of a table again: with another format, more columns, a newer field list
     #[command(
         long_about = "Converts objects of a table again with other options, such as the right --format, more --columns or a newer \

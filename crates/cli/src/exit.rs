@@ -17,6 +17,10 @@ pub enum Exit {
     ObjectsLeft,
     /// 5: files of the table are lost, damaged or not its own.
     FilesDamaged,
+    /// 6: records of the table were edited or are lost.
+    RecordsDamaged,
+    /// 7: raw logs are not what the table holds of them.
+    SourcesDiffer,
     /// 75: a service did not answer, or not often enough. The same command may succeed a little later: what sysexits.h calls
     /// `EX_TEMPFAIL`, for schedulers that try again by exit code.
     Unavailable,
@@ -34,6 +38,8 @@ impl Exit {
             Self::TooManyRejects => 3,
             Self::ObjectsLeft => 4,
             Self::FilesDamaged => 5,
+            Self::RecordsDamaged => 6,
+            Self::SourcesDiffer => 7,
             Self::Unavailable => 75,
             Self::Interrupted => 130,
         }
@@ -48,6 +54,8 @@ impl Exit {
             Self::TooManyRejects => "too-many-rejects",
             Self::ObjectsLeft => "objects-left",
             Self::FilesDamaged => "files-damaged",
+            Self::RecordsDamaged => "records-damaged",
+            Self::SourcesDiffer => "sources-differ",
             Self::Unavailable => "unavailable",
             Self::Interrupted => "interrupted",
         }

@@ -12,6 +12,7 @@ use crate::described::{Asked, OPTION, described};
 use crate::exit::Exit;
 use crate::given::{FORMAT, given_format};
 use crate::output::{Failure, say, shown};
+use crate::tags::tag_entries_of;
 
 /// Log-format options, resolved.
 pub(crate) struct Formats {
@@ -28,18 +29,30 @@ impl Formats {
     pub(crate) fn resolve(args: &FormatArgs, asked: &Asked<'_>) -> Result<Self, Failure> {
         let fields = args.fields.as_deref().map(read_text).transpose()?;
         let catalogue = catalogue_of(args.fields.as_deref(), fields.as_deref())?;
-        let given = args.format.iter().map(|text| given_format(FORMAT, text, &catalogue));
+        let described = match &args.describe_flow_logs {
+            Some(from) => described(from, &args.log_group, asked, &catalogue)?,
+            None => Vec::new(),
+        };
+        let tags = tag_entries_of(args, &described, &catalogue)?;
+        let fields = match (fields, tags.is_empty()) {
+            (fields, true) => fields,
+            (None, false) => Some(tags),
+            (Some(fields), false) => Some(format!("{fields}\n{tags}")),
+        };
+        let catalogue = catalogue_of(args.fields.as_deref(), fields.as_deref())?;
+        let tagged = |option: &str, text: &str| {
+            given_format(option, text, &catalogue).map(|format| format.tagged(&catalogue))
+        };
+        let given = args.format.iter().map(|text| tagged(FORMAT, text));
         let mut formats = given.collect::<Result<Vec<_>, _>>()?;
         let mut flow_logs = Vec::new();
-        if let Some(from) = &args.describe_flow_logs {
-            for log in described(from, &args.log_group, asked, &catalogue)? {
-                let option = format!("{OPTION} {}", shown(&log.id));
-                let format = given_format(option.trim_end(), &log.log_format, &catalogue)?;
-                if !log.id.is_empty() {
-                    flow_logs.push((log.id, format.to_string()));
-                }
-                formats.push(format);
+        for log in described {
+            let option = format!("{OPTION} {}", shown(&log.id));
+            let format = tagged(option.trim_end(), &log.log_format)?;
+            if !log.id.is_empty() {
+                flow_logs.push((log.id, format.to_string()));
             }
+            formats.push(format);
         }
         let texts: Vec<String> = formats.iter().map(ToString::to_string).collect();
         let reading = Reading::new(fields.as_deref(), texts.iter().map(String::as_str))
@@ -76,7 +89,7 @@ pub(crate) fn columns_of_names(
     check_names(option, &format!("{done} where an object has it"), names, catalogue, given)?;
     let mut columns: Vec<String> = Vec::new();
     for name in names {
-        let column = name.trim().to_ascii_lowercase().replace('-', "_");
+        let column = column_of(name, catalogue);
         if !columns.contains(&column) {
             columns.push(column);
         }
@@ -87,7 +100,19 @@ pub(crate) fn columns_of_names(
 /// Checks `--columns`.
 fn select(names: &[String], catalogue: &Catalogue, given: &[Arc<LogFormat>]) -> Result<Selection, Failure> {
     check_names("--columns", "kept where an object has it", names, catalogue, given)?;
-    Ok(Selection::of(names.iter().map(String::as_str)))
+    let columns: Vec<String> = names.iter().map(|name| column_of(name, catalogue)).collect();
+    Ok(Selection::of(columns.iter().map(String::as_str)))
+}
+
+/// The column that an option means by a field's or a column's name; of a tag, that of its key.
+fn column_of(name: &str, catalogue: &Catalogue) -> String {
+    let field = field_of(name);
+    catalogue.held_by(&field).replace('-', "_")
+}
+
+/// The field of this name, in AWS's spelling.
+fn field_of(name: &str) -> String {
+    name.trim().to_ascii_lowercase().replace('_', "-")
 }
 
 /// Checks names that an option gives: one that no format can have is most likely a slip.
@@ -99,8 +124,8 @@ fn check_names(
     given: &[Arc<LogFormat>],
 ) -> Result<(), Failure> {
     for name in names {
-        let field = name.trim().to_ascii_lowercase().replace('_', "-");
-        let is_given = given.iter().any(|f| f.position(&field).is_some());
+        let field = field_of(name);
+        let is_given = given.iter().any(|f| f.position(catalogue.held_by(&field)).is_some());
         if field.is_empty() {
             let message = format!("expected column names in {option}, found an empty one");
             return Err(Failure::message(Exit::Usage, &message, None));

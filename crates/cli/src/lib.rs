@@ -51,8 +51,10 @@ mod signals;
 mod size;
 mod status;
 mod table_files;
+mod tags;
 mod terminal;
 mod text_table;
+mod verify;
 
 use std::ffi::OsString;
 
@@ -99,6 +101,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Convert(args) => convert::run(*args),
         Command::Plan(args) => plan::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Ignore(args) => ignore::run(&args),
         Command::Reconvert(args) => reconvert::run(&args),
         Command::Inspect(args) => inspect::run(&args),

@@ -34,7 +34,8 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     }
     let formats = Formats::resolve(&args.format, &args.s3.asked(&[], &args.flow_log_id))?;
     let change = Change {
-        reading: (!formats.given.is_empty() || args.format.fields.is_some()).then(|| formats.reading.clone()),
+        reading: (!formats.given.is_empty() || formats.reading.fields().is_some())
+            .then(|| formats.reading.clone()),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
         salvage: args.salvage.then_some(true),
         rejects_max: args.rejects_max,

@@ -35,12 +35,14 @@ pub(crate) enum Work {
     Compacting,
     /// Objects become files.
     Converting,
+    /// Files and objects are read.
+    Verifying,
 }
 
 impl Work {
     fn noun(self) -> &'static str {
         match self {
-            Self::Compacting => "file",
+            Self::Compacting | Self::Verifying => "file",
             Self::Converting => "object",
         }
     }
@@ -159,17 +161,27 @@ impl Reporter {
         if objects == 0 {
             return;
         }
-        let (verb, task) = match self.work {
-            Work::Compacting => ("compacting", "partition"),
-            Work::Converting => ("converting", "task"),
+        let (objects_text, bytes_text) = (counted(objects, self.work.noun()), HumanBytes(bytes));
+        let line = match self.work {
+            Work::Compacting => {
+                let rest = if left_over == 0 {
+                    String::new()
+                } else {
+                    format!(", after {left_over} that an earlier run left")
+                };
+                format!("compacting {objects_text}, {bytes_text}, in {}{rest}", counted(tasks, "partition"))
+            }
+            Work::Converting => {
+                let rest = if left_over == 0 {
+                    String::new()
+                } else {
+                    format!(", {left_over} of them left by an earlier run")
+                };
+                format!("converting {objects_text}, {bytes_text}, in {}{rest}", counted(tasks, "task"))
+            }
+            Work::Verifying => format!("reading {objects_text}, {bytes_text}"),
         };
-        let rest = match (left_over, self.work) {
-            (0, _) => String::new(),
-            (n, Work::Converting) => format!(", {n} of them left by an earlier run"),
-            (n, Work::Compacting) => format!(", after {n} that an earlier run left"),
-        };
-        let (objects_text, tasks) = (counted(objects, self.work.noun()), counted(tasks, task));
-        self.line(&format!("{verb} {objects_text}, {}, in {tasks}{rest}", HumanBytes(bytes)));
+        self.line(&line);
         // A long listing is planned in portions.
         self.progress.objects_total.fetch_add(objects, Ordering::Relaxed);
         let total = self.progress.bytes_total.fetch_add(bytes, Ordering::Relaxed) + bytes;

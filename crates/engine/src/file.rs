@@ -3,30 +3,42 @@
 use std::io::{BufWriter, IntoInnerError, Write};
 
 use flowquet_store::{Error as StoreError, Staged, Store};
-use flowquet_table::LAYOUT_VERSION;
+use flowquet_table::{Crc32, LAYOUT_VERSION};
 
 use crate::error::Error;
 
 /// Bytes that are handed to the store at a time, for each open file.
 const WRITE_BYTES: usize = 128 << 10;
 
-/// Counts what goes through, for the size of a file, and hands it on in pieces that a file system likes.
+/// Counts and checksums what goes through, and hands it on in pieces that a file system likes.
 pub(crate) struct StagedFile {
     staged: BufWriter<Box<dyn Staged>>,
     bytes: u64,
+    crc32: crc32fast::Hasher,
+}
+
+/// A file that is written and not visible yet.
+pub(crate) struct EndedFile {
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// Of its bytes.
+    pub(crate) crc32: Crc32,
+    /// What makes it visible.
+    pub(crate) staged: Box<dyn Staged>,
 }
 
 impl StagedFile {
     pub(crate) fn begin(out: &dyn Store, key: &str) -> Result<Self, Error> {
-        Ok(Self { staged: BufWriter::with_capacity(WRITE_BYTES, out.stage(key)?), bytes: 0 })
+        let staged = BufWriter::with_capacity(WRITE_BYTES, out.stage(key)?);
+        Ok(Self { staged, bytes: 0, crc32: crc32fast::Hasher::new() })
     }
 
-    /// Ends the file: how many bytes it has, and what makes it visible.
-    pub(crate) fn end(self, out: &dyn Store, key: &str) -> Result<(u64, Box<dyn Staged>), Error> {
+    /// Ends the file.
+    pub(crate) fn end(self, out: &dyn Store, key: &str) -> Result<EndedFile, Error> {
         let unwritten = |e: IntoInnerError<_>| StoreError::write(out.url(key), e.into_error());
         let mut staged = self.staged.into_inner().map_err(unwritten)?;
         staged.seal()?;
-        Ok((self.bytes, staged))
+        Ok(EndedFile { bytes: self.bytes, crc32: Crc32(self.crc32.finalize()), staged })
     }
 }
 
@@ -34,6 +46,7 @@ impl Write for StagedFile {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let len = self.staged.write(bytes)?;
         self.bytes += len as u64;
+        self.crc32.update(&bytes[..len]);
         Ok(len)
     }
 

@@ -65,6 +65,7 @@ mod summary;
 mod take;
 mod union;
 mod unit;
+mod verify;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};
@@ -82,3 +83,7 @@ pub use planned::{Planned, plan};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
 pub use request::Request;
 pub use summary::{FailedObject, Objects, OutputSummary, Summary};
+pub use verify::{
+    DataLevel, DeepLevel, Fault, Finding, FooterLevel, Level, ListingLevel, RecordLevel, Repaired, Share,
+    ShareError, SourceLevel, Trouble, Verified, VerifyRequest, repair, verify,
+};

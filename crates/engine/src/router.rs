@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use flowquet_arrow::Columns;
+use arrow_array::RecordBatch;
+use flowquet_arrow::{Columns, RowHashes};
 use flowquet_format::{LogFormat, LogKind, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
 use flowquet_parquet::Encoder;
 use flowquet_parse::{AS_LAST, Block, IntegerColumns, NULL, Reject, RejectReason, repeats};
-use flowquet_table::Cause;
+use flowquet_table::{Cause, Digest};
 
 use crate::budget::BUILD_BYTES_MAX;
 use crate::consumer::ConsumerError;
@@ -20,6 +21,8 @@ struct Open {
     columns: Columns,
     format: Arc<FormatContext>,
     times: Times,
+    /// Which object of the unit gave how many of the rows, in their order.
+    objects: Vec<(usize, usize)>,
 }
 
 /// A log format that was met, with what is kept for it from block to block.
@@ -94,6 +97,11 @@ pub(crate) struct Router {
     flags: Vec<u8>,
     /// The partition folders whose rows are wanted; all if `None`.
     partitions: Option<Arc<BTreeSet<String>>>,
+    /// Whether rows are encoded; else they are handed on as they are.
+    encodes: bool,
+    hashes: RowHashes,
+    /// Of each object of the unit, the digest of its records so far.
+    digests: Vec<Digest>,
     pub(crate) counts: UnitCounts,
 }
 
@@ -119,8 +127,16 @@ impl Router {
             slots: Vec::new(),
             flags: Vec::new(),
             partitions: None,
+            encodes: true,
+            hashes: RowHashes::default(),
+            digests: Vec::new(),
             counts: UnitCounts::default(),
         })
+    }
+
+    /// From now on rows are not encoded: whoever takes them wants no more than what is counted.
+    pub(crate) fn only_count(&mut self) {
+        self.encodes = false;
     }
 
     pub(crate) fn plan(&self) -> &Arc<PlanContext> {
@@ -138,6 +154,7 @@ impl Router {
         }
         self.open.clear();
         self.open_bytes = 0;
+        self.digests.clear();
         self.counts = UnitCounts::default();
     }
 
@@ -148,7 +165,12 @@ impl Router {
             taker.piece(piece)?;
         }
         self.open_bytes = 0;
-        Ok(std::mem::take(&mut self.counts))
+        let mut counts = std::mem::take(&mut self.counts);
+        self.digests.resize(counts.inputs.len(), Digest::default());
+        for (input, digest) in counts.inputs.iter_mut().zip(&self.digests) {
+            input.digest = input.failed.is_none().then_some(*digest);
+        }
+        Ok(counts)
     }
 
     /// Types the integers of a block, whose format is the one at `place`, and takes its records, unless it has some and `may_have_records` is false; then the object is to
@@ -329,11 +351,17 @@ impl Router {
                 let columns = spare.unwrap_or_else(|| Columns::new(format.schema.clone()));
                 // Empty columns hold their tables already.
                 self.open_bytes += columns.bytes();
-                Open { columns, format: format.clone(), times: None }
+                Open { columns, format: format.clone(), times: None, objects: Vec::new() }
             });
             let before = open.columns.bytes();
             let end = range.end.min(start + self.plan.row_group_rows - open.columns.rows());
             open.columns.append(block, integers, start..end);
+            // What is read now becomes the next of the inputs.
+            let object = self.counts.inputs.len();
+            match open.objects.last_mut().filter(|(last, _)| *last == object) {
+                Some((_, rows)) => *rows += end - start,
+                None => open.objects.push((object, end - start)),
+            }
             if let Some(time) = format.time {
                 open.times = widened(open.times, &integers.column(time)[start..end]);
             }
@@ -359,7 +387,7 @@ impl Router {
 
     /// Rows worth an eighth of a row group become one; fewer are carried on.
     fn seal(&mut self, to: Destination, mut open: Open) -> Result<Piece, Error> {
-        let is_few = open.columns.rows() * 8 < self.plan.row_group_rows;
+        let is_few = open.columns.rows() * 8 < self.plan.row_group_rows || !self.encodes;
         let batch = open.columns.finish();
         for &column in &open.format.tags {
             let name = &open.format.schema.columns()[column].name;
@@ -367,15 +395,34 @@ impl Router {
             *rows += batch.num_rows() as u64;
             *values += (batch.num_rows() - batch.column(column).null_count()) as u64;
         }
+        let digest = self.digest(&batch, &open.objects);
         let rows = if is_few {
             PieceRows::Few(batch)
         } else {
-            let group = self.encoder.encode(&batch, &open.format.file_schema)?;
+            PieceRows::Encoded(self.encoder.encode(&batch, &open.format.file_schema)?)
+        };
+        if !is_few || !self.encodes {
             let known = self.formats.iter_mut().find(|k| Arc::ptr_eq(&k.context, &open.format));
             known.expect("what is open has a known format").spare = Some(open.columns);
-            PieceRows::Encoded(group)
-        };
-        Ok(Piece { to, format: open.format, times: open.times, rows })
+        }
+        Ok(Piece { to, format: open.format, times: open.times, digest, rows })
+    }
+
+    /// The digest of the rows that `objects` gave, which is added to theirs.
+    fn digest(&mut self, batch: &RecordBatch, objects: &[(usize, usize)]) -> Digest {
+        self.hashes.take(batch);
+        let (mut all, mut start) = (Digest::default(), 0);
+        for (object, rows) in objects {
+            let digest = Digest(self.hashes.digest(start..start + rows));
+            if self.digests.len() <= *object {
+                self.digests.resize(object + 1, Digest::default());
+            }
+            self.digests[*object] = self.digests[*object].with(digest);
+            all = all.with(digest);
+            start += rows;
+        }
+        debug_assert_eq!(start, batch.num_rows());
+        all
     }
 
     fn folder(&mut self, key: &ObjectKey, kind: LogKind, slot: TimeSlot) -> Arc<str> {

@@ -12,14 +12,14 @@ use flowquet_parquet::{EncodedRowGroup, Encoder, FileWriter};
 use flowquet_plan::inputs_digest;
 use flowquet_store::{PART_BYTES, Staged, Store};
 use flowquet_table::{
-    CommitRecord, Counts, OutputRecord, Task, TimeRange, output_name, rejects_key, written_by,
+    CommitRecord, Counts, Digest, OutputRecord, Task, TimeRange, output_name, rejects_key, written_by,
 };
 
 use crate::budget::{CARRY_BYTES_MAX, OPEN_FILES_MAX, PARKED_BYTES_MAX, UNSENT_BYTES_MAX};
 use crate::commit::ClosedTask;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
-use crate::file::{StagedFile, file_metadata};
+use crate::file::{EndedFile, StagedFile, file_metadata};
 use crate::goal::{Goal, PlannedTask};
 use crate::rejects::Kept;
 use crate::unit::{Destination, Piece, PieceRows, Times, UnitCounts, merged};
@@ -175,6 +175,7 @@ struct OpenFile {
     key: String,
     writer: FileWriter<StagedFile>,
     times: Times,
+    digest: Digest,
     /// Counts up with each use; the smallest is the least recently used.
     used: u64,
 }
@@ -183,6 +184,7 @@ struct Carried {
     columns: Columns,
     format: Arc<FormatContext>,
     times: Times,
+    digest: Digest,
 }
 
 /// The files of one task, and its counts.
@@ -247,10 +249,10 @@ impl TaskFiles {
                 let url = || self.out.url(&key);
                 Ok(written.map_err(|e| flowquet_store::Error::write(url(), e))?)
             }
-            Item::Piece(Piece { to, format, times, rows: PieceRows::Encoded(group) }) => {
-                self.append(&to, &format, times, group)
+            Item::Piece(Piece { to, format, times, digest, rows: PieceRows::Encoded(group) }) => {
+                self.append(&to, &format, times, digest, group)
             }
-            Item::Piece(Piece { to, format, times, rows: PieceRows::Few(batch) }) => {
+            Item::Piece(Piece { to, format, times, digest, rows: PieceRows::Few(batch) }) => {
                 let full = |c: &Carried| c.columns.rows() + batch.num_rows() > self.plan.row_group_rows;
                 if self.carried.get(&to).is_some_and(full) {
                     self.write_carried(&to)?;
@@ -258,11 +260,12 @@ impl TaskFiles {
                 let carried = self.carried.entry(to).or_insert_with(|| {
                     let columns = Columns::new(format.schema.clone());
                     self.carried_bytes += columns.bytes();
-                    Carried { columns, format, times: None }
+                    Carried { columns, format, times: None, digest: Digest::default() }
                 });
                 let before = carried.columns.bytes();
                 carried.columns.append_batch(&batch);
                 carried.times = merged(carried.times, times);
+                carried.digest = carried.digest.with(digest);
                 self.carried_bytes = self.carried_bytes + carried.columns.bytes() - before;
                 while self.carried_bytes > CARRY_BYTES_MAX {
                     let largest =
@@ -278,7 +281,7 @@ impl TaskFiles {
         let mut carried = self.carried.remove(to).expect("named by the caller from what is carried");
         self.carried_bytes -= carried.columns.bytes();
         let group = self.encoder.encode(&carried.columns.finish(), &carried.format.file_schema)?;
-        self.append(to, &carried.format, carried.times, group)
+        self.append(to, &carried.format, carried.times, carried.digest, group)
     }
 
     fn append(
@@ -286,6 +289,7 @@ impl TaskFiles {
         to: &Destination,
         format: &FormatContext,
         times: Times,
+        digest: Digest,
         group: EncodedRowGroup,
     ) -> Result<(), Error> {
         if !self.open.contains_key(to) {
@@ -295,6 +299,7 @@ impl TaskFiles {
         let file = self.open.get_mut(to).expect("begun above");
         file.used = self.uses;
         file.times = merged(file.times, times);
+        file.digest = file.digest.with(digest);
         file.writer.append(group)?;
         if file.writer.bytes() >= self.plan.file_bytes {
             self.end_file(to)?;
@@ -321,15 +326,17 @@ impl TaskFiles {
         );
         let sink = StagedFile::begin(self.out.as_ref(), &self.goal.place(&key))?;
         let writer = FileWriter::new(sink, &format.file_schema, &metadata)?;
-        self.open.insert(to.clone(), OpenFile { key, writer, times: None, used: 0 });
+        self.open
+            .insert(to.clone(), OpenFile { key, writer, times: None, digest: Digest::default(), used: 0 });
         Ok(())
     }
 
     fn end_file(&mut self, to: &Destination) -> Result<(), Error> {
-        let OpenFile { key, writer, times, .. } =
+        let OpenFile { key, writer, times, digest, .. } =
             self.open.remove(to).expect("named by the caller from what is open");
         let rows = writer.rows();
-        let (bytes, staged) = writer.finish()?.end(self.out.as_ref(), &self.goal.place(&key))?;
+        let EndedFile { bytes, crc32, staged } =
+            writer.finish()?.end(self.out.as_ref(), &self.goal.place(&key))?;
         let text = |t| utc_text(t).expect("within 2000 to 2100");
         let record = OutputRecord {
             key,
@@ -338,6 +345,8 @@ impl TaskFiles {
             bytes,
             time: times.map(|(min, max)| TimeRange { min: text(min), max: text(max) }),
             format: to.format.clone(),
+            digest: Some(digest),
+            crc32: Some(crc32),
         };
         self.done.push((record, staged));
         Ok(())
@@ -407,6 +416,12 @@ impl TaskFiles {
                 "{found}; {rows} rows in files, {by_status} by status, {by_reason} rejects by reason, in task {}",
                 self.task.id
             )));
+        }
+        let read = Digest::sum(totals.inputs.iter().filter(|i| i.failed.is_none()).map(|i| i.digest));
+        let written = Digest::sum(outputs.iter().map(|o| o.digest));
+        if read != written {
+            let found = format!("records of digest {read:?} became rows of {written:?}");
+            return Err(Error::Accounting(format!("{found}, in task {}", self.task.id)));
         }
         // They come in unit order, so that the same are kept whatever the threads are.
         let Some(rejects_not_kept) = counts.rejects.checked_sub(self.rejects_kept.lines()) else {

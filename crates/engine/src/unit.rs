@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use flowquet_parquet::EncodedRowGroup;
 use flowquet_store::Error as StoreError;
-use flowquet_table::InputRecord;
+use flowquet_table::{Digest, InputRecord};
 
 use crate::context::FormatContext;
 use crate::error::Error;
@@ -30,6 +30,8 @@ pub(crate) struct Piece {
     pub(crate) to: Destination,
     pub(crate) format: Arc<FormatContext>,
     pub(crate) times: Times,
+    /// Digest of the rows.
+    pub(crate) digest: Digest,
     pub(crate) rows: PieceRows,
 }
 

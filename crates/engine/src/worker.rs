@@ -78,6 +78,13 @@ impl Worker {
         Ok(Self { whole_max, reader, lines })
     }
 
+    /// One that encodes nothing: what it reads is counted, and its digests are told.
+    pub(crate) fn counting(plan: Arc<PlanContext>, whole_max: usize) -> Result<Self, Error> {
+        let mut worker = Self::new(plan, whole_max)?;
+        worker.lines.router.only_count();
+        Ok(worker)
+    }
+
     pub(crate) fn plan(&self) -> &Arc<PlanContext> {
         self.lines.router.plan()
     }
@@ -111,6 +118,7 @@ impl Worker {
             object: object.clone(),
             counts: Counts::default(),
             text_bytes: 0,
+            digest: None,
             failed: None,
             damaged: None,
         };

@@ -142,6 +142,12 @@ pub struct FieldSpec {
     pub parquet: ColumnType,
     /// Unit of its number, such as `bytes` or `s`.
     pub unit: Option<String>,
+    /// The field of a log format whose values are its own instead: a tag's, which the log does not call by its key.
+    #[serde(default)]
+    pub tag_of: Option<String>,
+    /// Whether its values are percent-decoded.
+    #[serde(default)]
+    pub decode: bool,
     /// One sentence about it.
     pub doc: String,
 }
@@ -167,6 +173,8 @@ struct CatalogueFile {
 pub enum CatalogueError {
     /// A field that is already known is described otherwise: name, what is known, what was found.
     Conflict(String, ColumnType, ColumnType),
+    /// A field that is no text is to be decoded, or holds the values of a field that is not known or no text.
+    Tag(String),
     /// A field's name has characters that no log format can hold.
     Name(String),
     /// The text is no TOML of the expected form; the message points at the place.
@@ -182,6 +190,10 @@ impl fmt::Display for CatalogueError {
                     "field `{name}` is {known} in the field list, found {found}: a known field keeps its type"
                 )
             }
+            Self::Tag(name) => write!(
+                f,
+                "field `{name}`: expected `decode` and `tag_of` only of STRING fields, and `tag_of` to name another one that is known"
+            ),
             Self::Name(name) => write!(
                 f,
                 "expected a field name of lower-case letters, digits and dashes that starts with a letter, found `{name}`"
@@ -204,6 +216,8 @@ pub struct Catalogue {
     by_name: HashMap<String, usize>,
     /// By letters and digits alone: `logstatus`.
     by_letters: HashMap<String, usize>,
+    /// The names of fields that hold the values of others, by those.
+    tags: HashMap<String, String>,
     formats: Vec<(String, Vec<String>)>,
 }
 
@@ -216,6 +230,7 @@ impl Catalogue {
                 specs: Vec::new(),
                 by_name: HashMap::new(),
                 by_letters: HashMap::new(),
+                tags: HashMap::new(),
                 formats: Vec::new(),
             };
             empty.extended(BUILTIN).expect("schemas/fields.toml is checked by this crate's tests")
@@ -232,6 +247,16 @@ impl Catalogue {
         for spec in file.field {
             if !is_field_name(&spec.name) || spec.name != normalised(&spec.name) {
                 return Err(CatalogueError::Name(spec.name));
+            }
+            let is_text = |name: &String| {
+                *name != spec.name && all.field(name).is_some_and(|of| of.parquet == ColumnType::String)
+            };
+            let wants_text = spec.decode || spec.tag_of.is_some();
+            if wants_text && spec.parquet != ColumnType::String || !spec.tag_of.iter().all(is_text) {
+                return Err(CatalogueError::Tag(spec.name));
+            }
+            if let Some(of) = &spec.tag_of {
+                all.tags.insert(of.clone(), spec.name.clone());
             }
             match all.by_name.get(&spec.name) {
                 Some(&i) if all.specs[i].parquet != spec.parquet => {
@@ -267,6 +292,11 @@ impl Catalogue {
     /// The entry whose name has these letters and digits: `log-status` for `logStatus`.
     pub(crate) fn field_by_letters(&self, name: &str) -> Option<&FieldSpec> {
         self.by_letters.get(&letters(name)).map(|&i| &self.specs[i])
+    }
+
+    /// The field that holds the values of the field `name` of an object: that of the tag's key where it is known, else itself.
+    pub fn held_by<'a>(&'a self, name: &'a str) -> &'a str {
+        self.tags.get(name).map_or(name, String::as_str)
     }
 
     /// The place of `name` in catalogue order; past all known fields for one that is unknown.

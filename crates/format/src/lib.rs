@@ -15,9 +15,11 @@ mod aws_folders;
 mod carried;
 mod catalogue;
 mod columns;
+mod digest;
 mod foreign;
 mod guess;
 mod header;
+mod hive;
 mod key_filter;
 mod key_group;
 mod log_format;
@@ -25,6 +27,7 @@ mod nearest;
 mod object_key;
 mod partition;
 mod spelling;
+mod tags;
 mod time;
 mod union;
 mod values;
@@ -33,19 +36,22 @@ pub use aws_folders::lost_zeros;
 pub use carried::{CARRIED_MARK, ROWS_MARK, push_carried, put_back};
 pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
 pub use columns::{ADDRESS_BYTES, FormatColumn, TWIN_SUFFIX, Types, address_bytes, columns_of};
+pub use digest::{ColumnHash, hash_text, mixed_row};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use guess::{guess_format, name_of_format};
 pub use header::{
     Between, HeaderLine, NAME_BYTES_MAX, TELLING_LINES, first_header, header_between, header_format,
     is_known_name,
 };
+pub use hive::{HIVE_NULL, hive_folder, hive_values};
 pub use key_filter::{Descent, KeyFilter, LeftOut, service_of_path};
 pub use key_group::{KeyGroup, KeyOrigin, service_of_name};
 pub use log_format::{FIELDS_MAX, Field, FormatError, GIVEN_MAX, GivenError, LogFormat};
 pub use nearest::nearest;
 pub use object_key::{DeliveryTime, ObjectKey};
-pub use partition::{HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime};
+pub use partition::{PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime};
 pub use spelling::{FoundFormat, find_formats};
+pub use tags::{TAG_FIELDS, TagKey, TagKeyError, percent_decoded, tag_entries};
 pub use time::{
     TIME_MAX_S, TIME_MIN_S, TIME_MS_MIN, TIME_NUMBER_MAX, TimeSlot, seconds_of, time_ms, time_number,
     utc_text,

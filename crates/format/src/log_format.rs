@@ -170,7 +170,21 @@ impl LogFormat {
     /// The format of columns of these names, as a header line has them; `None` for more than [`FIELDS_MAX`].
     pub(crate) fn of_columns(names: &[&str], catalogue: &Catalogue) -> Option<Self> {
         let fields = fields_of_columns(names, catalogue).into_iter().flatten();
-        Self::of(fields.map(|name| Field::new(&name, catalogue)).collect())
+        let format = Self::of(fields.map(|name| Field::new(&name, catalogue)).collect())?;
+        Some(format.tagged(catalogue))
+    }
+
+    /// This format, as an object has it, with tags that `catalogue` calls by their keys ([`Catalogue::held_by`]). A text that was recorded is
+    /// never passed through this: it names the fields that its files hold.
+    #[must_use]
+    pub fn tagged(mut self, catalogue: &Catalogue) -> Self {
+        for i in 0..self.fields.len() {
+            let name = catalogue.held_by(&self.fields[i].name);
+            if name != self.fields[i].name && self.position(name).is_none() {
+                self.fields[i] = Field::new(name, catalogue);
+            }
+        }
+        self
     }
 
     /// A log format of these fields, whose names are unique; `None` for none of them, or for more than [`FIELDS_MAX`].

@@ -27,6 +27,7 @@
 //! assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
 //! ```
 
+mod check;
 mod chunk;
 mod compression;
 mod delta;
@@ -43,11 +44,12 @@ mod scratch;
 mod sort;
 mod text;
 
+pub use check::{CheckedFile, CheckedGroup, FileFault, FileFaultKind};
 pub use compression::{Compression, CompressionError};
 pub use encoder::{EncodedColumn, EncodedRowGroup, Encoder};
 pub use file::FileWriter;
 pub use inspect::{ColumnLayout, FileLayout};
-pub use merge::{Column, Merge, MergeError, MergeFile, Order, Weight};
+pub use merge::{Column, Merge, MergeError, MergeFile, MergedHashes, Order, Weight};
 pub use rows::{MAGIC, Ranges, RowColumn, RowLines, RowReader, RowsError, Wanted};
 pub use schema::FileSchema;
 

@@ -12,6 +12,7 @@ pub(crate) mod slices;
 mod spell;
 mod thrift;
 mod values;
+mod window;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use flowquet_format::TWIN_SUFFIX;
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::reader::ChunkReader as _;
 
 use crate::Error;
 use crate::inspect::{FileLayout, layout_of};
@@ -31,6 +33,7 @@ use pages::{Decoded, PREFIXED_ROWS, column_reader, has_prefixes};
 use slices::{Slices, ranges_of};
 use thrift::is_sound_footer;
 use values::Values;
+use window::Window;
 
 pub use lines::{RowLines, Wanted};
 
@@ -60,8 +63,8 @@ const LINES_BYTES_MAX: usize = 1 << 20;
 /// Longest line that is made: far longer than one that is no reject. Of a longer one the beginning is made.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
-/// Most bytes of a row group's columns that are read at once.
-const ROW_GROUP_BYTES_MAX: u64 = 1 << 30;
+/// Bytes that are read ahead of all columns of a row group. One that is not larger is read whole, in few requests.
+const AHEAD_BYTES: u64 = 32 << 20;
 
 /// Why a file cannot be read as a flow log.
 #[derive(Debug)]
@@ -91,6 +94,8 @@ pub struct RowReader {
     columns: Vec<RowColumn>,
     /// Of the file.
     len: u64,
+    /// Bytes of all columns that are read ahead: [`AHEAD_BYTES`], fewer in tests.
+    ahead: u64,
 }
 
 impl std::fmt::Debug for RowReader {
@@ -120,7 +125,7 @@ impl RowReader {
             return Err(RowsError::File("expected columns, found none".to_owned()));
         }
         check_rows(&meta, len).map_err(RowsError::File)?;
-        Ok(Self { meta, columns, len })
+        Ok(Self { meta, columns, len, ahead: AHEAD_BYTES })
     }
 
     /// The columns in the file's order, without twins.
@@ -159,21 +164,13 @@ impl RowReader {
     ) -> Result<(), RowsError<E>> {
         let mut text = Vec::new();
         for group in self.meta.row_groups() {
-            let mut values = values_of(group, &lines.places, self.len, ranges)?;
+            let mut values = self.values_of(group, &lines.places, ranges)?;
             let mut left = usize::try_from(group.num_rows()).unwrap_or_default();
             let is_prefixed =
                 |place: &Place| matches!(place, Place::Column { index, .. } if has_prefixes(group, *index));
             let batch = if lines.places.iter().any(is_prefixed) { PREFIXED_ROWS } else { BATCH_ROWS };
             while left > 0 {
-                // Columns are read as far as each one's pages go, and lines are made as far as all are.
-                let mut rows = left.min(batch);
-                let ready = guarded(|| {
-                    values.iter_mut().flatten().try_for_each(|values| {
-                        rows = rows.min(values.ready(left.min(batch))?);
-                        Ok(())
-                    })
-                });
-                ready.and_then(|ready| ready).map_err(RowsError::File)?;
+                let rows = ready_rows(&mut values, left.min(batch), ranges)?;
                 let mut made = 0;
                 while made < rows {
                     text.clear();
@@ -185,6 +182,53 @@ impl RowReader {
             }
         }
         Ok(())
+    }
+
+    /// Readers of the columns of a row group, one a place.
+    fn values_of<E>(
+        &self,
+        group: &RowGroupMetaData,
+        places: &[Place],
+        ranges: Ranges<'_, E>,
+    ) -> Result<Vec<Option<Values>>, RowsError<E>> {
+        let mut chunks = Vec::new();
+        for place in places {
+            let Place::Column { index, .. } = place else { continue };
+            let (start, length) = guarded(|| group.column(*index).byte_range()).map_err(RowsError::File)?;
+            let end = start.saturating_add(length);
+            if end > self.len {
+                return Err(RowsError::File(format!(
+                    "expected columns within the file's {} bytes, found one that ends at {end}",
+                    self.len
+                )));
+            }
+            chunks.push(start..end);
+        }
+        let columns = chunks.len();
+        let bytes: u64 = chunks.iter().map(|chunk| chunk.end - chunk.start).sum();
+        let whole = if bytes <= self.ahead {
+            let part = |range: Range<u64>| Ok((range.start, ranges(range).map_err(RowsError::Other)?));
+            Some(Slices(ranges_of(chunks).into_iter().map(part).collect::<Result<_, _>>()?))
+        } else {
+            None
+        };
+        let window = |index: usize| -> Result<Window, ParquetError> {
+            let (start, length) = group.column(index).byte_range();
+            match &whole {
+                Some(slices) => Ok(Window::whole(start, slices.get_bytes(start, usize::try_from(length)?)?)),
+                None => Ok(Window::ahead(start..start + length, self.ahead / columns as u64)),
+            }
+        };
+        let decoded = Arc::new(Decoded::default());
+        let values = |place: &Place| match *place {
+            Place::Empty => Ok(None),
+            Place::Column { index, kind, meaning } => {
+                let reader = guarded(|| column_reader(window(index)?, group, index, &decoded));
+                let reader = reader.map_err(RowsError::File)?.map_err(|e| damaged(&e))?;
+                Ok(Some(Values::new(reader, kind, meaning)))
+            }
+        };
+        places.iter().map(values).collect()
     }
 }
 
@@ -205,45 +249,32 @@ pub(crate) fn footer<E>(len: u64, ranges: Ranges<'_, E>) -> Result<ParquetMetaDa
     }
 }
 
-/// Readers of the columns of a row group, one a place.
-fn values_of<E>(
-    group: &RowGroupMetaData,
-    places: &[Place],
-    len: u64,
+/// Has some of the next rows be there of each column, at most so many, and bytes of the file that their pages stand in. Returns how many
+/// there are: columns are read as far as each one's pages go, and lines are made as far as all are.
+fn ready_rows<E>(
+    values: &mut [Option<Values>],
+    most: usize,
     ranges: Ranges<'_, E>,
-) -> Result<Vec<Option<Values>>, RowsError<E>> {
-    let mut chunks = Vec::new();
-    for place in places {
-        let Place::Column { index, .. } = place else { continue };
-        let (start, length) = guarded(|| group.column(*index).byte_range()).map_err(RowsError::File)?;
-        let end = start.saturating_add(length);
-        if end > len {
-            return Err(RowsError::File(format!(
-                "expected columns within the file's {len} bytes, found one that ends at {end}"
-            )));
-        }
-        chunks.push(start..end);
+) -> Result<usize, RowsError<E>> {
+    let mut rows = most;
+    for values in values.iter_mut().flatten() {
+        let ready = loop {
+            let ready = guarded(|| values.ready(most)).and_then(|ready| ready).map_err(RowsError::File)?;
+            let Some(range) = values.wanted().filter(|_| ready == 0) else { break ready };
+            let (start, wanted) = (range.start, range.end - range.start);
+            let bytes = ranges(range).map_err(RowsError::Other)?;
+            if bytes.len() as u64 != wanted {
+                let found = bytes.len();
+                return Err(RowsError::File(format!("expected {wanted} bytes at {start}, found {found}")));
+            }
+            values.put(start, bytes);
+            if values.wanted().is_some_and(|again| again.end - start <= wanted) {
+                return Err(RowsError::File(format!("expected a page at {start}, found none that ends")));
+            }
+        };
+        rows = rows.min(ready);
     }
-    let needed = ranges_of(chunks);
-    let bytes: u64 = needed.iter().map(|range| range.end - range.start).sum();
-    if bytes > ROW_GROUP_BYTES_MAX {
-        return Err(RowsError::File(format!(
-            "expected row groups of at most {ROW_GROUP_BYTES_MAX} bytes, found one of {bytes}"
-        )));
-    }
-    let part = |range: Range<u64>| Ok((range.start, ranges(range).map_err(RowsError::Other)?));
-    let parts = needed.into_iter().map(part).collect::<Result<Vec<(u64, Bytes)>, _>>()?;
-    let slices = Arc::new(Slices(parts));
-    let decoded = Arc::new(Decoded::default());
-    let values = |place: &Place| match *place {
-        Place::Empty => Ok(None),
-        Place::Column { index, kind, meaning } => {
-            let reader = guarded(|| column_reader(&slices, group, index, &decoded));
-            let reader = reader.map_err(RowsError::File)?.map_err(|e| damaged(&e))?;
-            Ok(Some(Values::new(reader, kind, meaning)))
-        }
-    };
-    places.iter().map(values).collect()
+    Ok(rows)
 }
 
 /// Makes lines of the next rows until there are `rows`, or enough bytes to hand on. Returns how many.

@@ -116,7 +116,7 @@ impl FileSchema {
     }
 
     /// The name of a column.
-    pub(crate) fn name(&self, i: usize) -> &str {
+    pub fn name(&self, i: usize) -> &str {
         self.root.get_fields()[i].name()
     }
 

@@ -277,6 +277,15 @@ impl Dictionary {
     pub(crate) fn len(&self) -> usize {
         self.width.map_or(self.offsets.len().saturating_sub(1), |width| self.bytes.len() / width)
     }
+
+    /// The value of a key.
+    pub(crate) fn value(&self, key: u32) -> &[u8] {
+        let key = key as usize;
+        match self.width {
+            Some(width) => &self.bytes[key * width..(key + 1) * width],
+            None => &self.bytes[self.offsets[key] as usize..self.offsets[key + 1] as usize],
+        }
+    }
 }
 
 /// The first 16 bytes of a value as a number, big-endian, zeros behind a shorter value: these compare as the values do, up to

@@ -155,7 +155,8 @@ mod tests {
     fn file(key: &str, bytes: u64, min: &str, is_compacted: bool) -> LiveFile {
         let time = Some(TimeRange { min: min.into(), max: "9".into() });
         let (key, partition, format) = (key.into(), "p".into(), "${start}".into());
-        let output = OutputRecord { key, partition, rows: 10, bytes, time, format };
+        let output =
+            OutputRecord { key, partition, rows: 10, bytes, time, format, digest: None, crc32: None };
         LiveFile { output, options: Arc::new(options()), is_compacted, tasks: Arc::new([]) }
     }
 
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn ids_tell_files_and_options() {
-        let retired = [RetiredFile { key: "a".into(), rows: 1, bytes: 2 }];
+        let retired = [RetiredFile { key: "a".into(), rows: 1, bytes: 2, digest: None }];
         let id = compaction_id(&retired, &options(), &[]);
         assert_eq!(id.len(), 16);
         assert_eq!(id, compaction_id(&retired, &options(), &[]));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checked;
+use crate::digest::Digest;
 use crate::options::Options;
 use crate::records::{CommitRecord, Counts, OutputRecord, Record};
 
@@ -17,6 +18,17 @@ pub struct RetiredFile {
     pub rows: u64,
     /// Its size.
     pub bytes: u64,
+    /// Digest of its rows, if its own record has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
+}
+
+impl RetiredFile {
+    /// What a record keeps of the file that it retires.
+    pub fn of(output: &OutputRecord) -> Self {
+        let OutputRecord { key, rows, bytes, digest, .. } = output;
+        Self { key: key.clone(), rows: *rows, bytes: *bytes, digest: *digest }
+    }
 }
 
 /// Files were replaced by others. From the moment this record is there, the table consists of the new ones.
@@ -116,6 +128,14 @@ impl CompactionRecord {
     /// Rows of the retired files and of the new ones.
     pub fn rows(&self) -> (u64, u64) {
         (self.retired.iter().map(|f| f.rows).sum(), self.all_outputs().map(|o| o.rows).sum())
+    }
+
+    /// Digests of the retired files and of the new ones; none where one of them has none.
+    pub fn digests(&self) -> (Option<Digest>, Option<Digest>) {
+        (
+            Digest::sum(self.retired.iter().map(|f| f.digest)),
+            Digest::sum(self.all_outputs().map(|o| o.digest)),
+        )
     }
 
     /// All files that are part of the table from now on.

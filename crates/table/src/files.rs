@@ -176,6 +176,13 @@ impl Files {
             let what = format!("compaction {} made {after} rows of {before}", record.number);
             return Err(broken("L6", what));
         }
+        if let (Some(before), Some(after)) = record.digests()
+            && record.reconversion.is_none()
+            && before != after
+        {
+            let what = format!("compaction {} made rows of digest {after} of {before}", record.number);
+            return Err(broken("L6", what));
+        }
         self.last_compaction = record.number;
         let mut tasks: Vec<u64> = Vec::new();
         for file in &record.retired {

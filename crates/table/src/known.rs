@@ -181,7 +181,37 @@ pub struct Sorted {
     pub to_look_at: Vec<(SourceObject, Cause)>,
 }
 
+/// What an object is to a table.
+#[derive(Debug, Clone, Copy)]
+pub enum Standing<'a> {
+    /// It could not be read.
+    Failed(&'a Cause),
+    /// No task has it.
+    New,
+    /// A live task has it.
+    Taken {
+        /// Whether it is another one now, by size or etag.
+        has_changed: bool,
+    },
+}
+
 impl Known {
+    /// What the object is to the table.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn standing(&self, object: &SourceObject) -> Result<Standing<'_>, Error> {
+        let id = object.id();
+        if let Some(then) = self.taken.get(&id)? {
+            return Ok(Standing::Taken { has_changed: then.differs(object) });
+        }
+        let failed = self
+            .failed
+            .get(&id)?
+            .filter(|claim| (claim.object.bytes, claim.object.etag()) == (object.bytes, object.etag()));
+        Ok(failed.map_or(Standing::New, |claim| Standing::Failed(&claim.cause)))
+    }
+
     /// A live task holds the object. Returns whether no other one does, as far as is known: what a checkpoint tells is seen to
     /// once it is read.
     pub(crate) fn take(&mut self, object: &SourceObject) -> bool {

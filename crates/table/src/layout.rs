@@ -134,6 +134,12 @@ pub(crate) fn task_of_commit(key: &str) -> Option<&str> {
     is_id(id).then_some(id)
 }
 
+/// The number of the plan whose commit has this key; none in keys of layout 4.
+pub(crate) fn plan_of_commit(key: &str) -> Option<u64> {
+    let name = key.strip_prefix(COMMITS_BY_PLAN)?.strip_prefix('/')?;
+    name.split_once('-')?.0.parse().ok()
+}
+
 /// Whether a text is an id: sixteen hexadecimal digits.
 pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))

@@ -21,6 +21,7 @@
 //! ```
 
 mod aside;
+mod audit;
 mod catalog;
 mod cause;
 mod check;
@@ -29,22 +30,26 @@ mod checkpoint;
 mod cleaning;
 mod compaction;
 mod contract;
+mod digest;
 mod error;
 mod files;
 mod formats;
 mod ignored;
 mod known;
 mod layout;
+mod live_commits;
 mod log;
 mod objects;
 mod options;
 mod reading;
 mod records;
+mod seal;
 mod shelf;
 mod state;
 mod status;
 
 pub use aside::{aside_folders, aside_key};
+pub use audit::{RecordAudit, RecordFault, audit};
 pub use catalog::CatalogTable;
 pub use cause::{Cause, Retry};
 pub use check::{FileCheck, Misplaced, check_files, check_partitions};
@@ -52,11 +57,12 @@ pub use compaction::{
     CompactionRecord, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SupersededTask,
 };
 pub use contract::{Difference, TableContract};
+pub use digest::{Crc32, Digest};
 pub use error::Error;
 pub use files::{FileKind, Files, LiveFile};
 pub use formats::TableFormats;
 pub use ignored::{ignore, ignored, ignored_key, stop_ignoring};
-pub use known::{FailedClaim, Known, Sorted};
+pub use known::{FailedClaim, Known, Sorted, Standing};
 pub use layout::{
     COMMITS, COMPACTED, COMPACTIONS, CONTRACT_KEY, PLANS, RECORDS, REJECTS, SPOOL, STAGING, commit_key,
     compacted_folder, compacted_key, compaction_done_key, compaction_key, compaction_number, incoming_key,

@@ -13,12 +13,14 @@ use crate::ignored;
 use crate::known::Sorted;
 use crate::layout::{
     COMMITS, COMMITS_BY_PLAN, COMPACTIONS, CONTRACT_KEY, IGNORED, PLANS, before_commits_of, commit_key,
-    compaction_done_key, compaction_key, compaction_number, plan_key, plan_number, task_of_commit,
+    compaction_done_key, compaction_key, compaction_number, plan_key, plan_number, plan_of_commit,
+    task_of_commit,
 };
 use crate::objects::SourceObject;
 use crate::options::Options;
 use crate::reading::{decode, decode_commit, decode_plan, keys_of, put_record, read_each, read_if_there};
 use crate::records::{CommitRecord, PlanRecord, plan_to_gzip, to_json};
+use crate::seal::to_sealed_json;
 use crate::state::{Settled, TableState};
 
 /// Records after the newest checkpoint that are worth another one: each is a request of every run to come.
@@ -456,7 +458,7 @@ impl Log {
     ) -> Result<Option<CompactionRecord>, Error> {
         let put = self.append(
             build,
-            |record| (record.number, compaction_key(record.number), to_json(record)),
+            |record| (record.number, compaction_key(record.number), to_sealed_json(record)),
             |state| state.files().last_compaction(),
         )?;
         if let Some(record) = &put {
@@ -484,7 +486,7 @@ impl Log {
     /// As the store reports.
     pub fn commit(&self, record: &CommitRecord, layout_version: u32) -> Result<CommitPut, Error> {
         let key = commit_key(&record.task, record.plan, layout_version);
-        match self.put(&key, &to_json(record)) {
+        match self.put(&key, &to_sealed_json(record)) {
             Ok(()) => {
                 let (files, records) = (record.outputs.len(), record.counts.records);
                 tracing::info!(task = record.task, files, records, void = record.void, "committed a task");
@@ -587,10 +589,4 @@ struct ListedCompactions {
 /// The number of a compaction whose mark of completion has this key.
 fn number_of_mark(key: &str) -> Option<u64> {
     compaction_number(&format!("{}.json", key.strip_suffix(".done")?))
-}
-
-/// The number of the plan whose commit has this key; none in keys of layout 4.
-fn plan_of_commit(key: &str) -> Option<u64> {
-    let name = key.strip_prefix(COMMITS_BY_PLAN)?.strip_prefix('/')?;
-    name.split_once('-')?.0.parse().ok()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, GIVEN_MAX, LogFormat, PartitionSpec, PartitionTime, Types};
+use flowquet_format::{Catalogue, Field, GIVEN_MAX, LogFormat, PartitionSpec, PartitionTime, Types};
 use serde::{Deserialize, Serialize};
 
 /// Most rows of a row group: they are in memory together.
@@ -154,6 +154,28 @@ impl Reading {
             self.flow_logs.insert(id, given.clone());
         }
         Ok(self)
+    }
+
+    /// This reading, with the field list of `other` where it has none of its own, and with its formats where it has none. Tags are called by
+    /// the keys that the field list has.
+    #[must_use]
+    pub fn completed_by(&self, other: &Self) -> Self {
+        let list = if self.fields.is_some() { self } else { other };
+        let given = if self.formats.is_empty() { other } else { self };
+        let here = |format: &LogFormat| {
+            let as_written = |f: &Field| {
+                let tag_of = f.spec().and_then(|spec| spec.tag_of.as_deref());
+                format!("${{{}}}", tag_of.unwrap_or(f.name()))
+            };
+            let text: Vec<String> = format.fields().iter().map(as_written).collect();
+            let format = LogFormat::parse(&text.join(" "), &list.catalogue);
+            format.ok().map(|format| Arc::new(format.tagged(&list.catalogue)))
+        };
+        let formats: Vec<Arc<LogFormat>> = given.formats.iter().filter_map(|f| here(f)).collect();
+        let same = |format: &LogFormat| here(format).and_then(|f| formats.iter().find(|g| **g == f).cloned());
+        let flow_logs = given.flow_logs.iter().filter_map(|(id, format)| Some((id.clone(), same(format)?)));
+        let flow_logs = flow_logs.collect();
+        Self { fields: list.fields.clone(), catalogue: list.catalogue.clone(), formats, flow_logs }
     }
 
     /// The field list.
@@ -326,6 +348,8 @@ pub(crate) mod text {
 
 #[cfg(test)]
 mod tests {
+    use flowquet_format::{TagKey, tag_entries};
+
     use super::*;
 
     /// What stands in records, and what ids of tasks rest on.
@@ -370,6 +394,29 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<Options>(&GOLDEN.replace(from, to)).is_err(), "{to}");
         }
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let tags = |key: &str| {
+            let key = TagKey { field: "instance-tag".into(), key: key.into() };
+            tag_entries(&[key], false, Catalogue::builtin()).expect("a key")
+        };
+        let texts = |reading: &Reading| reading.formats().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let formats = ["${start} ${instance-tag-team}", "${start} ${bytes}"];
+        let old = Reading::new(Some(&tags("Team")), formats).expect("valid");
+        let old = old.with_flow_logs([("fl-1".to_owned(), formats[0].to_owned())]).expect("one of them");
+        let of_list = Reading::new(Some(&tags("Env")), None).expect("valid").completed_by(&old);
+        let expected = ["${start} ${instance-tag-env}", "${start} ${bytes}"];
+        assert_eq!(
+            (texts(&of_list), of_list.fields()),
+            (expected.map(str::to_owned).to_vec(), Some(&*tags("Env")))
+        );
+        assert_eq!(of_list.formats_of(Some("fl-1"))[0].to_string(), expected[0]);
+        let of_format = Reading::new(None, ["${end} ${instance-tag}"]).expect("valid").completed_by(&old);
+        assert_eq!(texts(&of_format), ["${end} ${instance-tag-team}"]);
+        assert_eq!((of_format.fields(), of_format.formats_of(Some("fl-1")).len()), (old.fields(), 1));
+        assert_eq!(of_format.completed_by(&Reading::default()), of_format);
     }
 
     #[test]

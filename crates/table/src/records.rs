@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
 use crate::checked;
+use crate::digest::{Crc32, Digest};
 use crate::objects::SourceObject;
 use crate::options::Options;
+use crate::seal::{ENTRY, unsealed};
 use crate::{LAYOUT_VERSION, LAYOUT_VERSION_OLDEST};
 
 /// What records say of the program that wrote them.
@@ -90,6 +92,9 @@ pub struct InputRecord {
     pub counts: Counts,
     /// Bytes of its text.
     pub text_bytes: u64,
+    /// Digest of its records; none where it could not be read, and in records of programs that did not know it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
     /// Why nothing of it is in the table. [`Cause::retry`] tells when it is tried again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failed: Option<Cause>,
@@ -127,6 +132,12 @@ pub struct OutputRecord {
     pub time: Option<TimeRange>,
     /// Log format of its rows.
     pub format: Arc<str>,
+    /// Digest of its rows; none in records of programs that did not know it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
+    /// Checksum of its bytes; none in records of programs that did not know it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub crc32: Option<Crc32>,
 }
 
 /// A task is done: from these inputs, with these outputs.
@@ -170,6 +181,16 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl CommitRecord {
+    /// Whether what was read and what was written have the same digest, as far as they have any.
+    pub fn digests_agree(&self) -> bool {
+        let read = self.inputs.iter().filter(|input| input.failed.is_none()).map(|input| input.digest);
+        let written = self.outputs.iter().map(|output| output.digest);
+        match (Digest::sum(read), Digest::sum(written)) {
+            (Some(read), Some(written)) => read == written,
+            _ => true,
+        }
+    }
+
     /// A commit that gives a task of plan `plan` up.
     pub fn void(task: String, plan: u64, layout_version: u32, reason: String) -> Self {
         Self {
@@ -238,7 +259,14 @@ impl Record for CommitRecord {
 /// # Errors
 /// [`RecordError`].
 pub fn from_json<T: Record>(bytes: &[u8]) -> Result<T, RecordError> {
-    let read = serde_json::from_slice::<T>(bytes);
+    let (body, _) = unsealed(bytes);
+    let bytes = body.as_deref().unwrap_or(bytes);
+    // Where another program wrote it anew, the seal is an entry like others.
+    let read = serde_json::from_slice::<T>(bytes).or_else(|error| {
+        let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
+        let seal = value.as_object_mut().and_then(|object| object.remove(ENTRY));
+        if seal.is_some() { serde_json::from_value(value) } else { Err(error) }
+    });
     let version = match &read {
         Ok(record) => Versioned { layout_version: u64::from(record.layout_version()) },
         Err(_) => serde_json::from_slice(bytes).map_err(RecordError::Malformed)?,

@@ -27,8 +27,9 @@ use crate::shelf::Words;
 /// - L2: plans are numbered from 1 without gaps, and so are compactions and reconversions together.
 /// - L3: a task has one commit.
 /// - L4: a file is live or retired. It is added once, and retired once, when it is live.
-/// - L5: lines add up: in each commit, over its inputs, and with the rows of its files.
-/// - L6: a compaction's files hold as many rows as those that it retires.
+/// - L5: lines add up: in each commit, over its inputs, and with the rows of its files. What was read and what was written have the
+///   same digest.
+/// - L6: a compaction's files hold as many rows as those that it retires, and have the same digest.
 /// - L7: a reconversion supersedes live tasks, and takes what they had taken.
 /// - L8: a file's key stays inside the table and names the task or compaction that wrote it.
 #[derive(Debug, Clone)]
@@ -150,13 +151,14 @@ impl Settled {
 }
 
 /// Checks that a commit's lines add up.
-fn check_commit(commit: &CommitRecord) -> Result<(), Error> {
+pub(crate) fn check_commit(commit: &CommitRecord) -> Result<(), Error> {
     let mut counts = Counts::default();
     commit.inputs.iter().for_each(|input| counts.add(&input.counts));
     let rows: u64 = commit.outputs.iter().map(|o| o.rows).sum();
     let is_right = counts == commit.counts
         && counts.balances()
         && rows == counts.records
+        && commit.digests_agree()
         && (commit.void.is_none() || commit.inputs.is_empty() && commit.outputs.is_empty());
     if is_right {
         return Ok(());

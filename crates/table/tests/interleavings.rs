@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use flowquet_store::{Error as StoreError, Fetch, Folder, Memory, ObjectMeta, Staged, Store};
 use flowquet_table::{
-    Cause, CommitPut, CommitRecord, CompactionRecord, Counts, Error, InputRecord, LAYOUT_VERSION, Log,
-    Options, OutputRecord, PlanRecord, RetiredFile, SourceObject, Task, written_by,
+    Cause, CommitPut, CommitRecord, CompactionRecord, Counts, Crc32, Digest, Error, InputRecord,
+    LAYOUT_VERSION, Log, Options, OutputRecord, PlanRecord, RetiredFile, SourceObject, Task, written_by,
 };
 
 /// As many as the issue of a broken log is worth.
@@ -221,6 +221,7 @@ fn commit_of(task: &Task, plan: u64) -> CommitRecord {
             object: object.clone(),
             counts: Counts { lines: records, records, ..Counts::default() },
             text_bytes: 0,
+            digest: (!is_bad).then(|| Digest(object.bytes.wrapping_mul(u64::MAX / 7))),
             failed: is_bad.then_some(Cause::Archived),
             damaged: None,
         }
@@ -234,6 +235,8 @@ fn commit_of(task: &Task, plan: u64) -> CommitRecord {
         bytes: 1,
         time: None,
         format: format!("${{bytes}} ${{f{}}}", plan % 3).into(),
+        digest: Digest::sum(inputs.iter().filter(|i| i.failed.is_none()).map(|i| i.digest)),
+        crc32: Some(Crc32(plan as u32)),
     };
     CommitRecord {
         inputs,
@@ -333,15 +336,13 @@ fn compact(log: &mut Log, choice: u64) -> Result<(), Error> {
     let Some((partition, files)) = partitions.into_iter().find(|(_, files)| files.len() > 1) else {
         return log.refresh();
     };
-    let retired: Vec<RetiredFile> = files
-        .iter()
-        .map(|f| RetiredFile { key: f.output.key.clone(), rows: f.output.rows, bytes: f.output.bytes })
-        .collect();
+    let retired: Vec<RetiredFile> = files.iter().map(|f| RetiredFile::of(&f.output)).collect();
     let name = id(2, choice >> 32, choice & 0xffff);
     let output = OutputRecord {
         key: format!("{partition}/{name}-0000.parquet"),
         partition: partition.as_str().into(),
         rows: retired.iter().map(|f| f.rows).sum(),
+        digest: Digest::sum(retired.iter().map(|f| f.digest)),
         ..files[0].output.clone()
     };
     log.append_compaction(&mut |state| {

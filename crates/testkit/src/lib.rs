@@ -11,11 +11,18 @@
 pub mod generate;
 pub mod naive;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 /// `bytes` as one gzip member.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
     encoder.write_all(bytes).expect("a vector takes all");
     encoder.finish().expect("a vector takes all")
+}
+
+/// What gzip members hold.
+pub fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut text).expect("gzip");
+    text
 }

@@ -47,6 +47,17 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "FILE", help_heading = "Log format")]
     pub(crate) fields: Option<PathBuf>,
 
+    /// The key of the tag that a field holds, such as instance-tag=Team: its column is instance_tag_team instead of instance_tag
+    ///
+    /// Lines do not name the tags that they hold; --describe-flow-logs gives their keys by itself. FIELD is instance-tag, instance-tag-2,
+    /// interface-tag, interface-tag-2, asg-tag or asg-tag-2. `FIELD=` leaves the field its own name.
+    #[arg(long, value_name = "FIELD=KEY", help_heading = "Log format")]
+    pub(crate) tag_key: Vec<String>,
+
+    /// Keep values of tags without the percent-encoding that AWS writes them in: `a b` for `a%20b`
+    #[arg(long, help_heading = "Log format")]
+    pub(crate) decode_tags: bool,
+
     /// Columns to keep, comma-separated: fewer columns, smaller files [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Log format")]
     pub(crate) columns: Option<Vec<String>>,

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use flowquet_format::{TIME_MAX_S, TIME_MIN_S, Types, utc_text};
 use flowquet_parquet::{
     Column, Compression, EncodedColumn, EncodedRowGroup, Encoder, FileWriter, Merge, MergeError, MergeFile,
-    Order, RowsError, Weight,
+    MergedHashes, Order, RowsError, Weight,
 };
 use flowquet_plan::{Merging, compaction_id, formats_of_union, is_raw};
 use flowquet_store::Store;
 use flowquet_table::{
-    CompactionRecord, LAYOUT_VERSION, OutputRecord, RetiredFile, TimeRange, compacted_key, output_name,
-    written_by,
+    CompactionRecord, Digest, LAYOUT_VERSION, OutputRecord, RetiredFile, TimeRange, compacted_key,
+    output_name, written_by,
 };
 use rayon::prelude::*;
 
@@ -23,7 +23,7 @@ use super::memory::Memory;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::events::{Event, Observer};
-use crate::file::{StagedFile, file_metadata};
+use crate::file::{EndedFile, StagedFile, file_metadata};
 
 /// What the rows of one file may take while they are merged, as [`Weight::bytes`] has it. Decides bytes of files, so it is no
 /// option.
@@ -55,7 +55,7 @@ impl Merger<'_> {
     /// be the same.
     pub(super) fn merge(&self, folder: &str, merging: &Merging) -> Result<Option<CompactionRecord>, Error> {
         let Merging { files, options, format } = merging;
-        let mut retired: Vec<RetiredFile> = files.iter().map(|f| retired(&f.output)).collect();
+        let mut retired: Vec<RetiredFile> = files.iter().map(|f| RetiredFile::of(&f.output)).collect();
         let written = self.written.iter().map(|(format, fields)| (format.as_str(), fields.as_deref()));
         let formats = formats_of_union(written, options).map_err(|e| Error::Options(e.to_string()))?;
         let plan = PlanContext::new(options)?.with_union(&formats)?;
@@ -97,13 +97,16 @@ impl Merger<'_> {
                 format!("{before} rows in the files of `{folder}`, but {after} in those that replace them");
             return Err(Error::Accounting(what));
         }
+        if let (Some(before), Some(after)) = record.digests()
+            && before != after
+        {
+            let what = format!(
+                "rows of digest {before} in the files of `{folder}`, but of {after} in those that replace them"
+            );
+            return Err(Error::Accounting(what));
+        }
         Ok(Some(record))
     }
-}
-
-fn retired(output: &OutputRecord) -> RetiredFile {
-    let OutputRecord { key, rows, bytes, .. } = output.clone();
-    RetiredFile { key, rows, bytes }
 }
 
 /// Row groups that become one file.
@@ -124,6 +127,9 @@ struct Source {
     /// Whether it would be written otherwise, were it alone.
     is_raw: bool,
 }
+
+/// Row groups of one file, the range of their times, and the digest of their rows.
+type Merged = (Vec<EncodedRowGroup>, Option<TimeRange>, Digest);
 
 /// Files of a partition on their way to new ones.
 struct Partition<'a> {
@@ -214,7 +220,9 @@ impl Partition<'_> {
         let is_compressed = self.plan.compression != Compression::None;
         let weight = part.weight.bytes(&self.context.file_schema, is_compressed);
         let merger = self.merger;
-        let held = merger.memory.hold(usize::try_from(weight).unwrap_or(usize::MAX), merger.stop)?;
+        // Hashes of rows decide no bytes, so that they are no part of what does.
+        let bytes = weight.saturating_add(part.weight.rows() * size_of::<u64>() as u64);
+        let held = merger.memory.hold(usize::try_from(bytes).unwrap_or(usize::MAX), merger.stop)?;
         self.merge(&part.sources)?;
         drop(held);
         let count = |of: fn(&OutputRecord) -> u64| part.ended.iter().map(of).sum();
@@ -233,7 +241,7 @@ impl Partition<'_> {
         self.read(sources, &mut merge)?;
         let url = |source: &Source| self.merger.out.url(&source.output.key);
         match self.merger.pool.install(|| self.encode(&merge)) {
-            Ok((groups, time)) => self.write(groups, time),
+            Ok((groups, time, digest)) => self.write(groups, time, digest),
             Err(MergeError::Distinct { .. }) if groups > 1 => {
                 drop(merge);
                 let (first, second) = halves(sources, groups / 2);
@@ -277,7 +285,12 @@ impl Partition<'_> {
     }
 
     /// Writes row groups as a file.
-    fn write(&mut self, groups: Vec<EncodedRowGroup>, time: Option<TimeRange>) -> Result<(), Error> {
+    fn write(
+        &mut self,
+        groups: Vec<EncodedRowGroup>,
+        time: Option<TimeRange>,
+        digest: Digest,
+    ) -> Result<(), Error> {
         let key = output_name(self.folder, &self.id, self.outputs.len());
         let metadata = file_metadata(&self.context.text, [("flowquet.compaction", &self.id)]);
         let aside = compacted_key(&self.id, &key);
@@ -287,7 +300,7 @@ impl Partition<'_> {
             writer.append(group)?;
         }
         let rows = writer.rows();
-        let (bytes, staged) = writer.finish()?.end(self.merger.out, &aside)?;
+        let EndedFile { bytes, crc32, staged } = writer.finish()?.end(self.merger.out, &aside)?;
         staged.commit()?;
         self.outputs.push(OutputRecord {
             key,
@@ -296,12 +309,14 @@ impl Partition<'_> {
             bytes,
             time,
             format: self.context.text.as_str().into(),
+            digest: Some(digest),
+            crc32: Some(crc32),
         });
         Ok(())
     }
 
     /// Encodes all rows, a column at a time; while one is encoded, the next is decoded.
-    fn encode(&self, merge: &Merge<'_>) -> Result<(Vec<EncodedRowGroup>, Option<TimeRange>), MergeError> {
+    fn encode(&self, merge: &Merge<'_>) -> Result<Merged, MergeError> {
         let schema = &self.context.file_schema;
         let mut order = merge.order()?;
         let rows = std::mem::take(&mut order.rows);
@@ -315,6 +330,7 @@ impl Partition<'_> {
             Some(column) => Ok(column),
             None => merge.column(i),
         };
+        let mut hashes = MergedHashes::new(merge.rows());
         let time_column = schema.position(self.plan.time.field());
         let mut time = None;
         let mut columns = merge.columns().into_iter();
@@ -330,6 +346,7 @@ impl Partition<'_> {
                 || following.map(|i| (i, decoded(i, &mut order))),
             );
             put(i, encoded?);
+            hashes.add(schema.name(i), &column);
             if let Some(twin) = merge.twin_of(i) {
                 put(twin, self.encode_column(twin, &column.twin(), &rows, &places)?);
             }
@@ -344,7 +361,7 @@ impl Partition<'_> {
             let columns = columns.into_iter().map(|column| column.expect("each was encoded above"));
             EncodedRowGroup::of(columns, places.len())
         };
-        Ok((groups.into_iter().zip(&places).map(of).collect(), time))
+        Ok((groups.into_iter().zip(&places).map(of).collect(), time, Digest(hashes.digest())))
     }
 
     fn encode_column(

@@ -117,6 +117,8 @@ fn files_of(given: &[Given], types: Types) -> (MemoryStore, Vec<LiveFile>) {
             bytes: bytes.len() as u64,
             time: None,
             format: format.to_string().into(),
+            digest: None,
+            crc32: None,
         };
         let options = Arc::new(own.clone());
         live.push(LiveFile { output, options, is_compacted: false, tasks: Arc::new([]) });

@@ -1,6 +1,6 @@
 //! Which objects of a table are converted anew.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use flowquet_format::ObjectKey;
 use flowquet_table::{FailedClaim, Log, SourceObject, TableState, check_files};
@@ -19,6 +19,8 @@ pub struct Choice {
     pub rejects: bool,
     /// Objects of tasks whose files are lost or truncated.
     pub lost: bool,
+    /// Objects of tasks that have rows in these files, by their keys.
+    pub files: Option<BTreeSet<String>>,
     /// Flow log ids.
     pub flow_log_ids: Vec<String>,
 }
@@ -56,6 +58,7 @@ impl Choice {
             && self.flow_log_ids.is_empty()
             && !self.rejects
             && !self.lost
+            && self.files.is_none()
     }
 
     fn admits(&self, object: &SourceObject) -> bool {
@@ -83,6 +86,10 @@ impl Choice {
                 check.lost.iter().chain(&check.truncated).map(|f| f.key.as_str()).collect();
             let files =
                 log.state().files().all()?.into_iter().filter(|f| lost.contains(f.output.key.as_str()));
+            narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
+        }
+        if let Some(keys) = &self.files {
+            let files = log.state().files().all()?.into_iter().filter(|f| keys.contains(&f.output.key));
             narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
         }
         if !self.partitions.is_empty() {

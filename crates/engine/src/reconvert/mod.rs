@@ -73,7 +73,7 @@ pub struct ReconvertRequest {
 /// Options that chosen objects get; what is `None` stays as it was for each.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    /// Field list and log format.
+    /// Field list and log formats; each that is not given stays too.
     pub reading: Option<Reading>,
     /// Columns to keep.
     pub columns: Option<Vec<String>>,
@@ -86,7 +86,10 @@ pub struct Change {
 impl Change {
     fn apply(&self, options: &Options) -> Options {
         Options {
-            reading: self.reading.clone().unwrap_or_else(|| options.reading.clone()),
+            reading: match &self.reading {
+                Some(reading) => reading.completed_by(&options.reading),
+                None => options.reading.clone(),
+            },
             columns: self.columns.clone().or_else(|| options.columns.clone()),
             salvage: self.salvage.unwrap_or(options.salvage),
             rejects_max: self.rejects_max.unwrap_or(options.rejects_max),
@@ -426,15 +429,7 @@ impl Draft {
             partition: String::new(),
             options: request.change.apply(&first),
             formats: Vec::new(),
-            retired: scope
-                .retired
-                .iter()
-                .map(|f| RetiredFile {
-                    key: f.output.key.clone(),
-                    rows: f.output.rows,
-                    bytes: f.output.bytes,
-                })
-                .collect(),
+            retired: scope.retired.iter().map(|f| RetiredFile::of(&f.output)).collect(),
             outputs: Vec::new(),
             reconversion: Some(reconversion),
         })

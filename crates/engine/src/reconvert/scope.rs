@@ -221,6 +221,8 @@ mod tests {
             bytes: 1,
             time: None,
             format: "".into(),
+            digest: None,
+            crc32: None,
         };
         LiveFile { output, options: Arc::default(), is_compacted: tasks.len() > 1, tasks: tasks.into() }
     }

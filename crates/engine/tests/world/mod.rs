@@ -1,5 +1,7 @@
 //! A small world in memory: raw logs, a table, and the commands that a person would run, each at a store that may fail.
 
+pub(crate) mod checks;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -337,6 +339,7 @@ pub(crate) fn each_fault(
             // A fault may go unnoticed: where an object that is to be deleted is gone, say.
             drop(failed);
             world.assert_checkpoints_change_nothing();
+            world.assert_no_alarm(&format!("operation {at} of {operations}, {when:?}, {then:?}"));
             check(&format!("operation {at} of {operations}, {when:?}, {then:?}"));
             world.assert_checkpoints_change_nothing();
         }

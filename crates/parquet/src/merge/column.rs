@@ -14,11 +14,11 @@ use crate::{integers, text};
 
 /// A column of all rows, as they came.
 pub struct Column {
-    data: Data,
+    pub(crate) data: Data,
     column_type: ColumnType,
 }
 
-pub(super) enum Data {
+pub(crate) enum Data {
     Int32(Vec<i32>, Option<NullBuffer>),
     Int64(Vec<i64>, Option<NullBuffer>),
     /// Keys count sorted values, so that they compare as those do; [`NULL`] for null.

@@ -15,6 +15,7 @@
 mod column;
 mod decode;
 mod dictionary;
+mod hashes;
 mod hybrid;
 mod source;
 
@@ -37,7 +38,9 @@ use decode::Validity;
 use dictionary::{Run, merged};
 
 pub use column::Column;
-use column::Data;
+pub(crate) use column::Data;
+pub(crate) use decode::NULL;
+pub use hashes::MergedHashes;
 use source::GroupChunks;
 pub use source::{MergeFile, Weight};
 

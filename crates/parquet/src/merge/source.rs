@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowquet_format::{ColumnType, normalised_column};
 use parquet::basic::{CompressionCodec, Type as PhysicalType};
-use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::schema::types::ColumnDescPtr;
 
 use crate::Error;
@@ -117,7 +117,11 @@ impl MergeFile {
     /// # Errors
     /// [`RowsError::File`] where it is damaged.
     pub fn open<E>(len: u64, ranges: Ranges<'_, E>) -> Result<Self, RowsError<E>> {
-        let meta = footer(len, ranges)?;
+        Self::of(&footer(len, ranges)?, len).map_err(RowsError::File)
+    }
+
+    /// Of a footer of a file of `len` bytes.
+    pub(crate) fn of(meta: &ParquetMetaData, len: u64) -> Result<Self, String> {
         let schema = meta.file_metadata().schema_descr();
         let column = |descr: &ColumnDescPtr| FileColumn {
             name: normalised_column(descr.name()),
@@ -132,7 +136,7 @@ impl MergeFile {
             Ok(RowGroup { rows: rows as usize, chunks: chunks.collect::<Result<_, _>>()? })
         };
         let groups = meta.row_groups().iter().map(group);
-        let groups: Vec<RowGroup> = groups.collect::<Result<_, String>>().map_err(RowsError::File)?;
+        let groups: Vec<RowGroup> = groups.collect::<Result<_, String>>()?;
         Ok(Self { columns, rows: groups.iter().map(|group| group.rows as u64).sum(), groups })
     }
 

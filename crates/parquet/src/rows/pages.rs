@@ -4,10 +4,11 @@
 //! limit, so that whoever gives such a file away costs its reader that much memory and no more.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use parquet::basic::{Compression, Encoding, Type as PhysicalType};
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::column::reader::{ColumnReader, get_column_reader};
@@ -17,13 +18,13 @@ use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::slices::Slices;
 use super::thrift::{PageHead, is_sound_delta, page_head};
+use super::window::Window;
 
 /// Most bytes of the pages and dictionaries that the columns of a row group are read from at once. Writers make pages of about a
 /// megabyte; one page a column of a whole row group is known, too. A page is there until the next one is, so that twice as much may
 /// be in memory, and that is what the smallest `--memory` leaves.
-const DECODED_BYTES_MAX: u64 = 96 << 20;
+pub(super) const DECODED_BYTES_MAX: u64 = 96 << 20;
 
 /// Most values of a page, nulls included: a page of nulls takes some bytes, however many there are.
 const PAGE_VALUES_MAX: u64 = 1 << 26;
@@ -59,19 +60,31 @@ pub(super) struct Held {
 
 /// A column's part of a file.
 struct ColumnSlices {
-    parts: Arc<Slices>,
     compression: Compression,
     decoded: Arc<Decoded>,
     held: Reading,
 }
 
 /// What a column holds, as its values and its pages see it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Reading(Arc<Mutex<Held>>);
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    held: Arc<Mutex<Held>>,
+    window: Arc<Window>,
+}
 
 impl Reading {
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes of the file that the next page waits for, if it does.
+    pub(super) fn wanted(&self) -> Option<Range<u64>> {
+        self.window.wanted()
+    }
+
+    /// Takes bytes that were wanted, which stand at `start`.
+    pub(super) fn put(&self, start: u64, bytes: Bytes) {
+        self.window.put(start, bytes);
     }
 
     /// The values that were read are gone, and others are read.
@@ -83,6 +96,10 @@ impl Reading {
     pub(super) fn is_full(&self) -> bool {
         self.lock().reading >= READING_BYTES_MAX
     }
+}
+
+fn outside(start: u64, length: usize) -> ParquetError {
+    ParquetError::EOF(format!("{length} bytes at {start} lie outside"))
 }
 
 fn refused(what: String) -> ParquetError {
@@ -104,18 +121,18 @@ impl Decoded {
     }
 }
 
-/// The reader of a column's values. It ends where a reading is full, and goes on in the next one.
+/// The reader of a column's values, whose chunk is in `window`. It ends where a reading is full or bytes are wanted, and goes on in the next
+/// one.
 pub(super) fn column_reader(
-    parts: &Arc<Slices>,
+    window: Window,
     group: &RowGroupMetaData,
     index: usize,
     decoded: &Arc<Decoded>,
 ) -> Result<(ColumnReader, Reading), ParquetError> {
     let column = group.column(index);
     let rows = usize::try_from(group.num_rows())?;
-    let held = Reading::default();
+    let held = Reading { held: Arc::default(), window: Arc::new(window) };
     let slices = Arc::new(ColumnSlices {
-        parts: parts.clone(),
         compression: column.compression(),
         decoded: decoded.clone(),
         held: held.clone(),
@@ -141,21 +158,25 @@ pub(super) fn has_prefixes(group: &RowGroupMetaData, index: usize) -> bool {
 
 impl Length for ColumnSlices {
     fn len(&self) -> u64 {
-        self.parts.len()
+        self.held.window.end()
     }
 }
 
 impl ChunkReader for ColumnSlices {
-    type T = <Slices as ChunkReader>::T;
+    type T = bytes::buf::Reader<Bytes>;
 
     /// Asked for where a page's header begins.
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        let rest = self.parts.get_read(start)?;
+        let rest = self.held.window.from(start).ok_or_else(|| outside(start, 0))?.reader();
         let Some(head) = page_head(rest.get_ref()) else {
             return Err(refused("a page whose header is damaged".to_owned()));
         };
         if head.values > PAGE_VALUES_MAX {
             return Err(refused(format!("a page of {} values, and {PAGE_VALUES_MAX} are read", head.values)));
+        }
+        if head.is_inflated() {
+            let (bytes, compressed) = (head.bytes, head.compressed_bytes);
+            return Err(refused(format!("a page of {bytes} bytes that are compressed to {compressed}")));
         }
         let mut held = self.held.lock();
         held.head = Some(head);
@@ -170,7 +191,7 @@ impl ChunkReader for ColumnSlices {
 
     /// Asked for a page's bytes, which are decompressed next.
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        let bytes = self.parts.get_bytes(start, length)?;
+        let bytes = self.held.window.page(start, length).ok_or_else(|| outside(start, length))?;
         let head = self.held.lock().head;
         if let Some(head) = head.filter(|head| head.compressed_bytes == length as u64)
             && !fits(self.compression, &bytes, head)
@@ -304,7 +325,7 @@ impl Iterator for Pages {
 
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
-        if self.held.is_full() {
+        if self.held.is_full() || self.held.wanted().is_some() {
             return Ok(None);
         }
         let page = self.pages.get_next_page()?;

@@ -48,8 +48,18 @@ fn wanted(types: Types) -> Wanted {
     Wanted::all(Arc::new(Catalogue::builtin().clone()), types)
 }
 
-/// The lines of a file, what was carried in them put back: the header line first.
+/// The lines of a file, what was carried in them put back: the header line first. They are the same whether its columns are read whole or page
+/// by page.
+#[track_caller]
 fn lines(file: &Bytes, wanted: &Wanted) -> Result<Vec<Vec<String>>, String> {
+    let whole = lines_ahead(file, wanted, AHEAD_BYTES);
+    for ahead in [0, 100] {
+        assert_eq!(lines_ahead(file, wanted, ahead), whole, "{ahead} bytes ahead");
+    }
+    whole
+}
+
+fn lines_ahead(file: &Bytes, wanted: &Wanted, ahead: u64) -> Result<Vec<Vec<String>>, String> {
     let ranges =
         |range: Range<u64>| -> Result<Bytes, ()> { Ok(file.slice(range.start as usize..range.end as usize)) };
     let told = |error: RowsError<()>| match error {
@@ -57,6 +67,7 @@ fn lines(file: &Bytes, wanted: &Wanted) -> Result<Vec<Vec<String>>, String> {
         RowsError::Other(()) => unreachable!("memory does not fail"),
     };
     let reader = RowReader::open(file.len() as u64, &ranges).map_err(told)?;
+    let reader = RowReader { ahead, ..reader };
     let lines = reader.lines(wanted)?;
     let mut text = Vec::new();
     let mut take = |lines: &[u8]| {

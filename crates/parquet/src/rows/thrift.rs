@@ -124,7 +124,11 @@ impl Cursor<'_> {
 /// What the header of a page promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PageHead {
+    /// Bytes of the header itself.
+    pub(super) header_bytes: u64,
     pub(super) is_dictionary: bool,
+    /// Whether it is an index, which holds no values.
+    pub(super) is_index: bool,
     /// Bytes of the page once it is decompressed.
     pub(super) bytes: u64,
     /// Bytes of the page in the file.
@@ -136,21 +140,34 @@ pub(super) struct PageHead {
     pub(super) is_compressed: bool,
 }
 
+impl PageHead {
+    /// Whether it takes more bytes in the file than any compression makes of what it holds: Snappy makes a sixth more at most.
+    pub(super) fn is_inflated(&self) -> bool {
+        self.compressed_bytes > self.bytes.saturating_add(self.bytes / 6).saturating_add(1_024)
+    }
+}
+
 /// Reads the header of the page that `bytes` begin with.
 ///
 /// Source: github.com/apache/parquet-format, `PageHeader` in parquet.thrift.
 pub(super) fn page_head(bytes: &[u8]) -> Option<PageHead> {
     let mut head = PageHead {
+        header_bytes: 0,
         is_dictionary: false,
+        is_index: false,
         bytes: 0,
         compressed_bytes: 0,
         values: 0,
         levels: 0,
         is_compressed: true,
     };
-    Cursor(bytes).fields(&mut |cursor, id, kind| {
+    let mut rest = Cursor(bytes);
+    rest.fields(&mut |cursor, id, kind| {
         match (id, kind) {
-            (1, BYTE..=I64) => head.is_dictionary = cursor.integer()? == 2,
+            (1, BYTE..=I64) => {
+                let page_type = cursor.integer()?;
+                (head.is_dictionary, head.is_index) = (page_type == 2, page_type == 1);
+            }
             (2, BYTE..=I64) => head.bytes = u64::try_from(cursor.integer()?).ok()?,
             (3, BYTE..=I64) => head.compressed_bytes = u64::try_from(cursor.integer()?).ok()?,
             // Of a data page, a dictionary page, a data page of version 2: the first field of each.
@@ -169,6 +186,7 @@ pub(super) fn page_head(bytes: &[u8]) -> Option<PageHead> {
         }
         Some(true)
     })?;
+    head.header_bytes = (bytes.len() - rest.0.len()) as u64;
     Some(head)
 }
 
@@ -264,7 +282,9 @@ mod tests {
         // {type: DATA_PAGE, uncompressed: 300, compressed: 200, data_page_header: {num_values: 7, …}}
         let mut bytes = vec![0x15, 0, 0x15, 0xd8, 0x04, 0x15, 0x90, 0x03, 0x2c, 0x15, 14, 0x15, 0, 0, 0];
         let head = PageHead {
+            header_bytes: 15,
             is_dictionary: false,
+            is_index: false,
             bytes: 300,
             compressed_bytes: 200,
             values: 7,

@@ -1,5 +1,8 @@
 //! Values of one column, some rows at a time.
 
+use std::ops::Range;
+
+use bytes::Bytes;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{
     BoolType, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType, Int32Type, Int64Type,
@@ -90,8 +93,18 @@ impl Values {
         Self { stored, kind, meaning, levels: Vec::new(), row: 0, value: 0, rows: 0, reading }
     }
 
+    /// The bytes of the file that the next page waits for, if it does.
+    pub(super) fn wanted(&self) -> Option<Range<u64>> {
+        self.reading.wanted()
+    }
+
+    /// Takes bytes that were wanted, which stand at `start` of the file.
+    pub(super) fn put(&self, start: u64, bytes: Bytes) {
+        self.reading.put(start, bytes);
+    }
+
     /// Has some of the next `rows` rows be there, of which there are as many in the file. Returns how many there are: fewer where
-    /// they stand in many bytes of pages, and those that are left of an earlier reading first.
+    /// they stand in many bytes of pages, those that are left of an earlier reading first, and none where bytes are wanted.
     pub(super) fn ready(&mut self, rows: usize) -> Result<usize, String> {
         if self.row == self.rows {
             self.rows = self.read(rows)?;
@@ -115,7 +128,8 @@ impl Values {
             Stored::Int96(buffered) => buffered.fill(rows, levels),
         };
         match read {
-            Ok(found) if found == rows || found > 0 && self.reading.is_full() => Ok(found),
+            Ok(found) if found == rows || self.reading.wanted().is_some() => Ok(found),
+            Ok(found) if found > 0 && self.reading.is_full() => Ok(found),
             Ok(found) => Err(format!("expected {rows} more rows of a column, found {found}")),
             Err(error) => Err(format!("expected a whole Parquet file, found {error}")),
         }

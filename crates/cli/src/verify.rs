@@ -1,0 +1,210 @@
+//! `flowquet verify`.
+
+mod text;
+
+use std::path::Path;
+use std::time::Duration;
+
+use flowquet_engine::{
+    Choice, Error, Fault, Pointers, ReconvertRequest, Repaired, Share, Trouble, Verified, VerifyRequest,
+    repair, verify,
+};
+use flowquet_sources::Source;
+use flowquet_store::{LocalStore, Location, S3_SCHEME, Store};
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use crate::args::VerifyArgs;
+use crate::catalog::{catalogued, glue};
+use crate::exit::Exit;
+use crate::failure::engine_failure;
+use crate::logs::has_bar;
+use crate::output::{Failure, counted, put, say};
+use crate::places::table_store;
+use crate::reporter::{Reporter, Work};
+use crate::resources::{budget, threads};
+use crate::signals::{listen_for_signals, stop};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    exit: u8,
+    outcome: &'static str,
+    #[serde(flatten)]
+    verified: &'a Verified,
+    /// Objects that are proven to be in the table, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safe_objects: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired: Option<&'a Repaired>,
+}
+
+pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
+    listen_for_signals();
+    if args.source.contains(&Source::Stdin) {
+        return Err(Failure::message(Exit::Usage, "--source: standard input cannot be read again", None));
+    }
+    if let Some(path) = &args.list_safe {
+        check_list(path)?;
+    }
+    let stores = args.s3.stores();
+    let out = table_store(&stores, &args.out);
+    // Which raw logs a table has come from is not known yet: any may be remote.
+    let budget = budget(threads(args.threads), args.memory, true, args.out.is_s3())?;
+    let pointers = if args.repair { glue(&args.glue, &args.s3, out.as_ref())? } else { None };
+    if pointers.is_some() {
+        catalogued(&args.out)?;
+    }
+    let request = VerifyRequest {
+        out: out.clone(),
+        stores: stores.clone(),
+        sources: args.source.clone(),
+        filter: args.filter.filter()?,
+        data: if args.read_data { Some(Share::All) } else { args.read_data_subset },
+        deep: args.deep,
+        budget,
+    };
+    let reporter = Reporter::new(Work::Verifying, args.quiet, has_bar());
+    let verified = verify(&request, &reporter, stop());
+    reporter.finish();
+    let verified = verified.map_err(|e| engine_failure(&e))?;
+    if let Some(path) = &args.list_safe {
+        write_list(path, &verified.safe)?;
+    }
+    let mut repaired = None;
+    let mut failure = None;
+    if args.repair {
+        let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
+        let (choice, change) = (Choice::default(), flowquet_engine::Change::default());
+        let grace = Duration::from_secs(u64::from(args.grace));
+        let request = ReconvertRequest { out, stores, choice, change, budget, grace, dry_run: false };
+        let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
+        let done = repair(request, &verified, pointers, &reporter, stop());
+        reporter.finish();
+        match done {
+            Ok(done) => repaired = done,
+            Err(error) => failure = Some(engine_failure(&error)),
+        }
+    }
+    let exit = exit_of(&verified, repaired.as_ref());
+    if args.json {
+        let safe_objects = args.list_safe.is_some().then_some(verified.safe.len() as u64);
+        let report = Report {
+            exit: exit.code(),
+            outcome: exit.name(),
+            verified: &verified,
+            safe_objects,
+            repaired: repaired.as_ref(),
+        };
+        put(&format!("{}\n", serde_json::to_string_pretty(&report).expect("plain values with text keys")))?;
+    } else if !args.quiet {
+        put(&text::of(args, &verified, repaired.as_ref(), exit))?;
+    } else if exit != Exit::Success {
+        say(&format!("flowquet: {}: {} (exit {})", args.out, text::sum(&verified), exit.code()));
+    }
+    failure.map_or(Ok(exit), Err)
+}
+
+/// The exit code of what was found and not repaired.
+fn exit_of(verified: &Verified, repaired: Option<&Repaired>) -> Exit {
+    let is_repaired = |fault: Fault, place: &String| {
+        fault.is_mendable() && repaired.is_some_and(|r| r.files.contains(place))
+    };
+    let left = verified.findings.iter().filter(|f| !is_repaired(f.fault, &f.place));
+    match left.map(|f| f.fault.trouble()).min().unwrap_or(Trouble::None) {
+        Trouble::Records => Exit::RecordsDamaged,
+        Trouble::Files => Exit::FilesDamaged,
+        Trouble::Sources => Exit::SourcesDiffer,
+        Trouble::Left => Exit::ObjectsLeft,
+        Trouble::None => Exit::Success,
+    }
+}
+
+/// Where a list is written: the folder and the name.
+fn place_of(path: &Path) -> Option<(&Path, String)> {
+    let name = path.file_name()?.to_str()?.to_owned();
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    folder.is_dir().then_some((folder, name))
+}
+
+fn check_list(path: &Path) -> Result<(), Failure> {
+    if place_of(path).is_some() {
+        return Ok(());
+    }
+    let message = format!("write the list `{}`: its folder does not exist", path.display());
+    Err(Failure::message(Exit::Usage, &message, Some("make the folder, or check the path of --list-safe")))
+}
+
+/// Writes the URLs of proven objects.
+fn write_list(path: &Path, urls: &[String]) -> Result<(), Failure> {
+    let is_manifest = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+    let mut text = String::new();
+    for url in urls {
+        match is_manifest {
+            false => text.push_str(url),
+            true => {
+                let Some((bucket, key)) = url.strip_prefix(S3_SCHEME).and_then(|rest| rest.split_once('/'))
+                else {
+                    let message = format!(
+                        "`{url}` is no object of S3, which a manifest for S3 Batch Operations could name"
+                    );
+                    let hint = "give --list-safe a file that does not end in .csv";
+                    return Err(Failure::message(Exit::Usage, &message, Some(hint)));
+                };
+                text.push_str(bucket);
+                text.push(',');
+                text.push_str(&url_encoded(key));
+            }
+        }
+        text.push('\n');
+    }
+    let (folder, name) = place_of(path).ok_or_else(|| {
+        Failure::message(
+            Exit::Failed,
+            &format!("write the list `{}`: its folder is gone", path.display()),
+            None,
+        )
+    })?;
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let store = LocalStore::new(folder, ".flowquet-staging");
+    store.put(&name, text.as_bytes()).map_err(|e| engine_failure(&Error::from(e)))
+}
+
+/// A key as manifests of S3 Batch Operations have it.
+fn url_encoded(key: &str) -> String {
+    let mut text = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                text.push(byte as char)
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+/// The command that looks at the table, for a hint.
+fn command(out: &Location, options: &str) -> String {
+    format!("flowquet verify {out}{options}")
+}
+
+/// `3 objects`, for the end of a line.
+fn objects(n: u64) -> String {
+    counted(n, "object")
+}
+
+/// `12`, grouped.
+fn grouped(n: u64) -> HumanCount {
+    HumanCount(n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_url_encoded() {
+        assert_eq!(url_encoded("AWSLogs/1/a b,c\"é.log.gz"), "AWSLogs/1/a%20b%2Cc%22%C3%A9.log.gz");
+    }
+}

@@ -1,0 +1,281 @@
+//! What verification came to, in words.
+
+use std::fmt::Write as _;
+
+use flowquet_engine::{Fault, Finding, Level, Repaired, Trouble, Verified};
+use indicatif::HumanBytes;
+
+use super::{command, grouped, objects};
+use crate::args::VerifyArgs;
+use crate::exit::Exit;
+use crate::output::{counted, shown};
+use crate::table_files::NAMED_MAX;
+
+/// Levels in the order of their rows.
+const LEVELS: [Level; 6] =
+    [Level::Records, Level::Listing, Level::Footers, Level::Data, Level::Source, Level::Deep];
+
+/// All of it.
+pub(super) fn of(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>, exit: Exit) -> String {
+    let mut text = String::new();
+    for level in LEVELS {
+        let findings: Vec<&Finding> = verified.findings.iter().filter(|f| f.level == level).collect();
+        if let Some((name, said)) = row(verified, level) {
+            let is_right = findings.iter().all(|f| f.fault.trouble() == Trouble::None);
+            push(&mut text, name, &if is_right { said } else { format!("{said}; not as recorded:") });
+        }
+        for finding in findings.iter().take(NAMED_MAX) {
+            push(&mut text, "", &finding_text(finding));
+        }
+        if findings.len() > NAMED_MAX {
+            let more = grouped((findings.len() - NAMED_MAX) as u64);
+            push(&mut text, "", &format!("and {more} more; --json names them all"));
+        }
+    }
+    if let Some(path) = &args.list_safe {
+        let safe = objects(verified.safe.len() as u64);
+        push(&mut text, "safe", &format!("{safe} proven line by line, listed in {}", path.display()));
+        for (reason, count) in &verified.not_safe {
+            push(&mut text, "", &format!("{} not: {}", objects(*count), not_safe(reason)));
+        }
+    }
+    if let Some(repaired) = repaired {
+        let done = &repaired.reconverted;
+        let said = format!(
+            "{} replaced by {}: {} converted again",
+            counted(done.files_in, "file"),
+            grouped(done.files_out),
+            objects(done.objects + done.companions)
+        );
+        push(&mut text, "repaired", &said);
+    }
+    text.push_str(&last_line(args, verified, repaired, exit));
+    text.push('\n');
+    text
+}
+
+fn push(text: &mut String, name: &str, value: &str) {
+    writeln!(text, "  {name:<11} {}", shown(value)).expect("a string takes all");
+}
+
+/// What a level looked at.
+fn row(verified: &Verified, level: Level) -> Option<(&'static str, String)> {
+    Some(match level {
+        Level::Records => {
+            let r = &verified.records;
+            let read = format!(
+                "{}, {}, {} read",
+                counted(r.plans, "plan"),
+                counted(r.commits, "commit"),
+                counted(r.compactions, "compaction")
+            );
+            let no_digest = if r.has_digests || r.commits == 0 {
+                ""
+            } else {
+                "; some without a digest, written before flowquet had them"
+            };
+            ("records", format!("{read}{no_digest}"))
+        }
+        Level::Listing => {
+            let l = verified.listing.as_ref()?;
+            ("listing", format!("{}, {}", counted(l.files, "file"), HumanBytes(l.bytes)))
+        }
+        Level::Footers => {
+            let f = verified.footers.as_ref().filter(|f| f.files > 0)?;
+            let all = verified.listing.as_ref().is_some_and(|l| l.files == f.files);
+            let r = &verified.records;
+            let rows = counted(f.rows, "row");
+            let sum = if all && f.rows == r.records {
+                format!("{rows} = {} of {}", counted(r.records, "record"), objects(r.objects))
+            } else {
+                rows
+            };
+            ("footers", format!("of {}: {sum}", counted(f.files, "file")))
+        }
+        Level::Data => {
+            let d = verified.data.as_ref()?;
+            let no_digest = match d.without_digest {
+                0 => String::new(),
+                n => format!("; {} without a digest, written before flowquet had them", counted(n, "file")),
+            };
+            let read =
+                format!("{} of {} read, {}", counted(d.files, "file"), grouped(d.of), HumanBytes(d.bytes));
+            ("data", format!("{read}, {}{no_digest}", counted(d.rows, "row")))
+        }
+        Level::Source => {
+            let s = verified.source.as_ref()?;
+            let mut parts = vec![format!("{} in the table, unchanged", grouped(s.in_table))];
+            for (n, what) in
+                [(s.changed, "changed since"), (s.missing, "not in the table"), (s.ignored, "ignored")]
+            {
+                if n > 0 {
+                    parts.push(format!("{} {what}", grouped(n)));
+                }
+            }
+            ("source", format!("{} listed = {}", objects(s.listed), parts.join(" + ")))
+        }
+        Level::Deep => {
+            let d = verified.deep.as_ref()?;
+            let mut said = format!(
+                "{} read, {}, {}",
+                objects(d.objects),
+                HumanBytes(d.bytes),
+                counted(d.records, "record")
+            );
+            if d.gone > 0 {
+                said.push_str(&format!("; {} gone, and not compared", grouped(d.gone)));
+            }
+            if d.without_digest > 0 {
+                let count = objects(d.without_digest);
+                said.push_str(&format!("; {count} without a digest: lines were counted, not compared"));
+            }
+            ("deep", said)
+        }
+    })
+}
+
+/// A finding: where, and what.
+pub(super) fn finding_text(finding: &Finding) -> String {
+    let mut place = finding.place.clone();
+    if let Some(group) = finding.row_group {
+        place.push_str(&format!(", row group {group}"));
+    }
+    if let Some(column) = &finding.column {
+        place.push_str(&format!(", column {column}"));
+    }
+    if let Some(page) = finding.page {
+        place.push_str(&format!(", page {page}"));
+    }
+    if let Some(row) = finding.row {
+        place.push_str(&format!(", row {}", grouped(row as u64)));
+    }
+    format!("{place}: {}", what(finding))
+}
+
+fn what(finding: &Finding) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let (expected, found, said) = (text(&finding.expected), text(&finding.found), text(&finding.what));
+    match finding.fault {
+        Fault::CommitGone => format!("gone, though other records rest on it ({said})"),
+        Fault::RecordEdited => "changed after it was written".to_owned(),
+        Fault::RecordDoubled => format!("a copy of {said}"),
+        Fault::RecordGone => "gone, though others follow it".to_owned(),
+        Fault::RecordOrphan => "no plan names its task".to_owned(),
+        Fault::RecordUnreadable => said,
+        Fault::RecordUnknown => "no record of flowquet; it does no harm".to_owned(),
+        Fault::RecordsBroken if said.is_empty() => {
+            format!("what was read has the digest {expected}, the rows of all files {found}")
+        }
+        Fault::RecordsBroken => format!("records contradict each other: {said}"),
+        Fault::RejectsGone => format!("gone, with {expected} rejected lines"),
+        Fault::TaskUnfinished => {
+            format!(
+                "not there: {} under way, or left by a run that ended early",
+                objects(said.parse().unwrap_or(0))
+            )
+        }
+        Fault::FileGone => format!("gone, with {}", counted(said.parse().unwrap_or(0), "row")),
+        Fault::FileSize => {
+            let bytes = |text: &str| HumanBytes(text.parse().unwrap_or(0)).to_string();
+            format!("{} ({found} bytes), recorded {} ({expected} bytes)", bytes(&found), bytes(&expected))
+        }
+        Fault::FileStray => "not the table's; readers that list the folder count its rows".to_owned(),
+        Fault::FileLeft => "replaced; `flowquet compact` deletes it".to_owned(),
+        Fault::FileDamaged | Fault::ObjectGone if said.is_empty() => "gone".to_owned(),
+        Fault::FileDamaged => format!("damaged: {said}"),
+        Fault::FileOfAnother => format!("a copy of another file: it says that {found} wrote it"),
+        Fault::FileBytes => {
+            format!("its bytes changed (CRC-32 {found}, recorded {expected}), its values did not")
+        }
+        Fault::RowsDiffer => format!("{found} rows, recorded {expected}"),
+        Fault::StatisticsLie => {
+            let said = if said.is_empty() { "range".to_owned() } else { said };
+            format!("statistics say {said} {expected}, values {found}: readers that prune miss rows")
+        }
+        Fault::OrderBroken => "not in the order that the file declares".to_owned(),
+        Fault::TwinDiffers => "not the address that it is the twin of".to_owned(),
+        Fault::PartitionWrong => format!("a time of {found} in {expected}"),
+        Fault::DigestDiffers => {
+            format!("its rows are not those that were converted (digest {found}, recorded {expected})")
+        }
+        Fault::ObjectMissing if said == "unfinished" => {
+            "not in the table yet: its task is unfinished".to_owned()
+        }
+        Fault::ObjectMissing if said.is_empty() => "not in the table: new".to_owned(),
+        Fault::ObjectMissing => format!("not in the table: {said}"),
+        Fault::ObjectChanged if said.is_empty() => "changed since it was converted".to_owned(),
+        Fault::ObjectChanged => format!("changed since it was converted: {said}"),
+        Fault::ObjectGone => said,
+        Fault::RecordsDiffer if said.is_empty() => format!("gives {found}, the table has {expected}"),
+        Fault::RecordsDiffer => format!("cannot be read as it was: {said}"),
+    }
+}
+
+fn not_safe(reason: &str) -> &'static str {
+    match reason {
+        "changed" => "changed since it was converted, or found otherwise above",
+        "damaged" => "read in part, with --salvage",
+        "files" => "files that hold its rows were not read, or are not right",
+        "no-digest" => "converted by a flowquet that stored no digests",
+        "records" => "records of the table are not right",
+        "rejects" => "rejected lines of it are not all kept in the table",
+        _ => "not proven",
+    }
+}
+
+/// What was found, in a few words.
+pub(super) fn sum(verified: &Verified) -> String {
+    let count = |trouble| verified.findings.iter().filter(|f| f.fault.trouble() == trouble).count() as u64;
+    let parts: Vec<String> = [
+        (Trouble::Records, "fault", " in records"),
+        (Trouble::Files, "fault", " in files"),
+        (Trouble::Sources, "raw log", " differing"),
+        (Trouble::Left, "object or task", " not in the table"),
+    ]
+    .into_iter()
+    .filter(|(trouble, ..)| count(*trouble) > 0)
+    .map(|(trouble, noun, rest)| format!("{}{rest}", counted(count(trouble), noun)))
+    .collect();
+    if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") }
+}
+
+/// What it all comes to, and what to do.
+fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>, exit: Exit) -> String {
+    let table = &args.out;
+    let code = exit.code();
+    if let (Some(_), Exit::Success) = (repaired, exit) {
+        return format!("repaired; `{}` proves it", command(table, " --read-data"));
+    }
+    match exit {
+        Exit::Success => {
+            let further = if args.read_data || args.deep {
+                ""
+            } else if args.read_data_subset.is_some() {
+                "; the other files by another --read-data-subset"
+            } else {
+                "; --read-data looks into its pages too"
+            };
+            format!("whole, as far as it was looked at{further}")
+        }
+        Exit::RecordsDamaged => format!(
+            "NOT whole: {} (exit {code}). Keep the raw logs, and restore the records from a copy or an older version of the object",
+            sum(verified)
+        ),
+        Exit::FilesDamaged => {
+            let is_mendable = verified.findings.iter().any(|f| f.fault.is_mendable());
+            let advice = if is_mendable && !args.repair {
+                format!("Keep the raw logs: `{}` converts them again", command(table, " --repair"))
+            } else if is_mendable {
+                "Keep the raw logs".to_owned()
+            } else {
+                "Move what is not the table's out of its folders".to_owned()
+            };
+            format!("NOT whole: {} (exit {code}). {advice}", sum(verified))
+        }
+        Exit::SourcesDiffer => format!(
+            "NOT proven: {} (exit {code}). Keep these raw logs; `flowquet reconvert {table} --object URL` takes them as they are now",
+            sum(verified)
+        ),
+        _ => format!("{} (exit {code}); `flowquet convert` takes them", sum(verified)),
+    }
+}

@@ -1,0 +1,174 @@
+//! The levels of footers and data: many files at once.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use flowquet_store::ErrorKind;
+use flowquet_table::{LiveFile, Log, TableState};
+use rayon::prelude::*;
+
+use super::file::{FileCheck, FileOutcome};
+use super::finding::{Fault, Finding, Level};
+use super::report::{DataLevel, FooterLevel, Verified};
+use crate::error::Error;
+use crate::events::{Event, Observer};
+
+/// Requests for footers that are on their way at once, beside what threads compute.
+const FOOTERS_AT_ONCE: usize = 16;
+
+/// Files to be looked at, and who hears of it.
+pub(super) struct Files<'a> {
+    pub(super) log: &'a Mutex<Log>,
+    pub(super) workers: usize,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Files<'_> {
+    /// Reads the footers of files. Keys of those that are wrong are taken out of `right`.
+    pub(super) fn footers(
+        &self,
+        files: &[LiveFile],
+        right: &mut BTreeSet<String>,
+        verified: &mut Verified,
+    ) -> Result<(), Error> {
+        let chosen: Vec<&LiveFile> = files.iter().filter(|f| right.contains(&f.output.key)).collect();
+        let outcomes = self.run(&chosen, Level::Footers, FOOTERS_AT_ONCE.max(self.workers))?;
+        let mut level = FooterLevel::default();
+        for (file, outcome) in chosen.iter().zip(outcomes) {
+            let Some(outcome) = outcome else { continue };
+            level.files += 1;
+            level.rows += outcome.rows;
+            take(file, outcome, right, verified);
+        }
+        verified.footers = Some(level);
+        Ok(())
+    }
+
+    /// Reads files whole. Returns the keys of those that hold what they should.
+    pub(super) fn data(
+        &self,
+        files: &[&LiveFile],
+        of: u64,
+        right: &mut BTreeSet<String>,
+        verified: &mut Verified,
+    ) -> Result<BTreeSet<String>, Error> {
+        self.observer.event(&Event::Planned {
+            tasks: 1,
+            objects: files.len() as u64,
+            bytes: files.iter().map(|f| f.output.bytes).sum(),
+            left_over: 0,
+        });
+        let outcomes = self.run(files, Level::Data, self.workers)?;
+        let mut level = DataLevel { of, ..DataLevel::default() };
+        let mut proven = BTreeSet::new();
+        for (file, outcome) in files.iter().zip(outcomes) {
+            let Some(outcome) = outcome else { continue };
+            level.files += 1;
+            level.rows += outcome.rows;
+            level.bytes += outcome.bytes;
+            level.without_digest += u64::from(file.output.digest.is_none());
+            if take(file, outcome, right, verified) && file.output.digest.is_some() {
+                proven.insert(file.output.key.clone());
+            }
+        }
+        verified.data = Some(level);
+        Ok(proven)
+    }
+
+    /// Looks at files, so many at once; `None` for one that is no part of the table any more.
+    fn run(
+        &self,
+        files: &[&LiveFile],
+        level: Level,
+        threads: usize,
+    ) -> Result<Vec<Option<FileOutcome>>, Error> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.min(files.len().max(1)))
+            .thread_name(|i| format!("flowquet-verify-{i}"))
+            .build()
+            .expect("threads can be made");
+        let failed = AtomicBool::new(false);
+        let is_stopped = || self.stop.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed);
+        let of = |file: &&LiveFile| {
+            if is_stopped() {
+                return Err(Error::Interrupted);
+            }
+            let outcome = self.one(file, level, &is_stopped);
+            if outcome.is_err() {
+                failed.store(true, Ordering::Relaxed);
+            }
+            if level == Level::Data {
+                let records = outcome.as_ref().ok().and_then(|o| o.as_ref()).map_or(0, |o| o.rows);
+                self.observer.event(&Event::Progress { bytes: file.output.bytes, records, objects: 1 });
+            }
+            outcome
+        };
+        let outcomes: Vec<Result<Option<FileOutcome>, Error>> =
+            pool.install(|| files.par_iter().with_max_len(1).map(of).collect());
+        let mut done = Vec::with_capacity(outcomes.len());
+        let mut interrupted = None;
+        for outcome in outcomes {
+            match outcome {
+                Ok(outcome) => done.push(outcome),
+                // Those that were waiting when another failed.
+                Err(Error::Interrupted) => interrupted = Some(Error::Interrupted),
+                Err(error) => return Err(error),
+            }
+        }
+        interrupted.map_or(Ok(done), Err)
+    }
+
+    fn one(
+        &self,
+        file: &LiveFile,
+        level: Level,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<FileOutcome>, Error> {
+        let (out, mut key) = {
+            let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            (log.out().clone(), log.state().files().key_now(file))
+        };
+        let mut looked_again = false;
+        loop {
+            let check = FileCheck { out: out.as_ref(), file, key: &key, level, is_stopped };
+            match check.run() {
+                Ok(outcome) => return Ok(Some(outcome)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+            // A compaction may have replaced it, or put it in its place, since the listing.
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.refresh()?;
+            log.ask(TableState::read_files)?;
+            if log.state().files().get(&file.output.key)?.is_none() {
+                return Ok(None);
+            }
+            let now = log.state().files().key_now(file);
+            if now == key && looked_again {
+                let finding = Finding::new(level, Fault::FileGone, file.output.key.as_str());
+                let findings = vec![finding.says(file.output.rows.to_string())];
+                return Ok(Some(FileOutcome { findings, ..FileOutcome::default() }));
+            }
+            // The record of a compaction is put before its mark: what it says of the place may be old.
+            key = if looked_again || now != key { now } else { file.output.key.clone() };
+            looked_again = true;
+        }
+    }
+}
+
+/// Takes what was found of a file. Returns whether it is right.
+fn take(
+    file: &LiveFile,
+    outcome: FileOutcome,
+    right: &mut BTreeSet<String>,
+    verified: &mut Verified,
+) -> bool {
+    let is_right = outcome.findings.is_empty();
+    if !is_right {
+        right.remove(&file.output.key);
+    }
+    verified.findings.extend(outcome.findings);
+    is_right
+}

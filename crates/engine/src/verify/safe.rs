@@ -1,0 +1,84 @@
+//! Which raw logs are proven to be in the table, line by line.
+//!
+//! An object is proven if each of these holds:
+//!
+//! - it is listed, and is the one that was converted, by size and etag or modification time;
+//! - its commit accounts for all of its lines, and its rejected lines are kept in the table;
+//! - its records and the rows that were written of them have the same digest, in its commit and in all compactions since;
+//! - every live file that may hold its rows was read in this run, and its rows have the digest that its record tells;
+//! - no level has found anything about it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use flowquet_store::ErrorKind;
+use flowquet_table::{CommitRecord, Log, rejects_key};
+
+use super::finding::Trouble;
+use super::report::Verified;
+use super::source::{Listed, mark_of};
+use crate::error::Error;
+
+/// Finds the objects that are proven. `proven` are the keys of files that hold what they should.
+pub(super) fn find_safe(
+    log: &Log,
+    listed: &Listed,
+    proven: &BTreeSet<String>,
+    verified: &mut Verified,
+) -> Result<(), Error> {
+    let told: HashSet<String> = verified.findings.iter().map(|f| f.place.clone()).collect();
+    let is_sound = verified.findings.iter().all(|f| f.fault.trouble() != Trouble::Records);
+    // Of each task, whether all files that hold its rows are right.
+    let mut tasks: HashMap<u64, bool> = HashMap::new();
+    for file in log.state().files().all()? {
+        let is_right = proven.contains(&file.output.key);
+        file.tasks.iter().for_each(|task| *tasks.entry(*task).or_insert(true) &= is_right);
+    }
+    let (mut safe, mut not_safe) = (Vec::new(), BTreeMap::<&'static str, u64>::new());
+    let has_digests = verified.records.has_digests;
+    log.read_live_commits(|_, commit| {
+        let id = u64::from_str_radix(&commit.task, 16).unwrap_or(u64::MAX);
+        let are_files_right = tasks.get(&id).copied().unwrap_or(true);
+        let mut are_rejects_kept = None;
+        for input in commit.inputs.iter().filter(|input| input.failed.is_none()) {
+            let Some(mark) = listed.get(&input.object.id()) else { continue };
+            let reason = if !is_sound {
+                Some("records")
+            } else if *mark != mark_of(&input.object) || told.contains(input.object.url()) {
+                Some("changed")
+            } else if input.damaged.is_some() {
+                Some("damaged")
+            } else if input.digest.is_none() || !has_digests {
+                Some("no-digest")
+            } else if !are_files_right {
+                Some("files")
+            } else if input.counts.rejects > 0 {
+                if are_rejects_kept.is_none() {
+                    are_rejects_kept = Some(rejects_are_kept(log, &commit)?);
+                }
+                (are_rejects_kept != Some(true)).then_some("rejects")
+            } else {
+                None
+            };
+            match reason {
+                None => safe.push(input.object.url().to_owned()),
+                Some(reason) => *not_safe.entry(reason).or_default() += 1,
+            }
+        }
+        Ok::<(), Error>(())
+    })?;
+    safe.sort();
+    (verified.safe, verified.not_safe) = (safe, not_safe);
+    Ok(())
+}
+
+/// Whether all rejected lines of a task are in its file of rejects.
+fn rejects_are_kept(log: &Log, commit: &CommitRecord) -> Result<bool, Error> {
+    if commit.rejects_not_kept > 0 {
+        return Ok(false);
+    }
+    match log.out().get(&rejects_key(&commit.task)) {
+        Ok(bytes) => Ok(bytes.iter().filter(|b| **b == b'\n').count() as u64 == commit.counts.rejects),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,88 @@
+//! Keys of records, sorted out by what they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowquet_store::{ErrorKind, Store};
+
+use crate::checked;
+use crate::error::Error;
+use crate::layout::{
+    CATALOG_KEY, CHECKPOINTS, COMMITS, COMPACTED, COMPACTIONS, CONTRACT_KEY, IGNORED, PLANS, RECORDS,
+    REJECTS, SEGMENTS, SPOOL, STAGING, checkpoint_number, compaction_done_key, compaction_number, is_id,
+    plan_number, task_of_commit,
+};
+
+/// Keys of records.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) plans: BTreeSet<u64>,
+    pub(super) compactions: BTreeSet<u64>,
+    /// Those whose files are in place.
+    pub(super) done: BTreeSet<u64>,
+    /// Keys of commits, and the tasks that they name.
+    pub(super) commits: BTreeMap<String, String>,
+    /// Tasks that have files of rejects.
+    pub(super) rejects: BTreeSet<String>,
+    /// What is none of these, and nothing else that a table has.
+    pub(super) unknown: Vec<String>,
+}
+
+impl Listed {
+    /// Lists all that lies among the records.
+    pub(super) fn of(out: &dyn Store) -> Result<Self, Error> {
+        let mut listed = Self::default();
+        let found = out.list_each(&format!("{RECORDS}/"), &mut |object| listed.add(object.key));
+        match found {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(listed),
+        }
+    }
+
+    fn add(&mut self, key: String) {
+        if let Some(number) = plan_number(&key) {
+            self.plans.insert(number);
+        } else if let Some(number) = compaction_number(&key) {
+            self.compactions.insert(number);
+        } else if let Some(task) = task_of_commit(&key) {
+            let task = task.to_owned();
+            self.commits.insert(key, task);
+        } else if let Some(task) = task_of_rejects(&key) {
+            self.rejects.insert(task.to_owned());
+        } else if let Some(number) = number_of_done(&key) {
+            self.done.insert(number);
+        } else if !is_other(&key) {
+            self.unknown.push(key);
+        }
+    }
+}
+
+fn within<'a>(key: &'a str, folder: &str) -> Option<&'a str> {
+    key.strip_prefix(folder)?.strip_prefix('/')
+}
+
+fn task_of_rejects(key: &str) -> Option<&str> {
+    within(key, REJECTS)?.strip_suffix(".jsonl").filter(|id| is_id(id))
+}
+
+fn number_of_done(key: &str) -> Option<u64> {
+    let number = within(key, COMPACTIONS)?.strip_suffix(".done")?.parse().ok()?;
+    (compaction_done_key(number) == key).then_some(number)
+}
+
+/// Whether it is something that a table has beside its records, or that a run which was killed may have left.
+fn is_other(key: &str) -> bool {
+    let is_ignored = within(key, IGNORED).is_some_and(|name| {
+        name.strip_suffix(".json")
+            .is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+    });
+    let is_segment = within(key, SEGMENTS).is_some_and(|name| checked::is_segment(name));
+    let is_left = [COMPACTED, SPOOL, STAGING].iter().any(|folder| within(key, folder).is_some());
+    key == CONTRACT_KEY
+        || key == CATALOG_KEY
+        || checkpoint_number(key).is_some()
+        || is_segment
+        || is_ignored
+        || is_left
+        // What a run leaves that writes a record on a disk, and is killed.
+        || [PLANS, COMMITS, CHECKPOINTS].contains(&key)
+}
