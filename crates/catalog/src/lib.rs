@@ -47,7 +47,7 @@ pub use glue::Glue;
 pub use infrastructure::{cloudformation, terraform};
 #[cfg(not(feature = "glue"))]
 pub use no_glue::Glue;
-pub use partitions::{PartitionPlace, partition_values};
+pub use partitions::PartitionPlace;
 pub use projection::Projection;
 pub use python::{pandas, polars, pyspark};
 pub use registered::{Registered, TableChange};

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_catalog::{
     Error, ErrorKind, FormatUse, Glue, NameError, PartitionPlace, Projection, Registered, TableDefinition,
-    TableName, partition_values, union_columns,
+    TableName, union_columns,
 };
 use flowquet_engine::Pointers;
-use flowquet_format::{HIVE_NULL, PartitionColumn, PartitionSpec};
+use flowquet_format::{HIVE_NULL, PartitionColumn, PartitionSpec, hive_values};
 use flowquet_store::{Location, Store};
 use flowquet_table::{CatalogTable, LiveFile, TableState};
 
@@ -69,7 +69,7 @@ fn projection(state: &TableState, by: &PartitionSpec) -> Result<Projection, Fail
     let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let mut unseen = 0;
     for (folder, files) in &state.files().partitions().map_err(log_failure)? {
-        let found = partition_values(folder);
+        let found = hive_values(folder);
         if found.iter().any(|v| v == HIVE_NULL) {
             unseen += files.iter().map(|f| f.output.rows).sum::<u64>();
             continue;
@@ -99,7 +99,7 @@ pub(crate) fn places<'a>(
     may_move: impl Fn(&str) -> bool,
 ) -> Vec<PartitionPlace> {
     let place = |folder: &String| PartitionPlace {
-        values: partition_values(folder),
+        values: hive_values(folder),
         location: format!("{}/{folder}/", location.trim_end_matches('/')),
         may_move: may_move(folder),
     };
@@ -189,7 +189,7 @@ pub(crate) fn register<'a>(
 impl Pointers for GlueTable {
     fn point(&self, places: &BTreeMap<String, String>) -> Result<(), String> {
         let place = |(folder, location): (&String, &String)| PartitionPlace {
-            values: partition_values(folder),
+            values: hive_values(folder),
             location: location.clone(),
             may_move: true,
         };

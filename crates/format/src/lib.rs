@@ -19,6 +19,7 @@ mod digest;
 mod foreign;
 mod guess;
 mod header;
+mod hive;
 mod key_filter;
 mod key_group;
 mod log_format;
@@ -42,12 +43,13 @@ pub use header::{
     Between, HeaderLine, NAME_BYTES_MAX, TELLING_LINES, first_header, header_between, header_format,
     is_known_name,
 };
+pub use hive::{HIVE_NULL, hive_folder, hive_values};
 pub use key_filter::{Descent, KeyFilter, LeftOut, service_of_path};
 pub use key_group::{KeyGroup, KeyOrigin, service_of_name};
 pub use log_format::{FIELDS_MAX, Field, FormatError, GIVEN_MAX, GivenError, LogFormat};
 pub use nearest::nearest;
 pub use object_key::{DeliveryTime, ObjectKey};
-pub use partition::{HIVE_NULL, PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime};
+pub use partition::{PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime};
 pub use spelling::{FoundFormat, find_formats};
 pub use tags::{TAG_FIELDS, TagKey, TagKeyError, percent_decoded, tag_entries};
 pub use time::{

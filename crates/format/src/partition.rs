@@ -4,11 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::catalogue::LogKind;
+use crate::hive::hive_folder;
 use crate::object_key::ObjectKey;
 use crate::time::{DAY_S, HOUR_S, TIME_MAX_S, TIME_MIN_S, TimeSlot};
-
-/// Hive's name for the partition of a null.
-pub const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// A column of the table that is written as a folder name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -208,7 +206,7 @@ impl PartitionSpec {
 
     /// The partition's folder, such as `date=2019-08-20` or `account=123456789012/date=2019-08-20/hour=05`.
     ///
-    /// Empty where there are no partition columns; each unknown value is [`HIVE_NULL`].
+    /// Empty where there are no partition columns; each unknown value is [`crate::HIVE_NULL`].
     pub fn folder(&self, key: &ObjectKey, kind: LogKind, slot: TimeSlot) -> String {
         self.folder_of(key, Some(kind), slot)
     }
@@ -238,24 +236,10 @@ impl PartitionSpec {
                     None => continue,
                 },
             };
-            let value = value.map_or_else(|| HIVE_NULL.to_owned(), |v| hive_escaped(&v));
-            parts.push(format!("{}={value}", column.name()));
+            parts.push(hive_folder(column.name(), value.as_deref()));
         }
         parts.join("/")
     }
-}
-
-/// Hive's escaping of a folder value: `%XX` for what separates or hides, as `FileUtils.escapePathName` does.
-fn hive_escaped(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for c in value.chars() {
-        if c.is_ascii_control() || "\"#%'*/:=?\\{[]^".contains(c) {
-            out.push_str(&format!("%{:02X}", u32::from(c)));
-        } else {
-            out.push(c);
-        }
-    }
-    if out.is_empty() { HIVE_NULL.to_owned() } else { out }
 }
 
 #[cfg(test)]
@@ -320,11 +304,5 @@ mod tests {
             "account, region,date".parse::<PartitionSpec>().expect("valid").to_string(),
             "account,region,date"
         );
-    }
-
-    #[test]
-    fn values_are_escaped_as_hive_does() {
-        assert_eq!(hive_escaped("a/b=c%"), "a%2Fb%3Dc%25");
-        assert_eq!(hive_escaped("us-east-1"), "us-east-1");
     }
 }

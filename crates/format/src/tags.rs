@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use crate::catalogue::{Catalogue, FieldSpec, LogKind, normalised};
@@ -174,26 +175,9 @@ fn doc_of_key(tag: &TagKey) -> String {
     format!("Value of the tag {key} of the {resource}")
 }
 
-/// A value without its percent-encoding: `a b` for `a%20b`. A text whose encoding is none, or that would not be UTF-8, stays as it is.
+/// A value without its percent-encoding: `a b` for `a%20b`. A `%` that begins none stays, and so does a value that would not be UTF-8.
 pub fn percent_decoded(value: &str) -> Cow<'_, str> {
-    let digit = |b: u8| char::from(b).to_digit(16).map(|digit| digit as u8);
-    if !value.contains('%') {
-        return Cow::Borrowed(value);
-    }
-    let mut decoded = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((byte, behind)) = rest.split_first() {
-        rest = behind;
-        if *byte != b'%' {
-            decoded.push(*byte);
-            continue;
-        }
-        let [high, low, behind @ ..] = rest else { return Cow::Borrowed(value) };
-        let (Some(high), Some(low)) = (digit(*high), digit(*low)) else { return Cow::Borrowed(value) };
-        decoded.push(high << 4 | low);
-        rest = behind;
-    }
-    String::from_utf8(decoded).map_or(Cow::Borrowed(value), Cow::Owned)
+    percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value))
 }
 
 #[cfg(test)]
@@ -295,7 +279,7 @@ mod tests {
             ("a+b", "a+b"),
             ("50%", "50%"),
             ("%4", "%4"),
-            ("%zz%20", "%zz%20"),
+            ("%zz%20", "%zz "),
             ("%ff", "%ff"),
         ] {
             assert_eq!(percent_decoded(value), expected);

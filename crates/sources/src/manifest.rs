@@ -1,5 +1,6 @@
 //! Manifests: a listing that somebody made already. An S3 Inventory, or a text file with a URL or path a line.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,6 +10,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowquet_store::{Entry, Error as StoreError, ErrorKind, Location, ObjectMeta, S3_SCHEME, Store};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -193,27 +195,11 @@ fn open(
     }
 }
 
-/// Keys in an inventory are URL-encoded.
+/// Keys in an inventory are URL-encoded, a space as `+`.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = (*first == b'%')
-            .then(|| tail.get(..2).and_then(|h| std::str::from_utf8(h).ok()))
-            .flatten()
-            .and_then(|h| u8::from_str_radix(h, 16).ok());
-        match escaped {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(if *first == b'+' { b' ' } else { *first });
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded.map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
 #[cfg(test)]
