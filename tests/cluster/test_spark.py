@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 
@@ -10,7 +12,7 @@ import pytest
 import gluestub
 import s3
 import spark
-from conftest import FLOWQUET, TASKS, content, difference, end, named, run, tree, wait_for
+from conftest import FLOWQUET, ROOT, TASKS, content, difference, end, named, run, tree, wait_for
 
 #: Environments that `./test cluster` makes, beside the tests' own.
 OTHERS = {"sail": ".venv-sail", "spark 3.5": ".venv-spark35"}
@@ -166,3 +168,23 @@ def test_spark_of_glue_and_emr(logs, one_machine, tmp_path):
         end(job)
     check(out, report, one_machine)
     assert "on Spark 3.5" in said
+
+
+def test_spark_submit_as_glue_does(logs, one_machine, tmp_path):
+    """The example's file with a wheel among its Python files and a shipped program, its whole command line in one argument."""
+    if "FLOWQUET_CLUSTER" not in os.environ:
+        pytest.skip("run by ./test cluster")
+    out, log = tmp_path / "table", tmp_path / "driver.log"
+    shutil.copytree(ROOT / "python", tmp_path / "python", ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    wheel = [spark.OWN, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", tmp_path, tmp_path / "python"]
+    subprocess.run(wheel, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    given = [word for name, value in spark.SETTINGS.items() for word in ("--conf", f"{name}={value}")]
+    command = [spark.spark_class(spark.OWN).with_name("spark-submit"), "--master", "local[2]", *given, "--py-files", wheel, "--files", FLOWQUET]
+    command += [ROOT / "examples/spark/flowquet_job.py", "--JOB_NAME", "flowquet", "--flowquet", shlex.join(map(str, [logs, "--out", out, "--binary", "flowquet", *TASKS]))]
+    env = spark.environment(spark.OWN)
+    del env["PYTHONPATH"]
+    with log.open("wb") as file:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=env, cwd=tmp_path, timeout=240)
+    assert done.returncode == 0, log.read_text(errors="replace")[-4000:]
+    assert difference(content(out), one_machine) == []
