@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-from dataclasses import replace
 from typing import Any, Optional, Sequence
 
 from .driver import Job, JobFailed, convert, make_program
@@ -116,7 +116,7 @@ def register(job: Job, args: argparse.Namespace) -> int:
     names = [word for name in ("database", "table") if getattr(args, name) for word in (f"--{name}", getattr(args, name))]
     only = [word for word in job.both_options if word not in SWITCHES or word == "--path-style"]
     with make_program(job) as binary:
-        return subprocess.run([binary, "register", job.out, *names, *without(only, ("--sse", "--sse-kms-key-id"))]).returncode
+        return subprocess.run([binary, "register", job.out, *names, *without(only, ("--sse", "--sse-kms-key-id"))], env={**os.environ, **job.environment}).returncode
 
 
 def without(words: Sequence[str], names: Sequence[str]) -> list[str]:
