@@ -127,15 +127,15 @@ class Logs:
         # Logins: from outside, from inside, and refused.
         for source, port, action in [
             ("198.51.100.20", 22, "ACCEPT"), ("198.51.100.20", 22, "ACCEPT"), ("198.51.100.21", 3389, "ACCEPT"), ("172.32.0.1", 22, "ACCEPT"), ("172.31.0.1", 22, "ACCEPT"),
-            ("10.9.0.1", 22, "ACCEPT"), ("192.168.9.1", 3389, "ACCEPT"), ("2001:db8::9", 22, "ACCEPT"), ("fd00:1::9", 22, "ACCEPT"), ("198.51.100.22", 22, "REJECT"), ("101.0.0.1", 22, "ACCEPT"),
+            ("172.16.0.1", 22, "ACCEPT"), ("10.9.0.1", 22, "ACCEPT"), ("192.168.9.1", 3389, "ACCEPT"), ("2001:db8::9", 22, "ACCEPT"), ("fd00:1::9", 22, "ACCEPT"), ("198.51.100.22", 22, "REJECT"), ("101.0.0.1", 22, "ACCEPT"),
         ]:  # fmt: skip
             self.add("eni-a", source, "10.0.1.5", MIDNIGHT + DAY + 80_000, dstport=port, action=action, tcp_flags=2)
         # What passes another's interface, found by its true address alone; and answers to a port that others reset.
         self.add("eni-nat", "10.0.1.5", "172.16.4.4", noon, flow_direction="ingress", az_id="use1-az1")
         self.add("eni-nat", "203.0.113.5", "10.0.0.220", noon, pkt_dstaddr="10.0.1.5")
         self.add("eni-nat", "10.0.0.220", "203.0.113.5", noon, pkt_srcaddr="10.0.1.5")
-        for flags in [18, 22]:
-            self.add("eni-a", "10.0.1.5", "172.16.4.4", noon, dstport=6379, tcp_flags=flags)
+        for flags, protocol in [(18, 6), (22, 6), (0, 17)]:
+            self.add("eni-a", "10.0.1.5", "172.16.4.4", noon, dstport=6379, tcp_flags=flags, protocol=protocol)
         # The day after what is asked for.
         for i in range(3):
             self.both(a, b, MIDNIGHT + 2 * DAY + i, bytes=900_000_000)
@@ -424,9 +424,10 @@ def table(request, tmp_path_factory):
         # Older files lack the columns of the format that came later.
         convert(folder / "logs/v2", folder / "lake")
         convert(folder / "logs/v5", folder / "lake")
+    before = os.getcwd()
     os.chdir(folder)
     yield Table(folder, request.param, records)
-    os.chdir(ROOT)
+    os.chdir(before)
 
 
 def of_types(types, engine):
