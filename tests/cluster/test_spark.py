@@ -95,9 +95,12 @@ def test_sail_performs_it_though_a_process_dies(logs, one_machine, tmp_path):
             said = finish(job, log)
         finally:
             end(job)
-    told = check(out, report, one_machine)
-    assert "over Connect" in said
-    assert any(row["attempt"] > 0 for row in told["summaries"])
+        told = check(out, report, one_machine)
+        assert "over Connect" in said
+        assert any(row["attempt"] > 0 for row in told["summaries"])
+        # It ships no files.
+        job = spark.driver(python, log, "--remote", remote, "--ship", FLOWQUET, logs, "--out", out, *TASKS)
+        assert "hint: put the program on all machines and name its path by --binary" in finish(job, log, 1)
 
 
 def test_a_server_that_dies_leaves_a_table_that_the_next_run_completes(logs, one_machine, tmp_path):
@@ -113,6 +116,21 @@ def test_a_server_that_dies_leaves_a_table_that_the_next_run_completes(logs, one
     # What is planned is in the table: any flowquet finishes it.
     run("convert", logs, "--out", out, "--quiet", *TASKS)
     assert difference(content(out), one_machine) == []
+
+
+def test_spark_over_connect(logs, one_machine, tmp_path):
+    python = other("sail")
+    out, report, log = tmp_path / "table", tmp_path / "report.json", tmp_path / "driver.log"
+    # A server of Spark itself, which the client starts.
+    job = spark.driver(
+        python, log, "--remote", "local[2]", "--ship", FLOWQUET, logs, "--out", out, "--report", report, *TASKS, settings=spark.SETTINGS
+    )
+    try:
+        said = finish(job, log)
+    finally:
+        end(job)
+    check(out, report, one_machine)
+    assert "on Spark 4.1.1 over Connect" in said
 
 
 def test_spark_of_glue_and_emr(logs, one_machine, tmp_path):

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use flowquet_arrow::{BatchSchema, Columns, Selection};
+use flowquet_arrow::{BatchSchema, Columns, RowHashes, Selection};
 use flowquet_benches::for_each_block;
 use flowquet_format::{Catalogue, ColumnType, LogFormat, Types};
 use flowquet_parquet::{Compression, Encoder, FileSchema};
@@ -15,7 +15,8 @@ use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, PackedAddress, Parser
 use flowquet_testkit::generate::{BLOG_FORMAT, Object};
 
 /// Each loop contains no other, but for the parser's sweep and check of lines, which all of a block need.
-const LOOPS: [&str; 7] = ["locate", "blocks", "integers", "repeats", "addresses", "columns", "encode"];
+const LOOPS: [&str; 8] =
+    ["locate", "blocks", "integers", "repeats", "addresses", "columns", "digest", "encode"];
 
 /// Records: enough to fill a page, few enough for a profiler that runs fifty times slower.
 const RECORDS: usize = 20_000;
@@ -45,6 +46,7 @@ fn main() {
     let file_schema = FileSchema::new(schema.columns().iter().map(|c| (c.name.as_str(), c.column_type)));
     let mut encoder = Encoder::new(Compression::None).expect("a compressor");
     let (mut found, mut flags, mut packed) = (Delimiters::default(), Vec::new(), Vec::new());
+    let mut hashes = RowHashes::default();
     for _ in 0..times {
         let records = match name.as_str() {
             "locate" => {
@@ -64,6 +66,11 @@ fn main() {
                 texts.iter().for_each(|f| pack_addresses(block.column(*f, 0..packed.len()), &mut packed));
             }),
             "columns" => columns_of(&text, &mut parser, &mut integers, &mut columns).num_rows(),
+            "digest" => {
+                hashes.take(&encoded);
+                assert_ne!(hashes.digest(0..RECORDS), 0);
+                RECORDS
+            }
             _ => encoder.encode(&encoded, &file_schema).expect("encodes").rows(),
         };
         assert_eq!(records, RECORDS, "{name} lost records");

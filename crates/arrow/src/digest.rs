@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use flowquet_format::{ColumnHash, hash_text, mixed_row};
@@ -49,16 +49,18 @@ impl RowHashes {
                 }
                 DataType::Dictionary(_, values) if **values == DataType::Utf8 => {
                     let array = array.as_dictionary::<UInt32Type>();
-                    let values = array.values().as_string::<i32>();
-                    let (offsets, bytes) = (values.value_offsets(), values.value_data());
-                    self.of_values.clear();
-                    self.of_values.extend(
-                        offsets.windows(2).map(|w| hash(hash_text(&bytes[w[0] as usize..w[1] as usize]))),
-                    );
-                    let of_values = self.of_values.as_slice();
-                    // Where all are null there is no value, and the keys of nulls are 0.
-                    let of = |key: &u32| of_values.get(*key as usize).copied().unwrap_or_default();
-                    add(&mut self.rows, array.keys().values(), nulls, of);
+                    self.hash_values(array.values().as_string::<i32>(), hash);
+                    let keys = array.keys().values();
+                    match self.of_values.first_chunk::<SHORT_KEYS>() {
+                        _ if array.values().is_empty() => {}
+                        Some(table) if array.values().len() <= SHORT_KEYS => {
+                            add(&mut self.rows, keys, nulls, |key| table[*key as u16 as usize]);
+                        }
+                        _ => {
+                            let table = self.of_values.as_slice();
+                            add(&mut self.rows, keys, nulls, |key| table[*key as usize]);
+                        }
+                    }
                 }
                 _ => {}
             }
@@ -68,29 +70,43 @@ impl RowHashes {
         }
     }
 
+    /// Hashes the values of a dictionary.
+    fn hash_values(&mut self, values: &StringArray, hash: impl Fn(u64) -> u64) {
+        let (offsets, bytes) = (values.value_offsets(), values.value_data());
+        if self.of_values.len() < values.len().max(SHORT_KEYS) {
+            self.of_values.resize(values.len().max(SHORT_KEYS), 0);
+        }
+        for (hashed, place) in self.of_values.iter_mut().zip(offsets.windows(2)) {
+            *hashed = hash(hash_text(&bytes[place[0] as usize..place[1] as usize]));
+        }
+    }
+
     /// The digest of some of the rows.
     pub fn digest(&self, rows: Range<usize>) -> u64 {
         self.rows[rows].iter().fold(0, |sum: u64, row| sum.wrapping_add(mixed_row(*row)))
     }
 }
 
+/// Keys of dictionaries that have no more values are as short as two bytes, and need no check of their bounds.
+const SHORT_KEYS: usize = 1 << 16;
+
 /// Adds the hash of each value that is not null to its row.
+///
+/// Where few are null, all are added and those are taken away again: there is no question for each value.
 #[inline]
 fn add<T>(rows: &mut [u64], values: &[T], nulls: Option<&NullBuffer>, hash: impl Fn(&T) -> u64) {
-    let Some(nulls) = nulls else {
+    let is_sparse = nulls.is_some_and(|nulls| nulls.null_count() > rows.len() / 2);
+    if !is_sparse {
         rows.iter_mut().zip(values).for_each(|(row, value)| *row = row.wrapping_add(hash(value)));
-        return;
-    };
+    }
+    let Some(nulls) = nulls else { return };
     let words = nulls.inner().bit_chunks();
     for ((rows, values), word) in rows.chunks_mut(64).zip(values.chunks(64)).zip(words.iter_padded()) {
-        if word == u64::MAX {
-            rows.iter_mut().zip(values).for_each(|(row, value)| *row = row.wrapping_add(hash(value)));
-            continue;
-        }
-        let mut left = word;
+        let mut left = if is_sparse { word } else { !word & (u64::MAX >> (64 - rows.len())) };
         while left != 0 {
             let i = left.trailing_zeros() as usize;
-            rows[i] = rows[i].wrapping_add(hash(&values[i]));
+            let hashed = hash(&values[i]);
+            rows[i] = if is_sparse { rows[i].wrapping_add(hashed) } else { rows[i].wrapping_sub(hashed) };
             left &= left - 1;
         }
     }

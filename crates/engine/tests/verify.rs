@@ -538,3 +538,68 @@ fn what_is_lost_is_repaired() {
         );
     }
 }
+
+/// Runs that go on while a table is verified are no finding: what they replace, put and delete.
+#[test]
+fn runs_that_go_on_meanwhile_give_no_alarm() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let world = World::new();
+    world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    let is_done = AtomicBool::new(false);
+    let looks = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 10..34_u32 {
+                let text =
+                    format!("{}\n{}", V2.replace("${", "").replace('}', ""), world::v2_lines(15, n, 9));
+                world.put(&key(1, 15, n), &gzip(text.as_bytes()));
+                world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+                if n % 3 == 0 {
+                    world.compact(&world.lake_store(), None).expect("undisturbed");
+                }
+                if n % 7 == 0 {
+                    let mut choice = Choice::default();
+                    choice.set_objects(&[format!("**/*T{n:02}00Z*")]).expect("globs");
+                    world.reconvert(&world.lake_store(), choice, Change::default()).expect("undisturbed");
+                }
+            }
+            is_done.store(true, Ordering::Relaxed);
+        });
+        let mut looks = 0;
+        while !is_done.load(Ordering::Relaxed) {
+            let depth = if looks % 2 == 0 { Depth::Data } else { Depth::Footers };
+            let verified = world.verify(depth);
+            assert!(verified.trouble() >= Trouble::Left, "look {looks}: {:#?}", verified.findings);
+            looks += 1;
+        }
+        looks
+    });
+    assert!(looks > 5, "{looks}");
+    assert_nothing_found(&world.verify(Depth::Deep), "afterwards");
+}
+
+/// Records of a program that stored no digests: partitions are compared as a whole.
+#[test]
+fn without_digests_partitions_are_compared_with_all_raw_logs() {
+    let small = Small::new();
+    let strip = || {
+        let record = small.world.lake.get(&small.record).expect("there");
+        let mut record: serde_json::Value = serde_json::from_slice(&record).expect("JSON");
+        for part in ["inputs", "outputs"] {
+            let entry = record[part][0].as_object_mut().expect("an entry");
+            entry.remove("digest");
+            entry.remove("crc32");
+        }
+        let record: flowquet_table::CommitRecord = serde_json::from_value(record).expect("a record");
+        small.world.put_in_table(&small.record, &flowquet_table::to_json(&record));
+    };
+    strip();
+    let verified = small.world.verify(Depth::Deep);
+    assert_nothing_found(&verified, "as it was");
+    assert_eq!(verified.not_safe, BTreeMap::from([("no-digest", 1)]));
+    let mut lines = small.lines.clone();
+    lines[7] = lines[8].clone();
+    small.replace(&lines, &[]);
+    strip();
+    let finding = small.check(Depth::Deep, Level::Deep, Fault::PartitionDiffers);
+    assert_eq!(finding.place, "date=2024-01-15");
+}

@@ -20,7 +20,7 @@ use crate::objects::SourceObject;
 use crate::options::Options;
 use crate::reading::{decode, decode_commit, decode_plan, keys_of, put_record, read_each, read_if_there};
 use crate::records::{CommitRecord, PlanRecord, plan_to_gzip, to_json};
-use crate::seal::to_sealed_json;
+use crate::seal::sealed;
 use crate::state::{Settled, TableState};
 
 /// Records after the newest checkpoint that are worth another one: each is a request of every run to come.
@@ -458,7 +458,7 @@ impl Log {
     ) -> Result<Option<CompactionRecord>, Error> {
         let put = self.append(
             build,
-            |record| (record.number, compaction_key(record.number), to_sealed_json(record)),
+            |record| (record.number, compaction_key(record.number), sealed(to_json(record))),
             |state| state.files().last_compaction(),
         )?;
         if let Some(record) = &put {
@@ -486,7 +486,7 @@ impl Log {
     /// As the store reports.
     pub fn commit(&self, record: &CommitRecord, layout_version: u32) -> Result<CommitPut, Error> {
         let key = commit_key(&record.task, record.plan, layout_version);
-        match self.put(&key, &to_sealed_json(record)) {
+        match self.put(&key, &sealed(to_json(record))) {
             Ok(()) => {
                 let (files, records) = (record.outputs.len(), record.counts.records);
                 tracing::info!(task = record.task, files, records, void = record.void, "committed a task");

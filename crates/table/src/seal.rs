@@ -11,10 +11,7 @@
 //! The checksum is that of the record's text without the last entry. A run reads a record whether or not its seal is whole, since
 //! somebody may have had a reason to change it; `verify` tells.
 
-use serde::Serialize;
-
 use crate::digest::Crc32;
-use crate::records::to_json;
 
 /// What stands before the checksum, and behind it.
 const BEFORE: &[u8] = b",\n  \"crc32\": \"";
@@ -37,9 +34,8 @@ pub(crate) enum Seal {
     Whole,
 }
 
-/// A record as JSON, sealed.
-pub(crate) fn to_sealed_json<T: Serialize>(record: &T) -> Vec<u8> {
-    let mut bytes = to_json(record);
+/// Seals the text of a record.
+pub(crate) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let crc32 = Crc32(crc32fast::hash(&bytes));
     bytes.truncate(bytes.len() - END.len());
     bytes.extend_from_slice(BEFORE);
@@ -63,7 +59,7 @@ pub(crate) fn unsealed(bytes: &[u8]) -> (Option<Vec<u8>>, Seal) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::{CommitRecord, from_json};
+    use crate::records::{CommitRecord, from_json, to_json};
 
     fn record() -> CommitRecord {
         CommitRecord::void("0123456789abcdef".into(), 7, crate::LAYOUT_VERSION, "why".into())
@@ -71,25 +67,25 @@ mod tests {
 
     #[test]
     fn a_changed_record_is_found_and_read() {
-        let sealed = to_sealed_json(&record());
-        assert_eq!(unsealed(&sealed), (Some(to_json(&record())), Seal::Whole));
+        let text = sealed(to_json(&record()));
+        assert_eq!(unsealed(&text), (Some(to_json(&record())), Seal::Whole));
         assert_eq!(unsealed(&to_json(&record())), (None, Seal::Absent));
-        assert_eq!(from_json::<CommitRecord>(&sealed).expect("as written"), record());
-        for at in 0..sealed.len() {
+        assert_eq!(from_json::<CommitRecord>(&text).expect("as written"), record());
+        for at in 0..text.len() {
             for bit in 0..8 {
-                let mut changed = sealed.clone();
+                let mut changed = text.clone();
                 changed[at] ^= 1 << bit;
                 assert_ne!(unsealed(&changed).1, Seal::Whole, "bit {bit} of byte {at}");
             }
         }
-        let edited = String::from_utf8(sealed.clone()).expect("text").replace("why", "because");
+        let edited = String::from_utf8(text.clone()).expect("text").replace("why", "because");
         assert_eq!(unsealed(edited.as_bytes()).1, Seal::Broken);
         assert_eq!(
             from_json::<CommitRecord>(edited.as_bytes()).expect("JSON").void.as_deref(),
             Some("because")
         );
         // As other programs write JSON.
-        let value: serde_json::Value = serde_json::from_slice(&sealed).expect("JSON");
+        let value: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
         let short = serde_json::to_vec(&value).expect("plain values");
         assert_eq!(unsealed(&short).1, Seal::Absent);
         assert_eq!(from_json::<CommitRecord>(&short).expect("JSON"), record());

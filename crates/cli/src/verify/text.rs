@@ -21,8 +21,12 @@ pub(super) fn of(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repai
     for level in LEVELS {
         let findings: Vec<&Finding> = verified.findings.iter().filter(|f| f.level == level).collect();
         if let Some((name, said)) = row(verified, level) {
-            let is_right = findings.iter().all(|f| f.fault.trouble() == Trouble::None);
-            push(&mut text, name, &if is_right { said } else { format!("{said}; not as recorded:") });
+            let count = findings.len() as u64;
+            push(
+                &mut text,
+                name,
+                &if count == 0 { said } else { format!("{said}; {}:", counted(count, "finding")) },
+            );
         }
         for finding in findings.iter().take(NAMED_MAX) {
             push(&mut text, "", &finding_text(finding));
@@ -192,6 +196,9 @@ fn what(finding: &Finding) -> String {
             let said = if said.is_empty() { "range".to_owned() } else { said };
             format!("statistics say {said} {expected}, values {found}: readers that prune miss rows")
         }
+        Fault::PartitionDiffers => {
+            format!("its rows are not those that its raw logs give (digest {found}, of raw logs {expected})")
+        }
         Fault::OrderBroken => "not in the order that the file declares".to_owned(),
         Fault::TwinDiffers => "not the address that it is the twin of".to_owned(),
         Fault::PartitionWrong => format!("a time of {found} in {expected}"),
@@ -225,16 +232,18 @@ fn not_safe(reason: &str) -> &'static str {
 
 /// What was found, in a few words.
 pub(super) fn sum(verified: &Verified) -> String {
-    let count = |trouble| verified.findings.iter().filter(|f| f.fault.trouble() == trouble).count() as u64;
+    let count = |is: &dyn Fn(&Finding) -> bool| verified.findings.iter().filter(|f| is(f)).count() as u64;
+    let of = |trouble| count(&|f: &Finding| f.fault.trouble() == trouble);
     let parts: Vec<String> = [
-        (Trouble::Records, "fault", " in records"),
-        (Trouble::Files, "fault", " in files"),
-        (Trouble::Sources, "raw log", " differing"),
-        (Trouble::Left, "object or task", " not in the table"),
+        (of(Trouble::Records), "fault", " in records"),
+        (of(Trouble::Files), "fault", " in files"),
+        (of(Trouble::Sources), "raw log", " differing"),
+        (count(&|f: &Finding| f.fault == Fault::ObjectMissing), "object", " not in the table"),
+        (count(&|f: &Finding| f.fault == Fault::TaskUnfinished), "unfinished task", ""),
     ]
     .into_iter()
-    .filter(|(trouble, ..)| count(*trouble) > 0)
-    .map(|(trouble, noun, rest)| format!("{}{rest}", counted(count(trouble), noun)))
+    .filter(|(count, ..)| *count > 0)
+    .map(|(count, noun, rest)| format!("{}{rest}", counted(count, noun)))
     .collect();
     if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") }
 }
@@ -276,6 +285,17 @@ fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>
             "NOT proven: {} (exit {code}). Keep these raw logs; `flowquet reconvert {table} --object URL` takes them as they are now",
             sum(verified)
         ),
-        _ => format!("{} (exit {code}); `flowquet convert` takes them", sum(verified)),
+        _ => {
+            let left = verified.findings.iter().filter(|f| f.fault.trouble() == Trouble::Left);
+            let is_new = |f: &&Finding| {
+                f.what.as_deref().is_none_or(|w| w == "unfinished") || f.fault == Fault::TaskUnfinished
+            };
+            let advice = if left.clone().any(|f| is_new(&f)) {
+                "; `flowquet convert` takes what is new or unfinished"
+            } else {
+                ""
+            };
+            format!("{} (exit {code}){advice}", sum(verified))
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! The levels of footers and data: many files at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use flowquet_store::ErrorKind;
-use flowquet_table::{LiveFile, Log, TableState};
+use flowquet_table::{Digest, LiveFile, Log, TableState};
 use rayon::prelude::*;
 
 use super::file::{FileCheck, FileOutcome};
@@ -16,6 +16,17 @@ use crate::events::{Event, Observer};
 
 /// Requests for footers that are on their way at once, beside what threads compute.
 const FOOTERS_AT_ONCE: usize = 16;
+
+/// What files that were read whole hold.
+#[derive(Debug, Default)]
+pub(super) struct Proven {
+    /// Keys of those that hold the rows that were converted.
+    pub(super) files: BTreeSet<String>,
+    /// Digests of all rows that were read, by partition.
+    pub(super) partitions: BTreeMap<String, Digest>,
+    /// Files whose rows these are.
+    pub(super) read: u64,
+}
 
 /// Files to be looked at, and who hears of it.
 pub(super) struct Files<'a> {
@@ -46,14 +57,14 @@ impl Files<'_> {
         Ok(())
     }
 
-    /// Reads files whole. Returns the keys of those that hold what they should.
+    /// Reads files whole.
     pub(super) fn data(
         &self,
         files: &[&LiveFile],
         of: u64,
         right: &mut BTreeSet<String>,
         verified: &mut Verified,
-    ) -> Result<BTreeSet<String>, Error> {
+    ) -> Result<Proven, Error> {
         self.observer.event(&Event::Planned {
             tasks: 1,
             objects: files.len() as u64,
@@ -62,15 +73,20 @@ impl Files<'_> {
         });
         let outcomes = self.run(files, Level::Data, self.workers)?;
         let mut level = DataLevel { of, ..DataLevel::default() };
-        let mut proven = BTreeSet::new();
+        let mut proven = Proven::default();
         for (file, outcome) in files.iter().zip(outcomes) {
             let Some(outcome) = outcome else { continue };
             level.files += 1;
             level.rows += outcome.rows;
             level.bytes += outcome.bytes;
             level.without_digest += u64::from(file.output.digest.is_none());
+            if let Some(digest) = outcome.digest {
+                let sum = proven.partitions.entry(file.output.partition.to_string()).or_default();
+                *sum = sum.with(digest);
+                proven.read += 1;
+            }
             if take(file, outcome, right, verified) && file.output.digest.is_some() {
-                proven.insert(file.output.key.clone());
+                proven.files.insert(file.output.key.clone());
             }
         }
         verified.data = Some(level);

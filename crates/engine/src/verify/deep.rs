@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use flowquet_sources::{Fetcher, SourceSet, is_remote};
 use flowquet_store::{Error as StoreError, ErrorKind};
-use flowquet_table::{InputRecord, Log, Options, SourceObject};
+use flowquet_table::{Digest, InputRecord, Log, Options, SourceObject};
 
 use super::finding::{Fault, Finding, Level};
 use super::report::{DeepLevel, Verified};
@@ -28,6 +28,8 @@ pub(super) struct Deep<'a> {
     pub(super) budget: Budget,
     pub(super) observer: &'a dyn Observer,
     pub(super) stop: &'a AtomicBool,
+    /// Digests of what was read, by partition.
+    pub(super) partitions: Mutex<BTreeMap<String, Digest>>,
 }
 
 /// An object, how it was read, and what became of it.
@@ -44,13 +46,14 @@ enum Outcome {
 }
 
 impl Deep<'_> {
-    /// Reads all objects of the table, or those that are in `listed`.
+    /// Reads all objects of the table, or those that are in `listed`. Returns the digests of their records by partition, if all of
+    /// them could be read.
     pub(super) fn check(
         &self,
         log: &Log,
         listed: Option<&Listed>,
         verified: &mut Verified,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<BTreeMap<String, Digest>>, Error> {
         let totals = log.state().totals();
         let objects = listed.map_or(totals.objects, |l| l.len() as u64);
         self.observer.event(&Event::Planned { tasks: 1, objects, bytes: totals.bytes_in, left_over: 0 });
@@ -70,9 +73,11 @@ impl Deep<'_> {
             Ok::<(), Error>(())
         })?;
         self.compare(&batch, &mut level, &mut findings)?;
+        let is_all = level.objects == totals.objects && findings.is_empty();
         verified.deep = Some(level);
         verified.findings.extend(findings);
-        Ok(())
+        let partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(is_all.then_some(partitions))
     }
 
     fn compare(
@@ -281,7 +286,10 @@ struct Nobody<'a, 'b, 'c> {
 }
 
 impl Taker for Nobody<'_, '_, '_> {
-    fn piece(&mut self, _: Piece) -> Result<(), Error> {
+    fn piece(&mut self, piece: Piece) -> Result<(), Error> {
+        let mut partitions = self.reading.deep.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = partitions.entry(piece.to.folder.to_string()).or_default();
+        *sum = sum.with(piece.digest);
         Ok(())
     }
 

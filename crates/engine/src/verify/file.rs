@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flowquet_format::{PartitionColumn, TIME_MAX_S, TIME_MIN_S, Types, utc_text};
 use flowquet_parquet::{CheckedFile, CheckedGroup, FileFault, FileFaultKind, RowsError};
 use flowquet_store::{Error as StoreError, Store};
-use flowquet_table::{LiveFile, task_of_output};
+use flowquet_table::{Crc32, Digest, LiveFile, task_of_output};
 
 use super::finding::{Fault, Finding, Level};
 
@@ -21,6 +21,8 @@ pub(super) struct FileOutcome {
     pub(super) rows: u64,
     /// Bytes that were read.
     pub(super) bytes: u64,
+    /// The digest of the rows, where all were decoded.
+    pub(super) digest: Option<Digest>,
 }
 
 /// A file to be looked at.
@@ -179,14 +181,15 @@ impl FileCheck<'_> {
         if !outcome.findings.is_empty() {
             return Ok(());
         }
-        let digest = digest.map(flowquet_table::Digest);
+        let digest = digest.map(Digest);
+        outcome.digest = digest;
         if let (Some(told), Some(found)) = (output.digest, digest)
             && told != found
         {
             outcome.findings.push(self.finding(Fault::DigestDiffers).differs(told, found));
             return Ok(());
         }
-        let found = flowquet_table::Crc32(crc32.finalize());
+        let found = Crc32(crc32.finalize());
         if let Some(told) = output.crc32.filter(|told| *told != found) {
             outcome.findings.push(self.finding(Fault::FileBytes).differs(told, found));
         }

@@ -86,6 +86,8 @@ pub enum Fault {
     PartitionWrong,
     /// The rows of a file are not those that were converted.
     DigestDiffers,
+    /// The rows of a partition, whose files have no digests of their own, are not those that all raw logs give.
+    PartitionDiffers,
     /// An object is not in the table.
     ObjectMissing,
     /// An object changed since it was converted.
@@ -126,7 +128,7 @@ impl Fault {
             | Self::TwinDiffers
             | Self::PartitionWrong
             | Self::DigestDiffers => Trouble::Files,
-            Self::ObjectChanged | Self::RecordsDiffer => Trouble::Sources,
+            Self::ObjectChanged | Self::PartitionDiffers | Self::RecordsDiffer => Trouble::Sources,
             Self::ObjectMissing | Self::TaskUnfinished => Trouble::Left,
             Self::FileLeft | Self::ObjectGone | Self::RecordUnknown => Trouble::None,
         }

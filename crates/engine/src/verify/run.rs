@@ -1,17 +1,17 @@
 //! A verification from its cheapest level on.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowquet_format::KeyFilter;
 use flowquet_sources::{Source, SourceSet};
 use flowquet_store::{Store, Stores};
-use flowquet_table::{COMPACTIONS, CompactionRecord, LiveFile, from_json, task_of_output};
+use flowquet_table::{COMPACTIONS, CompactionRecord, Digest, LiveFile, from_json, task_of_output};
 
-use super::data::Files;
+use super::data::{Files, Proven};
 use super::deep::Deep;
-use super::finding::{Fault, Level, Trouble};
+use super::finding::{Fault, Finding, Level, Trouble};
 use super::listing::check_listing;
 use super::record::check_records;
 use super::report::Verified;
@@ -80,7 +80,7 @@ pub fn verify(
     let chosen = request.data.map(|share| share.choose(&live.iter().collect::<Vec<_>>()));
     let mut only_footers = right.clone();
     only_footers.retain(|key| chosen.as_ref().is_none_or(|chosen| !chosen.contains(key.as_str())));
-    let mut proven = BTreeSet::new();
+    let mut proven = Proven::default();
     files.footers(&live, &mut only_footers, &mut verified)?;
     if let Some(chosen) = &chosen {
         let whole: Vec<&LiveFile> = live
@@ -104,14 +104,36 @@ pub fn verify(
         listed = Some(sources.check(&mut log, &mut verified)?);
     }
     if request.deep {
-        let deep = Deep { sources: &set, budget: request.budget, observer, stop };
-        deep.check(&log, listed.as_ref(), &mut verified)?;
+        let deep =
+            Deep { sources: &set, budget: request.budget, observer, stop, partitions: Mutex::default() };
+        let read = deep.check(&log, listed.as_ref(), &mut verified)?;
+        // Where files and objects have digests of their own, these say the same, and more exactly.
+        if let Some(read) = read.filter(|_| !verified.records.has_digests && proven.read == live.len() as u64)
+        {
+            compare_partitions(&read, &proven.partitions, &mut verified);
+        }
     }
     if let Some(listed) = &listed {
-        find_safe(&log, listed, &proven, &mut verified)?;
+        find_safe(&log, listed, &proven.files, &mut verified)?;
     }
     verified.settle();
     Ok(verified)
+}
+
+/// Compares what all raw logs give with what all files hold.
+fn compare_partitions(
+    read: &BTreeMap<String, Digest>,
+    written: &BTreeMap<String, Digest>,
+    verified: &mut Verified,
+) {
+    let folders: BTreeSet<&String> = read.keys().chain(written.keys()).collect();
+    for folder in folders {
+        let of = |sums: &BTreeMap<String, Digest>| sums.get(folder).copied().unwrap_or_default();
+        if of(read) != of(written) {
+            let finding = Finding::new(Level::Deep, Fault::PartitionDiffers, folder.as_str());
+            verified.findings.push(finding.differs(of(read), of(written)));
+        }
+    }
 }
 
 /// Ids of tasks and compactions whose records are wrong, as far as they can be told.

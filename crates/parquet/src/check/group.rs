@@ -73,7 +73,7 @@ impl CheckedFile {
                     continue;
                 }
             };
-            hashes.add(name, &column);
+            hashes.add(self.meta.row_group(row_group).column(i).column_descr().name(), &column);
             self.check_bounds(row_group, i, &column, &mut checked);
             if let Some(twin) = (0..self.schema.columns()).find(|twin| self.is_twin_of(*twin, name)) {
                 self.check_twin(row_group, twin, &column, &slices, &mut checked);

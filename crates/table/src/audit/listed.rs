@@ -7,9 +7,8 @@ use flowquet_store::{ErrorKind, Store};
 use crate::checked;
 use crate::error::Error;
 use crate::layout::{
-    CATALOG_KEY, CHECKPOINTS, COMMITS, COMPACTED, COMPACTIONS, CONTRACT_KEY, IGNORED, PLANS, RECORDS,
-    REJECTS, SEGMENTS, SPOOL, STAGING, checkpoint_number, compaction_done_key, compaction_number, is_id,
-    plan_number, task_of_commit,
+    CATALOG_KEY, COMPACTED, COMPACTIONS, CONTRACT_KEY, IGNORED, RECORDS, REJECTS, SEGMENTS, SPOOL, STAGING,
+    checkpoint_number, compaction_done_key, compaction_number, is_id, plan_number, task_of_commit,
 };
 
 /// Keys of records.
@@ -83,6 +82,4 @@ fn is_other(key: &str) -> bool {
         || is_segment
         || is_ignored
         || is_left
-        // What a run leaves that writes a record on a disk, and is killed.
-        || [PLANS, COMMITS, CHECKPOINTS].contains(&key)
 }
