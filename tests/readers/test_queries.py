@@ -4,6 +4,7 @@ import ast
 import collections
 import datetime
 import decimal
+import gzip
 import ipaddress
 import os
 import random
@@ -16,7 +17,7 @@ import pytest
 import sqlglot
 
 import naive
-from conftest import ROOT, convert, files, run
+from conftest import ROOT, convert, files, flowlogs, run
 
 V5 = (
     "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status vpc-id subnet-id instance-id "
@@ -521,3 +522,38 @@ def test_without_the_day_every_file_is_opened(table):
     opened = lambda where: connection.execute(f"explain analyze select sum(bytes) from flows {where}").fetchall()[0][1]
     read = lambda where: int(re.search(r"Total Files Read: (\d+)", opened(where))[1])
     assert read(f"where \"date\" = '{LAST}'") < read("") == len(files("lake"))
+
+
+def test_twins_let_readers_skip_row_groups(tmp_path):
+    """Bytes read for a network, of files that are in their order: less than half of those for all, by DuckDB and by Polars."""
+    flowlogs(tmp_path / "made", "--objects", 4, "--records", 16_000, "--format", "v5")
+    lines = [line for path in sorted((tmp_path / "made").rglob("*.log*")) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    at = lines[0].split().index("srcaddr")
+    number = lambda line: int(ipaddress.ip_address(line.split()[at])) if line.split()[at] != "-" else 0
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/sorted.log").write_text("\n".join([lines[0], *sorted((line for line in lines if line != lines[0]), key=number)]) + "\n")
+    convert(tmp_path / "logs", tmp_path / "lake", "--types", "rich", "--row-group-rows", 4096)
+    source = f"{tmp_path}/lake/date=*/*.parquet"
+    connection = duckdb.connect(config={"threads": 1, "enable_external_file_cache": False})
+    low, high = (bytes(10) + b"\xff\xff" + bytes([10, 0, 3, last]) for last in [0, 255])
+    inside = polars.col("srcaddr_bin").is_between(polars.lit(low), polars.lit(high))
+    columns = "count(*), sum(bytes), sum(srcport), sum(packets), min(dstaddr)"
+
+    def read(query):
+        before, answer = characters_read(), query()
+        return characters_read() - before, answer
+
+    where = f"where srcaddr_bin between from_hex('{low.hex()}') and from_hex('{high.hex()}')"
+    every, whole = read(lambda: connection.execute(f"select {columns} from '{source}'").fetchall())
+    some, part = read(lambda: connection.execute(f"select {columns} from '{source}' {where}").fetchall())
+    assert 0 < part[0][0] < whole[0][0] / 8 and some < every / 2, (some, every)
+    fields = polars.scan_parquet(source).select("srcaddr_bin", "srcaddr", "bytes", "srcport", "packets", "dstaddr")
+    every, _ = read(fields.collect)
+    some, found = read(fields.filter(inside).collect)
+    assert found.height == part[0][0] and found["srcaddr"].str.starts_with("10.0.3.").all() and some < every / 2, (some, every)
+
+
+def characters_read():
+    """What this process has read so far, from the cache of the system or not."""
+    with open("/proc/self/io") as told:
+        return int(next(line for line in told if line.startswith("rchar")).split()[1])
