@@ -128,7 +128,7 @@ class Logs:
         # Logins: from outside, from inside, and refused.
         for source, port, action in [
             ("198.51.100.20", 22, "ACCEPT"), ("198.51.100.20", 22, "ACCEPT"), ("198.51.100.21", 3389, "ACCEPT"), ("172.32.0.1", 22, "ACCEPT"), ("172.31.0.1", 22, "ACCEPT"),
-            ("172.16.0.1", 22, "ACCEPT"), ("10.9.0.1", 22, "ACCEPT"), ("192.168.9.1", 3389, "ACCEPT"), ("2001:db8::9", 22, "ACCEPT"), ("fd00:1::9", 22, "ACCEPT"), ("198.51.100.22", 22, "REJECT"), ("101.0.0.1", 22, "ACCEPT"),
+            ("172.16.0.1", 22, "ACCEPT"), ("172.20.0.1", 22, "ACCEPT"), ("10.9.0.1", 22, "ACCEPT"), ("192.168.9.1", 3389, "ACCEPT"), ("2001:db8::9", 22, "ACCEPT"), ("fd00:1::9", 22, "ACCEPT"), ("198.51.100.22", 22, "REJECT"), ("101.0.0.1", 22, "ACCEPT"),
         ]:  # fmt: skip
             self.add("eni-a", source, "10.0.1.5", MIDNIGHT + DAY + 80_000, dstport=port, action=action, tcp_flags=2)
         # What passes another's interface, found by its true address alone; and answers to a port that others reset.
