@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What a conversion from S3 to S3 costs: for its bytes, for each object, and for each shard as a process of its own.
+"""What a conversion from S3 to S3 costs: for its bytes, for each object, and for each shard as a process of its own,
+which reads the plan and the commits of others.
 
     cargo build --release --workspace
-    .venv/bin/python benches/scale/measure.py [--runs 3] [--records 4000000] [--small 20000] [--planned 200000]
+    .venv/bin/python benches/scale/measure.py [--runs 3] [--records 4000000] [--small 20000] [--planned 200000] [--tasks 5000]
 
 The server is `flowquet-s3server`, in memory and on loopback. Told is CPU time of flowquet's process, user and system, which other work on the
 machine disturbs less than wall time; the server's is not in it. Each answer is checked.
@@ -107,9 +108,28 @@ def per_shard(folder, planned, shards):
             print(f"  an empty shard: CPU {spread(empty, 's')}, peak {peak:.0f} MiB; requests {requests}")
 
 
+def per_commit(folder, tasks):
+    """A shard reads what others have committed since the last checkpoint, and shards put none."""
+    logs = generated(folder / "commits", "--objects", tasks, "--records", 50, "--every-s", 900)
+    with s3.serve(load=logs) as server:
+        plan = measured(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--file-bytes", "1K", "--json").said
+        assert json.loads(plan)["estimate"]["tasks"] == tasks
+        server.client.put_object(Bucket="lake", Key="plans/plan.json", Body=plan.encode())
+        # Shards of one task, before and after all the others.
+        one = lambda index, of: measured(server, "convert", "--plan", "s3://lake/plans/plan.json", "--shard", f"{index}/{of}", "--quiet")  # noqa: E731
+        one(0, tasks)
+        first = one(1, tasks)
+        measured(server, "convert", "--plan", "s3://lake/plans/plan.json", "--shard", "0/1", "--quiet")
+        last = one(2, tasks)
+        sizes = [server.client.head_object(Bucket="lake", Key=key)["ContentLength"] for key in server.keys("lake", "t/_flowquet/commits/")]
+        assert len(sizes) == tasks
+        print(f"commits: {tasks:,} of one object, {sum(sizes) / tasks:,.0f} bytes each; a shard after the first takes CPU {first.cpu:.3f} s and {first.requests}")
+        print(f"  after the last {last.cpu:.3f} s and {last.requests}: {(last.cpu - first.cpu) / tasks * 1e6:.0f} µs a commit")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in [("runs", 3), ("records", 4_000_000), ("small", 20_000), ("planned", 200_000), ("shards", 1_000)]:
+    for name, default in [("runs", 3), ("records", 4_000_000), ("small", 20_000), ("planned", 200_000), ("shards", 1_000), ("tasks", 5_000)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
     print(subprocess.run([FLOWQUET, "--version"], capture_output=True, text=True).stdout.strip(), f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
@@ -118,6 +138,7 @@ def main():
         per_byte(folder, args.runs, args.records)
         per_object(folder, args.runs, args.small)
         per_shard(folder, args.planned, args.shards)
+        per_commit(folder, args.tasks)
 
 
 if __name__ == "__main__":

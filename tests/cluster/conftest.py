@@ -33,19 +33,13 @@ def flowlogs(out, *args):
 
 
 def content(out):
-    """Every file of a table by its key: data, rejects, plans, commits and contract.
+    """Every file of a table by its key: data, rejects, plans, commits and contract; also what a killed process was writing, if nobody swept it.
 
-    Checkpoints are left out: they only save reading, and are put by whichever process comes by when one is due. So are temporary files
-    of processes that were killed, which no reader sees and `compact` deletes.
+    Checkpoints are left out: they only save reading, and are put by whichever process comes by when one is due.
     """
     out = pathlib.Path(out)
     keys = {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
-    kept = {key: path for key, path in keys.items() if not key.startswith("_flowquet/checkpoints/") and not is_temporary(key)}
-    return {key: path.read_bytes() for key, path in kept.items()}
-
-
-def is_temporary(key):
-    return "/.flowquet-" in f"/{key}" or key.startswith("_flowquet/tmp/")
+    return {key: path.read_bytes() for key, path in keys.items() if not key.startswith("_flowquet/checkpoints/")}
 
 
 def difference(one, other):

@@ -2,24 +2,28 @@
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 
 import pytest
 
+import gluestub
+import s3
 import spark
-from conftest import FLOWQUET, TASKS, content, difference, end, named, run, tree, wait_for
+from conftest import FLOWQUET, ROOT, TASKS, content, difference, end, named, run, tree, wait_for
 
 #: Environments that `./test cluster` makes, beside the tests' own.
 OTHERS = {"sail": ".venv-sail", "spark 3.5": ".venv-spark35"}
 
 
 def other(name):
-    """The Python of one of them; `./test cluster` has them all."""
+    """The Python of one of them; `./test` has no time for them."""
+    if "FLOWQUET_CLUSTER" not in os.environ:
+        pytest.skip("run by ./test cluster")
     python = spark.interpreter(OTHERS[name])
-    if not python.exists():
-        assert "FLOWQUET_CLUSTER" not in os.environ, f"{python} is missing"
-        pytest.skip(f"{OTHERS[name]} is made by ./test cluster")
+    assert python.exists(), f"{python} is made by ./test cluster"
     return python
 
 
@@ -95,9 +99,12 @@ def test_sail_performs_it_though_a_process_dies(logs, one_machine, tmp_path):
             said = finish(job, log)
         finally:
             end(job)
-    told = check(out, report, one_machine)
-    assert "over Connect" in said
-    assert any(row["attempt"] > 0 for row in told["summaries"])
+        told = check(out, report, one_machine)
+        assert "over Connect" in said
+        assert any(row["attempt"] > 0 for row in told["summaries"])
+        # It ships no files.
+        job = spark.driver(python, log, "--remote", remote, "--ship", FLOWQUET, logs, "--out", out, *TASKS)
+        assert "hint: put the program on all machines and name its path by --binary" in finish(job, log, 1)
 
 
 def test_a_server_that_dies_leaves_a_table_that_the_next_run_completes(logs, one_machine, tmp_path):
@@ -115,6 +122,40 @@ def test_a_server_that_dies_leaves_a_table_that_the_next_run_completes(logs, one
     assert difference(content(out), one_machine) == []
 
 
+def test_a_table_in_s3_that_is_registered(logs, tmp_path):
+    python = other("sail")
+    report, log = tmp_path / "report.json", tmp_path / "driver.log"
+    with s3.serve(load=logs) as server, gluestub.serve() as glue, spark.sail(python, tmp_path) as (remote, _):
+        s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/one", "--quiet", *TASKS)
+        given = {name: value for name, value in s3.ENVIRONMENT.items() if name.startswith("AWS_")} | {"FLOWQUET_GLUE_ENDPOINT_URL": glue.url, "AWS_REGION": "us-east-1"}
+        env = [word for name, value in given.items() for word in ("--env", f"{name}={value}")]
+        where = ["--endpoint-url", server.url, "--plan-at", "s3://lake/plans/plan.json", "--shards", "5"]
+        table = ["--register", "--database", "lake", "--table", "flows"]
+        job = spark.driver(python, log, "--remote", remote, "--binary", FLOWQUET, *env, *where, *table, "s3://logs/", "--out", "s3://lake/t", "--report", report, *TASKS)
+        said = finish(job, log)
+        one, many = (server.fetch(prefix, tmp_path / prefix) for prefix in ("one", "t"))
+        assert "done: 5 of 5 shards" in said and "lake.flows: table created" in said
+        assert set(glue.tables) == {"flows"} and len(glue.partitions) > 0
+    registration = "_flowquet/catalog.json"
+    assert difference(content(one), content(many)) == [registration]
+    assert json.loads(report.read_text())["sums"]["objects_converted"] == 24
+
+
+def test_spark_over_connect(logs, one_machine, tmp_path):
+    python = other("sail")
+    out, report, log = tmp_path / "table", tmp_path / "report.json", tmp_path / "driver.log"
+    # A server of Spark itself, which the client starts.
+    job = spark.driver(
+        python, log, "--remote", "local[2]", "--ship", FLOWQUET, logs, "--out", out, "--report", report, *TASKS, settings=spark.SETTINGS
+    )
+    try:
+        said = finish(job, log)
+    finally:
+        end(job)
+    check(out, report, one_machine)
+    assert "on Spark 4.1.1 over Connect" in said
+
+
 def test_spark_of_glue_and_emr(logs, one_machine, tmp_path):
     python = other("spark 3.5")
     out, report, log = tmp_path / "table", tmp_path / "report.json", tmp_path / "driver.log"
@@ -127,3 +168,23 @@ def test_spark_of_glue_and_emr(logs, one_machine, tmp_path):
         end(job)
     check(out, report, one_machine)
     assert "on Spark 3.5" in said
+
+
+def test_spark_submit_as_glue_does(logs, one_machine, tmp_path):
+    """The example's file with a wheel among its Python files and a shipped program, its whole command line in one argument."""
+    if "FLOWQUET_CLUSTER" not in os.environ:
+        pytest.skip("run by ./test cluster")
+    out, log = tmp_path / "table", tmp_path / "driver.log"
+    shutil.copytree(ROOT / "python", tmp_path / "python", ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    wheel = [spark.OWN, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", tmp_path, tmp_path / "python"]
+    subprocess.run(wheel, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    given = [word for name, value in spark.SETTINGS.items() for word in ("--conf", f"{name}={value}")]
+    command = [spark.spark_class(spark.OWN).with_name("spark-submit"), "--master", "local[2]", *given, "--py-files", wheel, "--files", FLOWQUET]
+    command += [ROOT / "examples/spark/flowquet_job.py", "--JOB_NAME", "flowquet", "--flowquet", shlex.join(map(str, [logs, "--out", out, "--binary", "flowquet", *TASKS]))]
+    env = spark.environment(spark.OWN)
+    del env["PYTHONPATH"]
+    with log.open("wb") as file:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=env, cwd=tmp_path, timeout=240)
+    assert done.returncode == 0, log.read_text(errors="replace")[-4000:]
+    assert difference(content(out), one_machine) == []

@@ -138,6 +138,13 @@ def test_a_wrong_command_line_ends_with_the_programs_words(tmp_path):
     assert failed.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("objects", "size", "tasks", "shards"), [(24, 10**7, 24, 24), (10**6, 10**12, 3_000, 349), (10**6, 372 * 10**10, 10_000, 1_165), (10**4, 10**14, 40_000, 10_000), (10**6, 10**6, 500, 100)]
+)
+def test_shards_do_not_spend_their_time_on_the_plan(objects, size, tasks, shards):
+    assert driver.shards_for(objects, size, tasks) == shards
+
+
 def test_options_go_where_they_belong():
     line = "s3://logs/a s3://logs/b --out s3://lake/t --since 2024-01-01 --region eu-west-1 --path-style --memory 512M --max-rejects 1% --env A=b=c --shards 7"
     job = job_of(*parser().parse_known_args(line.split()))

@@ -118,6 +118,12 @@ def test_shards_that_are_not_there(logs, tmp_path):
     ]:
         assert words in shard(file, *args, check=2, env=env), (env, args)
     assert not (tmp_path / "out").exists()
+    for args, env in [(["--shard", "0/2"], {}), ([], {"FLOWQUET_SHARD": "0/2"})]:
+        words = run("convert", logs, "--out", tmp_path / "out", *args, env=BARE | env, check=2).stderr
+        assert "--shard needs the plan that it is a part of" in words
+    for place, words in [("none/plan.json", "its folder does not exist"), ("", "it is a folder"), ("s3://lake/", "expected the key of an object")]:
+        place = place if place.startswith("s3:") else tmp_path / place
+        assert words in run("plan", logs, "--out", tmp_path / "out", "--save", place, check=2).stderr
     # What is given goes before what the array tells.
     assert shard(file, "--shard", "1", env={"JOB_COMPLETION_INDEX": "9"})["objects"]["listed"] == plan["shards"][1]["objects"]
     # A file that somebody edited.

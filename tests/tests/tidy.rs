@@ -231,7 +231,7 @@ fn the_engine_reads_no_records() {
 /// Pages of the project, for people.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
-    for folder in ["", ".github", "benches", "docs", "tests/tables"] {
+    for folder in ["", ".github", "benches", "docs", "examples", "python", "tests/tables"] {
         let Ok(entries) = fs::read_dir(root().join(folder)) else { continue };
         pages
             .extend(entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "md")));

@@ -1,5 +1,6 @@
 //! Files that a command writes beside the table: reports and plans.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use flowquet_engine::Error;
@@ -13,17 +14,32 @@ use crate::places::absolute;
 /// Where a local file is written before it has its name.
 const STAGING: &str = ".flowquet-staging";
 
-/// Checks that the folder of a file is there, before hours of work: a slip of the pen must not become a folder. `option` names
-/// what the file is for, `noun` what it is.
-pub(crate) fn check_folder(location: &Location, option: &str, noun: &str) -> Result<(), Failure> {
-    let Location::Local(path) = location else { return Ok(()) };
-    let path = absolute(path);
-    if path.parent().is_none_or(Path::is_dir) {
-        return Ok(());
+/// Checks that a file can have this name, and that its folder is there, before hours of work: a slip of the pen must not become a
+/// folder. `option` names what the file is for, `noun` what it is.
+pub(crate) fn check_place(location: &Location, option: &str, noun: &str) -> Result<(), Failure> {
+    let wrong = |place: &dyn Display, what: &str, hint: &str| {
+        let message = format!("write the {noun} `{place}`: {what}");
+        Err(Failure::message(Exit::Usage, &message, Some(hint)))
+    };
+    match location {
+        Location::S3 { prefix, .. } if prefix.is_empty() || prefix.ends_with('/') => wrong(
+            location,
+            "expected the key of an object, found a prefix",
+            &format!("name the object of {option}"),
+        ),
+        Location::S3 { .. } => Ok(()),
+        Location::Local(path) => {
+            let path = absolute(path);
+            if path.is_dir() {
+                wrong(&path.display(), "it is a folder", &format!("name the file of {option} in it"))
+            } else if path.parent().is_none_or(Path::is_dir) {
+                Ok(())
+            } else {
+                let hint = format!("make the folder, or check the path of {option}");
+                wrong(&path.display(), "its folder does not exist", &hint)
+            }
+        }
     }
-    let message = format!("write the {noun} `{}`: its folder does not exist", path.display());
-    let hint = format!("make the folder, or check the path of {option}");
-    Err(Failure::message(Exit::Usage, &message, Some(&hint)))
 }
 
 /// Writes a file as a whole: who reads it meanwhile sees the one that was there.

@@ -35,6 +35,14 @@ use crate::text_table::{plain_table, table_text};
 
 pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     listen_for_signals();
+    if args.shard.is_some() && args.plan.is_none() {
+        let hint = Some("make a plan with `flowquet plan`; without one, all that is new is converted");
+        return Err(Failure::message(
+            Exit::Usage,
+            "--shard needs the plan that it is a part of: --plan",
+            hint,
+        ));
+    }
     let (started, started_s, run_id) = (Instant::now(), now_s(), random_name());
     let stores = args.job.s3.stores();
     let shared = args.plan.as_ref().map(|file| PlanFile::read(&stores, file)).transpose()?;
@@ -50,7 +58,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let (options, out, location) =
         (prepared.options.clone(), prepared.out_text.clone(), prepared.location.clone());
     if let Some(Target::At(report)) = &args.report {
-        beside::check_folder(report, "--report", "report")?;
+        beside::check_place(report, "--report", "report")?;
     }
     if args.register {
         // Better told before hours of work than after.
@@ -114,8 +122,10 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         records_read: reporter.records_read(),
         elapsed: started.elapsed(),
     };
-    if let Some(metrics) = metrics {
-        metrics.end(&run.summary, exit)?;
+    // The work is done by then; that nobody hears of it is told, and is no reason to do it again.
+    let unheard = metrics.and_then(|metrics| metrics.end(&run.summary, exit).err());
+    if let Some(Failure::Told(_, message)) = unheard {
+        say(&format!("warning: no metrics were written: {}", message.trim_start_matches("error: ")));
     }
     if let Some(report) = &args.report {
         write_report(&stores, report, &json(&run.summary, &facts))?;

@@ -104,7 +104,7 @@ impl Metrics {
         stores: &Arc<Stores>,
     ) -> Result<Self, Failure> {
         let location = Location::Local(PathBuf::from(file));
-        beside::check_folder(&location, "--metrics", "metrics")?;
+        beside::check_place(&location, "--metrics", "metrics")?;
         let before = std::fs::read_to_string(file).unwrap_or_default();
         let facts = Arc::new(Facts {
             location,

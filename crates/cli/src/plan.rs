@@ -49,7 +49,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
         ));
     }
     if let Some(save) = &args.save {
-        beside::check_folder(save, "--save", "plan")?;
+        beside::check_place(save, "--save", "plan")?;
     }
     let out = match &args.job.out {
         Some(Location::Local(path)) => absolute(path).display().to_string(),

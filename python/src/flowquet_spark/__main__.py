@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-from dataclasses import replace
 from typing import Any, Optional, Sequence
 
 from .driver import Job, JobFailed, convert, make_program
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     program = top.add_mutually_exclusive_group()
     program.add_argument("--binary", default="flowquet", metavar="PATH", help="flowquet on all machines, or the name of a shipped file [default: flowquet]")
     program.add_argument("--ship", metavar="FILE", help="ship this file to the executors as flowquet")
-    add("--shards", type=positive, metavar="N", help="divide the plan into N parts [default: one a task, up to 10,000]")
+    add("--shards", type=positive, metavar="N", help="divide the plan into N parts [default: one a task; fewer where reading plan and log would take more than a tenth of the work]")
     add("--plan-at", metavar="FILE", help="save the plan in this S3 object or shared file, instead of sending it with the job")
     add("--threads", type=positive, metavar="N", help="worker threads of each process [default: spark.task.cpus]")
     add("--attempts", type=positive, metavar="N", help="how often a shard is tried [default: spark.task.maxFailures]")
@@ -116,7 +116,7 @@ def register(job: Job, args: argparse.Namespace) -> int:
     names = [word for name in ("database", "table") if getattr(args, name) for word in (f"--{name}", getattr(args, name))]
     only = [word for word in job.both_options if word not in SWITCHES or word == "--path-style"]
     with make_program(job) as binary:
-        return subprocess.run([binary, "register", job.out, *names, *without(only, ("--sse", "--sse-kms-key-id"))]).returncode
+        return subprocess.run([binary, "register", job.out, *names, *without(only, ("--sse", "--sse-kms-key-id"))], env={**os.environ, **job.environment}).returncode
 
 
 def without(words: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -16,8 +16,16 @@ from . import worker
 from .report import Report
 from .worker import COLUMNS, Work, find_binary, runnable, shards_in_arrow
 
-#: Engines keep something of each task in the driver, and each shard reads the plan and the table's newest records.
+#: Engines keep something of each task in the driver.
 SHARDS_MAX = 10_000
+#: Fewer than these always pay.
+SHARDS_LEAST = 100
+#: Seconds of a core, by benches/scale: for a GB and for an object of the logs.
+SECONDS_A_GB, SECONDS_AN_OBJECT = 16.7, 185e-6
+#: The same in each shard: for an object of the plan, which it reads whole, for a commit that others made before, and for itself.
+SECONDS_A_PLANNED_OBJECT, SECONDS_A_COMMIT, SECONDS_A_SHARD = 4.6e-6, 145e-6, 0.02
+#: Reading plan and log may take this share of the work (docs/SCALE.md: many shards are even and lose little, but all read).
+READING_SHARE_MAX = 0.1
 #: A plan travels with the function. Connect takes messages of 128 MiB; so much is a plan of some million objects.
 PLAN_BYTES_MAX = 64 << 20
 #: As Spark does, where it does not say otherwise.
@@ -50,7 +58,7 @@ class Job:
     binary: str = "flowquet"
     #: A file, or where the engine can fetch files an S3 object, to ship to the executors as the program.
     ship: Optional[str] = None
-    #: How many parts the plan is divided in [default: one for each of its tasks, up to 10,000].
+    #: How many parts the plan is divided in [default: one for each of its tasks, or so many that reading plan and log takes a tenth of the work].
     shards: Optional[int] = None
     #: Where the plan is saved instead of travelling with the function: an S3 object or a shared file.
     plan_at: Optional[str] = None
@@ -91,7 +99,7 @@ def convert(spark: Any, job: Job, say: Any = lambda text: None) -> Result:
     ship(spark, job)
     plan = make_plan(job)
     estimate, tasks = plan["estimate"], len((plan["plan"] or {"tasks": []})["tasks"])
-    shards = min(job.shards or tasks, SHARDS_MAX)
+    shards = min(job.shards or shards_for(estimate["objects"], estimate["bytes"], tasks), SHARDS_MAX)
     if tasks == 0:
         say("done: nothing new")
         rows: list[dict[str, Any]] = []
@@ -103,6 +111,14 @@ def convert(spark: Any, job: Job, say: Any = lambda text: None) -> Result:
         rows = perform(spark, job, plan, shards)
     report = Report(estimate["objects"], estimate["bytes"], tasks, rows, shards, time.monotonic() - started)
     return Result(report, spark.createDataFrame([tuple(row[name] for name in COLUMNS) for row in rows], schema()))
+
+
+def shards_for(objects: int, size: int, tasks: int) -> int:
+    """How many shards pay: as many as there are tasks, unless they would spend their time on reading plan and log."""
+    work = size / 1e9 * SECONDS_A_GB + objects * SECONDS_AN_OBJECT
+    # Half of the others have committed when a shard begins.
+    each = SECONDS_A_SHARD + objects * SECONDS_A_PLANNED_OBJECT + tasks / 2 * SECONDS_A_COMMIT
+    return min(tasks, max(SHARDS_LEAST, int(READING_SHARE_MAX * work / each)), SHARDS_MAX)
 
 
 def ship(spark: Any, job: Job) -> None:

@@ -85,7 +85,7 @@ class ShardFailed(Exception):
 
 def find_binary(binary: str) -> str:
     """The program on this machine: a path, a file that the engine shipped, or a name on the PATH."""
-    shipped = []
+    shipped: list[str] = []
     try:
         from pyspark import SparkFiles
 

@@ -125,7 +125,7 @@ pub(crate) struct ConvertArgs {
 
     /// Run shard I of N, with I from 0 to N-1; without /N of those that `flowquet plan --shards` made [default: as the job array
     /// of AWS Batch, Kubernetes or Slurm tells]
-    #[arg(long, alias = "task", value_name = "I/N", requires = "plan", help_heading = "Shards of a plan")]
+    #[arg(long, alias = "task", value_name = "I/N", help_heading = "Shards of a plan")]
     pub(crate) shard: Option<ShardArg>,
 
     /// Fail if more lines than this are rejected: a count (`100`) or a share (`1%`); checked before each task is committed
