@@ -231,8 +231,8 @@ fn a_raw_line_that_changed_behind_the_back_of_its_etag_is_found_by_the_deep_leve
     let records = keys(&other.world, "_flowquet/commits/");
     let records = records.iter().map(|k| other.world.lake.get(k).expect("there"));
     let theirs = records.map(|r| serde_json::from_slice::<serde_json::Value>(&r).expect("JSON"));
-    let theirs = theirs.map(|r| r["inputs"][0]["digest"].as_str().expect("a digest").to_owned());
-    let theirs = theirs.filter(|d| *d != digest).last().expect("another");
+    let mut theirs = theirs.map(|r| r["inputs"][0]["digest"].as_str().expect("a digest").to_owned());
+    let theirs = theirs.rfind(|d| *d != digest).expect("another");
     // The table is as a conversion of the other line would have made it: only the raw log tells otherwise.
     small.replace(&lines, &[]);
     let record = small.world.lake.get(&small.record).expect("there");
