@@ -46,6 +46,13 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     }
     if let Some(path) = &args.list_safe {
         check_list(path)?;
+        let is_local = |source: &Source| matches!(source, Source::At(at) if !at.is_s3());
+        if is_manifest(path) && args.source.iter().any(is_local) {
+            let message =
+                "a manifest for S3 Batch Operations names objects of S3, and --source is a local folder";
+            let hint = "give --list-safe a file that does not end in .csv";
+            return Err(Failure::message(Exit::Usage, message, Some(hint)));
+        }
     }
     let stores = args.s3.stores();
     let out = table_store(&stores, &args.out);
@@ -135,22 +142,20 @@ fn check_list(path: &Path) -> Result<(), Failure> {
     Err(Failure::message(Exit::Usage, &message, Some("make the folder, or check the path of --list-safe")))
 }
 
+/// Whether a list is one for S3 Batch Operations.
+fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"))
+}
+
 /// Writes the URLs of proven objects.
 fn write_list(path: &Path, urls: &[String]) -> Result<(), Failure> {
-    let is_manifest = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
     let mut text = String::new();
     for url in urls {
-        match is_manifest {
+        match is_manifest(path) {
             false => text.push_str(url),
             true => {
-                let Some((bucket, key)) = url.strip_prefix(S3_SCHEME).and_then(|rest| rest.split_once('/'))
-                else {
-                    let message = format!(
-                        "`{url}` is no object of S3, which a manifest for S3 Batch Operations could name"
-                    );
-                    let hint = "give --list-safe a file that does not end in .csv";
-                    return Err(Failure::message(Exit::Usage, &message, Some(hint)));
-                };
+                let rest = url.strip_prefix(S3_SCHEME).and_then(|rest| rest.split_once('/'));
+                let (bucket, key) = rest.expect("sources are in S3: it was checked before they were listed");
                 text.push_str(bucket);
                 text.push(',');
                 text.push_str(&url_encoded(key));

@@ -18,9 +18,8 @@ stored. --source lists the raw logs and names those that are not in the table or
 object's lines and digest. Each finding names the record, file, row group, column, page or object. Runs that go on meanwhile are no finding. Writes \
 nothing, unless --repair or --list-safe says so.";
 
-pub(crate) const EXITS: &str = "Exit codes: 0 all that was looked at is right; 4 objects are not in the table; 5 files of the table are lost or damaged; \
-6 records of the table were edited, or are lost; 7 raw logs differ from what the table holds; 1 it could not be checked. The smallest of 6, 5, 7, 4 in \
-this order is told";
+pub(crate) const EXITS: &str = "Exit codes: 0 all that was looked at is right; 1 it could not be checked; 4 objects are not in the table; 5 files of \
+the table are lost or damaged; 6 records of the table were edited or are lost; 7 raw logs differ from what the table holds. Of several the first of 6, 5, 7, 4";
 
 pub(crate) const EXAMPLES: &str = "Examples:\n  \
     flowquet verify lake/vpc_flow_logs\n  \

@@ -67,10 +67,9 @@ pub fn verify(
         // What a record that is wrong says of files says nothing about these.
         let is_distrusted = |key: &str| task_of_output(key).is_some_and(|id| distrusted.contains(id));
         let is_ours = |key: &str| task_of_output(key).is_some();
-        verified.findings.retain(|f| {
-            f.level != Level::Listing
-                || !is_distrusted(&f.place) && !(f.fault == Fault::FileStray && is_ours(&f.place))
-        });
+        let says_nothing =
+            |f: &Finding| is_distrusted(&f.place) || f.fault == Fault::FileStray && is_ours(&f.place);
+        verified.findings.retain(|f| f.level != Level::Listing || !says_nothing(f));
         right.retain(|key| !is_distrusted(key));
     }
     let live: Vec<LiveFile> = log.state().files().all()?.into_iter().cloned().collect();

@@ -6,6 +6,7 @@ use flowquet_engine::{Budget, Event, Share, Trouble, Verified, VerifyRequest, ve
 use flowquet_format::KeyFilter;
 use flowquet_sources::Source;
 use flowquet_store::Location;
+use flowquet_table::Log;
 
 use super::World;
 
@@ -42,7 +43,7 @@ impl World {
     /// left.
     #[track_caller]
     pub(crate) fn assert_no_alarm(&self, when: &str) {
-        if flowquet_table::Log::find_contract(self.lake_store().as_ref()).expect("memory").is_none() {
+        if Log::find_contract(self.lake_store().as_ref()).expect("memory").is_none() {
             return;
         }
         for depth in [Depth::Footers, Depth::Data] {

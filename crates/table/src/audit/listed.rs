@@ -74,7 +74,7 @@ fn is_other(key: &str) -> bool {
         name.strip_suffix(".json")
             .is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
     });
-    let is_segment = within(key, SEGMENTS).is_some_and(|name| checked::is_segment(name));
+    let is_segment = within(key, SEGMENTS).is_some_and(checked::is_segment);
     let is_left = [COMPACTED, SPOOL, STAGING].iter().any(|folder| within(key, folder).is_some());
     key == CONTRACT_KEY
         || key == CATALOG_KEY
