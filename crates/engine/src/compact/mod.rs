@@ -319,7 +319,7 @@ fn check_columns(state: &TableState, wanted: &Options) -> Result<(), Error> {
         let has = |name: &str| {
             formats.iter().any(|(format, options)| {
                 let format = LogFormat::parse(format, options.catalogue());
-                format.is_ok_and(|f| f.fields().iter().any(|field| field.column() == name))
+                format.is_ok_and(|f| f.columns(options.types).iter().any(|column| column.name == name))
             })
         };
         let is_default = option == "sort" && wanted.sort == DEFAULT_SORT;

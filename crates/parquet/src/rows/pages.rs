@@ -19,12 +19,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::thrift::{PageHead, is_sound_delta, page_head};
-use super::window::Window;
-
-/// Most bytes of the pages and dictionaries that the columns of a row group are read from at once. Writers make pages of about a
-/// megabyte; one page a column of a whole row group is known, too. A page is there until the next one is, so that twice as much may
-/// be in memory, and that is what the smallest `--memory` leaves.
-pub(super) const DECODED_BYTES_MAX: u64 = 96 << 20;
+use super::window::{DECODED_BYTES_MAX, Window};
 
 /// Most values of a page, nulls included: a page of nulls takes some bytes, however many there are.
 const PAGE_VALUES_MAX: u64 = 1 << 26;

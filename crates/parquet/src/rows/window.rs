@@ -8,8 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::pages::DECODED_BYTES_MAX;
 use super::thrift::page_head;
+
+/// Most bytes of the pages and dictionaries that the columns of a row group are read from at once. Writers make pages of about a
+/// megabyte; one page a column of a whole row group is known, too. A page is there until the next one is, so that twice as much may
+/// be in memory, and that is what the smallest `--memory` leaves.
+pub(super) const DECODED_BYTES_MAX: u64 = 96 << 20;
 
 /// Longest header of a page that is read: it may hold the bounds of texts.
 const HEADER_BYTES_MAX: u64 = 1 << 20;
