@@ -206,3 +206,42 @@ def test_tables_of_older_layouts_give_no_alarm(table):
         assert process.returncode in (0, 4), found["findings"]
         assert {f["fault"] for f in found["findings"]} <= {"task-unfinished", "object-gone", "file-left"}, found["findings"]
         assert not found["records"]["has_digests"]
+
+
+def test_a_table_and_its_logs_in_buckets(tmp_path):
+    """What is proven, found, repaired and told of raw logs in S3, with the commands that messages show."""
+    made = flowlogs(tmp_path / "made", "--objects", 4, "--records", 300, "--every-s", 3600)
+    with s3.serve(load=made) as server:
+
+        def verify(*args, check=0):
+            command = s3.command(server, "verify", "s3://lake/t", *args)[1:]
+            return run(*command, check=check, env=s3.ENVIRONMENT).stdout
+
+        client = server.client
+
+        def listed(bucket, prefix=""):
+            return [o["Key"] for o in client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]]
+
+        run(*s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "--quiet")[1:], env=s3.ENVIRONMENT)
+        safe = tmp_path / "safe.csv"
+        assert "4 objects proven line by line" in verify("--source", "s3://logs/", "--read-data", "--deep", "--list-safe", safe)
+        assert [(bucket, urllib.parse.unquote_plus(key)) for bucket, key in csv.reader(safe.open())] == [("logs", key) for key in sorted(listed("logs"))]
+        # A flipped bit in one file, another that is gone.
+        flipped, gone = [key for key in listed("lake", "t/date=") if key.endswith(".parquet")][:2]
+        body = bytearray(client.get_object(Bucket="lake", Key=flipped)["Body"].read())
+        body[len(body) // 3] ^= 1
+        client.put_object(Bucket="lake", Key=flipped, Body=bytes(body))
+        client.delete_object(Bucket="lake", Key=gone)
+        assert f"{gone.removeprefix('t/')}: gone, with" in verify(check=5)
+        safe = tmp_path / "safe.txt"
+        words = verify("--source", "s3://logs/", "--read-data", "--list-safe", safe, check=5)
+        assert flipped.removeprefix("t/") in words and safe.read_text() == ""
+        assert "`flowquet verify s3://lake/t --read-data --repair` converts them again" in words
+        assert "repaired" in verify("--read-data", "--repair")
+        assert verify("--read-data", "--deep", "--quiet") == ""
+        # A line that became another since.
+        key = listed("logs")[0]
+        text = gzip.decompress(client.get_object(Bucket="logs", Key=key)["Body"].read())
+        client.put_object(Bucket="logs", Key=key, Body=gzip.compress(text.replace(b"ACCEPT", b"REJECT", 1)))
+        assert f"s3://logs/{key}: changed since it was converted" in verify("--source", "s3://logs/", check=7)
+        verify("--deep", check=7)

@@ -272,8 +272,11 @@ fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>
         ),
         Exit::FilesDamaged => {
             let is_mendable = verified.findings.iter().any(|f| f.fault.is_mendable());
+            // What only pages tell is found again only by reading them.
+            let reads = args.read_data || args.read_data_subset.is_some();
+            let options = if reads { " --read-data --repair" } else { " --repair" };
             let advice = if is_mendable && !args.repair {
-                format!("Keep the raw logs: `{}` converts them again", command(table, " --repair"))
+                format!("Keep the raw logs: `{}` converts them again", command(table, options))
             } else if is_mendable {
                 "Keep the raw logs".to_owned()
             } else {
