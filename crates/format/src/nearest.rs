@@ -5,7 +5,7 @@ const EDITS_MAX: usize = 3;
 
 /// Returns the word of `known` nearest to `word`, if it is near enough to be meant.
 ///
-/// Near enough is at most [`EDITS_MAX`] edits and no more than a third of the word.
+/// Near enough is at most three edits and no more than a third of the word.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
