@@ -1,12 +1,6 @@
 """The policies of examples/iam: what each command was seen to ask a server for is what its policy allows, no less and no more."""
 
-import contextlib
-import pathlib
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
 
 import pytest
 
@@ -46,32 +40,6 @@ class Seen:
         return text.decode(errors="replace")
 
 
-@contextlib.contextmanager
-def moto(folder):
-    """Moto, as `s3.moto` starts it, with its access log."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = folder / "access.log"
-    command = [pathlib.Path(sys.executable).with_name("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(300):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(url)
-                break
-            time.sleep(0.1)
-        server = s3.Server(process, url)
-        for bucket in ["logs", "lake"]:
-            server.client.create_bucket(Bucket=bucket)
-        yield server, Seen(url, log)
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What each command asked for, over a table's life: made, added to, given up, compacted, registered."""
@@ -80,7 +48,9 @@ def seen(tmp_path_factory):
     # Values that compress to little would never fill a part of an upload.
     flowlogs(folder / "long", "--objects", 24, "--records", 40_000, "--format", "v5")
     found = {}
-    with moto(folder) as (server, watch), gluestub.serve() as glue:
+    log = folder / "access.log"
+    with s3.moto(log) as server, gluestub.serve() as glue:
+        watch = Seen(server.url, log)
 
         def see(name, *args, **options):
             found.setdefault(name, set()).update(watch.run(*args, **options))

@@ -78,12 +78,14 @@ def serve(*args, load=None):
 
 
 @contextlib.contextmanager
-def moto():
+def moto(log=None):
+    """Moto, with the buckets `logs` and `lake`; `log` is a file that its access log is written to."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [pathlib.Path(sys.executable).with_name("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(log or os.devnull, "wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowquet_arrow::Selection;
-use flowquet_format::{Catalogue, LogFormat};
+use flowquet_format::{Catalogue, LogFormat, normalised, normalised_column};
 use flowquet_table::Reading;
 
 use crate::args::FormatArgs;
@@ -106,13 +106,7 @@ fn select(names: &[String], catalogue: &Catalogue, given: &[Arc<LogFormat>]) -> 
 
 /// The column that an option means by a field's or a column's name; of a tag, that of its key.
 fn column_of(name: &str, catalogue: &Catalogue) -> String {
-    let field = field_of(name);
-    catalogue.held_by(&field).replace('-', "_")
-}
-
-/// The field of this name, in AWS's spelling.
-fn field_of(name: &str) -> String {
-    name.trim().to_ascii_lowercase().replace('_', "-")
+    normalised_column(catalogue.held_by(&normalised(name.trim())))
 }
 
 /// Checks names that an option gives: one that no format can have is most likely a slip.
@@ -124,7 +118,7 @@ fn check_names(
     given: &[Arc<LogFormat>],
 ) -> Result<(), Failure> {
     for name in names {
-        let field = field_of(name);
+        let field = normalised(name.trim());
         let is_given = given.iter().any(|f| f.position(catalogue.held_by(&field)).is_some());
         if field.is_empty() {
             let message = format!("expected column names in {option}, found an empty one");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use flowquet_ec2::FlowLog;
-use flowquet_format::{Catalogue, TAG_FIELDS, TagKey, TagKeyError, tag_entries};
+use flowquet_format::{Catalogue, TAG_FIELDS, TagKey, TagKeyError, normalised, tag_entries};
 
 use crate::args::FormatArgs;
 use crate::exit::Exit;
@@ -20,8 +20,7 @@ pub(crate) fn tag_entries_of(
     let mut keys = Vec::new();
     let mut said = BTreeSet::new();
     for text in &args.tag_key {
-        let plain =
-            text.trim().strip_suffix('=').map(|field| field.trim().to_ascii_lowercase().replace('_', "-"));
+        let plain = text.trim().strip_suffix('=').map(|field| normalised(field.trim()));
         match plain.filter(|field| TAG_FIELDS.contains(&field.as_str())) {
             Some(field) => _ = said.insert(field),
             None => keys.push(TagKey::parse(text).ok_or_else(|| {

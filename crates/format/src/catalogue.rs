@@ -351,7 +351,7 @@ pub(crate) fn letters(name: &str) -> String {
 }
 
 /// A field name in AWS's spelling: lower case, dashes for underscores.
-pub(crate) fn normalised(name: &str) -> String {
+pub fn normalised(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 

@@ -34,7 +34,7 @@ mod values;
 
 pub use aws_folders::lost_zeros;
 pub use carried::{CARRIED_MARK, ROWS_MARK, push_carried, put_back};
-pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind};
+pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind, normalised};
 pub use columns::{ADDRESS_BYTES, FormatColumn, TWIN_SUFFIX, Types, address_bytes, columns_of};
 pub use digest::{ColumnHash, hash_text, mixed_row};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};

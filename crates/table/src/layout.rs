@@ -85,6 +85,11 @@ pub fn compaction_done_key(number: u64) -> String {
     format!("{COMPACTIONS}/{number:08}.done")
 }
 
+/// The number of a compaction whose mark of completion has this key.
+pub(crate) fn compaction_done_number(key: &str) -> Option<u64> {
+    number_in(key, COMPACTIONS, ".done", compaction_done_key)
+}
+
 /// Key of checkpoint `number`, counted from 1.
 pub(crate) fn checkpoint_key(number: u64) -> String {
     format!("{CHECKPOINTS}/{number:08}.json")

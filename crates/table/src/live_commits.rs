@@ -22,14 +22,11 @@ impl Log {
         mut each: impl FnMut(&Arc<Options>, CommitRecord) -> Result<(), E>,
     ) -> Result<(), E> {
         let out = self.out().as_ref();
-        let last = self.state().files().last_compaction();
-        let keys: Vec<String> = (1..=last).map(compaction_key).collect();
         let (mut superseded, mut with_tasks) = (HashSet::new(), Vec::new());
-        read_each(out, &keys, |key, bytes| {
-            let record: CompactionRecord = decode(out, key, &bytes)?;
+        self.read_compactions(|record| {
             if let Some(reconversion) = record.reconversion {
                 superseded.extend(reconversion.superseded.into_iter().map(|t| t.task));
-                with_tasks.push(key.to_owned());
+                with_tasks.push(compaction_key(record.number));
             }
             Ok(())
         })?;

@@ -13,8 +13,8 @@ use crate::ignored;
 use crate::known::Sorted;
 use crate::layout::{
     COMMITS, COMMITS_BY_PLAN, COMPACTIONS, CONTRACT_KEY, IGNORED, PLANS, before_commits_of, commit_key,
-    compaction_done_key, compaction_key, compaction_number, plan_key, plan_number, plan_of_commit,
-    task_of_commit,
+    compaction_done_key, compaction_done_number, compaction_key, compaction_number, plan_key, plan_number,
+    plan_of_commit, task_of_commit,
 };
 use crate::objects::SourceObject;
 use crate::options::Options;
@@ -332,7 +332,7 @@ impl Log {
             match compaction_number(&key) {
                 Some(number) if number > last => listed.new.push(key),
                 Some(_) => {}
-                None => listed.done.extend(number_of_mark(&key)),
+                None => listed.done.extend(compaction_done_number(&key)),
             }
         }
         Ok(listed)
@@ -584,9 +584,4 @@ impl Log {
 struct ListedCompactions {
     new: Vec<String>,
     done: HashSet<u64>,
-}
-
-/// The number of a compaction whose mark of completion has this key.
-fn number_of_mark(key: &str) -> Option<u64> {
-    compaction_number(&format!("{}.json", key.strip_suffix(".done")?))
 }

@@ -85,7 +85,8 @@ impl Files<'_> {
                 *sum = sum.with(digest);
                 proven.read += 1;
             }
-            if take(file, outcome, right, verified) && file.output.digest.is_some() {
+            let is_compared = outcome.digest.is_some() && outcome.digest == file.output.digest;
+            if take(file, outcome, right, verified) && is_compared {
                 proven.files.insert(file.output.key.clone());
             }
         }

@@ -43,6 +43,8 @@ enum Outcome {
     Read(Box<InputRecord>),
     Changed(String),
     Gone,
+    /// Nobody can tell whether it is there.
+    Unread(String),
 }
 
 impl Deep<'_> {
@@ -99,6 +101,10 @@ impl Deep<'_> {
                     findings.push(Finding::new(Level::Deep, Fault::ObjectChanged, url).says(what));
                     continue;
                 }
+                Outcome::Unread(what) => {
+                    findings.push(Finding::new(Level::Deep, Fault::RecordsDiffer, url).says(what));
+                    continue;
+                }
                 Outcome::Read(found) => found,
             };
             level.objects += 1;
@@ -143,7 +149,8 @@ impl Deep<'_> {
                     Ok((bytes, etag)) => {
                         Ok(SourceObject::new(object.url().to_owned(), object.key(), bytes, &etag))
                     }
-                    Err(_) => Err(Outcome::Gone),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Err(Outcome::Gone),
+                    Err(error) => Err(Outcome::Unread(error.to_string())),
                 }
             });
         }

@@ -37,7 +37,8 @@ pub(super) fn find_safe(
     let has_digests = verified.records.has_digests;
     log.read_live_commits(|_, commit| {
         let id = u64::from_str_radix(&commit.task, 16).unwrap_or(u64::MAX);
-        let are_files_right = tasks.get(&id).copied().unwrap_or(true);
+        // Records that no file is told to hold are proven by none.
+        let are_files_right = tasks.get(&id).copied().unwrap_or(commit.counts.records == 0);
         let mut are_rejects_kept = None;
         for input in commit.inputs.iter().filter(|input| input.failed.is_none()) {
             let Some(mark) = listed.get(&input.object.id()) else { continue };

@@ -392,3 +392,37 @@ proptest! {
         }
     }
 }
+
+/// A file of two columns and some pages each, one of them a dictionary's.
+fn paged() -> Bytes {
+    let texts = some((0..3_000).map(|i| ByteArray::from(format!("vpc-{}", i % 700).as_str())));
+    let numbers = some((0..3_000).map(|i| i * 7919));
+    let columns = [column::<ByteArrayType>(&texts), column::<Int64Type>(&numbers)];
+    let schema = "message rows { optional byte_array vpc_id (UTF8); optional int64 bytes; }";
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_data_page_size_limit(1_000)
+        .set_write_batch_size(100);
+    let schema = Arc::new(parse_message_type(schema).expect("a schema"));
+    let mut file =
+        SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties.build())).expect("begins");
+    let mut group = file.next_row_group().expect("begins");
+    columns.iter().for_each(|write| write(&mut group));
+    group.close().expect("closes");
+    file.into_inner().expect("ends").into()
+}
+
+proptest! {
+    /// Damage is found, or harmless, whichever part of a file is in memory; and reading ends.
+    #[test]
+    fn damage_is_the_same_whole_and_page_by_page(at in 0..20_000_usize, byte in any::<u8>()) {
+        let mut file = paged().to_vec();
+        let at = at % file.len();
+        file[at] = byte;
+        let file = Bytes::from(file);
+        let whole = lines_ahead(&file, &wanted(Types::Aws), AHEAD_BYTES).ok();
+        for ahead in [0, 100, 5_000] {
+            prop_assert_eq!(lines_ahead(&file, &wanted(Types::Aws), ahead).ok(), whole.clone());
+        }
+    }
+}

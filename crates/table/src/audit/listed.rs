@@ -7,8 +7,8 @@ use flowquet_store::{ErrorKind, Store};
 use crate::checked;
 use crate::error::Error;
 use crate::layout::{
-    CATALOG_KEY, COMPACTED, COMPACTIONS, CONTRACT_KEY, IGNORED, RECORDS, REJECTS, SEGMENTS, SPOOL, STAGING,
-    checkpoint_number, compaction_done_key, compaction_number, is_id, plan_number, task_of_commit,
+    CATALOG_KEY, COMPACTED, CONTRACT_KEY, IGNORED, RECORDS, REJECTS, SEGMENTS, SPOOL, STAGING,
+    checkpoint_number, compaction_done_number, compaction_number, is_id, plan_number, task_of_commit,
 };
 
 /// Keys of records.
@@ -47,7 +47,7 @@ impl Listed {
             self.commits.insert(key, task);
         } else if let Some(task) = task_of_rejects(&key) {
             self.rejects.insert(task.to_owned());
-        } else if let Some(number) = number_of_done(&key) {
+        } else if let Some(number) = compaction_done_number(&key) {
             self.done.insert(number);
         } else if !is_other(&key) {
             self.unknown.push(key);
@@ -61,11 +61,6 @@ fn within<'a>(key: &'a str, folder: &str) -> Option<&'a str> {
 
 fn task_of_rejects(key: &str) -> Option<&str> {
     within(key, REJECTS)?.strip_suffix(".jsonl").filter(|id| is_id(id))
-}
-
-fn number_of_done(key: &str) -> Option<u64> {
-    let number = within(key, COMPACTIONS)?.strip_suffix(".done")?.parse().ok()?;
-    (compaction_done_key(number) == key).then_some(number)
 }
 
 /// Whether it is something that a table has beside its records, or that a run which was killed may have left.
