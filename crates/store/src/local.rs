@@ -143,23 +143,19 @@ impl LocalStore {
         Ok(name)
     }
 
-    /// Has the staging folder hold the file of an object under a name: a second name of the same file; where the file system has
-    /// none, a second file.
+    /// Has the staging folder hold the file of an object under a name: a second name of the same file; where it cannot have one, a
+    /// second file. The system also tells a file as gone that another process put anew just then: opening it tells the truth.
     fn stage_copy(&self, key: &str, staged: &str) -> Result<(), Error> {
         let staging = self.staging_folder()?.handle();
         let (folder, name) = self.place("copy", key, false)?;
         let failed = |e| self.failed_at("copy", key, &folder, name, e);
-        match folder.link(name, staging, staged) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(failed(error)),
-            Err(_) => {
-                let copied = folder.read(name).and_then(|mut from| {
-                    let mut to = staging.create(staged)?;
-                    io::copy(&mut from, &mut to)?;
-                    to.sync_all()
-                });
-                copied.map_err(failed)?;
-            }
-            Ok(()) => {}
+        if folder.link(name, staging, staged).is_err() {
+            let copied = folder.read(name).and_then(|mut from| {
+                let mut to = staging.create(staged)?;
+                io::copy(&mut from, &mut to)?;
+                to.sync_all()
+            });
+            copied.map_err(failed)?;
         }
         // What was given a second name may have been a link, which is copied as one.
         match staging.kind(staged) {

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::conformance;
 
@@ -234,4 +236,29 @@ fn links_that_multiply_end() {
     }
     let keys: Vec<_> = store.list("x").expect("listed").into_iter().map(|o| o.key).collect();
     assert!(keys.contains(&"x/39/f".to_owned()) && keys.len() < 200, "{}", keys.len());
+}
+
+#[test]
+fn a_file_that_is_put_anew_meanwhile_is_copied() {
+    let (_folder, store) = store();
+    store.put("a/from", b"the same").expect("writable");
+    let staging = store.staging_folder().expect("made");
+    let (target, name) = store.place("write", "a/from", true).expect("there");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            // As `put`, but not synced: so it meets a copy often.
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let staged = staging.next_name();
+                    let mut file = staging.handle().create(&staged).expect("new");
+                    file.write_all(b"the same").expect("writable");
+                    staging.handle().rename(&staged, &target, name).expect("renamed");
+                }
+            });
+        }
+        let copied: Vec<_> = (0..2_000).map(|i| store.copy("a/from", &format!("b/{}", i % 7))).collect();
+        done.store(true, Ordering::Relaxed);
+        copied.into_iter().for_each(|copied| copied.expect("it was there all the time"));
+    });
 }
