@@ -135,6 +135,40 @@ fn sources() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
+fn nothing_stands_at_the_top_that_has_no_place_there() {
+    let known = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "SECURITY.md",
+        "benches",
+        "clippy.toml",
+        "crates",
+        "deny.toml",
+        "docker",
+        "docs",
+        "examples",
+        "fuzz",
+        "python",
+        "rust-toolchain.toml",
+        "rustfmt.toml",
+        "schemas",
+        "target",
+        "test",
+        "tests",
+    ];
+    let entries = fs::read_dir(root()).expect("the checkout is readable");
+    let names = entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
+    let strange: Vec<_> =
+        names.filter(|name| !name.starts_with('.') && !known.contains(&name.as_str())).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+#[test]
 fn every_file_says_what_it_is_about_and_has_one_subject() {
     for (path, text) in sources() {
         let is_test = path.ends_with("tests.rs");

@@ -14,7 +14,8 @@ const FIRST_DELIVERY_S: i64 = 1_705_276_800;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let out = PathBuf::from(args.next().ok_or("expected a folder to write to")?);
+    let out = args.next().filter(|out| !out.starts_with('-'));
+    let out = PathBuf::from(out.ok_or("expected a folder to write to, before any option")?);
     let (mut format, mut objects, mut records, mut accounts, mut seed, mut every_s) =
         (V2_FORMAT, 12, 1000, 1, 1u64, 300);
     let (mut header, mut plain) = (true, false);
