@@ -157,15 +157,16 @@ fn nothing_stands_at_the_top_that_has_no_place_there() {
         "rust-toolchain.toml",
         "rustfmt.toml",
         "schemas",
-        "target",
         "test",
         "tests",
     ];
-    let entries = fs::read_dir(root()).expect("the checkout is readable");
-    let names = entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
-    let strange: Vec<_> =
-        names.filter(|name| !name.starts_with('.') && !known.contains(&name.as_str())).collect();
-    assert!(strange.is_empty(), "{strange:?}");
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git runs");
+    let listed = String::from_utf8(listed.stdout).expect("names are UTF-8");
+    let mut names: Vec<_> = listed.split('\0').filter_map(|path| path.split('/').next()).collect();
+    names.dedup();
+    assert!(names.contains(&"Cargo.toml"), "a checkout of git: {names:?}");
+    names.retain(|name| !name.is_empty() && !name.starts_with('.') && !known.contains(name));
+    assert!(names.is_empty(), "{names:?}");
 }
 
 #[test]
