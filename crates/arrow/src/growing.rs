@@ -96,20 +96,27 @@ impl<T: Nullable> Growing<T> {
     }
 }
 
+/// Values that are looked at together for nulls, which most columns have few of.
+const STRIDE: usize = 32;
+
 /// Replaces nulls by zeros and says where they were.
 fn take_nulls<T: Nullable>(values: &mut [T]) -> Option<NullBuffer> {
-    let mut bits = Vec::with_capacity(values.len().div_ceil(8));
-    for byte in values.chunks_mut(8) {
-        let mut valid = 0u8;
-        for (bit, value) in byte.iter_mut().enumerate() {
-            let is_null = *value == T::NULL;
-            valid |= u8::from(!is_null) << bit;
-            *value = if is_null { T::default() } else { *value };
+    let len = values.len();
+    let mut bits = vec![u8::MAX; len.div_ceil(8)];
+    let mut has_nulls = false;
+    for (values, bits) in values.chunks_mut(STRIDE).zip(bits.chunks_mut(STRIDE / 8)) {
+        if !values.iter().fold(false, |any, value| any | (*value == T::NULL)) {
+            continue;
         }
-        bits.push(valid);
+        has_nulls = true;
+        for (values, bits) in values.chunks_mut(8).zip(bits) {
+            for (bit, value) in values.iter_mut().enumerate().filter(|(_, value)| **value == T::NULL) {
+                *bits &= !(1 << bit);
+                *value = T::default();
+            }
+        }
     }
-    let nulls = NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(bits), 0, values.len()));
-    (nulls.null_count() > 0).then_some(nulls)
+    has_nulls.then(|| NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(bits), 0, len)))
 }
 
 #[cfg(test)]
@@ -118,7 +125,7 @@ mod tests {
 
     #[test]
     fn nulls_are_where_they_were_put() {
-        for len in [0, 1, 7, 8, 9, 64, 1000] {
+        for len in [0, 1, 7, 8, 9, 31, 32, 33, 64, 1000] {
             let mut growing = Growing::<i32>::default();
             let value = |i: i32| if i % 3 == 0 { i32::NULL } else { i };
             growing.extend((0..len).map(value), true);

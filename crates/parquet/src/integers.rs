@@ -12,8 +12,11 @@ use crate::scratch::gathered;
 use crate::{Error, delta, rle};
 
 /// Widest span of values for which a table indexed by value is kept: 1 MiB of it, which an L2 cache holds. Ports, flags,
-/// and the times of a day lie within; byte counts do not.
+/// and the times of a day lie within; byte counts do, but for few.
 const SPAN_MAX: i64 = 1 << 18;
+
+/// Of so many values one may lie apart from the others: it is looked up by searching.
+const APART_SHARE: usize = 32;
 
 /// An integer type of Parquet.
 pub(crate) trait Integer: ArrowNativeType + AsBytes + Ord {
@@ -134,9 +137,20 @@ fn encode<T: Integer>(
     let mut compact = std::mem::take(T::present(scratch));
     let present = present(values, validity, &mut compact);
     let bounds = bounds(present);
+    let page_rows = writer.page_rows();
     let mut dictionary = None;
     if let Some((min, max)) = bounds {
         dictionary = Dictionary::of(present, min.widened(), max.widened(), step, &mut scratch.table);
+    }
+    let sample = if dictionary.as_ref().is_some_and(|d| !d.has_apart()) {
+        Vec::new()
+    } else {
+        sample(present, page_rows)
+    };
+    if let Some(found) = dictionary.take_if(|dictionary| dictionary.has_apart())
+        && found.pays(&sample, present.len(), &scratch.table, &mut writer)?
+    {
+        dictionary = Some(found);
     }
     match &dictionary {
         Some(dictionary) => {
@@ -145,7 +159,6 @@ fn encode<T: Integer>(
         }
         None => writer.filter(present.len(), present.iter()),
     }
-    let page_rows = writer.page_rows();
     let plan = match dictionary {
         Some(dictionary) => {
             let mut plain = Vec::with_capacity(dictionary.values.len() * T::BYTES);
@@ -155,7 +168,7 @@ fn encode<T: Integer>(
             writer.dictionary(plain, dictionary.values.len(), true);
             Plan::Dictionary(dictionary)
         }
-        None if delta_pays(&sample(present, page_rows), &mut writer)? => Plan::Delta,
+        None if delta_pays(&sample, &mut writer)? => Plan::Delta,
         None => Plan::Plain,
     };
     let mut page_bounds = Vec::new();
@@ -164,18 +177,13 @@ fn encode<T: Integer>(
         let body = writer.begin_page(rows, validity.as_ref());
         let (encoding, of_page) = match &plan {
             _ if page.is_empty() => (Encoding::PLAIN, None),
-            Plan::Dictionary(Dictionary { min, step, values }) => {
+            Plan::Dictionary(dictionary) => {
                 let keys = &mut scratch.keys;
-                keys.clear();
-                let table = &scratch.table;
-                match step {
-                    1 => keys.extend(page.iter().map(|v| table[(v.widened() - min) as usize])),
-                    _ => keys.extend(page.iter().map(|v| table[((v.widened() - min) / step) as usize])),
-                }
+                dictionary.keys(page, &scratch.table, keys);
                 // The dictionary is sorted: the smallest key is that of the smallest value.
                 let (least, most) = key_bounds(keys);
                 push_keys(keys, most, body);
-                let value = |key: u32| T::narrowed(values[key as usize]);
+                let value = |key: u32| T::narrowed(dictionary.values[key as usize]);
                 (Encoding::RLE_DICTIONARY, Some((value(least), value(most))))
             }
             Plan::Delta => {
@@ -249,21 +257,34 @@ struct Dictionary {
     /// All values are `min` and a multiple of it.
     step: i64,
     values: Vec<i64>,
+    /// The first of those that the table by value does not reach.
+    apart_from: usize,
 }
 
 impl Dictionary {
-    /// The dictionary of `values`, if they lie close together, in steps of `step`, and it makes the column smaller. Then the
-    /// key of a value is `table[(value - min) / step]`.
+    /// The dictionary of `values`, if they lie close together, in steps of `step`, but for few that lie above the others, and it
+    /// makes the column smaller than plain values. Then `table[(value - min) / step]` is the key of one of those that lie close.
     fn of<T: Integer>(values: &[T], min: i64, max: i64, step: i64, table: &mut Vec<u32>) -> Option<Self> {
-        let span = max.checked_sub(min).map(|distance| distance / step).filter(|span| *span < SPAN_MAX)?;
+        let span = max.checked_sub(min)? / step;
+        let mut apart = Vec::new();
+        if span >= SPAN_MAX {
+            apart = Self::apart(values, min.checked_add(SPAN_MAX)?, step)?;
+        }
         if step > 1 && values.iter().any(|v| (v.widened() - min) % step != 0) {
             return None;
         }
         table.clear();
-        table.resize(span as usize + 1, 0);
+        table.resize(span.min(SPAN_MAX - 1) as usize + 1, 0);
         // Nearly all columns have steps of 1, where a division would cost more than all else.
         match step {
-            1 => values.iter().for_each(|v| table[(v.widened() - min) as usize] = 1),
+            1 if apart.is_empty() => values.iter().for_each(|v| table[(v.widened() - min) as usize] = 1),
+            1 => {
+                for value in values {
+                    if let Some(key) = table.get_mut((value.widened() - min) as usize) {
+                        *key = 1;
+                    }
+                }
+            }
             _ => values.iter().for_each(|v| table[((v.widened() - min) / step) as usize] = 1),
         }
         let mut distinct = Vec::new();
@@ -273,8 +294,70 @@ impl Dictionary {
                 distinct.push(min + offset as i64 * step);
             }
         }
+        let apart_from = distinct.len();
+        distinct.append(&mut apart);
         let width = rle::bit_width(distinct.len() as u32 - 1);
         let packed_bits = distinct.len() * T::BYTES * 8 + values.len() * width as usize;
-        (packed_bits < values.len() * T::BYTES * 8).then_some(Self { min, step, values: distinct })
+        let is_smaller = packed_bits < values.len() * T::BYTES * 8;
+        is_smaller.then_some(Self { min, step, values: distinct, apart_from })
+    }
+
+    /// The distinct ones of `values` from `least` on, in ascending order; `None` where they are not few.
+    fn apart<T: Integer>(values: &[T], least: i64, step: i64) -> Option<Vec<i64>> {
+        let share_max = values.len() / APART_SHARE;
+        let is_apart = |value: &i64| *value >= least;
+        if step > 1 || values.iter().filter(|value| is_apart(&value.widened())).count() > share_max {
+            return None;
+        }
+        let mut apart: Vec<i64> = values.iter().map(|value| value.widened()).filter(is_apart).collect();
+        apart.sort_unstable();
+        apart.dedup();
+        Some(apart)
+    }
+
+    fn has_apart(&self) -> bool {
+        self.apart_from < self.values.len()
+    }
+
+    /// Puts the keys of `values` into `keys`.
+    ///
+    /// This is a hot loop.
+    fn keys<T: Integer>(&self, values: &[T], table: &[u32], keys: &mut Vec<u32>) {
+        let Self { min, step, values: distinct, apart_from } = self;
+        keys.clear();
+        match step {
+            1 if !self.has_apart() => {
+                keys.extend(values.iter().map(|v| table[(v.widened() - min) as usize]));
+            }
+            1 => {
+                let apart = &distinct[*apart_from..];
+                let key_apart = |value| apart_from + apart.partition_point(|found| *found < value);
+                keys.extend(values.iter().map(|value| {
+                    let key = table.get((value.widened() - min) as usize);
+                    key.copied().unwrap_or_else(|| key_apart(value.widened()) as u32)
+                }));
+            }
+            _ => keys.extend(values.iter().map(|v| table[((v.widened() - min) / step) as usize])),
+        }
+    }
+
+    /// Whether a column of `count` values, of which `sample` is a sample, is smaller by its keys than by its values, both
+    /// compressed. Where all values lie close together it always was.
+    fn pays<T: Integer>(
+        &self,
+        sample: &[T],
+        count: usize,
+        table: &[u32],
+        writer: &mut ChunkWriter<'_>,
+    ) -> Result<bool, Error> {
+        let (mut keys, mut packed, mut plain, mut dictionary) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        self.keys(sample, table, &mut keys);
+        push_keys(&keys, self.values.len() as u32 - 1, &mut packed);
+        sample.iter().for_each(|value| value.push_plain(&mut plain));
+        self.values.iter().for_each(|value| T::narrowed(*value).push_plain(&mut dictionary));
+        let of_all = |of_sample: usize| of_sample * count / sample.len();
+        let by_keys = of_all(writer.compressed_len(&packed)?) + writer.compressed_len(&dictionary)?;
+        Ok(by_keys < of_all(writer.compressed_len(&plain)?))
     }
 }
