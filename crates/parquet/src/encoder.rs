@@ -174,11 +174,11 @@ impl Encoder {
         rows: usize,
         encode: impl FnOnce(ChunkWriter<'_>, &mut Scratch) -> Result<Chunk, Error>,
     ) -> Result<Chunk, Error> {
-        let mut raw = std::mem::take(&mut self.scratch.raw);
+        let mut buffers = std::mem::take(&mut self.scratch.buffers);
         let shape = ChunkShape { rows, page_rows: schema.page_rows(), has_filter: schema.has_filter(i) };
-        let writer = ChunkWriter::new(schema.column(i), shape, &mut self.codec, &mut raw);
+        let writer = ChunkWriter::new(schema.column(i), shape, &mut self.codec, &mut buffers);
         let chunk = encode(writer, &mut self.scratch);
-        self.scratch.raw = raw;
+        self.scratch.buffers = buffers;
         chunk
     }
 }

@@ -2,6 +2,8 @@
 
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 
+use crate::chunk::ChunkBuffers;
+
 /// Buffers that live from column to column.
 #[derive(Default)]
 pub(crate) struct Scratch {
@@ -17,8 +19,7 @@ pub(crate) struct Scratch {
     pub(crate) keys: Vec<u32>,
     /// Keys of integers by value.
     pub(crate) table: Vec<u32>,
-    /// A page before compression.
-    pub(crate) raw: Vec<u8>,
+    pub(crate) buffers: ChunkBuffers,
 }
 
 /// `values` in `order`, in `scratch`, and which of them are not null.

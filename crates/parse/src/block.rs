@@ -100,6 +100,19 @@ pub(crate) struct EvenBounds<'a> {
     left: usize,
 }
 
+impl EvenBounds<'_> {
+    /// Start and end of the next four values; `None`, and none taken, where fewer are left.
+    #[inline(always)]
+    pub(crate) fn next_four(&mut self) -> Option<[(usize, usize); 4]> {
+        self.left = self.left.checked_sub(4)?;
+        let ends = &self.ends[self.at..][..3 * self.width + 2];
+        self.at += 4 * self.width;
+        let of =
+            |i: usize| (ends[i * self.width].wrapping_add(1) as usize, ends[i * self.width + 1] as usize);
+        Some([of(0), of(1), of(2), of(3)])
+    }
+}
+
 impl Iterator for EvenBounds<'_> {
     type Item = (usize, usize);
 

@@ -1,7 +1,10 @@
 //! Vector loads from slices: the one place where the hot loops of x86-64 touch a pointer.
 #![allow(unsafe_code, reason = "vector loads from a pointer; each gains what its caller's benchmark shows")]
 
-use std::arch::x86_64::{__m128i, __m256i, _mm_loadu_si128, _mm256_loadu_si256};
+use std::arch::x86_64::{
+    __m128i, __m256i, __m512i, __mmask16, _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm256_loadu_si256,
+    _mm256_storeu_si256, _mm512_loadu_si512, _mm512_storeu_si512,
+};
 
 /// Panics unless this machine has what [`crate::Backend::Avx2`] stands for. A cached load, once a column of a block.
 pub(crate) fn assert_avx2() {
@@ -15,6 +18,20 @@ pub(crate) fn has_avx2() -> bool {
         && std::arch::is_x86_feature_detected!("bmi1")
         && std::arch::is_x86_feature_detected!("bmi2")
         && std::arch::is_x86_feature_detected!("popcnt")
+}
+
+/// Panics unless this machine has what [`crate::Backend::Avx512`] stands for.
+pub(crate) fn assert_avx512() {
+    assert!(has_avx512(), "Backend::Avx512 comes from Backend::detect");
+}
+
+/// Whether this machine has what [`crate::Backend::Avx512`] stands for, which is more than what [`crate::Backend::Avx2`] does.
+pub(crate) fn has_avx512() -> bool {
+    has_avx2()
+        && std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+        && std::arch::is_x86_feature_detected!("avx512vbmi2")
 }
 
 /// Masks of which the `i`-th keeps the first `i + more` bytes.
@@ -85,4 +102,36 @@ pub(crate) fn load16(bytes: &[u8; 16]) -> __m128i {
 pub(crate) fn load32(bytes: &[u8; 32]) -> __m256i {
     // SAFETY: 32 readable bytes, and the load asks for no alignment.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn load64(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: 64 readable bytes, and the load asks for no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn store16(values: __m512i, out: &mut [u32; 16]) {
+    // SAFETY: 64 writable bytes, and the store asks for no alignment.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), values) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) fn store4(values: __m256i, out: &mut [i64; 4]) {
+    // SAFETY: 32 writable bytes, and the store asks for no alignment.
+    unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), values) }
+}
+
+/// The value `text[start..end]` of 1 to 16 bytes at the end of a vector, zeros before it, and the mask of its bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(crate) fn load_ending(text: &[u8], start: usize, end: usize) -> (__m128i, __mmask16) {
+    assert!(start < end && end <= text.len() && end - start <= 16);
+    let mask = u16::MAX << (16 - (end - start));
+    // SAFETY: the bytes that the mask keeps are `text[start..end]`; the others are not touched, so that the pointer may lie
+    // before the text.
+    (unsafe { _mm_maskz_loadu_epi8(mask, text.as_ptr().wrapping_add(end).wrapping_sub(16).cast()) }, mask)
 }

@@ -84,8 +84,7 @@ pub struct ObjectMeta {
 
 /// An object being written; nobody sees it before [`Staged::commit`]. Dropped, it leaves nothing behind.
 pub trait Staged: Write + Send {
-    /// Makes what was written durable and lets go of what it takes to write more, so that many objects can wait for
-    /// their [`Staged::commit`].
+    /// Lets go of what it takes to write more, so that many objects can wait for their [`Staged::commit`].
     ///
     /// # Errors
     /// [`Error`] with the key.

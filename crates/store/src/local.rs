@@ -476,21 +476,20 @@ impl Write for StagedFile {
 
 impl Staged for StagedFile {
     fn seal(&mut self) -> Result<(), Error> {
-        let Some(file) = self.file.take() else { return Ok(()) };
-        file.sync_all().map_err(|e| self.store.error("write", &self.key, e))
+        self.file = None;
+        Ok(())
     }
 
     fn commit(mut self: Box<Self>) -> Result<(), Error> {
-        self.seal()?;
+        let failed = |e| self.store.error("write", &self.key, e);
         let staging = self.store.staging_folder()?.handle();
+        // Here and not where it is sealed: who commits has nothing else to do than to wait for the disk.
+        let file = self.file.take().map_or_else(|| staging.read(&self.name), Ok).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
         let (target, name) = self.store.place("write", &self.key, true)?;
-        staging
-            .rename(&self.name, &target, name)
-            .and_then(|()| {
-                self.is_committed = true;
-                target.sync()
-            })
-            .map_err(|e| self.store.error("write", &self.key, e))
+        staging.rename(&self.name, &target, name).map_err(failed)?;
+        self.is_committed = true;
+        target.sync().map_err(failed)
     }
 }
 

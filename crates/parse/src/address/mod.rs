@@ -56,7 +56,7 @@ pub fn pack_addresses(column: FieldColumn<'_>, out: &mut [PackedAddress]) {
     assert_eq!(column.len(), out.len(), "a place for each value");
     match column.backend {
         #[cfg(target_arch = "x86_64")]
-        Backend::Avx2 => avx2::pack(column, out),
+        Backend::Avx512 | Backend::Avx2 => avx2::pack(column, out),
         Backend::Scalar => {
             for ((start, end), packed) in column.bounds().zip(out) {
                 *packed = pack_address(&column.text[start..end]);

@@ -47,20 +47,27 @@ fn parse_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, max: i6
     let loads = Loads::<16>::of(text);
     let mut least = 0;
     for (out, (start, end)) in out.iter_mut().zip(bounds) {
-        let len = end - start;
-        // Where the text begins with less than a load, this wraps around to no place at all.
-        let digits = match loads.at(end.wrapping_sub(16)) {
-            Some(bytes) if len.wrapping_sub(1) < DIGITS_MAX => sixteen_digits(bytes, load16(&MASKS[len])),
-            _ => None,
-        };
-        let value = match digits {
-            Some(value) => value,
-            None => parse_integer(&text[start..end]),
-        };
-        *out = if value > max { BAD } else { value };
+        *out = value(text, loads, start, end, max);
         least = least.min(*out);
     }
     least
+}
+
+/// The value of `text[start..end]`, of at most `max`.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+pub(super) fn value(text: &[u8], loads: Loads<'_, 16>, start: usize, end: usize, max: i64) -> i64 {
+    let len = end - start;
+    // Where the text begins with less than a load, this wraps around to no place at all.
+    let digits = match loads.at(end.wrapping_sub(16)) {
+        Some(bytes) if len.wrapping_sub(1) < DIGITS_MAX => sixteen_digits(bytes, load16(&MASKS[len])),
+        _ => None,
+    };
+    let value = match digits {
+        Some(value) => value,
+        None => parse_integer(&text[start..end]),
+    };
+    if value > max { BAD } else { value }
 }
 
 /// The number that those bytes of `text` spell that `mask` keeps, if all are digits.

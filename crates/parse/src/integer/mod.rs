@@ -2,6 +2,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod rows;
 
 use crate::backend::Backend;
@@ -83,6 +85,8 @@ impl IntegerColumns {
 /// [`BAD`] if any is.
 fn parse_column(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
     match column.backend {
+        #[cfg(target_arch = "x86_64")]
+        Backend::Avx512 => avx512::parse(column, max, out),
         #[cfg(target_arch = "x86_64")]
         Backend::Avx2 => avx2::parse(column, max, out),
         Backend::Scalar => {

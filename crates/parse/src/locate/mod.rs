@@ -1,50 +1,76 @@
 //! Finds every delimiter of a block: blanks and newlines, 64 bytes a step.
 //!
-//! Each instruction set gives one function, the masks of 64 bytes; the sweep around it is the same. The scalar one is
-//! the oracle of the others.
+//! Most instruction sets give one function, the masks of 64 bytes; the sweep around it is the same. The scalar one is the oracle
+//! of the others.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod scalar;
 
 use crate::backend::Backend;
 
 /// Offsets of the delimiters of one block.
-///
-/// Buffers are reused from block to block; their lengths are kept apart from what is filled.
 #[derive(Debug, Default)]
 pub struct Delimiters {
-    /// `ends[0]` is a sentinel, `u32::MAX`: the delimiter before the first byte. Then each delimiter's offset.
-    ends: Vec<u32>,
-    ends_len: usize,
+    /// First a sentinel, `u32::MAX`: the delimiter before the first byte. Then each delimiter's offset.
+    ends: Table,
     /// For each newline its index in `ends`.
-    line_ends: Vec<u32>,
+    line_ends: Table,
+}
+
+/// Numbers that are written a step at a time. The buffer is reused from block to block; its length is kept apart from what is
+/// filled.
+#[derive(Debug, Default)]
+struct Table {
+    places: Vec<u32>,
+    filled: usize,
+}
+
+impl Table {
+    fn filled(&self) -> &[u32] {
+        &self.places[..self.filled]
+    }
+
+    /// The places of a step behind the first `filled` ones.
+    #[inline(always)]
+    fn room(&mut self, filled: usize) -> &mut [u32; STEP] {
+        if self.places.len() < filled + STEP {
+            let doubled = self.places.len() * 2 + STEP;
+            self.places.resize(doubled.max(filled + STEP), 0);
+        }
+        self.places[filled..].first_chunk_mut().expect("made above")
+    }
+
+    fn push(&mut self, number: u32) {
+        self.room(self.filled)[0] = number;
+        self.filled += 1;
+    }
 }
 
 impl Delimiters {
     /// The sentinel and each delimiter's offset, ascending.
     #[inline]
     pub fn ends(&self) -> &[u32] {
-        &self.ends[..self.ends_len]
+        self.ends.filled()
     }
 
     /// For each newline its index in [`Self::ends`].
     #[inline]
     pub fn line_ends(&self) -> &[u32] {
-        &self.line_ends
+        self.line_ends.filled()
     }
 
     /// Adds a newline behind the text, for a last line that has none.
     pub fn push_virtual_newline(&mut self, text_len: usize) {
-        self.ends.truncate(self.ends_len);
+        self.line_ends.push(offset(self.ends.filled));
         self.ends.push(offset(text_len));
-        self.line_ends.push(offset(self.ends_len));
-        self.ends_len += 1;
     }
 
     /// Forgets all delimiters behind the last newline.
     pub fn truncate_to_lines(&mut self) {
-        self.ends_len = self.line_ends.last().map_or(1, |&i| i as usize + 1);
+        self.ends.filled = self.line_ends().last().map_or(1, |&i| i as usize + 1);
     }
 }
 
@@ -60,6 +86,8 @@ impl Backend {
     pub fn locate(self, text: &[u8], found: &mut Delimiters) {
         match self {
             #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::locate(text, found),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::locate(text, found),
             Self::Scalar => scalar::locate(text, found),
         }
@@ -72,51 +100,68 @@ const STEP: usize = 64;
 /// The sweep: `masks` gives the blanks and the newlines of 64 bytes as bits, lowest first.
 #[inline(always)]
 fn sweep(text: &[u8], found: &mut Delimiters, masks: impl Fn(&[u8; STEP]) -> (u64, u64)) {
-    found.line_ends.clear();
-    if found.ends.is_empty() {
-        found.ends.resize(1 + STEP, 0);
-    }
-    found.ends[0] = u32::MAX;
-    let mut len = 1;
-    let mut base = 0;
+    let mut at = At::begin(found);
     let (steps, tail) = text.as_chunks::<STEP>();
     for step in steps {
         let (blanks, newlines) = masks(step);
-        emit(found, &mut len, base, blanks | newlines, newlines);
-        base += STEP;
+        emit(found, &mut at, blanks | newlines, newlines);
     }
     if !tail.is_empty() {
-        let mut step = [0; STEP];
-        step[..tail.len()].copy_from_slice(tail);
-        let (blanks, newlines) = masks(&step);
-        emit(found, &mut len, base, blanks | newlines, newlines);
+        let (blanks, newlines) = masks(&padded(tail));
+        emit(found, &mut at, blanks | newlines, newlines);
     }
-    found.ends_len = len;
+    at.end(found);
+}
+
+/// How far a sweep is.
+struct At {
+    /// Bytes before the step.
+    base: u32,
+    ends: usize,
+    lines: usize,
+}
+
+impl At {
+    #[inline(always)]
+    fn begin(found: &mut Delimiters) -> Self {
+        found.ends.room(0)[0] = u32::MAX;
+        Self { base: 0, ends: 1, lines: 0 }
+    }
+
+    #[inline(always)]
+    fn end(self, found: &mut Delimiters) {
+        (found.ends.filled, found.line_ends.filled) = (self.ends, self.lines);
+    }
+}
+
+/// A last step, of less than 64 bytes.
+fn padded(tail: &[u8]) -> [u8; STEP] {
+    let mut step = [0; STEP];
+    step[..tail.len()].copy_from_slice(tail);
+    step
 }
 
 #[inline(always)]
-fn emit(found: &mut Delimiters, len: &mut usize, base: usize, mut all: u64, mut newlines: u64) {
-    if found.ends.len() < *len + STEP {
-        let doubled = found.ends.len() * 2 + STEP;
-        found.ends.resize(doubled, 0);
-    }
+fn emit(found: &mut Delimiters, at: &mut At, mut all: u64, mut newlines: u64) {
     while newlines != 0 {
         let before = all & (newlines & newlines.wrapping_neg()).wrapping_sub(1);
-        found.line_ends.push((*len + before.count_ones() as usize) as u32);
+        found.line_ends.room(at.lines)[0] = (at.ends + before.count_ones() as usize) as u32;
+        at.lines += 1;
         newlines &= newlines - 1;
     }
-    let out = &mut found.ends[*len..*len + STEP];
+    let out = found.ends.room(at.ends);
     let count = all.count_ones() as usize;
     // Four at a time without a branch each; what is written past `count` is overwritten by the next step.
-    let mut at = 0;
-    while at < count {
-        for slot in &mut out[at..at + 4] {
-            *slot = (base + (all.trailing_zeros() & 63) as usize) as u32;
+    let mut i = 0;
+    while i < count {
+        for slot in &mut out[i..i + 4] {
+            *slot = at.base + (all.trailing_zeros() & 63);
             all &= all.wrapping_sub(1);
         }
-        at += 4;
+        i += 4;
     }
-    *len += count;
+    at.ends += count;
+    at.base += STEP as u32;
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub fn repeats(column: FieldColumn<'_>, out: &mut Vec<u8>) {
     out.resize(column.len(), FRESH);
     match column.backend {
         #[cfg(target_arch = "x86_64")]
-        Backend::Avx2 => avx2::repeats(column, out),
+        Backend::Avx512 | Backend::Avx2 => avx2::repeats(column, out),
         Backend::Scalar => scalar(column, out),
     }
 }
