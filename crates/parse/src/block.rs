@@ -101,15 +101,22 @@ pub(crate) struct EvenBounds<'a> {
 }
 
 impl EvenBounds<'_> {
-    /// Start and end of the next four values; `None`, and none taken, where fewer are left.
+    /// Whether the bounds of a value belong to no other one of the column: not where it is the only field.
+    pub(crate) fn are_apart(&self) -> bool {
+        self.width > 1
+    }
+
+    /// Start and end of the next four values, of bounds that are apart; `None`, and none taken, where fewer are left.
     #[inline(always)]
     pub(crate) fn next_four(&mut self) -> Option<[(usize, usize); 4]> {
         self.left = self.left.checked_sub(4)?;
-        let ends = &self.ends[self.at..][..3 * self.width + 2];
+        let mut rows = self.ends[self.at..].chunks(self.width);
         self.at += 4 * self.width;
-        let of =
-            |i: usize| (ends[i * self.width].wrapping_add(1) as usize, ends[i * self.width + 1] as usize);
-        Some([of(0), of(1), of(2), of(3)])
+        let mut next = || match rows.next() {
+            Some([before, end, ..]) => (before.wrapping_add(1) as usize, *end as usize),
+            _ => unreachable!("a row has all its fields"),
+        };
+        Some([next(), next(), next(), next()])
     }
 }
 

@@ -2,8 +2,8 @@
 #![allow(unsafe_code, reason = "vector loads from a pointer; each gains what its caller's benchmark shows")]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512i, __mmask16, _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm256_loadu_si256,
-    _mm256_storeu_si256, _mm512_loadu_si512, _mm512_storeu_si512,
+    __m128i, __m256i, __m512i, __mmask64, _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm256_loadu_si256,
+    _mm256_storeu_si256, _mm512_castsi128_si512, _mm512_inserti32x4, _mm512_loadu_si512, _mm512_storeu_si512,
 };
 
 /// Panics unless this machine has what [`crate::Backend::Avx2`] stands for. A cached load, once a column of a block.
@@ -125,13 +125,27 @@ pub(crate) fn store4(values: __m256i, out: &mut [i64; 4]) {
     unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), values) }
 }
 
-/// The value `text[start..end]` of 1 to 16 bytes at the end of a vector, zeros before it, and the mask of its bytes.
+/// The values at four places of `text`, each at the end of a quarter, zeros before it, and the mask of their bytes; `None` unless
+/// each has 1 to 16 bytes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(crate) fn load_ending(text: &[u8], start: usize, end: usize) -> (__m128i, __mmask16) {
-    assert!(start < end && end <= text.len() && end - start <= 16);
-    let mask = u16::MAX << (16 - (end - start));
-    // SAFETY: the bytes that the mask keeps are `text[start..end]`; the others are not touched, so that the pointer may lie
-    // before the text.
-    (unsafe { _mm_maskz_loadu_epi8(mask, text.as_ptr().wrapping_add(end).wrapping_sub(16).cast()) }, mask)
+pub(crate) fn load_endings(text: &[u8], [a, b, c, d]: [(usize, usize); 4]) -> Option<(__m512i, __mmask64)> {
+    let of = |(start, end): (usize, usize)| end.wrapping_sub(start).wrapping_sub(1);
+    let (len_a, len_b, len_c, len_d) = (of(a), of(b), of(c), of(d));
+    // One branch for all lengths, and one for all ends.
+    if len_a | len_b | len_c | len_d > 15 || a.1.max(b.1).max(c.1.max(d.1)) > text.len() {
+        return None;
+    }
+    let mask = |len: usize| u16::MAX << (15 - len);
+    // SAFETY: the bytes that a mask keeps are those from start to end, which lie in the text; the others are not touched, so that
+    // the pointer may lie before it.
+    let load = |end: usize, mask| unsafe {
+        _mm_maskz_loadu_epi8(mask, text.as_ptr().wrapping_add(end).wrapping_sub(16).cast())
+    };
+    let values = _mm512_castsi128_si512(load(a.1, mask(len_a)));
+    let values = _mm512_inserti32x4::<1>(values, load(b.1, mask(len_b)));
+    let values = _mm512_inserti32x4::<2>(values, load(c.1, mask(len_c)));
+    let values = _mm512_inserti32x4::<3>(values, load(d.1, mask(len_d)));
+    let low = u64::from(mask(len_a)) | u64::from(mask(len_b)) << 16;
+    Some((values, low | u64::from(mask(len_c)) << 32 | u64::from(mask(len_d)) << 48))
 }

@@ -3,28 +3,25 @@
 
 use std::arch::x86_64::{
     __m256i, __m512i, __mmask64, _mm256_cmpgt_epi64_mask, _mm256_set1_epi64x, _mm512_add_epi64,
-    _mm512_castsi128_si512, _mm512_castsi512_si256, _mm512_cmpgt_epu8_mask, _mm512_inserti32x4,
-    _mm512_madd_epi16, _mm512_maddubs_epi16, _mm512_maskz_sub_epi8, _mm512_mul_epu32, _mm512_packus_epi32,
-    _mm512_permutexvar_epi64, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
-    _mm512_setr_epi64, _mm512_srli_epi64,
+    _mm512_castsi512_si256, _mm512_cmpgt_epu8_mask, _mm512_madd_epi16, _mm512_maddubs_epi16,
+    _mm512_maskz_sub_epi8, _mm512_mul_epu32, _mm512_packus_epi32, _mm512_permutexvar_epi64, _mm512_set1_epi8,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setr_epi64, _mm512_srli_epi64,
 };
 
 use super::avx2;
 use crate::block::{EvenBounds, FieldColumn};
-use crate::x86::{Loads, assert_avx512, load_ending, store4};
-
-/// Digits of a quarter of a vector.
-const DIGITS_MAX: usize = 16;
+use crate::x86::{Loads, assert_avx512, load_endings, store4};
 
 pub(super) fn parse(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
     assert_avx512();
-    match column.even_bounds() {
+    match column.even_bounds().filter(EvenBounds::are_apart) {
         // SAFETY: the features are there, checked above.
         Some(bounds) => unsafe { parse_avx512(column.text, bounds, max, out) },
         None => avx2::parse(column, max, out),
     }
 }
 
+// Plain calls, for the reason that `repeats` has a plain loop.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vl")]
 fn parse_avx512(text: &[u8], mut bounds: EvenBounds<'_>, max: i64, out: &mut [i64]) -> i64 {
     let loads = Loads::<16>::of(text);
@@ -33,8 +30,10 @@ fn parse_avx512(text: &[u8], mut bounds: EvenBounds<'_>, max: i64, out: &mut [i6
     let (fours, tail) = out.as_chunks_mut::<4>();
     for out in fours {
         let four = bounds.next_four().expect("as many as there are places");
-        let values = four_values(text, &four);
-        if let Some(values) = values.filter(|values| _mm256_cmpgt_epi64_mask(*values, max_of_four) == 0) {
+        if let Some((bytes, mask)) = load_endings(text, four)
+            && let Some(values) = four_values(bytes, mask)
+            && _mm256_cmpgt_epi64_mask(values, max_of_four) == 0
+        {
             store4(values, out);
             continue;
         }
@@ -50,26 +49,10 @@ fn parse_avx512(text: &[u8], mut bounds: EvenBounds<'_>, max: i64, out: &mut [i6
     least
 }
 
-/// The numbers at four places of `text`, if all are 1 to 16 digits.
-#[inline]
-#[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vl")]
-fn four_values(text: &[u8], places: &[(usize, usize); 4]) -> Option<__m256i> {
-    if places.iter().any(|(start, end)| (end - start).wrapping_sub(1) >= DIGITS_MAX) {
-        return None;
-    }
-    let [a, b, c, d] = places.map(|(start, end)| load_ending(text, start, end));
-    let text = _mm512_castsi128_si512(a.0);
-    let text = _mm512_inserti32x4::<1>(text, b.0);
-    let text = _mm512_inserti32x4::<2>(text, c.0);
-    let text = _mm512_inserti32x4::<3>(text, d.0);
-    let mask = u64::from(a.1) | u64::from(b.1) << 16 | u64::from(c.1) << 32 | u64::from(d.1) << 48;
-    sixty_four_digits(text, mask)
-}
-
 /// The numbers that the bytes of `mask` spell in each quarter of `text`, if all of them are digits.
 #[inline]
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
-fn sixty_four_digits(text: __m512i, mask: __mmask64) -> Option<__m256i> {
+fn four_values(text: __m512i, mask: __mmask64) -> Option<__m256i> {
     let digits = _mm512_maskz_sub_epi8(mask, text, _mm512_set1_epi8(b'0'.cast_signed()));
     if _mm512_cmpgt_epu8_mask(digits, _mm512_set1_epi8(9)) != 0 {
         return None;
