@@ -386,6 +386,13 @@ def test_readers_by_the_catalog_see_each_record_once_at_any_moment(tmp_path):
                 assert not is_reached(), step
                 kill_at(1, is_reached, s3.command(server, *command), env=s3.ENVIRONMENT)
                 assert {day: count(server, stub, day) for day in expected} == expected, step
+        def throttled(name, body):
+            raise gluestub.Refuse("ThrottlingException")
+
+        stub.fault, patient = throttled, stub.fault
+        words = s3.run(server, *command, check=75).stderr
+        assert "hint: run the same command again" in words
+        stub.fault = patient
         s3.run(server, *command)
         assert {day: count(server, stub, day) for day in expected} == expected
         assert all(stub.location(day) == f"s3://lake/t/date={day}/" for day in expected) and len(server.keys("lake", "t/date=")) == 2

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_catalog::{
-    Error, ErrorKind, FormatUse, Glue, NameError, PartitionPlace, Projection, Registered, TableDefinition,
-    TableName, union_columns,
+    Error, FormatUse, Glue, NameError, PartitionPlace, Projection, Registered, TableDefinition, TableName,
+    union_columns,
 };
 use flowquet_engine::Pointers;
 use flowquet_format::{HIVE_NULL, PartitionColumn, PartitionSpec, hive_values};
@@ -13,7 +13,7 @@ use flowquet_table::{CatalogTable, LiveFile, TableState};
 
 use crate::args::{GlueArgs, PartitionsArg};
 use crate::exit::Exit;
-use crate::failure::{engine_failure, log_failure};
+use crate::failure::{engine_failure, exit_of_catalog_error, log_failure};
 use crate::output::{Failure, counted, say, shown_lines};
 use crate::places::S3Args;
 
@@ -157,11 +157,7 @@ pub(crate) fn catalogued(location: &Location) -> Result<String, Failure> {
 
 pub(crate) fn failed(error: &Error) -> Failure {
     // It lists partitions or columns, a line each.
-    let exit = match error.kind() {
-        ErrorKind::Throttled | ErrorKind::Unavailable => Exit::Unavailable,
-        _ => Exit::Failed,
-    };
-    Failure::message(exit, &shown_lines(&error.to_string()), error.hint())
+    Failure::message(exit_of_catalog_error(error), &shown_lines(&error.to_string()), error.hint())
 }
 
 /// Registers the table with the partitions of `folders`, or with all of them where it got columns: partitions that do not name
@@ -187,13 +183,16 @@ pub(crate) fn register<'a>(
 }
 
 impl Pointers for GlueTable {
-    fn point(&self, places: &BTreeMap<String, String>) -> Result<(), String> {
+    fn point(
+        &self,
+        places: &BTreeMap<String, String>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let place = |(folder, location): (&String, &String)| PartitionPlace {
             values: hive_values(folder),
             location: location.clone(),
             may_move: true,
         };
         let places: Vec<PartitionPlace> = places.iter().filter(|(f, _)| !f.is_empty()).map(place).collect();
-        self.glue.point(&self.database, &self.table, &places).map_err(|e| e.to_string())
+        Ok(self.glue.point(&self.database, &self.table, &places)?)
     }
 }

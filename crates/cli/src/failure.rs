@@ -2,6 +2,7 @@
 //!
 //! Libraries carry causes and data. Only here is it known which command runs, and which options it has.
 
+use flowquet_catalog::ErrorKind as CatalogErrorKind;
 use flowquet_engine::{Error, FailedObject, Run, Summary};
 use flowquet_sources::Error as SourceError;
 use flowquet_store::{ErrorKind, FILE_SCHEME};
@@ -35,12 +36,21 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
     match error {
         Error::Interrupted => Exit::Interrupted,
         Error::TooManyRejects { .. } => Exit::TooManyRejects,
+        Error::Catalog(error) => error.downcast_ref().map_or(Exit::Failed, exit_of_catalog_error),
         Error::Store(error) | Error::Log(LogError::Store(error)) => exit_of_store_error(error),
         Error::MemoryTooSmall { .. }
         | Error::NoColumn { .. }
         | Error::NoPartition { .. }
         | Error::SourceIsTable { .. }
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+/// The exit code where the catalog failed.
+pub(crate) fn exit_of_catalog_error(error: &flowquet_catalog::Error) -> Exit {
+    match error.kind() {
+        CatalogErrorKind::Throttled | CatalogErrorKind::Unavailable => Exit::Unavailable,
         _ => Exit::Failed,
     }
 }
@@ -196,10 +206,10 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::TooManyRejects { .. } => {
             "check that --format fits the objects, then run again with the right one, or with a higher --max-rejects"
         }
-        Error::Catalog(_)
-        | Error::Log(LogError::Store(_))
-        | Error::MemoryTooSmall { .. }
-        | Error::Sources(_) => {
+        Error::Catalog(error) => {
+            return error.downcast_ref::<flowquet_catalog::Error>()?.hint().map(str::to_owned);
+        }
+        Error::Log(LogError::Store(_)) | Error::MemoryTooSmall { .. } | Error::Sources(_) => {
             return None;
         }
     };

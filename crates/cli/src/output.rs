@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
 use flowquet_table::Counts;
 
 use crate::exit::Exit;
@@ -101,12 +103,45 @@ pub(crate) fn say(words: &str) {
     }
     let is_order = |c: char| steers(c) && c != '\n';
     let words = if words.contains(is_order) { escaped(words, is_order).into() } else { Cow::from(words) };
-    let _ = writeln!(io::stderr().lock(), "{words}");
+    let mut stderr = io::stderr().lock();
+    let _ = match AutoStream::choice(&stderr) {
+        ColorChoice::Never => writeln!(stderr, "{words}"),
+        _ => writeln!(stderr, "{}", coloured(&words)),
+    };
+}
+
+/// What a line begins with that says what it is, and how that looks.
+const MARKS: [(&str, AnsiColor); 4] = [
+    ("error:", AnsiColor::Red),
+    ("hint:", AnsiColor::Cyan),
+    ("note:", AnsiColor::Green),
+    ("warning:", AnsiColor::Yellow),
+];
+
+/// Lines whose marks are coloured.
+fn coloured(words: &str) -> String {
+    let line = |line: &str| match MARKS.iter().find(|(mark, _)| line.starts_with(mark)) {
+        Some((mark, colour)) => {
+            let style = Style::new().bold().fg_color(Some((*colour).into()));
+            format!("{style}{mark}{style:#}{}", &line[mark.len()..])
+        }
+        None => line.to_owned(),
+    };
+    words.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_of_lines_are_coloured_and_nothing_else() {
+        let words = "error: read `a`: an error: b\n  note of the store\nhint: check";
+        let (red, cyan, end) = ("\x1b[1m\x1b[31m", "\x1b[1m\x1b[36m", "\x1b[0m");
+        let expected =
+            format!("{red}error:{end} read `a`: an error: b\n  note of the store\n{cyan}hint:{end} check");
+        assert_eq!(coloured(words), expected);
+    }
 
     #[test]
     fn names_of_others_steer_no_terminal() {

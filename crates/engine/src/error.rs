@@ -9,8 +9,8 @@ use flowquet_table::Error as LogError;
 pub enum Error {
     /// Lines, records, rejects, headers and blanks do not add up: a defect of this program. Nothing was committed.
     Accounting(String),
-    /// The catalog that points at the table's partitions failed; its own message.
-    Catalog(String),
+    /// The catalog that points at the table's partitions failed: its own error.
+    Catalog(Box<dyn std::error::Error + Send + Sync>),
     /// A file of a compaction is neither aside nor in place. What it was to replace is still there.
     CompactedFileGone {
         /// Where it was.
@@ -135,7 +135,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accounting(what) => write!(f, "lines are not accounted for: {what}"),
-            Self::Catalog(message) => f.write_str(message),
+            Self::Catalog(error) => error.fmt(f),
             Self::CompactedFileGone { url, bytes } => {
                 write!(f, "expected a compacted file of {bytes} bytes at `{url}`, found none")
             }
@@ -185,6 +185,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Catalog(error) => error.source(),
             Self::Parquet(error) => Some(error),
             Self::Sources(error) => error.source(),
             Self::Store(error) => error.source(),

@@ -22,8 +22,11 @@ pub trait Pointers {
     /// Points partitions, by folder, at the places of these URLs. Those that it does not know are left alone.
     ///
     /// # Errors
-    /// A message.
-    fn point(&self, places: &BTreeMap<String, String>) -> Result<(), String>;
+    /// As the catalog reports.
+    fn point(
+        &self,
+        places: &BTreeMap<String, String>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 }
 
 /// Puts files in place.

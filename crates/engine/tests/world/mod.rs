@@ -305,9 +305,12 @@ pub(crate) fn rows_of(bytes: &[u8]) -> Vec<String> {
 pub(crate) struct Catalog(pub(crate) Arc<dyn Store>);
 
 impl Pointers for Catalog {
-    fn point(&self, places: &BTreeMap<String, String>) -> Result<(), String> {
+    fn point(
+        &self,
+        places: &BTreeMap<String, String>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         for (folder, url) in places {
-            self.0.put(&format!("partitions/{folder}"), url.as_bytes()).map_err(|e| e.to_string())?;
+            self.0.put(&format!("partitions/{folder}"), url.as_bytes())?;
         }
         Ok(())
     }
