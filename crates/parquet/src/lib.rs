@@ -34,6 +34,8 @@ mod delta;
 mod encoder;
 mod file;
 mod inspect;
+mod integer;
+mod integer_dictionary;
 mod integers;
 mod merge;
 mod pages;

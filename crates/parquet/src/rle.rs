@@ -10,6 +10,13 @@ pub(crate) fn bit_width(max: u32) -> u32 {
     (u32::BITS - max.leading_zeros()).max(1)
 }
 
+/// Appends a page's keys: their bit width, wide enough for `most`, and the keys in it.
+pub(crate) fn push_keys(keys: &[u32], most: u32, out: &mut Vec<u8>) {
+    let width = bit_width(most);
+    out.push(width as u8);
+    encode(keys, width, out);
+}
+
 /// Appends `values`, each below `1 << width`, to `out`.
 ///
 /// This is a hot loop. Runs are looked for group by group only: that misses less than a group at either end of a run, and

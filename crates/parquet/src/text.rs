@@ -9,7 +9,7 @@ use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
 use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
-use crate::integers::{key_bounds, push_keys};
+use crate::integers::key_bounds;
 use crate::pages::{PageRows, page, present};
 use crate::scratch::Scratch;
 use crate::scratch::gathered;
@@ -72,7 +72,7 @@ pub(crate) fn encode(
         let (least, most) = key_bounds(ranks);
         let body = writer.begin_page(rows, validity.as_ref());
         let encoding = if has_dictionary && !page.is_empty() {
-            push_keys(ranks, most, body);
+            rle::push_keys(ranks, most, body);
             Encoding::RLE_DICTIONARY
         } else {
             page.iter().for_each(|k| values.push_plain(*k, body));

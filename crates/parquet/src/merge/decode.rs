@@ -11,7 +11,7 @@ use parquet::column::page::{Page, PageReader};
 use super::Fault;
 use super::dictionary::Run;
 use super::hybrid::{self, CUT_SHORT};
-use crate::integers::Integer;
+use crate::integer::Integer;
 
 /// The key of a row without a value.
 pub(crate) const NULL: u32 = u32::MAX;

@@ -29,7 +29,7 @@ use parquet::column::page::PageReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::Error;
-use crate::integers::Integer;
+use crate::integer::Integer;
 use crate::rows::guarded;
 use crate::rows::slices::Slices;
 use crate::schema::FileSchema;
