@@ -13,6 +13,9 @@ use crate::output::{Failure, say};
 /// What a limit leaves for what is not counted here, as a part of it: the kernel's own, and the rest of the process.
 const SPARE: u64 = 8;
 
+/// Threads that wait for a remote store while others count.
+const WAITING: usize = 4;
+
 /// Worker threads: those that are given, or one a processor that this process may use.
 pub(crate) fn threads(given: Option<u16>) -> usize {
     given.map_or_else(
@@ -22,6 +25,11 @@ pub(crate) fn threads(given: Option<u16>) -> usize {
         },
         usize::from,
     )
+}
+
+/// Threads that look into a table: where it is remote, some of them wait for its bytes.
+pub(crate) fn look_threads(threads: usize, is_remote: bool) -> usize {
+    if is_remote { threads + WAITING } else { threads }
 }
 
 /// `seen` processors with time of so many `cpus`. A part of a processor is worth a thread: it is there for part of the time.
