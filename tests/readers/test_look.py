@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from referencing import Registry, Resource
 
+import s3
 from conftest import ROOT, convert, files, flowlogs, run
 
 TABLE = "read_parquet({!r}, union_by_name = true, hive_partitioning = true)"
@@ -164,6 +165,23 @@ def test_a_compaction_that_is_under_way(lake, tmp_path):
         (out / output["key"]).unlink()
     assert look("top", out)["rows"] == expected["rows"]
     run("compact", out, "--quiet", "--partition", "date=2024-01-15")
+
+
+def test_a_table_in_s3(lake):
+    with s3.moto() as server:
+        server.put_folder(lake, "lake", "t")
+        env = {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": server.url, "AWS_REGION": "us-east-1"}
+        told = lambda *args: run(*args, env=env).stdout
+        there, here = json.loads(told("top", "s3://lake/t/", "--json", "--action", "REJECT")), look("top", lake, "--action", "REJECT")
+        assert there == here and there["reading"]["bytes_read"] < there["reading"]["bytes"]
+        assert json.loads(told("cost", "s3://lake/t/", "--json")) == look("cost", lake)
+        key = next(iter(files(lake)))
+        assert json.loads(told("cost", f"s3://lake/t/{key}", "--json")) == look("cost", lake / key)
+        report = json.loads(told("report", "s3://lake/t/", "--json", "-o", "s3://lake/pages/report.html"))
+        assert {**report, "url": ""} == {**look("report", lake), "url": ""}
+        page = server.client.get_object(Bucket="lake", Key="pages/report.html")["Body"].read().decode()
+        assert page.startswith("<!DOCTYPE html>") and "s3://lake/t" in page
+        assert [key for key in server.keys("lake", "t/") if not (lake / key.removeprefix("t/")).exists()] == []
 
 
 def test_cost_is_what_footers_say(lake):

@@ -1,5 +1,6 @@
 //! The command line as it is typed.
 
+mod doctor;
 mod format;
 mod inspect;
 mod job;
@@ -16,6 +17,7 @@ use flowquet_parquet::Compression;
 use flowquet_store::Location;
 use flowquet_table::ROW_GROUP_ROWS_MAX;
 
+pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::format::FormatArgs;
 pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::job::{ConvertArgs, JobArgs, PartitionTimeArg, PlanArgs, TableLayout};
@@ -208,6 +210,9 @@ pub(crate) enum Command {
             flowquet compact s3://lake/vpc_flow_logs/ --in s3://logs/AWSLogs/ --types rich"
     )]
     Compact(Box<CompactArgs>),
+    #[command(about = self::doctor::ABOUT, long_about = self::doctor::LONG_ABOUT, after_help = self::doctor::EXITS,
+        after_long_help = format!("{}\n\n{}", self::doctor::EXITS, self::doctor::EXAMPLES))]
+    Doctor(Box<DoctorArgs>),
     /// Print the script that completes flowquet's commands and options in a shell
     #[command(after_long_help = "Examples:\n  \
             flowquet completions bash > ~/.local/share/bash-completion/completions/flowquet\n  \

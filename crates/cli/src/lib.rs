@@ -22,6 +22,7 @@ mod config;
 mod convert;
 mod cost;
 mod described;
+mod doctor;
 mod environment;
 mod exit;
 mod failure;
@@ -114,6 +115,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Schema(args) => schema::run(&args),
         Command::Register(args) => register::run(&args),
         Command::Compact(args) => compact::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };

@@ -86,7 +86,7 @@ fn with_spare(share: usize) -> u64 {
 }
 
 /// Memory that a process may take of its container, or of its machine.
-fn share_of_machine() -> Option<usize> {
+pub(crate) fn share_of_machine() -> Option<usize> {
     let of_machine = read(Path::new("/proc/meminfo")).as_deref().and_then(memory_of_machine);
     let limit = Cgroups::of_this_process(&read).memory().into_iter().chain(of_machine).min()?;
     usize::try_from(limit - limit / SPARE).ok()

@@ -88,6 +88,7 @@ pub(crate) fn length(seconds: i64) -> String {
     let seconds = u64::try_from(seconds).unwrap_or_default();
     match seconds {
         0..3_600 => counted(seconds / 60, "minute"),
+        _ if seconds % 86_400 == 0 => counted(seconds / 86_400, "day"),
         3_600..172_800 if seconds % 3_600 / 60 == 0 => format!("{} h", seconds / 3_600),
         3_600..172_800 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
         _ => counted(seconds / 86_400, "day"),
@@ -157,7 +158,8 @@ mod tests {
             (300, "5 minutes"),
             (12_000, "3 h 20 min"),
             (7_200, "2 h"),
-            (172_800, "2 days"),
+            (86_400, "1 day"),
+            (604_800, "7 days"),
             (-5, "0 minutes"),
         ] {
             assert_eq!(length(seconds), expected);

@@ -68,16 +68,19 @@ impl Tally {
     }
 }
 
+/// A value, its tally, and hashes of the other ends, each once.
+type Entry = (Box<[u8]>, Tally, Vec<u64>);
+
 /// Counts of a row group by value: of each its tally, and hashes of the other ends, each once.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    shards: Vec<Vec<(Box<[u8]>, Tally, Vec<u64>)>>,
+    shards: Vec<Vec<Entry>>,
 }
 
 impl Part {
     /// The same without the other ends.
     pub(super) fn without_others(&self) -> Self {
-        let of = |shard: &Vec<(Box<[u8]>, Tally, Vec<u64>)>| {
+        let of = |shard: &Vec<Entry>| {
             shard.iter().map(|(value, tally, _)| (value.clone(), *tally, Vec::new())).collect()
         };
         Self { shards: self.shards.iter().map(of).collect() }
@@ -143,8 +146,7 @@ impl Groups {
 
     /// Adds row groups in their order.
     pub(super) fn add(&mut self, parts: Vec<Part>) {
-        let mut by_shard: Vec<Vec<Vec<(Box<[u8]>, Tally, Vec<u64>)>>> =
-            (0..SHARDS).map(|_| Vec::new()).collect();
+        let mut by_shard: Vec<Vec<Vec<Entry>>> = (0..SHARDS).map(|_| Vec::new()).collect();
         for part in parts {
             for (i, shard) in part.shards.into_iter().enumerate() {
                 by_shard[i].push(shard);
