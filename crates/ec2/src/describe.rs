@@ -57,7 +57,7 @@ async fn describe_region(
 ) -> Result<(), Error> {
     let failed = |attempts, (kind, detail): Refused| Error {
         kind,
-        asked: "EC2 for its flow logs",
+        asked: ("EC2", "for its flow logs"),
         region: region.to_owned(),
         attempts,
         detail,

@@ -41,7 +41,7 @@ pub fn who_am_i(options: &AwsOptions) -> WhoAmI {
         let region = config.region().map_or("us-east-1", |region| region.as_ref()).to_owned();
         let failed = |(kind, detail)| Error {
             kind,
-            asked: "STS who asks",
+            asked: ("STS", "who asks"),
             region: region.clone(),
             attempts: 1,
             detail,
