@@ -91,6 +91,9 @@ def seen(tmp_path_factory):
         see_with_glue("compact", "compact", TABLE, "--grace", "0", "--quiet")
         see("status", "status", TABLE)
         see("verify", "verify", TABLE, "--source", SOURCE, "--read-data", "--deep", "--quiet")
+        see("look", "top", TABLE)
+        see("look", "cost", TABLE)
+        see("look", "report", TABLE, "--json")
         # The table has columns now that it lacked.
         see_with_glue("register", "register", TABLE, "--database", "lake", "--table", "vpc_flow_logs")
     # An upload that fails is given up by `compact` and by shards as by `convert`, but none fails here.
@@ -101,7 +104,7 @@ def seen(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("command", ["plan", "convert", "shard", "status", "verify", "compact", "register"])
+@pytest.mark.parametrize("command", ["plan", "convert", "shard", "status", "verify", "look", "compact", "register"])
 def test_a_policy_allows_what_its_command_asks_for_and_no_more(seen, command):
     policy = policies.read(ROOT / f"examples/iam/{command}.json")
     assert policies.denied(policy, seen[command]) == []

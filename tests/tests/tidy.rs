@@ -43,6 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowquet-engine",
             "flowquet-format",
             "flowquet-input",
+            "flowquet-page",
             "flowquet-parquet",
             "flowquet-parse",
             "flowquet-plan",
@@ -51,6 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowquet-table",
         ],
     ),
+    ("flowquet-page", &["flowquet-engine", "flowquet-format"]),
     ("flowquet-s3server", &[]),
     ("flowquet-testkit", &[]),
 ];
@@ -68,7 +70,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("flowquet-store", &["arrow-array", "parquet", "rayon"]),
     ("flowquet-catalog", &["arrow-array", "aws-sdk-s3", "parquet", "rayon"]),
     ("flowquet-ec2", &["arrow-array", "aws-sdk-s3", "parquet", "rayon"]),
-    ("flowquet-engine", &["clap", "indicatif", "tokio"]),
+    ("flowquet-engine", &["clap", "indicatif", "maud", "tokio"]),
+    ("flowquet-page", &["arrow-array", "parquet", "rayon", "tokio"]),
     ("flowquet-cli", &["tokio"]),
 ];
 

@@ -71,6 +71,28 @@ impl Glue {
         }
     }
 
+    /// Whether there is a database of this name.
+    ///
+    /// # Errors
+    /// As Glue reports.
+    pub fn has_database(&self, name: &TableName) -> Result<bool, Error> {
+        match self.runtime.block_on(self.client.get_database().name(name.as_str()).send()) {
+            Ok(_) => Ok(true),
+            Err(error) => match Error::of("read database", name.as_str(), &error) {
+                error if error.kind() == ErrorKind::NotFound => Ok(false),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Whether there is a table of this name; also where there is no such database.
+    ///
+    /// # Errors
+    /// As Glue reports.
+    pub fn has_table(&self, database: &TableName, name: &TableName) -> Result<bool, Error> {
+        self.table(database, name).map(|table| table.is_some())
+    }
+
     /// Makes a database unless there is one.
     pub(crate) fn create_database(&self, name: &TableName) -> Result<(), Error> {
         let input = DatabaseInput::builder().name(name.as_str()).build().expect("it has a name");

@@ -20,6 +20,22 @@ impl Glue {
         Self
     }
 
+    /// Knows no database.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn has_database(&self, name: &TableName) -> Result<bool, Error> {
+        Err(not_built(name, name))
+    }
+
+    /// Knows no table.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn has_table(&self, database: &TableName, name: &TableName) -> Result<bool, Error> {
+        Err(not_built(database, name))
+    }
+
     /// Registers nothing.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! The command line as it is typed.
 
+mod doctor;
 mod format;
 mod inspect;
 mod job;
+mod look;
 mod schema;
 mod verify;
 
@@ -15,9 +17,11 @@ use flowquet_parquet::Compression;
 use flowquet_store::Location;
 use flowquet_table::ROW_GROUP_ROWS_MAX;
 
+pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::format::FormatArgs;
 pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::job::{ConvertArgs, JobArgs, PartitionTimeArg, PlanArgs, TableLayout};
+pub(crate) use self::look::{CostArgs, ReportArgs, TopArgs};
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 pub(crate) use self::verify::VerifyArgs;
 use crate::logs::LogArgs;
@@ -94,6 +98,41 @@ pub(crate) enum Command {
     #[command(about = verify::ABOUT, long_about = verify::LONG_ABOUT, after_help = verify::EXITS,
         after_long_help = format!("{}\n\n{}", verify::EXITS, verify::EXAMPLES))]
     Verify(Box<VerifyArgs>),
+    /// Show who talks most in a table: flows, bytes, targets and times by source, port or any other field
+    #[command(
+        long_about = "Counts the records of a table by the values of a column, or of several, and shows those that count most, with their \
+                      flows, refused flows, bytes, the different addresses at the other end, and first and last time. Reads only the columns \
+                      that it needs, of the files and row groups that can have what is asked for, in bounded memory: docs/LOOKING.md says what \
+                      happens where there are more values than fit. Writes nothing.",
+        after_long_help = "Examples:\n  \
+            flowquet top lake/vpc_flow_logs\n  \
+            flowquet top lake/vpc_flow_logs --port 22 --action REJECT --order targets\n  \
+            flowquet top lake/vpc_flow_logs --by dstaddr,dstport --order bytes --since 7d\n  \
+            flowquet top s3://lake/vpc_flow_logs/ --by interface_id --src 10.0.0.0/8 --json"
+    )]
+    Top(Box<TopArgs>),
+    /// Show what each column of a table or file costs, and what leaving it out would save
+    #[command(
+        long_about = "Shows the bytes of each column of a table or of a Parquet file, from footers alone, the dearest first; of a table also by \
+                      log format, and how often the addresses of packets are those of flows, from some row groups of each log format. Writes nothing.",
+        after_long_help = "Examples:\n  \
+            flowquet cost lake/vpc_flow_logs\n  \
+            flowquet cost s3://lake/vpc_flow_logs/date=2024-01-15/0a1b….parquet\n  \
+            flowquet cost lake/vpc_flow_logs --json | jq '.columns[0]'"
+    )]
+    Cost(Box<CostArgs>),
+    /// Write what a table holds as one page of HTML, with charts, that needs nothing else
+    #[command(
+        long_about = "Writes a page that shows what a table holds: flows and bytes over time, accepted and refused; who talks most; ports that are \
+                      refused; scanners; days that are covered, with gaps and SKIPDATA; rejected lines with examples; log formats; what each \
+                      column costs; files. The page is one file without scripts, loads nothing from anywhere, and is made for light and dark screens, \
+                      paper and screen readers. Reads the columns that it needs of all records, in bounded memory.",
+        after_long_help = "Examples:\n  \
+            flowquet report lake/vpc_flow_logs -o report.html\n  \
+            flowquet report s3://lake/vpc_flow_logs/ -o s3://lake/reports/week.html --since 7d\n  \
+            flowquet report lake/vpc_flow_logs --json | jq '.scanners[0]'"
+    )]
+    Report(Box<ReportArgs>),
     /// Convert objects of a table again: with another format, more columns, a newer field list
     #[command(
         long_about = "Converts objects of a table again with other options, such as the right --format, more --columns or a newer \
@@ -171,6 +210,9 @@ pub(crate) enum Command {
             flowquet compact s3://lake/vpc_flow_logs/ --in s3://logs/AWSLogs/ --types rich"
     )]
     Compact(Box<CompactArgs>),
+    #[command(about = self::doctor::ABOUT, long_about = self::doctor::LONG_ABOUT, after_help = self::doctor::EXITS,
+        after_long_help = format!("{}\n\n{}", self::doctor::EXITS, self::doctor::EXAMPLES))]
+    Doctor(Box<DoctorArgs>),
     /// Print the script that completes flowquet's commands and options in a shell
     #[command(after_long_help = "Examples:\n  \
             flowquet completions bash > ~/.local/share/bash-completion/completions/flowquet\n  \

@@ -20,7 +20,9 @@ mod clock;
 mod compact;
 mod config;
 mod convert;
+mod cost;
 mod described;
+mod doctor;
 mod environment;
 mod exit;
 mod failure;
@@ -51,9 +53,11 @@ mod signals;
 mod size;
 mod status;
 mod table_files;
+mod table_report;
 mod tags;
 mod terminal;
 mod text_table;
+mod top;
 mod verify;
 
 use std::ffi::OsString;
@@ -102,12 +106,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Plan(args) => plan::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Cost(args) => cost::run(&args),
+        Command::Report(args) => table_report::run(&args),
         Command::Ignore(args) => ignore::run(&args),
         Command::Reconvert(args) => reconvert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Register(args) => register::run(&args),
         Command::Compact(args) => compact::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };

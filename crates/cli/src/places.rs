@@ -148,6 +148,11 @@ impl S3Args {
         AwsOptions { endpoint_url, region, profile, role_arn }
     }
 
+    /// The endpoint of a store other than AWS's, if one is given.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.endpoint_url.as_deref()
+    }
+
     pub(crate) fn stores(&self) -> Arc<Stores> {
         let mut options = S3Options::new(stop().clone());
         options.region = self.region.clone();

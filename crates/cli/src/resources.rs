@@ -13,6 +13,9 @@ use crate::output::{Failure, say};
 /// What a limit leaves for what is not counted here, as a part of it: the kernel's own, and the rest of the process.
 const SPARE: u64 = 8;
 
+/// Threads that wait for a remote store while others count.
+const WAITING: usize = 4;
+
 /// Worker threads: those that are given, or one a processor that this process may use.
 pub(crate) fn threads(given: Option<u16>) -> usize {
     given.map_or_else(
@@ -22,6 +25,11 @@ pub(crate) fn threads(given: Option<u16>) -> usize {
         },
         usize::from,
     )
+}
+
+/// Threads that look into a table: where it is remote, some of them wait for its bytes.
+pub(crate) fn look_threads(threads: usize, is_remote: bool) -> usize {
+    if is_remote { threads + WAITING } else { threads }
 }
 
 /// `seen` processors with time of so many `cpus`. A part of a processor is worth a thread: it is there for part of the time.
@@ -78,7 +86,7 @@ fn with_spare(share: usize) -> u64 {
 }
 
 /// Memory that a process may take of its container, or of its machine.
-fn share_of_machine() -> Option<usize> {
+pub(crate) fn share_of_machine() -> Option<usize> {
     let of_machine = read(Path::new("/proc/meminfo")).as_deref().and_then(memory_of_machine);
     let limit = Cgroups::of_this_process(&read).memory().into_iter().chain(of_machine).min()?;
     usize::try_from(limit - limit / SPARE).ok()

@@ -86,12 +86,15 @@ pub(crate) fn page(body: &str) -> Result<Page, String> {
 
 /// Code and message of a refusal; `None` where the answer has none.
 pub(crate) fn refusal(body: &str) -> Option<(String, String)> {
+    /// EC2 has its errors in a list, STS has one.
     #[derive(Deserialize)]
     struct Response {
-        #[serde(rename = "Errors")]
+        #[serde(rename = "Errors", default)]
         errors: Errors,
+        #[serde(rename = "Error")]
+        error: Option<Refusal>,
     }
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct Errors {
         #[serde(rename = "Error")]
         error: Vec<Refusal>,
@@ -104,7 +107,7 @@ pub(crate) fn refusal(body: &str) -> Option<(String, String)> {
         message: String,
     }
     let response: Response = quick_xml::de::from_str(body).ok()?;
-    response.errors.error.into_iter().next().map(|e| (e.code, e.message))
+    response.error.or(response.errors.error.into_iter().next()).map(|e| (e.code, e.message))
 }
 
 /// The beginning of what is no answer.
@@ -161,6 +164,8 @@ mod tests {
         let body = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>You are not authorized.</Message></Error></Errors><RequestID>1</RequestID></Response>";
         let expected = ("UnauthorizedOperation".to_owned(), "You are not authorized.".to_owned());
         assert_eq!(refusal(body), Some(expected));
+        let body = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>expired</Message></Error></ErrorResponse>";
+        assert_eq!(refusal(body), Some(("ExpiredToken".to_owned(), "expired".to_owned())));
         assert_eq!(refusal("<html/>"), None);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
@@ -12,7 +13,7 @@ use tokio::runtime::Builder;
 use crate::answer::page;
 use crate::error::{Error, ErrorKind};
 use crate::flow_log::FlowLog;
-use crate::request::{Caller, Refused};
+use crate::request::{Caller, Refused, Service};
 
 /// Version of EC2's API.
 const API_VERSION: &str = "2016-11-15";
@@ -54,25 +55,17 @@ async fn describe_region(
     stop: &AtomicBool,
     found: &mut Vec<FlowLog>,
 ) -> Result<(), Error> {
-    let failed =
-        |attempts, (kind, detail): Refused| Error { kind, region: region.to_owned(), attempts, detail };
-    let credentials = match config.credentials_provider() {
-        Some(provider) => provider.provide_credentials().await.map_err(|e| flowquet_aws::root_words(&e)),
-        None => Err("no credentials are configured".to_owned()),
+    let failed = |attempts, (kind, detail): Refused| Error {
+        kind,
+        asked: ("EC2", "for its flow logs"),
+        region: region.to_owned(),
+        attempts,
+        detail,
     };
-    let credentials = credentials.map_err(|words| {
-        let detail = if is_credentials_error(&words) || words.contains("provider") {
-            format!(
-                "no AWS credentials were found:\n  {}",
-                looked_for(options.profile.as_deref()).join("\n  ")
-            )
-        } else {
-            words
-        };
-        failed(1, (ErrorKind::Credentials, detail))
-    })?;
-    let (connector, endpoint) = (connector(), endpoint(config, region));
-    let caller = Caller { connector: &connector, endpoint: &endpoint, region, credentials };
+    let credentials = credentials_of(config, options).await.map_err(|refused| failed(1, refused))?;
+    let (connector, endpoint) = (connector(), endpoint(config, Service::Ec2, region));
+    let caller =
+        Caller { connector: &connector, endpoint: &endpoint, region, service: Service::Ec2, credentials };
     let mut token: Option<String> = None;
     for _ in 0..PAGES_MAX {
         let mut form =
@@ -102,16 +95,38 @@ async fn describe_region(
     Err(failed(1, (ErrorKind::Other, format!("expected at most {PAGES_MAX} pages of flow logs, found more"))))
 }
 
-/// Where EC2 of a region is: as environment and profile say, or AWS's own.
-fn endpoint(config: &SdkConfig, region: &str) -> String {
-    let key =
-        ServiceConfigKey::builder().service_id("EC2").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+/// The credentials that are configured.
+pub(crate) async fn credentials_of(config: &SdkConfig, options: &AwsOptions) -> Result<Credentials, Refused> {
+    let credentials = match config.credentials_provider() {
+        Some(provider) => provider.provide_credentials().await.map_err(|e| flowquet_aws::root_words(&e)),
+        None => Err("no credentials are configured".to_owned()),
+    };
+    credentials.map_err(|words| {
+        let detail = if is_credentials_error(&words) || words.contains("provider") {
+            format!(
+                "no AWS credentials were found:\n  {}",
+                looked_for(options.profile.as_deref()).join("\n  ")
+            )
+        } else {
+            words
+        };
+        (ErrorKind::Credentials, detail)
+    })
+}
+
+/// Where a service of a region is: as environment and profile say, or AWS's own.
+pub(crate) fn endpoint(config: &SdkConfig, service: Service, region: &str) -> String {
+    let key = ServiceConfigKey::builder()
+        .service_id(service.id())
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build();
     let key = key.expect("all of it is given");
     let configured = config.service_config().and_then(|of| of.load_config(key));
     let configured = configured.or_else(|| config.endpoint_url().map(str::to_owned));
     let url = configured.unwrap_or_else(|| {
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        format!("https://ec2.{region}.{domain}")
+        format!("https://{}.{region}.{domain}", service.name())
     });
     format!("{}/", url.trim_end_matches('/'))
 }

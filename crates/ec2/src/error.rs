@@ -25,6 +25,8 @@ pub enum ErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     pub(crate) kind: ErrorKind,
+    /// Who was asked, and for what: `EC2`, `for its flow logs`.
+    pub(crate) asked: (&'static str, &'static str),
     pub(crate) region: String,
     pub(crate) attempts: u32,
     pub(crate) detail: String,
@@ -78,7 +80,7 @@ pub(crate) fn kind_of(code: &str) -> ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ask EC2 in {} for its flow logs: {}", self.region, self.detail)?;
+        write!(f, "ask {} in {} {}: {}", self.asked.0, self.region, self.asked.1, self.detail)?;
         if self.attempts > 1 {
             write!(f, ", after {} attempts", self.attempts)?;
         }

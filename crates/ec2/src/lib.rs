@@ -1,5 +1,7 @@
 //! The flow logs of an account, as EC2 describes them: which log format each has, and where it delivers to.
 //!
+//! The same road leads to STS, which tells who asks ([`who_am_i`]).
+//!
 //! One call of EC2 is needed, `DescribeFlowLogs`. The SDK's crate of EC2 is the largest of all, and takes minutes to build; so the
 //! request is made here, signed by the SDK's own signer, and its answer is read as XML.
 //!
@@ -13,8 +15,10 @@ mod answer;
 mod describe;
 mod error;
 mod flow_log;
+mod identity;
 mod request;
 
 pub use describe::describe;
 pub use error::{Error, ErrorKind};
 pub use flow_log::{FlowLog, TagKeys, read_saved};
+pub use identity::{Identity, WhoAmI, who_am_i};

@@ -1,4 +1,4 @@
-//! One request of EC2's Query API, signed and sent.
+//! One request of a Query API, signed and sent.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,11 +26,37 @@ const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 /// What a form keeps as it is.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where EC2 is, and who asks.
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    Ec2,
+    Sts,
+}
+
+impl Service {
+    /// The name in endpoints and signatures.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ec2 => "ec2",
+            Self::Sts => "sts",
+        }
+    }
+
+    /// The name in variables and profiles, in capitals in the former.
+    pub(crate) fn id(self) -> &'static str {
+        match self {
+            Self::Ec2 => "EC2",
+            Self::Sts => "STS",
+        }
+    }
+}
+
+/// Where a service is, and who asks.
 pub(crate) struct Caller<'a> {
     pub(crate) connector: &'a SharedHttpConnector,
     pub(crate) endpoint: &'a str,
     pub(crate) region: &'a str,
+    pub(crate) service: Service,
     pub(crate) credentials: Credentials,
 }
 
@@ -40,10 +66,25 @@ pub(crate) type Refused = (ErrorKind, String);
 impl Caller<'_> {
     /// Sends a form and returns the body of the answer.
     pub(crate) async fn send(&self, form: &[(&str, &str)]) -> Result<String, Refused> {
-        let request = self.signed(&body_of(form)).map_err(|e| (ErrorKind::Other, e))?;
-        match tokio::time::timeout(ANSWER_TIMEOUT, self.answer(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err((ErrorKind::Unavailable, format!("no answer in {} s", ANSWER_TIMEOUT.as_secs()))),
+        self.send_dated(form).await.0
+    }
+
+    /// The same, and the date of the answer, whatever it says.
+    pub(crate) async fn send_dated(
+        &self,
+        form: &[(&str, &str)],
+    ) -> (Result<String, Refused>, Option<String>) {
+        let request = match self.signed(&body_of(form)) {
+            Ok(request) => request,
+            Err(error) => return (Err((ErrorKind::Other, error)), None),
+        };
+        let mut date = None;
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.answer(request, &mut date)).await {
+            Ok(answer) => (answer, date),
+            Err(_) => {
+                let words = format!("no answer in {} s", ANSWER_TIMEOUT.as_secs());
+                (Err((ErrorKind::Unavailable, words)), date)
+            }
         }
     }
 
@@ -54,7 +95,7 @@ impl Caller<'_> {
         let parameters = SigningParams::builder()
             .identity(&identity)
             .region(self.region)
-            .name("ec2")
+            .name(self.service.name())
             .time(now)
             .settings(SigningSettings::default())
             .build()
@@ -78,11 +119,12 @@ impl Caller<'_> {
         request.map(|()| body.into()).try_into().map_err(|e| format!("ask {}: {e}", self.endpoint))
     }
 
-    async fn answer(&self, request: Request) -> Result<String, Refused> {
+    async fn answer(&self, request: Request, date: &mut Option<String>) -> Result<String, Refused> {
         let unavailable = |what: String| (ErrorKind::Unavailable, what);
         let answer = self.connector.call(request).await;
         let answer =
             answer.map_err(|e| unavailable(format!("cannot reach {}: {}", self.endpoint, root_words(&e))))?;
+        *date = answer.headers().get("date").map(str::to_owned);
         let (status, is_success) = (answer.status().as_u16(), answer.status().is_success());
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body =

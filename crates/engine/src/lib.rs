@@ -54,6 +54,7 @@ mod formats;
 mod goal;
 mod inspect;
 mod limit;
+mod look;
 mod perform;
 mod planned;
 mod reconvert;
@@ -79,6 +80,11 @@ pub use inspect::{
     look_at, look_at_stdin, named_object, survey,
 };
 pub use limit::RejectLimit;
+pub use look::{
+    ColumnCost, Cost, Coverage, Forgotten, FormatCost, FormatSpan, Network, Order, Reading, RecordFilter,
+    RejectExample, Rejected, ReportRequest, Same, Sizes, TableReport, Tally, Top, TopRequest, TopRow,
+    Traffic, TrafficAt, cost, cost_of_layout, report_on, top,
+};
 pub use planned::{Planned, plan};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
 pub use request::Request;

@@ -46,7 +46,9 @@ mod scratch;
 mod sort;
 mod text;
 
-pub use check::{CheckedFile, CheckedGroup, FileFault, FileFaultKind};
+pub use check::{
+    CheckedFile, CheckedGroup, ColumnSize, ColumnValues, FileFault, FileFaultKind, GroupBounds, TextValues,
+};
 pub use compression::{Compression, CompressionError};
 pub use encoder::{EncodedColumn, EncodedRowGroup, Encoder};
 pub use file::FileWriter;

@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::location::S3_SCHEME;
 use crate::s3::connect::{Connection, S3Options};
 use crate::s3::failure::failure;
+use crate::s3::lifecycle::ends_uploads;
 use crate::s3::pace::{Pace, Request};
 use crate::{ObjectMeta, RANGE_BYTES};
 
@@ -399,6 +400,19 @@ impl Bucket {
             answer.map(drop).map_err(|e| failure("delete", self.url(key), &e))
         };
         self.perform(Request::Write, "delete", key, 0, ask).await
+    }
+
+    /// Whether a rule of the bucket ends uploads that nobody finished, for keys that begin with `prefix`.
+    pub(crate) async fn ends_unfinished_uploads(&self, prefix: &str) -> Result<bool, Error> {
+        use aws_sdk_s3::error::ProvideErrorMetadata as _;
+        let ask = |_| async {
+            match self.client().get_bucket_lifecycle_configuration().bucket(&self.name).send().await {
+                Ok(answer) => Ok(answer.rules().iter().any(|rule| ends_uploads(rule, prefix))),
+                Err(error) if error.code() == Some("NoSuchLifecycleConfiguration") => Ok(false),
+                Err(error) => Err(failure("read the lifecycle rules of", self.url(""), &error)),
+            }
+        };
+        self.perform(Request::Read, "read the lifecycle rules of", "", 0, ask).await
     }
 
     pub(crate) async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {

@@ -6,6 +6,7 @@
 mod bucket;
 mod connect;
 mod failure;
+mod lifecycle;
 mod pace;
 mod traffic;
 mod upload;

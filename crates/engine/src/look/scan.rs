@@ -1,0 +1,276 @@
+//! Reads columns of the row groups that may have what is asked for, many at once, and hands them on in the order of the files.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use flowquet_parquet::{CheckedFile, RowsError};
+use flowquet_store::{Error as StoreError, ErrorKind, Store};
+use flowquet_table::{LiveFile, Log};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::filter::RecordFilter;
+use super::spread::spread;
+use super::values::Columns;
+use crate::error::Error;
+use crate::events::{Event, Observer};
+
+/// Requests for footers that are on their way at once.
+const FOOTERS_AT_ONCE: usize = 16;
+
+/// Files whose footers are in memory at once.
+const FILES_AT_ONCE: usize = 64;
+
+/// Row groups a thread that are counted before they are added up: of many different values each comes to some 60 MiB.
+const GROUPS_A_THREAD: usize = 1;
+
+/// How often a look begins anew because files were replaced meanwhile.
+const TRIES: usize = 4;
+
+/// How much of a table was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Reading {
+    /// Files of the table.
+    pub files: u64,
+    /// Files of which columns were read.
+    pub files_read: u64,
+    /// Rows of the table.
+    pub rows: u64,
+    /// Rows of the row groups that were read.
+    pub rows_read: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// Bytes that were read, without footers.
+    pub bytes_read: u64,
+}
+
+/// Why a scan ended early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// A file is gone: a compaction has replaced it, or it is lost.
+    Gone(String),
+    Error(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// Looks at a table as its log has it; anew where files were replaced meanwhile.
+pub(super) fn with_log<T>(
+    out: &Arc<dyn Store>,
+    mut look: impl FnMut(&mut Log) -> Result<T, Stop>,
+) -> Result<T, Error> {
+    let mut tried = 0;
+    loop {
+        let mut log = Log::open_with_files(out)?;
+        tried += 1;
+        match look(&mut log) {
+            Ok(found) => return Ok(found),
+            Err(Stop::Error(error)) => return Err(error),
+            Err(Stop::Gone(_)) if tried < TRIES => {}
+            Err(Stop::Gone(url)) => {
+                return Err(Error::TableFile { url, what: "expected the file, found none".to_owned() });
+            }
+        }
+    }
+}
+
+/// How a table is read.
+pub(super) struct Scan<'a> {
+    pub(super) out: &'a dyn Store,
+    pub(super) filter: &'a RecordFilter,
+    /// Columns to read beside those of the filter.
+    pub(super) names: &'a [&'a str],
+    pub(super) workers: usize,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) stop: &'a AtomicBool,
+}
+
+/// A row group's columns, and what they are a part of.
+pub(super) struct Group<'a> {
+    pub(super) file: &'a LiveFile,
+    pub(super) columns: Arc<Columns>,
+    /// Which rows are wanted; `None` for all.
+    pub(super) wanted: Option<Vec<bool>>,
+}
+
+impl Group<'_> {
+    /// The same columns, and other rows that are wanted.
+    pub(super) fn among(&self, wanted: Vec<bool>) -> Self {
+        Self { file: self.file, columns: self.columns.clone(), wanted: Some(wanted) }
+    }
+
+    /// The rows that are wanted.
+    pub(super) fn rows(&self) -> impl Iterator<Item = usize> {
+        let is_wanted = |row: &usize| self.wanted.as_ref().is_none_or(|wanted| wanted[*row]);
+        (0..self.columns.rows).filter(is_wanted)
+    }
+}
+
+struct Opened<'a> {
+    file: &'a LiveFile,
+    key: String,
+    footer: CheckedFile,
+}
+
+pub(super) fn pool(threads: usize) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .thread_name(|i| format!("flowquet-look-{i}"))
+        .build()
+        .expect("threads can be made")
+}
+
+impl Scan<'_> {
+    /// Counts row groups by `count`, on all threads, and adds up what that gives by `add`, in the order of the files.
+    pub(super) fn run<P: Send>(
+        &self,
+        log: &Log,
+        count: impl Fn(&Group<'_>) -> P + Sync,
+        mut add: impl FnMut(Vec<P>) + Send,
+    ) -> Result<Reading, Stop> {
+        let live = log.state().files().all()?;
+        let mut reading = Reading { files: live.len() as u64, ..Reading::default() };
+        for file in &live {
+            reading.rows += file.output.rows;
+            reading.bytes += file.output.bytes;
+        }
+        let chosen: Vec<&LiveFile> = live.into_iter().filter(|f| self.filter.may_be_in_file(f)).collect();
+        self.observer.event(&Event::Planned {
+            tasks: 1,
+            objects: chosen.len() as u64,
+            bytes: chosen.iter().map(|f| f.output.bytes).sum(),
+            left_over: 0,
+        });
+        let (requests, workers) = (pool(FOOTERS_AT_ONCE.max(self.workers)), pool(self.workers));
+        for files in chosen.chunks(FILES_AT_ONCE) {
+            let opened = self.open_all(log, files, &requests)?;
+            let mut groups: Vec<(&Opened<'_>, usize)> = Vec::new();
+            for file in &opened {
+                let time = file.file.options.partition_time.field();
+                let before = groups.len();
+                let wanted = |g: &usize| self.filter.may_be_in_group(&file.footer, *g, time);
+                groups.extend((0..file.footer.row_groups()).filter(wanted).map(|group| (file, group)));
+                reading.files_read += u64::from(groups.len() > before);
+            }
+            for some in groups.chunks(GROUPS_A_THREAD * self.workers.max(1)) {
+                let one = |(file, group): &(&Opened<'_>, usize)| {
+                    let (group, bytes) = self.read(file, *group)?;
+                    Ok((count(&group), group.columns.rows as u64, bytes))
+                };
+                let counted: Vec<Result<(P, u64, u64), Stop>> =
+                    workers.install(|| some.par_iter().with_max_len(1).map(one).collect());
+                let mut parts = Vec::with_capacity(counted.len());
+                for counted in counted {
+                    let (part, rows, bytes) = counted?;
+                    reading.rows_read += rows;
+                    reading.bytes_read += bytes;
+                    parts.push(part);
+                }
+                workers.install(|| add(parts));
+            }
+            self.observer.event(&Event::Progress {
+                bytes: files.iter().map(|f| f.output.bytes).sum(),
+                records: files.iter().map(|f| f.output.rows).sum(),
+                objects: files.len() as u64,
+            });
+        }
+        Ok(reading)
+    }
+
+    /// Calls `each` with each file of the table and its footer, in the order of the files.
+    pub(super) fn footers(
+        &self,
+        log: &Log,
+        mut each: impl FnMut(&LiveFile, &CheckedFile),
+    ) -> Result<(), Stop> {
+        let live = log.state().files().all()?;
+        let requests = pool(FOOTERS_AT_ONCE.max(self.workers));
+        for files in live.chunks(FILES_AT_ONCE) {
+            let opened = self.open_all(log, files, &requests)?;
+            opened.iter().for_each(|opened| each(opened.file, &opened.footer));
+        }
+        Ok(())
+    }
+
+    /// Columns of some row groups of a file, which lie apart.
+    pub(super) fn some_groups(
+        &self,
+        log: &Log,
+        file: &LiveFile,
+        names: &[&str],
+        most: usize,
+    ) -> Result<Vec<Arc<Columns>>, Stop> {
+        let opened = self.open(log, file)?;
+        let scan = Scan { names, ..*self };
+        let of = |group| Ok(scan.read(&opened, group)?.0.columns);
+        spread(opened.footer.row_groups(), most).map(of).collect()
+    }
+
+    fn open_all<'f>(
+        &self,
+        log: &Log,
+        files: &[&'f LiveFile],
+        requests: &rayon::ThreadPool,
+    ) -> Result<Vec<Opened<'f>>, Stop> {
+        let open = |file: &&'f LiveFile| {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Stop::Error(Error::Interrupted));
+            }
+            self.open(log, file)
+        };
+        let opened: Vec<Result<Opened<'_>, Stop>> =
+            requests.install(|| files.par_iter().with_max_len(1).map(open).collect());
+        opened.into_iter().collect()
+    }
+
+    fn open<'f>(&self, log: &Log, file: &'f LiveFile) -> Result<Opened<'f>, Stop> {
+        let key = log.state().files().key_now(file);
+        let footer = CheckedFile::open(file.output.bytes, &|range| self.range(&key, range))
+            .map_err(|error| self.told(&key, error))?;
+        Ok(Opened { file, key, footer })
+    }
+
+    fn read<'f>(&self, file: &Opened<'f>, group: usize) -> Result<(Group<'f>, u64), Stop> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Stop::Error(Error::Interrupted));
+        }
+        let time = file.file.options.partition_time.field();
+        let mut names: Vec<&str> = self.names.to_vec();
+        for name in self.filter.columns(time) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let read = file.footer.read_columns(group, &names, &|range| self.range(&file.key, range));
+        let (values, bytes) = read.map_err(|error| self.told(&file.key, error))?;
+        let rows = usize::try_from(file.footer.group_rows(group)).expect("its columns are in memory");
+        let names: Arc<[String]> = names.into_iter().map(str::to_owned).collect();
+        let columns = Columns::new(rows, names, values);
+        let wanted = self.filter.rows(&columns, time);
+        Ok((Group { file: file.file, columns: Arc::new(columns), wanted }, bytes))
+    }
+
+    fn range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        self.out.fetch(key, "", range, false).wait(&|| self.stop.load(Ordering::Relaxed))
+    }
+
+    fn told(&self, key: &str, error: RowsError<StoreError>) -> Stop {
+        match error {
+            RowsError::Other(error) if error.kind() == ErrorKind::NotFound => Stop::Gone(self.out.url(key)),
+            RowsError::Other(error) if error.kind() == ErrorKind::Interrupted => {
+                Stop::Error(Error::Interrupted)
+            }
+            RowsError::Other(error) => Stop::Error(error.into()),
+            RowsError::File(what) => Stop::Error(Error::TableFile { url: self.out.url(key), what }),
+        }
+    }
+}

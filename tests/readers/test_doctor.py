@@ -1,0 +1,158 @@
+"""`flowquet doctor`: on a disk, against moto (S3, STS and Glue), and against a server that denies."""
+
+import contextlib
+import email.utils
+import http.server
+import json
+import threading
+import time
+
+import jsonschema
+import pytest
+
+import s3
+from conftest import ROOT, flowlogs, run
+
+SCHEMA = json.loads((ROOT / "schemas/doctor.schema.json").read_text())
+
+
+def doctor(*args, check=0, env=None):
+    process = run("doctor", "--json", *args, check=check, env=env)
+    found = json.loads(process.stdout)
+    jsonschema.validate(found, SCHEMA)
+    assert found["exit"] == check
+    return {line["check"]: line for line in found["lines"]}
+
+
+def states(lines):
+    return {check: line["state"] for check, line in lines.items()}
+
+
+def everything_in(folder):
+    return sorted((str(p.relative_to(folder)), p.stat().st_mtime_ns if p.is_file() else 0) for p in folder.rglob("*"))
+
+
+def test_a_disk(tmp_path):
+    logs = flowlogs(tmp_path / "logs", "--objects", 1, "--records", 5)
+    before = everything_in(tmp_path)
+    lines = doctor(logs, "--out", tmp_path / "a" / "b")
+    assert set(states(lines).values()) == {"good"}, lines
+    assert {"list source", "read source", "put", "put once", "get", "delete", "disk", "memory", "processors"} <= lines.keys()
+    assert "there is none" in lines["table"]["what"] and "credentials" not in lines
+    assert everything_in(tmp_path) == before
+    run("convert", logs, "--out", tmp_path / "lake", "--quiet")
+    before = everything_in(tmp_path)
+    assert "there is one" in doctor("--out", tmp_path / "lake")["table"]["what"]
+    assert everything_in(tmp_path) == before
+
+
+def test_a_disk_that_does_not_let_us(tmp_path):
+    lines = doctor(tmp_path / "none", "--out", "/proc/x", check=1)
+    assert lines["list source"]["state"] == lines["put"]["state"] == "bad"
+    assert "delete" not in lines and "read source" not in lines
+    words = run("doctor", tmp_path / "none", check=1).stdout
+    assert "BAD    list source" in words and words.endswith("1 line bad\n")
+
+
+def test_moto():
+    with s3.moto() as server:
+        env = {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": server.url, "AWS_REGION": "eu-west-1"}
+        server.client.put_object(Bucket="logs", Key="AWSLogs/a.log", Body=b"x")
+        server.client.put_object(Bucket="lake", Key="t/there", Body=b"before")
+        places = ["s3://logs/AWSLogs/", "--out", "s3://lake/t/"]
+        lines = doctor(*places, "--database", "lake", "--table", "flows", env=env)
+        found = states(lines)
+        assert found["lifecycle"] == found["database"] == found["catalog table"] == "note"
+        assert "AbortIncompleteMultipartUpload" in lines["lifecycle"]["what"] or "docs/S3.md" in lines["lifecycle"]["what"]
+        assert "--create-database" in lines["database"]["what"]
+        assert all(found[check] == "good" for check in ["credentials", "region", "clock", "list source", "read source", "list table", "put", "put once", "get", "delete"])
+        assert "123456789012" in lines["credentials"]["what"] and "eu-west-1" in lines["region"]["what"]
+        assert lines["catalog writes"]["policy"]["Resource"][2] == "arn:aws:glue:eu-west-1:123456789012:table/lake/flows"
+        # What was there is as it was, and nothing is left.
+        assert server.keys("lake", "") == ["t/there"]
+        assert server.client.get_object(Bucket="lake", Key="t/there")["Body"].read() == b"before"
+        rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "t/"}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+        server.client.put_bucket_lifecycle_configuration(Bucket="lake", LifecycleConfiguration={"Rules": [rule]})
+        assert doctor(*places, env=env)["lifecycle"]["state"] == "good"
+        assert doctor("--out", "s3://lake/other/", env=env)["lifecycle"]["state"] == "note"
+        lines = doctor("s3://nobody/", "--out", "s3://nowhere/t", env=env, check=1)
+        assert "no such bucket" in lines["list source"]["what"] and "put" not in lines
+
+
+def test_no_credentials():
+    env = {name: value for name, value in s3.ENVIRONMENT.items() if name not in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    lines = doctor("--out", "s3://lake/t", check=1, env=env)
+    assert lines["credentials"]["state"] == "bad" and "no AWS credentials were found" in lines["credentials"]["what"]
+
+
+class Denying(http.server.BaseHTTPRequestHandler):
+    """Lets nobody do anything but ask who they are; its clock is as many seconds ahead."""
+
+    protocol_version = "HTTP/1.1"
+    ahead_s = 0
+
+    def answer(self):
+        length = int(self.headers.get("content-length") or 0)
+        body = self.rfile.read(length)
+        if b"GetCallerIdentity" in body:
+            status, answer = 200, "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::111122223333:user/x</Arn><UserId>A</UserId><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+        elif self.headers.get("x-amz-target"):
+            status, answer = 400, json.dumps({"__type": "AccessDeniedException", "Message": "not authorized"})
+        else:
+            status, answer = 403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        data = answer.encode() if self.command != "HEAD" else b""
+        self.send_response_only(status)
+        self.send_header("date", email.utils.formatdate(time.time() + self.ahead_s, usegmt=True))
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def denying(ahead_s=0):
+    handler = type("Handler", (Denying,), {"ahead_s": ahead_s})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "AWS_REGION": "eu-west-1"}
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_what_is_denied_is_told_as_a_policy():
+    with denying() as env:
+        lines = doctor("s3://logs/AWSLogs/", "--out", "s3://lake/t/", "--database", "d", "--table", "n", check=1, env=env)
+        policies = {check: line["policy"] for check, line in lines.items() if "policy" in line}
+        assert policies["list source"] == {
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": "arn:aws:s3:::logs",
+            "Condition": {"StringLike": {"s3:prefix": "AWSLogs/*"}},
+        }
+        assert policies["put"] == {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::lake/t/*"}
+        assert policies["lifecycle"] == {"Effect": "Allow", "Action": "s3:GetLifecycleConfiguration", "Resource": "arn:aws:s3:::lake"}
+        assert policies["database"]["Action"] == ["glue:GetDatabase"]
+        assert policies["catalog table"]["Resource"] == [f"arn:aws:glue:eu-west-1:111122223333:{what}" for what in ["catalog", "database/d", "table/d/n"]]
+        assert lines["lifecycle"]["state"] == "unknown" and lines["credentials"]["state"] == "good"
+        words = run("doctor", "--out", "s3://lake/t/", check=1, env=env).stdout
+        assert '"Action":"s3:PutObject"' in words
+
+
+@pytest.mark.parametrize("ahead_s, state", [(0, "good"), (-300, "note"), (3_600, "bad")])
+def test_a_clock_that_is_off(ahead_s, state):
+    with denying(ahead_s) as env:
+        line = doctor("--out", "s3://lake/t/", check=1, env=env)["clock"]
+        assert line["state"] == state, line
+        assert ("behind" if ahead_s > 0 else "ahead") in line["what"]
+
+
+def test_nobody_answers():
+    env = {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "eu-west-1"}
+    lines = doctor("--out", "s3://lake/t/", "--request-timeout", 1, check=75, env=env)
+    assert lines["credentials"]["state"] == "unknown" and lines["list table"]["state"] == "later"
