@@ -123,6 +123,7 @@ impl Worker {
             damaged: None,
         };
         let key = ObjectKey::parse(object.url());
+        self.lines.router.begin_object(object.url(), &key);
         let mut reported = 0;
         let mut read = self.read_object(
             index,

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use crate::added::AddedSpec;
 use crate::nearest::nearest;
 use crate::time::TIME_NUMBER_MAX;
 
@@ -166,11 +167,15 @@ struct CatalogueFile {
     field: Vec<FieldSpec>,
     #[serde(default)]
     format: Vec<NamedFormat>,
+    #[serde(default)]
+    column: Vec<AddedSpec>,
 }
 
 /// Why a catalogue file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CatalogueError {
+    /// A column that would be computed by a rule, which only the program's own list has.
+    Column(String),
     /// A field that is already known is described otherwise: name, what is known, what was found.
     Conflict(String, ColumnType, ColumnType),
     /// A field that is no text is to be decoded, or holds the values of a field that is not known or no text.
@@ -184,6 +189,12 @@ pub enum CatalogueError {
 impl fmt::Display for CatalogueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Column(name) => {
+                write!(
+                    f,
+                    "expected `[[field]]` entries, found the `[[column]]` `{name}`: a file adds fields, not rules"
+                )
+            }
             Self::Conflict(name, known, found) => {
                 write!(
                     f,
@@ -219,6 +230,7 @@ pub struct Catalogue {
     /// The names of fields that hold the values of others, by those.
     tags: HashMap<String, String>,
     formats: Vec<(String, Vec<String>)>,
+    added: Vec<AddedSpec>,
 }
 
 impl Catalogue {
@@ -232,8 +244,9 @@ impl Catalogue {
                 by_letters: HashMap::new(),
                 tags: HashMap::new(),
                 formats: Vec::new(),
+                added: Vec::new(),
             };
-            empty.extended(BUILTIN).expect("schemas/fields.toml is checked by this crate's tests")
+            empty.with_entries(BUILTIN, true).expect("schemas/fields.toml is checked by this crate's tests")
         })
     }
 
@@ -242,8 +255,17 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError`] where the text is malformed, names a field badly, or gives a known field another type.
     pub fn extended(&self, text: &str) -> Result<Catalogue, CatalogueError> {
+        self.with_entries(text, false)
+    }
+
+    /// The same; `[[column]]` entries name rules, which only the list that is compiled in has.
+    fn with_entries(&self, text: &str, is_builtin: bool) -> Result<Catalogue, CatalogueError> {
         let file: CatalogueFile = toml::from_str(text).map_err(|e| CatalogueError::Syntax(e.to_string()))?;
         let mut all = self.clone();
+        if let Some(column) = file.column.first().filter(|_| !is_builtin) {
+            return Err(CatalogueError::Column(column.name.clone()));
+        }
+        all.added.extend(file.column);
         for spec in file.field {
             if !is_field_name(&spec.name) || spec.name != normalised(&spec.name) {
                 return Err(CatalogueError::Name(spec.name));
@@ -282,6 +304,11 @@ impl Catalogue {
     /// All entries in catalogue order.
     pub fn fields(&self) -> &[FieldSpec] {
         &self.specs
+    }
+
+    /// The entries of columns that can be added.
+    pub fn added(&self) -> &[AddedSpec] {
+        &self.added
     }
 
     /// The entry for `name` in AWS's spelling.
@@ -429,5 +456,7 @@ mod tests {
         check(&entry("bytes", "INT32"), "field `bytes` is INT64 in the field list, found INT32");
         check(&entry("x", "FLOAT"), "unknown variant `FLOAT`");
         check("nonsense", "schemas/fields.toml");
+        let column = "[[column]]\nname = \"x\"\nparquet = \"INT32\"\ndoc = \"Doc.\"\nsource = \"none\"\n";
+        check(column, "found the `[[column]]` `x`");
     }
 }
