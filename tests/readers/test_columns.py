@@ -16,8 +16,8 @@ import naive_columns
 from conftest import convert, files, flowlogs, plans, run
 
 DERIVED = list(naive_columns.derived({}))
-PROVENANCE = ["source_object", "source_line", "flow_log_id", "source_account", "source_region", "delivered_at"]
-TIMES = ["start_time", "end_time", "delivered_at"]
+PROVENANCE = ["source_object", "source_line", "flow_log_id", "source_account", "source_region", "delivered_at", "event_time"]
+TIMES = ["start_time", "end_time", "delivered_at", "event_time"]
 TYPES = collections.defaultdict(lambda: ("VARCHAR", "string", "string"), {
     "is_nat": ("INTEGER", "int32", "int"),
     "duration_s": ("BIGINT", "int64", "bigint"),
@@ -186,17 +186,20 @@ def test_where_records_come_from(logs, out):
     # Lines of the text behind its framing.
     write(logs / "export" / "000000.gz", f"2024-01-15T10:00:00.000Z {header}\n2024-01-15T10:00:00.000Z {line(9002)}\n2024-01-15T10:00:01.000Z {line(9003)}\n")
     write(logs / "firehose" / "a.json", "".join(json.dumps({"message": text}) for text in [header, line(9004)]))
+    events = [{"id": str(n), "timestamp": 1705312800123 + n, "message": text} for n, text in enumerate([header, line(9005), line(9006)])]
+    write(logs / "subscription" / "a.json", json.dumps({"messageType": "DATA_MESSAGE", "logEvents": events}))
     report = convert(logs, out, "--add", "provenance")
     assert report["rejects"] == 1
     by_bytes = {record["bytes"]: columns for record, columns in added(out, PROVENANCE)}
     at = lambda minute: 1705312800000 + minute * 60_000
-    plain = dict(flow_log_id=None, source_account=None, source_region=None, delivered_at=None)
-    first = dict(source_object=f"file://{logs / aws_key()}", flow_log_id="fl-0a1b2c3d", source_account="123456789012", source_region="eu-west-1", delivered_at=at(5))
+    plain = dict(flow_log_id=None, source_account=None, source_region=None, delivered_at=None, event_time=None)
+    first = dict(source_object=f"file://{logs / aws_key()}", flow_log_id="fl-0a1b2c3d", source_account="123456789012", source_region="eu-west-1", delivered_at=at(5), event_time=None)
     assert [by_bytes[n] for n in [*range(5), 7]] == [dict(first, source_line=n) for n in [2, 3, 4, 5, 6, 9]]
     second = dict(first, source_object=f"file://{logs / aws_key('fl-0f', 10)}", flow_log_id="fl-0f", delivered_at=at(10))
     assert [by_bytes[n] for n in range(10, 2010)] == [dict(second, source_line=n - 8) for n in range(10, 2010)]
     assert by_bytes[9001] == dict(plain, source_object=f"file://{logs}/moved/x.log", source_line=2)
-    assert [by_bytes[n]["source_line"] for n in (9002, 9003, 9004)] == [2, 3, 2]
+    assert [by_bytes[n]["source_line"] for n in range(9002, 9007)] == [2, 3, 2, 2, 3]
+    assert [by_bytes[n]["event_time"] for n in range(9002, 9007)] == [at(0), at(0) + 1000, None, at(0) + 124, at(0) + 125]
     # The line of a reject is counted alike.
     [reject] = [json.loads(text) for path in out.rglob("rejects/*.jsonl") for text in path.read_text().splitlines()]
     assert reject["line"] == 8

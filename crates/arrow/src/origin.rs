@@ -6,14 +6,14 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMillisecondType};
 use arrow_array::{Array as _, ArrayRef, Int64Array, TimestampMillisecondArray};
-use flowquet_format::Origin;
+use flowquet_format::{EventTimes, Origin};
 use flowquet_parse::Block;
 
 use crate::dictionary::DictionaryBuilder;
 use crate::growing::{Growing, Nullable};
 
 /// What an object tells of all its rows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct RowOrigin {
     /// Its URL.
     pub object: String,
@@ -25,6 +25,8 @@ pub struct RowOrigin {
     pub region: Option<String>,
     /// When it was delivered, in milliseconds since 1970.
     pub delivered_ms: Option<i64>,
+    /// Times of the events of its lines.
+    pub events: EventTimes,
 }
 
 /// A growing column.
@@ -32,21 +34,22 @@ pub struct RowOrigin {
 pub(crate) enum OriginBuilder {
     Line(Growing<i64>),
     Text(Origin, DictionaryBuilder),
-    Time(Growing<i64>),
+    /// Of the object, or of the events of its lines.
+    Time(Origin, Growing<i64>),
 }
 
 impl OriginBuilder {
     pub(crate) fn new(origin: Origin) -> Self {
         match origin {
             Origin::SourceLine => Self::Line(Growing::default()),
-            Origin::DeliveredAt => Self::Time(Growing::default()),
+            time @ (Origin::DeliveredAt | Origin::EventTime) => Self::Time(time, Growing::default()),
             text => Self::Text(text, DictionaryBuilder::default()),
         }
     }
 
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Line(values) | Self::Time(values) => values.bytes(),
+            Self::Line(values) | Self::Time(_, values) => values.bytes(),
             Self::Text(_, text) => text.bytes(),
         }
     }
@@ -64,7 +67,11 @@ impl OriginBuilder {
                 };
                 text.append_run(value, range.len());
             }
-            Self::Time(values) => {
+            Self::Time(Origin::EventTime, values) => {
+                let times = origin.events.of(block.lines(range));
+                values.extend(times.into_iter().map(|ms| ms.unwrap_or(i64::NULL)), true);
+            }
+            Self::Time(_, values) => {
                 let time = origin.delivered_ms.unwrap_or(i64::NULL);
                 values.extend(std::iter::repeat_n(time, range.len()), time < 0);
             }
@@ -78,7 +85,7 @@ impl OriginBuilder {
                 values.extend_from_array(array.values(), array.nulls());
             }
             Self::Text(_, text) => text.append_array(array),
-            Self::Time(values) => {
+            Self::Time(_, values) => {
                 let array = array.as_primitive::<TimestampMillisecondType>();
                 values.extend_from_array(array.values(), array.nulls());
             }
@@ -92,7 +99,7 @@ impl OriginBuilder {
                 Arc::new(Int64Array::new(values, nulls))
             }
             Self::Text(_, text) => text.finish(),
-            Self::Time(values) => {
+            Self::Time(_, values) => {
                 let (values, nulls) = values.finish();
                 Arc::new(TimestampMillisecondArray::new(values, nulls).with_timezone("UTC"))
             }

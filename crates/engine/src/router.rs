@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use flowquet_arrow::{Columns, RowHashes, RowOrigin};
-use flowquet_format::{LogFormat, LogKind, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
+use flowquet_format::{EventTimes, LogFormat, LogKind, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
 use flowquet_parquet::Encoder;
 use flowquet_parse::{AS_LAST, Block, IntegerColumns, NULL, Reject, RejectReason, repeats};
 use flowquet_table::{Cause, Digest};
@@ -99,6 +99,8 @@ pub(crate) struct Router {
     partitions: Option<Arc<BTreeSet<String>>>,
     /// Where the rows of the object come from that is read now; `None` where no column tells.
     origin: Option<RowOrigin>,
+    /// Times of the events of its lines.
+    pub(crate) events: EventTimes,
     /// Whether rows are encoded; else they are handed on as they are.
     encodes: bool,
     hashes: RowHashes,
@@ -130,6 +132,7 @@ impl Router {
             flags: Vec::new(),
             partitions: None,
             origin: None,
+            events: EventTimes::default(),
             encodes: true,
             hashes: RowHashes::default(),
             digests: Vec::new(),
@@ -169,6 +172,7 @@ impl Router {
             account: key.account.clone(),
             region: key.region.clone(),
             delivered_ms: key.named_minute().map(|unix_s| unix_s * 1000),
+            events: self.events.clone(),
         });
     }
 

@@ -55,6 +55,8 @@ pub enum Origin {
     SourceRegion,
     /// When the object was delivered, as its name tells it.
     DeliveredAt,
+    /// When CloudWatch's event was that its line came in.
+    EventTime,
 }
 
 /// A column that is added.
@@ -68,7 +70,7 @@ pub enum AddedColumn {
 
 impl AddedColumn {
     /// All, in the order of the field list, which is the one that they have in files.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Derived(Rule::ProtocolName),
         Self::Derived(Rule::SrcServiceName),
         Self::Derived(Rule::DstServiceName),
@@ -88,6 +90,7 @@ impl AddedColumn {
         Self::Provenance(Origin::SourceAccount),
         Self::Provenance(Origin::SourceRegion),
         Self::Provenance(Origin::DeliveredAt),
+        Self::Provenance(Origin::EventTime),
     ];
 
     /// Its name, in files and in options.
@@ -115,6 +118,7 @@ impl AddedColumn {
                 Origin::SourceAccount => "source_account",
                 Origin::SourceRegion => "source_region",
                 Origin::DeliveredAt => "delivered_at",
+                Origin::EventTime => "event_time",
             },
         }
     }
@@ -290,7 +294,7 @@ mod tests {
         let error = AddedColumns::of(["protcol_name"]).expect_err("a slip").to_string();
         assert!(error.ends_with("found `protcol_name`; did you mean `protocol_name`?"), "{error}");
         let all = AddedColumns::from_iter(AddedColumn::ALL);
-        assert_eq!(all.provenance().iter().count(), 6);
+        assert_eq!(all.provenance().iter().count(), 7);
         assert_eq!(columns.clone().with(&all), all);
     }
 

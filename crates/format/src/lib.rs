@@ -18,6 +18,7 @@ mod catalogue;
 mod columns;
 mod derived;
 mod digest;
+mod event_times;
 mod foreign;
 mod guess;
 mod header;
@@ -42,10 +43,11 @@ pub use columns::{
     ADDRESS_BYTES, ColumnSource, FormatColumn, TWIN_SUFFIX, Types, added_columns, address_bytes, columns_of,
 };
 pub use derived::{
-    DIRECTIONS, FLAGS_SYN_ACK, PROTOCOL_TCP, SIDES, Services, began_by_ports, direction_of, protocol_name,
-    scope_of, tcp_flag_names, traffic_path_name,
+    DIRECTIONS, FLAGS_SYN_ACK, PROTOCOL_TCP, SIDES, Services, began_by_ports, direction_of, parsed_address,
+    protocol_name, scope_of, tcp_flag_names, traffic_path_name,
 };
 pub use digest::{ColumnHash, hash_text, mixed_row};
+pub use event_times::{EventTimes, event_ms};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use guess::{guess_format, name_of_format};
 pub use header::{

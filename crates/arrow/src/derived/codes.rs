@@ -1,6 +1,8 @@
 //! Columns of few words: a table gives each row a code, and codes become keys.
 
+use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use arrow_array::{ArrayRef, StringArray};
 use flowquet_format::{
@@ -8,7 +10,6 @@ use flowquet_format::{
     traffic_path_name,
 };
 
-use super::inputs::{Inputs, keys_with_nulls};
 use crate::dictionary::dictionary;
 use crate::growing::{Growing, Nullable};
 
@@ -53,48 +54,48 @@ impl Coder {
     }
 }
 
-/// The words of a table of 256 places, without repetition, and the code of each place.
-fn coded(words: impl Iterator<Item = Option<String>>) -> (Vec<String>, Vec<u32>) {
-    let (mut names, mut codes) = (Vec::new(), Vec::with_capacity(256));
-    for word in words {
-        codes.push(word.map_or(0, |word| {
-            let place = names.iter().position(|known| *known == word).unwrap_or_else(|| {
-                names.push(word);
-                names.len() - 1
+/// A word or none for each byte: the distinct words, and of each byte the code, which counts them from 1.
+struct Table {
+    words: Vec<String>,
+    codes: [u32; 256],
+}
+
+impl Table {
+    fn of(word: impl Fn(u8) -> Option<String>) -> Self {
+        let (mut words, mut codes) = (Vec::new(), [0; 256]);
+        for (number, code) in (0..=u8::MAX).zip(&mut codes) {
+            let Some(word) = word(number) else { continue };
+            let place = words.iter().position(|known| *known == word).unwrap_or_else(|| {
+                words.push(word);
+                words.len() - 1
             });
-            place as u32 + 1
-        }));
+            *code = place as u32 + 1;
+        }
+        Self { words, codes }
     }
-    (names, codes)
+
+    /// The column of the words of some numbers; null where a number is negative or past the table.
+    fn column(
+        &self,
+        numbers: impl Iterator<Item = i32>,
+        keys: &mut Growing<u32>,
+        coder: &mut Coder,
+    ) -> ArrayRef {
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        let code = |number: i32| u8::try_from(number).map_or(0, |number| self.codes[usize::from(number)]);
+        coder.dictionary(numbers.map(code), &words, keys)
+    }
 }
 
-/// What a table of few numbers has at a number; 0 past it and where it is null, which is negative.
-#[inline]
-fn at(table: &[u32; 256], number: i32) -> u32 {
-    u8::try_from(number).map_or(0, |number| table[usize::from(number)])
-}
-
-/// The column of what a table has for each of some numbers.
-fn by_table(
-    numbers: impl Iterator<Item = i32>,
-    words: impl Iterator<Item = Option<String>>,
-    keys: &mut Growing<u32>,
-    coder: &mut Coder,
-) -> ArrayRef {
-    let (names, codes) = coded(words);
-    let table: [u32; 256] = codes.try_into().expect("a word or none for each byte");
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    coder.dictionary(numbers.map(|number| at(&table, number)), &names, keys)
-}
-
-pub(super) fn protocol_names(protocol: Rc<[i32]>, keys: &mut Growing<u32>, coder: &mut Coder) -> ArrayRef {
-    let words = (0..=u8::MAX).map(|p| protocol_name(p).map(str::to_owned));
-    by_table(protocol.iter().copied(), words, keys, coder)
+pub(super) fn protocol_names(protocol: &[i32], keys: &mut Growing<u32>, coder: &mut Coder) -> ArrayRef {
+    static TABLE: LazyLock<Table> = LazyLock::new(|| Table::of(|p| protocol_name(p).map(str::to_owned)));
+    TABLE.column(protocol.iter().copied(), keys, coder)
 }
 
 pub(super) fn path_names(path: &[i32], keys: &mut Growing<u32>, coder: &mut Coder) -> ArrayRef {
-    let words = (0..=u8::MAX).map(|p| traffic_path_name(i32::from(p)).map(str::to_owned));
-    by_table(path.iter().copied(), words, keys, coder)
+    static TABLE: LazyLock<Table> =
+        LazyLock::new(|| Table::of(|p| traffic_path_name(i32::from(p)).map(str::to_owned)));
+    TABLE.column(path.iter().copied(), keys, coder)
 }
 
 /// Flags of other protocols than TCP have no names; without a protocol, flags are TCP's, and that there are none tells nothing.
@@ -104,14 +105,14 @@ pub(super) fn flag_names(
     keys: &mut Growing<u32>,
     coder: &mut Coder,
 ) -> ArrayRef {
-    let words = (0..=u8::MAX).map(|mask| Some(tcp_flag_names(mask)));
+    static TABLE: LazyLock<Table> = LazyLock::new(|| Table::of(|mask| Some(tcp_flag_names(mask))));
     match protocol {
-        None => by_table(flags.iter().map(|f| if *f == 0 { -1 } else { *f }), words, keys, coder),
+        None => TABLE.column(flags.iter().map(|f| if *f == 0 { -1 } else { *f }), keys, coder),
         Some(protocol) => {
             let of_tcp = |(flags, protocol): (&i32, &i32)| {
                 if *protocol == i32::from(PROTOCOL_TCP) { *flags } else { -1 }
             };
-            by_table(flags.iter().zip(protocol).map(of_tcp), words, keys, coder)
+            TABLE.column(flags.iter().zip(protocol).map(of_tcp), keys, coder)
         }
     }
 }
@@ -133,23 +134,22 @@ pub(super) fn service_names(
 }
 
 pub(super) fn scopes(
-    inputs: &Inputs<'_>,
-    place: usize,
+    addresses: &(Rc<[u32]>, Rc<[Option<IpAddr>]>),
     keys: &mut Growing<u32>,
     coder: &mut Coder,
 ) -> ArrayRef {
-    let (text, values) = inputs.text(place);
     let mut names: Vec<&str> = Vec::new();
-    let mut code = |value: Option<&str>| {
-        let scope = scope_of(value?.parse().ok()?);
-        Some(names.iter().position(|known| *known == scope).unwrap_or_else(|| {
+    let mut code = |scope: &'static str| {
+        let known = names.iter().position(|known| *known == scope);
+        known.unwrap_or_else(|| {
             names.push(scope);
             names.len() - 1
-        }))
+        }) as u32
+            + 1
     };
-    let codes: Vec<u32> =
-        values.iter().map(|value| code(value).map_or(0, |place| place as u32 + 1)).collect();
-    let text = keys_with_nulls(text);
+    let (text, values) = addresses;
+    let codes: Vec<u32> = values.iter().map(|a| a.map_or(0, |address| code(scope_of(address)))).collect();
+    // The key of null is past all values.
     let codes = text.iter().map(|key| codes.get(*key as usize).copied().unwrap_or_default());
     coder.dictionary(codes, &names, keys)
 }

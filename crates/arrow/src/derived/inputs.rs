@@ -1,6 +1,7 @@
 //! The columns that derived ones are computed from, with one value for null, made once a batch for all rules.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use arrow_array::cast::AsArray;
@@ -8,9 +9,9 @@ use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType, UInt32T
 use arrow_array::{Array, ArrayRef, StringArray, UInt32Array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
-use flowquet_format::time_ms;
+use flowquet_format::{parsed_address, time_ms};
 
-use super::pairs::{Pair, compare};
+use super::pairs::{Own, Pair, compare};
 use super::times::within_limit;
 use crate::growing::Nullable;
 
@@ -20,12 +21,20 @@ pub(crate) struct Inputs<'a> {
     rows: usize,
     small: HashMap<usize, Rc<[i32]>>,
     times: HashMap<usize, Rc<[i64]>>,
+    addresses: HashMap<usize, Rc<[Option<IpAddr>]>>,
     pairs: HashMap<(usize, usize), Rc<[Pair]>>,
 }
 
 impl<'a> Inputs<'a> {
     pub(crate) fn new(arrays: &'a [ArrayRef], rows: usize) -> Self {
-        Self { arrays, rows, small: HashMap::new(), times: HashMap::new(), pairs: HashMap::new() }
+        Self {
+            arrays,
+            rows,
+            small: HashMap::new(),
+            times: HashMap::new(),
+            addresses: HashMap::new(),
+            pairs: HashMap::new(),
+        }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -57,8 +66,15 @@ impl<'a> Inputs<'a> {
         self.times.entry(place).or_insert_with(made).clone()
     }
 
+    /// The keys of a column of addresses, and what each value spells.
+    pub(super) fn addresses(&mut self, place: usize) -> (Rc<[u32]>, Rc<[Option<IpAddr>]>) {
+        let (keys, values) = self.text(place);
+        let parsed = || values.iter().map(|value| value.and_then(parsed_address)).collect();
+        (keys_with_nulls(keys), self.addresses.entry(place).or_insert_with(parsed).clone())
+    }
+
     /// The keys and values of a text column.
-    pub(super) fn text(&self, place: usize) -> (&'a UInt32Array, &'a StringArray) {
+    fn text(&self, place: usize) -> (&'a UInt32Array, &'a StringArray) {
         let array = self.arrays[place].as_dictionary::<UInt32Type>();
         (array.keys(), array.values().as_string::<i32>())
     }
@@ -81,14 +97,17 @@ impl<'a> Inputs<'a> {
         if let Some(known) = self.pairs.get(&(own, packet)) {
             return known.clone();
         }
-        let pairs: Rc<[Pair]> = compare(self.text(own), self.text(packet)).into();
+        let (keys, parsed) = self.addresses(own);
+        let own_column = Own { keys, values: self.text(own).1, parsed };
+        let (packet_keys, values) = self.text(packet);
+        let pairs: Rc<[Pair]> = compare(&own_column, &keys_with_nulls(packet_keys), values).into();
         self.pairs.insert((own, packet), pairs.clone());
         pairs
     }
 }
 
 /// The keys of a text column; [`Nullable::NULL`] where null, which is past all values.
-pub(super) fn keys_with_nulls(keys: &UInt32Array) -> Rc<[u32]> {
+fn keys_with_nulls(keys: &UInt32Array) -> Rc<[u32]> {
     with_nulls(keys.values(), keys.nulls())
 }
 

@@ -66,7 +66,7 @@ impl Derivation {
         let Self { keys, small, large, coder, .. } = self;
         match (self.rule, from) {
             (Rule::ProtocolName, [Some(protocol)]) => {
-                codes::protocol_names(inputs.int32(*protocol), keys, coder)
+                codes::protocol_names(&inputs.int32(*protocol), keys, coder)
             }
             (Rule::SrcServiceName | Rule::DstServiceName, [Some(protocol), Some(port)]) => {
                 let (protocol, port) = (inputs.int32(*protocol), inputs.int32(*port));
@@ -114,7 +114,7 @@ impl Derivation {
                 Arc::new(Int64Array::new(values, nulls))
             }
             (Rule::SrcScope | Rule::DstScope, [Some(address)]) => {
-                codes::scopes(inputs, *address, keys, coder)
+                codes::scopes(&inputs.addresses(*address), keys, coder)
             }
             (rule, from) => unreachable!("{rule:?} is left out of schemas without its fields: {from:?}"),
         }

@@ -1,11 +1,11 @@
 //! An interface's address beside the packet's: whether they are the same.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
-use arrow_array::{Array as _, StringArray, UInt32Array};
-use flowquet_format::direction_of;
+use arrow_array::{Array as _, StringArray};
+use flowquet_format::{direction_of, parsed_address};
 
-use super::inputs::keys_with_nulls;
 use crate::growing::Nullable;
 
 /// Whether two addresses are the same.
@@ -18,42 +18,40 @@ pub(super) enum Pair {
     Other,
 }
 
-/// Compares two text columns row by row, their texts once for most pairs of values: of each value it is remembered which one of the other
-/// column is the same, and which one last was not.
-pub(super) fn compare(own: (&UInt32Array, &StringArray), packet: (&UInt32Array, &StringArray)) -> Vec<Pair> {
-    let (own_keys, packet_keys) = (keys_with_nulls(own.0), keys_with_nulls(packet.0));
-    let (own, packet) = (own.1, packet.1);
-    let mut known = vec![(u32::NULL, u32::NULL); own.len()];
+/// A column of addresses of the interface: keys, values, and what each value spells.
+pub(super) struct Own<'a> {
+    pub(super) keys: Rc<[u32]>,
+    pub(super) values: &'a StringArray,
+    pub(super) parsed: Rc<[Option<IpAddr>]>,
+}
+
+/// Compares the interface's addresses with the packet's, row by row. Mostly both are the same text, so that of each value it is remembered which one of
+/// the other column that is, and which one last was another; only then the packet's is parsed.
+pub(super) fn compare(own: &Own<'_>, packet_keys: &[u32], packet: &StringArray) -> Vec<Pair> {
+    let mut known = vec![(u32::NULL, u32::NULL); own.values.len()];
     let pair = |(a, b): (&u32, &u32)| {
         let (a, b) = (*a, *b);
-        if a == u32::NULL || b == u32::NULL {
+        let Some((same, other)) = known.get_mut(a as usize).filter(|_| b != u32::NULL) else {
             return Pair::Unknown;
-        }
-        let (same, other) = &mut known[a as usize];
+        };
         if *same == b {
             return Pair::Same;
         }
         if *other == b {
             return Pair::Other;
         }
-        let pair = compare_texts(own.value(a as usize), packet.value(b as usize));
-        match pair {
-            Pair::Same => *same = b,
-            Pair::Other => *other = b,
-            Pair::Unknown => {}
-        }
-        pair
+        let Some(own_address) = own.parsed[a as usize] else { return Pair::Unknown };
+        let text = packet.value(b as usize);
+        // An IPv6 address can be spelt in several ways.
+        let is_same = text == own.values.value(a as usize)
+            || match parsed_address(text) {
+                Some(address) => address == own_address,
+                None => return Pair::Unknown,
+            };
+        *(if is_same { same } else { other }) = b;
+        if is_same { Pair::Same } else { Pair::Other }
     };
-    own_keys.iter().zip(packet_keys.iter()).map(pair).collect()
-}
-
-/// An IPv6 address can be spelt in several ways.
-fn compare_texts(own: &str, packet: &str) -> Pair {
-    match (own.parse::<IpAddr>(), packet.parse::<IpAddr>()) {
-        (Ok(own), Ok(packet)) if own == packet => Pair::Same,
-        (Ok(_), Ok(_)) => Pair::Other,
-        _ => Pair::Unknown,
-    }
+    own.keys.iter().zip(packet_keys).map(pair).collect()
 }
 
 /// Of each row 1 where either pair has another address, 0 where each that is kept is the same, negative where that cannot be told.

@@ -71,7 +71,7 @@ pub(crate) struct AddArgs {
     ///
     /// Computed: protocol_name, src_service_name, dst_service_name, tcp_flag_names, direction, traffic_path_name, initiator, is_nat, start_time,
     /// end_time, duration_s, src_scope, dst_scope. A value is null where it cannot be told. Provenance: source_object, source_line, flow_log_id,
-    /// source_account, source_region, delivered_at.
+    /// source_account, source_region, delivered_at, event_time.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Table")]
     pub(crate) add: Vec<String>,
 }
