@@ -7,13 +7,14 @@ import json
 import random
 
 import duckdb
+import jsonschema
 import pyarrow
 import pyarrow.parquet
 import pytest
 
 import naive
 import naive_columns
-from conftest import convert, files, flowlogs, plans, run
+from conftest import ROOT, convert, files, flowlogs, plans, run
 
 DERIVED = list(naive_columns.derived({}))
 PROVENANCE = ["source_object", "source_line", "flow_log_id", "source_account", "source_region", "delivered_at", "event_time"]
@@ -243,6 +244,13 @@ def test_a_table_gets_columns(logs, out):
     run("verify", out, "--read-data", "--deep")
     # A reconversion computes them.
     run("reconvert", out, "--object", "**", "--add", "dst_service_name,source_line,protocol_name")
+    schemas = {name: json.loads((ROOT / f"schemas/{name}.schema.json").read_text()) for name in ("plan", "compaction")}
+    records = [path.read_text() for path in sorted(out.glob("_flowquet/compactions/*.json"))]
+    assert len(records) > 1 and all('"add"' in record for record in records)
+    for record in records:
+        jsonschema.validate(json.loads(record), schemas["compaction"])
+    for plan in plans(out):
+        jsonschema.validate(plan, schemas["plan"])
     query = query.replace("source_line", "source_line, protocol_name")
     whole = [(n, "ssh", n % 10 + 2, "TCP") for n in [0, 1, 2, 10, 11, 12, 20]]
     assert duckdb.sql(query).fetchall() == whole
@@ -315,3 +323,23 @@ def test_a_field_keeps_its_name(logs, out):
     run("verify", out, "--read-data", "--deep")
     run("compact", out)
     run("verify", out, "--read-data", "--deep")
+
+
+def test_a_view_computes_what_a_table_lacks(tmp_path):
+    """Columns that DuckDB's view computes of a table without them are those that a conversion computes."""
+    names = [name for name in DERIVED if not name.endswith(("service_name", "scope"))]
+    logs = flowlogs(tmp_path / "logs", "--format", "v5", "--objects", 2, "--records", 1500)
+    (logs / "aws.log").write_text("".join(f"{format}\n{line}\n" for format, line, _ in RECORDS))
+    for types in ["aws", "rich"]:
+        convert(logs, tmp_path / f"with-{types}", "--types", types, "--add", ",".join(names))
+        convert(logs, tmp_path / f"without-{types}", "--types", types)
+        found = []
+        for table in ["with", "without"]:
+            con = duckdb.connect()
+            con.sql(run("schema", tmp_path / f"{table}-{types}", "--as", "duckdb", "--add", ",".join(names)).stdout)
+            found.append(collections.Counter(con.sql(f"SELECT srcaddr, bytes, {', '.join(names)} FROM vpc_flow_logs").fetchall()))
+        assert found[0] == found[1] and found[0].total() == 3000 + len(RECORDS)
+    table = tmp_path / "without-aws"
+    assert "the table has no column src_scope" in run("schema", table, "--as", "duckdb", "--add", "src_scope", check=1).stderr
+    refused = run("schema", table, "--as", "athena", "--location", "s3://lake/t/", "--add", "is_nat", check=1).stderr
+    assert "`flowquet reconvert TABLE --object '**' --add is_nat` computes it from the raw logs" in refused

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use flowquet_arrow::BatchSchema;
 use flowquet_catalog::{
-    FormatUse, athena, cloudformation, duckdb, pandas, polars, pyspark, spark, table_input_json, terraform,
-    trino,
+    FormatUse, TableDefinition, athena, cloudformation, duckdb, duckdb_expression, pandas, polars, pyspark,
+    spark, table_input_json, terraform, trino,
 };
 use flowquet_format::{
     AddedColumn, AddedColumns, Catalogue, ColumnSource, ColumnType, FormatColumn, LogFormat, PartitionSpec,
@@ -134,7 +134,8 @@ fn schema_options(formats: &Formats, types: Types, added: &AddedColumns) -> Opti
 
 /// What makes a table of the columns in an engine.
 fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> Result<String, Failure> {
-    let options = schema_options(formats, types(args, state)?, &formats.added(&args.add)?);
+    let added = formats.added(&args.add)?;
+    let options = schema_options(formats, types(args, state)?, &added);
     let location = match (&args.location, &args.source) {
         (Some(location), _) => location.clone(),
         (None, Some(Location::Local(path))) => format!("file://{}", absolute(path).display()),
@@ -164,6 +165,12 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
             defined(if is_empty { &all } else { &more }, by, &naming)?
         }
     };
+    // Of a table that is there, those that no file has.
+    let is_missing = |column: &AddedColumn| table.columns.iter().all(|c| c.name != column.name());
+    let missing: Vec<AddedColumn> = added.iter().filter(is_missing).collect();
+    if args.form != SchemaForm::Duckdb && !missing.is_empty() {
+        return Err(no_column(&missing));
+    }
     let partitions =
         state.map(|s| s.files().partitions()).transpose().map_err(log_failure)?.unwrap_or_default();
     let listed = places(&table.location, partitions.keys(), |_| false);
@@ -176,7 +183,7 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
                 Ok(files.all()?.into_iter().map(|f| files.key_now(f)).collect())
             };
             let files = files.map(keys_now).transpose().map_err(log_failure)?;
-            duckdb(&table, files.as_deref())
+            duckdb(&table, files.as_deref(), &computed(&missing, &table)?)
         }
         SchemaForm::GlueJson => table_input_json(&table),
         SchemaForm::Pandas => pandas(&table),
@@ -186,6 +193,29 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
         SchemaForm::Terraform => terraform(&table, given.first().map(String::as_str)),
         _ => trino(&table),
     })
+}
+
+/// Expressions of columns that a table does not have.
+fn computed(
+    missing: &[AddedColumn],
+    table: &TableDefinition,
+) -> Result<Vec<(&'static str, String)>, Failure> {
+    let expression = |column: &AddedColumn| match duckdb_expression(*column, table) {
+        Some(expression) => Ok((column.name(), expression)),
+        None => Err(no_column(&[*column])),
+    };
+    missing.iter().map(expression).collect()
+}
+
+fn no_column(missing: &[AddedColumn]) -> Failure {
+    let names: Vec<&str> = missing.iter().map(|column| column.name()).collect();
+    let names = names.join(", ");
+    let hint = format!(
+        "`flowquet reconvert TABLE --object '**' --add {}` computes it from the raw logs",
+        names.replace(' ', "")
+    );
+    let message = format!("the table has no column {names}, and the statement cannot compute it");
+    Failure::message(Exit::Failed, &message, Some(&hint))
 }
 
 /// Every field of the catalogue, as one format: what a table of all formats would hold.
