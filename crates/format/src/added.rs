@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::catalogue::{Catalogue, ColumnType};
+use crate::catalogue::{AddedSpec, Catalogue};
 use crate::nearest::nearest;
 
 /// How a column is computed from fields of its record. In the order of the field list.
@@ -152,36 +152,6 @@ impl AddedColumn {
             _ => self.spec().from.iter().all(|name| has(name)),
         }
     }
-}
-
-/// An entry of the field list that describes an added column.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AddedSpec {
-    /// Its name.
-    pub name: String,
-    /// Fields that it is computed from; none where it tells where a record came from.
-    #[serde(default)]
-    pub from: Vec<String>,
-    /// Its type.
-    #[serde(deserialize_with = "any_type")]
-    pub parquet: ColumnType,
-    /// Unit of its number.
-    pub unit: Option<String>,
-    /// One sentence about it.
-    pub doc: String,
-    /// Where its rule is from.
-    pub source: String,
-}
-
-/// A type that may also be a timestamp, which no field has as AWS delivers it.
-fn any_type<'de, D: Deserializer<'de>>(from: D) -> Result<ColumnType, D::Error> {
-    let name = String::deserialize(from)?;
-    let types = [ColumnType::Int32, ColumnType::Int64, ColumnType::String, ColumnType::TimestampMs];
-    let known = types.into_iter().find(|t| t.name() == name);
-    known.ok_or_else(|| {
-        D::Error::custom(format!("expected INT32, INT64, STRING or TIMESTAMP, found `{name}`"))
-    })
 }
 
 /// The columns that are added to those of the fields, each once, in the order of the field list.

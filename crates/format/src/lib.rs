@@ -35,10 +35,12 @@ mod time;
 mod union;
 mod values;
 
-pub use added::{AddedColumn, AddedColumns, AddedError, AddedSpec, Origin, Rule};
+pub use added::{AddedColumn, AddedColumns, AddedError, Origin, Rule};
 pub use aws_folders::lost_zeros;
 pub use carried::{CARRIED_MARK, ROWS_MARK, push_carried, put_back};
-pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind, normalised};
+pub use catalogue::{
+    AddedSpec, Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind, normalised,
+};
 pub use columns::{
     ADDRESS_BYTES, ColumnSource, FormatColumn, TWIN_SUFFIX, Types, added_columns, address_bytes, columns_of,
 };
