@@ -4,6 +4,7 @@ import collections
 import gzip
 import ipaddress
 import json
+import os
 import random
 
 import duckdb
@@ -259,6 +260,16 @@ def test_a_table_gets_columns(logs, out):
     assert duckdb.sql(query).fetchall() == whole
     assert old not in files(out)
     run("verify", out, "--read-data", "--deep")
+
+
+def test_the_environment_and_a_job_add_too(logs, out, tmp_path):
+    write(logs / "a.log", "\n".join([naive.V2, line(1)]) + "\n")
+    run("convert", logs, "--out", out, env={**os.environ, "FLOWQUET_ADD": "protocol_name,duration_s"})
+    [(_, columns)] = added(out, ["protocol_name", "duration_s"])
+    assert columns == {"protocol_name": "TCP", "duration_s": 60}
+    (tmp_path / "flowquet.toml").write_text(f'[jobs.hourly]\nsource = ["{logs}"]\nout = "{tmp_path}/job"\nadd = ["initiator"]\n')
+    run("convert", "@hourly", cwd=tmp_path)
+    assert added(tmp_path / "job", ["initiator"])[0][1] == {"initiator": "src"}
 
 
 def test_bytes_are_repeatable(tmp_path):
