@@ -8,20 +8,26 @@ use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{
     Array, ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray,
 };
-use flowquet_format::{ADDRESS_BYTES, ColumnType, FormatColumn, time_ms};
+use flowquet_format::{ADDRESS_BYTES, AddedColumn, ColumnSource, ColumnType, FormatColumn, time_ms};
 use flowquet_parse::{Block, IntegerColumns};
 
 use crate::addresses::{AddressColumns, COLUMNS_MAX};
+use crate::derived::{Derivation, Inputs};
 use crate::dictionary::DictionaryBuilder;
 use crate::growing::Growing;
+use crate::origin::{OriginBuilder, RowOrigin};
 use crate::schema::BatchSchema;
 use crate::twins::twin;
 
 enum Builder {
     /// One of the address columns, which grow together.
     Address(usize),
+    /// Made of other columns by a rule when the rows are handed out.
+    Derived(Box<Derivation>),
     Int32(Growing<i32>),
     Int64(Growing<i64>),
+    /// Where rows came from, which [`Columns::append_origin`] is told.
+    Origin(Box<OriginBuilder>),
     Text(DictionaryBuilder),
     TimestampMs(Growing<i64>),
     /// The twin of another column, made of it when the rows are handed out.
@@ -47,25 +53,38 @@ impl std::fmt::Debug for Columns {
 impl Columns {
     /// No rows yet.
     pub fn new(schema: Arc<BatchSchema>) -> Self {
-        let columns = schema.columns().iter();
-        let addresses = columns.filter(|c| c.column_type == ColumnType::String).map(|c| c.field);
-        let is_address = |field: &usize| schema.format().fields()[*field].is_address();
-        let is_decoded =
-            |field: usize| schema.format().fields()[field].spec().is_some_and(|spec| spec.decode);
-        let addresses: Vec<usize> = addresses.filter(is_address).take(COLUMNS_MAX).collect();
-        let builder = |c: &FormatColumn| match c.column_type {
-            ColumnType::Address => {
-                let of = schema.columns().iter().position(|text| text.field == c.field);
-                Builder::Twin(of.expect("a twin stands behind its address"))
-            }
+        let fields = schema.format().fields();
+        let is_decoded = |field: usize| fields[field].spec().is_some_and(|spec| spec.decode);
+        let address = |c: &FormatColumn| match c.source {
+            ColumnSource::Field(field) => Some(field).filter(|field| fields[*field].is_address()),
+            _ => None,
+        };
+        let texts = schema.columns().iter().filter(|c| c.column_type == ColumnType::String);
+        let addresses: Vec<usize> = texts.filter_map(address).take(COLUMNS_MAX).collect();
+        let of_field = |field: usize, column_type: ColumnType| match column_type {
             ColumnType::Int32 => Builder::Int32(Growing::default()),
             ColumnType::Int64 => Builder::Int64(Growing::default()),
-            ColumnType::String => match addresses.iter().position(|f| *f == c.field) {
+            ColumnType::String => match addresses.iter().position(|f| *f == field) {
                 Some(i) => Builder::Address(i),
-                None if is_decoded(c.field) => Builder::Text(DictionaryBuilder::decoding()),
+                None if is_decoded(field) => Builder::Text(DictionaryBuilder::decoding()),
                 None => Builder::Text(DictionaryBuilder::default()),
             },
             ColumnType::TimestampMs => Builder::TimestampMs(Growing::default()),
+            ColumnType::Address => unreachable!("no field is delivered as one"),
+        };
+        let builder = |c: &FormatColumn| match c.source {
+            ColumnSource::Field(field) => of_field(field, c.column_type),
+            ColumnSource::Twin(field) => {
+                let of = schema.columns().iter().position(|text| text.field() == Some(field));
+                Builder::Twin(of.expect("a twin stands behind its address"))
+            }
+            ColumnSource::Added(AddedColumn::Provenance(origin)) => {
+                Builder::Origin(Box::new(OriginBuilder::new(origin)))
+            }
+            ColumnSource::Added(added @ AddedColumn::Derived(rule)) => {
+                let from = &added.spec().from;
+                Builder::Derived(Box::new(Derivation::new(rule, from, schema.format(), schema.columns())))
+            }
         };
         let builders = schema.columns().iter().map(builder).collect();
         let addresses = AddressColumns::new(addresses.into_iter());
@@ -86,8 +105,10 @@ impl Columns {
     pub fn bytes(&self) -> usize {
         let of = |b: &Builder| match b {
             Builder::Address(_) => 0,
+            Builder::Derived(derivation) => self.rows * derivation.row_bytes(),
             Builder::Int32(values) => values.bytes(),
             Builder::Int64(values) => values.bytes(),
+            Builder::Origin(origin) => origin.bytes(),
             Builder::Text(text) => text.bytes(),
             Builder::TimestampMs(values) => values.bytes(),
             // Its keys are those of the address.
@@ -107,21 +128,21 @@ impl Columns {
         self.addresses.append(block, range.clone());
         for (builder, column) in self.builders.iter_mut().zip(self.schema.columns()) {
             match builder {
-                Builder::Address(_) => {}
+                Builder::Address(_) | Builder::Derived(_) | Builder::Origin(_) => {}
                 Builder::Int32(values) => {
-                    let parsed = &integers_of(integers, column.field)[range.clone()];
+                    let parsed = &integers_of(integers, field_of(column))[range.clone()];
                     // Parsed values are at most `i32::MAX`, or the negative null.
                     values.extend(parsed.iter().map(|v| *v as i32), has_nulls(parsed));
                 }
                 Builder::Int64(values) => {
-                    let parsed = &integers_of(integers, column.field)[range.clone()];
+                    let parsed = &integers_of(integers, field_of(column))[range.clone()];
                     values.extend(parsed.iter().copied(), has_nulls(parsed));
                 }
                 Builder::Text(text) => {
-                    text.append(block.column(column.field, range.clone()), &mut self.flags);
+                    text.append(block.column(field_of(column), range.clone()), &mut self.flags);
                 }
                 Builder::TimestampMs(values) => {
-                    let parsed = &integers_of(integers, column.field)[range.clone()];
+                    let parsed = &integers_of(integers, field_of(column))[range.clone()];
                     // The negative null stays negative, which is null here too.
                     values.extend(parsed.iter().map(|v| time_ms(*v).max(-1)), has_nulls(parsed));
                 }
@@ -131,11 +152,22 @@ impl Columns {
         self.rows += range.len();
     }
 
+    /// Tells where the rows `range` of `block` came from, which are appended beside. Once for each [`Self::append`] where the schema has columns of
+    /// provenance, and of no use where it has none.
+    pub fn append_origin(&mut self, origin: &RowOrigin, block: &Block<'_>, range: Range<usize>) {
+        for builder in &mut self.builders {
+            if let Builder::Origin(column) = builder {
+                column.append(origin, block, range.clone());
+            }
+        }
+    }
+
     /// Appends all rows of a batch that another [`Columns`] of the same schema made.
     pub fn append_batch(&mut self, batch: &RecordBatch) {
         for (builder, array) in self.builders.iter_mut().zip(batch.columns()) {
             match builder {
                 Builder::Address(i) => self.addresses.append_array(*i, array),
+                Builder::Origin(origin) => origin.append_array(array),
                 Builder::Int32(values) => {
                     let array = array.as_primitive::<Int32Type>();
                     values.extend_from_array(array.values(), array.nulls());
@@ -149,7 +181,7 @@ impl Columns {
                     let array = array.as_primitive::<TimestampMillisecondType>();
                     values.extend_from_array(array.values(), array.nulls());
                 }
-                Builder::Twin(_) => {}
+                Builder::Derived(_) | Builder::Twin(_) => {}
             }
         }
         self.rows += batch.num_rows();
@@ -175,14 +207,37 @@ impl Columns {
                     let (values, nulls) = values.finish();
                     Arc::new(TimestampMillisecondArray::new(values, nulls).with_timezone("UTC"))
                 }
+                Builder::Origin(origin) => origin.finish(),
                 Builder::Twin(of) => twin(&arrays[*of]),
+                // Behind all that they are made of.
+                Builder::Derived(_) => continue,
             };
             arrays.push(array);
         }
+        self.derive(&mut arrays);
         let options = RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
         RecordBatch::try_new_with_options(self.schema.arrow().clone(), arrays, &options)
             .expect("the builders are made from the schema and grow together")
     }
+
+    /// Puts derived columns in their places among `arrays`, which has the others.
+    fn derive(&mut self, arrays: &mut Vec<ArrayRef>) {
+        let derived = self.builders.iter_mut().enumerate().filter_map(|(i, b)| match b {
+            Builder::Derived(derivation) => Some((i, derivation)),
+            _ => None,
+        });
+        let mut made: Vec<(usize, ArrayRef)> = Vec::new();
+        let mut inputs = Inputs::new(arrays, self.rows);
+        for (i, derivation) in derived {
+            made.push((i, derivation.compute(&mut inputs)));
+        }
+        made.into_iter().for_each(|(i, array)| arrays.insert(i, array));
+    }
+}
+
+/// The position of the field that a column is.
+fn field_of(column: &FormatColumn) -> usize {
+    column.field().expect("others are made of fields")
 }
 
 fn integers_of(integers: &IntegerColumns, field: usize) -> &[i64] {

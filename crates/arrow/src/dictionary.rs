@@ -95,6 +95,12 @@ impl DictionaryBuilder {
         }
     }
 
+    /// Appends one value, as it is kept, so many times; null if it is `None`.
+    pub(crate) fn append_run(&mut self, value: Option<&str>, rows: usize) {
+        let key = value.map_or(u32::NULL, |v| self.values.id_of(v.as_bytes(), 0, v.len()));
+        self.keys.extend(std::iter::repeat_n(key, rows), value.is_none());
+    }
+
     /// Appends all of another dictionary column, whose values are as they are kept.
     pub(crate) fn append_array(&mut self, array: &dyn Array) {
         let Self { keys, values, .. } = self;

@@ -9,6 +9,8 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use flowquet_format::{ColumnHash, hash_text, mixed_row};
 
+use crate::schema::MADE_OF_OTHERS;
+
 /// Hashes of the rows of one batch at a time; keeps its memory.
 #[derive(Debug, Default)]
 pub struct RowHashes {
@@ -18,7 +20,7 @@ pub struct RowHashes {
 }
 
 impl RowHashes {
-    /// Hashes the rows of a batch that [`crate::Columns`] made. Twins are made of their columns, and are left out.
+    /// Hashes the rows of a batch that [`crate::Columns`] made. Twins and derived columns are made of others, and are left out.
     ///
     /// This is a hot loop: a few instructions a value.
     pub fn take(&mut self, batch: &RecordBatch) {
@@ -27,7 +29,7 @@ impl RowHashes {
         // What every row gets, since no value of a column is null.
         let mut all = 0_u64;
         for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-            if is_twin(array.data_type()) {
+            if field.metadata().contains_key(MADE_OF_OTHERS) {
                 continue;
             }
             let column = ColumnHash::of(field.name());
@@ -88,11 +90,6 @@ impl RowHashes {
     pub fn digest(&self, rows: Range<usize>) -> u64 {
         self.rows[rows].iter().fold(0, |sum: u64, row| sum.wrapping_add(mixed_row(*row)))
     }
-}
-
-/// Whether a column is made of another one.
-fn is_twin(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Dictionary(_, values) if matches!(**values, DataType::FixedSizeBinary(_)))
 }
 
 /// Keys of dictionaries that have no more values are as short as two bytes, and need no check of their bounds.

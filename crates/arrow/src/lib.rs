@@ -19,9 +19,11 @@
 
 mod addresses;
 mod columns;
+mod derived;
 mod dictionary;
 mod digest;
 mod growing;
+mod origin;
 mod schema;
 #[cfg(test)]
 mod testing;
@@ -30,4 +32,5 @@ mod values;
 
 pub use columns::Columns;
 pub use digest::RowHashes;
+pub use origin::RowOrigin;
 pub use schema::{BatchSchema, Selection};

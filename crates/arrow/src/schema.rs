@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
-use flowquet_format::{ADDRESS_BYTES, ColumnType, FormatColumn, LogFormat, Types};
+use flowquet_format::{
+    ADDRESS_BYTES, AddedColumns, ColumnType, FormatColumn, LogFormat, Types, added_columns,
+};
+
+/// A key in the metadata of columns whose values are made of those of others, which digests leave out.
+pub(crate) const MADE_OF_OTHERS: &str = "flowquet.made_of_others";
 
 /// Which columns to keep: all, or those of some names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,13 +50,42 @@ impl BatchSchema {
     /// The selected columns of `format`, a twin where its address is. May be empty, where the selection names none of its
     /// fields.
     pub fn new(format: Arc<LogFormat>, selection: &Selection, types: Types) -> Self {
-        let columns: Vec<FormatColumn> = format
-            .columns(types)
-            .into_iter()
-            .filter(|c| selection.contains(format.fields()[c.field].column()))
-            .collect();
-        let fields: Vec<ArrowField> =
-            columns.iter().map(|c| ArrowField::new(&c.name, batch_type(c.column_type), true)).collect();
+        Self::with_added(format, selection, types, &AddedColumns::default())
+    }
+
+    /// The same, and those of `added` that have values where these columns are kept.
+    pub fn with_added(
+        format: Arc<LogFormat>,
+        selection: &Selection,
+        types: Types,
+        added: &AddedColumns,
+    ) -> Self {
+        let has =
+            |name: &str| format.fields().iter().any(|f| f.name() == name && selection.contains(f.column()));
+        let tells = added.iter().filter(|column| column.can_tell(has)).collect();
+        Self::of_file(format.clone(), selection, types, &tells)
+    }
+
+    /// The same with all of `added`: the columns that a file has. Those that cannot have values are null in all its rows, and no columns of batches.
+    pub fn of_file(
+        format: Arc<LogFormat>,
+        selection: &Selection,
+        types: Types,
+        added: &AddedColumns,
+    ) -> Self {
+        let is_kept =
+            |c: &FormatColumn| c.field().is_some_and(|f| selection.contains(format.fields()[f].column()));
+        let mut columns: Vec<FormatColumn> = format.columns(types).into_iter().filter(is_kept).collect();
+        let added = added_columns(&columns, added);
+        columns.extend(added);
+        let field = |c: &FormatColumn| {
+            let field = ArrowField::new(&c.name, batch_type(c.column_type), true);
+            match c.is_made_of_others() {
+                true => field.with_metadata([(MADE_OF_OTHERS.to_owned(), String::new())]),
+                false => field,
+            }
+        };
+        let fields: Vec<ArrowField> = columns.iter().map(field).collect();
         Self { format, columns, arrow: Arc::new(Schema::new(fields)) }
     }
 

@@ -19,9 +19,10 @@
 //!     partition_by: by,
 //!     projection: None,
 //! };
-//! assert!(duckdb(&table, None).starts_with("CREATE OR REPLACE VIEW \"flow_logs\""));
+//! assert!(duckdb(&table, None, &[]).starts_with("CREATE OR REPLACE VIEW \"flow_logs\""));
 //! ```
 
+mod computed;
 mod error;
 #[cfg(feature = "glue")]
 mod glue;
@@ -41,6 +42,7 @@ mod table;
 mod table_input;
 mod union;
 
+pub use computed::duckdb_expression;
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "glue")]
 pub use glue::Glue;

@@ -99,8 +99,8 @@ pub fn trino(table: &TableDefinition) -> String {
 }
 
 /// DuckDB: a view of the files that a glob finds, or of exactly `files`. Where it is the latter, it shows the table as it was
-/// when it was printed, whatever happens to it meanwhile.
-pub fn duckdb(table: &TableDefinition, files: Option<&[String]>) -> String {
+/// when it was printed, whatever happens to it meanwhile. `computed` are names and expressions of columns that the view has besides.
+pub fn duckdb(table: &TableDefinition, files: Option<&[String]>, computed: &[(&str, String)]) -> String {
     let keys = table.partition_by.columns();
     let root = table.location.strip_prefix("file://").unwrap_or(&table.location);
     let source = match files {
@@ -112,8 +112,9 @@ pub fn duckdb(table: &TableDefinition, files: Option<&[String]>) -> String {
         None => sql_string(&format!("{root}{}*.parquet", folders_glob(&table.partition_by))),
     };
     let mut text = format!(
-        "CREATE OR REPLACE VIEW {} AS\nSELECT * FROM read_parquet(\n  {source},\n  union_by_name = true,\n  hive_partitioning = {}",
+        "CREATE OR REPLACE VIEW {} AS\nSELECT *{} FROM read_parquet(\n  {source},\n  union_by_name = true,\n  hive_partitioning = {}",
         sql_name(table.name.as_str()),
+        computed.iter().map(|(name, is)| format!(",\n  {is} AS {}", sql_name(name))).collect::<String>(),
         !keys.is_empty(),
     );
     if !keys.is_empty() {
@@ -244,12 +245,12 @@ mod tests {
     fn duckdb_globs_partitions_or_names_files() {
         let table = definition(FORMAT, "region,date");
         check(
-            &duckdb(&table, None),
+            &duckdb(&table, None, &[]),
             "CREATE OR REPLACE VIEW \"vpc_flow_logs\" AS\nSELECT * FROM read_parquet(\n  \
              's3://lake/vpc_flow_logs/region=*/date=*/*.parquet',\n  union_by_name = true,\n  hive_partitioning = true,\n  \
              hive_types = {'region': VARCHAR, 'date': VARCHAR}\n);\n",
         );
-        let exact = duckdb(&definition(FORMAT, "none"), Some(&["a'b.parquet".to_owned()]));
+        let exact = duckdb(&definition(FORMAT, "none"), Some(&["a'b.parquet".to_owned()]), &[]);
         assert!(
             exact.contains("[\n    's3://lake/vpc_flow_logs/a''b.parquet'\n  ]")
                 && exact.contains("hive_partitioning = false")

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flowquet_format::{ColumnType, LogFormat, PartitionSpec};
+use flowquet_format::{AddedColumn, ColumnSource, ColumnType, FieldSpec, LogFormat, PartitionSpec};
 use flowquet_table::Options;
 
 use crate::table::TableColumn;
@@ -53,17 +53,25 @@ impl fmt::Display for Conflict {
 
 impl std::error::Error for Conflict {}
 
+/// Behind which columns one stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Field,
+    Twin,
+    Added(AddedColumn),
+}
+
 /// What is known of a column while formats are looked at.
 struct Found {
     column: TableColumn,
     /// Place in the catalogue; past all of them for an unknown field.
     place: usize,
-    is_twin: bool,
+    rank: Rank,
     format: String,
 }
 
 /// The columns that files of these formats have in all: one format's in its own order; of several, in catalogue order, fields
-/// that the catalogue does not know behind it by name, twins of addresses last. A field that is a partition column is left out: engines
+/// that the catalogue does not know behind it by name, then twins of addresses, and added columns last. A field that is a partition column is left out: engines
 /// take the folder's value.
 ///
 /// # Errors
@@ -74,13 +82,9 @@ pub fn union_columns(
 ) -> Result<Vec<TableColumn>, Conflict> {
     let mut found: Vec<Found> = Vec::new();
     for used in uses {
-        let (catalogue, types) = (used.options.catalogue(), used.options.types);
+        let catalogue = used.options.catalogue();
         let format = LogFormat::parse(used.format, catalogue).map_err(|e| Conflict::Format(e.to_string()))?;
-        let is_kept = |field: usize| {
-            let column = format.fields()[field].column();
-            used.options.columns.as_ref().is_none_or(|names| names.iter().any(|n| n == column))
-        };
-        for column in format.columns(types).into_iter().filter(|c| is_kept(c.field)) {
+        for column in used.options.columns_of(&format) {
             if partition_by.columns().iter().any(|p| p.name() == column.name) {
                 continue;
             }
@@ -94,24 +98,32 @@ pub fn union_columns(
                 }
                 continue;
             }
-            let field = &format.fields()[column.field];
-            let place = catalogue.fields().iter().position(|f| f.name == field.name());
-            let is_twin = column.column_type == ColumnType::Address;
-            let doc =
-                field.spec().map_or_else(|| "Unknown field, kept as text.".to_owned(), |s| s.doc.clone());
-            let comment =
-                if is_twin { format!("{} as 16 bytes, IPv4 mapped into IPv6.", field.column()) } else { doc };
+            let field = column.field().map(|field| &format.fields()[field]);
+            let place =
+                field.and_then(|field| catalogue.fields().iter().position(|f| f.name == field.name()));
+            let doc_of = |spec: Option<&FieldSpec>| {
+                spec.map_or_else(|| "Unknown field, kept as text.".to_owned(), |s| s.doc.clone())
+            };
+            let (rank, comment) = match column.source {
+                ColumnSource::Field(i) => (Rank::Field, doc_of(format.fields()[i].spec())),
+                ColumnSource::Twin(i) => {
+                    let of = format.fields()[i].column();
+                    (Rank::Twin, format!("{of} as 16 bytes, IPv4 mapped into IPv6."))
+                }
+                ColumnSource::Added(added) => (Rank::Added(added), added.spec().doc.clone()),
+            };
             let comment = shortened(&comment).to_owned();
             found.push(Found {
                 column: TableColumn { name: column.name, column_type: column.column_type, comment },
                 place: place.unwrap_or(usize::MAX),
-                is_twin,
+                rank,
                 format: used.format.to_owned(),
             });
         }
     }
-    if uses.iter().any(|u| u.format != uses[0].format) {
-        found.sort_by_cached_key(|f| (f.is_twin, f.place, f.column.name.clone()));
+    let is_alike = |u: &FormatUse<'_>| u.format == uses[0].format && u.options.add == uses[0].options.add;
+    if !uses.iter().all(is_alike) {
+        found.sort_by_cached_key(|f| (f.rank, f.place, f.column.name.clone()));
     }
     if found.is_empty() {
         Err(Conflict::NoFormats)
@@ -127,6 +139,7 @@ fn shortened(comment: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use flowquet_format::AddedColumns;
     use flowquet_table::Reading;
 
     use super::*;
@@ -167,6 +180,23 @@ mod tests {
             "{error}"
         );
         assert!(names(&[], "date").is_err());
+    }
+
+    #[test]
+    fn added_columns_stand_last() {
+        let plain = options("rich");
+        let mut adding = options("rich");
+        adding.add = AddedColumns::of(["is_nat", "source_line", "dst_scope"]).expect("known");
+        let with = FormatUse { format: "${srcaddr} ${bytes}", options: &adding };
+        let without = FormatUse { options: &plain, ..with };
+        assert_eq!(
+            names(&[with], "date").as_deref(),
+            Ok("srcaddr bytes srcaddr_bin is_nat dst_scope source_line")
+        );
+        let both = "srcaddr bytes srcaddr_bin is_nat dst_scope source_line";
+        assert_eq!(names(&[without, with], "date").as_deref(), Ok(both), "old files have them as nulls");
+        let unknown = FormatUse { format: "${is-nat} ${bytes}", options: &adding };
+        assert_eq!(names(&[unknown], "date").as_deref(), Ok("is_nat bytes dst_scope source_line"));
     }
 
     #[test]

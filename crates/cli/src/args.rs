@@ -18,7 +18,7 @@ use flowquet_store::Location;
 use flowquet_table::ROW_GROUP_ROWS_MAX;
 
 pub(crate) use self::doctor::DoctorArgs;
-pub(crate) use self::format::FormatArgs;
+pub(crate) use self::format::{AddArgs, FormatArgs};
 pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::job::{ConvertArgs, JobArgs, PartitionTimeArg, PlanArgs, TableLayout};
 pub(crate) use self::look::{CostArgs, ReportArgs, TopArgs};
@@ -269,6 +269,9 @@ pub(crate) struct ReconvertArgs {
 
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+
+    #[command(flatten)]
+    pub(crate) add: AddArgs,
 
     /// Keep the whole lines of a damaged object instead of leaving the object out
     #[arg(long, help_heading = "Log format")]

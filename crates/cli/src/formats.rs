@@ -4,15 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowquet_arrow::Selection;
-use flowquet_format::{Catalogue, LogFormat, normalised, normalised_column};
+use flowquet_format::{AddedColumn, AddedColumns, Catalogue, LogFormat, normalised, normalised_column};
 use flowquet_table::Reading;
 
-use crate::args::FormatArgs;
+use crate::args::{AddArgs, FormatArgs};
 use crate::described::{Asked, OPTION, described};
 use crate::exit::Exit;
 use crate::given::{FORMAT, given_format};
 use crate::output::{Failure, say, shown};
 use crate::tags::tag_entries_of;
+
+/// The option that adds columns.
+const ADD: &str = "--add";
 
 /// Log-format options, resolved.
 pub(crate) struct Formats {
@@ -64,6 +67,33 @@ impl Formats {
             Some(names) => select(names, &catalogue, &given)?,
         };
         Ok(Self { catalogue, given, reading, selection })
+    }
+
+    /// The columns that --add names, which must not be computed from fields that --columns leaves out.
+    pub(crate) fn added(&self, args: &AddArgs) -> Result<AddedColumns, Failure> {
+        let mut added = AddedColumns::default();
+        for name in &args.add {
+            let of_kind = |is_derived| {
+                AddedColumn::ALL.into_iter().filter(move |c| c.is_derived() == is_derived).collect()
+            };
+            let more = match name.trim() {
+                "derived" => of_kind(true),
+                "provenance" => of_kind(false),
+                name => AddedColumns::of([name]).map_err(|e| {
+                    let hint = "docs/COLUMNS.md says what each column tells";
+                    Failure::message(Exit::Usage, &format!("{ADD}: {e}"), Some(hint))
+                })?,
+            };
+            added = added.with(&more);
+        }
+        let is_kept = |field: &str| self.selection.contains(&normalised_column(field));
+        if let Some(column) = added.iter().find(|column| !column.can_tell(is_kept)) {
+            let (name, from) = (column.name(), column.spec().from.join(", "));
+            let message =
+                format!("{ADD} names `{name}`, which is computed from {from}, and --columns leaves them out");
+            return Err(Failure::message(Exit::Usage, &message, Some("name these fields in --columns too")));
+        }
+        Ok(added)
     }
 
     /// Checks the names that an option gives and makes columns of them, each once; `done` is what is done to one that an
@@ -123,6 +153,14 @@ fn check_names(
         if field.is_empty() {
             let message = format!("expected column names in {option}, found an empty one");
             return Err(Failure::message(Exit::Usage, &message, None));
+        }
+        if !is_given && AddedColumn::named(&normalised_column(&field)).is_some() {
+            let message = format!("{option} names `{name}`, which is no field");
+            return Err(Failure::message(
+                Exit::Usage,
+                &message,
+                Some("--add adds columns that are computed or tell where a record came from"),
+            ));
         }
         // The twin of an address is known with it.
         let is_twin = field.strip_suffix("-bin").is_some_and(|of| catalogue.field(of).is_some());

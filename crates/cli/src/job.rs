@@ -118,6 +118,7 @@ fn options(args: &JobArgs, formats: &Formats, contract: Option<&TableContract>) 
             .unwrap_or(default.partition_time),
         types: args.types.or_else(|| contract.map(|c| c.types)).unwrap_or(default.types),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
+        add: formats.added(&args.add)?,
         sort,
         bloom_filter: formats.columns_named("--bloom-filter", "filtered", Some(&args.bloom_filter))?,
         compression: args.compression.to_string(),

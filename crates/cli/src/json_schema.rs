@@ -1,6 +1,6 @@
 //! Columns as a JSON Schema of a row: what a program that gets rows as JSON checks them by.
 
-use flowquet_format::{ColumnType, FormatColumn, LogFormat};
+use flowquet_format::{ColumnSource, ColumnType, FormatColumn, LogFormat};
 use serde_json::{Map, Value, json};
 
 /// A JSON Schema of rows that have these columns. Each is there, and null where the log format lacks it or the log has `-`.
@@ -8,8 +8,14 @@ pub(crate) fn json_schema(format: &LogFormat, columns: &[FormatColumn]) -> Strin
     let mut properties = Map::new();
     for column in columns {
         let mut property = of_type(column.column_type);
-        if let Some(spec) = format.fields()[column.field].spec() {
-            property["description"] = json!(spec.doc);
+        let doc = match column.source {
+            ColumnSource::Added(added) => Some(&added.spec().doc),
+            ColumnSource::Field(field) | ColumnSource::Twin(field) => {
+                format.fields()[field].spec().map(|spec| &spec.doc)
+            }
+        };
+        if let Some(doc) = doc {
+            property["description"] = json!(doc);
         }
         properties.insert(column.name.clone(), property);
     }

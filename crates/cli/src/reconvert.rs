@@ -37,6 +37,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
         reading: (!formats.given.is_empty() || formats.reading.fields().is_some())
             .then(|| formats.reading.clone()),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
+        add: formats.added(&args.add)?,
         salvage: args.salvage.then_some(true),
         rejects_max: args.rejects_max,
     };

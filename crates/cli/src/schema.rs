@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use flowquet_arrow::BatchSchema;
 use flowquet_catalog::{
-    FormatUse, athena, cloudformation, duckdb, pandas, polars, pyspark, spark, table_input_json, terraform,
-    trino,
+    FormatUse, TableDefinition, athena, cloudformation, duckdb, duckdb_expression, pandas, polars, pyspark,
+    spark, table_input_json, terraform, trino,
 };
-use flowquet_format::{Catalogue, ColumnType, FormatColumn, LogFormat, PartitionSpec, Types, union_fields};
+use flowquet_format::{
+    AddedColumn, AddedColumns, Catalogue, ColumnSource, ColumnType, FormatColumn, LogFormat, PartitionSpec,
+    Types, union_fields,
+};
 use flowquet_parquet::FileSchema;
 use flowquet_plan::{merged_format, merged_options};
 use flowquet_store::{Location, S3_SCHEME};
@@ -69,6 +72,8 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
 /// The columns themselves, in some form.
 fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> Result<String, Failure> {
     let types = types(args, state)?;
+    let of_table = state.map(|s| s.formats().added()).unwrap_or_default();
+    let added = formats.added(&args.add)?.with(&of_table);
     let format = match (formats.given.as_slice(), state) {
         ([given], _) => given.clone(),
         ([_, ..], _) => {
@@ -80,7 +85,7 @@ fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> 
         ([], Some(state)) => {
             let files = state.files().all().map_err(log_failure)?;
             let files: Vec<LiveFile> = files.into_iter().cloned().collect();
-            let options = merged_options(&files, &schema_options(formats, types));
+            let options = merged_options(&files, &schema_options(formats, types, &added));
             let merged = options.map_err(|e| e.to_string()).and_then(|o| merged_format(&files, &o));
             let expected = |e: String| {
                 Failure::message(Exit::Failed, &format!("expected files in the table: {e}"), None)
@@ -89,7 +94,7 @@ fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> 
         }
         ([], None) => Arc::new(all_fields(&formats.catalogue)),
     };
-    let schema = BatchSchema::new(format.clone(), &formats.selection, types);
+    let schema = BatchSchema::of_file(format.clone(), &formats.selection, types, &added);
     let columns = schema.columns();
     Ok(match args.form {
         SchemaForm::Arrow => {
@@ -117,9 +122,10 @@ fn types(args: &SchemaArgs, state: Option<&TableState>) -> Result<Types, Failure
 }
 
 /// Options of files that would be written from a log format: what decides columns.
-fn schema_options(formats: &Formats, types: Types) -> Options {
+fn schema_options(formats: &Formats, types: Types, added: &AddedColumns) -> Options {
     Options {
         types,
+        add: added.clone(),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
         reading: formats.reading.clone(),
         ..Options::default()
@@ -128,7 +134,8 @@ fn schema_options(formats: &Formats, types: Types) -> Options {
 
 /// What makes a table of the columns in an engine.
 fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> Result<String, Failure> {
-    let options = schema_options(formats, types(args, state)?);
+    let added = formats.added(&args.add)?;
+    let options = schema_options(formats, types(args, state)?, &added);
     let location = match (&args.location, &args.source) {
         (Some(location), _) => location.clone(),
         (None, Some(Location::Local(path))) => format!("file://{}", absolute(path).display()),
@@ -158,6 +165,12 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
             defined(if is_empty { &all } else { &more }, by, &naming)?
         }
     };
+    // Of a table that is there, those that no file has.
+    let is_missing = |column: &AddedColumn| table.columns.iter().all(|c| c.name != column.name());
+    let missing: Vec<AddedColumn> = added.iter().filter(is_missing).collect();
+    if args.form != SchemaForm::Duckdb && !missing.is_empty() {
+        return Err(no_column(&missing));
+    }
     let partitions =
         state.map(|s| s.files().partitions()).transpose().map_err(log_failure)?.unwrap_or_default();
     let listed = places(&table.location, partitions.keys(), |_| false);
@@ -170,7 +183,7 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
                 Ok(files.all()?.into_iter().map(|f| files.key_now(f)).collect())
             };
             let files = files.map(keys_now).transpose().map_err(log_failure)?;
-            duckdb(&table, files.as_deref())
+            duckdb(&table, files.as_deref(), &computed(&missing, &table)?)
         }
         SchemaForm::GlueJson => table_input_json(&table),
         SchemaForm::Pandas => pandas(&table),
@@ -182,6 +195,29 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
     })
 }
 
+/// Expressions of columns that a table does not have.
+fn computed(
+    missing: &[AddedColumn],
+    table: &TableDefinition,
+) -> Result<Vec<(&'static str, String)>, Failure> {
+    let expression = |column: &AddedColumn| match duckdb_expression(*column, table) {
+        Some(expression) => Ok((column.name(), expression)),
+        None => Err(no_column(&[*column])),
+    };
+    missing.iter().map(expression).collect()
+}
+
+fn no_column(missing: &[AddedColumn]) -> Failure {
+    let names: Vec<&str> = missing.iter().map(|column| column.name()).collect();
+    let names = names.join(", ");
+    let hint = format!(
+        "`flowquet reconvert TABLE --object '**' --add {}` computes it from the raw logs",
+        names.replace(' ', "")
+    );
+    let message = format!("the table has no column {names}, and the statement cannot compute it");
+    Failure::message(Exit::Failed, &message, Some(&hint))
+}
+
 /// Every field of the catalogue, as one format: what a table of all formats would hold.
 fn all_fields(catalogue: &Catalogue) -> LogFormat {
     let names: Vec<&str> = catalogue.fields().iter().map(|f| f.name.as_str()).collect();
@@ -191,7 +227,22 @@ fn all_fields(catalogue: &Catalogue) -> LogFormat {
 fn table(format: &LogFormat, columns: &[FormatColumn]) -> String {
     let mut table = plain_table(&["COLUMN", "TYPE", "SINCE", "KIND", "UNIT", "MEANING"]);
     for column in columns {
-        let spec = format.fields()[column.field].spec();
+        if let ColumnSource::Added(added) = column.source {
+            let (kind, spec) = (kind_of(added), added.spec());
+            let unit = spec.unit.clone().unwrap_or_default();
+            let since = "-".to_owned();
+            let cells = [
+                column.name.clone(),
+                column.column_type.to_string(),
+                since,
+                kind.to_owned(),
+                unit,
+                spec.doc.clone(),
+            ];
+            table.add_row(cells);
+            continue;
+        }
+        let spec = column.field().and_then(|field| format.fields()[field].spec());
         let is_time = column.column_type == ColumnType::TimestampMs;
         let unit = spec.and_then(|s| s.unit.clone()).unwrap_or_default();
         table.add_row([
@@ -206,15 +257,36 @@ fn table(format: &LogFormat, columns: &[FormatColumn]) -> String {
     table_text(&table)
 }
 
+/// What an added column is, among kinds of fields.
+fn kind_of(added: AddedColumn) -> &'static str {
+    if added.is_derived() { "derived" } else { "provenance" }
+}
+
 fn json_text(format: &LogFormat, columns: &[FormatColumn]) -> String {
     let columns: Vec<_> = columns
         .iter()
         .map(|c| {
-            let field = &format.fields()[c.field];
-            let spec = field.spec();
+            if let ColumnSource::Added(added) = c.source {
+                let spec = added.spec();
+                return json!({
+                    "column": c.name,
+                    "field": null,
+                    "type": c.column_type.name(),
+                    "nullable": true,
+                    "known": true,
+                    "since": null,
+                    "kind": kind_of(added),
+                    "unit": spec.unit,
+                    "doc": spec.doc,
+                    "from": spec.from,
+                    "source": spec.source,
+                });
+            }
+            let field = c.field().map(|field| &format.fields()[field]);
+            let spec = field.and_then(|field| field.spec());
             json!({
                 "column": c.name,
-                "field": field.name(),
+                "field": field.map(|field| field.name()),
                 "type": c.column_type.name(),
                 "nullable": true,
                 "known": spec.is_some(),

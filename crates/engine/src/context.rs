@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use flowquet_arrow::{BatchSchema, Selection};
 use flowquet_format::{
-    Catalogue, ColumnType, FIELDS_MAX, FieldKind, LogFormat, LogKind, PartitionColumn, PartitionSpec,
-    PartitionTime, Types, columns_of, union_fields,
+    AddedColumns, Catalogue, ColumnType, FIELDS_MAX, FieldKind, FormatColumn, LogFormat, LogKind,
+    PartitionColumn, PartitionSpec, PartitionTime, Types, added_columns, columns_of, union_fields,
 };
 use flowquet_parquet::{Compression, FileSchema, Wanted};
 use flowquet_table::{Options, Reading};
@@ -24,6 +24,8 @@ pub(crate) struct PlanContext {
     pub(crate) time: PartitionTime,
     pub(crate) types: Types,
     pub(crate) selection: Selection,
+    /// Columns that are added to those of the fields.
+    pub(crate) added: AddedColumns,
     /// Columns of Parquet files that are looked at: selected ones, and the partition time.
     pub(crate) wanted: Wanted,
     /// Columns that have a bloom filter.
@@ -56,6 +58,7 @@ impl PlanContext {
             time: options.partition_time,
             types: options.types,
             selection: columns.map_or_else(Selection::all, |c| Selection::of(c.iter().map(String::as_str))),
+            added: options.add.clone(),
             wanted: wanted_columns(options),
             sort: options.sort.clone(),
             bloom_filter: options.bloom_filter.clone(),
@@ -107,9 +110,10 @@ pub(crate) struct FormatContext {
 
 impl FormatContext {
     pub(crate) fn new(format: &Arc<LogFormat>, plan: &PlanContext) -> Self {
-        let schema = Arc::new(BatchSchema::new(format.clone(), &plan.selection, plan.types));
+        let schema = BatchSchema::with_added(format.clone(), &plan.selection, plan.types, &plan.added);
+        let schema = Arc::new(schema);
         let time_field = plan.partitions.slot_s().and_then(|_| format.position(plan.time.field()));
-        let selected = |field: usize| schema.columns().iter().any(|c| c.field == field);
+        let selected = |field: usize| schema.columns().iter().any(|c| c.field() == Some(field));
         let fields = format.fields().iter().enumerate();
         let integers: Vec<(usize, i64)> = fields
             .filter(|(i, _)| selected(*i) || time_field == Some(*i))
@@ -117,13 +121,17 @@ impl FormatContext {
             .collect();
         // Only tags are free text.
         let is_tag = |field: usize| format.fields()[field].spec().is_some_and(|s| s.kind == FieldKind::Text);
-        let tags = (0..schema.columns().len()).filter(|i| is_tag(schema.columns()[*i].field)).collect();
+        let tags = (0..schema.columns().len()).filter(|i| schema.columns()[*i].field().is_some_and(is_tag));
+        let tags = tags.collect();
         let columns = file_columns(format, &schema, plan);
         let file_schema =
             FileSchema::new(columns.iter().map(|(name, column_type)| (name.as_str(), *column_type)))
                 .for_batches_of(schema.columns().iter().map(|c| c.name.as_str()))
                 .sorted_by(plan.sort.iter().map(String::as_str))
-                .filtered_by(plan.bloom_filter.iter().map(String::as_str));
+                .filtered_by(plan.bloom_filter.iter().map(String::as_str))
+                .made_of_others(
+                    schema.columns().iter().filter(|c| c.is_made_of_others()).map(|c| c.name.as_str()),
+                );
         Self {
             file_schema,
             text: format.to_string(),
@@ -137,8 +145,8 @@ impl FormatContext {
     }
 }
 
-/// The columns of a file of rows of `format`: its own, and those of the other formats of the union, which are null in all rows. Where
-/// kinds of flow logs lie in folders of their own, the formats of its kind alone.
+/// The columns of a file of rows of `format`: its own, and those of the other formats of the union, which are null in all rows; then those that are
+/// added, null too where the format lacks what they are computed from. Where kinds of flow logs lie in folders of their own, the formats of its kind alone.
 fn file_columns(format: &LogFormat, schema: &BatchSchema, plan: &PlanContext) -> Vec<(String, ColumnType)> {
     let is_split = plan.partitions.contains(PartitionColumn::Log);
     let of_kind = plan.union.iter().filter(|f| !is_split || f.kind() == format.kind());
@@ -153,12 +161,14 @@ fn file_columns(format: &LogFormat, schema: &BatchSchema, plan: &PlanContext) ->
         fits
     });
     let columns = columns_of(&fields, plan.types).into_iter();
-    let kept = columns.filter(|c| plan.selection.contains(fields[c.field].column()));
+    let kept = columns.filter(|c| c.field().is_some_and(|f| plan.selection.contains(fields[f].column())));
     let with_own_type = |name: String, column_type| {
         let own = schema.columns().iter().find(|c| c.name == name);
         (name, own.map_or(column_type, |own| own.column_type))
     };
-    kept.map(|c| with_own_type(c.name, c.column_type)).collect()
+    let mut columns: Vec<FormatColumn> = kept.collect();
+    columns.extend(added_columns(&columns, &plan.added));
+    columns.into_iter().map(|c| with_own_type(c.name, c.column_type)).collect()
 }
 
 #[cfg(test)]
@@ -203,6 +213,17 @@ mod tests {
             Some(&["srcaddr", "bytes"]),
             "srcaddr STRING, bytes INT64, srcaddr_bin ADDRESS",
         );
+        // Added columns stand last, whether the format can tell them or not.
+        let add = AddedColumns::of(["start_time", "is_nat", "source_line"]).expect("known");
+        let options = Options { add, ..options() };
+        let plan =
+            PlanContext::new(&options).expect("valid").with_union(&["${x}".to_owned()]).expect("valid");
+        let format = Arc::new(LogFormat::parse("${start} ${is-nat}", &plan.catalogue).expect("valid"));
+        let schema = FormatContext::new(&format, &plan).schema;
+        let names = |columns: Vec<(String, ColumnType)>| {
+            columns.into_iter().map(|c| c.0).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(file_columns(&format, &schema, &plan)), "start is_nat x start_time source_line");
         // A field that has the name of a twin.
         check("${srcaddr}", &["${srcaddr-bin}"], None, "srcaddr STRING, srcaddr_bin ADDRESS");
     }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use flowquet_arrow::{Columns, RowHashes};
-use flowquet_format::{LogFormat, LogKind, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
+use flowquet_arrow::{Columns, RowHashes, RowOrigin};
+use flowquet_format::{EventTimes, LogFormat, LogKind, ObjectKey, TIME_MAX_S, TIME_MIN_S, TimeSlot};
 use flowquet_parquet::Encoder;
 use flowquet_parse::{AS_LAST, Block, IntegerColumns, NULL, Reject, RejectReason, repeats};
 use flowquet_table::{Cause, Digest};
@@ -97,6 +97,10 @@ pub(crate) struct Router {
     flags: Vec<u8>,
     /// The partition folders whose rows are wanted; all if `None`.
     partitions: Option<Arc<BTreeSet<String>>>,
+    /// Where the rows of the object come from that is read now; `None` where no column tells.
+    origin: Option<RowOrigin>,
+    /// Times of the events of its lines.
+    pub(crate) events: EventTimes,
     /// Whether rows are encoded; else they are handed on as they are.
     encodes: bool,
     hashes: RowHashes,
@@ -127,6 +131,8 @@ impl Router {
             slots: Vec::new(),
             flags: Vec::new(),
             partitions: None,
+            origin: None,
+            events: EventTimes::default(),
             encodes: true,
             hashes: RowHashes::default(),
             digests: Vec::new(),
@@ -156,6 +162,18 @@ impl Router {
         self.open_bytes = 0;
         self.digests.clear();
         self.counts = UnitCounts::default();
+    }
+
+    /// Begins an object of the unit.
+    pub(crate) fn begin_object(&mut self, url: &str, key: &ObjectKey) {
+        self.origin = self.plan.added.iter().any(|column| !column.is_derived()).then(|| RowOrigin {
+            object: url.to_owned(),
+            flow_log_id: key.flow_log_id.clone(),
+            account: key.account.clone(),
+            region: key.region.clone(),
+            delivered_ms: key.named_minute().map(|unix_s| unix_s * 1000),
+            events: self.events.clone(),
+        });
     }
 
     /// Ends a unit: hands on what is left.
@@ -236,7 +254,7 @@ impl Router {
         taker: &mut dyn Taker,
     ) -> Result<usize, Refusal> {
         let context = Arc::new(FormatContext::new(format, &self.plan));
-        if context.schema.columns().is_empty() {
+        if context.schema.columns().iter().all(|column| column.field().is_none()) {
             return Err(Refusal::NoColumns(text.to_string()));
         }
         for warning in format.warnings(&self.plan.catalogue) {
@@ -356,6 +374,9 @@ impl Router {
             let before = open.columns.bytes();
             let end = range.end.min(start + self.plan.row_group_rows - open.columns.rows());
             open.columns.append(block, integers, start..end);
+            if let Some(origin) = &self.origin {
+                open.columns.append_origin(origin, block, start..end);
+            }
             // What is read now becomes the next of the inputs.
             let object = self.counts.inputs.len();
             match open.objects.last_mut().filter(|(last, _)| *last == object) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flowquet_format::ObjectKey;
+use flowquet_format::{AddedColumn, ObjectKey, Origin};
 use flowquet_input::{Input, Position, Reader, WINDOW_BYTES};
 use flowquet_parse::{ObjectError, Parser, Reject, Step, WINDOW_BYTES_MIN};
 use flowquet_sources::{SourceSet, is_remote};
@@ -72,8 +72,12 @@ enum Holding {
 impl Worker {
     pub(crate) fn new(plan: Arc<PlanContext>, whole_max: usize) -> Result<Self, Error> {
         let parser = Parser::new(plan.catalogue.clone(), plan.reading.formats().to_vec());
-        let reader = Reader::new(plan.catalogue.clone(), plan.wanted.clone());
+        let mut reader = Reader::new(plan.catalogue.clone(), plan.wanted.clone());
+        let has_events = plan.added.iter().any(|c| c == AddedColumn::Provenance(Origin::EventTime));
         let (router, rejects) = (Router::new(plan)?, Vec::new());
+        if has_events {
+            reader.tell_events(router.events.clone());
+        }
         let lines = LineTaker { parser, router, rejects, holding: Holding::Off };
         Ok(Self { whole_max, reader, lines })
     }
@@ -123,6 +127,7 @@ impl Worker {
             damaged: None,
         };
         let key = ObjectKey::parse(object.url());
+        self.lines.router.begin_object(object.url(), &key);
         let mut reported = 0;
         let mut read = self.read_object(
             index,
@@ -230,6 +235,7 @@ impl Worker {
         };
         self.reader.read(input_bytes, object.bytes, self.whole_max, salvage, &mut |window, position| {
             let used = lines.consume(window, position, key, input, taker)?;
+            lines.router.events.forget(lines.parser.counts().lines);
             input.text_bytes += used as u64;
             // How far a stream is, guessed from the text so far; exact at the end of the object.
             if position == Position::More && *reported < object.bytes {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::nearest::nearest;
 use crate::time::TIME_NUMBER_MAX;
@@ -152,6 +153,36 @@ pub struct FieldSpec {
     pub doc: String,
 }
 
+/// An entry of the field list that describes an added column.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddedSpec {
+    /// Its name.
+    pub name: String,
+    /// Fields that it is computed from; none where it tells where a record came from.
+    #[serde(default)]
+    pub from: Vec<String>,
+    /// Its type.
+    #[serde(deserialize_with = "any_type")]
+    pub parquet: ColumnType,
+    /// Unit of its number.
+    pub unit: Option<String>,
+    /// One sentence about it.
+    pub doc: String,
+    /// Where its rule is from.
+    pub source: String,
+}
+
+/// A type that may also be a timestamp, which no field has as AWS delivers it.
+fn any_type<'de, D: Deserializer<'de>>(from: D) -> Result<ColumnType, D::Error> {
+    let name = String::deserialize(from)?;
+    let types = [ColumnType::Int32, ColumnType::Int64, ColumnType::String, ColumnType::TimestampMs];
+    let known = types.into_iter().find(|t| t.name() == name);
+    known.ok_or_else(|| {
+        D::Error::custom(format!("expected INT32, INT64, STRING or TIMESTAMP, found `{name}`"))
+    })
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NamedFormat {
@@ -166,11 +197,15 @@ struct CatalogueFile {
     field: Vec<FieldSpec>,
     #[serde(default)]
     format: Vec<NamedFormat>,
+    #[serde(default)]
+    column: Vec<AddedSpec>,
 }
 
 /// Why a catalogue file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CatalogueError {
+    /// A column that would be computed by a rule, which only the program's own list has.
+    Column(String),
     /// A field that is already known is described otherwise: name, what is known, what was found.
     Conflict(String, ColumnType, ColumnType),
     /// A field that is no text is to be decoded, or holds the values of a field that is not known or no text.
@@ -184,6 +219,12 @@ pub enum CatalogueError {
 impl fmt::Display for CatalogueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Column(name) => {
+                write!(
+                    f,
+                    "expected `[[field]]` entries, found the `[[column]]` `{name}`: a file adds fields, not rules"
+                )
+            }
             Self::Conflict(name, known, found) => {
                 write!(
                     f,
@@ -219,6 +260,7 @@ pub struct Catalogue {
     /// The names of fields that hold the values of others, by those.
     tags: HashMap<String, String>,
     formats: Vec<(String, Vec<String>)>,
+    added: Vec<AddedSpec>,
 }
 
 impl Catalogue {
@@ -232,8 +274,9 @@ impl Catalogue {
                 by_letters: HashMap::new(),
                 tags: HashMap::new(),
                 formats: Vec::new(),
+                added: Vec::new(),
             };
-            empty.extended(BUILTIN).expect("schemas/fields.toml is checked by this crate's tests")
+            empty.with_entries(BUILTIN, true).expect("schemas/fields.toml is checked by this crate's tests")
         })
     }
 
@@ -242,8 +285,17 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError`] where the text is malformed, names a field badly, or gives a known field another type.
     pub fn extended(&self, text: &str) -> Result<Catalogue, CatalogueError> {
+        self.with_entries(text, false)
+    }
+
+    /// The same; `[[column]]` entries name rules, which only the list that is compiled in has.
+    fn with_entries(&self, text: &str, is_builtin: bool) -> Result<Catalogue, CatalogueError> {
         let file: CatalogueFile = toml::from_str(text).map_err(|e| CatalogueError::Syntax(e.to_string()))?;
         let mut all = self.clone();
+        if let Some(column) = file.column.first().filter(|_| !is_builtin) {
+            return Err(CatalogueError::Column(column.name.clone()));
+        }
+        all.added.extend(file.column);
         for spec in file.field {
             if !is_field_name(&spec.name) || spec.name != normalised(&spec.name) {
                 return Err(CatalogueError::Name(spec.name));
@@ -282,6 +334,11 @@ impl Catalogue {
     /// All entries in catalogue order.
     pub fn fields(&self) -> &[FieldSpec] {
         &self.specs
+    }
+
+    /// The entries of columns that can be added.
+    pub fn added(&self) -> &[AddedSpec] {
+        &self.added
     }
 
     /// The entry for `name` in AWS's spelling.
@@ -429,5 +486,7 @@ mod tests {
         check(&entry("bytes", "INT32"), "field `bytes` is INT64 in the field list, found INT32");
         check(&entry("x", "FLOAT"), "unknown variant `FLOAT`");
         check("nonsense", "schemas/fields.toml");
+        let column = "[[column]]\nname = \"x\"\nparquet = \"INT32\"\ndoc = \"Doc.\"\nsource = \"none\"\n";
+        check(column, "found the `[[column]]` `x`");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::added::{AddedColumn, AddedColumns};
 use crate::catalogue::{ColumnType, FieldKind};
 use crate::log_format::{Field, LogFormat};
 
@@ -59,15 +60,45 @@ impl FromStr for Types {
     }
 }
 
+/// Where the values of a column come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnSource {
+    /// The field at this position in the log format.
+    Field(usize),
+    /// The address field at this position, as [`ColumnType::Address`].
+    Twin(usize),
+    /// Fields, by a rule; or the place that the record was read from.
+    Added(AddedColumn),
+}
+
 /// A column that a log format becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatColumn {
-    /// Position of its field in the log format.
-    pub field: usize,
+    /// Where its values come from.
+    pub source: ColumnSource,
     /// Its name.
     pub name: String,
     /// Its type.
     pub column_type: ColumnType,
+}
+
+impl FormatColumn {
+    /// The position in the log format of the field that it is, or whose twin it is.
+    pub fn field(&self) -> Option<usize> {
+        match self.source {
+            ColumnSource::Field(field) | ColumnSource::Twin(field) => Some(field),
+            ColumnSource::Added(_) => None,
+        }
+    }
+
+    /// Whether its values are made of those of other columns of the row, so that it tells nothing more: digests leave it out.
+    pub fn is_made_of_others(&self) -> bool {
+        match self.source {
+            ColumnSource::Field(_) => false,
+            ColumnSource::Twin(_) => true,
+            ColumnSource::Added(column) => column.is_derived(),
+        }
+    }
 }
 
 impl LogFormat {
@@ -83,7 +114,7 @@ pub fn columns_of(fields: &[Field], types: Types) -> Vec<FormatColumn> {
     let fields = || fields.iter().enumerate();
     let mut columns: Vec<FormatColumn> = fields()
         .map(|(i, f)| FormatColumn {
-            field: i,
+            source: ColumnSource::Field(i),
             name: f.column().to_owned(),
             column_type: types.column_type(f),
         })
@@ -92,11 +123,26 @@ pub fn columns_of(fields: &[Field], types: Types) -> Vec<FormatColumn> {
         for (field, f) in fields().filter(|(_, f)| f.is_address()) {
             let name = format!("{}{TWIN_SUFFIX}", f.column());
             if columns.iter().all(|c| c.name != name) {
-                columns.push(FormatColumn { field, name, column_type: ColumnType::Address });
+                columns.push(FormatColumn {
+                    source: ColumnSource::Twin(field),
+                    name,
+                    column_type: ColumnType::Address,
+                });
             }
         }
     }
     columns
+}
+
+/// The columns of `added` that stand behind `columns` of fields and twins: but for names that one of these has.
+pub fn added_columns(columns: &[FormatColumn], added: &AddedColumns) -> Vec<FormatColumn> {
+    let column = |column: AddedColumn| FormatColumn {
+        source: ColumnSource::Added(column),
+        name: column.name().to_owned(),
+        column_type: column.spec().parquet,
+    };
+    let is_free = |column: &AddedColumn| columns.iter().all(|c| c.name != column.name());
+    added.iter().filter(is_free).map(column).collect()
 }
 
 /// The bytes of the twin of an address, IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2); `None` of a text that is none.
@@ -119,7 +165,10 @@ mod tests {
         let format = format.expect("valid");
         let columns = |types| {
             let columns = format.columns(types);
-            columns.iter().map(|c| format!("{} {} {}", c.field, c.name, c.column_type)).collect::<Vec<_>>()
+            columns
+                .iter()
+                .map(|c| format!("{} {} {}", c.field().expect("none is added"), c.name, c.column_type))
+                .collect::<Vec<_>>()
         };
         let aws =
             ["0 srcaddr STRING", "1 start INT64", "2 x STRING", "3 pkt_dstaddr STRING", "4 bytes INT64"];
@@ -130,6 +179,16 @@ mod tests {
         assert_eq!(columns(Types::Rich), rich);
         assert!("x".parse::<Types>().is_err());
         assert_eq!("rich".parse(), Ok(Types::Rich));
+    }
+
+    #[test]
+    fn added_columns_give_way_to_fields() {
+        let format = LogFormat::parse("${start} ${is-nat}", Catalogue::builtin()).expect("valid");
+        let added = AddedColumns::of(["source_line", "is_nat", "start_time"]).expect("known");
+        let columns = added_columns(&format.columns(Types::Aws), &added);
+        let told: Vec<_> =
+            columns.iter().map(|c| (c.name.as_str(), c.is_made_of_others(), c.field())).collect();
+        assert_eq!(told, [("start_time", true, None), ("source_line", false, None)]);
     }
 
     #[test]

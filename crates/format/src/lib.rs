@@ -11,11 +11,14 @@
 //! assert_eq!(format.fields()[2].column(), "bytes");
 //! ```
 
+mod added;
 mod aws_folders;
 mod carried;
 mod catalogue;
 mod columns;
+mod derived;
 mod digest;
+mod event_times;
 mod foreign;
 mod guess;
 mod header;
@@ -32,11 +35,21 @@ mod time;
 mod union;
 mod values;
 
+pub use added::{AddedColumn, AddedColumns, AddedError, Origin, Rule};
 pub use aws_folders::lost_zeros;
 pub use carried::{CARRIED_MARK, ROWS_MARK, push_carried, put_back};
-pub use catalogue::{Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind, normalised};
-pub use columns::{ADDRESS_BYTES, FormatColumn, TWIN_SUFFIX, Types, address_bytes, columns_of};
+pub use catalogue::{
+    AddedSpec, Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind, normalised,
+};
+pub use columns::{
+    ADDRESS_BYTES, ColumnSource, FormatColumn, TWIN_SUFFIX, Types, added_columns, address_bytes, columns_of,
+};
+pub use derived::{
+    DIRECTIONS, FLAGS_SYN_ACK, PROTOCOL_TCP, SIDES, Services, began_by_ports, direction_of, parsed_address,
+    protocol_name, scope_of, tcp_flag_names, traffic_path_name,
+};
 pub use digest::{ColumnHash, hash_text, mixed_row};
+pub use event_times::{EventTimes, event_ms};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use guess::{guess_format, name_of_format};
 pub use header::{

@@ -50,6 +50,12 @@ impl ObjectKey {
         known
     }
 
+    /// The minute of the delivery in Unix seconds, where the file name tells it; folders tell the hour at most.
+    pub fn named_minute(&self) -> Option<i64> {
+        // Only a file name of AWS's form tells the flow log.
+        self.delivery.filter(|delivery| delivery.has_hour && self.flow_log_id.is_some()).map(|d| d.unix_s)
+    }
+
     /// The flow log id that `key` tells, as [`Self::parse`] has it, without looking at the rest.
     pub fn flow_log_id_of(key: &str) -> Option<&str> {
         let name = key.rsplit('/').find(|p| !p.is_empty())?;
@@ -168,5 +174,16 @@ mod tests {
         check("12/vpcflowlogs/us-east-1/2018/13/20/x.gz", "", "us-east-1", "", None);
         check("a_vpcflowlogs_b_fl-1_20180620T1620Z_x.log.gz", "", "", "", None);
         check("123456789012_vpcflowlogs_r_fl-1_20180620T2520Z_x.log.gz", "123456789012", "r", "fl-1", None);
+    }
+
+    #[test]
+    fn only_a_file_name_tells_the_minute() {
+        let minute = |key: &str| ObjectKey::parse(key).named_minute();
+        assert_eq!(
+            minute("123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20180620T1620Z_fe.log.gz"),
+            Some(1_529_511_600)
+        );
+        assert_eq!(minute("AWSLogs/123456789012/vpcflowlogs/us-east-1/2018/06/20/16/x.log.gz"), None);
+        assert_eq!(minute("x.log.gz"), None);
     }
 }

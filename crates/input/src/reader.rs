@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use flowquet_format::Catalogue;
+use flowquet_format::{Catalogue, EventTimes};
 use flowquet_parquet::Wanted;
 
 use crate::compression::{Compression, text_of};
@@ -22,6 +22,8 @@ pub struct Reader {
     text: Vec<u8>,
     /// Which columns of Parquet files are looked at.
     wanted: Wanted,
+    /// Who is told the times of the events of lines.
+    events: Option<EventTimes>,
     shape: Shape,
 }
 
@@ -44,8 +46,14 @@ impl Reader {
             inflater: GzipInflater::default(),
             compressed: Vec::new(),
             text: Vec::new(),
+            events: None,
             shape: Shape::default(),
         }
+    }
+
+    /// From now on tells `events` at what times the events were that lines came in, before the lines themselves.
+    pub fn tell_events(&mut self, events: EventTimes) {
+        self.events = Some(events);
     }
 
     /// What the object that was read last turned out to be.
@@ -70,6 +78,9 @@ impl Reader {
         consume: Consume<'_, C>,
     ) -> Result<Option<String>, ReadError<E, C>> {
         self.shape = Shape::default();
+        if let Some(events) = &self.events {
+            events.forget(u64::MAX);
+        }
         if bytes <= whole_max as u64 {
             if input.fetched.is_none() {
                 self.compressed.clear();
@@ -87,12 +98,17 @@ impl Reader {
                 let framing = &mut self.shape.framing;
                 match compression {
                     Compression::Plain => {
-                        push_whole(compressed, &self.catalogue, framing, consume)?;
+                        push_whole(compressed, (&self.catalogue, self.events.as_ref()), framing, consume)?;
                         return Ok(None);
                     }
                     Compression::Gzip => match self.inflater.inflate(compressed, &mut self.text, whole_max) {
                         Ok(len) if Compression::detect(&self.text[..len]) == Compression::Plain => {
-                            push_whole(&self.text[..len], &self.catalogue, framing, consume)?;
+                            push_whole(
+                                &self.text[..len],
+                                (&self.catalogue, self.events.as_ref()),
+                                framing,
+                                consume,
+                            )?;
                             return Ok(None);
                         }
                         // Compressed once more.
@@ -174,7 +190,7 @@ impl Reader {
             if lines.is_none() {
                 let framing = Framing::of(window, &self.catalogue).map_err(ReadError::Refused)?;
                 self.shape.framing = Some(framing);
-                lines = Some(framing.unframer(&self.catalogue).map(Lines::new));
+                lines = Some(framing.unframer(&self.catalogue, self.events.as_ref()).map(Lines::new));
             }
             start += match lines.as_mut().and_then(Option::as_mut) {
                 None => consume(window, position).map_err(ReadError::Consumer)?,
@@ -192,13 +208,13 @@ impl Reader {
 /// Pushes a whole text, and tells its framing.
 fn push_whole<E, C>(
     text: &[u8],
-    catalogue: &Arc<Catalogue>,
+    (catalogue, events): (&Arc<Catalogue>, Option<&EventTimes>),
     found: &mut Option<Framing>,
     consume: Consume<'_, C>,
 ) -> Result<(), ReadError<E, C>> {
     let framing = Framing::of(text, catalogue).map_err(ReadError::Refused)?;
     *found = Some(framing);
-    match framing.unframer(catalogue) {
+    match framing.unframer(catalogue, events) {
         None => consume_whole(text, consume),
         Some(unframe) => {
             let mut lines = Lines::new(unframe);

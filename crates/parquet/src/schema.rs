@@ -18,6 +18,7 @@ pub struct FileSchema {
     sources: Vec<Option<usize>>,
     pub(crate) sort: Vec<usize>,
     filtered: Vec<usize>,
+    made_of_others: Vec<usize>,
 }
 
 impl FileSchema {
@@ -50,6 +51,7 @@ impl FileSchema {
             sources,
             sort: Vec::new(),
             filtered: Vec::new(),
+            made_of_others: Vec::new(),
         }
     }
 
@@ -71,6 +73,12 @@ impl FileSchema {
     /// The same, with a bloom filter for each of these columns, as far as it has them.
     pub fn filtered_by<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.filtered = self.positions(names);
+        self
+    }
+
+    /// The same, with the values of these columns made of those of others of the row: digests leave them out.
+    pub fn made_of_others<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.made_of_others = self.positions(names);
         self
     }
 
@@ -98,6 +106,11 @@ impl FileSchema {
     /// Positions among the columns of those by which rows are ordered.
     pub(crate) fn sort_columns(&self) -> Vec<usize> {
         self.sort.iter().copied().filter(|column| self.sources[*column].is_some()).collect()
+    }
+
+    /// Whether the digest of rows leaves a column out.
+    pub fn is_made_of_others(&self, column: usize) -> bool {
+        self.made_of_others.contains(&column)
     }
 
     /// How many columns.

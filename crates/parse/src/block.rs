@@ -147,6 +147,11 @@ impl<'a> Block<'a> {
         self.rows
     }
 
+    /// The numbers of the lines of the rows `range` in their object, from 1.
+    pub fn lines(&self, range: Range<usize>) -> impl Iterator<Item = u64> {
+        self.rows[range].iter().map(|row| self.first_line + u64::from(row.line))
+    }
+
     /// The text that [`Self::bounds`] refer to; valid UTF-8 in every row.
     #[inline]
     pub fn text(&self) -> &'a [u8] {

@@ -1,6 +1,6 @@
 //! Compaction: small files of a partition become few sorted ones. Which are due, and what the new ones hold.
 
-use flowquet_format::{FIELDS_MAX, LogFormat, union_fields};
+use flowquet_format::{AddedColumns, FIELDS_MAX, LogFormat, union_fields};
 use flowquet_table::{LAYOUT_VERSION, LiveFile, Options, Reading, ReadingError, RetiredFile};
 use sha2::{Digest, Sha256};
 
@@ -49,12 +49,13 @@ pub fn mergings_due(live: &[LiveFile], wanted: &Options) -> Result<Vec<Merging>,
     let begin = |f: &LiveFile| f.output.time.as_ref().map(|t| t.min.clone());
     due.sort_by(|a, b| (begin(a), &a.output.key).cmp(&(begin(b), &b.output.key)));
     // One file of each kind stands for all that have the same fields.
-    type Kind<'a> = (&'a str, Option<&'a [String]>, Option<&'a str>);
+    type Kind<'a> = (&'a str, Option<&'a [String]>, Option<&'a str>, &'a AddedColumns);
     let mut kinds: Vec<(Kind<'_>, usize)> = Vec::new();
     let mut groups: Vec<(Vec<LiveFile>, Merging)> = Vec::new();
     for file in due {
         let options = &file.options;
-        let kind = (file.output.format.as_ref(), options.columns.as_deref(), options.reading.fields());
+        let kind =
+            (file.output.format.as_ref(), options.columns.as_deref(), options.reading.fields(), &options.add);
         let known = kinds.iter().find(|(known, _)| *known == kind).map(|(_, group)| *group);
         let group = match known.or_else(|| (0..groups.len()).find(|g| joins(file, &mut groups[*g], wanted))) {
             Some(group) => group,
@@ -89,7 +90,13 @@ fn joins(file: &LiveFile, (kinds, merging): &mut (Vec<LiveFile>, Merging), wante
             merged.is_none_or(|merged| wanted.types.column_type(merged) == wanted.types.column_type(field))
         })
     };
-    let can = widened.iter().all(keeps_types);
+    // A column that one file has added and that is a field's in another one is two columns.
+    let keeps_added = |file: &LiveFile| {
+        let Ok(own) = LogFormat::parse(&file.output.format, file.options.catalogue()) else { return false };
+        let added = file.options.columns_of(&own).into_iter().filter(|c| c.field().is_none());
+        added.into_iter().all(|c| format.fields().iter().all(|field| field.column() != c.name))
+    };
+    let can = widened.iter().all(|file| keeps_types(file) && keeps_added(file));
     if can {
         *kinds = widened;
         (merging.options, merging.format) = (options, format);
@@ -97,7 +104,7 @@ fn joins(file: &LiveFile, (kinds, merging): &mut (Vec<LiveFile>, Merging), wante
     can
 }
 
-/// The options of files that replace `due`: as `wanted`, with types and catalogue of the files, and all their columns.
+/// The options of files that replace `due`: as `wanted`, with types and catalogue of the files, and all their columns, added ones among them.
 ///
 /// # Errors
 /// Where field lists of the files contradict each other.
@@ -110,7 +117,8 @@ pub fn merged_options(due: &[LiveFile], wanted: &Options) -> Result<Options, Rea
     }
     let fields = (!fields.is_empty()).then(|| fields.join("\n"));
     let reading = Reading::new(fields.as_deref(), None)?;
-    Ok(Options { reading, columns: None, salvage: false, ..wanted.clone() })
+    let add = due.iter().fold(wanted.add.clone(), |add, file| add.with(&file.options.add));
+    Ok(Options { reading, columns: None, add, salvage: false, ..wanted.clone() })
 }
 
 /// The fields that these files have rows of, as one log format, in the order of [`union_fields`].

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use flowquet_format::ObjectKey;
+use flowquet_format::{AddedColumns, ObjectKey};
 
 use crate::objects::SourceObject;
 use crate::options::Options;
@@ -48,6 +48,11 @@ impl TableFormats {
     /// Each log format that tasks wrote files of, with the options of their plan, no matter what compactions made of them.
     pub fn written(&self) -> &[(Arc<str>, Arc<Options>)] {
         &self.written
+    }
+
+    /// The columns that any of its files had added.
+    pub fn added(&self) -> AddedColumns {
+        self.written.iter().fold(AddedColumns::default(), |all, (_, options)| all.with(&options.add))
     }
 
     /// Whether the format of a flow log is known.

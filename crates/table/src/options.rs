@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, Field, GIVEN_MAX, LogFormat, PartitionSpec, PartitionTime, Types};
+use flowquet_format::{
+    AddedColumns, Catalogue, Field, FormatColumn, GIVEN_MAX, LogFormat, PartitionSpec, PartitionTime, Types,
+    added_columns,
+};
 use serde::{Deserialize, Serialize};
 
 /// Most rows of a row group: they are in memory together.
@@ -29,6 +32,8 @@ pub struct Options {
     pub types: Types,
     /// Columns to keep, sorted; `None` for all.
     pub columns: Option<Vec<String>>,
+    /// Columns that are added to those of the fields.
+    pub add: AddedColumns,
     /// Columns by which the rows of a row group are ordered; none where they stand as they came.
     pub sort: Vec<String>,
     /// Columns that have a bloom filter.
@@ -54,6 +59,7 @@ impl Default for Options {
             partition_time: PartitionTime::Start,
             types: Types::Aws,
             columns: None,
+            add: AddedColumns::default(),
             sort: Vec::new(),
             bloom_filter: Vec::new(),
             compression: "zstd:1".to_owned(),
@@ -72,10 +78,24 @@ impl Options {
         &self.reading.catalogue
     }
 
+    /// The columns of files of rows of a log format, without those of other formats.
+    pub fn columns_of(&self, format: &LogFormat) -> Vec<FormatColumn> {
+        let name = |c: &FormatColumn| c.field().map(|field| format.fields()[field].column());
+        let is_kept = |c: &FormatColumn| {
+            self.columns
+                .as_ref()
+                .is_none_or(|kept| name(c).is_some_and(|name| kept.iter().any(|k| k == name)))
+        };
+        let mut columns: Vec<FormatColumn> = format.columns(self.types).into_iter().filter(is_kept).collect();
+        columns.extend(added_columns(&columns, &self.add));
+        columns
+    }
+
     /// Whether these options read an object otherwise than `other` ones: another field list, format or set of columns, or whole
     /// lines of damaged objects.
     pub fn reads_otherwise(&self, other: &Self) -> bool {
-        (&self.reading, &self.columns, self.salvage) != (&other.reading, &other.columns, other.salvage)
+        (&self.reading, &self.columns, &self.add, self.salvage)
+            != (&other.reading, &other.columns, &other.add, other.salvage)
     }
 }
 
@@ -238,6 +258,8 @@ struct OptionsForm {
     types: Types,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     columns: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "AddedColumns::is_empty", default)]
+    add: AddedColumns,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     sort: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -289,6 +311,7 @@ impl TryFrom<OptionsForm> for Options {
             partition_time: form.partition_time,
             types: form.types,
             columns: form.columns,
+            add: form.add,
             sort: form.sort,
             bloom_filter: form.bloom_filter,
             compression: form.compression,
@@ -314,6 +337,7 @@ impl From<Options> for OptionsForm {
             partition_time: options.partition_time,
             types: options.types,
             columns: options.columns,
+            add: options.add,
             sort: options.sort,
             bloom_filter: options.bloom_filter,
             compression: options.compression,
@@ -375,6 +399,10 @@ mod tests {
         assert_eq!(of(Some("fl-2")), ["${bytes}"]);
         assert_eq!(of(Some("fl-3")), ["${srcaddr} ${bytes}", "${bytes}"]);
         assert_eq!(of(None).len(), 2);
+        let added = GOLDEN.replace(r#""sort""#, r#""add":["is_nat","start_time","source_line"],"sort""#);
+        let options: Options = serde_json::from_str(&added).expect("options");
+        assert_eq!(options.add.iter().count(), 3);
+        assert_eq!(serde_json::to_string(&options).expect("plain values"), added);
         let least = r#"{"partition_by":"date","partition_time":"start","types":"aws","compression":"zstd:1","row_group_rows":524288,"file_bytes":268435456}"#;
         assert_eq!(serde_json::to_string(&Options::default()).expect("plain values"), least);
         assert_eq!(serde_json::from_str::<Options>(least).expect("options"), Options::default());
@@ -386,6 +414,7 @@ mod tests {
             ("account,date", "acount"),
             ("\"end\"", "\"middle\""),
             ("rich", "poor"),
+            ("\"sort\"", "\"add\":[\"is_not\"],\"sort\""),
             ("${srcaddr} ${bytes}", "${srcaddr"),
             ("\"salvage\":true", "\"fields\":\"[[field]]\""),
             ("salvage", "sausage"),
@@ -427,5 +456,7 @@ mod tests {
         assert!(options.reads_otherwise(&Options { reading: format, ..options.clone() }));
         assert!(options.reads_otherwise(&Options { columns: Some(vec!["bytes".into()]), ..options.clone() }));
         assert!(options.reads_otherwise(&Options { salvage: true, ..options.clone() }));
+        let add = AddedColumns::of(["is_nat"]).expect("known");
+        assert!(options.reads_otherwise(&Options { add, ..options.clone() }));
     }
 }

@@ -62,3 +62,16 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Log format")]
     pub(crate) columns: Option<Vec<String>>,
 }
+
+/// Columns that fields and their log formats do not have.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// Columns to add, comma-separated, such as protocol_name,initiator,source_object; `derived` for all that are computed from fields,
+    /// `provenance` for all that tell where a record came from; docs/COLUMNS.md lists them. Later runs add what the table already has
+    ///
+    /// Computed: protocol_name, src_service_name, dst_service_name, tcp_flag_names, direction, traffic_path_name, initiator, is_nat, start_time,
+    /// end_time, duration_s, src_scope, dst_scope. A value is null where it cannot be told. Provenance: source_object, source_line, flow_log_id,
+    /// source_account, source_region, delivered_at, event_time.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Table")]
+    pub(crate) add: Vec<String>,
+}

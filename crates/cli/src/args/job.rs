@@ -10,7 +10,7 @@ use flowquet_sources::Source;
 use flowquet_store::Location;
 use flowquet_table::ROW_GROUP_ROWS_MAX;
 
-use crate::args::{FormatArgs, GlueArgs};
+use crate::args::{AddArgs, FormatArgs, GlueArgs};
 use crate::places::{FilterArgs, S3Args, Target, source, target};
 use crate::plan_file::SHARDS_MAX;
 use crate::shard::ShardArg;
@@ -41,6 +41,9 @@ pub(crate) struct JobArgs {
 
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+
+    #[command(flatten)]
+    pub(crate) add: AddArgs,
 
     /// Partition columns: account, region, log, date, hour, comma-separated, or none [default: the table's, or date]
     #[arg(long, value_name = "COLUMNS", help_heading = "Table")]

@@ -7,7 +7,7 @@ use flowquet_catalog::TableName;
 use flowquet_format::{PartitionSpec, Types};
 use flowquet_store::Location;
 
-use crate::args::FormatArgs;
+use crate::args::{AddArgs, FormatArgs};
 use crate::places::S3Args;
 
 /// Other questions about schemas.
@@ -52,6 +52,9 @@ pub(crate) struct SchemaArgs {
 
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+
+    #[command(flatten)]
+    pub(crate) add: AddArgs,
 
     /// Types of columns: aws or rich [default: those of TABLE]
     #[arg(long, value_name = "TYPES")]

@@ -346,7 +346,9 @@ impl Partition<'_> {
                 || following.map(|i| (i, decoded(i, &mut order))),
             );
             put(i, encoded?);
-            hashes.add(schema.name(i), &column);
+            if !schema.is_made_of_others(i) {
+                hashes.add(schema.name(i), &column);
+            }
             if let Some(twin) = merge.twin_of(i) {
                 put(twin, self.encode_column(twin, &column.twin(), &rows, &places)?);
             }

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use flowquet_format::AddedColumns;
 use flowquet_plan::{hex, plan_tasks};
 use flowquet_sources::SourceSet;
 use flowquet_store::{Store, Stores};
@@ -77,6 +78,8 @@ pub struct Change {
     pub reading: Option<Reading>,
     /// Columns to keep.
     pub columns: Option<Vec<String>>,
+    /// Columns to add to those that are there.
+    pub add: AddedColumns,
     /// Whether the whole lines of a damaged object are kept.
     pub salvage: Option<bool>,
     /// Bytes of rejects that are kept of a task.
@@ -91,6 +94,7 @@ impl Change {
                 None => options.reading.clone(),
             },
             columns: self.columns.clone().or_else(|| options.columns.clone()),
+            add: options.add.clone().with(&self.add),
             salvage: self.salvage.unwrap_or(options.salvage),
             rejects_max: self.rejects_max.unwrap_or(options.rejects_max),
             ..options.clone()

@@ -197,6 +197,8 @@ fn context_of(
     if let Some(context) = contexts.get(&key) {
         return Ok(context.clone());
     }
+    // Nothing but digests is asked for, which leave derived columns out.
+    let options = &Options { add: options.add.provenance(), ..Options::clone(options) };
     let context = Arc::new(PlanContext::new(options)?);
     contexts.insert(key, context.clone());
     Ok(context)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, header_format};
+use flowquet_format::{Catalogue, EventTimes, header_format};
 
 use super::separated::separator_of;
 use super::{BYTE_ORDER_MARK, Framing, Refused, Unframe};
@@ -19,6 +19,7 @@ pub(super) fn is_comment(line: &[u8]) -> bool {
 /// srcaddr …`) is the header of a text that begins without one.
 pub(super) struct Comments {
     catalogue: Arc<Catalogue>,
+    events: Option<EventTimes>,
     /// What the last comment would be as a header line, with its newline.
     header: Vec<u8>,
     state: State,
@@ -31,8 +32,8 @@ enum State {
 }
 
 impl Comments {
-    pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
-        Self { catalogue, header: Vec::new(), state: State::Comments }
+    pub(super) fn new(catalogue: Arc<Catalogue>, events: Option<EventTimes>) -> Self {
+        Self { catalogue, events, header: Vec::new(), state: State::Comments }
     }
 
     fn comment(&mut self, line: &[u8]) {
@@ -54,7 +55,7 @@ impl Comments {
             || header.is_empty();
         let framing = Framing::of(if has_header { text } else { &header }, &self.catalogue)?;
         self.state = State::Lines;
-        if let Some(mut unframe) = framing.unframer(&self.catalogue) {
+        if let Some(mut unframe) = framing.unframer(&self.catalogue, self.events.as_ref()) {
             if !has_header {
                 unframe.push(&header, false, max, out)?;
             }
@@ -126,7 +127,7 @@ mod tests {
             let catalogue = Arc::new(Catalogue::builtin().clone());
             for step in [text.len(), 1, 5] {
                 let (mut unframe, mut out, mut at, mut end) =
-                    (Comments::new(catalogue.clone()), Vec::new(), 0, 0);
+                    (Comments::new(catalogue.clone(), None), Vec::new(), 0, 0);
                 while end < text.len() {
                     end = (end + step).min(text.len());
                     let is_last = end == text.len();

@@ -9,7 +9,7 @@ mod records;
 
 use std::sync::Arc;
 
-use flowquet_format::Catalogue;
+use flowquet_format::{Catalogue, EventTimes, event_ms};
 
 use self::records::{FIELDS_MAX, Records, Value};
 use super::json::{Behind, Token, behind, next_document, token};
@@ -31,6 +31,9 @@ const EXCERPT_BYTES: usize = 200;
 
 /// What makes a test of a destination no data.
 const CONTROL: &str = "CWL CONTROL MESSAGE";
+
+/// The key of an event's time, beside its message.
+const TIMESTAMP: &str = "timestamp";
 
 /// What may come next in an object or array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +115,30 @@ pub(super) struct Documents {
     is_skipping: bool,
     /// Whether the rest of a broken document may come.
     is_torn: bool,
+    events: Events,
+}
+
+/// Where lines are numbered, and who is told the times of their events.
+#[derive(Debug)]
+struct Events {
+    told: Option<EventTimes>,
+    /// Lines so far.
+    lines: u64,
+    /// Time of the event whose lines come next.
+    ms: Option<i64>,
+}
+
+impl Events {
+    /// These lines were appended.
+    fn count(&mut self, lines: &[u8]) {
+        let Some(told) = &self.told else { return };
+        for _ in lines.iter().filter(|b| **b == b'\n') {
+            self.lines += 1;
+            if let Some(ms) = self.ms {
+                told.push(self.lines, ms);
+            }
+        }
+    }
 }
 
 /// What a scan came to.
@@ -125,7 +152,7 @@ enum Scan {
 }
 
 impl Documents {
-    pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
+    pub(super) fn new(catalogue: Arc<Catalogue>, events: Option<EventTimes>) -> Self {
         Self {
             path: Vec::new(),
             records: Records::new(catalogue),
@@ -135,6 +162,7 @@ impl Documents {
             told: String::new(),
             is_skipping: false,
             is_torn: false,
+            events: Events { told: events, lines: 0, ms: None },
         }
     }
 
@@ -147,8 +175,10 @@ impl Documents {
 
     fn line(&mut self, line: &[u8], out: &mut Vec<u8>) {
         self.begin_line(out);
+        let before = out.len();
         out.extend_from_slice(line);
         out.push(b'\n');
+        self.events.count(&out[before..]);
     }
 
     /// What is no document becomes a line, which the parser makes a reject of.
@@ -293,7 +323,11 @@ impl Documents {
                 if is_message(&object.key) && (!is_bare || text == "null") {
                     (object.has_lines, object.has_message) = (true, true);
                     if !is_bare && !is_control && !text.starts_with(CONTROL) {
+                        // CloudWatch writes it before the message.
+                        let time = object.values.iter().find(|v| v.key == TIMESTAMP);
+                        self.events.ms = time.and_then(|v| event_ms(&v.text));
                         self.message(&text, out)?;
+                        self.events.ms = None;
                     }
                 } else {
                     self.is_control |= object.key == "messageType" && text == "CONTROL_MESSAGE";
@@ -460,7 +494,9 @@ impl Documents {
     /// The line of an object whose keys were looked at last.
     fn push_record(&mut self, values: &[Value], out: &mut Vec<u8>) {
         self.begin_line(out);
+        let before = out.len();
         self.records.push(values, out);
+        self.events.count(&out[before..]);
     }
 
     /// Goes on to where the next document begins behind a broken one, if that is in `text`. Returns how much that is.

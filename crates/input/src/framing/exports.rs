@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use flowquet_format::{EventTimes, event_ms};
+
 use super::{Refused, Unframe};
 
 /// Begins what colours a terminal's text.
@@ -18,6 +20,27 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Exports {
     /// Inside a line that is too long to wait for.
     is_inside: bool,
+    /// Lines that have begun.
+    lines: u64,
+    /// Who is told their times.
+    events: Option<EventTimes>,
+}
+
+impl Exports {
+    pub(super) fn new(events: Option<EventTimes>) -> Self {
+        Self { events, ..Self::default() }
+    }
+
+    /// A line begins, which may stand behind a time.
+    fn begin_line(&mut self, line: &[u8]) {
+        self.lines += 1;
+        if let Some(events) = &self.events
+            && let Some((time, _)) = parts_of(line)
+            && let Some(ms) = std::str::from_utf8(time).ok().and_then(event_ms)
+        {
+            events.push(self.lines, ms);
+        }
+    }
 }
 
 impl Unframe for Exports {
@@ -30,6 +53,9 @@ impl Unframe for Exports {
             let Some(end) = newline.or((is_last || goes_on).then_some(rest.len())) else { break };
             let line = &rest[..end];
             let plain = if line.contains(&ESCAPE) { Cow::from(uncoloured(line)) } else { Cow::from(line) };
+            if !self.is_inside {
+                self.begin_line(&plain);
+            }
             out.extend_from_slice(if self.is_inside { line } else { message_of(&plain).unwrap_or(&plain) });
             self.is_inside = newline.is_none();
             at += end;
@@ -41,6 +67,11 @@ impl Unframe for Exports {
 /// What stands behind the time of a line: `2024-01-01T00:00:00.000Z 2 1111…` or `1704067200000 2 1111…`; `aws logs tail` names the
 /// stream after it.
 pub(super) fn message_of(line: &[u8]) -> Option<&[u8]> {
+    parts_of(line).map(|(_, message)| message)
+}
+
+/// The time of a line, and what stands behind it.
+fn parts_of(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = line.strip_prefix(super::BYTE_ORDER_MARK).unwrap_or(line);
     // Logs Insights has a blank between day and time.
     let start = if line.get(10) == Some(&b' ') && is_day(&line[..10]) { 11 } else { 0 };
@@ -56,7 +87,7 @@ pub(super) fn message_of(line: &[u8]) -> Option<&[u8]> {
     let (word, behind) = message.split_at(next);
     let is_stream = (word.starts_with(b"eni-") || word.starts_with(b"tgw-"))
         && [&b"-all"[..], b"-accept", b"-reject"].iter().any(|end| word.ends_with(end));
-    Some(if is_stream { behind.get(1..).unwrap_or_default() } else { message })
+    Some((time, if is_stream { behind.get(1..).unwrap_or_default() } else { message }))
 }
 
 /// A line without what colours it, as `aws logs tail --color on` writes it.
@@ -122,5 +153,19 @@ mod tests {
         }
         let coloured = b"\x1b[32m2024-01-01T00:00:00\x1b[0m \x1b[36meni-0a-all\x1b[0m 2 1111";
         assert_eq!(uncoloured(coloured), b"2024-01-01T00:00:00 eni-0a-all 2 1111");
+    }
+
+    #[test]
+    fn times_go_beside_the_lines_that_stand_behind_them() {
+        let events = EventTimes::default();
+        let mut exports = Exports::new(Some(events.clone()));
+        let text = b"2024-01-01T00:00:00.123Z 2 a\n2 b\n1704067200000 2 c\n2024-01-01T00:00:00 2 d\n2024-01-01T00:00:02Z 2 e";
+        let (mut out, mut at) = (Vec::new(), 0);
+        for end in [10, 40, text.len()] {
+            at += exports.push(&text[at..end], end == text.len(), usize::MAX, &mut out).expect("lines");
+        }
+        assert_eq!(out, b"2 a\n2 b\n2 c\n2 d\n2 e");
+        let at = |ms: i64| Some(1_704_067_200_000 + ms);
+        assert_eq!(events.of(1..7), [at(123), None, at(0), None, at(2000), None]);
     }
 }

@@ -12,7 +12,7 @@ mod values;
 use std::fmt;
 use std::sync::Arc;
 
-use flowquet_format::{CARRIED_MARK, Catalogue};
+use flowquet_format::{CARRIED_MARK, Catalogue, EventTimes};
 
 use self::cli_text::CliText;
 use self::comments::Comments;
@@ -105,14 +105,18 @@ impl Framing {
         }
     }
 
-    /// What takes lines out of it; none where they stand as they are.
-    pub(crate) fn unframer(self, catalogue: &Arc<Catalogue>) -> Option<Box<dyn Unframe>> {
+    /// What takes lines out of it; none where they stand as they are. Tells `events` the times of events, where it has them.
+    pub(crate) fn unframer(
+        self,
+        catalogue: &Arc<Catalogue>,
+        events: Option<&EventTimes>,
+    ) -> Option<Box<dyn Unframe>> {
         Some(match self {
             Self::Lines => return None,
             Self::CliText => Box::new(CliText),
-            Self::Comments => Box::new(Comments::new(catalogue.clone())),
-            Self::Exports => Box::new(Exports::default()),
-            Self::Documents => Box::new(Documents::new(catalogue.clone())),
+            Self::Comments => Box::new(Comments::new(catalogue.clone(), events.cloned())),
+            Self::Exports => Box::new(Exports::new(events.cloned())),
+            Self::Documents => Box::new(Documents::new(catalogue.clone(), events.cloned())),
             Self::Separated(separator) => Box::new(Separated::new(separator, catalogue.clone())),
             Self::Marker => Box::new(Marker),
         })
@@ -129,7 +133,7 @@ pub fn first_lines(
     catalogue: &Arc<Catalogue>,
 ) -> Result<(Framing, Vec<u8>), Refused> {
     let framing = Framing::of(text, catalogue)?;
-    let Some(mut unframe) = framing.unframer(catalogue) else { return Ok((framing, text.to_vec())) };
+    let Some(mut unframe) = framing.unframer(catalogue, None) else { return Ok((framing, text.to_vec())) };
     let mut out = Vec::new();
     unframe.push(text, is_whole, usize::MAX, &mut out)?;
     if out.starts_with(CARRIED_MARK) {
@@ -183,7 +187,7 @@ mod tests {
 
     fn pushed(text: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Refused> {
         let catalogue = Arc::new(Catalogue::builtin().clone());
-        let Some(mut unframe) = Framing::of(text, &catalogue)?.unframer(&catalogue) else {
+        let Some(mut unframe) = Framing::of(text, &catalogue)?.unframer(&catalogue, None) else {
             return Ok(text.to_vec());
         };
         let (mut out, mut at) = (Vec::new(), 0);

@@ -3,7 +3,7 @@
 use super::*;
 
 fn pushed(text: &[u8], step: usize) -> Result<String, Refused> {
-    let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()));
+    let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()), None);
     let (mut out, mut at, mut end) = (Vec::new(), 0, 0);
     while end < text.len() {
         end = (end + step).min(text.len());
@@ -96,7 +96,7 @@ fn documents() {
 
 #[test]
 fn a_document_without_end_takes_no_memory() {
-    let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()));
+    let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()), None);
     let mut out = Vec::new();
     let begin = [br#"{"logEvents":["#.to_vec(), vec![b' '; EXCERPT_BYTES]].concat();
     documents.push(&begin, false, usize::MAX, &mut out).expect("JSON");
@@ -118,4 +118,21 @@ fn many_objects_by_name_are_records() {
         let text = format!("{{{}{more}}}", records.join(","));
         assert_eq!(lines(&text), Ok(format!("srcaddr start\n{}", expected.concat())), "{count}{more}");
     }
+}
+
+#[test]
+fn times_of_events_go_beside_their_lines() {
+    let events = EventTimes::default();
+    let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()), Some(events.clone()));
+    let text = concat!(
+        r#"{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","timestamp":1704067200000,"message":"2 a b"},"#,
+        r#"{"id":"2","message":"2 a c","timestamp":1704067201000},{"timestamp":1704067202000,"message":"2 a d\n2 a e\n"}]}"#,
+        r#"{"message":"2 a f"}"#,
+    );
+    let mut out = Vec::new();
+    documents.push(text.as_bytes(), true, usize::MAX, &mut out).expect("documents");
+    assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 5);
+    // One that stands behind its message is not waited for.
+    let at = |s: i64| Some((1_704_067_200 + s) * 1000);
+    assert_eq!(events.of(1..7), [at(0), None, at(2), at(2), None, None]);
 }
