@@ -171,7 +171,9 @@ def test_a_closed_pipe_is_no_failure():
 def test_ctrl_c_clears_the_bar_and_says_what_comes_again(tmp_path, out):
     logs = flowlogs(tmp_path / "logs", "--format", "v5", "--objects", 60, "--records", 20000)
     leader, follower = pty.openpty()
-    process = subprocess.Popen([FLOWQUET, "convert", logs, "--out", out, "--threads", "1"], stderr=follower)
+    environment = {**os.environ, "TERM": "xterm"}
+    environment.pop("NO_COLOR", None)
+    process = subprocess.Popen([FLOWQUET, "convert", logs, "--out", out, "--threads", "1"], stderr=follower, env=environment)
     os.close(follower)
     shown, is_asked = b"", False
     while True:
@@ -191,7 +193,7 @@ def test_ctrl_c_clears_the_bar_and_says_what_comes_again(tmp_path, out):
     last = text.split("\x1b[2K")[-1]
     assert "records/s" not in last, "the bar is cleared"
     assert re.search(r"stopped: \d+ of \d+ tasks? finished, [\d,]+ records? written; ([\d,]+ records? of unfinished ones will be read again|the next run reads)", last)
-    assert "hint: run the same command again to finish" in last
+    assert "\x1b[1m\x1b[36mhint:\x1b[0m run the same command again to finish" in last
     assert convert(logs, out)["objects"]["converted"] == 60
 
 
