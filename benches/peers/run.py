@@ -8,7 +8,7 @@ Run from the root after `./test`, which makes .venv and the programs, and
 times, checks that all outputs hold the same rows and values (counts, sums, distinct values of every column, per date), and writes
 to out/: peers.md (a table a format: wall and CPU seconds and peak memory of the best run, bytes written, and Polars' and the
 other engines' wall time as a multiple of flowquet's, with the smallest and largest ratio of the runs), peers.svg (the chart) and
-peers.json (every run).
+peers.json (every run, with machine, commit and command; benches/history keeps those that the documentation quotes).
 """
 
 import argparse
@@ -203,8 +203,16 @@ def main():
     print(text)
     (ROOT / "out/peers.md").write_text(text)
     runs = [run for _, by_engine in found for figures in by_engine.values() for run in figures]
-    (ROOT / "out/peers.json").write_text(json.dumps({"time": time.strftime("%Y-%m-%d"), "runs": runs}, indent=1))
+    (ROOT / "out/peers.json").write_text(json.dumps(origin() | {"runs": runs}, indent=1) + "\n")
     chart(found, ROOT / "out/peers.svg")
+
+
+def origin():
+    """When and where the figures were made, of what, and how."""
+    model = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True, cwd=ROOT).strip()
+    command = " ".join(["benches/peers/run.py", *sys.argv[1:]])
+    return {"time": time.strftime("%Y-%m-%d"), "machine": f"{model}, {os.cpu_count()} cores", "commit": commit, "command": command}
 
 
 def header(logs):
