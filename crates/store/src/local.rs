@@ -354,12 +354,17 @@ impl LocalStore {
         met: &mut Met,
         each: &mut dyn FnMut(ObjectMeta),
     ) -> Result<(), Error> {
-        let canonical = folder.canonicalize().map_err(|e| self.error("list", prefix, e))?;
         if met.depth > DEPTH_MAX {
             return Ok(());
         }
+        let opened = folder.canonicalize().and_then(|canonical| Ok((canonical, fs::read_dir(folder)?)));
+        let (canonical, entries) = match opened {
+            // Gone since the folder above was read, such as the staging folder of a process that has ended.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && met.depth > 0 => return Ok(()),
+            opened => opened.map_err(|e| self.error("list", prefix, e))?,
+        };
         met.depth += 1;
-        for entry in fs::read_dir(folder).map_err(|e| self.error("list", prefix, e))? {
+        for entry in entries {
             let entry = entry.map_err(|e| self.error("list", prefix, e))?;
             // What is not UTF-8 is no key of ours, and is told by the name that is shown of it.
             let name = entry.file_name().to_string_lossy().into_owned();

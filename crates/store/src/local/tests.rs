@@ -262,3 +262,28 @@ fn a_file_that_is_put_anew_meanwhile_is_copied() {
         copied.into_iter().for_each(|copied| copied.expect("it was there all the time"));
     });
 }
+
+#[test]
+fn folders_that_go_while_they_are_listed_are_no_error() {
+    let (_folder, store) = store();
+    store.put("a/kept", b"x").expect("writable");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for i in 0..3 {
+            let passing = store.root().join(format!("p{i}/q"));
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    fs::create_dir_all(&passing).expect("writable");
+                    fs::remove_dir_all(passing.parent().expect("above")).expect("there");
+                }
+            });
+        }
+        let listed: Vec<_> = (0..3_000).map(|_| store.list("")).collect();
+        done.store(true, Ordering::Relaxed);
+        for listed in listed {
+            assert!(listed.expect("listed").iter().any(|object| object.key == "a/kept"));
+        }
+        assert_eq!(store.list("nowhere").expect_err("not there").kind(), ErrorKind::NotFound);
+    });
+}
