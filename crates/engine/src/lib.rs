@@ -64,6 +64,7 @@ mod router;
 mod sink;
 mod summary;
 mod take;
+mod threads;
 mod union;
 mod unit;
 mod verify;

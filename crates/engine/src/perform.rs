@@ -19,6 +19,7 @@ use crate::goal::PlannedTask;
 use crate::limit::RejectLimit;
 use crate::sink::{REJECTS_TOLD_MAX, TaskSink};
 use crate::summary::Summary;
+use crate::threads::pool;
 use crate::unit::{Fetched, Piece, Taker, UnitCounts};
 use crate::worker::{UnitError, Worker};
 
@@ -142,11 +143,7 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> P
         result: Mutex::new(Shareable { summary, error: None, aside: Vec::new(), void: HashSet::new() }),
         warned: Mutex::new(warned),
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(budget.workers)
-        .thread_name(|i| format!("flowquet-{i}"))
-        .build()
-        .expect("threads can be made");
+    let pool = pool(budget.workers, "flowquet");
     let to_commit = Mutex::new(to_commit);
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::added::{AddedColumn, AddedColumns};
 use crate::catalogue::{ColumnType, FieldKind};
+use crate::derived::parsed_address;
 use crate::log_format::{Field, LogFormat};
 
 /// What follows a column's name in that of its twin of [`ColumnType::Address`].
@@ -147,7 +148,7 @@ pub fn added_columns(columns: &[FormatColumn], added: &AddedColumns) -> Vec<Form
 
 /// The bytes of the twin of an address, IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2); `None` of a text that is none.
 pub fn address_bytes(text: &str) -> Option<[u8; ADDRESS_BYTES]> {
-    text.parse().ok().map(|address| match address {
+    parsed_address(text).map(|address| match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
     })

@@ -1,6 +1,6 @@
 //! Numbers, times and values as a page shows them.
 
-use flowquet_format::utc_text;
+use flowquet_format::{protocol_name, utc_text};
 
 /// Characters of a value that are shown.
 const VALUE_CHARACTERS: usize = 160;
@@ -112,19 +112,9 @@ pub(crate) fn shown(value: &str) -> String {
     text
 }
 
-/// A protocol's name, where it is one that people know by name.
-/// Source: IANA, Assigned Internet Protocol Numbers.
+/// The name of a protocol, where IANA has one.
 pub(crate) fn protocol(number: &str) -> String {
-    let name = match number {
-        "1" => "ICMP",
-        "6" => "TCP",
-        "17" => "UDP",
-        "47" => "GRE",
-        "50" => "ESP",
-        "58" => "ICMPv6",
-        _ => return shown(number),
-    };
-    name.to_owned()
+    number.parse().ok().and_then(protocol_name).map_or_else(|| shown(number), str::to_owned)
 }
 
 #[cfg(test)]
@@ -171,6 +161,9 @@ mod tests {
         assert_eq!(shown("10.0.0.1"), "10.0.0.1");
         assert_eq!(shown("a\u{202e}b\nc"), r"a\u{202e}b\u{a}c");
         assert_eq!(shown(&"x".repeat(200)).chars().count(), VALUE_CHARACTERS + 1);
-        assert_eq!((protocol("6"), protocol("132")), ("TCP".into(), "132".into()));
+        for (number, expected) in [("6", "TCP"), ("132", "SCTP"), ("253", "253"), ("256", "256"), ("x", "x")]
+        {
+            assert_eq!(protocol(number), expected);
+        }
     }
 }

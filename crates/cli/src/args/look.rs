@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use clap::{Args, ValueEnum};
 use flowquet_engine::{Network, Order, RecordFilter};
-use flowquet_format::seconds_of;
+use flowquet_format::{protocol_name, seconds_of};
 use flowquet_store::Location;
 
 use crate::clock::now_s;
@@ -136,7 +136,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = action)]
     action: Vec<String>,
 
-    /// Protocols, comma-separated: tcp, udp, icmp, icmpv6, or IANA's number
+    /// Protocols, comma-separated: tcp, udp, icmp, icmpv6, or another of IANA's names or numbers
     #[arg(long, value_name = "PROTOCOLS", value_delimiter = ',', value_parser = protocol)]
     protocol: Vec<i64>,
 
@@ -217,18 +217,17 @@ fn action(text: &str) -> Result<String, String> {
     is_known.then_some(word).ok_or_else(|| format!("expected ACCEPT or REJECT, found `{text}`"))
 }
 
-/// Source of the numbers: IANA, Assigned Internet Protocol Numbers.
+/// A number, or a name of IANA's; also the one that people have for `IPv6-ICMP`.
 fn protocol(text: &str) -> Result<i64, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "icmp" => Ok(1),
-        "tcp" => Ok(6),
-        "udp" => Ok(17),
-        "icmpv6" => Ok(58),
-        number => number
-            .parse::<u8>()
-            .map(i64::from)
-            .map_err(|_| format!("expected tcp, udp, icmp, icmpv6 or a number up to 255, found `{text}`")),
-    }
+    let name = if text.eq_ignore_ascii_case("icmpv6") { "IPv6-ICMP" } else { text };
+    let named =
+        (0..=u8::MAX).find(|n| protocol_name(*n).is_some_and(|known| known.eq_ignore_ascii_case(name)));
+    let number = text.parse().ok().or(named).map(i64::from);
+    number.ok_or_else(|| {
+        format!(
+            "expected tcp, udp, icmp, icmpv6, another name of IANA's, or a number up to 255, found `{text}`"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -260,7 +259,15 @@ mod tests {
         for text in ["", "65536", "30-20", "-", "1-2-3", "ssh"] {
             assert!(port(text).is_err(), "{text}");
         }
-        for (text, number) in [("tcp", 6), ("UDP", 17), ("icmp", 1), ("icmpv6", 58), ("132", 132)] {
+        for (text, number) in [
+            ("tcp", 6),
+            ("UDP", 17),
+            ("icmp", 1),
+            ("icmpv6", 58),
+            ("ipv6-icmp", 58),
+            ("sctp", 132),
+            ("132", 132),
+        ] {
             assert_eq!(protocol(text), Ok(number));
         }
         assert!(protocol("256").is_err() && protocol("x").is_err());

@@ -33,6 +33,7 @@ use serde::Serialize;
 use crate::convert::checkpoint;
 use crate::error::Error;
 use crate::events::{Event, Observer};
+use crate::threads::pool;
 
 use memory::Memory;
 use merge::Merger;
@@ -178,11 +179,7 @@ pub fn compact(
     for file in done.check.left.drain(..) {
         delete_if_there(log.out().as_ref(), &file.key)?;
     }
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(request.workers)
-        .thread_name(|i| format!("flowquet-{i}"))
-        .build()
-        .expect("threads can be made");
+    let pool = pool(request.workers, "flowquet");
     let written = kept_formats(log.state().formats().written()).map_err(|e| Error::Options(e.to_string()))?;
     let log = Mutex::new(log);
     let memory = Memory::new(request.memory.saturating_sub(FIXED_BYTES));

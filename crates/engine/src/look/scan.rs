@@ -16,6 +16,7 @@ use super::spread::spread;
 use super::values::Columns;
 use crate::error::Error;
 use crate::events::{Event, Observer};
+use crate::threads::pool;
 
 /// Requests for footers that are on their way at once.
 const FOOTERS_AT_ONCE: usize = 16;
@@ -25,6 +26,9 @@ const FILES_AT_ONCE: usize = 64;
 
 /// Row groups a thread that are counted before they are added up: of many different values each comes to some 60 MiB.
 const GROUPS_A_THREAD: usize = 1;
+
+/// What its threads are called.
+const POOL: &str = "flowquet-look";
 
 /// How often a look begins anew because files were replaced meanwhile.
 const TRIES: usize = 4;
@@ -118,15 +122,12 @@ struct Opened<'a> {
     footer: CheckedFile,
 }
 
-pub(super) fn pool(threads: usize) -> rayon::ThreadPool {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.max(1))
-        .thread_name(|i| format!("flowquet-look-{i}"))
-        .build()
-        .expect("threads can be made")
-}
-
 impl Scan<'_> {
+    /// Threads that wait for footers.
+    fn requests(&self) -> rayon::ThreadPool {
+        pool(FOOTERS_AT_ONCE.max(self.workers), POOL)
+    }
+
     /// Counts row groups by `count`, on all threads, and adds up what that gives by `add`, in the order of the files.
     pub(super) fn run<P: Send>(
         &self,
@@ -147,7 +148,7 @@ impl Scan<'_> {
             bytes: chosen.iter().map(|f| f.output.bytes).sum(),
             left_over: 0,
         });
-        let (requests, workers) = (pool(FOOTERS_AT_ONCE.max(self.workers)), pool(self.workers));
+        let (requests, workers) = (self.requests(), pool(self.workers, POOL));
         for files in chosen.chunks(FILES_AT_ONCE) {
             let opened = self.open_all(log, files, &requests)?;
             let mut groups: Vec<(&Opened<'_>, usize)> = Vec::new();
@@ -190,7 +191,7 @@ impl Scan<'_> {
         mut each: impl FnMut(&LiveFile, &CheckedFile),
     ) -> Result<(), Stop> {
         let live = log.state().files().all()?;
-        let requests = pool(FOOTERS_AT_ONCE.max(self.workers));
+        let requests = self.requests();
         for files in live.chunks(FILES_AT_ONCE) {
             let opened = self.open_all(log, files, &requests)?;
             opened.iter().for_each(|opened| each(opened.file, &opened.footer));

@@ -13,6 +13,7 @@ use super::finding::{Fault, Finding, Level};
 use super::report::{DataLevel, FooterLevel, Verified};
 use crate::error::Error;
 use crate::events::{Event, Observer};
+use crate::threads::pool;
 
 /// Requests for footers that are on their way at once, beside what threads compute.
 const FOOTERS_AT_ONCE: usize = 16;
@@ -101,11 +102,7 @@ impl Files<'_> {
         level: Level,
         threads: usize,
     ) -> Result<Vec<Option<FileOutcome>>, Error> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.min(files.len().max(1)))
-            .thread_name(|i| format!("flowquet-verify-{i}"))
-            .build()
-            .expect("threads can be made");
+        let pool = pool(threads.min(files.len()), "flowquet-verify");
         let failed = AtomicBool::new(false);
         let is_stopped = || self.stop.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed);
         let of = |file: &&LiveFile| {
