@@ -49,8 +49,8 @@ pub(super) struct Held {
     page: u64,
     /// Bytes of the pages that this reading has come to.
     reading: u64,
-    /// What the header said that was read last.
-    head: Option<PageHead>,
+    /// Where the page stands in the file whose header was read last, and what that says of it.
+    head: Option<(u64, PageHead)>,
 }
 
 /// A column's part of a file.
@@ -99,6 +99,10 @@ fn outside(start: u64, length: usize) -> ParquetError {
 
 fn refused(what: String) -> ParquetError {
     ParquetError::General(what)
+}
+
+fn damaged_header() -> ParquetError {
+    refused("a page whose header is damaged".to_owned())
 }
 
 impl Decoded {
@@ -164,7 +168,7 @@ impl ChunkReader for ColumnSlices {
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
         let rest = self.held.window.from(start).ok_or_else(|| outside(start, 0))?.reader();
         let Some(head) = page_head(rest.get_ref()) else {
-            return Err(refused("a page whose header is damaged".to_owned()));
+            return Err(damaged_header());
         };
         if head.values > PAGE_VALUES_MAX {
             return Err(refused(format!("a page of {} values, and {PAGE_VALUES_MAX} are read", head.values)));
@@ -174,7 +178,7 @@ impl ChunkReader for ColumnSlices {
             return Err(refused(format!("a page of {bytes} bytes that are compressed to {compressed}")));
         }
         let mut held = self.held.lock();
-        held.head = Some(head);
+        held.head = Some((start + head.header_bytes, head));
         if head.is_dictionary {
             let bytes = head.bytes.saturating_add(head.values * DICTIONARY_VALUE_BYTES);
             self.decoded.count(&mut held.dictionary, bytes)?;
@@ -184,13 +188,18 @@ impl ChunkReader for ColumnSlices {
         Ok(rest)
     }
 
-    /// Asked for a page's bytes, which are decompressed next.
+    /// Asked for a page's bytes, which are decompressed next. Its header was read twice, here and by who asks, and both found the same:
+    /// what that one takes for granted (types of fields, for one) may be damaged.
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let Some(head) =
+            self.held.lock().head.and_then(|(at, head)| {
+                ((at, head.compressed_bytes) == (start, length as u64)).then_some(head)
+            })
+        else {
+            return Err(damaged_header());
+        };
         let bytes = self.held.window.page(start, length).ok_or_else(|| outside(start, length))?;
-        let head = self.held.lock().head;
-        if let Some(head) = head.filter(|head| head.compressed_bytes == length as u64)
-            && !fits(self.compression, &bytes, head)
-        {
+        if !fits(self.compression, &bytes, head) {
             return Err(refused(format!("a page of more than the {} bytes that it tells of", head.bytes)));
         }
         Ok(bytes)
