@@ -12,6 +12,7 @@ use flowquet_format::{ADDRESS_BYTES, AddedColumn, ColumnSource, ColumnType, Form
 use flowquet_parse::{Block, IntegerColumns};
 
 use crate::addresses::{AddressColumns, COLUMNS_MAX};
+use crate::adjacent::{AdjacentTexts, TextColumns};
 use crate::derived::{Derivation, Inputs};
 use crate::dictionary::DictionaryBuilder;
 use crate::growing::Growing;
@@ -34,14 +35,26 @@ enum Builder {
     Twin(usize),
 }
 
+impl TextColumns for [Builder] {
+    fn text(&mut self, column: usize) -> &mut DictionaryBuilder {
+        match &mut self[column] {
+            Builder::Text(text) => text,
+            _ => unreachable!("columns of text are looked up together, and no others"),
+        }
+    }
+}
+
 /// Rows of one schema, column by column.
 pub struct Columns {
     schema: Arc<BatchSchema>,
     builders: Vec<Builder>,
     addresses: AddressColumns,
+    adjacent: Vec<AdjacentTexts>,
     rows: usize,
     /// Scratch of a block.
     flags: Vec<u8>,
+    /// Scratch of a block: how many of its rows each column has already.
+    taken: Vec<usize>,
 }
 
 impl std::fmt::Debug for Columns {
@@ -86,9 +99,16 @@ impl Columns {
                 Builder::Derived(Box::new(Derivation::new(rule, from, schema.format(), schema.columns())))
             }
         };
-        let builders = schema.columns().iter().map(builder).collect();
+        let builders: Vec<Builder> = schema.columns().iter().map(builder).collect();
         let addresses = AddressColumns::new(addresses.into_iter());
-        Self { schema, builders, addresses, rows: 0, flags: Vec::new() }
+        let texts = schema.columns().iter().zip(&builders).enumerate();
+        let texts = texts.filter_map(|(i, (column, builder))| match builder {
+            Builder::Text(text) if text.is_kept_as_written() => Some((column.field()?, i)),
+            _ => None,
+        });
+        let adjacent = AdjacentTexts::of(texts.collect());
+        let taken = vec![0; builders.len()];
+        Self { schema, builders, addresses, adjacent, rows: 0, flags: Vec::new(), taken }
     }
 
     /// The schema of the rows.
@@ -114,7 +134,8 @@ impl Columns {
             // Its keys are those of the address.
             Builder::Twin(_) => self.addresses.values() * ADDRESS_BYTES,
         };
-        self.addresses.bytes() + self.builders.iter().map(of).sum::<usize>()
+        let adjacent = self.adjacent.iter().map(AdjacentTexts::bytes).sum::<usize>();
+        self.addresses.bytes() + adjacent + self.builders.iter().map(of).sum::<usize>()
     }
 
     /// Appends rows `range` of `block`, whose integers `integers` holds, a column at a time.
@@ -126,7 +147,12 @@ impl Columns {
     /// If `integers` lacks an integer column of the schema: both are made from the same log format.
     pub fn append(&mut self, block: &Block<'_>, integers: &IntegerColumns, range: Range<usize>) {
         self.addresses.append(block, range.clone());
-        for (builder, column) in self.builders.iter_mut().zip(self.schema.columns()) {
+        let Self { builders, adjacent, taken, .. } = self;
+        for texts in adjacent {
+            let rows = texts.append(block, range.clone(), &mut builders[..]);
+            texts.columns().for_each(|column| taken[column] = rows);
+        }
+        for ((builder, column), taken) in builders.iter_mut().zip(self.schema.columns()).zip(taken) {
             match builder {
                 Builder::Address(_) | Builder::Derived(_) | Builder::Origin(_) => {}
                 Builder::Int32(values) => {
@@ -139,7 +165,10 @@ impl Columns {
                     values.extend(parsed.iter().copied(), has_nulls(parsed));
                 }
                 Builder::Text(text) => {
-                    text.append(block.column(field_of(column), range.clone()), &mut self.flags);
+                    let rest = range.start + *taken..range.end;
+                    if !rest.is_empty() {
+                        text.append(block.column(field_of(column), rest), &mut self.flags);
+                    }
                 }
                 Builder::TimestampMs(values) => {
                     let parsed = &integers_of(integers, field_of(column))[range.clone()];
@@ -189,6 +218,7 @@ impl Columns {
 
     /// The rows so far as one batch. Leaves this empty, ready for more: once the batch is dropped, its memory is used again.
     pub fn finish(&mut self) -> RecordBatch {
+        self.adjacent.iter_mut().for_each(AdjacentTexts::clear);
         let addresses = self.addresses.finish();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.builders.len());
         for builder in &mut self.builders {

@@ -50,6 +50,11 @@ impl DictionaryBuilder {
         Self { decoder: Some(Box::default()), ..Self::default() }
     }
 
+    /// Whether values are kept as they are written.
+    pub(crate) fn is_kept_as_written(&self) -> bool {
+        self.decoder.is_none()
+    }
+
     /// Appends the values of `column`; `-` is null. `flags` is scratch.
     ///
     /// This is a hot loop: values that stand again where they just stood take the key from there, sixteen rows at once where
@@ -93,6 +98,17 @@ impl DictionaryBuilder {
         if has_nulls {
             keys.note_nulls();
         }
+    }
+
+    /// The key of the value `text[start..end]`, as it is written and kept alike; that of null where it is `-`.
+    pub(crate) fn key_of(&mut self, text: &[u8], start: usize, end: usize) -> u32 {
+        if text[start..end] == *b"-" { u32::NULL } else { self.values.id_of(text, start, end - start) }
+    }
+
+    /// Appends the key that `keys` has for each of `ids`.
+    pub(crate) fn extend_mapped(&mut self, ids: &[u32], keys: &[u32]) {
+        let has_nulls = keys.contains(&u32::NULL);
+        self.keys.extend(ids.iter().map(|id| keys[*id as usize]), has_nulls);
     }
 
     /// Appends one value, as it is kept, so many times; null if it is `None`.

@@ -18,6 +18,7 @@
 //! ```
 
 mod addresses;
+mod adjacent;
 mod columns;
 mod derived;
 mod dictionary;

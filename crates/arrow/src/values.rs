@@ -73,7 +73,7 @@ impl ValueTable {
     #[inline]
     pub(crate) fn id_of(&mut self, text: &[u8], start: usize, len: usize) -> u32 {
         if len > SHORT_MAX {
-            return self.long_id(&text[start..start + len]);
+            return self.long_id(text, start, len);
         }
         self.short_id(load(text, start, len), len)
     }
@@ -120,8 +120,9 @@ impl ValueTable {
         }
     }
 
-    fn long_id(&mut self, value: &[u8]) -> u32 {
-        let hash = long_hash(value);
+    fn long_id(&mut self, text: &[u8], start: usize, len: usize) -> u32 {
+        let hash = long_hash(text, start, len);
+        let value = &text[start..start + len];
         let tag = tag(hash, LONG);
         let mut slot = hash as usize & (self.slots.len() - 1);
         loop {
@@ -129,11 +130,9 @@ impl ValueTable {
             if found == 0 {
                 return self.insert(slot, tag, [0; 4], value);
             }
-            let id = (found as u32 - 1) as usize;
-            if found & TAG == tag
-                && &self.bytes[self.offsets[id] as usize..self.offsets[id + 1] as usize] == value
-            {
-                return id as u32;
+            let id = (found as u32).wrapping_sub(1);
+            if found & TAG == tag && self.value(id) == value {
+                return id;
             }
             slot = (slot + 1) & (self.slots.len() - 1);
         }
@@ -161,7 +160,7 @@ impl ValueTable {
             let value = self.value(id);
             let hash = match value.len() {
                 len @ 0..=SHORT_MAX => hash(self.entries[id as usize].0, len as u64),
-                _ => long_hash(value),
+                len => long_hash(value, 0, len),
             };
             let mut slot = hash as usize & mask;
             while self.slots[slot] != 0 {
@@ -192,12 +191,11 @@ fn tag(hash: u64, len: u64) -> u64 {
     hash >> 38 << 38 | len << 32
 }
 
-/// The hash of a value of more than [`SHORT_MAX`] bytes.
-fn long_hash(value: &[u8]) -> u64 {
-    let starts = (0..value.len()).step_by(SHORT_MAX);
-    starts.fold(value.len() as u64, |state, start| {
-        hash(load(value, start, SHORT_MAX.min(value.len() - start)), state)
-    })
+/// The hash of `text[start..start + len]`, which is more than [`SHORT_MAX`] bytes. Loads may reach past its end inside `text`.
+#[inline]
+fn long_hash(text: &[u8], start: usize, len: usize) -> u64 {
+    let parts = (0..len).step_by(SHORT_MAX);
+    parts.fold(len as u64, |state, part| hash(load(text, start + part, SHORT_MAX.min(len - part)), state))
 }
 
 /// The first `len` bytes at `start`, at most [`SHORT_MAX`], zeros behind them.

@@ -91,6 +91,32 @@ impl<'a> FieldColumn<'a> {
     }
 }
 
+/// The values of some adjacent fields in some rows of a block, delimiters between them included.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldSpan<'a> {
+    text: &'a [u8],
+    ends: &'a [u32],
+    rows: &'a [Row],
+    first: usize,
+    last: usize,
+}
+
+impl<'a> FieldSpan<'a> {
+    /// Where the first value starts and the last one ends in [`Self::text`], in the order of the rows.
+    #[inline(always)]
+    pub fn bounds(self) -> impl ExactSizeIterator<Item = (usize, usize)> + 'a {
+        self.rows
+            .iter()
+            .map(move |row| (bounds(self.ends, *row, self.first).0, bounds(self.ends, *row, self.last).1))
+    }
+
+    /// The text that bounds refer to.
+    #[inline]
+    pub fn text(self) -> &'a [u8] {
+        self.text
+    }
+}
+
 /// Bounds that lie evenly in the table of delimiters.
 pub(crate) struct EvenBounds<'a> {
     ends: &'a [u32],
@@ -201,6 +227,12 @@ impl<'a> Block<'a> {
             even_width: self.is_even.then(|| self.format.fields().len()),
             backend: self.backend,
         }
+    }
+
+    /// The values of the fields `first` to `last` in the rows `range`, each row's as one.
+    #[inline]
+    pub fn span(&self, first: usize, last: usize, range: Range<usize>) -> FieldSpan<'_> {
+        FieldSpan { text: self.text, ends: self.ends, rows: &self.rows[range], first, last }
     }
 
     /// The bytes of a field.

@@ -61,7 +61,7 @@ mod x86;
 
 pub use address::{PackedAddress, pack_address, pack_addresses};
 pub use backend::Backend;
-pub use block::{Block, FieldColumn, Row};
+pub use block::{Block, FieldColumn, FieldSpan, Row};
 pub use integer::{BAD, IntegerColumns, NULL, parse_integer};
 pub use object_error::ObjectError;
 pub use parser::{BLOCK_BYTES, LINE_BYTES_MAX, LineCounts, Parser, Step, WINDOW_BYTES_MIN};
