@@ -117,40 +117,46 @@ fn bodies_are_compared_with_what_was_listed() {
             format!("HTTP/1.1 200 OK\r\nETag: \"e\"\r\n{length}{more}Connection: close\r\n\r\n")
         };
         let length = |n: u64| format!("Content-Length: {n}\r\n");
-        // Cut by a gateway that makes the length right; longer than listed; and without an end.
-        let cut =
-            store(move |_, stream| stream.write_all(format!("{}12345", head(&length(5), "")).as_bytes()));
-        told(
-            cut.fetch("a", "e", 0..9, true).wait(&go_on),
-            ErrorKind::Unavailable,
-            "expected 9 bytes, found 5",
-        );
-        told(
-            cut.fetch("a", "e", 2..9, false).wait(&go_on),
-            ErrorKind::Unavailable,
-            "expected 7 bytes, found 5",
-        );
-        let long = store(move |_, stream| stream.write_all(head(&length(50_000_000_000), "").as_bytes()));
-        told(
-            long.fetch("a", "e", 0..9, true).wait(&go_on),
-            ErrorKind::Unavailable,
-            "expected at most 9 bytes",
-        );
-        told(long.fetch("a", "", 0..9, true).wait(&go_on), ErrorKind::Changed, "changed");
-        told(long.get("a"), ErrorKind::Unavailable, "expected at most 4294967296 bytes");
-        let endless = store(move |_, stream| {
-            stream.write_all(head("Transfer-Encoding: chunked\r\n", "").as_bytes())?;
-            loop {
-                stream.write_all(b"5\r\n12345\r\n")?;
+        let unavailable = ErrorKind::Unavailable;
+        // Each is asked for several times, with pauses: all of them at once.
+        std::thread::scope(|scope| {
+            // Cut by a gateway that makes the length right.
+            for (range, whole, words) in
+                [(0..9, true, "expected 9 bytes, found 5"), (2..9, false, "expected 7 bytes, found 5")]
+            {
+                scope.spawn(move || {
+                    let cut = store(move |_, stream| {
+                        stream.write_all(format!("{}12345", head(&length(5), "")).as_bytes())
+                    });
+                    told(cut.fetch("a", "e", range, whole).wait(&go_on), unavailable, words);
+                });
             }
+            // Longer than listed.
+            scope.spawn(move || {
+                let long =
+                    store(move |_, stream| stream.write_all(head(&length(50_000_000_000), "").as_bytes()));
+                told(long.fetch("a", "e", 0..9, true).wait(&go_on), unavailable, "expected at most 9 bytes");
+                told(long.fetch("a", "", 0..9, true).wait(&go_on), ErrorKind::Changed, "changed");
+                told(long.get("a"), unavailable, "expected at most 4294967296 bytes");
+            });
+            scope.spawn(move || {
+                let endless = store(move |_, stream| {
+                    stream.write_all(head("Transfer-Encoding: chunked\r\n", "").as_bytes())?;
+                    loop {
+                        stream.write_all(b"5\r\n12345\r\n")?;
+                    }
+                });
+                told(endless.fetch("a", "e", 0..9, true).wait(&go_on), unavailable, "found more");
+            });
+            scope.spawn(move || {
+                let elsewhere = store(move |_, stream| {
+                    let range = "Content-Range: bytes 20-24/90\r\n";
+                    stream.write_all(format!("{}12345", head(&length(5), range)).as_bytes())
+                });
+                let fetched = elsewhere.fetch("a", "e", 0..5, false).wait(&go_on);
+                told(fetched, unavailable, "expected bytes 0-4/");
+            });
         });
-        told(endless.fetch("a", "e", 0..9, true).wait(&go_on), ErrorKind::Unavailable, "found more");
-        let elsewhere = store(move |_, stream| {
-            let range = "Content-Range: bytes 20-24/90\r\n";
-            stream.write_all(format!("{}12345", head(&length(5), range)).as_bytes())
-        });
-        let fetched = elsewhere.fetch("a", "e", 0..5, false).wait(&go_on);
-        told(fetched, ErrorKind::Unavailable, "expected bytes 0-4/");
         let right =
             store(move |_, stream| stream.write_all(format!("{}12345", head(&length(5), "")).as_bytes()));
         assert_eq!(right.fetch("a", "e", 0..5, true).wait(&go_on).expect("right")[..], b"12345"[..]);
