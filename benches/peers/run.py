@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """flowquet and general engines on the same work: gzip flow logs to zstd Parquet by date, typed columns, `-` as null.
 
-usage: .venv/bin/python benches/peers/run.py [--objects 96] [--records 100000] [--runs 3] [--formats blog,v2,v5]
+usage: .venv/bin/python benches/peers/run.py [--objects 512] [--records 100000] [--runs 3] [--formats blog,v2,v5] [--even]
 
 Run from the root after `./test`, which makes .venv and the programs, and
-`.venv/bin/python -m pip install -r benches/peers/requirements.txt`. Makes the logs up (seeded), runs each engine in turn `--runs`
+`.venv/bin/python -m pip install -r benches/peers/requirements.txt`. Makes the logs up (seeded): objects of 500 to `--records`
+records (100 KB to 20 MB of text), 40 VPCs, a flow in ten through NAT, gzip as zlib makes it at level 6; with `--even` objects of one size, of
+2 VPCs, as libdeflate compresses them. Runs each engine in turn `--runs`
 times, checks that all outputs hold the same rows and values (counts, sums, distinct values of every column, per date), and writes
 to out/: peers.md (a table a format: wall and CPU seconds and peak memory of the best run, bytes written, and Polars' and the
 other engines' wall time as a multiple of flowquet's, with the smallest and largest ratio of the runs), peers.svg (the chart) and
@@ -12,7 +14,9 @@ peers.json (every run, with machine, commit and command; benches/history keeps t
 """
 
 import argparse
+import gzip
 import json
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -125,12 +129,25 @@ def answer(out, columns):
     return duckdb.sql(sql).fetchall()
 
 
+def zipped(path):
+    """Puts a file as zlib compresses it in place of `path`."""
+    path.with_suffix(".log.gz").write_bytes(gzip.compress(path.read_bytes(), 6))
+    path.unlink()
+
+
 def compare(format, args):
     """Runs all engines on one format. Returns every run, by engine, and the number of records."""
     logs, out = WORK / f"logs-{format}", WORK / "table"
     shutil.rmtree(logs, ignore_errors=True)
     objects = args.objects // 2 if format == "v5" else args.objects
-    subprocess.run([TARGET / "flowlogs", logs, "--format", format, "--objects", str(objects), "--records", str(args.records)], check=True)
+    made = [TARGET / "flowlogs", logs, "--format", format, "--objects", str(objects), "--records", str(args.records)]
+    if args.even:
+        subprocess.run(made, check=True)
+    else:
+        uneven = ["--records-min", "500", "--vpcs", "40", "--subnets", "240", "--flows-a-nat", "10", "--every-s", "60", "--plain"]
+        subprocess.run([*made, *uneven], check=True)
+        with multiprocessing.Pool() as pool:
+            pool.map(zipped, sorted(logs.rglob("*.log")))
     schema = json.loads(subprocess.check_output([TARGET / "flowquet", "schema", "--as", "json", "--format", header(logs)]))
     columns = [(c["column"], c["type"]) for c in schema["columns"]]
     runs, expected = {}, None
@@ -192,10 +209,11 @@ def chart(found, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--objects", type=int, default=96)
+    parser.add_argument("--objects", type=int, default=512)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--formats", default="blog,v2,v5")
+    parser.add_argument("--even", action="store_true", help="objects of one size, with less in them, by libdeflate")
     args = parser.parse_args()
     found = [compare(format, args) for format in args.formats.split(",")]
     shutil.rmtree(WORK)
@@ -216,8 +234,6 @@ def origin():
 
 
 def header(logs):
-    import gzip
-
     with gzip.open(next(logs.rglob("*.gz")), "rt") as file:
         return file.readline().strip()
 

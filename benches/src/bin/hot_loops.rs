@@ -12,12 +12,22 @@ use flowquet_format::{AddedColumn, Catalogue, ColumnType, LogFormat, Types};
 use flowquet_parquet::{Compression, Encoder, FileSchema};
 use flowquet_parse::locate::Delimiters;
 use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, PackedAddress, Parser, pack_addresses, repeats};
-use flowquet_testkit::generate::{BLOG_FORMAT, Object};
+use flowquet_testkit::generate::{BLOG_FORMAT, Object, Traffic};
 
 /// Each loop contains no other, but for the parser's sweep and check of lines, which all of a block need; and `added`, which is all from lines to encoded
-/// pages, with all derived columns: what `columns`, `digest` and `encode` are without them.
-const LOOPS: [&str; 9] =
-    ["locate", "blocks", "integers", "repeats", "addresses", "columns", "digest", "encode", "added"];
+/// pages, with all derived columns: what `columns`, `digest` and `encode` are without them. `sorted` is `encode` of rows that are put in order first.
+const LOOPS: [&str; 10] = [
+    "locate",
+    "blocks",
+    "integers",
+    "repeats",
+    "addresses",
+    "columns",
+    "digest",
+    "encode",
+    "sorted",
+    "added",
+];
 
 /// Records: enough to fill a page, few enough for a profiler that runs fifty times slower.
 const RECORDS: usize = 20_000;
@@ -31,7 +41,15 @@ fn main() {
     let times: usize = times.parse().expect("a number");
     assert!(LOOPS.contains(&name.as_str()), "expected one of {LOOPS:?}, found {name}");
     let (account, region, delivered_s) = (1, "us-east-1", 1_705_276_800);
-    let object = Object { account, region, delivered_s, records: RECORDS, format: BLOG_FORMAT, header: true };
+    let object = Object {
+        account,
+        region,
+        delivered_s,
+        records: RECORDS,
+        format: BLOG_FORMAT,
+        header: true,
+        traffic: Traffic::default(),
+    };
     let text = object.text(1).into_bytes();
     let catalogue = Arc::new(Catalogue::builtin().clone());
     let format = Arc::new(LogFormat::parse(BLOG_FORMAT, &catalogue).expect("valid"));
@@ -45,6 +63,7 @@ fn main() {
     let mut columns = Columns::new(schema.clone());
     let encoded = columns_of(&text, &mut parser, &mut integers, &mut columns);
     let file_schema = file_schema_of(&schema);
+    let sorted_schema = file_schema.clone().sorted_by(["interface_id", "srcaddr", "dstaddr", "start"]);
     let derived = AddedColumn::ALL.into_iter().filter(|column| column.is_derived()).collect();
     let added = Arc::new(BatchSchema::with_added(format.clone(), &Selection::all(), Types::Aws, &derived));
     let (mut with_added, added) = (Columns::new(added.clone()), file_schema_of(&added));
@@ -75,6 +94,7 @@ fn main() {
                 assert_ne!(hashes.digest(0..RECORDS), 0);
                 RECORDS
             }
+            "sorted" => encoder.encode(&encoded, &sorted_schema).expect("encodes").rows(),
             "added" => {
                 let batch = columns_of(&text, &mut parser, &mut integers, &mut with_added);
                 hashes.take(&batch);

@@ -22,7 +22,7 @@ use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, Parser};
 use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location};
 use flowquet_table::Options;
-use flowquet_testkit::generate::{BLOG_FORMAT, Object, V2_FORMAT, V5_FORMAT};
+use flowquet_testkit::generate::{BLOG_FORMAT, Object, Traffic, V2_FORMAT, V5_FORMAT};
 use flowquet_testkit::gzip;
 
 /// Records of one object of the whole conversion.
@@ -79,6 +79,7 @@ fn main() {
         records,
         format: names,
         header: true,
+        traffic: Traffic::default(),
     };
     let text = object.text(1).into_bytes();
     let packed = gzip(&text);
@@ -159,8 +160,15 @@ fn whole(bench: &Bench, names: &'static str) {
             break;
         }
         let delivered_s = 1_705_276_800 + 300 * i64::from(i);
-        let object =
-            Object { account: 1, region: "us-east-1", delivered_s, records, format: names, header: true };
+        let object = Object {
+            account: 1,
+            region: "us-east-1",
+            delivered_s,
+            records,
+            format: names,
+            header: true,
+            traffic: Traffic::default(),
+        };
         let text = object.text(i as u64);
         text_bytes += text.len();
         std::fs::write(logs.join(format!("{i:05}.log.gz")), gzip(text.as_bytes())).expect("writable");

@@ -285,14 +285,22 @@ mod tests {
     use crate::testing::{check, grown};
     use flowquet_format::Types;
     use flowquet_parse::Backend;
-    use flowquet_testkit::generate::{BLOG_FORMAT, Object, V5_FORMAT};
+    use flowquet_testkit::generate::{BLOG_FORMAT, Object, Traffic, V5_FORMAT};
     use flowquet_testkit::naive;
 
     #[test]
     fn blocks_become_the_columns_a_naive_reader_sees() {
         for format in [BLOG_FORMAT, V5_FORMAT] {
             let (account, region, delivered_s) = (1, "r", 1_566_328_660);
-            let object = Object { account, region, delivered_s, records: 3_000, format, header: false };
+            let object = Object {
+                account,
+                region,
+                delivered_s,
+                records: 3_000,
+                format,
+                header: false,
+                traffic: Traffic::default(),
+            };
             let text = object.text(7);
             let records = naive::read(text.as_bytes(), Some(format)).records;
             let text_of = |v: &Vec<u8>| String::from_utf8(v.clone()).expect("ASCII");

@@ -47,6 +47,26 @@ impl Random {
     }
 }
 
+/// Interfaces that records are of.
+const INTERFACES: u64 = 200;
+
+/// What the traffic of made-up records is like.
+#[derive(Debug, Clone, Copy)]
+pub struct Traffic {
+    /// VPCs that the 200 interfaces are in.
+    pub vpcs: u64,
+    /// Subnets that they are in.
+    pub subnets: u64,
+    /// Of so many flows one goes through a NAT gateway, so that its addresses differ from those of its packets.
+    pub flows_a_nat: u64,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self { vpcs: 2, subnets: 6, flows_a_nat: 12 }
+    }
+}
+
 /// An object to make up.
 #[derive(Debug, Clone)]
 pub struct Object {
@@ -62,6 +82,8 @@ pub struct Object {
     pub format: &'static str,
     /// Whether the first line names the fields.
     pub header: bool,
+    /// What its records are like.
+    pub traffic: Traffic,
 }
 
 impl Object {
@@ -113,7 +135,7 @@ struct Flow {
 
 impl Flow {
     fn new(random: &mut Random, object: &Object) -> Self {
-        let interface = random.uneven(200);
+        let interface = random.uneven(INTERFACES);
         let protocol = [6, 6, 6, 6, 6, 17, 17, 1][random.below(8) as usize];
         let port = [443, 443, 443, 80, 22, 53, 5432, 3306, 8080, 6379][random.uneven(10) as usize];
         let accepted = random.below(20) > 0;
@@ -136,7 +158,7 @@ impl Flow {
             accepted,
             flags: [19, 3, 2, 18, 0, 0, 7, 1][random.uneven(8) as usize],
             outgoing: random.below(2) == 0,
-            natted: random.below(12) == 0,
+            natted: random.below(object.traffic.flows_a_nat) == 0,
             no_data: random.below(300) == 0,
         };
         flow.count(random);
@@ -194,8 +216,15 @@ impl Flow {
             ),
             "account-id" => write!(text, "{:012}", object.account),
             "interface-id" => write!(text, "eni-0{scattered:016x}"),
-            "vpc-id" => write!(text, "vpc-0{:016x}", 0xa1b2_c3d4_e5f6_0718u64 ^ (interface / 100)),
-            "subnet-id" => write!(text, "subnet-0{:016x}", scattered % 6 * 0x0123_4567_89ab_cdef),
+            "vpc-id" => {
+                let vpc = interface * object.traffic.vpcs / INTERFACES;
+                write!(text, "vpc-0{:016x}", 0xa1b2_c3d4_e5f6_0718u64 ^ vpc)
+            }
+            "subnet-id" => write!(
+                text,
+                "subnet-0{:016x}",
+                (scattered % object.traffic.subnets).wrapping_mul(0x0123_4567_89ab_cdef)
+            ),
             "instance-id" if interface.is_multiple_of(5) => write!(text, "-"),
             "instance-id" => write!(text, "i-0{:016x}", scattered.rotate_left(17)),
             "srcaddr" if is_source => inside(text),

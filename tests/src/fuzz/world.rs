@@ -14,7 +14,7 @@ use flowquet_format::KeyFilter;
 use flowquet_sources::Source;
 use flowquet_store::{Location, Memory, Store, Stores};
 use flowquet_table::{Log, Options};
-use flowquet_testkit::generate::{Object, V2_FORMAT};
+use flowquet_testkit::generate::{Object, Traffic, V2_FORMAT};
 use flowquet_testkit::gzip;
 
 /// Delivery of the logs: 2024-01-15 00:00 UTC.
@@ -38,6 +38,7 @@ pub(super) fn log(records: usize, header: bool) -> String {
         records,
         format: V2_FORMAT,
         header,
+        traffic: Traffic::default(),
     };
     object.text(records as u64)
 }
