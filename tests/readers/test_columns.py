@@ -1,6 +1,7 @@
 """Columns that are added: computed from fields, held to rules that share no code with flowquet, and what tells where a record came from."""
 
 import collections
+import datetime
 import gzip
 import ipaddress
 import json
@@ -12,6 +13,7 @@ import jsonschema
 import pyarrow
 import pyarrow.parquet
 import pytest
+import sqlglot
 
 import naive
 import naive_columns
@@ -350,7 +352,23 @@ def test_a_view_computes_what_a_table_lacks(tmp_path):
             con.sql(run("schema", tmp_path / f"{table}-{types}", "--as", "duckdb", "--add", ",".join(names)).stdout)
             found.append(collections.Counter(con.sql(f"SELECT srcaddr, bytes, {', '.join(names)} FROM vpc_flow_logs").fetchall()))
         assert found[0] == found[1] and found[0].total() == 3000 + len(RECORDS)
+        # The same for Athena and Trino, as DuckDB understands it.
+        without = tmp_path / f"without-{types}"
+        for form, place in [("athena", '"default"'), ("trino", 'hive."default"')]:
+            text = run("schema", without, "--as", form, "--location", "s3://lake/t/", "--add", ",".join(names)).stdout
+            view = text[text.index("CREATE OR REPLACE VIEW") :]
+            assert view.startswith(f'CREATE OR REPLACE VIEW {place}."vpc_flow_logs_computed" AS') and view.endswith(f'FROM {place}."vpc_flow_logs";\n')
+            (statement,) = sqlglot.transpile(view, read="trino", write="duckdb", error_level=sqlglot.ErrorLevel.RAISE)
+            con = duckdb.connect()
+            con.sql("SET TimeZone = 'UTC'")
+            con.sql(run("schema", without, "--as", "duckdb").stdout)
+            con.sql(statement.replace('hive."default".', "").replace('"default".', ""))
+            by_trino = con.sql(f"SELECT srcaddr, bytes, {', '.join(names)} FROM vpc_flow_logs_computed").fetchall()
+            times = [i for i, name in enumerate(["srcaddr", "bytes", *names]) if name in {"start_time", "end_time"}]
+            utc = lambda i, v: v.replace(tzinfo=datetime.timezone.utc) if i in times and v is not None else v
+            of_table = [tuple(v.astimezone(datetime.timezone.utc) if i in times and v is not None else v for i, v in enumerate(row)) for row in found[0].elements()]
+            assert collections.Counter(tuple(utc(i, v) for i, v in enumerate(row)) for row in by_trino) == collections.Counter(of_table)
     table = tmp_path / "without-aws"
     assert "the table has no column src_scope" in run("schema", table, "--as", "duckdb", "--add", "src_scope", check=1).stderr
-    refused = run("schema", table, "--as", "athena", "--location", "s3://lake/t/", "--add", "is_nat", check=1).stderr
+    refused = run("schema", table, "--as", "spark", "--location", "s3://lake/t/", "--add", "is_nat", check=1).stderr
     assert "`flowquet reconvert TABLE --object '**' --add is_nat` computes it from the raw logs" in refused

@@ -42,7 +42,7 @@ mod table;
 mod table_input;
 mod union;
 
-pub use computed::duckdb_expression;
+pub use computed::{Dialect, computed_column};
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "glue")]
 pub use glue::Glue;
@@ -53,7 +53,7 @@ pub use partitions::PartitionPlace;
 pub use projection::Projection;
 pub use python::{pandas, polars, pyspark};
 pub use registered::{Registered, TableChange};
-pub use statements::{athena, duckdb, spark, trino};
+pub use statements::{athena, duckdb, spark, trino, trino_view};
 pub use table::{NameError, TableColumn, TableDefinition, TableName};
 pub use table_input::table_input_json;
 pub use union::{Conflict, FormatUse, union_columns};

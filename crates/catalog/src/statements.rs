@@ -98,6 +98,27 @@ pub fn trino(table: &TableDefinition) -> String {
     text
 }
 
+/// A view of a table of Trino's Hive connector or of Athena that has columns besides: `computed` are their names and expressions. Nothing where
+/// there are none.
+pub fn trino_view(table: &TableDefinition, is_athena: bool, computed: &[(&str, String)]) -> String {
+    if computed.is_empty() {
+        return String::new();
+    }
+    let catalog = if is_athena { "" } else { "hive." };
+    let name = |name: &str| format!("{catalog}{}.{}", sql_name(table.database.as_str()), sql_name(name));
+    let columns: String =
+        computed.iter().map(|(name, is)| format!(",\n  {is} AS {}", sql_name(name))).collect();
+    let view = format!("{}{VIEW_SUFFIX}", table.name);
+    format!(
+        "\nCREATE OR REPLACE VIEW {} AS\nSELECT *{columns}\nFROM {};\n",
+        name(&view),
+        name(table.name.as_str())
+    )
+}
+
+/// What the name of a view has behind that of its table.
+const VIEW_SUFFIX: &str = "_computed";
+
 /// DuckDB: a view of the files that a glob finds, or of exactly `files`. Where it is the latter, it shows the table as it was
 /// when it was printed, whatever happens to it meanwhile. `computed` are names and expressions of columns that the view has besides.
 pub fn duckdb(table: &TableDefinition, files: Option<&[String]>, computed: &[(&str, String)]) -> String {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use flowquet_arrow::BatchSchema;
 use flowquet_catalog::{
-    FormatUse, TableDefinition, athena, cloudformation, duckdb, duckdb_expression, pandas, polars, pyspark,
-    spark, table_input_json, terraform, trino,
+    Dialect, FormatUse, TableDefinition, athena, cloudformation, computed_column, duckdb, pandas, polars,
+    pyspark, spark, table_input_json, terraform, trino, trino_view,
 };
 use flowquet_format::{
     AddedColumn, AddedColumns, Catalogue, ColumnSource, ColumnType, FormatColumn, LogFormat, PartitionSpec,
@@ -168,14 +168,16 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
     // Of a table that is there, those that no file has.
     let is_missing = |column: &AddedColumn| table.columns.iter().all(|c| c.name != column.name());
     let missing: Vec<AddedColumn> = added.iter().filter(is_missing).collect();
-    if args.form != SchemaForm::Duckdb && !missing.is_empty() {
+    let computed = |dialect| computed(&missing, &table, dialect);
+    let can_compute = matches!(args.form, SchemaForm::Athena | SchemaForm::Duckdb | SchemaForm::Trino);
+    if !can_compute && !missing.is_empty() {
         return Err(no_column(&missing));
     }
     let partitions =
         state.map(|s| s.files().partitions()).transpose().map_err(log_failure)?.unwrap_or_default();
     let listed = places(&table.location, partitions.keys(), |_| false);
     Ok(match args.form {
-        SchemaForm::Athena => athena(&table, &listed),
+        SchemaForm::Athena => athena(&table, &listed) + &trino_view(&table, true, &computed(Dialect::Trino)?),
         SchemaForm::CloudFormation => cloudformation(&table),
         SchemaForm::Duckdb => {
             let files = state.filter(|_| args.exact).map(|s| s.files());
@@ -183,7 +185,7 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
                 Ok(files.all()?.into_iter().map(|f| files.key_now(f)).collect())
             };
             let files = files.map(keys_now).transpose().map_err(log_failure)?;
-            duckdb(&table, files.as_deref(), &computed(&missing, &table)?)
+            duckdb(&table, files.as_deref(), &computed(Dialect::DuckDb)?)
         }
         SchemaForm::GlueJson => table_input_json(&table),
         SchemaForm::Pandas => pandas(&table),
@@ -191,7 +193,7 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
         SchemaForm::Pyspark => pyspark(&table),
         SchemaForm::Spark => spark(&table),
         SchemaForm::Terraform => terraform(&table, given.first().map(String::as_str)),
-        _ => trino(&table),
+        _ => trino(&table) + &trino_view(&table, false, &computed(Dialect::Trino)?),
     })
 }
 
@@ -199,8 +201,9 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
 fn computed(
     missing: &[AddedColumn],
     table: &TableDefinition,
+    dialect: Dialect,
 ) -> Result<Vec<(&'static str, String)>, Failure> {
-    let expression = |column: &AddedColumn| match duckdb_expression(*column, table) {
+    let expression = |column: &AddedColumn| match computed_column(*column, table, dialect) {
         Some(expression) => Ok((column.name(), expression)),
         None => Err(no_column(&[*column])),
     };
