@@ -327,6 +327,21 @@ def column_bytes(records):
     yield from sums.items()
 
 
+# What the page calls networks.csv.
+TEAMS = {"10.0.0.0/16": "platform", "10.0.1.0/24": "shop", "172.16.0.0/12": "data"}
+
+
+def teams(records):
+    def team(record, *names):
+        text = next((record[name] for name in names if record[name] is not None), None)
+        around = [ipaddress.ip_network(net) for net in TEAMS if text and ipaddress.ip_address(text) in ipaddress.ip_network(net)]
+        return TEAMS[str(max(around, key=lambda net: net.prefixlen))] if around else "others"
+
+    accepted = [r for r in on(records) if r["action"] == "ACCEPT"]
+    for key, found in grouped(accepted, lambda r: (team(r, "pkt_srcaddr", "srcaddr"), team(r, "pkt_dstaddr", "dstaddr"))):
+        yield *key, total(r["bytes"] for r in found)
+
+
 # The naive answer to each heading's question: what gives it, the column that sorts it (and whether downwards), and how many rows are shown.
 ANSWERS = {
     "Scanners": (scanners, "refused", True, None),
@@ -339,6 +354,7 @@ ANSWERS = {
     "Records that AWS lost": (skipped, "percent", True, None),
     "New ports since yesterday": (new_ports, "records", True, None),
     "Egress by service and price": (egress, "gb", True, None),
+    "Between teams": (teams, "bytes", True, None),
     "Between two networks": (networks, "bytes", True, None),
     "Between Availability Zones": (zones, "bytes", True, None),
     "Long-lived connections": (long_lived, "seconds", True, 10),
@@ -419,11 +435,13 @@ def table(request, tmp_path_factory):
     logs.background()
     logs.planted()
     records = logs.write(folder / "logs")
+    (folder / "networks.csv").write_text("cidr,team\n" + "".join(f"{net},{team}\n" for net, team in TEAMS.items()))
+    enrich = ["--enrich", f"net={folder}/networks.csv"]
     if request.param == "rich":
-        convert(folder / "logs", folder / "lake", "--types", "rich")
+        convert(folder / "logs", folder / "lake", "--types", "rich", *enrich)
     else:
         # Older files lack the columns of the format that came later.
-        convert(folder / "logs/v2", folder / "lake")
+        convert(folder / "logs/v2", folder / "lake", *enrich)
         convert(folder / "logs/v5", folder / "lake")
     before = os.getcwd()
     os.chdir(folder)

@@ -16,13 +16,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowquet-table", &["flowquet-format", "flowquet-store"]),
     ("flowquet-plan", &["flowquet-format", "flowquet-table"]),
     ("flowquet-sources", &["flowquet-format", "flowquet-store", "flowquet-table"]),
-    ("flowquet-arrow", &["flowquet-format", "flowquet-parse"]),
+    ("flowquet-enrich", &["flowquet-format"]),
+    ("flowquet-arrow", &["flowquet-enrich", "flowquet-format", "flowquet-parse"]),
     ("flowquet-catalog", &["flowquet-aws", "flowquet-format", "flowquet-table"]),
     ("flowquet-ec2", &["flowquet-aws"]),
     (
         "flowquet-engine",
         &[
             "flowquet-arrow",
+            "flowquet-enrich",
             "flowquet-format",
             "flowquet-input",
             "flowquet-parquet",
@@ -41,6 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowquet-catalog",
             "flowquet-ec2",
             "flowquet-engine",
+            "flowquet-enrich",
             "flowquet-format",
             "flowquet-input",
             "flowquet-page",
@@ -60,6 +63,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// Outside packages that a crate must not name: what it does not know, it cannot come to depend on.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("flowquet-format", &["arrow-array", "parquet", "rayon", "tokio"]),
+    ("flowquet-enrich", &["arrow-array", "parquet", "rayon", "tokio"]),
     ("flowquet-input", &["arrow-array", "parquet", "rayon", "tokio"]),
     ("flowquet-parse", &["arrow-array", "parquet", "rayon", "tokio", "serde"]),
     ("flowquet-arrow", &["parquet", "rayon", "tokio"]),

@@ -190,6 +190,7 @@ fn whole(bench: &Bench, names: &'static str) {
                 )),
                 contract: None,
                 options: Options::default(),
+                enrich: Vec::new(),
                 budget: Budget::new(threads, None, false, false).expect("the default fits"),
                 max_rejects: None,
             };

@@ -13,7 +13,7 @@ use flowquet_parse::{Block, IntegerColumns};
 
 use crate::addresses::{AddressColumns, COLUMNS_MAX};
 use crate::adjacent::{AdjacentTexts, TextColumns};
-use crate::derived::{Derivation, Inputs};
+use crate::derived::{Derivation, Enricher, Inputs, Lookups};
 use crate::dictionary::DictionaryBuilder;
 use crate::growing::Growing;
 use crate::origin::{OriginBuilder, RowOrigin};
@@ -25,6 +25,8 @@ enum Builder {
     Address(usize),
     /// Made of other columns by a rule when the rows are handed out.
     Derived(Box<Derivation>),
+    /// What a file says of an address or interface, likewise.
+    Enriched(Box<Enricher>),
     Int32(Growing<i32>),
     Int64(Growing<i64>),
     /// Where rows came from, which [`Columns::append_origin`] is told.
@@ -98,6 +100,7 @@ impl Columns {
                 let from = &added.spec().from;
                 Builder::Derived(Box::new(Derivation::new(rule, from, schema.format(), schema.columns())))
             }
+            ColumnSource::Enriched(column) => Builder::Enriched(Box::new(Enricher::new(column, &schema))),
         };
         let builders: Vec<Builder> = schema.columns().iter().map(builder).collect();
         let addresses = AddressColumns::new(addresses.into_iter());
@@ -126,6 +129,7 @@ impl Columns {
         let of = |b: &Builder| match b {
             Builder::Address(_) => 0,
             Builder::Derived(derivation) => self.rows * derivation.row_bytes(),
+            Builder::Enriched(_) => self.rows * size_of::<u32>(),
             Builder::Int32(values) => values.bytes(),
             Builder::Int64(values) => values.bytes(),
             Builder::Origin(origin) => origin.bytes(),
@@ -154,7 +158,7 @@ impl Columns {
         }
         for ((builder, column), taken) in builders.iter_mut().zip(self.schema.columns()).zip(taken) {
             match builder {
-                Builder::Address(_) | Builder::Derived(_) | Builder::Origin(_) => {}
+                Builder::Address(_) | Builder::Derived(_) | Builder::Enriched(_) | Builder::Origin(_) => {}
                 Builder::Int32(values) => {
                     let parsed = &integers_of(integers, field_of(column))[range.clone()];
                     // Parsed values are at most `i32::MAX`, or the negative null.
@@ -210,7 +214,7 @@ impl Columns {
                     let array = array.as_primitive::<TimestampMillisecondType>();
                     values.extend_from_array(array.values(), array.nulls());
                 }
-                Builder::Derived(_) | Builder::Twin(_) => {}
+                Builder::Derived(_) | Builder::Enriched(_) | Builder::Twin(_) => {}
             }
         }
         self.rows += batch.num_rows();
@@ -240,7 +244,7 @@ impl Columns {
                 Builder::Origin(origin) => origin.finish(),
                 Builder::Twin(of) => twin(&arrays[*of]),
                 // Behind all that they are made of.
-                Builder::Derived(_) => continue,
+                Builder::Derived(_) | Builder::Enriched(_) => continue,
             };
             arrays.push(array);
         }
@@ -250,16 +254,17 @@ impl Columns {
             .expect("the builders are made from the schema and grow together")
     }
 
-    /// Puts derived columns in their places among `arrays`, which has the others.
+    /// Puts columns that are made of others in their places among `arrays`, which has the others.
     fn derive(&mut self, arrays: &mut Vec<ArrayRef>) {
-        let derived = self.builders.iter_mut().enumerate().filter_map(|(i, b)| match b {
-            Builder::Derived(derivation) => Some((i, derivation)),
-            _ => None,
-        });
         let mut made: Vec<(usize, ArrayRef)> = Vec::new();
         let mut inputs = Inputs::new(arrays, self.rows);
-        for (i, derivation) in derived {
-            made.push((i, derivation.compute(&mut inputs)));
+        let mut lookups = Lookups::new(self.schema.enriching());
+        for (i, builder) in self.builders.iter_mut().enumerate() {
+            match builder {
+                Builder::Derived(derivation) => made.push((i, derivation.compute(&mut inputs))),
+                Builder::Enriched(enricher) => made.push((i, enricher.compute(&mut lookups, &mut inputs))),
+                _ => {}
+            }
         }
         made.into_iter().for_each(|(i, array)| arrays.insert(i, array));
     }

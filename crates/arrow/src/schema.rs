@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use flowquet_enrich::Enriching;
 use flowquet_format::{
-    ADDRESS_BYTES, AddedColumns, ColumnType, FormatColumn, LogFormat, Types, added_columns,
+    ADDRESS_BYTES, AddedColumns, ColumnSource, ColumnType, Enrichments, FormatColumn, LogFormat, Types,
+    added_columns, enriched_columns,
 };
 
 /// A key in the metadata of columns whose values are made of those of others, which digests leave out.
@@ -44,6 +46,7 @@ pub struct BatchSchema {
     format: Arc<LogFormat>,
     columns: Vec<FormatColumn>,
     arrow: SchemaRef,
+    enriching: Enriching,
 }
 
 impl BatchSchema {
@@ -78,6 +81,10 @@ impl BatchSchema {
         let mut columns: Vec<FormatColumn> = format.columns(types).into_iter().filter(is_kept).collect();
         let added = added_columns(&columns, added);
         columns.extend(added);
+        Self::of_columns(format, columns, Enriching::default())
+    }
+
+    fn of_columns(format: Arc<LogFormat>, columns: Vec<FormatColumn>, enriching: Enriching) -> Self {
         let field = |c: &FormatColumn| {
             let field = ArrowField::new(&c.name, batch_type(c.column_type), true);
             match c.is_made_of_others() {
@@ -86,7 +93,37 @@ impl BatchSchema {
             }
         };
         let fields: Vec<ArrowField> = columns.iter().map(field).collect();
-        Self { format, columns, arrow: Arc::new(Schema::new(fields)) }
+        Self { format, columns, arrow: Arc::new(Schema::new(fields)), enriching }
+    }
+
+    /// The same, and those columns of `enriching` that have values where these columns are kept.
+    #[must_use]
+    pub fn enriched_by(self, enriching: &Enriching) -> Self {
+        let fields = self.format.fields();
+        let has = |name: &str| {
+            self.columns.iter().filter_map(FormatColumn::field).any(|f| fields[f].name() == name)
+        };
+        let tells = |c: &FormatColumn| match c.source {
+            ColumnSource::Enriched(column) => enriching.of().can_tell(column, has),
+            _ => false,
+        };
+        let more: Vec<FormatColumn> =
+            enriched_columns(&self.columns, enriching.of()).into_iter().filter(tells).collect();
+        let columns = self.columns.into_iter().chain(more).collect();
+        Self::of_columns(self.format, columns, enriching.clone())
+    }
+
+    /// The same with all columns that `enrichments` fill: those that a file has.
+    #[must_use]
+    pub fn of_file_enriched_by(self, enrichments: &Enrichments) -> Self {
+        let more = enriched_columns(&self.columns, enrichments);
+        let columns = self.columns.into_iter().chain(more).collect();
+        Self::of_columns(self.format, columns, Enriching::default())
+    }
+
+    /// The files that fill columns.
+    pub(crate) fn enriching(&self) -> &Enriching {
+        &self.enriching
     }
 
     /// The log format.

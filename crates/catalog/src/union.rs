@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flowquet_format::{AddedColumn, ColumnSource, ColumnType, FieldSpec, LogFormat, PartitionSpec};
+use flowquet_format::{AddedColumn, ColumnSource, ColumnType, FieldSpec, LogFormat, Looked, PartitionSpec};
 use flowquet_table::Options;
 
 use crate::table::TableColumn;
@@ -54,11 +54,13 @@ impl fmt::Display for Conflict {
 impl std::error::Error for Conflict {}
 
 /// Behind which columns one stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Field,
     Twin,
     Added(AddedColumn),
+    /// By name of the file, and what is looked up in it.
+    Enriched(String, Looked),
 }
 
 /// What is known of a column while formats are looked at.
@@ -111,6 +113,11 @@ pub fn union_columns(
                     (Rank::Twin, format!("{of} as 16 bytes, IPv4 mapped into IPv6."))
                 }
                 ColumnSource::Added(added) => (Rank::Added(added), added.spec().doc.clone()),
+                ColumnSource::Enriched(column) => {
+                    let of = &used.options.enrich;
+                    let rank = Rank::Enriched(of.files()[column.file].name.clone(), column.looked);
+                    (rank, of.doc_of(column))
+                }
             };
             let comment = shortened(&comment).to_owned();
             found.push(Found {
@@ -121,9 +128,13 @@ pub fn union_columns(
             });
         }
     }
-    let is_alike = |u: &FormatUse<'_>| u.format == uses[0].format && u.options.add == uses[0].options.add;
+    let is_alike = |u: &FormatUse<'_>| {
+        let first = &uses[0];
+        let is_alike = u.options.add == first.options.add && u.options.enrich == first.options.enrich;
+        u.format == first.format && is_alike
+    };
     if !uses.iter().all(is_alike) {
-        found.sort_by_cached_key(|f| (f.rank, f.place, f.column.name.clone()));
+        found.sort_by_cached_key(|f| (f.rank.clone(), f.place, f.column.name.clone()));
     }
     if found.is_empty() {
         Err(Conflict::NoFormats)
@@ -139,7 +150,7 @@ fn shortened(comment: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use flowquet_format::AddedColumns;
+    use flowquet_format::{AddedColumns, EnrichedBy, Enrichment};
     use flowquet_table::Reading;
 
     use super::*;
@@ -195,6 +206,21 @@ mod tests {
         );
         let both = "srcaddr bytes srcaddr_bin is_nat dst_scope source_line";
         assert_eq!(names(&[without, with], "date").as_deref(), Ok(both), "old files have them as nulls");
+        let file = |name: &str, by| Enrichment {
+            name: name.to_owned(),
+            sha256: "0".repeat(64),
+            by,
+            timed: false,
+            columns: vec!["team".into(), "site".into()],
+            version: 1,
+        };
+        let mut enriched = options("rich");
+        let files = vec![file("vpc", EnrichedBy::Address), file("eni", EnrichedBy::Interface)];
+        enriched.enrich = files.try_into().expect("valid");
+        let enriched = FormatUse { options: &enriched, ..with };
+        let of_files =
+            "interface_eni_site interface_eni_team src_vpc_site src_vpc_team dst_vpc_site dst_vpc_team";
+        assert_eq!(names(&[enriched, with], "date"), Ok(format!("{both} {of_files}")));
         let unknown = FormatUse { format: "${is-nat} ${bytes}", options: &adding };
         assert_eq!(names(&[unknown], "date").as_deref(), Ok("is_nat bytes dst_scope source_line"));
     }

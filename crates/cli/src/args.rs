@@ -1,6 +1,7 @@
 //! The command line as it is typed.
 
 mod doctor;
+mod enrich;
 mod format;
 mod inspect;
 mod job;
@@ -18,6 +19,7 @@ use flowquet_store::Location;
 use flowquet_table::ROW_GROUP_ROWS_MAX;
 
 pub(crate) use self::doctor::DoctorArgs;
+pub(crate) use self::enrich::EnrichArg;
 pub(crate) use self::format::{AddArgs, FormatArgs};
 pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::job::{ConvertArgs, JobArgs, PartitionTimeArg, PlanArgs, TableLayout};

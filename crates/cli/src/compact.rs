@@ -123,6 +123,7 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
         out,
         contract,
         options,
+        enrich: Vec::new(),
         budget,
         max_rejects: None,
     };

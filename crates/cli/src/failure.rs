@@ -4,6 +4,7 @@
 
 use flowquet_catalog::ErrorKind as CatalogErrorKind;
 use flowquet_engine::{Error, FailedObject, Run, Summary};
+use flowquet_enrich::What;
 use flowquet_sources::Error as SourceError;
 use flowquet_store::{ErrorKind, FILE_SCHEME};
 use flowquet_table::{Error as LogError, RecordError};
@@ -11,6 +12,9 @@ use indicatif::{HumanBytes, HumanCount};
 
 use crate::exit::Exit;
 use crate::output::{Failure, counted, error_text, shown, shown_lines};
+
+/// The option that names files that fill columns.
+pub(crate) const ENRICH: &str = "--enrich";
 
 /// Rejects that are shown when there are too many.
 const LINE_MAX: usize = 160;
@@ -41,6 +45,9 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         Error::MemoryTooSmall { .. }
         | Error::NoColumn { .. }
         | Error::NoPartition { .. }
+        | Error::Enrichments(_)
+        | Error::EnrichmentFile { .. }
+        | Error::OtherEnrichment { .. }
         | Error::SourceIsTable { .. }
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
         _ => Exit::Failed,
@@ -84,6 +91,17 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
             }
             Failure::message(Exit::Usage, &message, hint.as_deref())
         }
+        Error::OtherEnrichment { name, table, given, .. } => {
+            let message = format!(
+                "{ENRICH} {name}=… names another file than the table has\n  the table has SHA-256 {table}, this run gives {given}"
+            );
+            Failure::message(Exit::Usage, &message, hint.as_deref())
+        }
+        Error::Enrichments(what) => Failure::message(
+            Exit::Usage,
+            &format!("{ENRICH}, with the files of the table: {what}"),
+            hint.as_deref(),
+        ),
         Error::MemoryTooSmall { given, needed } => {
             let (given, needed) = (HumanBytes(*given as u64), needed.div_ceil(1 << 20));
             let message = format!("--memory {given} is too small; at least {needed}M is needed");
@@ -144,6 +162,19 @@ fn reject_text(line: &str) -> String {
     format!("{name}{place}: {}{raw}", text("detail"))
 }
 
+/// What to do about a file that cannot be used.
+pub(crate) fn hint_of_enrichment(error: &flowquet_enrich::Error) -> Option<String> {
+    let hint = match &error.what {
+        What::Compressed => "decompress it first",
+        What::TooLong(_) | What::TooMany(_) => {
+            "leave out what no record of the table can have; docs/COLUMNS.md lists the limits"
+        }
+        What::Twice { .. } => "leave one of the two out, or say with columns `from` and `to` when each holds",
+        What::Wrong(_) => "docs/COLUMNS.md says what such files look like",
+    };
+    Some(hint.to_owned())
+}
+
 /// What to do about an error, where something can be said.
 pub(crate) fn hint_of(error: &Error) -> Option<String> {
     let hint = match error {
@@ -152,6 +183,22 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
         Error::CompactedFileGone { .. } => {
             "nothing is lost: the files that it was to replace are still there. Restore it, or report this"
+        }
+        Error::EnrichmentFile { error, .. } => return hint_of_enrichment(error),
+        Error::EnrichmentGone { name, .. } => {
+            return Some(format!(
+                "give the file itself with {ENRICH} {name}=FILE, and its copy is put again"
+            ));
+        }
+        Error::Enrichments(_) => "give one of the files another name",
+        Error::OtherEnrichment { name, is_same_key: true, .. } => {
+            return Some(format!(
+                "drop {ENRICH} {name}=…, and the table's copy is used; `flowquet reconvert TABLE --object '**' {ENRICH} {name}=FILE` brings the new file \
+                 to all rows, and to runs that follow; under another name it fills columns of its own"
+            ));
+        }
+        Error::OtherEnrichment { .. } => {
+            "addresses are looked up in the one, interfaces in the other: give the file another name"
         }
         Error::Interrupted => "run the same command again to finish",
         Error::Sources(SourceError::ListingTooLong { .. }) => {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use flowquet_engine::{Budget, Error, Request};
-use flowquet_format::{KeyFilter, PartitionTime};
+use flowquet_engine::{Budget, EnrichmentFile, Error, Request};
+use flowquet_format::{Enrichments, KeyFilter, PartitionTime};
 use flowquet_sources::Source;
 use flowquet_store::{Location, Store, Stores};
 use flowquet_table::{Log, Options, TableContract};
 
 use crate::args::{JobArgs, PartitionTimeArg, TableLayout};
+use crate::enrich::enriching;
 use crate::exit::Exit;
 use crate::failure::engine_failure;
 use crate::formats::Formats;
@@ -28,6 +29,7 @@ pub(crate) struct Prepared {
     /// The destination as it was typed.
     pub(crate) out_text: String,
     pub(crate) options: Options,
+    enrich: Vec<EnrichmentFile>,
     contract: Option<TableContract>,
     budget: Budget,
 }
@@ -61,8 +63,9 @@ impl Prepared {
         let filter = args.filter.filter()?;
         let store = table_store(&stores, &out);
         let contract = Log::find_contract(store.as_ref()).map_err(|e| engine_failure(&Error::from(e)))?;
+        let (enrich, enrichments) = enriching(&args.add.enrich, &formats, &stores)?;
         let planned = plan.and_then(|p| p.plan.as_ref()).map(|p| p.options.clone());
-        let options = planned.map_or_else(|| options(args, &formats, contract.as_ref()), Ok)?;
+        let options = planned.map_or_else(|| options(args, &formats, enrichments, contract.as_ref()), Ok)?;
         Ok(Self {
             sources,
             filter,
@@ -72,6 +75,7 @@ impl Prepared {
             out_text: out.to_string().trim_end_matches('/').to_owned(),
             location: out,
             options,
+            enrich,
             budget,
         })
     }
@@ -84,6 +88,7 @@ impl Prepared {
             out: self.out,
             contract: self.contract,
             options: self.options,
+            enrich: self.enrich,
             budget: self.budget,
             max_rejects: None,
         }
@@ -91,7 +96,12 @@ impl Prepared {
 }
 
 /// Options of a run: what was asked for, and what the table has where nothing was.
-fn options(args: &JobArgs, formats: &Formats, contract: Option<&TableContract>) -> Result<Options, Failure> {
+fn options(
+    args: &JobArgs,
+    formats: &Formats,
+    enrich: Enrichments,
+    contract: Option<&TableContract>,
+) -> Result<Options, Failure> {
     let default = Options::default();
     let of_table = |time: PartitionTimeArg| match time {
         PartitionTimeArg::Start => PartitionTime::Start,
@@ -119,6 +129,7 @@ fn options(args: &JobArgs, formats: &Formats, contract: Option<&TableContract>) 
         types: args.types.or_else(|| contract.map(|c| c.types)).unwrap_or(default.types),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
         add: formats.added(&args.add)?,
+        enrich,
         sort,
         bloom_filter: formats.columns_named("--bloom-filter", "filtered", Some(&args.bloom_filter))?,
         compression: args.compression.to_string(),

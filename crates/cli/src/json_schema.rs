@@ -1,17 +1,18 @@
 //! Columns as a JSON Schema of a row: what a program that gets rows as JSON checks them by.
 
-use flowquet_format::{ColumnSource, ColumnType, FormatColumn, LogFormat};
+use flowquet_format::{ColumnSource, ColumnType, Enrichments, FormatColumn, LogFormat};
 use serde_json::{Map, Value, json};
 
 /// A JSON Schema of rows that have these columns. Each is there, and null where the log format lacks it or the log has `-`.
-pub(crate) fn json_schema(format: &LogFormat, columns: &[FormatColumn]) -> String {
+pub(crate) fn json_schema(format: &LogFormat, columns: &[FormatColumn], enrich: &Enrichments) -> String {
     let mut properties = Map::new();
     for column in columns {
         let mut property = of_type(column.column_type);
         let doc = match column.source {
-            ColumnSource::Added(added) => Some(&added.spec().doc),
+            ColumnSource::Added(added) => Some(added.spec().doc.clone()),
+            ColumnSource::Enriched(column) => Some(enrich.doc_of(column)),
             ColumnSource::Field(field) | ColumnSource::Twin(field) => {
-                format.fields()[field].spec().map(|spec| &spec.doc)
+                format.fields()[field].spec().map(|spec| spec.doc.clone())
             }
         };
         if let Some(doc) = doc {

@@ -23,6 +23,7 @@ mod convert;
 mod cost;
 mod described;
 mod doctor;
+mod enrich;
 mod environment;
 mod exit;
 mod failure;

@@ -7,6 +7,7 @@ use indicatif::HumanCount;
 
 use crate::args::ReconvertArgs;
 use crate::catalog::{catalogued, glue};
+use crate::enrich::enriching;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, object_hints};
 use crate::formats::Formats;
@@ -33,15 +34,17 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
         return Err(Failure::message(Exit::Usage, "no objects are chosen", Some(hint)));
     }
     let formats = Formats::resolve(&args.format, &args.s3.asked(&[], &args.flow_log_id))?;
+    let stores = args.s3.stores();
+    let (enrich, enrichments) = enriching(&args.add.enrich, &formats, &stores)?;
     let change = Change {
         reading: (!formats.given.is_empty() || formats.reading.fields().is_some())
             .then(|| formats.reading.clone()),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
         add: formats.added(&args.add)?,
+        enrich: enrichments,
         salvage: args.salvage.then_some(true),
         rejects_max: args.rejects_max,
     };
-    let stores = args.s3.stores();
     let out = table_store(&stores, &args.out);
     let pointers = glue(&args.glue, &args.s3, out.as_ref())?;
     if pointers.is_some() {
@@ -50,7 +53,8 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     // Which raw logs a table has come from is not known yet: any may be remote.
     let budget = budget(threads(args.threads), args.memory, true, args.out.is_s3())?;
     let grace = Duration::from_secs(u64::from(args.grace));
-    let request = ReconvertRequest { out, stores, choice, change, budget, grace, dry_run: args.dry_run };
+    let request =
+        ReconvertRequest { out, stores, choice, change, enrich, budget, grace, dry_run: args.dry_run };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
     let done = reconvert(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, stop());

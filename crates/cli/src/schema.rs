@@ -8,8 +8,8 @@ use flowquet_catalog::{
     pyspark, spark, table_input_json, terraform, trino, trino_view,
 };
 use flowquet_format::{
-    AddedColumn, AddedColumns, Catalogue, ColumnSource, ColumnType, FormatColumn, LogFormat, PartitionSpec,
-    Types, union_fields,
+    AddedColumn, AddedColumns, Catalogue, ColumnSource, ColumnType, Enrichments, FormatColumn, LogFormat,
+    PartitionSpec, Types, union_fields,
 };
 use flowquet_parquet::FileSchema;
 use flowquet_plan::{merged_format, merged_options};
@@ -19,8 +19,9 @@ use serde_json::json;
 
 use crate::args::{SchemaArgs, SchemaCommand, SchemaForm};
 use crate::catalog::{Naming, defined, definition, places};
+use crate::enrich::enriching;
 use crate::exit::Exit;
-use crate::failure::log_failure;
+use crate::failure::{ENRICH, log_failure};
 use crate::formats::Formats;
 use crate::json_schema::json_schema;
 use crate::output::{Failure, put, say};
@@ -48,6 +49,7 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
             say(&format!("warning: {warning}"));
         }
     }
+    let (_, enrich) = enriching(&args.add.enrich, &formats, &args.s3.stores())?;
     let text = match args.form {
         SchemaForm::Athena
         | SchemaForm::CloudFormation
@@ -58,22 +60,29 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
         | SchemaForm::Pyspark
         | SchemaForm::Spark
         | SchemaForm::Terraform
-        | SchemaForm::Trino => statement(args, &formats, state)?,
+        | SchemaForm::Trino => statement(args, &formats, &enrich, state)?,
         SchemaForm::Table
         | SchemaForm::Arrow
         | SchemaForm::Json
         | SchemaForm::JsonSchema
-        | SchemaForm::Parquet => columns(args, &formats, state)?,
+        | SchemaForm::Parquet => columns(args, &formats, &enrich, state)?,
     };
     put(&text)?;
     Ok(Exit::Success)
 }
 
 /// The columns themselves, in some form.
-fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> Result<String, Failure> {
+fn columns(
+    args: &SchemaArgs,
+    formats: &Formats,
+    enrich: &Enrichments,
+    state: Option<&TableState>,
+) -> Result<String, Failure> {
     let types = types(args, state)?;
     let of_table = state.map(|s| s.formats().added()).unwrap_or_default();
     let added = formats.added(&args.add)?.with(&of_table);
+    let of_table = state.map(|s| s.formats().enrichments()).unwrap_or_default();
+    let enrich = &of_table.with(enrich);
     let format = match (formats.given.as_slice(), state) {
         ([given], _) => given.clone(),
         ([_, ..], _) => {
@@ -85,7 +94,7 @@ fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> 
         ([], Some(state)) => {
             let files = state.files().all().map_err(log_failure)?;
             let files: Vec<LiveFile> = files.into_iter().cloned().collect();
-            let options = merged_options(&files, &schema_options(formats, types, &added));
+            let options = merged_options(&files, &schema_options(formats, types, &added, enrich));
             let merged = options.map_err(|e| e.to_string()).and_then(|o| merged_format(&files, &o));
             let expected = |e: String| {
                 Failure::message(Exit::Failed, &format!("expected files in the table: {e}"), None)
@@ -95,19 +104,20 @@ fn columns(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> 
         ([], None) => Arc::new(all_fields(&formats.catalogue)),
     };
     let schema = BatchSchema::of_file(format.clone(), &formats.selection, types, &added);
+    let schema = schema.of_file_enriched_by(enrich);
     let columns = schema.columns();
     Ok(match args.form {
         SchemaForm::Arrow => {
             let logical = schema.logical();
             logical.fields().iter().map(|f| format!("{}: {}\n", f.name(), f.data_type())).collect()
         }
-        SchemaForm::Json => json_text(&format, columns),
-        SchemaForm::JsonSchema => json_schema(&format, columns),
+        SchemaForm::Json => json_text(&format, columns, enrich),
+        SchemaForm::JsonSchema => json_schema(&format, columns, enrich),
         SchemaForm::Parquet => {
             let columns = columns.iter().map(|c| (c.name.as_str(), c.column_type));
             format!("{}\n", FileSchema::new(columns))
         }
-        _ => table(&format, columns),
+        _ => table(&format, columns, enrich),
     })
 }
 
@@ -122,10 +132,11 @@ fn types(args: &SchemaArgs, state: Option<&TableState>) -> Result<Types, Failure
 }
 
 /// Options of files that would be written from a log format: what decides columns.
-fn schema_options(formats: &Formats, types: Types, added: &AddedColumns) -> Options {
+fn schema_options(formats: &Formats, types: Types, added: &AddedColumns, enrich: &Enrichments) -> Options {
     Options {
         types,
         add: added.clone(),
+        enrich: enrich.clone(),
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
         reading: formats.reading.clone(),
         ..Options::default()
@@ -133,9 +144,14 @@ fn schema_options(formats: &Formats, types: Types, added: &AddedColumns) -> Opti
 }
 
 /// What makes a table of the columns in an engine.
-fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -> Result<String, Failure> {
+fn statement(
+    args: &SchemaArgs,
+    formats: &Formats,
+    enrich: &Enrichments,
+    state: Option<&TableState>,
+) -> Result<String, Failure> {
     let added = formats.added(&args.add)?;
-    let options = schema_options(formats, types(args, state)?, &added);
+    let options = schema_options(formats, types(args, state)?, &added, enrich);
     let location = match (&args.location, &args.source) {
         (Some(location), _) => location.clone(),
         (None, Some(Location::Local(path))) => format!("file://{}", absolute(path).display()),
@@ -172,6 +188,12 @@ fn statement(args: &SchemaArgs, formats: &Formats, state: Option<&TableState>) -
     let can_compute = matches!(args.form, SchemaForm::Athena | SchemaForm::Duckdb | SchemaForm::Trino);
     if !can_compute && !missing.is_empty() {
         return Err(no_column(&missing));
+    }
+    let is_missing = |name: &String| table.columns.iter().all(|c| c.name != *name);
+    let missing_of_files: Vec<String> =
+        enrich.columns().map(|column| enrich.name_of(column)).filter(is_missing).collect();
+    if !missing_of_files.is_empty() {
+        return Err(no_column_of_files(&missing_of_files));
     }
     let partitions =
         state.map(|s| s.files().partitions()).transpose().map_err(log_failure)?.unwrap_or_default();
@@ -210,6 +232,14 @@ fn computed(
     missing.iter().map(expression).collect()
 }
 
+fn no_column_of_files(missing: &[String]) -> Failure {
+    let message =
+        format!("the table has no column {}, and the statement cannot compute it", missing.join(", "));
+    let hint =
+        format!("`flowquet reconvert TABLE --object '**' {ENRICH} NAME=FILE` fills it from the raw logs");
+    Failure::message(Exit::Failed, &message, Some(&hint))
+}
+
 fn no_column(missing: &[AddedColumn]) -> Failure {
     let names: Vec<&str> = missing.iter().map(|column| column.name()).collect();
     let names = names.join(", ");
@@ -227,7 +257,7 @@ fn all_fields(catalogue: &Catalogue) -> LogFormat {
     LogFormat::parse(&names.join(" "), catalogue).expect("the catalogue's names are unique and valid")
 }
 
-fn table(format: &LogFormat, columns: &[FormatColumn]) -> String {
+fn table(format: &LogFormat, columns: &[FormatColumn], enrich: &Enrichments) -> String {
     let mut table = plain_table(&["COLUMN", "TYPE", "SINCE", "KIND", "UNIT", "MEANING"]);
     for column in columns {
         if let ColumnSource::Added(added) = column.source {
@@ -245,6 +275,12 @@ fn table(format: &LogFormat, columns: &[FormatColumn]) -> String {
             table.add_row(cells);
             continue;
         }
+        if let ColumnSource::Enriched(of) = column.source {
+            let (column_type, doc) = (column.column_type.to_string(), enrich.doc_of(of));
+            let [since, unit] = ["-".to_owned(), String::new()];
+            table.add_row([column.name.clone(), column_type, since, ENRICHED.to_owned(), unit, doc]);
+            continue;
+        }
         let spec = column.field().and_then(|field| format.fields()[field].spec());
         let is_time = column.column_type == ColumnType::TimestampMs;
         let unit = spec.and_then(|s| s.unit.clone()).unwrap_or_default();
@@ -260,12 +296,15 @@ fn table(format: &LogFormat, columns: &[FormatColumn]) -> String {
     table_text(&table)
 }
 
+/// What a column is that a file fills, among kinds of fields.
+const ENRICHED: &str = "enriched";
+
 /// What an added column is, among kinds of fields.
 fn kind_of(added: AddedColumn) -> &'static str {
     if added.is_derived() { "derived" } else { "provenance" }
 }
 
-fn json_text(format: &LogFormat, columns: &[FormatColumn]) -> String {
+fn json_text(format: &LogFormat, columns: &[FormatColumn], enrich: &Enrichments) -> String {
     let columns: Vec<_> = columns
         .iter()
         .map(|c| {
@@ -283,6 +322,22 @@ fn json_text(format: &LogFormat, columns: &[FormatColumn]) -> String {
                     "doc": spec.doc,
                     "from": spec.from,
                     "source": spec.source,
+                });
+            }
+            if let ColumnSource::Enriched(of) = c.source {
+                let file = &enrich.files()[of.file];
+                return json!({
+                    "column": c.name,
+                    "field": null,
+                    "type": c.column_type.name(),
+                    "nullable": true,
+                    "known": true,
+                    "since": null,
+                    "kind": ENRICHED,
+                    "unit": null,
+                    "doc": enrich.doc_of(of),
+                    "from": of.looked.fields(),
+                    "source": format!("{}, SHA-256 {}", file.name, file.sha256),
                 });
             }
             let field = c.field().map(|field| &format.fields()[field]);

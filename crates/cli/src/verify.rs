@@ -84,7 +84,16 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
         let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
         let (choice, change) = (Choice::default(), flowquet_engine::Change::default());
         let grace = Duration::from_secs(u64::from(args.grace));
-        let request = ReconvertRequest { out, stores, choice, change, budget, grace, dry_run: false };
+        let request = ReconvertRequest {
+            out,
+            stores,
+            choice,
+            change,
+            enrich: Vec::new(),
+            budget,
+            grace,
+            dry_run: false,
+        };
         let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
         let done = repair(request, &verified, pointers, &reporter, stop());
         reporter.finish();

@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         out,
         contract,
         options: Options::default(),
+        enrich: Vec::new(),
         budget: Budget::new(2, None, false, false)?,
         max_rejects: None,
     };

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use flowquet_arrow::{BatchSchema, Selection};
+use flowquet_enrich::Enriching;
 use flowquet_format::{
     AddedColumns, Catalogue, ColumnType, FIELDS_MAX, FieldKind, FormatColumn, LogFormat, LogKind,
-    PartitionColumn, PartitionSpec, PartitionTime, Types, added_columns, columns_of, union_fields,
+    PartitionColumn, PartitionSpec, PartitionTime, Types, added_columns, columns_of, enriched_columns,
+    union_fields,
 };
 use flowquet_parquet::{Compression, FileSchema, Wanted};
 use flowquet_table::{Options, Reading};
@@ -26,6 +28,8 @@ pub(crate) struct PlanContext {
     pub(crate) selection: Selection,
     /// Columns that are added to those of the fields.
     pub(crate) added: AddedColumns,
+    /// Files that fill columns; not read where these are carried and not computed.
+    pub(crate) enriching: Enriching,
     /// Columns of Parquet files that are looked at: selected ones, and the partition time.
     pub(crate) wanted: Wanted,
     /// Columns that have a bloom filter.
@@ -59,6 +63,7 @@ impl PlanContext {
             types: options.types,
             selection: columns.map_or_else(Selection::all, |c| Selection::of(c.iter().map(String::as_str))),
             added: options.add.clone(),
+            enriching: Enriching::named(options.enrich.clone()),
             wanted: wanted_columns(options),
             sort: options.sort.clone(),
             bloom_filter: options.bloom_filter.clone(),
@@ -78,6 +83,13 @@ impl PlanContext {
         let parsed = formats.iter().map(|format| LogFormat::parse(format, &self.catalogue));
         self.union = parsed.collect::<Result<_, _>>().map_err(|e| Error::Options(format!("formats: {e}")))?;
         Ok(self)
+    }
+
+    /// The same, computing the columns that files fill.
+    pub(crate) fn enriched_by(mut self, enriching: Enriching) -> Self {
+        debug_assert_eq!(enriching.of(), self.enriching.of());
+        self.enriching = enriching;
+        self
     }
 }
 
@@ -111,7 +123,7 @@ pub(crate) struct FormatContext {
 impl FormatContext {
     pub(crate) fn new(format: &Arc<LogFormat>, plan: &PlanContext) -> Self {
         let schema = BatchSchema::with_added(format.clone(), &plan.selection, plan.types, &plan.added);
-        let schema = Arc::new(schema);
+        let schema = Arc::new(schema.enriched_by(&plan.enriching));
         let time_field = plan.partitions.slot_s().and_then(|_| format.position(plan.time.field()));
         let selected = |field: usize| schema.columns().iter().any(|c| c.field() == Some(field));
         let fields = format.fields().iter().enumerate();
@@ -168,6 +180,7 @@ fn file_columns(format: &LogFormat, schema: &BatchSchema, plan: &PlanContext) ->
     };
     let mut columns: Vec<FormatColumn> = kept.collect();
     columns.extend(added_columns(&columns, &plan.added));
+    columns.extend(enriched_columns(&columns, plan.enriching.of()));
     columns.into_iter().map(|c| with_own_type(c.name, c.column_type)).collect()
 }
 

@@ -14,6 +14,7 @@ use flowquet_table::{
 
 use crate::budget::Budget;
 use crate::context::PlanContext;
+use crate::enrich::{EnrichmentFiles, with_columns_of};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
@@ -125,6 +126,7 @@ struct Converter<'a> {
     request: &'a Request,
     at: At<'a>,
     budget: Budget,
+    enrichments: EnrichmentFiles<'a>,
     summary: Summary,
     /// Whether anything was planned or performed: an error is then the run's, beside what was done.
     has_begun: bool,
@@ -135,7 +137,8 @@ impl<'a> Converter<'a> {
         log.sweep_spool()?;
         replan_old_layouts(&mut log)?;
         let (budget, summary) = (request.budget, Summary::default());
-        let mut converter = Self { log, request, at, budget, summary, has_begun: false };
+        let enrichments = EnrichmentFiles::new(&request.enrich);
+        let mut converter = Self { log, request, at, budget, enrichments, summary, has_begun: false };
         if converter.log.state().contract().single_writer {
             converter.warn(SINGLE_WRITER.to_owned());
         }
@@ -166,13 +169,15 @@ impl<'a> Converter<'a> {
                 delete_if_there(request.out.as_ref(), &file.key)?;
             }
             self.summary.files = files;
+            // Records that are put from now on may rest on the table's copies.
+            with_columns_of(self.log.state(), &request.options)?;
+            self.enrichments.keep(&self.log, &request.options.enrich)?;
         }
         let root = root_url(request.out.as_ref());
         let spooled: Vec<String> = portion.objects.iter().filter_map(|o| spool_key(o, &root)).collect();
         let unreadable = portion.unreadable.len() as u64;
         // While this portion is converted, the next one is gathered.
-        self.budget = request.budget;
-        self.budget.divide(2 * portion.memory + self.log.state().known().memory());
+        let gathered = 2 * portion.memory;
         let listed = portion.objects.len() as u64;
         let mut taken = take(&mut self.log, portion.objects, request, sources, stop)?;
         self.has_begun = true;
@@ -182,7 +187,13 @@ impl<'a> Converter<'a> {
         let new_plan = taken.plan_number;
         let in_tasks = std::mem::take(&mut taken.in_tasks);
         taken.report(&self.log, &mut self.summary);
-        let tasks = tasks_to_perform(&self.log, None)?;
+        let tasks = tasks_to_perform(&self.log, None, &mut self.enrichments).inspect_err(|_| {
+            // All that are in tasks wait for the next run.
+            self.summary.objects.left += in_tasks.len() as u64;
+        })?;
+        self.budget = request.budget;
+        let known = self.log.state().known().memory() + self.enrichments.memory();
+        self.budget.divide(gathered + known);
         self.account(&tasks, in_tasks)?;
         for key in spooled {
             // The same input may be in the table already.
@@ -225,8 +236,11 @@ impl<'a> Converter<'a> {
 
     /// Converts a shard of a plan that was made before.
     fn shard(&mut self, plan: &PlanRecord, shard: &[usize]) -> Result<(), Error> {
+        // As the plan, which rests on them.
+        self.enrichments.keep(&self.log, &plan.options.enrich)?;
+        self.enrichments.context(&self.log, &plan.options, &plan.formats)?;
         let mine = take_shard(&mut self.log, plan, shard, &mut self.summary)?;
-        let tasks = tasks_to_perform(&self.log, Some(&mine))?;
+        let tasks = tasks_to_perform(&self.log, Some(&mine), &mut self.enrichments)?;
         self.has_begun = true;
         self.perform(&tasks, Some(plan.number))
     }
@@ -353,13 +367,17 @@ fn take_shard(
 }
 
 /// Tasks without a commit: all of them, or those of a shard.
-fn tasks_to_perform(log: &Log, mine: Option<&HashSet<String>>) -> Result<Vec<PlannedTask>, Error> {
+fn tasks_to_perform(
+    log: &Log,
+    mine: Option<&HashSet<String>>,
+    enrichments: &mut EnrichmentFiles<'_>,
+) -> Result<Vec<PlannedTask>, Error> {
     let mut tasks: Vec<PlannedTask> = Vec::new();
     let mut last: Option<(u64, Arc<PlanContext>)> = None;
     for open in log.state().open_tasks().filter(|t| mine.is_none_or(|m| m.contains(&t.task.id))) {
         let context = match &last {
             Some((plan, context)) if *plan == open.plan => context.clone(),
-            _ => Arc::new(PlanContext::new(open.options)?.with_union(open.formats)?),
+            _ => enrichments.context(log, open.options, open.formats)?,
         };
         last = Some((open.plan, context.clone()));
         tasks.push(PlannedTask {

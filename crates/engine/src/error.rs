@@ -18,6 +18,24 @@ pub enum Error {
         /// Its size.
         bytes: u64,
     },
+    /// A file that fills columns is damaged.
+    EnrichmentFile {
+        /// The name that it is given.
+        name: String,
+        /// What is wrong with it.
+        error: flowquet_enrich::Error,
+    },
+    /// A file that fills columns of tasks of the table is not there any more, or has other bytes.
+    EnrichmentGone {
+        /// The name that it has in the table.
+        name: String,
+        /// SHA-256 of its bytes.
+        sha256: String,
+        /// Where the table's copy was.
+        url: String,
+    },
+    /// Files that fill columns, which cannot do so together.
+    Enrichments(String),
     /// The run was asked to stop.
     Interrupted,
     /// A memory budget below the smallest.
@@ -60,6 +78,17 @@ pub enum Error {
     NothingChosen,
     /// Options of a plan that this program does not understand.
     Options(String),
+    /// The table has another file of a name whose columns it fills.
+    OtherEnrichment {
+        /// The name.
+        name: String,
+        /// SHA-256 of the table's file.
+        table: String,
+        /// SHA-256 of the one that was given.
+        given: String,
+        /// Whether the same kind of thing is looked up in both: then a reconversion may bring the other one.
+        is_same_key: bool,
+    },
     /// A source is the table itself.
     SourceIsTable {
         /// Its URL.
@@ -111,6 +140,9 @@ impl Error {
             Self::Accounting(_) => "accounting",
             Self::Catalog(_) => "catalog",
             Self::CompactedFileGone { .. } => "compacted-file-gone",
+            Self::EnrichmentFile { .. } => "enrichment-file",
+            Self::EnrichmentGone { .. } => "enrichment-gone",
+            Self::Enrichments(_) => "enrichments",
             Self::Interrupted => "interrupted",
             Self::MemoryTooSmall { .. } => "memory-too-small",
             Self::Log(error) => error.kind(),
@@ -120,6 +152,7 @@ impl Error {
             Self::RecordsLost { .. } => "records-lost",
             Self::NothingChosen => "nothing-chosen",
             Self::Options(_) => "options",
+            Self::OtherEnrichment { .. } => "other-enrichment",
             Self::SourceIsTable { .. } => "source-is-table",
             Self::Parquet(_) => "parquet",
             Self::Sources(error) => error.kind(),
@@ -138,6 +171,17 @@ impl fmt::Display for Error {
             Self::Catalog(error) => error.fmt(f),
             Self::CompactedFileGone { url, bytes } => {
                 write!(f, "expected a compacted file of {bytes} bytes at `{url}`, found none")
+            }
+            Self::EnrichmentFile { name, .. } => write!(f, "read the file of `{name}` as a whole"),
+            Self::EnrichmentGone { name, sha256, url } => {
+                write!(
+                    f,
+                    "expected the file of `{name}` with SHA-256 {sha256} at `{url}`, found none or another one"
+                )
+            }
+            Self::Enrichments(what) => f.write_str(what),
+            Self::OtherEnrichment { name, table, given, .. } => {
+                write!(f, "expected the file of `{name}` that the table has, SHA-256 {table}, found {given}")
             }
             Self::Log(error) => error.fmt(f),
             Self::Interrupted => f.write_str("interrupted"),
@@ -186,6 +230,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Catalog(error) => error.source(),
+            Self::EnrichmentFile { error, .. } => Some(error),
             Self::Parquet(error) => Some(error),
             Self::Sources(error) => error.source(),
             Self::Store(error) => error.source(),

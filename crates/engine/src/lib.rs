@@ -33,6 +33,7 @@
 //!     out: Arc::new(Memory::new("s3://lake")),
 //!     contract: None,
 //!     options: Options::default(),
+//!     enrich: Vec::new(),
 //!     budget: Budget::new(1, None, false, false).expect("enough memory"),
 //!     max_rejects: None,
 //! };
@@ -47,6 +48,7 @@ mod compact;
 mod consumer;
 mod context;
 mod convert;
+mod enrich;
 mod error;
 mod events;
 mod file;
@@ -73,6 +75,7 @@ mod worker;
 pub use budget::{Budget, MEMORY_MIN};
 pub use compact::{COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Pointers, compact};
 pub use convert::{Run, convert, perform_shard};
+pub use enrich::EnrichmentFile;
 pub use error::Error;
 pub use events::{Event, Observer};
 pub use formats::{Formats, FoundFormat, find_formats};

@@ -9,6 +9,7 @@ use flowquet_store::{Store, Stores};
 use flowquet_table::{Error as LogError, Options, TableContract};
 
 use crate::budget::Budget;
+use crate::enrich::EnrichmentFile;
 use crate::error::Error;
 use crate::limit::RejectLimit;
 
@@ -27,6 +28,8 @@ pub struct Request {
     pub contract: Option<TableContract>,
     /// Options that decide what is written.
     pub options: Options,
+    /// Files that fill columns, as the options name them.
+    pub enrich: Vec<EnrichmentFile>,
     /// Workers and memory.
     pub budget: Budget,
     /// How many rejects the run tolerates; `None` for any number.

@@ -12,6 +12,7 @@ use flowquet_table::{
     Cause, Error as LogError, LAYOUT_VERSION, Log, ObjectId, Options, PlanRecord, SourceObject, TableState,
 };
 
+use crate::enrich::with_columns_of;
 use crate::error::Error;
 use crate::request::Request;
 use crate::summary::{FailedObject, Summary};
@@ -178,7 +179,7 @@ fn look_at(
 /// The plan that takes `new` objects into the table, if there are any.
 ///
 /// # Errors
-/// [`Error::Options`] where field lists of the table and of this run contradict each other.
+/// [`Error::Options`] where field lists of the table and of this run contradict each other; [`Error::OtherEnrichment`].
 pub(crate) fn plan_of(
     state: &TableState,
     new: Vec<SourceObject>,
@@ -189,16 +190,10 @@ pub(crate) fn plan_of(
         return Ok(None);
     }
     let number = state.last_plan() + 1;
-    let options = &with_added(state, options);
+    let options = &with_columns_of(state, options)?;
     let formats = formats_of(&state.formats(), found, options)?;
     let tasks = plan_tasks(new, &seed_of_plan(number, &formats), options);
     Ok(Some(PlanRecord { layout_version: LAYOUT_VERSION, number, options: options.clone(), formats, tasks }))
-}
-
-/// The same options, adding the columns that files of the table have: those that are planned from now on have them too, so that readers that take
-/// the columns of one file for those of all lose none.
-pub(crate) fn with_added(state: &TableState, options: &Options) -> Options {
-    Options { add: options.add.clone().with(&state.formats().added()), ..options.clone() }
 }
 
 /// Puts the plan that takes what is left of `new` objects when it is put, if anything is: `subtract` says what.
@@ -296,7 +291,7 @@ fn free_misread(
     listing: Vec<SourceObject>,
     options: &Options,
 ) -> Result<Vec<SourceObject>, Error> {
-    let options = &with_added(log.state(), options);
+    let options = &with_columns_of(log.state(), options)?;
     let misread: Vec<_> = log.state().open_tasks().filter(|t| t.options.reads_otherwise(options)).collect();
     if misread.is_empty() {
         return Ok(listing);

@@ -59,6 +59,7 @@ impl Disk {
             contract: Log::find_contract(out.as_ref()).expect("readable"),
             out,
             options: Options::default(),
+            enrich: Vec::new(),
             budget: Budget::new(1, None, false, false).expect("enough"),
             max_rejects: None,
         }

@@ -266,6 +266,7 @@ fn what_is_lost_is_repaired() {
             stores: world.stores(),
             choice: Choice::default(),
             change: Change::default(),
+            enrich: Vec::new(),
             budget: Budget::new(1, None, true, false).expect("enough"),
             grace: std::time::Duration::ZERO,
             dry_run: false,

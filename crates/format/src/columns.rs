@@ -7,6 +7,7 @@ use std::str::FromStr;
 use crate::added::{AddedColumn, AddedColumns};
 use crate::catalogue::{ColumnType, FieldKind};
 use crate::derived::parsed_address;
+use crate::enriched::{EnrichedColumn, Enrichments};
 use crate::log_format::{Field, LogFormat};
 
 /// What follows a column's name in that of its twin of [`ColumnType::Address`].
@@ -70,6 +71,8 @@ pub enum ColumnSource {
     Twin(usize),
     /// Fields, by a rule; or the place that the record was read from.
     Added(AddedColumn),
+    /// What a file of others says of an address or interface of the record.
+    Enriched(EnrichedColumn),
 }
 
 /// A column that a log format becomes.
@@ -88,15 +91,16 @@ impl FormatColumn {
     pub fn field(&self) -> Option<usize> {
         match self.source {
             ColumnSource::Field(field) | ColumnSource::Twin(field) => Some(field),
-            ColumnSource::Added(_) => None,
+            ColumnSource::Added(_) | ColumnSource::Enriched(_) => None,
         }
     }
 
-    /// Whether its values are made of those of other columns of the row, so that it tells nothing more: digests leave it out.
+    /// Whether its values are made of those of other columns of the row and of what is the same for all rows, so that it tells nothing more: digests
+    /// leave it out.
     pub fn is_made_of_others(&self) -> bool {
         match self.source {
             ColumnSource::Field(_) => false,
-            ColumnSource::Twin(_) => true,
+            ColumnSource::Twin(_) | ColumnSource::Enriched(_) => true,
             ColumnSource::Added(column) => column.is_derived(),
         }
     }
@@ -144,6 +148,17 @@ pub fn added_columns(columns: &[FormatColumn], added: &AddedColumns) -> Vec<Form
     };
     let is_free = |column: &AddedColumn| columns.iter().all(|c| c.name != column.name());
     added.iter().filter(is_free).map(column).collect()
+}
+
+/// The columns of `enrichments` that stand behind `columns`: but for names that one of these has.
+pub fn enriched_columns(columns: &[FormatColumn], enrichments: &Enrichments) -> Vec<FormatColumn> {
+    let column = |column: EnrichedColumn| FormatColumn {
+        source: ColumnSource::Enriched(column),
+        name: enrichments.name_of(column),
+        column_type: ColumnType::String,
+    };
+    let is_free = |column: &FormatColumn| columns.iter().all(|c| c.name != column.name);
+    enrichments.columns().map(column).filter(is_free).collect()
 }
 
 /// The bytes of the twin of an address, IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2); `None` of a text that is none.

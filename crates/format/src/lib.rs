@@ -18,6 +18,7 @@ mod catalogue;
 mod columns;
 mod derived;
 mod digest;
+mod enriched;
 mod event_times;
 mod foreign;
 mod guess;
@@ -43,12 +44,17 @@ pub use catalogue::{
 };
 pub use columns::{
     ADDRESS_BYTES, ColumnSource, FormatColumn, TWIN_SUFFIX, Types, added_columns, address_bytes, columns_of,
+    enriched_columns,
 };
 pub use derived::{
     DIRECTIONS, FLAGS_SYN_ACK, PROTOCOL_TCP, SIDES, Services, began_by_ports, direction_of, parsed_address,
     protocol_name, scope_of, tcp_flag_names, traffic_path_name,
 };
 pub use digest::{ColumnHash, hash_text, mixed_row};
+pub use enriched::{
+    ENRICHED_COLUMNS_MAX, ENRICHED_NAME_BYTES_MAX, ENRICHMENTS_MAX, EnrichedBy, EnrichedColumn, Enrichment,
+    Enrichments, EnrichmentsError, Looked, is_enriched_name,
+};
 pub use event_times::{EventTimes, event_ms};
 pub use foreign::{field_of_column, fields_of_columns, normalised_column};
 pub use guess::{guess_format, name_of_format};

@@ -1,6 +1,6 @@
 //! Compaction: small files of a partition become few sorted ones. Which are due, and what the new ones hold.
 
-use flowquet_format::{AddedColumns, FIELDS_MAX, LogFormat, union_fields};
+use flowquet_format::{AddedColumns, Enrichments, FIELDS_MAX, LogFormat, union_fields};
 use flowquet_table::{LAYOUT_VERSION, LiveFile, Options, Reading, ReadingError, RetiredFile};
 use sha2::{Digest, Sha256};
 
@@ -49,13 +49,13 @@ pub fn mergings_due(live: &[LiveFile], wanted: &Options) -> Result<Vec<Merging>,
     let begin = |f: &LiveFile| f.output.time.as_ref().map(|t| t.min.clone());
     due.sort_by(|a, b| (begin(a), &a.output.key).cmp(&(begin(b), &b.output.key)));
     // One file of each kind stands for all that have the same fields.
-    type Kind<'a> = (&'a str, Option<&'a [String]>, Option<&'a str>, &'a AddedColumns);
+    type Kind<'a> = (&'a str, Option<&'a [String]>, Option<&'a str>, &'a AddedColumns, &'a Enrichments);
     let mut kinds: Vec<(Kind<'_>, usize)> = Vec::new();
     let mut groups: Vec<(Vec<LiveFile>, Merging)> = Vec::new();
     for file in due {
         let options = &file.options;
-        let kind =
-            (file.output.format.as_ref(), options.columns.as_deref(), options.reading.fields(), &options.add);
+        let (columns, fields) = (options.columns.as_deref(), options.reading.fields());
+        let kind = (file.output.format.as_ref(), columns, fields, &options.add, &options.enrich);
         let known = kinds.iter().find(|(known, _)| *known == kind).map(|(_, group)| *group);
         let group = match known.or_else(|| (0..groups.len()).find(|g| joins(file, &mut groups[*g], wanted))) {
             Some(group) => group,
@@ -118,7 +118,8 @@ pub fn merged_options(due: &[LiveFile], wanted: &Options) -> Result<Options, Rea
     let fields = (!fields.is_empty()).then(|| fields.join("\n"));
     let reading = Reading::new(fields.as_deref(), None)?;
     let add = due.iter().fold(wanted.add.clone(), |add, file| add.with(&file.options.add));
-    Ok(Options { reading, columns: None, add, salvage: false, ..wanted.clone() })
+    let enrich = due.iter().fold(wanted.enrich.clone(), |enrich, file| enrich.with(&file.options.enrich));
+    Ok(Options { reading, columns: None, add, enrich, salvage: false, ..wanted.clone() })
 }
 
 /// The fields that these files have rows of, as one log format, in the order of [`union_fields`].

@@ -1,6 +1,7 @@
 //! Stores by place, each bucket connected to once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::{Builder, Runtime};
@@ -114,6 +115,30 @@ impl Stores {
         }
     }
 
+    /// The bytes of one object, if it has no more than `bytes_max`.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn get_at_most(&self, location: &Location, bytes_max: usize) -> Result<Option<Vec<u8>>, Error> {
+        let bytes = match location {
+            Location::Local(path) => {
+                let wrong = |e| LocalStore::new(path, "").error("read", "", e);
+                let mut bytes = Vec::new();
+                let mut file = std::fs::File::open(path).map_err(wrong)?.take(bytes_max as u64 + 1);
+                file.read_to_end(&mut bytes).map_err(wrong)?;
+                bytes
+            }
+            Location::S3 { bucket, prefix } => {
+                let store = self.bucket(bucket);
+                if store.head(prefix)?.bytes > bytes_max as u64 {
+                    return Ok(None);
+                }
+                store.get(prefix)?
+            }
+        };
+        Ok(Some(bytes).filter(|bytes| bytes.len() <= bytes_max))
+    }
+
     /// The store whose root is `location`. Files that it needs for itself stand below the prefix `staging` while it does: a
     /// local one writes through them, and S3 is asked with one whether it honours conditions.
     pub fn at(&self, location: &Location, staging: &str) -> Arc<dyn Store> {
@@ -138,6 +163,10 @@ mod tests {
         let at = |text: &str| Location::parse(text).expect("a place");
         assert_eq!(stores.bucket("logs").get("AWSLogs/a.log").expect("there"), b"1");
         assert_eq!(stores.get(&at("s3://logs/AWSLogs/a.log")).expect("there"), b"1");
+        for (most, expected) in [(0, None), (1, Some(b"1".to_vec()))] {
+            let got = stores.get_at_most(&at("s3://logs/AWSLogs/a.log"), most);
+            assert_eq!(got.expect("there"), expected);
+        }
         let below = stores.at(&at("s3://logs/AWSLogs/"), "");
         assert_eq!(below.head("a.log").expect("there").url, "s3://logs/AWSLogs/a.log");
         let other = || stores.bucket("other");

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use flowquet_format::{AddedColumns, ObjectKey};
+use flowquet_format::{AddedColumns, Enrichments, ObjectKey};
 
 use crate::objects::SourceObject;
 use crate::options::Options;
@@ -53,6 +53,11 @@ impl TableFormats {
     /// The columns that any of its files had added.
     pub fn added(&self) -> AddedColumns {
         self.written.iter().fold(AddedColumns::default(), |all, (_, options)| all.with(&options.add))
+    }
+
+    /// The files that fill columns of its files: of each name the latest, with the columns of all.
+    pub fn enrichments(&self) -> Enrichments {
+        self.written.iter().fold(Enrichments::default(), |all, (_, options)| all.with(&options.enrich))
     }
 
     /// Whether the format of a flow log is known.

@@ -13,6 +13,7 @@
 //! | `_flowquet/checkpoints/00000001.json` | checkpoint 1 |
 //! | `_flowquet/checkpoints/segments/files-5c1b…` | a segment of checkpoints, named after its bytes |
 //! | `_flowquet/ignored/5c1b….json` | an object that nobody needs to be told of any more |
+//! | `_flowquet/enrichments/5c1b…` | a file that fills columns, named after its bytes |
 //! | `_flowquet/catalog.json` | the catalog's table that points here |
 //! | `_flowquet/spool/…` | standard input until its task is committed |
 //! | `date=2019-08-20/7d1f…-0000.parquet` | its first file in that partition |
@@ -42,6 +43,9 @@ pub(crate) const CHECKPOINTS: &str = "_flowquet/checkpoints";
 /// Folder of segments of checkpoints.
 pub(crate) const SEGMENTS: &str = "_flowquet/checkpoints/segments";
 
+/// Folder of files that fill columns.
+pub const ENRICHMENTS: &str = "_flowquet/enrichments";
+
 /// Key of what says which table of a catalog points here.
 pub(crate) const CATALOG_KEY: &str = "_flowquet/catalog.json";
 
@@ -59,6 +63,22 @@ pub const SPOOL: &str = "_flowquet/spool";
 
 /// Folder of files being written.
 pub const STAGING: &str = "_flowquet/staging";
+
+/// Key of the file that fills columns and whose bytes have this SHA-256 digest.
+pub fn enrichment_key(sha256: &str) -> String {
+    format!("{ENRICHMENTS}/{sha256}")
+}
+
+/// The digest in the key of a file that fills columns.
+pub(crate) fn enrichment_of_key(key: &str) -> Option<&str> {
+    let name = key.strip_prefix(ENRICHMENTS)?.strip_prefix('/')?;
+    is_sha256(name).then_some(name)
+}
+
+/// Whether a text is a SHA-256 digest.
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
 
 /// Key of plan record `number`, counted from 1.
 pub fn plan_key(number: u64) -> String {
@@ -177,7 +197,7 @@ pub(crate) fn is_incoming(key: &str) -> bool {
 /// The name of standard input in the spool: the SHA-256 digest of its bytes.
 pub fn spooled_name(key: &str) -> Option<&str> {
     let name = key.strip_prefix(SPOOL)?.strip_prefix('/')?;
-    (name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))).then_some(name)
+    is_sha256(name).then_some(name)
 }
 
 /// Key of a task's rejects.

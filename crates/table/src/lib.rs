@@ -31,6 +31,7 @@ mod cleaning;
 mod compaction;
 mod contract;
 mod digest;
+mod enrichments;
 mod error;
 mod files;
 mod formats;
@@ -64,9 +65,10 @@ pub use formats::TableFormats;
 pub use ignored::{ignore, ignored, ignored_key, stop_ignoring};
 pub use known::{FailedClaim, Known, Sorted, Standing};
 pub use layout::{
-    COMMITS, COMPACTED, COMPACTIONS, CONTRACT_KEY, PLANS, RECORDS, REJECTS, SPOOL, STAGING, commit_key,
-    compacted_folder, compacted_key, compaction_done_key, compaction_key, compaction_number, incoming_key,
-    output_name, plan_key, plan_number, rejects_key, spooled_name, task_of_output,
+    COMMITS, COMPACTED, COMPACTIONS, CONTRACT_KEY, ENRICHMENTS, PLANS, RECORDS, REJECTS, SPOOL, STAGING,
+    commit_key, compacted_folder, compacted_key, compaction_done_key, compaction_key, compaction_number,
+    enrichment_key, incoming_key, output_name, plan_key, plan_number, rejects_key, spooled_name,
+    task_of_output,
 };
 pub use log::{CommitPut, Log};
 pub use objects::{ObjectId, SourceObject};

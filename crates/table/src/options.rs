@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use flowquet_format::{
-    AddedColumns, Catalogue, Field, FormatColumn, GIVEN_MAX, LogFormat, PartitionSpec, PartitionTime, Types,
-    added_columns,
+    AddedColumns, Catalogue, Enrichments, Field, FormatColumn, GIVEN_MAX, LogFormat, PartitionSpec,
+    PartitionTime, Types, added_columns, enriched_columns,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,8 @@ pub struct Options {
     pub columns: Option<Vec<String>>,
     /// Columns that are added to those of the fields.
     pub add: AddedColumns,
+    /// Files that fill more columns behind those.
+    pub enrich: Enrichments,
     /// Columns by which the rows of a row group are ordered; none where they stand as they came.
     pub sort: Vec<String>,
     /// Columns that have a bloom filter.
@@ -60,6 +62,7 @@ impl Default for Options {
             types: Types::Aws,
             columns: None,
             add: AddedColumns::default(),
+            enrich: Enrichments::default(),
             sort: Vec::new(),
             bloom_filter: Vec::new(),
             compression: "zstd:1".to_owned(),
@@ -88,14 +91,15 @@ impl Options {
         };
         let mut columns: Vec<FormatColumn> = format.columns(self.types).into_iter().filter(is_kept).collect();
         columns.extend(added_columns(&columns, &self.add));
+        columns.extend(enriched_columns(&columns, &self.enrich));
         columns
     }
 
     /// Whether these options read an object otherwise than `other` ones: another field list, format or set of columns, or whole
     /// lines of damaged objects.
     pub fn reads_otherwise(&self, other: &Self) -> bool {
-        (&self.reading, &self.columns, &self.add, self.salvage)
-            != (&other.reading, &other.columns, &other.add, other.salvage)
+        (&self.reading, &self.columns, &self.add, &self.enrich, self.salvage)
+            != (&other.reading, &other.columns, &other.add, &other.enrich, other.salvage)
     }
 }
 
@@ -260,6 +264,8 @@ struct OptionsForm {
     columns: Option<Vec<String>>,
     #[serde(skip_serializing_if = "AddedColumns::is_empty", default)]
     add: AddedColumns,
+    #[serde(skip_serializing_if = "Enrichments::is_empty", default)]
+    enrich: Enrichments,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     sort: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -312,6 +318,7 @@ impl TryFrom<OptionsForm> for Options {
             types: form.types,
             columns: form.columns,
             add: form.add,
+            enrich: form.enrich,
             sort: form.sort,
             bloom_filter: form.bloom_filter,
             compression: form.compression,
@@ -338,6 +345,7 @@ impl From<Options> for OptionsForm {
             types: options.types,
             columns: options.columns,
             add: options.add,
+            enrich: options.enrich,
             sort: options.sort,
             bloom_filter: options.bloom_filter,
             compression: options.compression,
@@ -403,6 +411,17 @@ mod tests {
         let options: Options = serde_json::from_str(&added).expect("options");
         assert_eq!(options.add.iter().count(), 3);
         assert_eq!(serde_json::to_string(&options).expect("plain values"), added);
+        let file = format!(
+            r#"{{"name":"vpc","sha256":"{}","by":"address","timed":true,"columns":["team"],"version":2}}"#,
+            "0f".repeat(32)
+        );
+        let enriched = GOLDEN.replace(r#""sort""#, &format!(r#""enrich":[{file}],"sort""#));
+        let options: Options = serde_json::from_str(&enriched).expect("options");
+        assert_eq!(options.enrich.files()[0].columns, ["team"]);
+        assert_eq!(serde_json::to_string(&options).expect("plain values"), enriched);
+        let columns = options.columns_of(&options.reading.formats()[0]);
+        let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["srcaddr", "bytes", "srcaddr_bin", "src_vpc_team", "dst_vpc_team"]);
         let least = r#"{"partition_by":"date","partition_time":"start","types":"aws","compression":"zstd:1","row_group_rows":524288,"file_bytes":268435456}"#;
         assert_eq!(serde_json::to_string(&Options::default()).expect("plain values"), least);
         assert_eq!(serde_json::from_str::<Options>(least).expect("options"), Options::default());
@@ -415,6 +434,7 @@ mod tests {
             ("\"end\"", "\"middle\""),
             ("rich", "poor"),
             ("\"sort\"", "\"add\":[\"is_not\"],\"sort\""),
+            ("\"sort\"", "\"enrich\":[{\"name\":\"a\"}],\"sort\""),
             ("${srcaddr} ${bytes}", "${srcaddr"),
             ("\"salvage\":true", "\"fields\":\"[[field]]\""),
             ("salvage", "sausage"),

@@ -66,6 +66,7 @@ pub(super) fn convert_into(lake: &Memory, stores: &Arc<Stores>, source: Source) 
         contract: Log::find_contract(out.as_ref())?,
         out,
         options: Options { row_group_rows: 1_000, file_bytes: 480, ..Options::default() },
+        enrich: Vec::new(),
         budget: Budget::new(1, None, true, false)?,
         max_rejects: None,
     };
@@ -116,6 +117,7 @@ fn table() -> Snapshot {
         stores: stores.clone(),
         choice,
         change: Change { columns: Some(vec!["bytes".into(), "start".into()]), ..Change::default() },
+        enrich: Vec::new(),
         budget: Budget::new(1, None, true, false).expect("enough"),
         grace: Duration::ZERO,
         dry_run: false,

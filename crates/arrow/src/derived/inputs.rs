@@ -73,6 +73,12 @@ impl<'a> Inputs<'a> {
         (keys_with_nulls(keys), self.addresses.entry(place).or_insert_with(parsed).clone())
     }
 
+    /// The keys and values of a text column; [`Nullable::NULL`] where null.
+    pub(super) fn texts(&self, place: usize) -> (Rc<[u32]>, &'a StringArray) {
+        let (keys, values) = self.text(place);
+        (keys_with_nulls(keys), values)
+    }
+
     /// The keys and values of a text column.
     fn text(&self, place: usize) -> (&'a UInt32Array, &'a StringArray) {
         let array = self.arrays[place].as_dictionary::<UInt32Type>();

@@ -1,9 +1,12 @@
 //! Derived columns: computed from the other columns of a batch when it is handed out, by tables of what the rules of `flowquet-format` say
 //! of each value.
 //!
+//! Columns that files of others fill are made the same way, by what such a file says of each value.
+//!
 //! Text is looked at once a distinct value, numbers choose from tables; nothing is computed row by row but keys.
 
 mod codes;
+mod enriched;
 mod inputs;
 mod pairs;
 mod times;
@@ -15,6 +18,7 @@ use flowquet_format::{DIRECTIONS, FormatColumn, LogFormat, Rule, SIDES};
 
 use crate::growing::Growing;
 use codes::Coder;
+pub(crate) use enriched::{Enricher, Lookups};
 pub(crate) use inputs::Inputs;
 
 /// A derived column: where it is computed from, and the memory of the last one.
@@ -121,5 +125,7 @@ impl Derivation {
     }
 }
 
+#[cfg(test)]
+mod enriched_tests;
 #[cfg(test)]
 mod tests;

@@ -15,13 +15,18 @@ const V3: &str = "version vpc-id subnet-id instance-id interface-id account-id t
 
 fn rows_of(names: &str, lines: &[String], types: Types, added: &AddedColumns) -> RecordBatch {
     let format = Arc::new(LogFormat::parse(names, Catalogue::builtin()).expect("valid"));
-    let schema = Arc::new(BatchSchema::with_added(format.clone(), &Selection::all(), types, added));
+    rows_of_schema(&Arc::new(BatchSchema::with_added(format, &Selection::all(), types, added)), types, lines)
+}
+
+/// The batch that lines become.
+pub(super) fn rows_of_schema(schema: &Arc<BatchSchema>, types: Types, lines: &[String]) -> RecordBatch {
+    let format = schema.format().clone();
     let fields = format.fields().iter().enumerate();
     let integers = fields.filter_map(|(i, f)| Some((i, types.column_type(f).integer_max()?))).collect();
     let mut integers = IntegerColumns::new(integers);
     let mut parser = Parser::new(Arc::new(Catalogue::builtin().clone()), Some(format));
     let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    let (mut columns, mut at, mut rejects) = (Columns::new(schema), 0, Vec::new());
+    let (mut columns, mut at, mut rejects) = (Columns::new(schema.clone()), 0, Vec::new());
     while at < text.len() {
         match parser.next_block(&text.as_bytes()[at..], true, &mut rejects).expect("a flow log") {
             Step::Block { consumed, mut block } => {
@@ -43,7 +48,7 @@ fn rows_of(names: &str, lines: &[String], types: Types, added: &AddedColumns) ->
     batch
 }
 
-fn column(batch: &RecordBatch, name: &str) -> Vec<String> {
+pub(super) fn column(batch: &RecordBatch, name: &str) -> Vec<String> {
     texts(batch.column_by_name(name).unwrap_or_else(|| panic!("a column {name}")))
 }
 

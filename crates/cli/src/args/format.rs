@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::enrich::EnrichArg;
 use crate::described::ASK;
 
 #[derive(Debug, Args)]
@@ -74,4 +75,13 @@ pub(crate) struct AddArgs {
     /// source_account, source_region, delivered_at, event_time.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Table")]
     pub(crate) add: Vec<String>,
+
+    /// Add columns src_NAME_… and dst_NAME_… with what a file says of the addresses: a list of networks (CSV, JSON), AWS's ip-ranges.json, or a
+    /// MaxMind database; interface_NAME_… where it lists interfaces. A path or s3://BUCKET/KEY. Later runs go on with it
+    ///
+    /// In lists, a column cidr, network, prefix, address, ip, eni or interface_id says what an entry is of, columns `from` and `to` when it holds, and
+    /// the others become columns. The longest network counts. The table keeps a copy, so that the same logs give the same bytes; `reconvert` takes
+    /// another file of the same name. docs/COLUMNS.md says more.
+    #[arg(long, value_name = "NAME=FILE", help_heading = "Table")]
+    pub(crate) enrich: Vec<EnrichArg>,
 }

@@ -282,6 +282,7 @@ fn wanted_options(state: &TableState, asked: &CompactOptions) -> Options {
         partition_time: contract.partition_time,
         types: contract.types,
         add: state.formats().added(),
+        enrich: state.formats().enrichments(),
         sort: sort.unwrap_or_else(|| DEFAULT_SORT.map(str::to_owned).to_vec()),
         bloom_filter,
         compression,

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use flowquet_format::AddedColumns;
+use flowquet_format::{AddedColumns, Enrichments};
 use flowquet_plan::{hex, plan_tasks};
 use flowquet_sources::SourceSet;
 use flowquet_store::{Store, Stores};
@@ -39,8 +39,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::budget::Budget;
 use crate::compact::{Placing, Pointers, are_live, finish_open};
-use crate::context::PlanContext;
 use crate::convert::checkpoint;
+use crate::enrich::{EnrichmentFile, EnrichmentFiles, next_versions};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
@@ -63,6 +63,8 @@ pub struct ReconvertRequest {
     pub choice: Choice,
     /// How they are read from now on.
     pub change: Change,
+    /// Files that fill columns, as the change names them.
+    pub enrich: Vec<EnrichmentFile>,
     /// Workers and memory.
     pub budget: Budget,
     /// How long readers that began before a change are given, where a catalog is pointed elsewhere.
@@ -80,6 +82,8 @@ pub struct Change {
     pub columns: Option<Vec<String>>,
     /// Columns to add to those that are there.
     pub add: AddedColumns,
+    /// Files that fill columns; one of a name takes the place of what the objects had.
+    pub enrich: Enrichments,
     /// Whether the whole lines of a damaged object are kept.
     pub salvage: Option<bool>,
     /// Bytes of rejects that are kept of a task.
@@ -95,6 +99,7 @@ impl Change {
             },
             columns: self.columns.clone().or_else(|| options.columns.clone()),
             add: options.add.clone().with(&self.add),
+            enrich: options.enrich.clone().with(&self.enrich),
             salvage: self.salvage.unwrap_or(options.salvage),
             rejects_max: self.rejects_max.unwrap_or(options.rejects_max),
             ..options.clone()
@@ -156,6 +161,9 @@ pub fn reconvert(
     } else {
         done.finished = finish_open(&mut log, pointers, request.grace, observer, stop)?;
     }
+    let enrich = next_versions(log.state(), &request.change.enrich)?;
+    let change = &Change { enrich, ..request.change.clone() };
+    let mut enrichments = EnrichmentFiles::new(&request.enrich);
     let sources = SourceSet::new(request.stores.clone());
     let chosen = request.choice.choose(&mut log, request.dry_run)?;
     let mut scope = Scope::new(&log, chosen)?;
@@ -175,10 +183,12 @@ pub fn reconvert(
     if request.dry_run {
         return Ok(done);
     }
+    enrichments.keep(&log, &change.enrich)?;
+    let asked = Asked { request, change, scope: &scope, sources: &sources };
     if !scope.superseded.is_empty() {
-        replace(&mut log, request, &scope, &sources, pointers, observer, stop, &mut done)?;
+        replace(&mut log, asked, &mut enrichments, pointers, observer, stop, &mut done)?;
     }
-    plan_failed(&mut log, request, &scope, &sources, observer, stop, &mut done)?;
+    plan_failed(&mut log, asked, &mut enrichments, observer, stop, &mut done)?;
     log.refresh()?;
     if let Some(warning) = checkpoint(&mut log) {
         observer.event(&Event::Warning(&warning));
@@ -188,19 +198,36 @@ pub fn reconvert(
     Ok(done)
 }
 
-#[expect(clippy::too_many_arguments, reason = "one step of the function above, which holds all of it")]
+/// What is done anew, and how.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    request: &'a ReconvertRequest,
+    /// The change that is asked for, with versions of files.
+    change: &'a Change,
+    scope: &'a Scope,
+    sources: &'a SourceSet,
+}
+
 fn replace(
     log: &mut Log,
-    request: &ReconvertRequest,
-    scope: &Scope,
-    sources: &SourceSet,
+    asked: Asked<'_>,
+    enrichments: &mut EnrichmentFiles<'_>,
     pointers: Option<&dyn Pointers>,
     observer: &dyn Observer,
     stop: &AtomicBool,
     done: &mut Reconverted,
 ) -> Result<(), Error> {
-    let draft = Draft::new(log, scope, &request.change)?;
-    let commits = run(log, request, &draft.planned, sources, observer, stop, &mut done.summary)?;
+    let Asked { request, change, scope, sources } = asked;
+    let draft = Draft::new(log, scope, change, enrichments)?;
+    let commits = run(
+        log,
+        enrichments.left_of(request.budget),
+        &draft.planned,
+        sources,
+        observer,
+        stop,
+        &mut done.summary,
+    )?;
     if commits.len() < draft.planned.len() {
         remove_aside(log, &draft.id)?;
         let first = done.summary.warnings.first().cloned().unwrap_or_default();
@@ -210,7 +237,7 @@ fn replace(
         remove_aside(log, &draft.id)?;
         return Err(error);
     }
-    let record = draft.record(log, scope, commits, request)?;
+    let record = draft.record(log, scope, commits, change)?;
     let reconversions = log.state().files().reconversions();
     let put = log.append_compaction(&mut |state| {
         let files = state.files();
@@ -232,16 +259,16 @@ fn replace(
 /// Plans chosen objects that had failed like new ones, and performs those plans.
 fn plan_failed(
     log: &mut Log,
-    request: &ReconvertRequest,
-    scope: &Scope,
-    sources: &SourceSet,
+    asked: Asked<'_>,
+    enrichments: &mut EnrichmentFiles<'_>,
     observer: &dyn Observer,
     stop: &AtomicBool,
     done: &mut Reconverted,
 ) -> Result<(), Error> {
+    let Asked { request, change, scope, sources } = asked;
     let mut by_options: BTreeMap<String, (Options, Vec<SourceObject>)> = BTreeMap::new();
     for claim in &scope.failed {
-        let options = request.change.apply(&claim.options);
+        let options = change.apply(&claim.options);
         let key = serde_json::to_string(&options).expect("plain values");
         by_options.entry(key).or_insert_with(|| (options, Vec::new())).1.push(claim.object.clone());
     }
@@ -254,17 +281,17 @@ fn plan_failed(
         planned.push(PlannedTask {
             plan_number: open.plan,
             goal: Goal::Commit { layout_version: open.layout_version },
-            context: Arc::new(PlanContext::new(open.options)?.with_union(open.formats)?),
+            context: enrichments.context(log, open.options, open.formats)?,
             task: open.task.clone(),
         });
     }
-    run(log, request, &planned, sources, observer, stop, &mut done.summary)?;
+    run(log, enrichments.left_of(request.budget), &planned, sources, observer, stop, &mut done.summary)?;
     Ok(())
 }
 
 fn run(
     log: &Log,
-    request: &ReconvertRequest,
+    budget: Budget,
     planned: &[PlannedTask],
     sources: &SourceSet,
     observer: &dyn Observer,
@@ -281,9 +308,8 @@ fn run(
         bytes: all().map(|o| o.bytes).sum(),
         left_over: 0,
     });
-    let (budget, max_rejects) = (request.budget, None);
-    let performed =
-        perform(&Performance { log, max_rejects, budget, tasks: planned, sources, observer, stop }, summary);
+    let performance = Performance { log, max_rejects: None, budget, tasks: planned, sources, observer, stop };
+    let performed = perform(&performance, summary);
     performed.error.map_or(Ok(performed.aside), Err)
 }
 
@@ -305,7 +331,12 @@ fn id_of(words: &[&str]) -> String {
 }
 
 impl Draft {
-    fn new(log: &Log, scope: &Scope, change: &Change) -> Result<Self, Error> {
+    fn new(
+        log: &Log,
+        scope: &Scope,
+        change: &Change,
+        enrichments: &mut EnrichmentFiles<'_>,
+    ) -> Result<Self, Error> {
         let mut words =
             vec!["reconversion".to_owned(), LAYOUT_VERSION.to_string(), log.state().last_plan().to_string()];
         words.extend(scope.retired.iter().map(|f| f.output.key.clone()));
@@ -332,7 +363,7 @@ impl Draft {
             let seed = format!("reconversion {} {key}", draft.id);
             for task in plan_tasks(objects, &seed, &options) {
                 draft.options.insert(task.id.clone(), options.clone());
-                draft.push(log, task, &options, None)?;
+                draft.push(log, task, &options, None, enrichments)?;
             }
         }
         for neighbour in &scope.neighbours {
@@ -341,7 +372,7 @@ impl Draft {
             draft.options.insert(task.clone(), (*neighbour.options).clone());
             let partitions = Some(Arc::new(neighbour.partitions.clone()));
             let task = Task { id: task, objects: neighbour.objects.clone() };
-            draft.push(log, task, &neighbour.options, partitions)?;
+            draft.push(log, task, &neighbour.options, partitions, enrichments)?;
         }
         Ok(draft)
     }
@@ -368,12 +399,13 @@ impl Draft {
         task: Task,
         options: &Options,
         partitions: Option<Arc<BTreeSet<String>>>,
+        enrichments: &mut EnrichmentFiles<'_>,
     ) -> Result<(), Error> {
         let formats = formats_of(&log.state().formats(), &BTreeSet::new(), options)?;
         self.planned.push(PlannedTask {
             plan_number: log.state().last_plan(),
             goal: Goal::Aside { id: self.id.clone(), partitions },
-            context: Arc::new(PlanContext::new(options)?.with_union(&formats)?),
+            context: enrichments.context(log, options, &formats)?,
             task,
         });
         Ok(())
@@ -385,7 +417,7 @@ impl Draft {
         log: &Log,
         scope: &Scope,
         mut commits: Vec<CommitRecord>,
-        request: &ReconvertRequest,
+        change: &Change,
     ) -> Result<CompactionRecord, Error> {
         commits.sort_by(|a, b| a.task.cmp(&b.task));
         let mut reconversion = Reconversion {
@@ -431,7 +463,7 @@ impl Draft {
             number: 0,
             id: self.id.clone(),
             partition: String::new(),
-            options: request.change.apply(&first),
+            options: change.apply(&first),
             formats: Vec::new(),
             retired: scope.retired.iter().map(|f| RetiredFile::of(&f.output)).collect(),
             outputs: Vec::new(),

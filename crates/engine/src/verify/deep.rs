@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use flowquet_format::Enrichments;
 use flowquet_sources::{Fetcher, SourceSet, is_remote};
 use flowquet_store::{Error as StoreError, ErrorKind};
 use flowquet_table::{Cause, Digest, InputRecord, Log, Options, SourceObject};
@@ -197,8 +198,9 @@ fn context_of(
     if let Some(context) = contexts.get(&key) {
         return Ok(context.clone());
     }
-    // Nothing but digests is asked for, which leave derived columns out.
-    let options = &Options { add: options.add.provenance(), ..Options::clone(options) };
+    // Nothing but digests is asked for, which leave columns out that are made of others.
+    let enrich = Enrichments::default();
+    let options = &Options { add: options.add.provenance(), enrich, ..Options::clone(options) };
     let context = Arc::new(PlanContext::new(options)?);
     contexts.insert(key, context.clone());
     Ok(context)

@@ -111,6 +111,7 @@ impl World {
             out: out.clone(),
             contract,
             options,
+            enrich: Vec::new(),
             budget: Budget::new(1, None, true, false).expect("enough"),
             max_rejects: None,
         }
@@ -180,6 +181,7 @@ impl World {
             stores: self.stores(),
             choice,
             change,
+            enrich: Vec::new(),
             budget: Budget::new(1, None, true, false).expect("enough"),
             grace: Duration::ZERO,
             dry_run: false,

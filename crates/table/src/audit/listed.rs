@@ -8,7 +8,8 @@ use crate::checked;
 use crate::error::Error;
 use crate::layout::{
     CATALOG_KEY, COMPACTED, CONTRACT_KEY, IGNORED, RECORDS, REJECTS, SEGMENTS, SPOOL, STAGING,
-    checkpoint_number, compaction_done_number, compaction_number, is_id, plan_number, task_of_commit,
+    checkpoint_number, compaction_done_number, compaction_number, enrichment_of_key, is_id, plan_number,
+    task_of_commit,
 };
 
 /// Keys of records.
@@ -75,6 +76,7 @@ fn is_other(key: &str) -> bool {
         || key == CATALOG_KEY
         || checkpoint_number(key).is_some()
         || is_segment
+        || enrichment_of_key(key).is_some()
         || is_ignored
         || is_left
 }
