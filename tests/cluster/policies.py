@@ -42,6 +42,8 @@ def request_of(method, bucket, key, query):
         return Request("s3:GetObject", f"{here}/{key}")
     if method == "DELETE":
         return Request("s3:AbortMultipartUpload" if "uploadId" in query else "s3:DeleteObject", f"{here}/{key}")
+    if method == "POST" and "restore" in query:
+        return Request("s3:RestoreObject", f"{here}/{key}")
     assert method in ("PUT", "POST") and query.keys() <= {"x-id", "uploads", "uploadId", "partNumber"}, (method, query)
     return Request("s3:PutObject", f"{here}/{key}")
 

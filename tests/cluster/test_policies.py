@@ -74,8 +74,17 @@ def seen(tmp_path_factory):
         see("plan", "plan", SOURCE, "--out", TABLE, "--shards", "2", "--save", PLAN)
         see("shard", "convert", "--plan", PLAN, "--shard", "0", "--quiet")
         see("shard", "convert", "--plan", PLAN, "--shard", "1", "--quiet")
-        for key in server.keys("lake", ""):
-            server.client.delete_object(Bucket="lake", Key=key)
+        def clear():
+            for key in server.keys("lake", ""):
+                server.client.delete_object(Bucket="lake", Key=key)
+
+        clear()
+        # And one that leaves an archived object, which it asks for.
+        cold = "AWSLogs/cold.log"
+        server.client.put_object(Bucket="logs", Key=cold, Body=b"bytes start\n1 1705276800\n", StorageClass="GLACIER")
+        see("restore", "convert", SOURCE, "--out", TABLE, "--restore", "bulk", "--quiet", check=4)
+        server.client.delete_object(Bucket="logs", Key=cold)
+        clear()
         see("plan", "plan", SOURCE, "--out", TABLE)
         see("convert", "convert", SOURCE, "--out", TABLE, "--quiet")
         see("convert", "convert", SOURCE, "--out", TABLE, "--quiet")
@@ -101,10 +110,11 @@ def seen(tmp_path_factory):
     assert aborted
     found["compact"] |= aborted
     found["shard"] |= aborted
+    found["restore"] |= aborted
     return found
 
 
-@pytest.mark.parametrize("command", ["plan", "convert", "shard", "status", "verify", "look", "compact", "register"])
+@pytest.mark.parametrize("command", ["plan", "convert", "restore", "shard", "status", "verify", "look", "compact", "register"])
 def test_a_policy_allows_what_its_command_asks_for_and_no_more(seen, command):
     policy = policies.read(ROOT / f"examples/iam/{command}.json")
     assert policies.denied(policy, seen[command]) == []

@@ -65,10 +65,11 @@ def test_moto():
         assert found["lifecycle"] == found["database"] == found["catalog table"] == "note"
         assert "AbortIncompleteMultipartUpload" in lines["lifecycle"]["what"] or "docs/S3.md" in lines["lifecycle"]["what"]
         assert "--create-database" in lines["database"]["what"]
-        assert all(found[check] == "good" for check in ["credentials", "region", "clock", "list source", "read source", "list table", "put", "put once", "get", "delete"])
+        assert all(found[check] == "good" for check in ["credentials", "region", "clock", "list source", "read source", "list table", "put", "put once", "get", "delete", "abort upload"])
         assert "123456789012" in lines["credentials"]["what"] and "eu-west-1" in lines["region"]["what"]
         assert lines["catalog writes"]["policy"]["Resource"][2] == "arn:aws:glue:eu-west-1:123456789012:table/lake/flows"
         # What was there is as it was, and nothing is left.
+        assert server.uploads() == []
         assert server.keys("lake", "") == ["t/there"]
         assert server.client.get_object(Bucket="lake", Key="t/there")["Body"].read() == b"before"
         rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "t/"}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
@@ -90,6 +91,7 @@ class Denying(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     ahead_s = 0
+    message = "Access Denied"
 
     def answer(self):
         length = int(self.headers.get("content-length") or 0)
@@ -99,7 +101,7 @@ class Denying(http.server.BaseHTTPRequestHandler):
         elif self.headers.get("x-amz-target"):
             status, answer = 400, json.dumps({"__type": "AccessDeniedException", "Message": "not authorized"})
         else:
-            status, answer = 403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            status, answer = 403, "<Error><Code>AccessDenied</Code><Message>" + self.message + "</Message></Error>"
         data = answer.encode() if self.command != "HEAD" else b""
         self.send_response_only(status)
         self.send_header("date", email.utils.formatdate(time.time() + self.ahead_s, usegmt=True))
@@ -114,8 +116,8 @@ class Denying(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def denying(ahead_s=0):
-    handler = type("Handler", (Denying,), {"ahead_s": ahead_s})
+def denying(ahead_s=0, message=Denying.message):
+    handler = type("Handler", (Denying,), {"ahead_s": ahead_s, "message": message})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -142,6 +144,26 @@ def test_what_is_denied_is_told_as_a_policy():
         assert lines["lifecycle"]["state"] == "unknown" and lines["credentials"]["state"] == "good"
         words = run("doctor", "--out", "s3://lake/t/", check=1, env=env).stdout
         assert '"Action":"s3:PutObject"' in words
+
+
+def test_a_key_that_is_denied_is_told_as_such():
+    key = "arn:aws:kms:eu-west-1:111122223333:key/1a2b"
+    told = f"User: arn:aws:iam::111122223333:user/x is not authorized to perform: kms:GenerateDataKey on resource: {key} because no identity-based policy allows it"
+    with denying(message=told) as env:
+        line = doctor("--out", "s3://lake/t/", check=1, env=env)["put"]
+        assert line["policy"] == {"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": key}
+
+
+def test_archived_sources():
+    with s3.serve() as server:
+        server.client.put_object(Bucket="logs", Key="AWSLogs/a.log", Body=b"x", StorageClass="GLACIER")
+        process = run("doctor", "--json", "s3://logs/AWSLogs/", "--out", "s3://lake/t/", "--endpoint-url", server.url, env=s3.ENVIRONMENT)
+        found = json.loads(process.stdout)
+        jsonschema.validate(found, SCHEMA)
+        lines = {line["check"]: line for line in found["lines"]}
+        assert lines["read source"]["state"] == "note" and lines["restore source"]["state"] == "unknown"
+        assert lines["restore source"]["policy"] == {"Effect": "Allow", "Action": "s3:RestoreObject", "Resource": "arn:aws:s3:::logs/AWSLogs/*"}
+        assert lines["abort upload"]["state"] == "good" and server.uploads() == [] and server.tally().get("RESTORE", 0) == 0
 
 
 @pytest.mark.parametrize("ahead_s, state", [(0, "good"), (-300, "note"), (3_600, "bad")])

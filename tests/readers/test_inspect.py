@@ -335,7 +335,7 @@ def test_s3(tmp_path, logs, two_logs):
         assert sum(log["objects"] for log in place["logs"]) + sum(o["objects"] for o in place["others"]) == place["objects"]
         assert sum(log["bytes"] for log in place["logs"]) + sum(o["bytes"] for o in place["others"]) == place["bytes"]
         words = s3.run(server, "inspect", "s3://logs/", check=4).stdout
-        assert "fl-0aaa: 8 objects in an archive class" in words and re.search(r"in an archive +9 objects: such as ", words)
+        assert "fl-0aaa: 8 objects in DEEP_ARCHIVE, an archive class" in words and re.search(r"in an archive +9 objects: such as ", words)
         # Without those the bucket is the folder.
         document = json.loads(s3.run(server, "inspect", "s3://logs/", "--json", "--since", "2026-11-22").stdout)
         SCHEMA.validate(document)

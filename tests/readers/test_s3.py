@@ -410,20 +410,3 @@ def test_what_a_newcomer_meets(tmp_path, made):
         assert s3.convert(server, "s3://logs/", "s3://lake/t")["records"] == 20_000, "the region is found"
         words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", "--region", "us-west-2", check=1).stderr
         assert "the bucket is in another region: eu-central-1" in words and "--region" in words
-
-
-def test_archived_objects_come_in_once_they_are_restored(tmp_path):
-    with s3.serve() as server:
-        body = f"{naive.V2}\n{line(1)}".encode()
-        server.client.put_object(Bucket="logs", Key="now.log", Body=body)
-        server.client.put_object(Bucket="logs", Key="cold.log", Body=f"{naive.V2}\n{line(2)}".encode(), StorageClass="GLACIER")
-        report = s3.convert(server, "s3://logs/", "s3://lake/t", check=4)
-        assert (report["records"], report["objects"]["failed"], report["failed_objects"][0]["cause"]) == (1, 1, "archived")
-        before = server.tally().get("GET", 0)
-        again = s3.convert(server, "s3://logs/", "s3://lake/t", check=4)
-        assert (again["records"], again["objects"]["failed"]) == (0, 1)
-        server.client.restore_object(Bucket="logs", Key="cold.log", RestoreRequest={"Days": 1})
-        restored = s3.convert(server, "s3://logs/", "s3://lake/t")
-        assert (restored["records"], restored["objects"]["failed"], restored["objects"]["known"]) == (1, 0, 1)
-        assert server.tally().get("GET", 0) > before
-        assert "complete: 2 objects" in s3.run(server, "status", "s3://lake/t").stdout

@@ -149,6 +149,9 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
         for object in &summary.failed_objects {
             say(&format!("unreadable `{}`: {}", shown(&object.url), shown(&object.reason)));
         }
+        for object in &summary.archived_objects {
+            say(&format!("archived `{}`: {}", shown(&object.url), shown(&object.reason)));
+        }
     }
     Ok(exit)
 }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use flowquet_engine::{
-    Error, Event, Observer as _, Planned, Request, Run, Summary, convert, perform_shard, plan,
+    Error, Event, Observer as _, Planned, Request, Run, Summary, convert, perform_shard, plan, restore,
 };
 use flowquet_format::ObjectKey;
-use flowquet_sources::Source;
+use flowquet_sources::{Source, SourceSet};
 use flowquet_store::{Stores, random_name};
 use flowquet_table::{Options, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
@@ -76,7 +76,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     };
     let mut planned = None;
     let ran = if args.dry_run {
-        plan(&request, &observer, stop()).map(|Planned { summary, plan }| {
+        plan(&request, &observer, stop()).map(|Planned { summary, plan, .. }| {
             planned = plan;
             Run { summary, workers: request.budget.workers, error: None }
         })
@@ -89,10 +89,17 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         convert(&request, &mut std::io::stdin(), &observer, stop())
     };
     reporter.finish();
-    let (run, begun) = match ran {
+    let (mut run, begun) = match ran {
         Ok(run) => (run, true),
         Err(error) => (Run { summary: Summary::default(), workers: 0, error: Some(error) }, false),
     };
+    if let Some(retrieval) = args.restore
+        && !run.summary.archived_objects.is_empty()
+    {
+        let urls: Vec<&str> = run.summary.archived_objects.iter().map(|o| o.url.as_str()).collect();
+        let sources = SourceSet::new(stores.clone());
+        run.summary.restores = Some(restore(&sources, &urls, retrieval, args.restore_days, stop()));
+    }
     // What is committed is registered also where an error stopped the rest.
     let registered =
         (args.register && begun).then(|| after_run(&args.glue, &args.job.s3, &location, &touched(&run)));

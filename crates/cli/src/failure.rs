@@ -29,7 +29,7 @@ pub(crate) fn exit_of_summary(summary: &Summary) -> Exit {
     let (objects, files) = (&summary.objects, &summary.files);
     if !files.is_whole() {
         Exit::FilesDamaged
-    } else if objects.failed - objects.ignored + objects.changed + objects.set_aside > 0 {
+    } else if objects.failed - objects.ignored + objects.archived + objects.changed + objects.set_aside > 0 {
         Exit::ObjectsLeft
     } else {
         Exit::Success
@@ -273,7 +273,9 @@ pub(crate) fn object_hints(objects: &[FailedObject]) -> Vec<&'static str> {
 
 fn hint_of_cause(cause: &str) -> Option<&'static str> {
     Some(match cause {
-        "archived" => "restore archived objects with `aws s3api restore-object`; the next run converts them",
+        "archived" => {
+            "`flowquet plan` tells what restoring costs, `flowquet convert --restore bulk` asks for it; later runs convert what is restored"
+        }
         "damaged" => {
             "a damaged object is tried again when it changes; --salvage keeps its whole lines up to the damage"
         }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use flowquet_engine::{Event, Objects, Summary};
+use flowquet_engine::{Event, Objects, Restores, Summary};
 use flowquet_format::seconds_of;
 use flowquet_store::{Location, Stores, Traffic};
 use flowquet_table::Counts;
@@ -50,6 +50,7 @@ struct Reached {
     counts: Counts,
     rejects_by_reason: BTreeMap<String, u64>,
     newest_record_at: Option<String>,
+    restores: Option<Restores>,
     tasks: u64,
     tasks_left: u64,
     bytes_in: u64,
@@ -64,6 +65,7 @@ impl Reached {
             counts: summary.counts.clone(),
             rejects_by_reason: summary.rejects_by_reason.clone(),
             newest_record_at: summary.newest_record_at.clone(),
+            restores: summary.restores.clone(),
             tasks: summary.tasks,
             tasks_left: summary.tasks_left,
             bytes_in: summary.bytes_in,
@@ -253,15 +255,33 @@ fn text(facts: &Facts, known: &Known, ended: Option<Exit>, now_s: i64) -> String
         ("ignored", o.ignored),
         ("changed", o.changed),
         ("set_aside", o.set_aside),
+        ("archived", o.archived),
         ("damaged", o.damaged),
     ];
     let states = states.map(|(state, n)| (format!("{{state=\"{state}\"}}"), n));
     text.metric(
         "flowquet_objects",
         "gauge",
-        "Source objects of the run by state; `ignored` are some of `failed`, `set_aside` of `left`, `damaged` of `converted`, `changed` of `known`.",
+        "Source objects of the run by state; `ignored` are some of `failed`, `set_aside` and `archived` of `left`, `damaged` of `converted`, `changed` of `known`.",
         &states.iter().map(|(labels, n)| (&**labels, i64::try_from(*n).unwrap_or(i64::MAX))).collect::<Vec<_>>(),
     );
+    if let Some(restores) = &reached.restores {
+        let states = [
+            ("requested", restores.requested),
+            ("ongoing", restores.ongoing),
+            ("restored", restores.restored),
+            ("refused", restores.refused),
+        ];
+        let states = states.map(|(state, n)| (format!("{{state=\"{state}\"}}"), n));
+        let values: Vec<(&str, i64)> =
+            states.iter().map(|(labels, n)| (&**labels, i64::try_from(*n).unwrap_or(i64::MAX))).collect();
+        text.metric(
+            "flowquet_restores",
+            "gauge",
+            "Archived objects by what came of asking that they be restored.",
+            &values,
+        );
+    }
     text.gauge(
         "flowquet_tasks_left",
         "Tasks that are not finished.",

@@ -7,7 +7,7 @@ use flowquet_format::ObjectKey;
 use flowquet_plan::estimated_rows;
 use flowquet_sources::{Source, SourceSet};
 use flowquet_store::{Location, PART_BYTES, RANGE_BYTES, S3_SCHEME};
-use flowquet_table::{LAYOUT_VERSION, PlanRecord};
+use flowquet_table::{LAYOUT_VERSION, PlanRecord, SourceObject};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
@@ -15,19 +15,18 @@ use crate::args::PlanArgs;
 use crate::beside;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of_summary};
+use crate::forecast::{Asked, Forecast, forecast, frozen};
+use crate::forecast_text::forecast_text;
 use crate::job::Prepared;
 use crate::logs::has_bar;
 use crate::output::{Failure, counted, put};
 use crate::places::absolute;
 use crate::plan_file::{Estimate, PlanFile, PlanShard, divided};
 use crate::plan_rows;
+use crate::prices::{DOLLARS_PER_1000_READS, DOLLARS_PER_1000_WRITES, request_dollars};
 use crate::reporter::{Reporter, Work};
 use crate::resources::threads;
 use crate::signals::{listen_for_signals, stop};
-
-/// Dollars a thousand requests: S3 Standard in us-east-1, as aws.amazon.com/s3/pricing printed them in 2026.
-const DOLLARS_PER_1000_WRITES: f64 = 0.005;
-const DOLLARS_PER_1000_READS: f64 = 0.0004;
 
 /// Keys of a page of a listing.
 const PAGE: u64 = 1_000;
@@ -40,7 +39,8 @@ const SHOWN_MAX: usize = 10;
 
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     listen_for_signals();
-    let prepared = Prepared::new(&args.job, threads(None), args.job.s3.stores(), None)?;
+    let threads = threads(args.threads);
+    let prepared = Prepared::new(&args.job, threads, args.job.s3.stores(), None)?;
     if prepared.sources.contains(&Source::Stdin) {
         return Err(Failure::message(
             Exit::Usage,
@@ -66,37 +66,65 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     };
     let planned = plan(&request, &observer, stop());
     reporter.finish();
-    let Planned { summary, plan } = planned.map_err(|e| engine_failure(&e))?;
+    let planned = planned.map_err(|e| engine_failure(&e))?;
+    let plan = planned.plan.as_ref();
+    let sources = SourceSet::new(stores.clone());
+    let frozen = frozen(&planned, &sources).map_err(|e| engine_failure(&e))?;
     let objects = || plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);
-    let estimate = estimate(plan.as_ref(), summary.objects.listed);
+    let estimate = estimate(plan, planned.summary.objects.listed);
     let is_remote = [objects().any(|o| o.url().starts_with(S3_SCHEME)), out.starts_with(S3_SCHEME)];
-    let formats =
-        find_formats(&SourceSet::new(stores.clone()), objects(), &options).map_err(|e| engine_failure(&e))?;
+    let formats = find_formats(&sources, objects().filter(|object| !frozen.holds(object)), &options)
+        .map_err(|e| engine_failure(&e))?;
     let rows = plan_rows::text(objects(), &formats, options.catalogue());
-    let shards = args.shards.map(|of| divided(plan.as_ref(), of));
-    let file = PlanFile {
+    let shards = args.shards.map(|of| divided(plan, of));
+    let asked = Asked {
+        request: &request,
+        planned: &planned,
+        bytes: estimate.bytes,
+        shard_bytes_max: shards.as_ref().map(|shards| shards.iter().map(|s| s.bytes).max().unwrap_or(0)),
+        tasks: estimate.tasks,
+        writes: estimate.list_requests + estimate.put_requests,
+        request_dollars: estimate.dollars,
+        threads,
+        // Of a forecast that nobody sees nothing is tried.
+        sample_bytes: if args.jsonl { 0 } else { args.sample },
+        dollars_per_vcpu_hour: args.price_vcpu_hour,
+        gets: &gets_of,
+    };
+    let forecast = forecast(&asked, frozen).map_err(|e| engine_failure(&e))?;
+    let Planned { summary, plan, .. } = planned;
+    let mut file = PlanFile {
         formats,
         layout_version: LAYOUT_VERSION,
         flowquet: env!("CARGO_PKG_VERSION").to_owned(),
         out,
         estimate,
+        forecast: None,
         plan,
         shards,
     };
-    let json = || format!("{}\n", serde_json::to_string(&file).expect("plain values with text keys"));
     if let Some(save) = &args.save {
-        beside::write(&stores, save, &json())?;
+        beside::write(&stores, save, &json(&file))?;
+        if args.jsonl {
+            put(&items(&file, save))?;
+            return Ok(Exit::Success);
+        }
     }
-    if args.json || args.jsonl {
-        put(&args.save.as_ref().filter(|_| args.jsonl).map_or_else(json, |save| items(&file, save)))?;
+    if args.json {
+        file.forecast = Some(forecast);
+        put(&json(&file))?;
         return Ok(Exit::Success);
     }
     let written = match &args.save {
         Some(save) => format!("nothing was written but the plan, `{save}`\n"),
         None => "nothing was written\n".to_owned(),
     };
-    put(&format!("{rows}{}{written}", text(&summary, &file, is_remote)))?;
+    put(&format!("{rows}{}{written}", text(&summary, &file, &forecast, is_remote)))?;
     Ok(exit_of_summary(&summary))
+}
+
+fn json(file: &PlanFile) -> String {
+    format!("{}\n", serde_json::to_string(file).expect("plain values with text keys"))
 }
 
 /// What a scheduler hands to a process of its own: a line of `--jsonl`.
@@ -180,9 +208,7 @@ fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
             estimate.objects += 1;
             estimate.bytes += object.bytes;
             records += estimated_rows(object);
-            // A long object is read twice: once to know that it is whole.
-            let ranges = object.bytes.div_ceil(RANGE_BYTES).max(1);
-            estimate.get_requests += if ranges > 1 { 2 * ranges } else { 1 };
+            estimate.get_requests += gets_of(object);
             let key = ObjectKey::parse(object.url());
             let has_delivery = key.delivery.is_some();
             let folder = has_delivery.then(|| partitions.delivery_folder(&key));
@@ -200,32 +226,41 @@ fn estimate(plan: Option<&PlanRecord>, listed: u64) -> Estimate {
         estimate.put_requests += if parts > 1 { parts + 2 * files } else { files } + 1;
         estimate.get_requests += 1;
     }
-    let writes = (estimate.list_requests + estimate.put_requests) as f64;
-    estimate.dollars =
-        (writes * DOLLARS_PER_1000_WRITES + estimate.get_requests as f64 * DOLLARS_PER_1000_READS) / 1_000.0;
+    let writes = estimate.list_requests + estimate.put_requests;
+    estimate.dollars = request_dollars(writes as f64, estimate.get_requests as f64);
     estimate
 }
 
+/// Requests that read an object. A long one is read twice: once to know that it is whole.
+fn gets_of(object: &SourceObject) -> u64 {
+    let ranges = object.bytes.div_ceil(RANGE_BYTES).max(1);
+    if ranges > 1 { 2 * ranges } else { 1 }
+}
+
 /// The plan as text; `is_remote` are the sources and the table.
-fn text(summary: &Summary, file: &PlanFile, is_remote: [bool; 2]) -> String {
+fn text(summary: &Summary, file: &PlanFile, forecast: &Forecast, is_remote: [bool; 2]) -> String {
     let PlanFile { estimate, formats, .. } = file;
     let mut text = String::new();
     let mut row =
         |name: &str, value: String| writeln!(text, "  {name:<11} {value}").expect("a string takes all");
     let objects = &summary.objects;
+    let archived = match forecast.archived() {
+        0 => String::new(),
+        n => format!("{} archived, ", HumanCount(n)),
+    };
+    let (new, bytes) = forecast.to_convert();
     row(
         "objects",
         format!(
-            "{} to convert of {} listed, {} ({} in the table already, {} filtered out, {} unreadable)",
-            HumanCount(estimate.objects),
+            "{} to convert of {} listed, {} ({archived}{} in the table already, {} filtered out, {} unreadable)",
+            HumanCount(new),
             HumanCount(objects.listed),
-            HumanBytes(estimate.bytes),
+            HumanBytes(bytes),
             HumanCount(objects.known),
             HumanCount(objects.left_out),
             HumanCount(objects.failed)
         ),
     );
-    row("records", format!("about {}", HumanCount(estimate.records)));
     for found in &formats.formats {
         let of = format!(
             "{}, {}",
@@ -260,22 +295,16 @@ fn text(summary: &Summary, file: &PlanFile, is_remote: [bool; 2]) -> String {
     }
     if is_remote != [false; 2] {
         let sides = if is_remote == [true; 2] { "" } else { ", if both sides were S3" };
-        let dollars = if estimate.dollars < 0.01 {
-            "less than $0.01".to_owned()
-        } else {
-            format!("about ${:.2}", estimate.dollars)
-        };
         row(
             "requests",
             format!(
-                "{} LIST, {} GET, {} PUT{sides}: {dollars}, at ${} per 1,000 LIST and PUT, ${} per 1,000 GET",
+                "{} LIST, {} GET, {} PUT{sides}",
                 HumanCount(estimate.list_requests),
                 HumanCount(estimate.get_requests),
                 HumanCount(estimate.put_requests),
-                estimate.dollars_per_1000_writes,
-                estimate.dollars_per_1000_reads
             ),
         );
     }
+    text.push_str(&forecast_text(forecast, is_remote != [false; 2], file.shards.as_ref().map(Vec::len)));
     text
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::failure::exit_of_store_error;
+use crate::forecast::Forecast;
 use crate::output::Failure;
 
 /// Shards of a plan, at most. Arrays of AWS Batch have 10,000 jobs, those of Kubernetes 100,000.
@@ -23,6 +24,9 @@ pub(crate) struct PlanFile {
     /// The table.
     pub(crate) out: String,
     pub(crate) estimate: Estimate,
+    /// What it comes to; in what is printed. What is saved is the same whatever machine makes it.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub(crate) forecast: Option<Forecast>,
     /// Log formats of the new objects; for people and programs that look, not needed to convert.
     #[serde(skip_deserializing)]
     pub(crate) formats: Formats,

@@ -68,7 +68,8 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return Ok(Exit::Success);
     }
-    let failed = done.summary.objects.failed - done.summary.objects.ignored;
+    let objects = &done.summary.objects;
+    let failed = objects.failed - objects.ignored + objects.archived;
     let exit = if failed > 0 { Exit::ObjectsLeft } else { Exit::Success };
     if !args.quiet && !args.json {
         say(&text(&done, started.elapsed()));
@@ -102,6 +103,9 @@ fn text(done: &Reconverted, elapsed: Duration) -> String {
         text.push_str(&format!("  finished    {finished} that an earlier run had left\n"));
     }
     let summary = &done.summary;
+    for object in summary.archived_objects.iter().take(NAMED_MAX) {
+        text.push_str(&format!("  archived    `{}`: {}\n", shown(&object.url), shown(&object.reason)));
+    }
     for object in summary.failed_objects.iter().take(NAMED_MAX) {
         text.push_str(&format!("  unreadable  `{}`: {}\n", shown(&object.url), shown(&object.reason)));
     }
@@ -109,7 +113,7 @@ fn text(done: &Reconverted, elapsed: Duration) -> String {
         let more = HumanCount((summary.failed_objects.len() - NAMED_MAX) as u64);
         text.push_str(&format!("              and {more} more; `flowquet status` names them all\n"));
     }
-    for hint in object_hints(&summary.failed_objects) {
+    for hint in object_hints(&[&summary.failed_objects[..], &summary.archived_objects].concat()) {
         text.push_str(&format!("hint: {hint}\n"));
     }
     text.push_str(&format!(

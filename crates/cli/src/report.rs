@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use flowquet_catalog::Registered;
-use flowquet_engine::Summary;
+use flowquet_engine::{Restores, Summary};
 use flowquet_store::Traffic;
 use flowquet_table::Options;
 use indicatif::{HumanBytes, HumanCount};
@@ -111,7 +111,7 @@ pub(crate) fn json(summary: &Summary, facts: &RunFacts<'_>) -> String {
         s3_requests: facts.traffic.requests(),
         s3_retries: facts.traffic.retries(),
         s3_throttles: facts.traffic.throttled(),
-        hints: object_hints(&summary.failed_objects),
+        hints: hints(summary),
         summary,
     };
     format!("{}\n", serde_json::to_string_pretty(&report).expect("plain values with text keys"))
@@ -134,7 +134,14 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     if c.lines > 0 || !summary.outputs.is_empty() {
         work_text(summary, facts, &mut row);
     }
-    for (name, objects) in [("unreadable", &summary.failed_objects), ("changed", &summary.changed_objects)] {
+    if let Some(restores) = &summary.restores {
+        row("restore", restores_text(restores));
+    }
+    for (name, objects) in [
+        ("archived", &summary.archived_objects),
+        ("unreadable", &summary.failed_objects),
+        ("changed", &summary.changed_objects),
+    ] {
         for object in objects.iter().take(NAMED_MAX) {
             row(name, format!("`{}`: {}", object.url, object.reason));
         }
@@ -152,12 +159,36 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     files.lost.iter().for_each(|file| row("lost", lost_text(file)));
     files.truncated.iter().for_each(|file| row("truncated", truncated_text(file)));
     files.stray.iter().for_each(|file| row("stray", stray_text(file)));
-    for hint in object_hints(&summary.failed_objects) {
+    for hint in hints(summary) {
         writeln!(text, "hint: {hint}").expect("a string takes all");
     }
     text.push_str(&last_line(summary, facts));
     text.push('\n');
     text
+}
+
+/// What to do about objects that are not in the table. Who asks for what is archived needs no hint to do so.
+fn hints(summary: &Summary) -> Vec<&'static str> {
+    let mut hints = object_hints(&summary.failed_objects);
+    if summary.restores.is_none() {
+        hints.extend(object_hints(&summary.archived_objects));
+    }
+    hints
+}
+
+/// `bulk, kept for 7 days: 12 requested, 3 being restored`.
+fn restores_text(restores: &Restores) -> String {
+    let parts = [
+        (restores.requested, "requested"),
+        (restores.ongoing, "being restored"),
+        (restores.restored, "restored: the next run converts them"),
+        (restores.refused, "refused"),
+    ];
+    let parts: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", HumanCount(*n))).collect();
+    let why = restores.refusal.as_ref().map(|why| format!(", such as {why}")).unwrap_or_default();
+    let days = counted(u64::from(restores.days), "day");
+    format!("{}, kept for {days}: {}{why}", restores.retrieval, parts.join(", "))
 }
 
 /// What was read and written.
@@ -232,6 +263,7 @@ fn objects_text(summary: &Summary) -> String {
         (o.left_out, "filtered out"),
         (o.repeated, "listed again, taken once"),
         (o.ignored, "of the unreadable ignored"),
+        (o.archived, "of those left archived"),
         (o.changed, "changed since they were converted"),
         (o.damaged, "damaged, whole lines kept"),
     ]
@@ -249,7 +281,7 @@ fn objects_text(summary: &Summary) -> String {
 fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
     let (o, c) = (&summary.objects, &summary.counts);
     let count = |n: u64| HumanCount(n).to_string();
-    let nothing = c.lines == 0 && o.converted == 0 && o.left == 0;
+    let nothing = c.lines == 0 && o.converted == 0 && o.left == o.archived;
     match facts.exit {
         Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged => {}
         _ => {
@@ -277,7 +309,12 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
     if nothing {
         let unreadable =
             if o.failed > 0 { format!(", {} unreadable", count(o.failed)) } else { String::new() };
-        return format!("done: nothing new; {} in the table already{unreadable}", counted(o.known, "object"));
+        let archived =
+            if o.archived > 0 { format!(", {} archived", count(o.archived)) } else { String::new() };
+        return format!(
+            "done: nothing new; {} in the table already{unreadable}{archived}",
+            counted(o.known, "object")
+        );
     }
     let mut parts = vec![
         format!("{} read", counted(c.lines, "line")),
@@ -307,7 +344,7 @@ pub(crate) fn quiet_text(summary: &Summary, facts: &RunFacts<'_>) -> Option<Stri
             facts.out
         )),
         Exit::ObjectsLeft => {
-            let missing = o.failed - o.ignored + o.set_aside;
+            let missing = o.failed - o.ignored + o.archived + o.set_aside;
             let mut parts = Vec::new();
             if missing > 0 {
                 let verb = if missing == 1 { "is" } else { "are" };

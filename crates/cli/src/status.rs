@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use flowquet_engine::Error;
-use flowquet_table::{Log, Status, status};
+use flowquet_table::{Cause, Log, Status, status};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::StatusArgs;
@@ -99,6 +99,9 @@ fn text(status: &Status) -> String {
     let open = status.open_compactions.iter();
     named("unfinished", open.map(|folder| format!("compaction of `{folder}`")).collect());
     let (ignored, told): (Vec<_>, Vec<_>) = status.unreadable.iter().partition(|u| u.ignored.is_some());
+    let (archived, told): (Vec<_>, Vec<_>) =
+        told.into_iter().partition(|u| u.cause == Cause::Archived.name());
+    named("archived", archived.iter().map(|u| format!("`{}`: {}", u.url, u.reason)).collect());
     named("unreadable", told.iter().map(|u| format!("`{}`: {}", u.url, u.reason)).collect());
     let reason = |u: &&flowquet_table::Unreadable| u.ignored.clone().unwrap_or_default();
     named("ignored", ignored.iter().map(|u| format!("`{}`: {}", u.url, reason(u))).collect());
@@ -108,13 +111,13 @@ fn text(status: &Status) -> String {
     named("stray", check.stray.iter().map(stray_text).collect());
     let left = check.left.iter();
     named("left over", left.map(|f| format!("{}: replaced, `flowquet compact` deletes it", f.key)).collect());
-    text.push_str(&last_line(status, told.len() as u64));
+    text.push_str(&last_line(status, told.len() as u64, archived.len() as u64));
     text.push('\n');
     text
 }
 
 /// What it all comes to.
-fn last_line(status: &Status, unreadable: u64) -> String {
+fn last_line(status: &Status, unreadable: u64, archived: u64) -> String {
     let check = &status.check;
     let (bad, stray) = ((check.lost.len() + check.truncated.len()) as u64, check.stray.len() as u64);
     if bad > 0 {
@@ -141,8 +144,11 @@ fn last_line(status: &Status, unreadable: u64) -> String {
         );
     }
     let files = counted(status.files, "file");
-    match unreadable {
-        0 => format!("complete: {} in the table, {files} in place", counted(status.objects, "object")),
-        n => format!("complete except for {}; {files} in place", counted(n, "unreadable object")),
+    let missing = [(unreadable, "unreadable object"), (archived, "archived object")];
+    let missing: Vec<String> =
+        missing.iter().filter(|(n, _)| *n > 0).map(|(n, what)| counted(*n, what)).collect();
+    if missing.is_empty() {
+        return format!("complete: {} in the table, {files} in place", counted(status.objects, "object"));
     }
+    format!("complete except for {}; {files} in place", missing.join(" and "))
 }

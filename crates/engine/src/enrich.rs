@@ -31,6 +31,12 @@ impl EnrichmentFile {
         Ok(Self { name, bytes, table })
     }
 
+    /// Whether all files of `of` are among `files`.
+    pub(crate) fn are_all_of(files: &[Self], of: &Enrichments) -> bool {
+        let is_given = |named: &Enrichment| files.iter().any(|file| file.table.sha256() == named.sha256);
+        of.files().iter().all(is_given)
+    }
+
     /// What options say of these files.
     ///
     /// # Errors

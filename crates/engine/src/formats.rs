@@ -8,7 +8,7 @@ use flowquet_format::{Catalogue, LogFormat, ObjectKey, TELLING_LINES, first_head
 use flowquet_input::{Compression, Framing, first_lines, text_of};
 use flowquet_parquet::{RowReader, RowsError, Wanted};
 use flowquet_sources::SourceSet;
-use flowquet_store::Fetch;
+use flowquet_store::{ErrorKind, Fetch};
 use flowquet_table::{Options, SourceObject};
 use serde::Serialize;
 
@@ -100,7 +100,15 @@ pub fn find_formats<'a>(
             ahead.push_back((group, fetch));
         }
         let Some((group, fetch)) = ahead.pop_front() else { break };
-        let head = fetch.wait(&|| false)?;
+        let head = match fetch.wait(&|| false) {
+            Ok(head) => head,
+            // Of a class whose archives a listing does not tell.
+            Err(error) if error.kind() == ErrorKind::Archived => {
+                found.not_looked_at += group.objects;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let format = format_of_object(group.first, &head, sources, &context.catalogue, &context.wanted)?;
         let format = format.or_else(|| given_format(&context, group.flow_log.as_deref(), &head));
         let text = format.map(|f| f.to_string());

@@ -62,11 +62,13 @@ mod planned;
 mod reconvert;
 mod rejects;
 mod request;
+mod restore;
 mod router;
 mod sink;
 mod summary;
 mod take;
 mod threads;
+mod trial;
 mod union;
 mod unit;
 mod verify;
@@ -92,7 +94,9 @@ pub use look::{
 pub use planned::{Planned, plan};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
 pub use request::Request;
+pub use restore::{Restores, look_at_archives, restore};
 pub use summary::{FailedObject, Objects, OutputSummary, Summary};
+pub use trial::trial;
 pub use verify::{
     DataLevel, DeepLevel, Fault, Finding, FooterLevel, Level, ListingLevel, RecordLevel, Repaired, Share,
     ShareError, SourceLevel, Trouble, Verified, VerifyRequest, repair, verify,

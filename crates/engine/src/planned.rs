@@ -1,9 +1,11 @@
 //! What a run would do: list, subtract what the table has, and plan; nothing is written.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
 use flowquet_sources::{Listing, SourceSet};
-use flowquet_table::{Log, PlanRecord, TableContract};
+use flowquet_store::StorageClass;
+use flowquet_table::{Log, ObjectId, PlanRecord, SourceObject, TableContract};
 
 use crate::convert::unbalanced;
 use crate::error::Error;
@@ -19,6 +21,10 @@ pub struct Planned {
     pub summary: Summary,
     /// The plan, if there is anything new: what other processes are handed to [perform](crate::perform_shard) their shards of it.
     pub plan: Option<PlanRecord>,
+    /// Of listed objects, those of a class that is an archive or may be.
+    pub classes: HashMap<ObjectId, StorageClass>,
+    /// Listed objects that an earlier run found archived and that still are; they are in no plan.
+    pub archived_before: Vec<SourceObject>,
 }
 
 /// Makes the plan of a run. The listing is held whole, since the plan is.
@@ -44,8 +50,10 @@ pub fn plan(request: &Request, observer: &dyn Observer, stop: &AtomicBool) -> Re
     summary.objects.repeated = listed.repeated;
     summary.failed_objects = all.unreadable.into_iter().map(FailedObject::from).collect();
     summary.left_out_tables = listed.tables;
+    let classes = all.classes.iter().map(|(at, class)| (all.objects[*at].id(), *class)).collect();
     let (taken, plan) = sort_out_and_plan(&mut log, all.objects, request, &sources, stop)?;
     let listed_in_tasks = taken.in_tasks.len() as u64;
+    let archived_before = taken.archived(&log);
     taken.report(&log, &mut summary);
     let open: Vec<_> = log.state().open_tasks().map(|t| t.task).collect();
     let tasks = open.iter().copied().chain(plan.iter().flat_map(|p| &p.tasks));
@@ -57,10 +65,10 @@ pub fn plan(request: &Request, observer: &dyn Observer, stop: &AtomicBool) -> Re
     }
     observer.event(&Event::Planned { tasks: task_count, objects, bytes, left_over: open.len() as u64 });
     summary.tasks_left = task_count;
-    summary.objects.left = objects;
+    summary.objects.left += objects;
     summary.objects.resumed = objects - listed_in_tasks;
     summary.settle();
-    unbalanced(&summary).map_or(Ok(Planned { summary, plan }), Err)
+    unbalanced(&summary).map_or(Ok(Planned { summary, plan, classes, archived_before }), Err)
 }
 
 /// The log of the table that is there, or one of a table without plans.

@@ -6,6 +6,8 @@ use flowquet_sources::{LeftOutTable, Unlistable};
 use flowquet_table::{Cause, CommitRecord, Counts, FileCheck, SourceObject, rejects_key};
 use serde::Serialize;
 
+use crate::restore::Restores;
+
 /// Source objects of a run: `listed + resumed = converted + known + failed + left`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Objects {
@@ -19,7 +21,7 @@ pub struct Objects {
     pub known: u64,
     /// Could not be read, now or before.
     pub failed: u64,
-    /// Left for a later run: set aside, of tasks that were not finished, or all that would be converted by a dry run.
+    /// Left for a later run: archived, set aside, of tasks that were not finished, or all that would be converted by a dry run.
     pub left: u64,
     /// Not wanted by a filter, as far as they were listed at all.
     pub left_out: u64,
@@ -31,6 +33,8 @@ pub struct Objects {
     pub changed: u64,
     /// Of those left: set aside because they, or an object of the same task, changed while they were read.
     pub set_aside: u64,
+    /// Of those left: they lie in an archive and are not restored.
+    pub archived: u64,
     /// Of those converted: read in part only, with `--salvage`.
     pub damaged: u64,
 }
@@ -117,6 +121,11 @@ pub struct Summary {
     pub reject_files: Vec<String>,
     /// Objects that could not be read.
     pub failed_objects: Vec<FailedObject>,
+    /// Objects that lie in an archive and are not restored.
+    pub archived_objects: Vec<FailedObject>,
+    /// What came of asking that they be restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restores: Option<Restores>,
     /// Objects that changed after they were converted.
     pub changed_objects: Vec<FailedObject>,
     /// Tables below the sources.
@@ -131,8 +140,14 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// An object could not be read. Of one that is ignored nobody is told.
+    /// An object could not be read. Of one that is ignored nobody is told; one that is archived is left for when it is restored.
     pub(crate) fn fail(&mut self, url: &str, cause: &Cause, is_ignored: bool) {
+        if *cause == Cause::Archived && !is_ignored {
+            self.objects.left += 1;
+            self.objects.archived += 1;
+            self.archived_objects.push(FailedObject::new(url, cause));
+            return;
+        }
         self.objects.failed += 1;
         if is_ignored {
             self.objects.ignored += 1;
@@ -206,6 +221,7 @@ impl Summary {
     pub(crate) fn settle(&mut self) {
         self.outputs.sort_by(|a, b| a.key.cmp(&b.key));
         self.reject_files.sort();
+        self.archived_objects.sort_by(|a, b| a.url.cmp(&b.url));
         self.failed_objects.sort_by(|a, b| a.url.cmp(&b.url));
         self.warnings.sort();
         self.warnings.dedup();

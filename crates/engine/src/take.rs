@@ -42,6 +42,14 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
+    /// Those that are archived, and that somebody minds.
+    pub(crate) fn archived(&self, log: &Log) -> Vec<SourceObject> {
+        let is_archived = |(object, cause): &&(SourceObject, Cause)| {
+            *cause == Cause::Archived && !log.state().is_ignored(object)
+        };
+        self.failed.iter().filter(is_archived).map(|(object, _)| object.clone()).collect()
+    }
+
     /// Tells the summary.
     pub(crate) fn report(self, log: &Log, summary: &mut Summary) {
         debug_assert!(self.new.is_empty(), "what is new is planned");

@@ -2,7 +2,7 @@
 //!
 //! This crate performs nothing: no I/O, no clock, no threads. It groups new objects into tasks and those into units
 //! ([`plan_tasks`], [`plan_units`]) and into shards of about the same size ([`divide`]), and says what a compaction merges and what its files hold ([`mergings_due`], [`merged_format`]).
-//! Of what keys tell it makes a rhythm of deliveries and its gaps ([`Deliveries`]).
+//! What a conversion probably takes is a model ([`expect`]). Of what keys tell it makes a rhythm of deliveries and its gaps ([`Deliveries`]).
 //! The same listing in any order gives the same tasks.
 //!
 //! ```
@@ -20,12 +20,14 @@
 
 mod compaction;
 mod coverage;
+mod forecast;
 mod shards;
 mod tasks;
 mod union;
 
 pub use compaction::{Merging, compaction_id, is_raw, merged_format, merged_options, mergings_due};
 pub use coverage::{DELIVERIES_MIN, Deliveries, GAPS_MAX, Gap, Rhythm, SLOT_S, Scale, strip};
+pub use forecast::{Alike, Expected, SPEED_BYTES_MIN, Span, Trial, expect};
 pub use shards::{Shard, divide};
 pub use tasks::{estimated_rows, hex, inputs_digest, plan_tasks, plan_units, seed_of_plan};
 pub use union::{KnownFormat, formats_of_union, kept_formats};

@@ -20,7 +20,7 @@ use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 
 use crate::faults::{FaultArgs, Faults};
-use crate::memory::MemoryStore;
+use crate::memory::{ArchiveArgs, MemoryStore};
 
 /// An S3 server on loopback, for tests.
 #[derive(Debug, Parser)]
@@ -50,6 +50,9 @@ struct Args {
     threads: usize,
 
     #[command(flatten)]
+    archives: ArchiveArgs,
+
+    #[command(flatten)]
     faults: FaultArgs,
 }
 
@@ -64,8 +67,13 @@ const SECRET_KEY: &str = "flowquet-test-secret";
 
 fn main() {
     let args = Args::parse();
-    let mut store =
-        MemoryStore::new(&args.bucket, args.ignore_conditions, args.deny_writes.clone(), args.hide_missing);
+    let mut store = MemoryStore::new(
+        &args.bucket,
+        args.ignore_conditions,
+        args.deny_writes.clone(),
+        args.hide_missing,
+        args.archives.clone(),
+    );
     for (place, folder) in &args.load {
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         store.load(bucket, prefix, folder);

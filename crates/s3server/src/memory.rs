@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use bytes::Bytes;
+use clap::Args;
 use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 use s3s::dto::*;
@@ -23,8 +24,11 @@ const PART_MIN: usize = 5 << 20;
 /// Storage classes whose objects have to be restored before they can be read.
 const ARCHIVES: [&str; 2] = [StorageClass::DEEP_ARCHIVE, StorageClass::GLACIER];
 
-/// State of a restored copy. It is there at once, and stays.
+/// What is told of a restored copy. It stays.
 const RESTORED: &str = "ongoing-request=\"false\", expiry-date=\"Fri, 31 Dec 2100 00:00:00 GMT\"";
+
+/// What is told of an object that is being restored.
+const ONGOING: &str = "ongoing-request=\"true\"";
 
 #[derive(Debug, Clone)]
 struct Object {
@@ -35,22 +39,30 @@ struct Object {
     crc32: u32,
     /// `None` is the standard class.
     storage_class: Option<StorageClass>,
-    is_restored: bool,
+    /// It lies in the archive tier of Intelligent-Tiering.
+    is_tiered_away: bool,
+    /// When it is restored, if somebody asked for it.
+    restored_at: Option<Instant>,
 }
 
 impl Object {
     fn new(bytes: Bytes, checksum: Option<String>) -> Self {
         let (etag, crc32) = (hex(&Md5::digest(&bytes)), crc32fast::hash(&bytes));
-        Self { etag, crc32, bytes, checksum, storage_class: None, is_restored: false }
+        Self { etag, crc32, bytes, checksum, storage_class: None, is_tiered_away: false, restored_at: None }
     }
 
     fn is_archived(&self) -> bool {
-        self.storage_class.as_ref().is_some_and(|class| ARCHIVES.contains(&class.as_str()))
+        self.is_tiered_away
+            || self.storage_class.as_ref().is_some_and(|class| ARCHIVES.contains(&class.as_str()))
+    }
+
+    fn is_restored(&self) -> bool {
+        self.restored_at.is_some_and(|at| at <= Instant::now())
     }
 
     /// Whoever reads or copies an archived object is refused until it is restored.
     fn check_readable(&self) -> S3Result<()> {
-        if self.is_archived() && !self.is_restored {
+        if self.is_archived() && !self.is_restored() {
             let message = "The operation is not valid for the object's storage class";
             return Err(s3_error!(InvalidObjectState, "{message}"));
         }
@@ -58,7 +70,14 @@ impl Object {
     }
 
     fn restore(&self) -> Option<String> {
-        self.is_restored.then(|| RESTORED.to_owned())
+        let told = if self.is_restored() { RESTORED } else { ONGOING };
+        // In Intelligent-Tiering the object itself is moved, and then nothing is told.
+        self.restored_at.filter(|_| !(self.is_tiered_away && self.is_restored())).map(|_| told.to_owned())
+    }
+
+    fn archive_status(&self) -> Option<ArchiveStatus> {
+        let is_away = self.is_tiered_away && !self.is_restored();
+        is_away.then(|| ArchiveStatus::from_static(ArchiveStatus::ARCHIVE_ACCESS))
     }
 }
 
@@ -84,6 +103,27 @@ pub(crate) struct MemoryStore {
     ignore_conditions: bool,
     deny_writes: Vec<String>,
     hide_missing: bool,
+    archives: ArchiveArgs,
+}
+
+/// How archived objects behave.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ArchiveArgs {
+    /// Milliseconds from the request until an archived object is restored
+    #[arg(long, default_value_t = 0)]
+    restore_ms: u64,
+
+    /// Where objects of Intelligent-Tiering lie in its archive tier: `BUCKET/PREFIX`
+    #[arg(long)]
+    tiered_away: Vec<String>,
+
+    /// Where nobody may restore anything: `BUCKET/PREFIX`
+    #[arg(long)]
+    deny_restores: Vec<String>,
+}
+
+fn is_below(place: &str, prefixes: &[String]) -> bool {
+    prefixes.iter().any(|prefix| place.starts_with(prefix.as_str()))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -100,10 +140,11 @@ impl MemoryStore {
         ignore_conditions: bool,
         deny_writes: Vec<String>,
         hide_missing: bool,
+        archives: ArchiveArgs,
     ) -> Self {
         let buckets = buckets.iter().map(|b| (b.clone(), BTreeMap::new())).collect();
         let state = State { buckets, ..State::default() };
-        Self { state: Mutex::new(state), ignore_conditions, deny_writes, hide_missing }
+        Self { state: Mutex::new(state), ignore_conditions, deny_writes, hide_missing, archives }
     }
 
     /// Puts all files below `folder` under `prefix`.
@@ -145,7 +186,7 @@ impl MemoryStore {
 
     fn check_writable(&self, bucket: &str, key: &str) -> S3Result<()> {
         let place = format!("{bucket}/{key}");
-        if self.deny_writes.iter().any(|d| place.starts_with(d.as_str())) {
+        if is_below(&place, &self.deny_writes) {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
         Ok(())
@@ -263,6 +304,7 @@ impl S3 for MemoryStore {
             content_length: length(&object),
             e_tag: etag(&object),
             restore: object.restore(),
+            archive_status: object.archive_status(),
             storage_class: object.storage_class,
             ..HeadObjectOutput::default()
         })
@@ -339,6 +381,10 @@ impl S3 for MemoryStore {
             ..PutObjectOutput::default()
         };
         let input = req.input;
+        let is_tiering =
+            object.storage_class.as_ref().is_some_and(|c| c.as_str() == StorageClass::INTELLIGENT_TIERING);
+        let place = format!("{}/{}", input.bucket, input.key);
+        object.is_tiered_away = is_tiering && is_below(&place, &self.archives.tiered_away);
         self.insert(&input.bucket, input.key, object, input.if_none_match.as_ref())?;
         ok(output)
     }
@@ -352,7 +398,8 @@ impl S3 for MemoryStore {
         let mut object = self.with(&bucket, |o| o.get(&*key).cloned().ok_or_else(|| s3_error!(NoSuchKey)))?;
         object.check_readable()?;
         // A copy is of the class that its own request names.
-        (object.storage_class, object.is_restored) = (kept_class(input.storage_class), false);
+        object.storage_class = kept_class(input.storage_class);
+        (object.is_tiered_away, object.restored_at) = (false, None);
         let result = CopyObjectResult { e_tag: etag(&object), ..CopyObjectResult::default() };
         self.insert(&input.bucket, input.key, object, None)?;
         ok(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() })
@@ -362,15 +409,36 @@ impl S3 for MemoryStore {
         &self,
         req: S3Request<RestoreObjectInput>,
     ) -> S3Result<S3Response<RestoreObjectOutput>> {
-        let RestoreObjectInput { bucket, key, .. } = req.input;
+        let RestoreObjectInput { bucket, key, restore_request, .. } = req.input;
         self.check_writable(&bucket, &key)?;
+        if is_below(&format!("{bucket}/{key}"), &self.archives.deny_restores) {
+            return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
+        let request = restore_request.ok_or_else(|| s3_error!(MalformedXML))?;
+        let is_expedited =
+            request.glacier_job_parameters.is_some_and(|job| job.tier.as_str() == Tier::EXPEDITED);
+        let ready = Instant::now() + Duration::from_millis(self.archives.restore_ms);
         self.with(&bucket, |objects| {
             let object = objects.get_mut(&key).ok_or_else(|| s3_error!(NoSuchKey))?;
             if !object.is_archived() {
                 let message = "Restore is not allowed for the object's current storage class";
                 return Err(s3_error!(InvalidObjectState, "{message}"));
             }
-            object.is_restored = true;
+            let is_deep =
+                object.storage_class.as_ref().is_some_and(|c| c.as_str() == StorageClass::DEEP_ARCHIVE);
+            if is_deep && is_expedited {
+                let message = "Retrieval option is not supported by this storage class";
+                return Err(s3_error!(InvalidArgument, "{message}"));
+            }
+            // Copies have days, and objects that move have none.
+            if request.days.is_some() == object.is_tiered_away {
+                return Err(s3_error!(MalformedXML));
+            }
+            if object.restored_at.is_some() && !object.is_restored() {
+                return Err(s3_error!(RestoreAlreadyInProgress, "Object restore is already in progress"));
+            }
+            // A copy that is there stays; only its days change.
+            object.restored_at.get_or_insert(ready);
             Ok(())
         })?;
         ok(RestoreObjectOutput::default())
@@ -515,5 +583,13 @@ fn assembled(upload: &Upload, listed: &[CompletedPart]) -> S3Result<Object> {
     let etag = format!("{}-{}", hex(&Md5::digest(&digests)), listed.len());
     let storage_class = upload.storage_class.clone();
     let crc32 = crc32.finalize();
-    Ok(Object { bytes: bytes.into(), etag, checksum: None, crc32, storage_class, is_restored: false })
+    Ok(Object {
+        bytes: bytes.into(),
+        etag,
+        checksum: None,
+        crc32,
+        storage_class,
+        is_tiered_away: false,
+        restored_at: None,
+    })
 }

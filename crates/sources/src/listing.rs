@@ -16,7 +16,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 
 use flowquet_format::{Descent, KeyFilter, service_of_path};
-use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, LocalStore, Location, S3_SCHEME, Store};
+use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, LocalStore, Location, S3_SCHEME, StorageClass, Store};
 use flowquet_table::{RECORDS, SourceObject};
 use serde::Serialize;
 
@@ -77,8 +77,8 @@ pub struct LeftOutTable {
 pub struct Portion {
     /// In the order of the listing.
     pub objects: Vec<SourceObject>,
-    /// Which of those are of an archive class, in order.
-    pub archived: Vec<usize>,
+    /// Which of those are of a class that is an archive or may be, in order.
+    pub classes: Vec<(usize, StorageClass)>,
     /// Names that are no objects and why, such as those that are not UTF-8.
     pub unreadable: Vec<Unlistable>,
     /// Memory that `objects` take.
@@ -147,6 +147,8 @@ impl Lister<'_> {
         let mut all = Portion::default();
         let mut listed = self.portions(sources, LISTED_AT_ONCE, &mut |portion| {
             all.memory += portion.memory;
+            let before = all.objects.len();
+            all.classes.extend(portion.classes.into_iter().map(|(at, class)| (before + at, class)));
             all.objects.extend(portion.objects);
             all.unreadable.extend(portion.unreadable);
             if all.memory > self.memory_max {
@@ -154,7 +156,7 @@ impl Lister<'_> {
             }
             Ok(())
         })?;
-        let repeated = take_each_once(&mut all.objects);
+        let repeated = take_each_once(&mut all);
         (listed.objects, listed.repeated) = (listed.objects - repeated, listed.repeated + repeated);
         Ok(Listing { all, listed })
     }

@@ -9,7 +9,9 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flowquet_store::{Entry, Error as StoreError, ErrorKind, Location, ObjectMeta, S3_SCHEME, Store};
+use flowquet_store::{
+    Entry, Error as StoreError, ErrorKind, Location, ObjectMeta, S3_SCHEME, StorageClass, Store,
+};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
@@ -158,7 +160,7 @@ fn read_inventory(
                 key,
                 bytes: bytes.parse().map_err(|_| wrong(format!("expected a size, found `{bytes}`")))?,
                 etag: etag.map(|i| text(i).trim_matches('"').to_owned()).unwrap_or_default(),
-                is_archived: false,
+                class: StorageClass::Open,
             }))?;
         }
     }

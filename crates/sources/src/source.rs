@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flowquet_store::{
-    Error as StoreError, FILE_SCHEME, Fetch, LocalStore, Location, ObjectMeta, RangedReader, S3_SCHEME,
-    Store, Stores, random_name,
+    Archived, Asked, Error as StoreError, FILE_SCHEME, Fetch, LocalStore, Location, ObjectMeta, RangedReader,
+    RestoreRequest, S3_SCHEME, StorageClass, Store, Stores, random_name,
 };
 use flowquet_table::{SPOOL, SourceObject, incoming_key, spooled_name};
 use sha2::{Digest, Sha256};
@@ -74,7 +74,7 @@ impl SourceSet {
             Place::S3 { bucket, key } => {
                 let (key, etag) = (key.to_owned(), object.etag().to_owned());
                 let (url, bytes) = (object.url().to_owned(), object.bytes);
-                let meta = ObjectMeta { key, url, bytes, etag, is_archived: false };
+                let meta = ObjectMeta { key, url, bytes, etag, class: StorageClass::Open };
                 Ok(Box::new(RangedReader::new(self.stores.bucket(bucket), &meta)))
             }
         }
@@ -104,6 +104,28 @@ impl SourceSet {
         match place(object.url()) {
             Place::Disk(key) => self.disk.fetch(key, "", range, whole),
             Place::S3 { bucket, key } => self.stores.bucket(bucket).fetch(key, object.etag(), range, whole),
+        }
+    }
+
+    /// Whether an object of a listing lies in an archive; `None` for one that can be read as any other.
+    ///
+    /// # Errors
+    /// As [`Store::head`].
+    pub fn archived(&self, url: &str) -> Result<Option<Archived>, StoreError> {
+        match place(url) {
+            Place::Disk(_) => Ok(None),
+            Place::S3 { bucket, key } => self.stores.bucket(bucket).archived(key),
+        }
+    }
+
+    /// Asks that an archived object of a listing be restored.
+    ///
+    /// # Errors
+    /// As [`Store::restore`].
+    pub fn restore(&self, url: &str, request: &RestoreRequest) -> Result<Asked, StoreError> {
+        match place(url) {
+            Place::Disk(key) => self.disk.restore(key, request),
+            Place::S3 { bucket, key } => self.stores.bucket(bucket).restore(key, request),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::{Fetch, Folder, ObjectMeta, Staged, Store};
+use crate::{Archived, Asked, Fetch, Folder, ObjectMeta, RestoreRequest, Staged, Store};
 
 /// The objects of a store below a prefix.
 #[derive(Debug)]
@@ -62,6 +62,14 @@ impl Store for Below {
 
     fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
         self.inner.head(&self.full(key)).map(|object| self.below(object))
+    }
+
+    fn archived(&self, key: &str) -> Result<Option<Archived>, Error> {
+        self.inner.archived(&self.full(key))
+    }
+
+    fn restore(&self, key: &str, request: &RestoreRequest) -> Result<Asked, Error> {
+        self.inner.restore(&self.full(key), request)
     }
 
     fn fetch(&self, key: &str, etag: &str, range: Range<u64>, whole: bool) -> Box<dyn Fetch> {

@@ -161,6 +161,12 @@ impl Error {
         Self::new(ErrorKind::InvalidKey, "list", format!("file://{}", path.display()))
     }
 
+    /// The object lies in no archive, so nothing is restored.
+    pub(crate) fn no_archive(url: String) -> Self {
+        let detail = "expected an archived object, found one that can be read".to_owned();
+        Self::told(ErrorKind::Other, "restore", url, detail)
+    }
+
     /// The folder `path` lies deeper than is listed.
     pub fn too_deep(path: &std::path::Path) -> Self {
         let detail = "lies too deep in folders to be listed".to_owned();
@@ -219,7 +225,9 @@ impl Error {
     /// What to do about it, where something can be said.
     pub fn hint(&self) -> Option<String> {
         let hint = match self.kind {
-            ErrorKind::Archived => "restore the object with `aws s3api restore-object` and run again",
+            ErrorKind::Archived => {
+                "restore it: `flowquet convert --restore` asks for it, and converts it once it is restored"
+            }
             ErrorKind::Changed => "run the same command again: it lists the objects anew",
             ErrorKind::Credentials | ErrorKind::NoCredentials => flowquet_aws::CREDENTIALS_HINT,
             ErrorKind::Denied if self.is_s3() => return Some(self.permission_hint()),
@@ -253,6 +261,8 @@ impl Error {
             "list" => "s3:ListBucket on the bucket",
             "read" => "s3:GetObject on the object, and kms:Decrypt where a KMS key encrypts it",
             "delete" => "s3:DeleteObject on the object",
+            "restore" => "s3:RestoreObject on the object",
+            "give up an upload of" => "s3:AbortMultipartUpload on the object",
             _ => {
                 "s3:PutObject on the object, and kms:GenerateDataKey and kms:Decrypt where a KMS key encrypts it"
             }

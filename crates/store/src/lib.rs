@@ -21,6 +21,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the one crate that touches files")]
 
+mod archive;
 mod below;
 pub mod conformance;
 mod error;
@@ -44,6 +45,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use archive::{ArchiveTier, Archived, Asked, Restoration, RestoreRequest, Retrieval, StorageClass};
 pub use error::{Error, ErrorKind};
 pub use failing::{Failing, Fault, Then, When};
 pub use local::LocalStore;
@@ -80,8 +82,8 @@ pub struct ObjectMeta {
     pub bytes: u64,
     /// Changes when the object's content does, as far as the store can tell.
     pub etag: String,
-    /// It is of a storage class that is an archive: it can be read only if it has been restored, which a listing does not tell.
-    pub is_archived: bool,
+    /// Whether it can be read as it is, as far as a listing tells.
+    pub class: StorageClass,
 }
 
 /// An object being written; nobody sees it before [`Staged::commit`]. Dropped, it leaves nothing behind.
@@ -239,6 +241,25 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`ErrorKind::NotFound`] and others.
     fn head(&self, key: &str) -> Result<ObjectMeta, Error>;
+
+    /// Whether an object lies in an archive, and whether it is restored from it; `None` for one that can be read as any other. Stores
+    /// without archives have no others.
+    ///
+    /// # Errors
+    /// As [`Store::head`].
+    fn archived(&self, key: &str) -> Result<Option<Archived>, Error> {
+        self.head(key).map(|_| None)
+    }
+
+    /// Asks that an archived object be restored, which takes minutes to days and costs money. One that is restored already is kept longer, at
+    /// further cost: ask [`Store::archived`] first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Other`] where the object lies in no archive, or S3 does not restore it so; [`ErrorKind::Denied`] and others.
+    fn restore(&self, key: &str, request: &RestoreRequest) -> Result<Asked, Error> {
+        let _ = request;
+        Err(Error::no_archive(self.url(key)))
+    }
 
     /// Starts to read the bytes `range` of an object, or all of it if `whole`, which must have `etag` unless that is empty.
     fn fetch(&self, key: &str, etag: &str, range: Range<u64>, whole: bool) -> Box<dyn Fetch>;

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::handles::{self, Handle, Links, Stop, make_root};
 use crate::names::stays_inside;
 use crate::staging::StagingFolder;
-use crate::{Entry, Fetch, Folder, LISTED_MAX, ObjectMeta, Staged, Store, in_order};
+use crate::{Entry, Fetch, Folder, LISTED_MAX, ObjectMeta, Staged, StorageClass, Store, in_order};
 
 /// Deepest folder that is listed; deeper is a loop of links.
 const DEPTH_MAX: usize = 64;
@@ -440,7 +440,7 @@ fn not_a_file(url: String, meta: &fs::Metadata) -> Error {
 pub(crate) fn object_meta(key: String, canonical: &Path, meta: &fs::Metadata) -> ObjectMeta {
     let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
     let etag = modified.map_or(0, |d| d.as_nanos()).to_string();
-    ObjectMeta { key, url: url_of(canonical), bytes: meta.len(), etag, is_archived: false }
+    ObjectMeta { key, url: url_of(canonical), bytes: meta.len(), etag, class: StorageClass::Open }
 }
 
 fn url_of(path: &Path) -> String {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{Buf, Bytes};
 
 use crate::error::{Error, ErrorKind};
-use crate::{Fetch, Folder, ObjectMeta, Staged, Store, below_prefix};
+use crate::{Fetch, Folder, ObjectMeta, Staged, StorageClass, Store, below_prefix};
 
 /// Objects in memory. Clones share them.
 ///
@@ -63,7 +63,7 @@ impl Memory {
             url: self.url(key),
             bytes: object.bytes.len() as u64,
             etag: object.etag.clone(),
-            is_archived: false,
+            class: StorageClass::Open,
         }
     }
 

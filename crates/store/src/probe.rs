@@ -76,6 +76,20 @@ pub fn free_bytes(folder: &Path) -> Result<u64, Error> {
 }
 
 impl Stores {
+    /// Begins an upload in parts below `prefix` of a bucket and gives it up; `None` where there is no S3 to ask. Where it may not be given up it stays
+    /// until a rule of the bucket ends it, without parts.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub fn gives_uploads_up(&self, bucket: &str, prefix: &str) -> Result<Option<()>, Error> {
+        let Some(bucket) = self.asked(bucket) else { return Ok(None) };
+        let key = format!("{prefix}.flowquet-doctor-{}", random_name());
+        bucket.wait("write", &key, async {
+            let upload = bucket.begin_upload(&key).await?;
+            bucket.abort_upload(&key, &upload).await.map(Some)
+        })
+    }
+
     /// Whether a rule of the bucket ends uploads that nobody finished, for keys that begin with `prefix`; none where there is no S3 to ask.
     ///
     /// # Errors

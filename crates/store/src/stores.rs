@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::below::Below;
 use crate::error::Error;
 use crate::location::{Location, S3_SCHEME};
-use crate::s3::{Bucket, Connection, S3Options, S3Store, Traffic};
+use crate::s3::{Bucket, Connection, S3Options, S3Store, Traffic, Waiting};
 use crate::{LocalStore, Memory, PART_SLOTS, Store};
 
 /// Threads that wait for S3. Signing and checksums are the only work they do.
@@ -29,7 +28,7 @@ pub struct Stores {
 
 #[derive(Debug)]
 struct Remote {
-    runtime: Arc<Runtime>,
+    runtime: Arc<Waiting>,
     connection: Arc<Connection>,
     parts: Arc<Semaphore>,
 }
@@ -37,12 +36,7 @@ struct Remote {
 impl Remote {
     fn new(options: &S3Options) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(THREADS_MAX));
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads)
-            .thread_name("flowquet-s3")
-            .enable_all()
-            .build()
-            .expect("threads can be made");
+        let runtime = Waiting::new(threads);
         let connection = Arc::new(Connection::new(options, &runtime));
         Self { runtime: Arc::new(runtime), connection, parts: Arc::new(Semaphore::new(PART_SLOTS)) }
     }

@@ -7,12 +7,13 @@ use flowquet_engine::RejectLimit;
 use flowquet_format::{PartitionSpec, Types};
 use flowquet_parquet::Compression;
 use flowquet_sources::Source;
-use flowquet_store::Location;
+use flowquet_store::{Location, Retrieval};
 use flowquet_table::ROW_GROUP_ROWS_MAX;
 
 use crate::args::{AddArgs, FormatArgs, GlueArgs};
 use crate::places::{FilterArgs, S3Args, Target, source, target};
 use crate::plan_file::SHARDS_MAX;
+use crate::prices::DOLLARS_PER_VCPU_HOUR;
 use crate::shard::ShardArg;
 use crate::size::{parse_bytes, whole};
 
@@ -136,6 +137,22 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "N|P%", help_heading = "Bad input")]
     pub(crate) max_rejects: Option<RejectLimit>,
 
+    /// Ask S3 to restore archived objects, those that nobody has asked for: bulk (in 5 to 48 hours), standard (3 to 12 hours) or
+    /// expedited (minutes, not from deep archives). It costs money: `flowquet plan` tells how much. Run the same command again
+    /// later, and it converts what is restored by then
+    #[arg(long, value_name = "HOW", conflicts_with = "dry_run", help_heading = "Archived objects")]
+    pub(crate) restore: Option<Retrieval>,
+
+    /// Days that restored copies are kept
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 7,
+        value_parser = whole::<u16, 1, 3650>,
+        help_heading = "Archived objects"
+    )]
+    pub(crate) restore_days: u16,
+
     /// Worker threads [default: number of cores]
     #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
@@ -173,6 +190,26 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "N", value_parser = whole::<u32, 1, SHARDS_MAX>, help_heading = "Shards of a plan")]
     pub(crate) shards: Option<u32>,
 
+    /// Read and convert so much of what is planned, and keep nothing, to learn what records, files and time are to be expected; 0 estimates by
+    /// sizes alone
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_bytes, help_heading = "Estimates")]
+    pub(crate) sample: u64,
+
+    /// Dollars for an hour of a core [default: 0.04937, AWS Fargate's in us-east-1, x86, with 2 GB of memory]
+    #[arg(
+        long,
+        value_name = "DOLLARS",
+        default_value = DOLLARS_PER_VCPU_HOUR,
+        hide_default_value = true,
+        value_parser = dollars,
+        help_heading = "Estimates"
+    )]
+    pub(crate) price_vcpu_hour: f64,
+
+    /// Worker threads that the conversion is to have [default: number of cores]
+    #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
+    pub(crate) threads: Option<u16>,
+
     /// Write the plan to this file or S3 object, for `flowquet convert --plan`
     #[arg(long, value_name = "FILE", value_parser = Location::parse, help_heading = "Shards of a plan")]
     pub(crate) save: Option<Location>,
@@ -189,6 +226,11 @@ pub(crate) struct PlanArgs {
     // `JobArgs` names it; a plan is not made from a plan.
     #[arg(long, hide = true, value_parser = no_plan)]
     plan: Option<String>,
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let found = text.parse::<f64>().ok().filter(|dollars| dollars.is_finite() && *dollars >= 0.0);
+    found.ok_or_else(|| format!("expected dollars, such as 0.05, found `{text}`"))
 }
 
 fn no_plan(_: &str) -> Result<String, String> {

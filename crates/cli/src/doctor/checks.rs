@@ -115,7 +115,9 @@ fn of_store(check: &'static str, result: Result<(), &Error>, good: &str, policy:
         Err(error) => {
             let state = if error.kind().is_transient() { State::Later } else { State::Bad };
             let mut line = Line::new(check, state, words_of(error));
-            line.policy = policy.filter(|_| error.kind() == ErrorKind::Denied);
+            // What a key denies no permission in the store helps with.
+            let key = policy::key(&line.what);
+            line.policy = key.or(policy).filter(|_| error.kind() == ErrorKind::Denied);
             line
         }
     }
@@ -179,8 +181,16 @@ fn of_source(stores: &Stores, source: &Location, caller: &Caller, lines: &mut Ve
     let read = store.fetch(&object.key, "", 0..1, false);
     let read = read.wait(&|| stop().load(std::sync::atomic::Ordering::Relaxed));
     if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::Archived) {
-        let what = format!("{} is archived: restore such objects before you convert them", object.url);
+        let what = format!(
+            "{} is archived: `flowquet plan` tells what restoring such objects costs, `flowquet convert --restore` asks for it",
+            object.url
+        );
         lines.push(Line::new("read source", State::Note, what));
+        let what = "not tried, since it costs money; `flowquet convert --restore` needs";
+        let mut line = Line::new("restore source", State::Unknown, what);
+        line.policy = place
+            .map(|(bucket, prefix)| policy::objects(&caller.region, bucket, &prefix, "s3:RestoreObject"));
+        lines.push(line);
         return;
     }
     let policy =
@@ -225,7 +235,17 @@ fn of_prefix(stores: &Stores, out: &Location, caller: &Caller, lines: &mut Vec<L
         return;
     }
     let policy_of = |action: &str| Some(policy::objects(&caller.region, bucket, &prefix, action));
-    of_probe(&place, probe(store.as_ref(), ""), &policy_of, lines);
+    let probed = probe(store.as_ref(), "");
+    let may_put = probed.first().is_some_and(|(_, result)| result.is_ok());
+    of_probe(&place, probed, &policy_of, lines);
+    if may_put {
+        let given_up = stores.gives_uploads_up(bucket, &prefix).transpose();
+        let good = "an upload in parts was begun and given up";
+        lines.extend(given_up.map(|result| {
+            let policy = policy_of("s3:AbortMultipartUpload");
+            of_store("abort upload", result.as_ref().map(drop), good, policy)
+        }));
+    }
     lines.push(match stores.ends_unfinished_uploads(bucket, &prefix) {
         Ok(Some(true)) => Line::new("lifecycle", State::Good, "a rule ends unfinished uploads"),
         Ok(None) => return,

@@ -56,6 +56,20 @@ pub(super) fn glue(
     json!({"Effect": "Allow", "Action": actions, "Resource": resources})
 }
 
+/// To do with a KMS key what `words` say that nobody allows, if they speak of one. S3 refuses with the words of KMS: `… is not authorized to perform:
+/// kms:GenerateDataKey on resource: arn:aws:kms:eu-west-1:111122223333:key/1a2b because no identity-based policy allows …`.
+pub(super) fn key(words: &str) -> Option<Value> {
+    let word = |is: &dyn Fn(&str) -> bool| {
+        let mut words = words.split_whitespace().map(|word| word.trim_end_matches(['.', ',', ')']));
+        words.find(|word| is(word)).map(str::to_owned)
+    };
+    word(&|word| word.starts_with("kms:"))?;
+    let key = word(&|word| word.starts_with("arn:") && word.contains(":kms:") && word.contains("key/"));
+    // Who writes under a key also reads what was written, and parts of an upload are put together by reading.
+    let actions = ["kms:GenerateDataKey", "kms:Decrypt"];
+    Some(json!({"Effect": "Allow", "Action": actions, "Resource": key.unwrap_or_else(|| "*".to_owned())}))
+}
+
 /// Bucket and prefix of a place in S3; the prefix is empty or ends in a slash.
 pub(super) fn place(location: &Location) -> Option<(&str, String)> {
     match location {
@@ -87,6 +101,10 @@ mod tests {
                 "arn:aws:glue:eu-west-1:1:table/lake/t"
             ])
         );
+        let told = "AccessDenied: User: arn:aws:iam::1:user/x is not authorized to perform: kms:GenerateDataKey on resource: arn:aws:kms:eu-west-1:1:key/1a because no identity-based policy allows the kms:GenerateDataKey action";
+        assert_eq!(key(told).expect("a key")["Resource"], "arn:aws:kms:eu-west-1:1:key/1a");
+        assert_eq!(key("not allowed to perform: kms:Decrypt").expect("a key")["Resource"], "*");
+        assert_eq!(key("access denied: AccessDenied: Access Denied"), None);
         let location = Location::parse("s3://lake/t").expect("a location");
         assert_eq!(place(&location), Some(("lake", "t/".to_owned())));
     }

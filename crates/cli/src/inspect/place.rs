@@ -28,10 +28,16 @@ pub(super) fn text(place: &Place, inspector: &Inspector<'_>) -> String {
         text.push_str(&format!("  format {number}: {format}\n"));
     }
     text.push_str(&gaps_text(&survey.logs.iter().map(|log| row(log, String::new())).collect::<Vec<_>>()));
-    for log in survey.logs.iter().filter(|log| log.archived > 0) {
-        let objects = counted(log.archived, "object");
-        let name = name_in_text(&log.group);
-        text.push_str(&format!("  {name}: {objects} in an archive class, which can be read once restored\n"));
+    for (log, (class, objects)) in
+        survey.logs.iter().flat_map(|log| log.classes.iter().map(move |c| (log, c)))
+    {
+        let objects = counted(*objects, "object");
+        let what = if class.is_archive() {
+            "an archive class, which can be read once restored"
+        } else {
+            "some of which may lie in its archive tiers, which a listing does not tell"
+        };
+        text.push_str(&format!("  {}: {objects} in {}, {what}\n", name_in_text(&log.group), class.name()));
     }
     text.push_str(&others_text(place));
     if survey.left_out > 0 {

@@ -16,7 +16,7 @@ use flowquet_plan::{Deliveries, Rhythm};
 use flowquet_sources::{
     Error as SourceError, LeftOutTable, Lister, PORTION_OBJECTS, Portion, Source, SourceSet,
 };
-use flowquet_store::{Error as StoreError, ErrorKind, Fetch, Stores};
+use flowquet_store::{Error as StoreError, ErrorKind, Fetch, StorageClass, Stores};
 use flowquet_table::{Cause, Options, SourceObject};
 
 use crate::error::Error;
@@ -95,8 +95,8 @@ pub struct SurveyedLog {
     pub bytes: u64,
     /// How many of them were looked at.
     pub looked_at: u64,
-    /// How many are of an archive class, by the listing; those that are restored can be read.
-    pub archived: u64,
+    /// How many are of classes that are archives, or may be, by the listing; those that are restored can be read.
+    pub classes: BTreeMap<StorageClass, u64>,
     /// One of those.
     pub example: String,
     /// When objects of the group were delivered.
@@ -179,6 +179,7 @@ struct Group {
     archived: u64,
     archived_bytes: u64,
     archived_example: Option<SourceObject>,
+    classes: BTreeMap<StorageClass, u64>,
     deliveries: Deliveries,
     /// What was found, by object looked at.
     found: Vec<Finding>,
@@ -238,9 +239,10 @@ impl Gathered {
             self.others
                 .add(OtherKind::NotConverted(failed.cause), 1, 0, failed.url, || failed.reason.clone());
         }
-        let mut archived = portion.archived.into_iter().peekable();
+        let mut classes = portion.classes.into_iter().peekable();
         for (index, object) in portion.objects.into_iter().enumerate() {
-            let is_archived = archived.next_if_eq(&index).is_some();
+            let class =
+                classes.next_if(|(at, _)| *at == index).map_or(StorageClass::Open, |(_, class)| class);
             self.survey.objects += 1;
             self.survey.bytes += object.bytes;
             if object.bytes == 0 {
@@ -248,12 +250,12 @@ impl Gathered {
             } else if let Some(service) = service_of_name(object.key()) {
                 self.others.add_object(OtherKind::Service(service.to_owned()), &object, String::new);
             } else {
-                self.group(object, is_archived);
+                self.group(object, class);
             }
         }
     }
 
-    fn group(&mut self, object: SourceObject, is_archived: bool) {
+    fn group(&mut self, object: SourceObject, class: StorageClass) {
         let (mut key, delivery) = KeyGroup::of(object.url(), object.key());
         if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&key) {
             key = KeyGroup { origin: KeyOrigin::Folder("…".to_owned()), ..KeyGroup::default() };
@@ -265,7 +267,10 @@ impl Gathered {
         if let Some(time) = delivery {
             group.deliveries.add(time, &mut self.days_left);
         }
-        if is_archived && is_of_one_format {
+        if class != StorageClass::Open {
+            *group.classes.entry(class).or_default() += 1;
+        }
+        if class.is_archive() && is_of_one_format {
             group.archived += 1;
             group.archived_bytes += object.bytes;
             group.archived_example = Some(object);
@@ -451,7 +456,7 @@ impl Group {
                 objects: finding.objects + more,
                 bytes: finding.bytes + more_bytes,
                 looked_at: finding.objects,
-                archived: if is_one { self.archived } else { 0 },
+                classes: if is_one { std::mem::take(&mut self.classes) } else { BTreeMap::new() },
                 example: finding.example,
                 rhythm: deliveries.rhythm(),
                 deliveries,

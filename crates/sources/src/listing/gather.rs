@@ -21,7 +21,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowquet_format::{LeftOut, service_of_path};
-use flowquet_store::ObjectMeta;
+use flowquet_store::{ObjectMeta, StorageClass};
 use flowquet_table::{RECORDS, SourceObject};
 use sha2::{Digest, Sha256};
 
@@ -108,13 +108,25 @@ fn is_named_as_data(path: &str) -> bool {
 }
 
 /// Keeps the first of the objects that have the same URL, and returns how many others there were.
-pub(crate) fn take_each_once(objects: &mut Vec<SourceObject>) -> u64 {
+pub(crate) fn take_each_once(portion: &mut Portion) -> u64 {
+    let Portion { objects, classes, .. } = portion;
     if objects.is_sorted_by(|a, b| a.url() < b.url()) {
         return 0;
     }
     let mut urls = HashSet::with_capacity(objects.len());
     let is_first: Vec<bool> = objects.iter().map(|object| urls.insert(object.url())).collect();
     drop(urls);
+    // Where those that stay stand now.
+    let mut dropped = 0;
+    let moved: Vec<Option<usize>> = is_first
+        .iter()
+        .enumerate()
+        .map(|(at, is_first)| {
+            dropped += usize::from(!is_first);
+            is_first.then(|| at - dropped)
+        })
+        .collect();
+    classes.retain_mut(|(at, _)| moved[*at].inspect(|now| *at = *now).is_some());
     let (before, mut is_first) = (objects.len(), is_first.into_iter());
     objects.retain(|_| is_first.next().unwrap_or(true));
     (before - objects.len()) as u64
@@ -300,8 +312,8 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         meta.url.clone_into(&mut self.last_url);
         let object = SourceObject::new(meta.url, key, meta.bytes, &meta.etag);
         self.portion.memory += object.memory();
-        if meta.is_archived {
-            self.portion.archived.push(self.portion.objects.len());
+        if meta.class != StorageClass::Open {
+            self.portion.classes.push((self.portion.objects.len(), meta.class));
         }
         self.portion.objects.push(object);
         self.listed.objects += 1;
@@ -358,7 +370,7 @@ impl<'a, 'b> Gatherer<'a, 'b> {
     fn flush(&mut self) -> Result<(), Error> {
         let mut portion = std::mem::take(&mut self.portion);
         if !std::mem::replace(&mut self.ascends, true) {
-            let repeated = take_each_once(&mut portion.objects);
+            let repeated = take_each_once(&mut portion);
             self.listed.objects -= repeated;
             self.listed.repeated += repeated;
         }
@@ -372,6 +384,20 @@ impl<'a, 'b> Gatherer<'a, 'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_that_comes_twice_moves_the_classes_of_those_behind_it() {
+        let object = |name: &str| SourceObject::new(format!("s3://logs/{name}"), name, 1, "etag");
+        let mut portion = Portion {
+            objects: ["b", "a", "b", "c", "a", "d"].map(object).into(),
+            classes: [(1, StorageClass::Deep), (4, StorageClass::Deep), (5, StorageClass::Flexible)].into(),
+            ..Portion::default()
+        };
+        assert_eq!(take_each_once(&mut portion), 2);
+        assert_eq!(portion.objects, ["b", "a", "c", "d"].map(object));
+        assert_eq!(portion.classes, [(1, StorageClass::Deep), (3, StorageClass::Flexible)]);
+        assert_eq!(take_each_once(&mut portion), 0);
+    }
 
     #[test]
     fn tables_are_told_by_their_keys() {

@@ -7,21 +7,23 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, RequestPayer,
-    ServerSideEncryption,
+    ArchiveStatus, ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart,
+    GlacierJobParameters, RequestPayer, RestoreRequest as RestoreRequestBody, ServerSideEncryption, Tier,
 };
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
-use tokio::runtime::Runtime;
 
+use crate::archive::{ArchiveTier, Archived, Asked, Restoration, RestoreRequest, Retrieval, StorageClass};
 use crate::error::{Error, ErrorKind};
 use crate::location::S3_SCHEME;
 use crate::s3::connect::{Connection, S3Options};
 use crate::s3::failure::failure;
 use crate::s3::lifecycle::ends_uploads;
 use crate::s3::pace::{Pace, Request};
+use crate::s3::waiting::Waiting;
 use crate::{ObjectMeta, RANGE_BYTES};
 
 /// Once asked to stop, what is under way may still take this long.
@@ -32,12 +34,6 @@ const STOP_CHECK: Duration = Duration::from_millis(50);
 
 /// Most bytes of an object whose size nobody knows before: records. The longest are plans, of hundreds of bytes an object.
 const UNTOLD_BYTES_MAX: u64 = 4 << 30;
-
-/// Whether a storage class is an archive. Objects of Glacier Instant Retrieval are read as any others, and of Intelligent-Tiering the
-/// class does not tell.
-fn is_archive(class: &str) -> bool {
-    ["DEEP_ARCHIVE", "GLACIER"].contains(&class)
-}
 
 /// One page of a listing, one level deep or whole.
 #[derive(Debug, Default)]
@@ -70,7 +66,7 @@ pub(crate) struct Bucket {
     connection: Arc<Connection>,
     options: Arc<S3Options>,
     pace: Pace,
-    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) runtime: Arc<Waiting>,
     /// Slots for parts of uploads in memory.
     pub(crate) parts: Arc<tokio::sync::Semaphore>,
     /// When it was first seen that we are asked to stop.
@@ -84,7 +80,7 @@ impl Bucket {
     pub(crate) fn new(
         name: &str,
         connection: &Arc<Connection>,
-        runtime: &Arc<Runtime>,
+        runtime: &Arc<Waiting>,
         parts: &Arc<tokio::sync::Semaphore>,
     ) -> Self {
         let options = connection.options.clone();
@@ -250,7 +246,9 @@ impl Bucket {
                 key,
                 bytes: object.size.and_then(|s| u64::try_from(s).ok()).unwrap_or_default(),
                 etag: bare_etag(object.e_tag.as_deref()),
-                is_archived: object.storage_class.is_some_and(|class| is_archive(class.as_str())),
+                class: object
+                    .storage_class
+                    .map_or(StorageClass::Open, |class| StorageClass::of(class.as_str())),
             };
             Some((meta, object.last_modified.map_or(i64::MAX, |time| time.secs())))
         });
@@ -264,20 +262,68 @@ impl Bucket {
         })
     }
 
-    pub(crate) async fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
+    async fn ask_head(&self, key: &str) -> Result<HeadObjectOutput, Error> {
         let ask = |_| async {
             let request = self.client().head_object().bucket(&self.name).key(key);
             let answer = request.set_request_payer(self.payer()).send().await;
             answer.map_err(|e| failure("read", self.url(key), &e))
         };
-        let answer = self.perform(Request::Read, "read", key, 0, ask).await?;
+        self.perform(Request::Read, "read", key, 0, ask).await
+    }
+
+    pub(crate) async fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
+        let answer = self.ask_head(key).await?;
         Ok(ObjectMeta {
             key: key.to_owned(),
             url: self.url(key),
             bytes: answer.content_length.and_then(|n| u64::try_from(n).ok()).unwrap_or_default(),
             etag: bare_etag(answer.e_tag.as_deref()),
-            is_archived: answer.storage_class.is_some_and(|class| is_archive(class.as_str())),
+            class: answer.storage_class.map_or(StorageClass::Open, |class| StorageClass::of(class.as_str())),
         })
+    }
+
+    /// Whether an object lies in an archive. Of Intelligent-Tiering, `x-amz-archive-status` tells.
+    ///
+    /// Source: docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html.
+    pub(crate) async fn archived(&self, key: &str) -> Result<Option<Archived>, Error> {
+        let answer = self.ask_head(key).await?;
+        let tier = match (&answer.archive_status, &answer.storage_class) {
+            (Some(ArchiveStatus::DeepArchiveAccess), _) => ArchiveTier::TieringDeep,
+            (Some(_), _) => ArchiveTier::TieringAccess,
+            (None, Some(class)) => match StorageClass::of(class.as_str()) {
+                StorageClass::Flexible => ArchiveTier::Flexible,
+                StorageClass::Deep => ArchiveTier::Deep,
+                StorageClass::Open | StorageClass::Tiering => return Ok(None),
+            },
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Archived { tier, restoration: Restoration::of(answer.restore.as_deref()) }))
+    }
+
+    /// Asks that an archived object be restored. Days are told where a copy is made of it, and only there.
+    ///
+    /// Source: docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html.
+    pub(crate) async fn restore(&self, key: &str, wanted: &RestoreRequest) -> Result<Asked, Error> {
+        let tier = match wanted.retrieval {
+            Retrieval::Bulk => Tier::Bulk,
+            Retrieval::Standard => Tier::Standard,
+            Retrieval::Expedited => Tier::Expedited,
+        };
+        let ask = |_| async {
+            let job = GlacierJobParameters::builder().tier(tier.clone()).build();
+            let job =
+                job.map_err(|e| Error::told(ErrorKind::Other, "restore", self.url(key), e.to_string()))?;
+            let request = RestoreRequestBody::builder().set_days(wanted.days.map(i32::from));
+            let request = request.glacier_job_parameters(job).build();
+            let answer = self.client().restore_object().bucket(&self.name).key(key).restore_request(request);
+            let answer = answer.set_request_payer(self.payer()).send().await;
+            match answer.map_err(|e| failure("restore", self.url(key), &e)) {
+                Ok(_) => Ok(Asked::Requested),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Asked::Ongoing),
+                Err(error) => Err(error),
+            }
+        };
+        self.perform(Request::Write, "restore", key, 0, ask).await
     }
 
     /// The bytes of an object, or of a range of it, which must have `etag` unless that is empty. They must be `expected` ones, if
@@ -522,7 +568,7 @@ impl Bucket {
     pub(crate) async fn abort_upload(&self, key: &str, upload: &str) -> Result<(), Error> {
         let request = self.client().abort_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
         let answer = request.set_request_payer(self.payer()).send().await;
-        answer.map(drop).map_err(|e| failure("delete", self.url(key), &e))
+        answer.map(drop).map_err(|e| failure("give up an upload of", self.url(key), &e))
     }
 }
 

@@ -70,6 +70,10 @@ fn kind_of(action: &str, status: u16, code: &str) -> ErrorKind {
             _,
         ) => ErrorKind::Credentials,
         ("InvalidObjectState", _) => ErrorKind::Archived,
+        // It is being restored already.
+        ("RestoreAlreadyInProgress", _) => ErrorKind::AlreadyExists,
+        // Asking again does not help before somebody buys capacity.
+        ("GlacierExpeditedRetrievalNotAvailable", _) => ErrorKind::Other,
         ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _) => {
             ErrorKind::WrongRegion
         }
@@ -108,6 +112,8 @@ mod tests {
             ("read", 404, "", ErrorKind::NotFound),
             ("list", 404, "NoSuchBucket", ErrorKind::NoBucket),
             ("read", 403, "InvalidObjectState", ErrorKind::Archived),
+            ("restore", 409, "RestoreAlreadyInProgress", ErrorKind::AlreadyExists),
+            ("restore", 503, "GlacierExpeditedRetrievalNotAvailable", ErrorKind::Other),
             ("read", 403, "AccessDenied", ErrorKind::Denied),
             ("read", 403, "ExpiredToken", ErrorKind::Credentials),
             ("read", 412, "PreconditionFailed", ErrorKind::Changed),

@@ -10,6 +10,7 @@ mod lifecycle;
 mod pace;
 mod traffic;
 mod upload;
+mod waiting;
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -25,12 +26,16 @@ pub(crate) use bucket::{Bucket, From};
 pub(crate) use connect::Connection;
 pub use connect::S3Options;
 pub use traffic::Traffic;
+pub(crate) use waiting::Waiting;
 
 use crate::error::{Error, ErrorKind};
 use crate::names::random_name;
 use crate::ranged::RangedReader;
 use crate::s3::upload::S3Upload;
-use crate::{Entry, Fetch, Folder, LISTED_MAX, ObjectMeta, Staged, Store, below_prefix, in_order};
+use crate::{
+    Archived, Asked, Entry, Fetch, Folder, LISTED_MAX, ObjectMeta, RestoreRequest, Staged, Store,
+    below_prefix, in_order,
+};
 
 /// Pages without keys that are read one after the other: stores that have deleted much give some.
 const EMPTY_PAGES_MAX: u32 = 1_000;
@@ -200,6 +205,16 @@ impl Store for S3Store {
     fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
         let full = self.full(key);
         Ok(self.below(self.wait("read", &full, self.bucket.head(&full))?))
+    }
+
+    fn archived(&self, key: &str) -> Result<Option<Archived>, Error> {
+        let full = self.full(key);
+        self.wait("read", &full, self.bucket.archived(&full))
+    }
+
+    fn restore(&self, key: &str, request: &RestoreRequest) -> Result<Asked, Error> {
+        let full = self.full(key);
+        self.wait("restore", &full, self.bucket.restore(&full, request))
     }
 
     fn get(&self, key: &str) -> Result<Vec<u8>, Error> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flowquet_store::{Error as StoreError, Fetch, Folder, Staged};
+use flowquet_store::{Error as StoreError, Fetch, Folder, Staged, StorageClass};
 
 use super::*;
 
@@ -65,7 +65,7 @@ impl Store for Keys {
                         url,
                         bytes: 1,
                         etag: "e".to_owned(),
-                        is_archived: false,
+                        class: StorageClass::Open,
                     })
                 }
             };
