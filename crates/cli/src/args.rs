@@ -6,6 +6,7 @@ mod format;
 mod inspect;
 mod job;
 mod look;
+mod rollup;
 mod schema;
 mod verify;
 
@@ -16,7 +17,7 @@ use flowquet_catalog::TableName;
 use flowquet_format::Types;
 use flowquet_parquet::Compression;
 use flowquet_store::Location;
-use flowquet_table::ROW_GROUP_ROWS_MAX;
+use flowquet_table::{Dedup, ROW_GROUP_ROWS_MAX};
 
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::enrich::EnrichArg;
@@ -24,6 +25,7 @@ pub(crate) use self::format::{AddArgs, FormatArgs};
 pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::job::{ConvertArgs, JobArgs, PartitionTimeArg, PlanArgs, TableLayout};
 pub(crate) use self::look::{CostArgs, ReportArgs, TopArgs};
+pub(crate) use self::rollup::RollupArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 pub(crate) use self::verify::VerifyArgs;
 use crate::logs::LogArgs;
@@ -208,10 +210,13 @@ pub(crate) enum Command {
                       docs/SEMANTICS.md says what a reader sees at each moment. The next run finishes one that was killed.",
         after_long_help = "Examples:\n  \
             flowquet compact lake/vpc_flow_logs\n  \
+            flowquet compact lake/vpc_flow_logs --dedup exact\n  \
             flowquet compact s3://lake/vpc_flow_logs/ --partition 'date=2024-01-*' --database lake --table vpc_flow_logs\n  \
             flowquet compact s3://lake/vpc_flow_logs/ --in s3://logs/AWSLogs/ --types rich"
     )]
     Compact(Box<CompactArgs>),
+    #[command(about = self::rollup::ABOUT, long_about = self::rollup::LONG_ABOUT, after_long_help = self::rollup::EXAMPLES)]
+    Rollup(Box<RollupArgs>),
     #[command(about = self::doctor::ABOUT, long_about = self::doctor::LONG_ABOUT, after_help = self::doctor::EXITS,
         after_long_help = format!("{}\n\n{}", self::doctor::EXITS, self::doctor::EXAMPLES))]
     Doctor(Box<DoctorArgs>),
@@ -415,6 +420,11 @@ pub(crate) struct CompactArgs {
     /// Order of the rows of each file [default: srcaddr,dstaddr,start, as far as files have them]
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', help_heading = "Files")]
     pub(crate) sort: Option<Vec<String>>,
+
+    /// Keep one of records that a partition holds several times, the first, and count the others: exact (equal in all fields) or
+    /// flow (equal in interface, addresses, ports, protocol, start and end)
+    #[arg(long, value_name = "exact|flow", help_heading = "Files")]
+    pub(crate) dedup: Option<Dedup>,
 
     /// Columns that get a bloom filter, comma-separated
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', help_heading = "Files")]

@@ -45,6 +45,7 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
             .as_ref()
             .map(|names| columns_of_names("--sort", "sorted by", names, catalogue, &[]))
             .transpose()?,
+        dedup: args.dedup,
         bloom_filter: columns_of_names("--bloom-filter", "filtered", &args.bloom_filter, catalogue, &[])?,
         compression: args.compression.to_string(),
         row_group_rows: args.row_group_rows,
@@ -174,6 +175,19 @@ fn dry_text(done: &Compaction) -> String {
     text
 }
 
+/// What became of the rows.
+fn rows_text(done: &Compaction) -> String {
+    match &done.duplicates {
+        None => format!("{} before and after", counted(done.rows, "row")),
+        Some(duplicates) => format!(
+            "{} = {} kept + {}",
+            counted(done.rows, "row"),
+            HumanCount(done.rows - duplicates.rows.min(done.rows)),
+            counted(duplicates.rows, "duplicate")
+        ),
+    }
+}
+
 /// The summary; its last line tells what happened in counts.
 fn text(done: &Compaction, elapsed: Duration) -> String {
     let mut text = String::new();
@@ -204,14 +218,22 @@ fn text(done: &Compaction, elapsed: Duration) -> String {
         let partitions = counted(done.damaged, "partition");
         text.push_str(&format!("  skipped     {partitions} with lost or truncated files\n"));
     }
+    for (folder, rows) in done.duplicates.iter().flat_map(|d| &d.by_partition).take(NAMED_MAX) {
+        let folder = if folder.is_empty() { "the table" } else { folder };
+        text.push_str(&format!("  duplicates  {} in {folder}\n", counted(*rows, "row")));
+    }
+    let more = done.duplicates.as_ref().map_or(0, |d| d.by_partition.len().saturating_sub(NAMED_MAX));
+    if more > 0 {
+        text.push_str(&format!("  {:<11} and in {more} more; --json names them all\n", ""));
+    }
     let all = counted(done.partitions, "partition");
     text.push_str(&if done.compacted + done.finished > 0 {
         format!(
-            "done: {} of {all} compacted, {} to {}, {} before and after, {:.1} s\n",
+            "done: {} of {all} compacted, {} to {}, {}, {:.1} s\n",
             HumanCount(done.compacted),
             files(done.files_in, done.bytes_in),
             files(done.files_out, done.bytes_out),
-            counted(done.rows, "row"),
+            rows_text(done),
             elapsed.as_secs_f64()
         )
     } else if done.damaged + done.by_another > 0 {

@@ -48,6 +48,8 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::Enrichments(_)
         | Error::EnrichmentFile { .. }
         | Error::OtherEnrichment { .. }
+        | Error::NotCompared { .. }
+        | Error::NotRolledUp(_)
         | Error::SourceIsTable { .. }
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
         _ => Exit::Failed,
@@ -80,6 +82,13 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
             let option = flag(option);
             let mut message = format!("{option} names `{column}`, which no log format here has");
             formats.iter().for_each(|format| message.push_str(&format!("\n  {format}")));
+            Failure::message(Exit::Usage, &message, hint.as_deref())
+        }
+        Error::NotCompared { url, missing, format } => {
+            let message = format!(
+                "--dedup flow compares columns that records of `{url}` do not have: {}\n  {format}",
+                missing.join(", ")
+            );
             Failure::message(Exit::Usage, &message, hint.as_deref())
         }
         Error::Log(LogError::Contract(differences)) => {
@@ -220,6 +229,10 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::Log(LogError::StalePlan { .. }) => "make the plan again with `flowquet plan`",
         Error::Sources(SourceError::Manifest { .. }) => {
             "a manifest is the manifest.json of an S3 Inventory, or a text file with one URL or path per line"
+        }
+        Error::NotRolledUp(_) => "check --by, or choose another --out; `flowquet schema` lists all fields",
+        Error::NotCompared { .. } => {
+            "--dedup exact compares all fields that there are; or leave these partitions out with --partition"
         }
         Error::NoColumn { .. } => "check the spelling; `flowquet schema` lists all fields",
         Error::Sources(SourceError::NoObjects { .. }) => {

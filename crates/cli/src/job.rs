@@ -130,6 +130,7 @@ fn options(
         columns: formats.selection.names().map(|names| names.map(str::to_owned).collect()),
         add: formats.added(&args.add)?,
         enrich,
+        dedup: None,
         sort,
         bloom_filter: formats.columns_named("--bloom-filter", "filtered", Some(&args.bloom_filter))?,
         compression: args.compression.to_string(),

@@ -49,6 +49,7 @@ mod register;
 mod report;
 mod reporter;
 mod resources;
+mod rollup;
 mod schema;
 mod schema_diff;
 mod shard;
@@ -119,6 +120,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Schema(args) => schema::run(&args),
         Command::Register(args) => register::run(&args),
         Command::Compact(args) => compact::run(&args),
+        Command::Rollup(args) => rollup::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

@@ -35,6 +35,8 @@ pub(crate) enum Work {
     Compacting,
     /// Objects become files.
     Converting,
+    /// Records are grouped.
+    RollingUp,
     /// Files and objects are read.
     Verifying,
 }
@@ -42,7 +44,7 @@ pub(crate) enum Work {
 impl Work {
     fn noun(self) -> &'static str {
         match self {
-            Self::Compacting | Self::Verifying => "file",
+            Self::Compacting | Self::RollingUp | Self::Verifying => "file",
             Self::Converting => "object",
         }
     }
@@ -178,6 +180,9 @@ impl Reporter {
                     format!(", {left_over} of them left by an earlier run")
                 };
                 format!("converting {objects_text}, {bytes_text}, in {}{rest}", counted(tasks, "task"))
+            }
+            Work::RollingUp => {
+                format!("rolling up {objects_text}, {bytes_text}, in {}", counted(tasks, "partition"))
             }
             Work::Verifying => format!("reading {objects_text}, {bytes_text}"),
         };

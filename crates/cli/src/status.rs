@@ -67,6 +67,18 @@ fn text(status: &Status) -> String {
             HumanBytes(status.bytes_out)
         ),
     );
+    if let Some(rollup) = &status.rollup {
+        row(
+            "roll-up",
+            format!("{} of `{}` by {}", counted(rollup.flows, "record"), rollup.source, rollup.by),
+        );
+    }
+    if status.duplicates > 0 {
+        row(
+            "duplicates",
+            format!("{} left out by `flowquet compact --dedup`", counted(status.duplicates, "record")),
+        );
+    }
     if status.compactions > 0 {
         row("compacted", counted(status.compactions, "time"));
     }

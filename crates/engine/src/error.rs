@@ -63,8 +63,19 @@ pub enum Error {
         /// Some that there are; the newest first.
         partitions: Vec<String>,
     },
+    /// Rows of a file cannot be compared by interface, addresses, ports, protocol, start and end.
+    NotCompared {
+        /// The file, by its key below the table root.
+        url: String,
+        /// Columns that it lacks.
+        missing: Vec<String>,
+        /// Log format of its rows.
+        format: String,
+    },
     /// A reconversion did not come about: why. The table is as it was.
     NotReconverted(String),
+    /// A roll-up did not come about: why. The table is as it was.
+    NotRolledUp(String),
     /// A reconversion would take records away: so many objects gave some, and cannot be read with the options that were asked for.
     RecordsLost {
         /// Objects.
@@ -148,7 +159,9 @@ impl Error {
             Self::Log(error) => error.kind(),
             Self::NoColumn { .. } => "no-column",
             Self::NoPartition { .. } => "no-partition",
+            Self::NotCompared { .. } => "not-compared",
             Self::NotReconverted(_) => "not-reconverted",
+            Self::NotRolledUp(_) => "not-rolled-up",
             Self::RecordsLost { .. } => "records-lost",
             Self::NothingChosen => "nothing-chosen",
             Self::Options(_) => "options",
@@ -193,6 +206,9 @@ impl fmt::Display for Error {
                 formats.iter().try_for_each(|format| write!(f, "\n  {format}"))
             }
             Self::NoPartition { glob, .. } => write!(f, "no partition of the table matches `{glob}`"),
+            Self::NotCompared { url, missing, format } => {
+                write!(f, "records of `{url}` cannot be compared: no {}\n  {format}", missing.join(", no "))
+            }
             Self::RecordsLost { objects, url, why } => {
                 let of = match objects {
                     1 => "an object that has".to_owned(),
@@ -203,6 +219,7 @@ impl fmt::Display for Error {
                     "not reconverted, the table is as it was: {of} records in it cannot be read so: `{url}`: {why}"
                 )
             }
+            Self::NotRolledUp(why) => write!(f, "not rolled up: {why}"),
             Self::NotReconverted(why) => write!(f, "not reconverted, the table is as it was: {why}"),
             Self::NothingChosen => f.write_str("no object of the table is chosen"),
             Self::Options(what) => write!(f, "read the options of a plan record: {what}"),

@@ -63,6 +63,7 @@ mod reconvert;
 mod rejects;
 mod request;
 mod restore;
+mod rollup;
 mod router;
 mod sink;
 mod summary;
@@ -75,7 +76,9 @@ mod verify;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};
-pub use compact::{COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Pointers, compact};
+pub use compact::{
+    COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, LeftOutRows, Pointers, compact,
+};
 pub use convert::{Run, convert, perform_shard};
 pub use enrich::EnrichmentFile;
 pub use error::Error;
@@ -95,6 +98,7 @@ pub use planned::{Planned, plan};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
 pub use request::Request;
 pub use restore::{Restores, look_at_archives, restore};
+pub use rollup::{ROLLUP_MEMORY_MIN, RolledUpTable, RollupRequest, rollup};
 pub use summary::{FailedObject, Objects, OutputSummary, Summary};
 pub use trial::trial;
 pub use verify::{

@@ -12,7 +12,8 @@ use flowquet_parquet::{EncodedRowGroup, Encoder, FileWriter};
 use flowquet_plan::inputs_digest;
 use flowquet_store::{PART_BYTES, Staged, Store};
 use flowquet_table::{
-    CommitRecord, Counts, Digest, OutputRecord, Task, TimeRange, output_name, rejects_key, written_by,
+    CommitRecord, Counts, Digest, Duplicates, OutputRecord, Task, TimeRange, output_name, rejects_key,
+    written_by,
 };
 
 use crate::budget::{CARRY_BYTES_MAX, OPEN_FILES_MAX, PARKED_BYTES_MAX, UNSENT_BYTES_MAX};
@@ -346,6 +347,8 @@ impl TaskFiles {
             time: times.map(|(min, max)| TimeRange { min: text(min), max: text(max) }),
             format: to.format.clone(),
             digest: Some(digest),
+            duplicates: Duplicates::default(),
+            rollup: None,
             crc32: Some(crc32),
         };
         self.done.push((record, staged));

@@ -5,8 +5,8 @@ mod world;
 use std::sync::Arc;
 
 use flowquet_engine::{Change, Choice, Error};
-use flowquet_store::{Failing, Fault, Store, Then, When};
-use flowquet_table::{Log, Reading};
+use flowquet_store::{Failing, Fault, Memory, Store, Then, When};
+use flowquet_table::{Dedup, Log, Reading};
 use world::{Catalog, V2, World, each_fault};
 
 /// A table that two runs made, the second with what was new.
@@ -81,6 +81,66 @@ fn s3_compact() {
     );
     assert!(operations > 20, "{operations} operations");
     world.assert_in_place();
+}
+
+#[test]
+fn s3_compact_without_duplicates() {
+    let delivered_twice = || {
+        let world = converted();
+        for (day, n) in [(15, 0), (16, 7)] {
+            let object = world.logs.get(&world::key(1, day, n)).expect("made above");
+            world.put(&world::key(3, day, n), &object);
+        }
+        world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+        world
+    };
+    let (world, other) = (delivered_twice(), delivered_twice());
+    let dedup = Some(Dedup::Exact);
+    other.compact_with(&other.lake_store(), None, dedup).expect("undisturbed");
+    let (expected, rows) = (other.unnumbered(), other.rows());
+    let count =
+        |rows: &std::collections::BTreeMap<String, Vec<String>>| rows.values().map(Vec::len).sum::<usize>();
+    assert_eq!(count(&world.rows()) - count(&rows), 18, "two objects of nine lines");
+    each_fault(
+        &world,
+        |out| world.compact_with(out, None, dedup),
+        |fault| {
+            world.compact_with(&world.lake_store(), None, dedup).unwrap_or_else(|e| panic!("{fault}: {e}"));
+            assert_eq!(world.rows(), rows, "{fault}");
+            assert!(world.unnumbered() == expected, "{fault}");
+            world.assert_in_place();
+        },
+    );
+}
+
+#[test]
+fn s10_rollup() {
+    let source = World { lake: Memory::new("s3://source"), ..World::new() };
+    let late = source.logs.get(&world::key(1, 16, 7)).expect("made above");
+    source.logs.delete(&world::key(1, 16, 7)).expect("made above");
+    source.convert(&source.lake_store(), source.options()).expect("undisturbed");
+    let (world, other) = (World::new(), World::new());
+    for world in [&world, &other] {
+        world.rollup(&source, &world.lake_store()).expect("undisturbed");
+    }
+    // Some partitions have changed since.
+    source.put(&world::key(1, 16, 7), &late);
+    source.convert(&source.lake_store(), source.options()).expect("undisturbed");
+    let before = other.rows();
+    other.rollup(&source, &other.lake_store()).expect("undisturbed");
+    let (expected, rows) = (other.unnumbered(), other.rows());
+    assert_ne!(before, rows);
+    let operations = each_fault(
+        &world,
+        |out| world.rollup(&source, out),
+        |fault| {
+            world.rollup(&source, &world.lake_store()).unwrap_or_else(|e| panic!("{fault}: {e}"));
+            assert_eq!(world.rows(), rows, "{fault}");
+            assert!(world.unnumbered() == expected, "{fault}");
+            world.assert_in_place();
+        },
+    );
+    assert!(operations > 10, "{operations} operations");
 }
 
 #[test]

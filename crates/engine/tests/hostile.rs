@@ -366,6 +366,7 @@ fn what_killed_compactions_left_goes_by_age_and_record() {
     }
     let options = flowquet_engine::CompactOptions {
         sort: None,
+        dedup: None,
         bloom_filter: Vec::new(),
         compression: "zstd:1".into(),
         row_group_rows: 1_000,

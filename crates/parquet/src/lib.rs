@@ -53,7 +53,9 @@ pub use compression::{Compression, CompressionError};
 pub use encoder::{EncodedColumn, EncodedRowGroup, Encoder};
 pub use file::FileWriter;
 pub use inspect::{ColumnLayout, FileLayout};
-pub use merge::{Column, Merge, MergeError, MergeFile, MergedHashes, Order, Weight};
+pub use merge::{
+    Column, Merge, MergeError, MergeFile, MergedHashes, Order, RowKeyMaker, RowKeys, Weight, even_row_groups,
+};
 pub use rows::{MAGIC, Ranges, RowColumn, RowLines, RowReader, RowsError, Wanted};
 pub use schema::FileSchema;
 

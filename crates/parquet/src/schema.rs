@@ -55,6 +55,14 @@ impl FileSchema {
         }
     }
 
+    /// Only the columns that `keep` chooses by their names, in the same order, without twins and columns that are null in all rows.
+    pub fn keeping(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let is_kept = |i: &usize| {
+            self.sources[*i].is_some() && self.types[*i] != ColumnType::Address && keep(self.name(*i))
+        };
+        Self::new((0..self.columns()).filter(is_kept).map(|i| (self.name(i), self.types[i])))
+    }
+
     /// The same for batches that have only the columns of these names, in this order: the others are null in all rows.
     pub fn for_batches_of<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         let names: Vec<&str> = names.into_iter().collect();
@@ -124,7 +132,7 @@ impl FileSchema {
     }
 
     /// The type of a column.
-    pub(crate) fn column_type(&self, i: usize) -> ColumnType {
+    pub fn column_type(&self, i: usize) -> ColumnType {
         self.types[i]
     }
 

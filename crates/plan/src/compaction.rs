@@ -1,7 +1,7 @@
 //! Compaction: small files of a partition become few sorted ones. Which are due, and what the new ones hold.
 
 use flowquet_format::{AddedColumns, Enrichments, FIELDS_MAX, LogFormat, union_fields};
-use flowquet_table::{LAYOUT_VERSION, LiveFile, Options, Reading, ReadingError, RetiredFile};
+use flowquet_table::{LAYOUT_VERSION, LiveFile, Options, Reading, ReadingError, RetiredFile, task_of_output};
 use sha2::{Digest, Sha256};
 
 use crate::tasks::{digest_text, hex};
@@ -36,7 +36,8 @@ pub fn is_raw(file: &LiveFile, wanted: &Options) -> bool {
 }
 
 /// What a compaction with `wanted` options merges of a partition; nothing where there is nothing to gain: files that a compaction
-/// wrote and that are at least half as large as wanted stay.
+/// wrote and that are at least half as large as wanted stay. Where duplicates are looked for, all files are merged, unless one compaction
+/// has looked for such among all of them.
 ///
 /// Files are merged with all others that they can be merged with: together they have no more fields than a log format may have, and
 /// no column of two types. So no value has to change, whatever a partition holds.
@@ -45,7 +46,9 @@ pub fn is_raw(file: &LiveFile, wanted: &Options) -> bool {
 /// A message, where a record was edited.
 pub fn mergings_due(live: &[LiveFile], wanted: &Options) -> Result<Vec<Merging>, String> {
     let is_small = |f: &LiveFile| f.output.bytes < wanted.file_bytes / 2;
-    let mut due: Vec<&LiveFile> = live.iter().filter(|f| is_raw(f, wanted) || is_small(f)).collect();
+    // Where duplicates are looked for, any file may have some.
+    let is_due = |f: &LiveFile| wanted.dedup.is_some() || is_raw(f, wanted) || is_small(f);
+    let mut due: Vec<&LiveFile> = live.iter().filter(|f| is_due(f)).collect();
     let begin = |f: &LiveFile| f.output.time.as_ref().map(|t| t.min.clone());
     due.sort_by(|a, b| (begin(a), &a.output.key).cmp(&(begin(b), &b.output.key)));
     // One file of each kind stands for all that have the same fields.
@@ -72,9 +75,20 @@ pub fn mergings_due(live: &[LiveFile], wanted: &Options) -> Result<Vec<Merging>,
         }
         groups[group].1.files.push(file.clone());
     }
-    // One that is small because there is no more.
-    let gains = |merging: &Merging| merging.files.len() > 1 || is_raw(&merging.files[0], wanted);
+    let gains = |merging: &Merging| match wanted.dedup {
+        Some(_) => !are_deduplicated(&merging.files, wanted),
+        // One that is small because there is no more.
+        None => merging.files.len() > 1 || is_raw(&merging.files[0], wanted),
+    };
     Ok(groups.into_iter().map(|(_, merging)| merging).filter(gains).collect())
+}
+
+/// Whether one compaction has looked for such duplicates among all rows of these files.
+fn are_deduplicated(files: &[LiveFile], wanted: &Options) -> bool {
+    let of = |file: &LiveFile| task_of_output(&file.output.key).map(str::to_owned);
+    files
+        .iter()
+        .all(|file| !is_raw(file, wanted) && file.options.dedup >= wanted.dedup && of(file) == of(&files[0]))
 }
 
 /// Widens a group of files, one of each kind, by `file` if they can be merged. Returns whether they can.
@@ -146,7 +160,7 @@ pub fn merged_format(due: &[LiveFile], options: &Options) -> Result<LogFormat, S
 mod tests {
     use std::sync::Arc;
 
-    use flowquet_table::{OutputRecord, TimeRange};
+    use flowquet_table::{Dedup, Duplicates, OutputRecord, TimeRange};
 
     use super::*;
 
@@ -164,8 +178,18 @@ mod tests {
     fn file(key: &str, bytes: u64, min: &str, is_compacted: bool) -> LiveFile {
         let time = Some(TimeRange { min: min.into(), max: "9".into() });
         let (key, partition, format) = (key.into(), "p".into(), "${start}".into());
-        let output =
-            OutputRecord { key, partition, rows: 10, bytes, time, format, digest: None, crc32: None };
+        let output = OutputRecord {
+            key,
+            partition,
+            rows: 10,
+            bytes,
+            time,
+            format,
+            digest: None,
+            duplicates: Duplicates::default(),
+            rollup: None,
+            crc32: None,
+        };
         LiveFile { output, options: Arc::new(options()), is_compacted, tasks: Arc::new([]) }
     }
 
@@ -194,6 +218,35 @@ mod tests {
         let mut other = file("a", 9000, "1", true);
         other.options = Arc::new(Options { sort: vec!["start".into()], ..options() });
         check(&[other], &["a"]);
+    }
+
+    #[test]
+    fn what_is_due_where_duplicates_are_looked_for() {
+        let wanted = |dedup| Options { dedup, ..options() };
+        let name = |id: u64, n: u32| format!("p/{id:016x}-{n:04}.parquet");
+        let of = |key: &str, bytes: u64, dedup| {
+            let mut file = file(key, bytes, "1", true);
+            file.options = Arc::new(wanted(dedup));
+            file
+        };
+        let due = |live: &[LiveFile], dedup| {
+            let due = mergings_due(live, &wanted(Some(dedup))).expect("records are whole");
+            due.iter().map(|merging| merging.files.len()).collect::<Vec<_>>()
+        };
+        let (exact, flow) = (Some(Dedup::Exact), Some(Dedup::Flow));
+        // However large, and alone.
+        assert_eq!(due(&[of(&name(1, 0), 9000, None)], Dedup::Exact), [1]);
+        // All of one compaction that has looked for at least as many.
+        let done = |dedup| [of(&name(1, 0), 9000, dedup), of(&name(1, 1), 10, dedup)];
+        assert!(due(&done(exact), Dedup::Exact).is_empty());
+        assert!(due(&done(flow), Dedup::Exact).is_empty());
+        assert_eq!(due(&done(exact), Dedup::Flow), [2]);
+        assert_eq!(due(&[of(&name(1, 0), 9000, exact), of(&name(2, 0), 9000, exact)], Dedup::Exact), [2]);
+        let mut more = done(exact).to_vec();
+        more.push(file(&name(3, 0), 10, "2", false));
+        assert_eq!(due(&more, Dedup::Exact), [3]);
+        // Nobody looks: as ever.
+        assert!(mergings_due(&done(exact)[..1], &wanted(None)).expect("whole").is_empty());
     }
 
     #[test]
@@ -247,7 +300,13 @@ mod tests {
 
     #[test]
     fn ids_tell_files_and_options() {
-        let retired = [RetiredFile { key: "a".into(), rows: 1, bytes: 2, digest: None }];
+        let retired = [RetiredFile {
+            key: "a".into(),
+            rows: 1,
+            bytes: 2,
+            digest: None,
+            duplicates: Duplicates::default(),
+        }];
         let id = compaction_id(&retired, &options(), &[]);
         assert_eq!(id.len(), 16);
         assert_eq!(id, compaction_id(&retired, &options(), &[]));

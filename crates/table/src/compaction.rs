@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checked;
+use crate::dedup::Duplicates;
 use crate::digest::Digest;
 use crate::options::Options;
 use crate::records::{CommitRecord, Counts, OutputRecord, Record};
+use crate::rollup::{Rollup, RollupSums};
 
 /// A file that a record retires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,19 +23,23 @@ pub struct RetiredFile {
     /// Digest of its rows, if its own record has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<Digest>,
+    /// Rows that its own record says were left out.
+    #[serde(skip_serializing_if = "Duplicates::is_none", default)]
+    pub duplicates: Duplicates,
 }
 
 impl RetiredFile {
     /// What a record keeps of the file that it retires.
     pub fn of(output: &OutputRecord) -> Self {
-        let OutputRecord { key, rows, bytes, digest, .. } = output;
-        Self { key: key.clone(), rows: *rows, bytes: *bytes, digest: *digest }
+        let OutputRecord { key, rows, bytes, digest, duplicates, .. } = output;
+        let (key, duplicates) = (key.clone(), *duplicates);
+        Self { key, rows: *rows, bytes: *bytes, digest: *digest, duplicates }
     }
 }
 
 /// Files were replaced by others. From the moment this record is there, the table consists of the new ones.
 ///
-/// A compaction replaces files of one partition by others that hold the same rows. A reconversion replaces what objects gave
+/// A compaction replaces files of one partition by others that hold the same rows, or say which they left out as duplicates. A reconversion replaces what objects gave
 /// before by what they give now, in all partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +69,9 @@ pub struct CompactionRecord {
     /// What a reconversion did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reconversion: Option<Reconversion>,
+    /// What a partition of a roll-up was made of anew.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollup: Option<Rollup>,
 }
 
 impl Record for CompactionRecord {
@@ -125,17 +134,46 @@ pub struct RewrittenTask {
 }
 
 impl CompactionRecord {
-    /// Rows of the retired files and of the new ones.
+    /// Rows of the retired files and of the new ones, each with those that were left out of them.
     pub fn rows(&self) -> (u64, u64) {
-        (self.retired.iter().map(|f| f.rows).sum(), self.all_outputs().map(|o| o.rows).sum())
+        (
+            self.retired.iter().map(|f| f.rows + f.duplicates.rows).sum(),
+            self.all_outputs().map(|o| o.rows + o.duplicates.rows).sum(),
+        )
     }
 
-    /// Digests of the retired files and of the new ones; none where one of them has none.
+    /// Digests of the retired files and of the new ones, each with those of rows that were left out; none where one of them has
+    /// none.
     pub fn digests(&self) -> (Option<Digest>, Option<Digest>) {
+        let of = |digest: Option<Digest>, left_out: Duplicates| digest.map(|d| d.with(left_out.digest));
         (
-            Digest::sum(self.retired.iter().map(|f| f.digest)),
-            Digest::sum(self.all_outputs().map(|o| o.digest)),
+            Digest::sum(self.retired.iter().map(|f| of(f.digest, f.duplicates))),
+            Digest::sum(self.all_outputs().map(|o| of(o.digest, o.duplicates))),
         )
+    }
+
+    /// Checks that what a record of a roll-up says adds up; whatever is none does.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check_rollup(&self) -> Result<(), String> {
+        let Some(rollup) = &self.rollup else { return Ok(()) };
+        let rows: u64 = rollup.files.iter().map(|file| file.rows).fold(0, u64::saturating_add);
+        let made = RollupSums::sum(self.outputs.iter().filter_map(|o| o.rollup.as_ref()).map(|r| r.sums));
+        if rows != rollup.sums.flows {
+            return Err(format!("{rows} records in files, and {} were counted", rollup.sums.flows));
+        }
+        if made != rollup.sums {
+            return Err(format!("{:?} were rolled up to {made:?}", rollup.sums));
+        }
+        Ok(())
+    }
+
+    /// Rows that this compaction left out; those that others had left out before it are none of them.
+    pub fn left_out(&self) -> u64 {
+        let before: u64 = self.retired.iter().map(|f| f.duplicates.rows).sum();
+        let after: u64 = self.all_outputs().map(|o| o.duplicates.rows).sum();
+        after.saturating_sub(before)
     }
 
     /// All files that are part of the table from now on.

@@ -171,13 +171,17 @@ impl Files {
             let what = format!("compaction {} follows {}", record.number, self.last_compaction);
             return Err(broken("L2", what));
         }
+        let keeps_rows = record.reconversion.is_none() && record.rollup.is_none();
+        if let Err(what) = record.check_rollup() {
+            return Err(broken("L6", format!("roll-up {}: {what}", record.number)));
+        }
         let (before, after) = record.rows();
-        if record.reconversion.is_none() && before != after {
+        if keeps_rows && before != after {
             let what = format!("compaction {} made {after} rows of {before}", record.number);
             return Err(broken("L6", what));
         }
         if let (Some(before), Some(after)) = record.digests()
-            && record.reconversion.is_none()
+            && keeps_rows
             && before != after
         {
             let what = format!("compaction {} made rows of digest {after} of {before}", record.number);

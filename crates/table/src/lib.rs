@@ -30,6 +30,7 @@ mod checkpoint;
 mod cleaning;
 mod compaction;
 mod contract;
+mod dedup;
 mod digest;
 mod enrichments;
 mod error;
@@ -44,6 +45,7 @@ mod objects;
 mod options;
 mod reading;
 mod records;
+mod rollup;
 mod seal;
 mod shelf;
 mod state;
@@ -58,6 +60,7 @@ pub use compaction::{
     CompactionRecord, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SupersededTask,
 };
 pub use contract::{Difference, TableContract};
+pub use dedup::{Dedup, Duplicates};
 pub use digest::{Crc32, Digest};
 pub use error::Error;
 pub use files::{FileKind, Files, LiveFile};
@@ -78,8 +81,9 @@ pub use records::{
     CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, Task, TimeRange, from_json,
     plan_from_gzip, plan_to_gzip, to_json, written_by,
 };
+pub use rollup::{RolledUp, RolledUpFile, Rollup, RollupSums};
 pub use state::{OpenTask, TableState, Totals};
-pub use status::{Status, Unfinished, Unreadable, status};
+pub use status::{RollupStatus, Status, Unfinished, Unreadable, status};
 
 /// Version of the table's layout: of record forms, task and file names, and of what decides a file's bytes. This program writes
 /// records of this version.

@@ -10,6 +10,8 @@ use flowquet_format::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::dedup::Dedup;
+
 /// Most rows of a row group: they are in memory together.
 pub const ROW_GROUP_ROWS_MAX: u64 = 1 << 24;
 
@@ -36,6 +38,8 @@ pub struct Options {
     pub add: AddedColumns,
     /// Files that fill more columns behind those.
     pub enrich: Enrichments,
+    /// Which rows of a partition a compaction took for one; `None` where all are kept.
+    pub dedup: Option<Dedup>,
     /// Columns by which the rows of a row group are ordered; none where they stand as they came.
     pub sort: Vec<String>,
     /// Columns that have a bloom filter.
@@ -63,6 +67,7 @@ impl Default for Options {
             columns: None,
             add: AddedColumns::default(),
             enrich: Enrichments::default(),
+            dedup: None,
             sort: Vec::new(),
             bloom_filter: Vec::new(),
             compression: "zstd:1".to_owned(),
@@ -266,6 +271,8 @@ struct OptionsForm {
     add: AddedColumns,
     #[serde(skip_serializing_if = "Enrichments::is_empty", default)]
     enrich: Enrichments,
+    #[serde(with = "optional_text", skip_serializing_if = "Option::is_none", default)]
+    dedup: Option<Dedup>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     sort: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -319,6 +326,7 @@ impl TryFrom<OptionsForm> for Options {
             columns: form.columns,
             add: form.add,
             enrich: form.enrich,
+            dedup: form.dedup,
             sort: form.sort,
             bloom_filter: form.bloom_filter,
             compression: form.compression,
@@ -346,6 +354,7 @@ impl From<Options> for OptionsForm {
             columns: options.columns,
             add: options.add,
             enrich: options.enrich,
+            dedup: options.dedup,
             sort: options.sort,
             bloom_filter: options.bloom_filter,
             compression: options.compression,
@@ -375,6 +384,28 @@ pub(crate) mod text {
         D: Deserializer<'de>,
     {
         String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Values that records may hold as their text.
+mod optional_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(ToString::to_string).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }
 }
 
@@ -422,6 +453,10 @@ mod tests {
         let columns = options.columns_of(&options.reading.formats()[0]);
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
         assert_eq!(names, ["srcaddr", "bytes", "srcaddr_bin", "src_vpc_team", "dst_vpc_team"]);
+        let deduplicated = GOLDEN.replace(r#""sort""#, r#""dedup":"flow","sort""#);
+        let options: Options = serde_json::from_str(&deduplicated).expect("options");
+        assert_eq!(options.dedup, Some(Dedup::Flow));
+        assert_eq!(serde_json::to_string(&options).expect("plain values"), deduplicated);
         let least = r#"{"partition_by":"date","partition_time":"start","types":"aws","compression":"zstd:1","row_group_rows":524288,"file_bytes":268435456}"#;
         assert_eq!(serde_json::to_string(&Options::default()).expect("plain values"), least);
         assert_eq!(serde_json::from_str::<Options>(least).expect("options"), Options::default());
@@ -433,6 +468,7 @@ mod tests {
             ("account,date", "acount"),
             ("\"end\"", "\"middle\""),
             ("rich", "poor"),
+            ("\"sort\"", "\"dedup\":\"most\",\"sort\""),
             ("\"sort\"", "\"add\":[\"is_not\"],\"sort\""),
             ("\"sort\"", "\"enrich\":[{\"name\":\"a\"}],\"sort\""),
             ("${srcaddr} ${bytes}", "${srcaddr"),

@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
 use crate::checked;
+use crate::dedup::Duplicates;
 use crate::digest::{Crc32, Digest};
 use crate::objects::SourceObject;
 use crate::options::Options;
+use crate::rollup::RolledUp;
 use crate::seal::{ENTRY, unsealed};
 use crate::{LAYOUT_VERSION, LAYOUT_VERSION_OLDEST};
 
@@ -135,6 +137,12 @@ pub struct OutputRecord {
     /// Digest of its rows; none in records of programs that did not know it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<Digest>,
+    /// Rows that were left out when it was written, or when files were that it replaces, since the partition has others like them.
+    #[serde(skip_serializing_if = "Duplicates::is_none", default)]
+    pub duplicates: Duplicates,
+    /// What it was made of, in a table that is a roll-up of another.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rollup: Option<Box<RolledUp>>,
     /// Checksum of its bytes; none in records of programs that did not know it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub crc32: Option<Crc32>,

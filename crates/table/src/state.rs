@@ -29,7 +29,8 @@ use crate::shelf::Words;
 /// - L4: a file is live or retired. It is added once, and retired once, when it is live.
 /// - L5: lines add up: in each commit, over its inputs, and with the rows of its files. What was read and what was written have the
 ///   same digest.
-/// - L6: a compaction's files hold as many rows as those that it retires, and have the same digest.
+/// - L6: a compaction's files hold as many rows as those that it retires, and have the same digest, each with the duplicates that
+///   were left out of them.
 /// - L7: a reconversion supersedes live tasks, and takes what they had taken.
 /// - L8: a file's key stays inside the table and names the task or compaction that wrote it.
 #[derive(Debug, Clone)]
@@ -159,6 +160,7 @@ pub(crate) fn check_commit(commit: &CommitRecord) -> Result<(), Error> {
         && counts.balances()
         && rows == counts.records
         && commit.digests_agree()
+        && commit.outputs.iter().all(|output| output.duplicates.is_none())
         && (commit.void.is_none() || commit.inputs.is_empty() && commit.outputs.is_empty());
     if is_right {
         return Ok(());
@@ -319,6 +321,11 @@ impl TableState {
     ) -> Result<(), Error> {
         if let Some(reconversion) = &record.reconversion {
             self.add_reconversion(reconversion)?;
+        }
+        if record.rollup.is_some() {
+            // No commit tells of them.
+            let options = Arc::new(record.options.clone());
+            record.outputs.iter().for_each(|output| self.formats.add(&output.format, &options));
         }
         self.files.replace(record, is_in_place)
     }

@@ -10,10 +10,12 @@ use crate::catalog::CatalogTable;
 use crate::cause::Cause;
 use crate::check::{FileCheck, check_files};
 use crate::error::Error;
+use crate::files::LiveFile;
 use crate::ignored::ignored;
 use crate::log::Log;
 use crate::objects::SourceObject;
 use crate::records::Counts;
+use crate::rollup::RollupSums;
 use crate::state::TableState;
 
 /// A task that is planned and not committed.
@@ -43,6 +45,17 @@ pub struct Unreadable {
     /// Why nobody needs to be told of it, if somebody said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
+}
+
+/// What a roll-up is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RollupStatus {
+    /// URL of the table that was rolled up.
+    pub source: String,
+    /// Time bucket and columns that its records were grouped by.
+    pub by: String,
+    /// How many records.
+    pub flows: u64,
 }
 
 /// A table as it is.
@@ -84,6 +97,12 @@ pub struct Status {
     pub files: u64,
     /// Their bytes.
     pub bytes_out: u64,
+    /// Records that stand in no file, since compactions left them out as duplicates.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub duplicates: u64,
+    /// What it is a roll-up of, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollup: Option<RollupStatus>,
     /// Partition folders.
     pub partitions: u64,
     /// The first and the last of them, in order.
@@ -107,6 +126,10 @@ impl Status {
     }
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// Compares what the records of the table in `log` say with a listing of it.
 ///
 /// # Errors
@@ -124,6 +147,13 @@ pub fn status(log: &mut Log) -> Result<Status, Error> {
 fn ignored_reasons(out: &dyn Store, state: &TableState) -> Result<BTreeMap<String, String>, Error> {
     let any = state.failed()?.iter().any(|claim| state.is_ignored(&claim.object));
     if any { ignored(out) } else { Ok(BTreeMap::new()) }
+}
+
+fn rollup_status(live: &[&LiveFile]) -> Option<RollupStatus> {
+    let all = || live.iter().filter_map(|file| file.output.rollup.as_ref());
+    let first = all().next()?;
+    let flows = RollupSums::sum(all().map(|rollup| rollup.sums)).flows;
+    Some(RollupStatus { source: first.source.clone(), by: first.by.clone(), flows })
 }
 
 fn of_state(
@@ -180,6 +210,8 @@ fn of_state(
         open_compactions,
         files: live.len() as u64,
         bytes_out: live.iter().map(|f| f.output.bytes).sum(),
+        duplicates: live.iter().map(|f| f.output.duplicates.rows).sum(),
+        rollup: rollup_status(&live),
         partitions: partitions.len() as u64,
         partition_range: range.map(|(first, last)| ((*first).to_owned(), (*last).to_owned())),
         formats,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use flowquet_store::{Error as StoreError, Fetch, Folder, Memory, ObjectMeta, Staged, Store};
 use flowquet_table::{
-    Cause, CommitPut, CommitRecord, CompactionRecord, Counts, Crc32, Digest, Error, InputRecord,
+    Cause, CommitPut, CommitRecord, CompactionRecord, Counts, Crc32, Digest, Duplicates, Error, InputRecord,
     LAYOUT_VERSION, Log, Options, OutputRecord, PlanRecord, RetiredFile, SourceObject, Task, written_by,
 };
 
@@ -236,6 +236,8 @@ fn commit_of(task: &Task, plan: u64) -> CommitRecord {
         time: None,
         format: format!("${{bytes}} ${{f{}}}", plan % 3).into(),
         digest: Digest::sum(inputs.iter().filter(|i| i.failed.is_none()).map(|i| i.digest)),
+        duplicates: Duplicates::default(),
+        rollup: None,
         crc32: Some(Crc32(plan as u32)),
     };
     CommitRecord {
@@ -338,11 +340,17 @@ fn compact(log: &mut Log, choice: u64) -> Result<(), Error> {
     };
     let retired: Vec<RetiredFile> = files.iter().map(|f| RetiredFile::of(&f.output)).collect();
     let name = id(2, choice >> 32, choice & 0xffff);
+    let rows: u64 = retired.iter().map(|f| f.rows).sum();
+    let digest = Digest::sum(retired.iter().map(|f| f.digest)).expect("each has one");
+    // Some leave rows out; what was left out before stays accounted for.
+    let less = if rows > 1 { choice >> 8 & 1 } else { 0 };
+    let new = Duplicates { rows: less, digest: Digest(less * choice) };
     let output = OutputRecord {
         key: format!("{partition}/{name}-0000.parquet"),
         partition: partition.as_str().into(),
-        rows: retired.iter().map(|f| f.rows).sum(),
-        digest: Digest::sum(retired.iter().map(|f| f.digest)),
+        rows: rows - new.rows,
+        digest: Some(Digest(digest.0.wrapping_sub(new.digest.0))),
+        duplicates: Duplicates::sum(retired.iter().map(|f| f.duplicates)).with(new),
         ..files[0].output.clone()
     };
     log.append_compaction(&mut |state| {
@@ -362,6 +370,7 @@ fn compact(log: &mut Log, choice: u64) -> Result<(), Error> {
             retired: retired.clone(),
             outputs: vec![output.clone()],
             reconversion: None,
+            rollup: None,
         }))
     })?;
     Ok(())
@@ -405,7 +414,7 @@ fn check_naively(memory: &Memory, log: &Log) {
     assert!(live_tasks_of.values().all(|n| *n == 1), "{live_tasks_of:?}");
     // Every record is in exactly one live file.
     let files = log.state().files().all().expect("in memory");
-    let rows: u64 = files.iter().map(|f| f.output.rows).sum();
+    let rows: u64 = files.iter().map(|f| f.output.rows + f.output.duplicates.rows).sum();
     assert_eq!(rows, records);
     assert_eq!(log.state().totals().counts.records, records);
     let mut retired = HashSet::new();

@@ -98,6 +98,7 @@ fn table() -> Snapshot {
         out: out.clone(),
         options: CompactOptions {
             sort: None,
+            dedup: None,
             bloom_filter: Vec::new(),
             compression: "zstd:3".into(),
             row_group_rows: 1_000,

@@ -202,6 +202,7 @@ fn what(finding: &Finding) -> String {
         Fault::OrderBroken => "not in the order that the file declares".to_owned(),
         Fault::TwinDiffers => "not the address that it is the twin of".to_owned(),
         Fault::PartitionWrong => format!("a time of {found} in {expected}"),
+        Fault::SumsDiffer => format!("its files hold {found}, and {expected} were rolled up"),
         Fault::DigestDiffers => {
             format!("its rows are not those that were converted (digest {found}, recorded {expected})")
         }

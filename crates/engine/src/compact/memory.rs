@@ -31,6 +31,13 @@ pub(super) struct Held<'a> {
     bytes: usize,
 }
 
+impl Held<'_> {
+    /// How many.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 impl Memory {
     pub(super) fn new(all: usize) -> Self {
         let state = State { left: all, turn: 0, tickets: 0 };

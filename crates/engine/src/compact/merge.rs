@@ -2,27 +2,25 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use flowquet_format::{TIME_MAX_S, TIME_MIN_S, Types, utc_text};
 use flowquet_parquet::{
     Column, Compression, EncodedColumn, EncodedRowGroup, Encoder, FileWriter, Merge, MergeError, MergeFile,
-    MergedHashes, Order, RowsError, Weight,
+    MergedHashes, Order, Weight, even_row_groups,
 };
 use flowquet_plan::{Merging, compaction_id, formats_of_union, is_raw};
-use flowquet_store::Store;
 use flowquet_table::{
-    CompactionRecord, Digest, LAYOUT_VERSION, OutputRecord, RetiredFile, TimeRange, compacted_key,
-    output_name, written_by,
+    CompactionRecord, Digest, Duplicates, LAYOUT_VERSION, LiveFile, OutputRecord, RetiredFile, RolledUp,
+    TimeRange, compacted_key, output_name, written_by,
 };
 use rayon::prelude::*;
 
-use super::memory::Memory;
+use super::duplicates::LeftOut;
+use super::merger::Merger;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
-use crate::events::{Event, Observer};
+use crate::events::Event;
 use crate::file::{EndedFile, StagedFile, file_metadata};
 
 /// What the rows of one file may take while they are merged, as [`Weight::bytes`] has it. Decides bytes of files, so it is no
@@ -36,20 +34,6 @@ pub(super) const DISTINCT_BYTES_MAX: usize = FILE_MEMORY / 4;
 /// Files whose bytes are on their way at once.
 const FETCHES: usize = 16;
 
-/// What merges at once share.
-pub(super) struct Merger<'a> {
-    pub(super) out: &'a dyn Store,
-    /// Encodes: threads that wait for memory are none of its.
-    pub(super) pool: &'a rayon::ThreadPool,
-    pub(super) memory: &'a Memory,
-    /// What the distinct values of one column may take in a file of several row groups.
-    pub(super) distinct_bytes_max: usize,
-    /// All log formats of the table, as [`flowquet_plan::kept_formats`] has them.
-    pub(super) written: &'a [(String, Option<String>)],
-    pub(super) observer: &'a dyn Observer,
-    pub(super) stop: &'a AtomicBool,
-}
-
 impl Merger<'_> {
     /// Writes the rows of files as new files, aside, and returns the record that would retire the old ones; `None` where they would
     /// be the same.
@@ -60,6 +44,16 @@ impl Merger<'_> {
         let formats = formats_of_union(written, options).map_err(|e| Error::Options(e.to_string()))?;
         let plan = PlanContext::new(options)?.with_union(&formats)?;
         let context = FormatContext::new(&Arc::new(format.clone()), &plan);
+        let left_out = match options.dedup {
+            Some(dedup) => {
+                let is_compared = |name: &str| {
+                    dedup.compares(name) && format.fields().iter().any(|field| field.column() == name)
+                };
+                let schema = context.file_schema.keeping(is_compared);
+                self.duplicates(files.iter().map(|file| &file.output), &schema)?
+            }
+            None => LeftOut::default(),
+        };
         let mut partition = Partition {
             merger: self,
             folder,
@@ -68,16 +62,24 @@ impl Merger<'_> {
             context: &context,
             encoders: Mutex::default(),
             part: Part::default(),
+            rows: 0,
+            left_out,
             outputs: Vec::new(),
             kept: HashSet::new(),
         };
         for file in files {
-            partition.take(&file.output, is_raw(file, options))?;
+            // A file that stays cannot say what was left out for its sake.
+            partition.take(&file.output, options.dedup.is_some() || is_raw(file, options))?;
         }
         partition.end_file()?;
         retired.retain(|file| !partition.kept.contains(&file.key));
         if retired.is_empty() {
             return Ok(None);
+        }
+        // What earlier compactions left out stays accounted for.
+        if let Some(first) = partition.outputs.first_mut() {
+            first.duplicates = first.duplicates.with(Duplicates::sum(retired.iter().map(|f| f.duplicates)));
+            first.rollup = rolled_up(files.iter().filter(|f| retired.iter().any(|r| r.key == f.output.key)));
         }
         let record = CompactionRecord {
             layout_version: LAYOUT_VERSION,
@@ -90,6 +92,7 @@ impl Merger<'_> {
             retired,
             outputs: partition.outputs,
             reconversion: None,
+            rollup: None,
         };
         let (before, after) = record.rows();
         if before != after {
@@ -124,12 +127,22 @@ struct Source {
     output: OutputRecord,
     file: Arc<MergeFile>,
     groups: Range<usize>,
+    /// The number of the first row of these row groups among all rows of the partition's files.
+    first_row: u64,
     /// Whether it would be written otherwise, were it alone.
     is_raw: bool,
 }
 
-/// Row groups of one file, the range of their times, and the digest of their rows.
-type Merged = (Vec<EncodedRowGroup>, Option<TimeRange>, Digest);
+/// What one file gets.
+struct Merged {
+    groups: Vec<EncodedRowGroup>,
+    /// The range of the times of its rows.
+    time: Option<TimeRange>,
+    /// The digest of its rows.
+    digest: Digest,
+    /// Rows that it does not get.
+    duplicates: Duplicates,
+}
 
 /// Files of a partition on their way to new ones.
 struct Partition<'a> {
@@ -141,6 +154,10 @@ struct Partition<'a> {
     /// Encoders that nobody uses just now: they keep buffers.
     encoders: Mutex<Vec<Encoder>>,
     part: Part,
+    /// Rows of the files that were taken.
+    rows: u64,
+    /// Rows that no new file gets, by their numbers among all rows of the files.
+    left_out: LeftOut,
     outputs: Vec<OutputRecord>,
     /// Keys of files that stay: each would become one of the same rows, since its neighbours do not fit into its memory.
     kept: HashSet<String>,
@@ -149,7 +166,7 @@ struct Partition<'a> {
 impl Partition<'_> {
     /// Takes the row groups of a file, and ends new files where they are large enough.
     fn take(&mut self, output: &OutputRecord, is_raw: bool) -> Result<(), Error> {
-        let file = Arc::new(self.open(output)?);
+        let file = Arc::new(self.merger.open(output)?);
         let schema = &self.context.file_schema;
         let is_compressed = self.plan.compression != Compression::None;
         let damaged = |what: String| Error::TableFile { url: self.merger.out.url(&output.key), what };
@@ -168,10 +185,11 @@ impl Partition<'_> {
                 Some(source) => source.groups.end = group + 1,
                 None => {
                     let (output, file, groups) = (output.clone(), file.clone(), group..group + 1);
-                    let source = Source { output, file, groups, is_raw };
+                    let source = Source { output, file, groups, first_row: self.rows, is_raw };
                     self.part.sources.push(source);
                 }
             }
+            self.rows += file.rows_of(group..group + 1);
         }
         self.part.ended.push(output.clone());
         if self.part.ended.iter().map(|output| output.bytes).sum::<u64>() >= self.plan.file_bytes {
@@ -180,38 +198,13 @@ impl Partition<'_> {
         Ok(())
     }
 
-    /// Reads where the columns of a file stand, and checks that it is as recorded.
-    fn open(&self, output: &OutputRecord) -> Result<MergeFile, Error> {
-        let out = self.merger.out;
-        let damaged = |what| Error::TableFile { url: out.url(&output.key), what };
-        let found = out.head(&output.key)?.bytes;
-        if found != output.bytes {
-            return Err(damaged(format!("expected {} bytes, found {found}", output.bytes)));
-        }
-        let ranges = |range: Range<u64>| -> Result<Bytes, Error> {
-            Ok(out.fetch(&output.key, "", range, false).wait(&|| self.is_stopped())?)
-        };
-        let file = MergeFile::open(output.bytes, &ranges).map_err(|error| match error {
-            RowsError::File(what) => damaged(what),
-            RowsError::Other(error) => error,
-        })?;
-        if file.rows() != output.rows {
-            return Err(damaged(format!("expected {} rows, found {}", output.rows, file.rows())));
-        }
-        Ok(file)
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.merger.stop.load(Ordering::Relaxed)
-    }
-
     /// Merges the row groups so far into one file.
     fn end_file(&mut self) -> Result<(), Error> {
         let part = std::mem::take(&mut self.part);
         if part.weight.rows() == 0 {
             return Ok(());
         }
-        if let [Source { output, file, groups, is_raw: false }] = part.sources.as_slice()
+        if let [Source { output, file, groups, is_raw: false, .. }] = part.sources.as_slice()
             && groups.len() == file.row_groups()
         {
             self.kept.insert(output.key.clone());
@@ -240,8 +233,9 @@ impl Partition<'_> {
         let mut merge = Merge::new(&self.context.file_schema, distinct_bytes_max);
         self.read(sources, &mut merge)?;
         let url = |source: &Source| self.merger.out.url(&source.output.key);
-        match self.merger.pool.install(|| self.encode(&merge)) {
-            Ok((groups, time, digest)) => self.write(groups, time, digest),
+        let first_row = sources.first().map_or(0, |source| source.first_row);
+        match self.merger.pool.install(|| self.encode(&merge, first_row)) {
+            Ok(merged) => self.write(merged),
             Err(MergeError::Distinct { .. }) if groups > 1 => {
                 drop(merge);
                 let (first, second) = halves(sources, groups / 2);
@@ -275,7 +269,7 @@ impl Partition<'_> {
             {
                 let mut parts = Vec::with_capacity(fetches.len());
                 for (start, fetch) in fetches {
-                    parts.push((start, fetch.wait(&|| self.is_stopped())?));
+                    parts.push((start, fetch.wait(&|| self.merger.is_stopped())?));
                 }
                 let added = merge.add(first * FETCHES + place, file, groups.clone(), parts);
                 added.map_err(|what| Error::TableFile { url: out.url(&output.key), what })?;
@@ -285,12 +279,14 @@ impl Partition<'_> {
     }
 
     /// Writes row groups as a file.
-    fn write(
-        &mut self,
-        groups: Vec<EncodedRowGroup>,
-        time: Option<TimeRange>,
-        digest: Digest,
-    ) -> Result<(), Error> {
+    fn write(&mut self, Merged { groups, time, digest, duplicates }: Merged) -> Result<(), Error> {
+        if groups.is_empty()
+            && let Some(last) = self.outputs.last_mut()
+        {
+            // The rows that they are like stand in files before.
+            last.duplicates = last.duplicates.with(duplicates);
+            return Ok(());
+        }
         let key = output_name(self.folder, &self.id, self.outputs.len());
         let metadata = file_metadata(&self.context.text, [("flowquet.compaction", &self.id)]);
         let aside = compacted_key(&self.id, &key);
@@ -310,17 +306,29 @@ impl Partition<'_> {
             time,
             format: self.context.text.as_str().into(),
             digest: Some(digest),
+            duplicates,
+            rollup: None,
             crc32: Some(crc32),
         });
         Ok(())
     }
 
     /// Encodes all rows, a column at a time; while one is encoded, the next is decoded.
-    fn encode(&self, merge: &Merge<'_>) -> Result<Merged, MergeError> {
+    fn encode(&self, merge: &Merge<'_>, first_row: u64) -> Result<Merged, MergeError> {
         let schema = &self.context.file_schema;
         let mut order = merge.order()?;
-        let rows = std::mem::take(&mut order.rows);
-        let places = merge.row_groups(self.plan.row_group_rows);
+        let mut rows = std::mem::take(&mut order.rows);
+        let mut left_out = Vec::new();
+        if !self.left_out.is_empty() {
+            rows.retain(|row| {
+                let is_left_out = self.left_out.has(first_row + u64::from(*row));
+                if is_left_out {
+                    left_out.push(*row);
+                }
+                !is_left_out
+            });
+        }
+        let places = even_row_groups(rows.len(), self.plan.row_group_rows);
         let mut groups: Vec<Vec<Option<EncodedColumn>>> = Vec::new();
         groups.resize_with(places.len(), || (0..schema.columns()).map(|_| None).collect());
         let mut put = |i: usize, encoded: Vec<EncodedColumn>| {
@@ -338,7 +346,11 @@ impl Partition<'_> {
         while let Some((i, column)) = next {
             let column = column?;
             if Some(i) == time_column {
-                time = self.times(&column);
+                time = if left_out.is_empty() {
+                    self.times(&column, 0..merge.rows())
+                } else {
+                    self.times(&column, rows.iter().map(|row| *row as usize))
+                };
             }
             let following = columns.next();
             let (encoded, decoded) = rayon::join(
@@ -363,7 +375,12 @@ impl Partition<'_> {
             let columns = columns.into_iter().map(|column| column.expect("each was encoded above"));
             EncodedRowGroup::of(columns, places.len())
         };
-        Ok((groups.into_iter().zip(&places).map(of).collect(), time, Digest(hashes.digest())))
+        let groups = groups.into_iter().zip(&places).map(of).collect();
+        let digest_of_all = hashes.digest();
+        let duplicates =
+            Duplicates { rows: left_out.len() as u64, digest: Digest(hashes.digest_of(&left_out)) };
+        let digest = Digest(digest_of_all.wrapping_sub(duplicates.digest.0));
+        Ok(Merged { groups, time, digest, duplicates })
     }
 
     fn encode_column(
@@ -395,13 +412,25 @@ impl Partition<'_> {
         Ok(encoded)
     }
 
-    /// The smallest and largest time of all rows, of those between 2000 and 2100.
-    fn times(&self, column: &Column) -> Option<TimeRange> {
+    /// The smallest and largest time of these rows, of those between 2000 and 2100.
+    fn times(&self, column: &Column, rows: impl Iterator<Item = usize>) -> Option<TimeRange> {
         let unit = if self.plan.types == Types::Rich { 1000 } else { 1 };
-        let (min, max) = column.bounds_within(TIME_MIN_S * unit, TIME_MAX_S * unit)?;
+        let (min, max) = column.bounds_within(rows, TIME_MIN_S * unit, TIME_MAX_S * unit)?;
         let text = |time: i64| utc_text(time.div_euclid(unit)).expect("within 2000 to 2100");
         Some(TimeRange { min: text(min), max: text(max) })
     }
+}
+
+/// What the rows of files of a roll-up were made of; none where they are of none.
+fn rolled_up<'a>(files: impl Iterator<Item = &'a LiveFile>) -> Option<Box<RolledUp>> {
+    let mut all: Option<Box<RolledUp>> = None;
+    for rollup in files.filter_map(|file| file.output.rollup.as_ref()) {
+        match &mut all {
+            Some(all) => all.sums = all.sums.with(rollup.sums),
+            None => all = Some(rollup.clone()),
+        }
+    }
+    all
 }
 
 /// The first `count` row groups of `sources`, and the others.
@@ -411,10 +440,13 @@ fn halves(sources: &[Source], count: usize) -> (Vec<Source>, Vec<Source>) {
     for source in sources {
         let cut = source.groups.start + left.min(source.groups.len());
         left -= cut - source.groups.start;
-        for (half, groups) in [(&mut first, source.groups.start..cut), (&mut second, cut..source.groups.end)]
-        {
+        let cut_row = source.first_row + source.file.rows_of(source.groups.start..cut);
+        for (half, groups, first_row) in [
+            (&mut first, source.groups.start..cut, source.first_row),
+            (&mut second, cut..source.groups.end, cut_row),
+        ] {
             if !groups.is_empty() {
-                half.push(Source { groups, ..source.clone() });
+                half.push(Source { groups, first_row, ..source.clone() });
             }
         }
     }

@@ -12,8 +12,10 @@
 //! Each step can be done twice. A process that is killed leaves a record without its mark of completion, and the next
 //! compaction goes on with step 3.
 
+mod duplicates;
 mod memory;
 mod merge;
+mod merger;
 mod place;
 
 use std::collections::{BTreeMap, HashSet};
@@ -25,8 +27,8 @@ use flowquet_format::LogFormat;
 use flowquet_plan::{Merging, kept_formats, mergings_due};
 use flowquet_store::Store;
 use flowquet_table::{
-    CompactionRecord, Error as LogError, FileCheck, Log, Options, TableState, aside_folders, aside_key,
-    check_files, delete_if_there,
+    CompactionRecord, Dedup, Error as LogError, FileCheck, LiveFile, Log, Options, TableState, aside_folders,
+    aside_key, check_files, delete_if_there,
 };
 use serde::Serialize;
 
@@ -36,7 +38,7 @@ use crate::events::{Event, Observer};
 use crate::threads::pool;
 
 use memory::Memory;
-use merge::Merger;
+use merger::Merger;
 
 pub(crate) use place::Placing;
 pub use place::Pointers;
@@ -79,6 +81,8 @@ pub struct CompactOptions {
     /// Columns by which rows are ordered, each of which some file must have; without, by source, destination and start, as far as
     /// files have them.
     pub sort: Option<Vec<String>>,
+    /// Which rows of a partition are one, of which the first is kept; all are kept without it.
+    pub dedup: Option<Dedup>,
     /// Columns that have a bloom filter.
     pub bloom_filter: Vec<String>,
     /// Compression of pages.
@@ -104,6 +108,9 @@ pub struct Compaction {
     pub by_another: u64,
     /// Rows of compacted partitions' merged files.
     pub rows: u64,
+    /// Of these, rows that stand in no new file, since the partition has others like them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<LeftOutRows>,
     /// Files that were merged.
     pub files_in: u64,
     /// Their bytes.
@@ -117,6 +124,15 @@ pub struct Compaction {
     /// Files of the table that were not as the records have them.
     #[serde(flatten)]
     pub check: FileCheck,
+}
+
+/// Duplicates that a compaction left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LeftOutRows {
+    /// How many.
+    pub rows: u64,
+    /// By partition folder, where there were any.
+    pub by_partition: BTreeMap<String, u64>,
 }
 
 /// A partition, and what is to be merged of it.
@@ -150,6 +166,10 @@ pub fn compact(
     let partitions = log.state().files().partitions()?;
     check_partitions(&partitions, &request.partitions)?;
     check_columns(log.state(), &wanted)?;
+    done.duplicates = request.options.dedup.map(|_| LeftOutRows::default());
+    if let Some(dedup) = request.options.dedup {
+        check_compared(&partitions, &request.partitions, dedup)?;
+    }
     let damaged: HashSet<&str> =
         done.check.lost.iter().chain(&done.check.truncated).map(|file| folder_of(&file.key)).collect();
     for (folder, files) in partitions.iter().filter(|(folder, _)| is_chosen(folder, &request.partitions)) {
@@ -205,6 +225,7 @@ pub fn compact(
             match result {
                 Ok(Outcome::Committed(record)) => {
                     done.count_inputs(&due.folder, record.retired.iter().map(|f| (f.rows, f.bytes)));
+                    done.count_duplicates(&due.folder, record.left_out());
                     done.files_out += record.outputs.len() as u64;
                     done.bytes_out += record.outputs.iter().map(|o| o.bytes).sum::<u64>();
                     committed.push(*record);
@@ -273,9 +294,19 @@ impl Compaction {
     }
 }
 
+impl Compaction {
+    /// Counts rows of a partition that were left out.
+    fn count_duplicates(&mut self, folder: &str, rows: u64) {
+        if let Some(duplicates) = self.duplicates.as_mut().filter(|_| rows > 0) {
+            duplicates.rows += rows;
+            *duplicates.by_partition.entry(folder.to_owned()).or_default() += rows;
+        }
+    }
+}
+
 /// The options of new files: what was asked for, and what the table has.
 fn wanted_options(state: &TableState, asked: &CompactOptions) -> Options {
-    let CompactOptions { sort, bloom_filter, compression, row_group_rows, file_bytes } = asked.clone();
+    let CompactOptions { sort, dedup, bloom_filter, compression, row_group_rows, file_bytes } = asked.clone();
     let contract = state.contract();
     Options {
         partition_by: contract.partition_by.clone(),
@@ -283,6 +314,7 @@ fn wanted_options(state: &TableState, asked: &CompactOptions) -> Options {
         types: contract.types,
         add: state.formats().added(),
         enrich: state.formats().enrichments(),
+        dedup,
         sort: sort.unwrap_or_else(|| DEFAULT_SORT.map(str::to_owned).to_vec()),
         bloom_filter,
         compression,
@@ -293,7 +325,7 @@ fn wanted_options(state: &TableState, asked: &CompactOptions) -> Options {
 }
 
 /// The partition folder of a data file.
-fn folder_of(key: &str) -> &str {
+pub(crate) fn folder_of(key: &str) -> &str {
     key.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
@@ -325,6 +357,30 @@ fn check_columns(state: &TableState, wanted: &Options) -> Result<(), Error> {
         if let Some(column) = names.iter().find(|name| !is_default && !has(name)) {
             let formats = formats.iter().map(|(format, _)| format.clone()).collect();
             return Err(Error::NoColumn { option, column: column.clone(), formats });
+        }
+    }
+    Ok(())
+}
+
+/// The columns that rows are compared by must stand in each file that is looked at.
+fn check_compared(
+    partitions: &BTreeMap<String, Vec<LiveFile>>,
+    chosen: &[String],
+    dedup: Dedup,
+) -> Result<(), Error> {
+    let mut seen: HashSet<(&str, Option<&[String]>)> = HashSet::new();
+    for file in partitions.iter().filter(|(folder, _)| is_chosen(folder, chosen)).flat_map(|(_, files)| files)
+    {
+        if !seen.insert((&file.output.format, file.options.columns.as_deref())) {
+            continue;
+        }
+        let format = LogFormat::parse(&file.output.format, file.options.catalogue())
+            .map_err(|e| Error::Options(e.to_string()))?;
+        let columns = file.options.columns_of(&format);
+        let missing = dedup.missing(|name| columns.iter().any(|column| column.name == name));
+        if !missing.is_empty() {
+            let (url, format) = (file.output.key.clone(), format.to_string());
+            return Err(Error::NotCompared { url, missing, format });
         }
     }
     Ok(())

@@ -10,12 +10,13 @@ use flowquet_parquet::{Encoder, FileWriter};
 use flowquet_parse::{IntegerColumns, Parser, Step};
 use flowquet_plan::{Merging, mergings_due};
 use flowquet_store::{Memory as MemoryStore, Store};
-use flowquet_table::{CompactionRecord, LiveFile, Options, OutputRecord, compacted_key};
+use flowquet_table::{CompactionRecord, Duplicates, LiveFile, Options, OutputRecord, compacted_key};
 use proptest::prelude::*;
 
 use super::is_chosen;
 use super::memory::Memory;
-use super::merge::{DISTINCT_BYTES_MAX, FILE_MEMORY, Merger};
+use super::merge::{DISTINCT_BYTES_MAX, FILE_MEMORY};
+use super::merger::Merger;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::events::Event;
@@ -118,6 +119,8 @@ fn files_of(given: &[Given], types: Types) -> (MemoryStore, Vec<LiveFile>) {
             time: None,
             format: format.to_string().into(),
             digest: None,
+            duplicates: Duplicates::default(),
+            rollup: None,
             crc32: None,
         };
         let options = Arc::new(own.clone());

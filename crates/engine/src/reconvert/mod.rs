@@ -468,6 +468,7 @@ impl Draft {
             retired: scope.retired.iter().map(|f| RetiredFile::of(&f.output)).collect(),
             outputs: Vec::new(),
             reconversion: Some(reconversion),
+            rollup: None,
         })
     }
 }

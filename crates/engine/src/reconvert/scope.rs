@@ -155,7 +155,8 @@ impl Scope {
     pub(crate) fn check_rows(&self, rewritten: &BTreeMap<String, u64>) -> Result<(), Error> {
         let mut before: BTreeMap<String, u64> = BTreeMap::new();
         for file in &self.retired {
-            *before.entry(file.output.partition.to_string()).or_default() += file.output.rows;
+            *before.entry(file.output.partition.to_string()).or_default() +=
+                file.output.rows + file.output.duplicates.rows;
         }
         let mut after = rewritten.clone();
         for output in self.superseded.iter().flat_map(|t| &t.commit.outputs) {
@@ -211,7 +212,7 @@ fn reach<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flowquet_table::OutputRecord;
+    use flowquet_table::{Duplicates, OutputRecord};
 
     fn file(key: &str, partition: &str, tasks: &[u64]) -> LiveFile {
         let output = OutputRecord {
@@ -222,6 +223,8 @@ mod tests {
             time: None,
             format: "".into(),
             digest: None,
+            duplicates: Duplicates::default(),
+            rollup: None,
             crc32: None,
         };
         LiveFile { output, options: Arc::default(), is_compacted: tasks.len() > 1, tasks: tasks.into() }

@@ -86,6 +86,8 @@ pub enum Fault {
     PartitionWrong,
     /// The rows of a file are not those that were converted.
     DigestDiffers,
+    /// The sums of a partition of a roll-up are not those that were rolled up.
+    SumsDiffer,
     /// The rows of a partition, whose files have no digests of their own, are not those that all raw logs give.
     PartitionDiffers,
     /// An object is not in the table.
@@ -127,7 +129,8 @@ impl Fault {
             | Self::OrderBroken
             | Self::TwinDiffers
             | Self::PartitionWrong
-            | Self::DigestDiffers => Trouble::Files,
+            | Self::DigestDiffers
+            | Self::SumsDiffer => Trouble::Files,
             Self::ObjectChanged | Self::PartitionDiffers | Self::RecordsDiffer => Trouble::Sources,
             Self::ObjectMissing | Self::TaskUnfinished => Trouble::Left,
             Self::FileLeft | Self::ObjectGone | Self::RecordUnknown => Trouble::None,
@@ -136,7 +139,7 @@ impl Fault {
 
     /// Whether converting anew the objects whose rows stood in the file mends it.
     pub fn is_mendable(self) -> bool {
-        self.trouble() == Trouble::Files && self != Self::FileStray
+        self.trouble() == Trouble::Files && !matches!(self, Self::FileStray | Self::SumsDiffer)
     }
 }
 

@@ -24,6 +24,7 @@ mod run;
 mod safe;
 mod share;
 mod source;
+mod sums;
 
 pub use finding::{Fault, Finding, Level, Trouble};
 pub use repair::{Repaired, repair};

@@ -18,6 +18,7 @@ use super::report::Verified;
 use super::safe::find_safe;
 use super::share::Share;
 use super::source::Sources;
+use super::sums::check_sums;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::events::Observer;
@@ -87,6 +88,8 @@ pub fn verify(
             .filter(|f| right.contains(&f.output.key) && chosen.contains(f.output.key.as_str()))
             .collect();
         proven = files.data(&whole, live.len() as u64, &mut right, &mut verified)?;
+        let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        check_sums(request.out.as_ref(), log.state(), &live, &proven.files, &mut verified, stop)?;
     }
     let mut log = log.into_inner().unwrap_or_else(PoisonError::into_inner);
     let set = SourceSet::new(request.stores.clone());

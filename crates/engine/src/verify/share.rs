@@ -86,7 +86,7 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flowquet_table::OutputRecord;
+    use flowquet_table::{Duplicates, OutputRecord};
     use std::sync::Arc;
 
     #[test]
@@ -110,6 +110,8 @@ mod tests {
                 time: None,
                 format: "".into(),
                 digest: None,
+                duplicates: Duplicates::default(),
+                rollup: None,
                 crc32: None,
             },
             options: Arc::default(),

@@ -10,14 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquet_engine::{
     Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event, Pointers,
-    ReconvertRequest, Reconverted, Request, Run, compact, convert, perform_shard, plan, reconvert,
+    ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, RollupRequest, Run, compact, convert,
+    perform_shard, plan, reconvert, rollup,
 };
 use flowquet_format::KeyFilter;
 use flowquet_parquet::{RowReader, RowsError, Wanted};
 use flowquet_plan::divide;
 use flowquet_sources::Source;
 use flowquet_store::{Failing, Fault, Location, Memory, Store, Stores, Then, When};
-use flowquet_table::{Log, Options, PlanRecord, Reading, TableState};
+use flowquet_table::{Dedup, Log, Options, PlanRecord, Reading, TableState};
 use flowquet_testkit::gzip;
 
 pub(crate) const V2: &str = "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}";
@@ -152,10 +153,20 @@ impl World {
     }
 
     pub(crate) fn compact(&self, out: &Arc<dyn Store>, pointers: Option<&dyn Pointers>) -> Result<(), Error> {
+        self.compact_with(out, pointers, None)
+    }
+
+    pub(crate) fn compact_with(
+        &self,
+        out: &Arc<dyn Store>,
+        pointers: Option<&dyn Pointers>,
+        dedup: Option<Dedup>,
+    ) -> Result<(), Error> {
         let request = CompactRequest {
             out: out.clone(),
             options: CompactOptions {
                 sort: None,
+                dedup,
                 bloom_filter: Vec::new(),
                 compression: "zstd:3".into(),
                 row_group_rows: 1_000,
@@ -168,6 +179,20 @@ impl World {
             grace: Duration::ZERO,
         };
         compact(&request, pointers, &|_: &Event<'_>| {}, &AtomicBool::new(false)).map(drop)
+    }
+
+    /// Rolls the table of another world up into this one's.
+    pub(crate) fn rollup(&self, source: &Self, out: &Arc<dyn Store>) -> Result<(), Error> {
+        let request = RollupRequest {
+            source: source.lake_store(),
+            out: out.clone(),
+            by: ["hour", "srcaddr", "action"].map(str::to_owned).to_vec(),
+            partitions: Vec::new(),
+            workers: 1,
+            memory: ROLLUP_MEMORY_MIN,
+            grace: Duration::ZERO,
+        };
+        rollup(&request, None, &|_: &Event<'_>| {}, &AtomicBool::new(false)).map(drop)
     }
 
     pub(crate) fn reconvert(

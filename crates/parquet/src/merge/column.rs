@@ -39,6 +39,36 @@ impl Column {
         Self { data, column_type }
     }
 
+    /// A column of numbers, of a type of numbers or times.
+    pub fn of_numbers(values: &[Option<i64>], column_type: ColumnType) -> Self {
+        let nulls = values.iter().map(Option::is_some).collect::<Vec<bool>>();
+        let nulls = Some(NullBuffer::from(nulls)).filter(|nulls| nulls.null_count() > 0);
+        let number = |value: &Option<i64>| value.unwrap_or_default();
+        let data = match column_type {
+            ColumnType::Int32 => Data::Int32(values.iter().map(|v| number(v) as i32).collect(), nulls),
+            _ => Data::Int64(values.iter().map(number).collect(), nulls),
+        };
+        Self { data, column_type }
+    }
+
+    /// A column of text; none where the distinct values are more than 2 GiB.
+    pub fn of_texts(values: &[Option<&[u8]>]) -> Option<Self> {
+        let mut distinct: Vec<&[u8]> = values.iter().flatten().copied().collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let mut dictionary = Dictionary { offsets: vec![0], ..Dictionary::default() };
+        for value in &distinct {
+            dictionary.bytes.extend_from_slice(value);
+            dictionary.offsets.push(i32::try_from(dictionary.bytes.len()).ok()?);
+        }
+        let key = |value: &Option<&[u8]>| match value {
+            Some(value) => distinct.binary_search(value).map_or(NULL, |key| key as u32),
+            None => NULL,
+        };
+        let keys = values.iter().map(key).collect();
+        Some(Self { data: Data::Text { keys, dictionary }, column_type: ColumnType::String })
+    }
+
     /// The twin of a text column: null where a value is no address.
     ///
     /// # Panics
@@ -66,11 +96,16 @@ impl Column {
         Self { data: Data::Text { keys, dictionary }, column_type: ColumnType::Address }
     }
 
-    /// The smallest and the largest of an integer column's values from `first` to before `end`.
-    pub fn bounds_within(&self, first: i64, end: i64) -> Option<(i64, i64)> {
+    /// The smallest and the largest of an integer column's values from `first` to before `end`, in these rows.
+    pub fn bounds_within(
+        &self,
+        rows: impl Iterator<Item = usize>,
+        first: i64,
+        end: i64,
+    ) -> Option<(i64, i64)> {
         let Data::Int64(values, nulls) = &self.data else { return None };
         let is_valid = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-        let values = values.iter().enumerate().filter(|(row, _)| is_valid(*row)).map(|(_, value)| *value);
+        let values = rows.filter(|row| is_valid(*row)).map(|row| values[row]);
         values.filter(|value| (first..end).contains(value)).fold(None, |bounds, value| {
             Some(bounds.map_or((value, value), |(min, max): (i64, i64)| (min.min(value), max.max(value))))
         })

@@ -50,6 +50,11 @@ impl MergedHashes {
         }
     }
 
+    /// The digest of these rows.
+    pub fn digest_of(&self, rows: &[u32]) -> u64 {
+        rows.iter().fold(0, |sum: u64, row| sum.wrapping_add(mixed_row(self.0[*row as usize])))
+    }
+
     /// The digest of all rows.
     pub fn digest(&self) -> u64 {
         self.0.iter().fold(0, |sum: u64, row| sum.wrapping_add(mixed_row(*row)))

@@ -17,6 +17,7 @@ mod decode;
 mod dictionary;
 mod hashes;
 mod hybrid;
+mod row_keys;
 mod source;
 
 use std::ops::Range;
@@ -41,6 +42,7 @@ pub use column::Column;
 pub(crate) use column::Data;
 pub(crate) use decode::NULL;
 pub use hashes::MergedHashes;
+pub use row_keys::{RowKeyMaker, RowKeys};
 use source::GroupChunks;
 pub use source::{MergeFile, Weight};
 
@@ -119,6 +121,12 @@ impl Order {
 /// The pages, rows and level of a column chunk, or the rows of a row group that has none.
 type ChunkPages<'a> = Result<(&'a mut dyn PageReader, usize, i16), usize>;
 
+/// The places among `rows` rows of at most `rows_max` rows each that make row groups of even size.
+pub fn even_row_groups(rows: usize, rows_max: usize) -> Vec<Range<usize>> {
+    let groups = rows.div_ceil(rows_max.max(1));
+    (0..groups).map(|g| rows * g / groups..rows * (g + 1) / groups).collect()
+}
+
 /// Rows that become one file.
 pub struct Merge<'a> {
     schema: &'a FileSchema,
@@ -173,12 +181,6 @@ impl<'a> Merge<'a> {
 
     fn is_twin(&self, column: usize) -> bool {
         self.schema.column_type(column) == ColumnType::Address
-    }
-
-    /// The places of at most `rows_max` rows each that make row groups of even size.
-    pub fn row_groups(&self, rows_max: usize) -> Vec<Range<usize>> {
-        let groups = self.rows.div_ceil(rows_max.max(1));
-        (0..groups).map(|g| self.rows * g / groups..self.rows * (g + 1) / groups).collect()
     }
 
     /// Decodes the columns that the schema sorts by, and puts all rows in order.

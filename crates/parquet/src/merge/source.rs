@@ -145,6 +145,11 @@ impl MergeFile {
         self.rows
     }
 
+    /// Rows of some row groups.
+    pub fn rows_of(&self, groups: Range<usize>) -> u64 {
+        self.groups[groups].iter().map(|group| group.rows as u64).sum()
+    }
+
     /// How many row groups.
     pub fn row_groups(&self) -> usize {
         self.groups.len()

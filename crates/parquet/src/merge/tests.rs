@@ -158,7 +158,7 @@ fn merged_file(
         let order = merge.order()?.rows;
         let mut encoder = Encoder::new(compression)?;
         let mut groups = Vec::new();
-        for places in merge.row_groups(rows_max) {
+        for places in even_row_groups(merge.rows(), rows_max) {
             let mut columns: Vec<Option<_>> = (0..schema.columns()).map(|_| None).collect();
             for i in merge.columns() {
                 let column = merge.column(i)?;

@@ -1,0 +1,285 @@
+"""Roll-ups: a second table with the groups of a table's records, against `GROUP BY` of DuckDB."""
+
+import json
+import random
+import shutil
+
+import duckdb
+import jsonschema
+import pyarrow.parquet
+import pytest
+
+import gluestub
+import kills
+import s3
+from conftest import FLOWQUET, ROOT, convert, files, flowlogs, multiset, rows, run
+from test_compact import compact, compactions
+from test_statements import MIXED, mixed_logs, values
+
+BY = "hour,interface_id,srcaddr,dstaddr,dstport,protocol,action"
+BUCKETS = {"minute": 60, "5min": 300, "hour": 3600, "day": 86400}
+
+
+@pytest.fixture(autouse=True)
+def every_table_is_read_back():
+    """Tables of these tests have columns that lines do not; what was rolled up is compared with them as they are."""
+
+
+def rollup(source, out, by=BY, *args, check=0):
+    process = run("rollup", source, "--by", by, "--out", out, "--json", *args, check=check)
+    return json.loads(process.stdout) if check == 0 else process.stderr
+
+
+def by_folder(table):
+    """Paths of files by partition folder."""
+    found = {}
+    for key, path in files(table).items():
+        found.setdefault(key.rsplit("/", 1)[0], []).append(str(path))
+    return found
+
+
+def grouped(source, by, types="aws", time="start"):
+    """The groups of each partition, by DuckDB, as rows of the names that the roll-up has."""
+    scale = 1000 if types == "rich" else 1
+    number = lambda c: f'epoch_ms("{c}")' if types == "rich" else f'"{c}"'
+    found = []
+    for folder, paths in by_folder(source).items():
+        table = f"read_parquet({paths}, hive_partitioning = false, union_by_name = true)"
+        there = {row[0] for row in duckdb.sql(f"describe select * from {table}").fetchall()}
+        has = lambda c: c if c in there else "null"
+        columns = {}
+        for word in by.split(","):
+            if word in BUCKETS:
+                step = BUCKETS[word] * scale
+                columns[time] = f"({number(time)} // {step}) * {step}" if time in there else "null"
+            else:
+                columns[word] = f'"{word}"' if word in there else "null"
+        of_time = lambda call, c: f"{call}({number(c)})::bigint" if c in there else "null"
+        sums = {
+            "flows": "count(*)",
+            "packets": f"sum({has('packets')})::bigint",
+            "bytes": f"sum({has('bytes')})::bigint",
+            "first_start": of_time("min", "start"),
+            "last_end": of_time("max", "end"),
+            "tcp_flags": f"bit_or({has('tcp_flags')}::integer)",
+        }
+        select = ", ".join(f'{expression} as "{name}"' for name, expression in [*columns.items(), *sums.items()])
+        groups = ", ".join(columns.values())
+        names = [*columns, *sums]
+        for row in duckdb.sql(f"select {select} from {table} group by {', '.join(str(i + 1) for i in range(len(columns)))}").fetchall():
+            found.append((folder, dict(zip(names, row))))
+    return found
+
+
+def plain(found):
+    """Rows without twins, times as numbers."""
+    number = lambda value: round(value.timestamp() * 1000) if hasattr(value, "timestamp") else value
+    return [(folder, {name: number(value) for name, value in row.items() if not name.endswith("_bin")}) for folder, row in found]
+
+
+def check_table(source, out, by=BY, types="aws", time="start"):
+    """The roll-up is that of its source, and all that reads tables understands it."""
+    made = plain(rows(out))
+    assert multiset(made, True) == multiset(grouped(source, by, types, time), True)
+    schema = jsonschema.Draft202012Validator(json.loads((ROOT / "schemas/compaction.schema.json").read_text()))
+    for record in compactions(out):
+        schema.validate(record)
+        if "rollup" in record:
+            assert sum(f["rows"] for f in record["rollup"]["files"]) == record["rollup"]["sums"]["flows"] == sum(f["rollup"]["sums"]["flows"] for f in record["outputs"])
+    status = json.loads(run("status", out, "--json").stdout)
+    jsonschema.Draft202012Validator(json.loads((ROOT / "schemas/status.schema.json").read_text())).validate(status)
+    assert status["rollup"]["flows"] == len(rows(source)) and status["rollup"]["by"] == by
+    assert "roll-up" in run("status", out).stdout
+    for level in [[], ["--read-data"], ["--read-data", "--deep"]]:
+        run("verify", out, *level)
+    return made
+
+
+@pytest.mark.parametrize("types", ["aws", "rich"])
+@pytest.mark.parametrize("by", [BY, "5min,srcaddr", "day,dstaddr,bytes_kind", "protocol_name,src_scope,source_account,is_nat"])
+def test_it_is_group_by(tmp_path, out, types, by):
+    """Formats of several kinds, nulls, and addresses of both kinds."""
+    by = by.replace(",bytes_kind", "")
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    mixed_logs(logs)
+    flowlogs(tmp_path / "more", "--objects", 4, "--records", 300, "--every-s", 20_000)
+    convert([logs, tmp_path / "more"], out, "--types", types, "--add", "protocol_name,src_scope,source_account,is_nat")
+    done = rollup(out, tmp_path / "up", by)
+    made = check_table(out, tmp_path / "up", by, types)
+    assert (done["records"], done["rows"], done["rolled_up"]) == (len(rows(out)), len(made), len({folder for folder, _ in rows(out)}))
+    # Sorted, as its files say.
+    for path in files(tmp_path / "up").values():
+        file = pyarrow.parquet.ParquetFile(path)
+        columns = [file.schema_arrow.names[c.column_index] for c in file.metadata.row_group(0).sorting_columns]
+        keys = [tuple((row[c] is not None, row[c]) if row[c] is not None else (False, 0) for c in columns) for row in file.read(columns).to_pylist()]
+        assert keys == sorted(keys) and columns[0] == ("start" if by.split(",")[0] in BUCKETS else by.split(",")[0])
+
+
+def test_only_partitions_that_changed_are_made_anew(tmp_path, out):
+    up = tmp_path / "up"
+    for i in range(3):
+        flowlogs(tmp_path / f"logs{i}", "--objects", 3, "--records", 200, "--seed", i, "--every-s", 40_000)
+    convert(tmp_path / "logs0", out)
+    days = len({folder for folder, _ in rows(out)})
+    assert rollup(out, up)["rolled_up"] == days > 1
+    before = {key: path.read_bytes() for key, path in files(up).items()}
+    done = rollup(out, up)
+    assert (done["rolled_up"], done["unchanged"]) == (0, days) and {key: path.read_bytes() for key, path in files(up).items()} == before
+    assert "nothing to roll up" in run("rollup", out, "--by", BY, "--out", up).stderr
+    # A compaction of the source changes its files, though not its records.
+    day = sorted({folder for folder, _ in rows(out)})[0]
+    compact(out, "--partition", day)
+    done = rollup(out, up)
+    assert done["folders"] == [day] and check_table(out, up)
+    convert(tmp_path / "logs1", out)
+    some = rollup(out, up, BY, "--partition", day)
+    assert set(some["folders"]) <= {day}
+    rollup(out, up)
+    check_table(out, up)
+    # A compaction of the roll-up is harmless, and what it wrote is replaced like anything else.
+    compact(up, "--sort", "dstaddr,start")
+    check_table(out, up)
+    assert rollup(out, up)["unchanged"] == len({folder for folder, _ in rows(up)})
+    convert(tmp_path / "logs2", out)
+    rollup(out, up)
+    check_table(out, up)
+    # Records that a reconversion takes elsewhere leave no groups behind.
+    compact(out, "--dedup", "exact")
+    rollup(out, up)
+    check_table(out, up)
+
+
+def test_the_same_bytes_on_any_machine_and_in_any_order(tmp_path, out):
+    flowlogs(tmp_path / "logs", "--objects", 6, "--records", 2000, "--every-s", 20_000)
+    convert(tmp_path / "logs", out)
+    compact(out, "--row-group-rows", "1000")
+    rollup(out, tmp_path / "a", BY, "--threads", "1")
+    rollup(out, tmp_path / "b", BY, "--threads", "4", "--memory", "3G")
+    assert {key: path.read_bytes() for key, path in files(tmp_path / "a").items()} == {key: path.read_bytes() for key, path in files(tmp_path / "b").items()}
+    assert "--memory 100.00 MiB is too small; at least 480M" in rollup(out, tmp_path / "c", BY, "--memory", "100M", check=2)
+
+
+def test_more_groups_than_are_held_at_once(tmp_path, out):
+    """Each record is a group: a partition is read twice or more, and has as many files."""
+    flowlogs(tmp_path / "logs", "--objects", 4, "--records", 250_000)
+    convert(tmp_path / "logs", out, "--add", "source_object,source_line")
+    up = tmp_path / "up"
+    done = rollup(out, up, "source_object,source_line,srcaddr,dstaddr,interface_id,action")
+    assert done["rows"] == done["records"] == 1_000_000 and len(files(up)) == done["files_out"] > len(by_folder(up))
+    columns = "source_object, source_line, srcaddr, dstaddr, interface_id, action, packets, bytes"
+    table = lambda folder: f"(select {columns} from read_parquet({[str(path) for path in files(folder).values()]}, hive_partitioning = false, union_by_name = true))"
+    for one, other in [(out, up), (up, out)]:
+        assert duckdb.sql(f"select count(*) from (select * from {table(one)} except select * from {table(other)})").fetchall() == [(0,)]
+    run("verify", up, "--read-data")
+
+
+def test_tables_that_are_partitioned_otherwise(tmp_path, out):
+    flowlogs(tmp_path / "logs", "--objects", 6, "--records", 200, "--every-s", 3_000)
+    convert(tmp_path / "logs", out, "--partition-by", "account,region,date,hour", "--partition-time", "end")
+    rollup(out, tmp_path / "up", "hour,srcaddr")
+    check_table(out, tmp_path / "up", "hour,srcaddr", time="end")
+    words = rollup(out, tmp_path / "no", "day,srcaddr", check=2)
+    assert "a bucket of a day is longer than the 3600 seconds of a partition" in words
+
+
+def test_statements_are_those_of_any_table(tmp_path, out):
+    flowlogs(tmp_path / "logs", "--objects", 2, "--records", 300)
+    convert(tmp_path / "logs", out)
+    rollup(out, tmp_path / "up")
+    statement = run("schema", tmp_path / "up", "--as", "duckdb").stdout
+    connection = duckdb.connect()
+    connection.execute(statement)
+    (name,) = [row[0] for row in connection.execute("select view_name from duckdb_views() where not internal").fetchall()]
+    assert connection.execute(f'select sum(flows), sum(bytes) from "{name}"').fetchall() == [
+        (len(rows(out)), sum(row["bytes"] or 0 for _, row in rows(out)))
+    ]
+    athena = run("schema", tmp_path / "up", "--as", "athena", "--location", "s3://lake/up/").stdout
+    assert all(word in athena for word in ["`flows` bigint", "`first_start` bigint", "`tcp_flags` int"]), athena
+
+
+def test_what_is_refused(tmp_path, out):
+    flowlogs(tmp_path / "logs", "--objects", 1, "--records", 50)
+    convert(tmp_path / "logs", out)
+    up = tmp_path / "up"
+    for by, words in [
+        ("hour,srcadr", "--by names `srcadr`, which no log format here has"),
+        ("hour,day", "`day` is named twice, or beside another time"),
+        ("hour,start", "`start` is named twice"),
+        ("srcaddr,srcaddr", "`srcaddr` is named twice"),
+        ("hour,bytes", "`bytes` is a column of sums"),
+    ]:
+        assert words in rollup(out, up, by, check=2)
+    assert not up.exists()
+    assert "source and table are the same place" in rollup(out, out, check=2)
+    rollup(out, up)
+    assert "the table is a roll-up by hour" in rollup(out, up, "minute,srcaddr", check=2)
+    convert(tmp_path / "logs", tmp_path / "other")
+    assert f"the table is a roll-up of `file://{out}" in rollup(tmp_path / "other", up, check=2)
+    assert "records of its own" in rollup(out, tmp_path / "other", check=2)
+    assert "no flowquet table" in rollup(tmp_path / "nothing", up, check=1)
+    assert check_table(out, up)
+
+
+def test_what_is_lost_is_made_anew_and_what_lies_is_found(tmp_path, out):
+    flowlogs(tmp_path / "logs", "--objects", 3, "--records", 200, "--every-s", 40_000)
+    convert(tmp_path / "logs", out)
+    up = tmp_path / "up"
+    rollup(out, up)
+    next(iter(files(up).values())).unlink()
+    assert run("verify", up, check=None).returncode != 0
+    assert rollup(out, up)["rolled_up"] == 1
+    check_table(out, up)
+    # A record whose sums are not those of the files.
+    path = max(up.glob("_flowquet/compactions/*.json"))
+    record = json.loads(path.read_text())
+    for sums in [record["rollup"]["sums"], record["outputs"][0]["rollup"]["sums"]]:
+        sums["bytes"] += 1
+    record.pop("crc32", None)
+    path.write_text(json.dumps(record))
+    shutil.rmtree(up / "_flowquet/checkpoints", ignore_errors=True)
+    told = run("verify", up, "--read-data", check=None)
+    assert told.returncode != 0 and "were rolled up" in told.stdout + told.stderr
+
+
+def test_killed_at_any_moment_the_next_run_makes_the_same(tmp_path):
+    made, up = tmp_path / "made", tmp_path / "up"
+    for i in range(2):
+        flowlogs(tmp_path / f"logs{i}", "--objects", 6, "--records", 100, "--seed", i, "--every-s", 30_000)
+    convert(tmp_path / "logs0", made)
+    rollup(made, tmp_path / "old")
+    convert(tmp_path / "logs1", made)
+    command = lambda out: [FLOWQUET, "rollup", made, "--by", BY, "--out", out, "--quiet"]
+    shutil.copytree(tmp_path / "old", tmp_path / "whole")
+    moments = kills.whole(kills.changes(tmp_path / "whole"), command(tmp_path / "whole"))
+    undisturbed = {key: path.read_bytes() for key, path in files(tmp_path / "whole").items()}
+    with kills.series() as kill_at:
+        for seed in range(1, 7):
+            shutil.copytree(tmp_path / "old", up)
+            seen = kills.changes(up)
+            for n in sorted(random.Random(seed).sample(range(1, moments), 2)):
+                kill_at(n, seen, command(up))
+            rollup(made, up)
+            assert {key: path.read_bytes() for key, path in files(up).items()} == undisturbed, seed
+            check_table(made, up)
+            shutil.rmtree(up)
+
+
+def test_in_s3_with_faults_and_a_catalog(tmp_path):
+    with s3.serve("--slow-down", "0.03", "--internal-error", "0.02", "--latency-ms", "1") as server, gluestub.serve() as stub:
+        flowlogs(tmp_path / "logs", "--objects", 4, "--records", 300)
+        server.put_folder(tmp_path / "logs", "logs", "in")
+        s3.convert(server, "s3://logs/in/", "s3://lake/t")
+        s3.run(server, "rollup", "s3://lake/t", "--by", BY, "--out", "s3://lake/up", "--quiet")
+        copy, up = server.fetch("t", tmp_path / "copy"), server.fetch("up", tmp_path / "up")
+        assert multiset(plain(rows(up)), True) == multiset(grouped(copy, BY), True)
+        table = ["--database", "lake", "--table", "hourly", "--glue-endpoint-url", stub.url]
+        s3.run(server, "register", "s3://lake/up", *table)
+        assert len(stub.partitions) == len({folder for folder, _ in rows(up)})
+        flowlogs(tmp_path / "late", "--objects", 2, "--records", 100, "--seed", 5)
+        server.put_folder(tmp_path / "late", "logs", "late")
+        s3.convert(server, "s3://logs/late/", "s3://lake/t")
+        s3.run(server, "rollup", "s3://lake/t", "--by", BY, "--out", "s3://lake/up", "--quiet", "--grace", "0", *table)
+        copy, up = server.fetch("t", tmp_path / "copy2"), server.fetch("up", tmp_path / "up2")
+        assert multiset(plain(rows(up)), True) == multiset(grouped(copy, BY), True)
+        assert not server.keys("lake", "up/_flowquet/compacted/")
