@@ -11,6 +11,7 @@ from conftest import FLOWQUET, ROOT, flowlogs, wait_for
 
 SOURCE, TABLE = "s3://logs/AWSLogs/", "s3://lake/vpc_flow_logs/"
 PLAN = "s3://lake/plans/backfill.json"
+ROLLUP = ["rollup", TABLE, "--by", "hour,srcaddr,action", "--out", "s3://lake/vpc_hourly/", "--quiet"]
 
 
 class Seen:
@@ -89,6 +90,7 @@ def seen(tmp_path_factory):
         see("convert", "convert", SOURCE, "--out", TABLE, "--quiet")
         see("convert", "convert", SOURCE, "--out", TABLE, "--quiet")
         see("status", "status", TABLE)
+        see("rollup", *ROLLUP)
         put("logs", "333333333333")
         see("plan", "plan", SOURCE, "--out", TABLE)
         see("status", "status", TABLE, "--json")
@@ -100,6 +102,8 @@ def seen(tmp_path_factory):
         see_with_glue("compact", "compact", TABLE, "--grace", "0", "--quiet")
         see("status", "status", TABLE)
         see("verify", "verify", TABLE, "--source", SOURCE, "--read-data", "--deep", "--quiet")
+        # Its files are others now, so that those of the roll-up are replaced.
+        see("rollup", *ROLLUP)
         see("look", "top", TABLE)
         see("look", "cost", TABLE)
         see("look", "report", TABLE, "--json")
@@ -111,10 +115,11 @@ def seen(tmp_path_factory):
     found["compact"] |= aborted
     found["shard"] |= aborted
     found["restore"] |= aborted
+    found["rollup"] |= {policies.Request(request.action, request.resource.replace("/vpc_flow_logs/", "/vpc_hourly/")) for request in aborted}
     return found
 
 
-@pytest.mark.parametrize("command", ["plan", "convert", "restore", "shard", "status", "verify", "look", "compact", "register"])
+@pytest.mark.parametrize("command", ["plan", "convert", "restore", "shard", "status", "verify", "look", "compact", "rollup", "register"])
 def test_a_policy_allows_what_its_command_asks_for_and_no_more(seen, command):
     policy = policies.read(ROOT / f"examples/iam/{command}.json")
     assert policies.denied(policy, seen[command]) == []
