@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import subprocess
 
 import duckdb
 import jsonschema
@@ -212,13 +213,37 @@ def test_what_is_refused(tmp_path, out):
         assert words in rollup(out, up, by, check=2)
     assert not up.exists()
     assert "source and table are the same place" in rollup(out, out, check=2)
+    for inner in [out / "up", out / "date=2024-01-15" / "up"]:
+        assert "lies within the other" in rollup(out, inner, check=2) and not inner.exists()
     rollup(out, up)
+    beside = tmp_path / f"{out.name}-up"
+    rollup(out, beside)
+    for command in ["convert", "plan"]:
+        words = run(command, tmp_path / "logs", "--out", up, check=2).stderr
+        assert "is a roll-up, whose rows are groups" in words and "choose another folder" in words
     assert "the table is a roll-up by hour" in rollup(out, up, "minute,srcaddr", check=2)
     convert(tmp_path / "logs", tmp_path / "other")
     assert f"the table is a roll-up of `file://{out}" in rollup(tmp_path / "other", up, check=2)
     assert "records of its own" in rollup(out, tmp_path / "other", check=2)
     assert "no flowquet table" in rollup(tmp_path / "nothing", up, check=1)
     assert check_table(out, up)
+
+
+def test_two_at_once_by_other_columns_do_not_mix(tmp_path, out):
+    """Each has the table for itself, or is refused; which one comes first is left to chance."""
+    flowlogs(tmp_path / "logs", "--objects", 6, "--records", 400, "--every-s", 86_400)
+    convert(tmp_path / "logs", out)
+    for turn in range(6):
+        up = tmp_path / f"up{turn}"
+        commands = [[FLOWQUET, "rollup", out, "--by", by, "--out", up, "--quiet"] for by in ["hour,interface_id", "hour,interface_id,action"]]
+        running = [subprocess.Popen(c, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for c in commands]
+        ended = [(process.communicate()[1], process.returncode) for process in running]
+        (words,) = [words for words, code in ended if code]
+        assert sorted(code for _, code in ended) == [0, 2] and "the table is a roll-up by hour,interface_id" in words
+        done = [i for i, (_, code) in enumerate(ended) if code == 0]
+        assert run("rollup", *commands[done[0]][2:]).returncode == 0
+        assert len({tuple(pyarrow.parquet.read_schema(path).names) for paths in by_folder(up).values() for path in paths}) == 1
+        run("verify", up, "--read-data", "--quiet")
 
 
 def test_what_is_lost_is_made_anew_and_what_lies_is_found(tmp_path, out):
@@ -230,6 +255,21 @@ def test_what_is_lost_is_made_anew_and_what_lies_is_found(tmp_path, out):
     assert run("verify", up, check=None).returncode != 0
     assert rollup(out, up)["rolled_up"] == 1
     check_table(out, up)
+    # Damage that leaves the size as it was is found by reading; what is advised mends it.
+    path = next(iter(files(up).values()))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40] + bytes([whole[40] ^ 0xFF]) + whole[41:])
+    for repair in [[], ["--repair"]]:
+        said = run("verify", up, "--read-data", *repair, check=5).stdout
+        command = f"flowquet rollup {out} --by {BY} --out {up}"
+        assert f"Delete these files: `{command}` makes them anew" in said and "raw logs" not in said.splitlines()[-1]
+    path.unlink()
+    run(*command.split()[1:])
+    # Under another name, which stands in its footer, since it takes the place of one.
+    (made,) = path.parent.glob("*.parquet")
+    assert pyarrow.parquet.read_table(made).equals(pyarrow.parquet.read_table(pyarrow.BufferReader(whole)))
+    check_table(out, up)
+    run("verify", up, "--read-data")
     # A record whose sums are not those of the files.
     path = max(up.glob("_flowquet/compactions/*.json"))
     record = json.loads(path.read_text())

@@ -83,7 +83,7 @@ impl AdjacentTexts {
 
     /// Appends the values of the first rows of `range` to `columns`, and says how many rows that were: all, but where combinations turn out not to pay.
     ///
-    /// This is a hot loop: one hash and one compare a row for all columns.
+    /// This is a hot loop: all columns of a row are compared with the row before at once, and looked up by one hash where they differ.
     pub(crate) fn append(
         &mut self,
         block: &Block<'_>,

@@ -50,6 +50,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::OtherEnrichment { .. }
         | Error::NotCompared { .. }
         | Error::NotRolledUp(_)
+        | Error::OutIsRollup { .. }
         | Error::SourceIsTable { .. }
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
         _ => Exit::Failed,
@@ -250,6 +251,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::RecordsLost { .. } => "check --format, --fields and --columns, or choose other objects",
         Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
         Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
+        Error::OutIsRollup { .. } => "choose another folder or prefix for --out",
         Error::SourceIsTable { .. } => {
             "name the raw logs as SOURCE and another folder or prefix for the table"
         }

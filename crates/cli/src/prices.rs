@@ -4,6 +4,7 @@
 //!
 //! Sources: aws.amazon.com/s3/pricing; aws.amazon.com/fargate/pricing;
 //! docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html for times.
+//! Not confirmed by a stored copy of these pages: requests that restore from Deep Archive, and expedited ones.
 
 use flowquet_store::{ArchiveTier, Retrieval};
 use serde::Serialize;

@@ -260,25 +260,17 @@ fn all_fields(catalogue: &Catalogue) -> LogFormat {
 fn table(format: &LogFormat, columns: &[FormatColumn], enrich: &Enrichments) -> String {
     let mut table = plain_table(&["COLUMN", "TYPE", "SINCE", "KIND", "UNIT", "MEANING"]);
     for column in columns {
-        if let ColumnSource::Added(added) = column.source {
-            let (kind, spec) = (kind_of(added), added.spec());
-            let unit = spec.unit.clone().unwrap_or_default();
-            let since = "-".to_owned();
-            let cells = [
-                column.name.clone(),
-                column.column_type.to_string(),
-                since,
-                kind.to_owned(),
-                unit,
-                spec.doc.clone(),
-            ];
-            table.add_row(cells);
-            continue;
-        }
-        if let ColumnSource::Enriched(of) = column.source {
-            let (column_type, doc) = (column.column_type.to_string(), enrich.doc_of(of));
-            let [since, unit] = ["-".to_owned(), String::new()];
-            table.add_row([column.name.clone(), column_type, since, ENRICHED.to_owned(), unit, doc]);
+        let beside = match column.source {
+            ColumnSource::Added(added) => {
+                let spec = added.spec();
+                Some((kind_of(added), spec.unit.clone().unwrap_or_default(), spec.doc.clone()))
+            }
+            ColumnSource::Enriched(of) => Some((ENRICHED, String::new(), enrich.doc_of(of))),
+            ColumnSource::Field(_) | ColumnSource::Twin(_) => None,
+        };
+        if let Some((kind, unit, doc)) = beside {
+            let column_type = column.column_type.to_string();
+            table.add_row([column.name.clone(), column_type, "-".to_owned(), kind.to_owned(), unit, doc]);
             continue;
         }
         let spec = column.field().and_then(|field| format.fields()[field].spec());
@@ -308,8 +300,20 @@ fn json_text(format: &LogFormat, columns: &[FormatColumn], enrich: &Enrichments)
     let columns: Vec<_> = columns
         .iter()
         .map(|c| {
-            if let ColumnSource::Added(added) = c.source {
-                let spec = added.spec();
+            let beside = match c.source {
+                ColumnSource::Added(added) => {
+                    let spec = added.spec();
+                    let (unit, doc, source) = (spec.unit.clone(), spec.doc.clone(), json!(spec.source));
+                    Some((kind_of(added), unit, doc, json!(spec.from), source))
+                }
+                ColumnSource::Enriched(of) => {
+                    let file = &enrich.files()[of.file];
+                    let source = format!("{}, SHA-256 {}", file.name, file.sha256);
+                    Some((ENRICHED, None, enrich.doc_of(of), json!(of.looked.fields()), json!(source)))
+                }
+                ColumnSource::Field(_) | ColumnSource::Twin(_) => None,
+            };
+            if let Some((kind, unit, doc, from, source)) = beside {
                 return json!({
                     "column": c.name,
                     "field": null,
@@ -317,27 +321,11 @@ fn json_text(format: &LogFormat, columns: &[FormatColumn], enrich: &Enrichments)
                     "nullable": true,
                     "known": true,
                     "since": null,
-                    "kind": kind_of(added),
-                    "unit": spec.unit,
-                    "doc": spec.doc,
-                    "from": spec.from,
-                    "source": spec.source,
-                });
-            }
-            if let ColumnSource::Enriched(of) = c.source {
-                let file = &enrich.files()[of.file];
-                return json!({
-                    "column": c.name,
-                    "field": null,
-                    "type": c.column_type.name(),
-                    "nullable": true,
-                    "known": true,
-                    "since": null,
-                    "kind": ENRICHED,
-                    "unit": null,
-                    "doc": enrich.doc_of(of),
-                    "from": of.looked.fields(),
-                    "source": format!("{}, SHA-256 {}", file.name, file.sha256),
+                    "kind": kind,
+                    "unit": unit,
+                    "doc": doc,
+                    "from": from,
+                    "source": source,
                 });
             }
             let field = c.field().map(|field| &format.fields()[field]);

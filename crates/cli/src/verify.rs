@@ -80,7 +80,8 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     }
     let mut repaired = None;
     let mut failure = None;
-    if args.repair {
+    // A roll-up is made anew of its table, not of raw logs.
+    if args.repair && verified.rollup_of.is_none() {
         let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
         let (choice, change) = (Choice::default(), flowquet_engine::Change::default());
         let grace = Duration::from_secs(u64::from(args.grace));

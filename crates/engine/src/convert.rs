@@ -134,6 +134,7 @@ struct Converter<'a> {
 
 impl<'a> Converter<'a> {
     fn begin(mut log: Log, request: &'a Request, at: At<'a>) -> Result<Self, Error> {
+        check_is_no_rollup(&log)?;
         log.sweep_spool()?;
         replan_old_layouts(&mut log)?;
         let (budget, summary) = (request.budget, Summary::default());
@@ -331,6 +332,11 @@ fn open_log(request: &Request) -> Result<Log, Error> {
     }
     let single_writer = !out.honours_conditions()?;
     Ok(Log::make(out, options, single_writer)?)
+}
+
+/// Records are not converted into a roll-up.
+pub(crate) fn check_is_no_rollup(log: &Log) -> Result<(), Error> {
+    if log.state().is_rollup() { Err(Error::OutIsRollup { url: log.out().url("") }) } else { Ok(()) }
 }
 
 const SINGLE_WRITER: &str = "this store does not support conditional writes: run only one flowquet at a time on this table; \

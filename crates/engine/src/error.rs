@@ -100,6 +100,11 @@ pub enum Error {
         /// Whether the same kind of thing is looked up in both: then a reconversion may bring the other one.
         is_same_key: bool,
     },
+    /// The table to convert into is a roll-up, whose rows are no records.
+    OutIsRollup {
+        /// Its URL.
+        url: String,
+    },
     /// A source is the table itself.
     SourceIsTable {
         /// Its URL.
@@ -166,6 +171,7 @@ impl Error {
             Self::NothingChosen => "nothing-chosen",
             Self::Options(_) => "options",
             Self::OtherEnrichment { .. } => "other-enrichment",
+            Self::OutIsRollup { .. } => "out-is-rollup",
             Self::SourceIsTable { .. } => "source-is-table",
             Self::Parquet(_) => "parquet",
             Self::Sources(error) => error.kind(),
@@ -224,6 +230,9 @@ impl fmt::Display for Error {
             Self::NothingChosen => f.write_str("no object of the table is chosen"),
             Self::Options(what) => write!(f, "read the options of a plan record: {what}"),
             Self::Parquet(_) => f.write_str("write Parquet"),
+            Self::OutIsRollup { url } => {
+                write!(f, "`{url}` is a roll-up, whose rows are groups: records would stand among them")
+            }
             Self::SourceIsTable { url } => {
                 write!(f, "source and table are the same place, `{url}`: a table is never a source")
             }

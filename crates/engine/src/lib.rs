@@ -67,6 +67,7 @@ mod rollup;
 mod router;
 mod sink;
 mod summary;
+mod table_files;
 mod take;
 mod threads;
 mod trial;

@@ -7,7 +7,7 @@ use flowquet_sources::{Listing, SourceSet};
 use flowquet_store::StorageClass;
 use flowquet_table::{Log, ObjectId, PlanRecord, SourceObject, TableContract};
 
-use crate::convert::unbalanced;
+use crate::convert::{check_is_no_rollup, unbalanced};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::request::Request;
@@ -74,7 +74,11 @@ pub fn plan(request: &Request, observer: &dyn Observer, stop: &AtomicBool) -> Re
 /// The log of the table that is there, or one of a table without plans.
 fn log_as_it_is(request: &Request) -> Result<Log, Error> {
     match &request.contract {
-        Some(contract) => Ok(Log::of(&request.out, contract.clone())?),
+        Some(contract) => {
+            let log = Log::of(&request.out, contract.clone())?;
+            check_is_no_rollup(&log)?;
+            Ok(log)
+        }
         None => Ok(Log::absent(&request.out, TableContract::of(&request.options))),
     }
 }

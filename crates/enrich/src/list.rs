@@ -120,6 +120,12 @@ impl Columns {
             return Err(at_line("expected `to` not before `from`".to_owned()));
         }
         let values = self.roles.iter().zip(cells).filter(|(role, _)| **role == Role::Value);
+        // Where a quote is not closed, a value holds the lines behind it.
+        let is_odd = |cell: &str| cell.trim_matches([' ', '\t']).contains(char::is_control);
+        if values.clone().any(|(_, cell)| cell.is_some_and(is_odd)) {
+            let what = "expected values of one line without control characters, found another: is a quote left open?";
+            return Err(at_line(what.to_owned()));
+        }
         entries.add(line, key, (from, to), values.map(|(_, cell)| cell.map(str::trim)))
     }
 }

@@ -142,6 +142,10 @@ fn what_is_wrong_is_told_with_its_line() {
             "ip,from,x\n1.1.1.1,noon,a\n",
             "line 2: expected seconds since 1970, a day, or a time such as 2024-01-15T10:05:00Z, found `noon`",
         ),
+        // Quotes that are left open.
+        ("cidr,x\n1.0.0.0/8,\"a\n2.0.0.0/8,b\n3.0.0.0/8,c\n", "line 2: expected values of one line"),
+        ("cidr,x\n1.0.0.0/8,a\n2.0.0.0/8,\"b\n", "line 3: expected values of one line"),
+        ("[{\"cidr\": \"1.0.0.0/8\", \"x\": \"a\\u0000b\"}]", "line 1: expected values of one line"),
         ("ip,from,to,x\n1.1.1.1,2,1,a\n", "line 2: expected `to` not before `from`"),
         (
             "[{\"cidr\": \"1.0.0.0/8\", \"x\": 1},\n\n {\"cidr\": \"1.0.0.0/9\", \"x\": [1]}]",

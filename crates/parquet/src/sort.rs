@@ -128,7 +128,7 @@ fn sort_by_words(order: &mut Vec<u32>, words: Vec<u64>, bits: u32) {
 /// what others need.
 ///
 /// This is a hot loop of whatever is sorted: a radix sort from the highest digit on. The first digit is that of the first column, and
-/// what has the same one fits into a cache, where the other digits take a fifth of the time.
+/// what has the same one fits into a cache.
 fn sort_entries(entries: &mut [Entry], scratch: &mut [Entry], mut bits: u32, ends: &mut Vec<u32>) {
     /// Bits of a digit: its counters fit the L1 cache.
     const DIGIT_MAX: u32 = 11;

@@ -396,6 +396,11 @@ impl TableState {
         self.last_plan
     }
 
+    /// Whether the table is a roll-up, whose rows are groups of another's records: it alone has compactions and no plan.
+    pub fn is_rollup(&self) -> bool {
+        self.last_plan == 0 && self.files.last_compaction() > 0
+    }
+
     /// Options of plan `number`, which must be one of the table's.
     pub fn options_of(&self, number: u64) -> &Arc<Options> {
         &self.plans[number as usize - 1].options

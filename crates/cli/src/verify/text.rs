@@ -276,7 +276,12 @@ fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>
             // What only pages tell is found again only by reading them.
             let reads = args.read_data || args.read_data_subset.is_some();
             let options = if reads { " --read-data --repair" } else { " --repair" };
-            let advice = if is_mendable && !args.repair {
+            let advice = if let (true, Some([source, by])) = (is_mendable, &verified.rollup_of) {
+                let source = source.strip_prefix("file://").unwrap_or(source);
+                format!(
+                    "Delete these files: `flowquet rollup {source} --by {by} --out {table}` makes them anew"
+                )
+            } else if is_mendable && !args.repair {
                 format!("Keep the raw logs: `{}` converts them again", command(table, options))
             } else if is_mendable {
                 "Keep the raw logs".to_owned()

@@ -10,11 +10,12 @@ use flowquet_table::{LiveFile, Log};
 use serde::Serialize;
 
 use super::filter::RecordFilter;
-use super::scan::{Scan, Stop, with_log};
+use super::scan::{Scan, with_log};
 use super::spread::spread;
 use super::values::Columns;
 use crate::error::Error;
 use crate::events::Observer;
+use crate::table_files::Stop;
 
 /// Columns that are mostly the same as another.
 const PAIRS: [(&str, &str); 2] = [("pkt_srcaddr", "srcaddr"), ("pkt_dstaddr", "dstaddr")];

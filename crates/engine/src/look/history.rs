@@ -7,7 +7,7 @@ use flowquet_plan::{Deliveries, Gap, Scale};
 use flowquet_table::{Log, OutputRecord, TableState};
 use serde::{Deserialize, Serialize};
 
-use super::scan::Stop;
+use crate::table_files::Stop;
 
 /// Flow logs that are told apart; objects of others are counted together.
 const FLOW_LOGS_MAX: usize = 200;

@@ -1,12 +1,10 @@
 //! Reads columns of the row groups that may have what is asked for, many at once, and hands them on in the order of the files.
 
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use bytes::Bytes;
-use flowquet_parquet::{CheckedFile, RowsError};
-use flowquet_store::{Error as StoreError, ErrorKind, Store};
+use flowquet_parquet::CheckedFile;
+use flowquet_store::Store;
 use flowquet_table::{LiveFile, Log};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -16,22 +14,14 @@ use super::spread::spread;
 use super::values::Columns;
 use crate::error::Error;
 use crate::events::{Event, Observer};
+use crate::table_files::{FILES_AT_ONCE, FOOTERS_AT_ONCE, OpenFile, Stop, TableFiles, anew};
 use crate::threads::pool;
-
-/// Requests for footers that are on their way at once.
-const FOOTERS_AT_ONCE: usize = 16;
-
-/// Files whose footers are in memory at once.
-const FILES_AT_ONCE: usize = 64;
 
 /// Row groups a thread that are counted before they are added up: of many different values each comes to some 60 MiB.
 const GROUPS_A_THREAD: usize = 1;
 
 /// What its threads are called.
 const POOL: &str = "flowquet-look";
-
-/// How often a look begins anew because files were replaced meanwhile.
-const TRIES: usize = 4;
 
 /// How much of a table was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -50,38 +40,12 @@ pub struct Reading {
     pub bytes_read: u64,
 }
 
-/// Why a scan ended early.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// A file is gone: a compaction has replaced it, or it is lost.
-    Gone(String),
-    Error(Error),
-}
-
-impl<E: Into<Error>> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Self::Error(error.into())
-    }
-}
-
 /// Looks at a table as its log has it; anew where files were replaced meanwhile.
 pub(super) fn with_log<T>(
     out: &Arc<dyn Store>,
     mut look: impl FnMut(&mut Log) -> Result<T, Stop>,
 ) -> Result<T, Error> {
-    let mut tried = 0;
-    loop {
-        let mut log = Log::open_with_files(out)?;
-        tried += 1;
-        match look(&mut log) {
-            Ok(found) => return Ok(found),
-            Err(Stop::Error(error)) => return Err(error),
-            Err(Stop::Gone(_)) if tried < TRIES => {}
-            Err(Stop::Gone(url)) => {
-                return Err(Error::TableFile { url, what: "expected the file, found none".to_owned() });
-            }
-        }
-    }
+    anew(|| look(&mut Log::open_with_files(out)?))
 }
 
 /// How a table is read.
@@ -116,13 +80,11 @@ impl Group<'_> {
     }
 }
 
-struct Opened<'a> {
-    file: &'a LiveFile,
-    key: String,
-    footer: CheckedFile,
-}
-
 impl Scan<'_> {
+    fn files(&self) -> TableFiles<'_> {
+        TableFiles { out: self.out, stop: self.stop }
+    }
+
     /// Threads that wait for footers.
     fn requests(&self) -> rayon::ThreadPool {
         pool(FOOTERS_AT_ONCE.max(self.workers), POOL)
@@ -150,8 +112,8 @@ impl Scan<'_> {
         });
         let (requests, workers) = (self.requests(), pool(self.workers, POOL));
         for files in chosen.chunks(FILES_AT_ONCE) {
-            let opened = self.open_all(log, files, &requests)?;
-            let mut groups: Vec<(&Opened<'_>, usize)> = Vec::new();
+            let opened = self.files().open_all(log, files, &requests)?;
+            let mut groups: Vec<(&OpenFile<'_>, usize)> = Vec::new();
             for file in &opened {
                 let time = file.file.options.partition_time.field();
                 let before = groups.len();
@@ -160,7 +122,7 @@ impl Scan<'_> {
                 reading.files_read += u64::from(groups.len() > before);
             }
             for some in groups.chunks(GROUPS_A_THREAD * self.workers.max(1)) {
-                let one = |(file, group): &(&Opened<'_>, usize)| {
+                let one = |(file, group): &(&OpenFile<'_>, usize)| {
                     let (group, bytes) = self.read(file, *group)?;
                     Ok((count(&group), group.columns.rows as u64, bytes))
                 };
@@ -193,7 +155,7 @@ impl Scan<'_> {
         let live = log.state().files().all()?;
         let requests = self.requests();
         for files in live.chunks(FILES_AT_ONCE) {
-            let opened = self.open_all(log, files, &requests)?;
+            let opened = self.files().open_all(log, files, &requests)?;
             opened.iter().for_each(|opened| each(opened.file, &opened.footer));
         }
         Ok(())
@@ -207,40 +169,13 @@ impl Scan<'_> {
         names: &[&str],
         most: usize,
     ) -> Result<Vec<Arc<Columns>>, Stop> {
-        let opened = self.open(log, file)?;
+        let opened = self.files().open(log, file)?;
         let scan = Scan { names, ..*self };
         let of = |group| Ok(scan.read(&opened, group)?.0.columns);
         spread(opened.footer.row_groups(), most).map(of).collect()
     }
 
-    fn open_all<'f>(
-        &self,
-        log: &Log,
-        files: &[&'f LiveFile],
-        requests: &rayon::ThreadPool,
-    ) -> Result<Vec<Opened<'f>>, Stop> {
-        let open = |file: &&'f LiveFile| {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(Stop::Error(Error::Interrupted));
-            }
-            self.open(log, file)
-        };
-        let opened: Vec<Result<Opened<'_>, Stop>> =
-            requests.install(|| files.par_iter().with_max_len(1).map(open).collect());
-        opened.into_iter().collect()
-    }
-
-    fn open<'f>(&self, log: &Log, file: &'f LiveFile) -> Result<Opened<'f>, Stop> {
-        let key = log.state().files().key_now(file);
-        let footer = CheckedFile::open(file.output.bytes, &|range| self.range(&key, range))
-            .map_err(|error| self.told(&key, error))?;
-        Ok(Opened { file, key, footer })
-    }
-
-    fn read<'f>(&self, file: &Opened<'f>, group: usize) -> Result<(Group<'f>, u64), Stop> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(Stop::Error(Error::Interrupted));
-        }
+    fn read<'f>(&self, file: &OpenFile<'f>, group: usize) -> Result<(Group<'f>, u64), Stop> {
         let time = file.file.options.partition_time.field();
         let mut names: Vec<&str> = self.names.to_vec();
         for name in self.filter.columns(time) {
@@ -248,30 +183,10 @@ impl Scan<'_> {
                 names.push(name);
             }
         }
-        let read = file.footer.read_columns(group, &names, &|range| self.range(&file.key, range));
-        let (values, bytes) = read.map_err(|error| self.told(&file.key, error))?;
-        let rows = usize::try_from(file.footer.group_rows(group)).expect("its columns are in memory");
+        let (values, rows, bytes) = self.files().columns(file, group, &names)?;
         let names: Arc<[String]> = names.into_iter().map(str::to_owned).collect();
         let columns = Columns::new(rows, names, values);
         let wanted = self.filter.rows(&columns, time);
         Ok((Group { file: file.file, columns: Arc::new(columns), wanted }, bytes))
-    }
-
-    fn range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-        if range.is_empty() {
-            return Ok(Bytes::new());
-        }
-        self.out.fetch(key, "", range, false).wait(&|| self.stop.load(Ordering::Relaxed))
-    }
-
-    fn told(&self, key: &str, error: RowsError<StoreError>) -> Stop {
-        match error {
-            RowsError::Other(error) if error.kind() == ErrorKind::NotFound => Stop::Gone(self.out.url(key)),
-            RowsError::Other(error) if error.kind() == ErrorKind::Interrupted => {
-                Stop::Error(Error::Interrupted)
-            }
-            RowsError::Other(error) => Stop::Error(error.into()),
-            RowsError::File(what) => Stop::Error(Error::TableFile { url: self.out.url(key), what }),
-        }
     }
 }

@@ -22,7 +22,7 @@ use flowquet_plan::hex;
 use flowquet_store::{ErrorKind, Store};
 use flowquet_table::{
     CompactionRecord, LAYOUT_VERSION, LiveFile, Log, OutputRecord, RetiredFile, RolledUp, RolledUpFile,
-    Rollup, RollupSums, aside_key, check_files, delete_if_there, written_by,
+    Rollup, RollupSums, TableState, aside_key, check_files, delete_if_there, written_by,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -31,11 +31,12 @@ use crate::compact::{Placing, Pointers, check_partitions, finish_open, folder_of
 use crate::convert::checkpoint;
 use crate::error::Error;
 use crate::events::{Event, Observer};
+use crate::table_files::{FOOTERS_AT_ONCE, Stop, TableFiles, anew};
 use crate::threads::pool;
 
 use group::Groups;
 use layout::Layout;
-use read::{FOOTERS_AT_ONCE, Partition, Stop};
+use read::Partition;
 use write::Writer;
 
 /// What the groups of one file may take in memory. Decides where files end, so it is no option.
@@ -52,9 +53,6 @@ pub const ROLLUP_MEMORY_MIN: usize = FIXED_BYTES + GROUPS_BYTES_MAX + ROW_GROUP_
 
 /// Passes over a partition, and so files of one, at most: hundreds of millions of groups.
 const PASSES_MAX: u64 = 1 << 10;
-
-/// How often a roll-up looks at its source anew because files of it were replaced meanwhile.
-const TRIES: usize = 4;
 
 /// What is rolled up.
 #[derive(Debug)]
@@ -118,18 +116,8 @@ pub fn rollup(
         return Err(Error::MemoryTooSmall { given: request.memory, needed: ROLLUP_MEMORY_MIN });
     }
     let mut done = RolledUpTable::default();
-    let mut tried = 0;
-    loop {
-        tried += 1;
-        match Run::new(request, pointers, observer, stop)?.all(&mut done) {
-            Ok(()) => return Ok(done),
-            Err(Stop::Error(error)) => return Err(error),
-            Err(Stop::Gone(_)) if tried < TRIES => {}
-            Err(Stop::Gone(url)) => {
-                return Err(Error::TableFile { url, what: "expected the file, found none".to_owned() });
-            }
-        }
-    }
+    anew(|| Run::new(request, pointers, observer, stop)?.all(&mut done))?;
+    Ok(done)
 }
 
 /// One attempt, with the source as it is now.
@@ -141,6 +129,8 @@ struct Run<'a> {
     source: Log,
     layout: Layout,
     log: Log,
+    /// The last of its compactions that is known to be of such a roll-up.
+    checked: u64,
 }
 
 impl<'a> Run<'a> {
@@ -150,9 +140,15 @@ impl<'a> Run<'a> {
         observer: &'a dyn Observer,
         stop: &'a AtomicBool,
     ) -> Result<Self, Error> {
-        let url = request.source.url("");
-        if url == request.out.url("") {
+        let (url, out) = (request.source.url(""), request.out.url(""));
+        if url == out {
             return Err(Error::SourceIsTable { url });
+        }
+        let is_within = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+        };
+        if is_within(&url, &out) || is_within(&out, &url) {
+            return Err(Error::NotRolledUp(format!("one of `{url}` and `{out}` lies within the other")));
         }
         let source = Log::open_with_files(&request.source)?;
         let layout = Layout::of(source.state(), &request.by)?;
@@ -170,11 +166,13 @@ impl<'a> Run<'a> {
             }
         };
         log.ask(|state| state.read_files())?;
-        Ok(Self { request, pointers, observer, stop, source, layout, log })
+        Ok(Self { request, pointers, observer, stop, source, layout, log, checked: 0 })
     }
 
     fn all(&mut self, done: &mut RolledUpTable) -> Result<(), Stop> {
-        self.check_table()?;
+        let state = self.log.state();
+        check_table(state, &self.request.source.url(""), &self.layout.by)?;
+        self.checked = state.files().last_compaction();
         let sources = self.source.state().files().partitions()?;
         let made = self.log.state().files().partitions()?;
         let known: BTreeMap<String, ()> =
@@ -229,29 +227,6 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// A table that holds anything else, or a roll-up of another table or by other columns, is left alone.
-    fn check_table(&self) -> Result<(), Error> {
-        let source = self.request.source.url("");
-        let state = self.log.state();
-        let refuse = |why: String| Err(Error::NotRolledUp(why));
-        if state.last_plan() > 0 {
-            return refuse("the table has converted records of its own".to_owned());
-        }
-        for file in state.files().all()? {
-            match &file.output.rollup {
-                None => return refuse(format!("`{}` is no file of a roll-up", file.output.key)),
-                Some(rollup) if rollup.source != source => {
-                    return refuse(format!("the table is a roll-up of `{}`", rollup.source));
-                }
-                Some(rollup) if rollup.by != self.layout.by => {
-                    return refuse(format!("the table is a roll-up by {}", rollup.by));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(())
-    }
-
     /// Makes a partition anew.
     fn partition(
         &mut self,
@@ -286,12 +261,23 @@ impl<'a> Run<'a> {
             rollup: Some(Rollup { source, files: files.iter().map(file).collect(), sums }),
         };
         check_sums(folder, files, &draft)?;
+        let (source, by) = (self.request.source.url(""), self.layout.by.as_str());
+        let (mut checked, mut refused) = (self.checked, None);
         let put = self.log.append_compaction(&mut |state| {
+            // What others have put meanwhile may be of other columns.
+            if state.files().last_compaction() != checked {
+                refused = check_table(state, &source, by).err();
+                checked = state.files().last_compaction();
+            }
             let live = state.files().of_partition(folder)?;
             let is_same = live.iter().map(|f| &f.output.key).eq(old.iter().map(|f| &f.output.key));
             let number = state.files().last_compaction() + 1;
-            Ok(is_same.then(|| CompactionRecord { number, ..draft.clone() }))
+            Ok((is_same && refused.is_none()).then(|| CompactionRecord { number, ..draft.clone() }))
         })?;
+        if let Some(refused) = refused {
+            self.abandon(&draft)?;
+            return Err(refused.into());
+        }
         let Some(record) = put else {
             done.by_another += 1;
             return self.abandon(&draft);
@@ -304,6 +290,7 @@ impl<'a> Run<'a> {
             stop: self.stop,
         }
         .place(&[&record])?;
+        self.checked = record.number;
         self.log.state_mut().close_compaction(record.number);
         done.folders.push(folder.to_owned());
         if files.is_empty() {
@@ -331,12 +318,11 @@ impl<'a> Run<'a> {
         let threads = self.request.workers.min(room).max(1);
         let partition = Partition {
             source: &self.source,
-            out: self.request.source.as_ref(),
+            files: TableFiles { out: self.request.source.as_ref(), stop: self.stop },
             layout: &self.layout,
             pool: &pool(threads, "flowquet"),
             requests: &pool(FOOTERS_AT_ONCE, "flowquet"),
             threads,
-            stop: self.stop,
         };
         let writer = Writer { out: self.request.out.as_ref(), layout: &self.layout, folder, id, rolled_up };
         let mut passes = 1;
@@ -389,6 +375,27 @@ impl<'a> Run<'a> {
         }
         Ok(())
     }
+}
+
+/// A table that holds anything else than a roll-up of `source` by `by` is left alone.
+fn check_table(state: &TableState, source: &str, by: &str) -> Result<(), Error> {
+    let refuse = |why: String| Err(Error::NotRolledUp(why));
+    if state.last_plan() > 0 {
+        return refuse("the table has converted records of its own".to_owned());
+    }
+    for file in state.files().all()? {
+        match &file.output.rollup {
+            None => return refuse(format!("`{}` is no file of a roll-up", file.output.key)),
+            Some(rollup) if rollup.source != source => {
+                return refuse(format!("the table is a roll-up of `{}`", rollup.source));
+            }
+            Some(rollup) if rollup.by != by => {
+                return refuse(format!("the table is a roll-up by {}", rollup.by));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Sixteen hexadecimal digits that name what a partition was made of and what it takes the place of.

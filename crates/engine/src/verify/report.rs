@@ -34,6 +34,9 @@ pub struct Verified {
     /// Objects that are in the table and not proven, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub not_safe: BTreeMap<&'static str, u64>,
+    /// Of a roll-up, the table that it was made of and by what. Its files are made anew of that one, and not of raw logs.
+    #[serde(skip)]
+    pub rollup_of: Option<[String; 2]>,
 }
 
 impl Verified {

@@ -74,6 +74,8 @@ pub fn verify(
         right.retain(|key| !is_distrusted(key));
     }
     let live: Vec<LiveFile> = log.state().files().all()?.into_iter().cloned().collect();
+    let of_rollup = live.iter().find_map(|file| file.output.rollup.as_ref());
+    verified.rollup_of = of_rollup.map(|rollup| [rollup.source.clone(), rollup.by.clone()]);
     let log = Mutex::new(log);
     let files = Files { log: &log, workers: request.budget.workers, observer, stop };
     // A file that is read whole is judged by its footer too.

@@ -1,0 +1,125 @@
+//! Files of a table, read by footers and columns while others may replace them.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use flowquet_parquet::{CheckedFile, ColumnValues, RowsError};
+use flowquet_store::{Error as StoreError, ErrorKind, Store};
+use flowquet_table::{LiveFile, Log};
+use rayon::prelude::*;
+
+use crate::error::Error;
+
+/// Requests for footers that are on their way at once.
+pub(crate) const FOOTERS_AT_ONCE: usize = 16;
+
+/// Files whose footers are in memory at once.
+pub(crate) const FILES_AT_ONCE: usize = 64;
+
+/// How often a table is looked at anew because files of it were replaced meanwhile.
+const TRIES: usize = 4;
+
+/// Why reading ended early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// A file is gone: a compaction has replaced it, or it is lost.
+    Gone(String),
+    Error(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// Does what `attempt` does; anew where files were replaced meanwhile.
+pub(crate) fn anew<T>(mut attempt: impl FnMut() -> Result<T, Stop>) -> Result<T, Error> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match attempt() {
+            Ok(done) => return Ok(done),
+            Err(Stop::Error(error)) => return Err(error),
+            Err(Stop::Gone(_)) if tried < TRIES => {}
+            Err(Stop::Gone(url)) => {
+                return Err(Error::TableFile { url, what: "expected the file, found none".to_owned() });
+            }
+        }
+    }
+}
+
+/// A file with its footer.
+pub(crate) struct OpenFile<'f> {
+    pub(crate) file: &'f LiveFile,
+    pub(crate) footer: CheckedFile,
+    key: String,
+}
+
+/// Reads files of the table at `out`, until `stop` is set.
+#[derive(Clone, Copy)]
+pub(crate) struct TableFiles<'a> {
+    pub(crate) out: &'a dyn Store,
+    pub(crate) stop: &'a AtomicBool,
+}
+
+impl TableFiles<'_> {
+    /// Reads the footer of a file of the table that `log` is of.
+    pub(crate) fn open<'f>(&self, log: &Log, file: &'f LiveFile) -> Result<OpenFile<'f>, Stop> {
+        self.go_on()?;
+        let key = log.state().files().key_now(file);
+        let footer = CheckedFile::open(file.output.bytes, &|range| self.range(&key, range))
+            .map_err(|error| self.told(&key, error))?;
+        Ok(OpenFile { file, footer, key })
+    }
+
+    /// The same of several files, which the threads of `requests` wait for.
+    pub(crate) fn open_all<'f>(
+        &self,
+        log: &Log,
+        files: &[&'f LiveFile],
+        requests: &rayon::ThreadPool,
+    ) -> Result<Vec<OpenFile<'f>>, Stop> {
+        let open = |file: &&'f LiveFile| self.open(log, file);
+        let opened: Vec<Result<OpenFile<'_>, Stop>> =
+            requests.install(|| files.par_iter().with_max_len(1).map(open).collect());
+        opened.into_iter().collect()
+    }
+
+    /// The columns `names` of a row group, those that it has; how many rows these are; and the bytes that were read for them.
+    pub(crate) fn columns(
+        &self,
+        file: &OpenFile<'_>,
+        group: usize,
+        names: &[&str],
+    ) -> Result<(Vec<Option<ColumnValues>>, usize, u64), Stop> {
+        self.go_on()?;
+        let read = file.footer.read_columns(group, names, &|range| self.range(&file.key, range));
+        let (columns, bytes) = read.map_err(|error| self.told(&file.key, error))?;
+        let rows = usize::try_from(file.footer.group_rows(group)).expect("its columns are in memory");
+        Ok((columns, rows, bytes))
+    }
+
+    fn go_on(&self) -> Result<(), Error> {
+        if self.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    fn range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        self.out.fetch(key, "", range, false).wait(&|| self.stop.load(Ordering::Relaxed))
+    }
+
+    fn told(&self, key: &str, error: RowsError<StoreError>) -> Stop {
+        match error {
+            RowsError::Other(error) if error.kind() == ErrorKind::NotFound => Stop::Gone(self.out.url(key)),
+            RowsError::Other(error) if error.kind() == ErrorKind::Interrupted => {
+                Stop::Error(Error::Interrupted)
+            }
+            RowsError::Other(error) => Stop::Error(error.into()),
+            RowsError::File(what) => Stop::Error(Error::TableFile { url: self.out.url(key), what }),
+        }
+    }
+}
