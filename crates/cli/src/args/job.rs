@@ -69,7 +69,7 @@ pub(crate) struct JobArgs {
     pub(crate) bloom_filter: Vec<String>,
 
     /// Order the rows of each row group by these fields: smaller files, and pages that queries for an interface or address
-    /// can skip; takes about a quarter longer. Without FIELDS by interface, source, destination and start [default: the
+    /// can skip; takes about a fifth longer. Without FIELDS by interface, source, destination and start [default: the
     /// table's, or unsorted]
     #[arg(
         long,
