@@ -307,11 +307,24 @@ def test_spark_reads_them(logs, out):
     import spark
 
     write(logs / aws_key(), "\n".join([V3, RECORDS[0][1]]) + "\n")
-    convert(logs, out, "--add", "derived,provenance")
+    (logs.parent / "net.csv").write_text("cidr,team\n172.31.0.0/16,web\n")
+    convert(logs, out, "--add", "derived,provenance", "--enrich", f"net={logs.parent}/net.csv")
     spark.create(run("schema", out, "--as", "spark", "--table", "added_columns").stdout)
     frame = spark.session().table("added_columns")
     types = dict(frame.dtypes)
     assert {name: types[name] for name in DERIVED + PROVENANCE} == {name: TYPES[name][2] for name in DERIVED + PROVENANCE}
+    assert types["src_net_team"] == types["dst_net_team"] == "string"
+    [row] = frame.select("src_net_team", "dst_net_team").collect()
+    assert "web" in tuple(row)
+    # And a roll-up of them.
+    up = out.parent / "up"
+    run("rollup", out, "--by", "hour,protocol_name,src_net_team,is_nat", "--out", up)
+    spark.create(run("schema", up, "--as", "spark", "--table", "rolled_up").stdout)
+    rolled_up = spark.session().table("rolled_up")
+    expected = {"start": "bigint", "protocol_name": "string", "src_net_team": "string", "is_nat": "int", "flows": "bigint", "packets": "bigint", "bytes": "bigint"}
+    expected |= {"first_start": "bigint", "last_end": "bigint", "tcp_flags": "int"}
+    assert {name: kind for name, kind in rolled_up.dtypes if name != "date"} == expected
+    assert rolled_up.select("protocol_name", "flows").collect()[0][:] == ("TCP", 1)
     [row] = frame.select("initiator", "duration_s", "source_line", "start_time").collect()
     assert (row[0], row[1], row[2], row[3].isoformat()) == ("dst", 12, 2, "2019-08-20T19:17:40")
 
