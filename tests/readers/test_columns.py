@@ -192,6 +192,7 @@ def test_where_records_come_from(logs, out):
     write(logs / "firehose" / "a.json", "".join(json.dumps({"message": text}) for text in [header, line(9004)]))
     events = [{"id": str(n), "timestamp": 1705312800123 + n, "message": text} for n, text in enumerate([header, line(9005), line(9006)])]
     write(logs / "subscription" / "a.json", json.dumps({"messageType": "DATA_MESSAGE", "logEvents": events}))
+    write(logs / "console" / "a.csv", f'timestamp,message\n1705312800200,{header}\n1705312800201,"{line(9007)}"\n2024-01-15T10:00:00.202Z,{line(9008)}\n')
     report = convert(logs, out, "--add", "provenance")
     assert report["rejects"] == 1
     by_bytes = {record["bytes"]: columns for record, columns in added(out, PROVENANCE)}
@@ -202,8 +203,8 @@ def test_where_records_come_from(logs, out):
     second = dict(first, source_object=f"file://{logs / aws_key('fl-0f', 10)}", flow_log_id="fl-0f", delivered_at=at(10))
     assert [by_bytes[n] for n in range(10, 2010)] == [dict(second, source_line=n - 8) for n in range(10, 2010)]
     assert by_bytes[9001] == dict(plain, source_object=f"file://{logs}/moved/x.log", source_line=2)
-    assert [by_bytes[n]["source_line"] for n in range(9002, 9007)] == [2, 3, 2, 2, 3]
-    assert [by_bytes[n]["event_time"] for n in range(9002, 9007)] == [at(0), at(0) + 1000, None, at(0) + 124, at(0) + 125]
+    assert [by_bytes[n]["source_line"] for n in range(9002, 9009)] == [2, 3, 2, 2, 3, 2, 3]
+    assert [by_bytes[n]["event_time"] for n in range(9002, 9009)] == [at(0), at(0) + 1000, None, at(0) + 124, at(0) + 125, at(0) + 201, at(0) + 202]
     # The line of a reject is counted alike.
     [reject] = [json.loads(text) for path in out.rglob("rejects/*.jsonl") for text in path.read_text().splitlines()]
     assert reject["line"] == 8
