@@ -192,6 +192,7 @@ def test_where_records_come_from(logs, out):
     write(logs / "firehose" / "a.json", "".join(json.dumps({"message": text}) for text in [header, line(9004)]))
     events = [{"id": str(n), "timestamp": 1705312800123 + n, "message": text} for n, text in enumerate([header, line(9005), line(9006)])]
     write(logs / "subscription" / "a.json", json.dumps({"messageType": "DATA_MESSAGE", "logEvents": events}))
+    write(logs / "console" / "a.csv", f'timestamp,message\n1705312800200,{header}\n1705312800201,"{line(9007)}"\n2024-01-15T10:00:00.202Z,{line(9008)}\n')
     report = convert(logs, out, "--add", "provenance")
     assert report["rejects"] == 1
     by_bytes = {record["bytes"]: columns for record, columns in added(out, PROVENANCE)}
@@ -202,8 +203,8 @@ def test_where_records_come_from(logs, out):
     second = dict(first, source_object=f"file://{logs / aws_key('fl-0f', 10)}", flow_log_id="fl-0f", delivered_at=at(10))
     assert [by_bytes[n] for n in range(10, 2010)] == [dict(second, source_line=n - 8) for n in range(10, 2010)]
     assert by_bytes[9001] == dict(plain, source_object=f"file://{logs}/moved/x.log", source_line=2)
-    assert [by_bytes[n]["source_line"] for n in range(9002, 9007)] == [2, 3, 2, 2, 3]
-    assert [by_bytes[n]["event_time"] for n in range(9002, 9007)] == [at(0), at(0) + 1000, None, at(0) + 124, at(0) + 125]
+    assert [by_bytes[n]["source_line"] for n in range(9002, 9009)] == [2, 3, 2, 2, 3, 2, 3]
+    assert [by_bytes[n]["event_time"] for n in range(9002, 9009)] == [at(0), at(0) + 1000, None, at(0) + 124, at(0) + 125, at(0) + 201, at(0) + 202]
     # The line of a reject is counted alike.
     [reject] = [json.loads(text) for path in out.rglob("rejects/*.jsonl") for text in path.read_text().splitlines()]
     assert reject["line"] == 8
@@ -307,11 +308,24 @@ def test_spark_reads_them(logs, out):
     import spark
 
     write(logs / aws_key(), "\n".join([V3, RECORDS[0][1]]) + "\n")
-    convert(logs, out, "--add", "derived,provenance")
+    (logs.parent / "net.csv").write_text("cidr,team\n172.31.0.0/16,web\n")
+    convert(logs, out, "--add", "derived,provenance", "--enrich", f"net={logs.parent}/net.csv")
     spark.create(run("schema", out, "--as", "spark", "--table", "added_columns").stdout)
     frame = spark.session().table("added_columns")
     types = dict(frame.dtypes)
     assert {name: types[name] for name in DERIVED + PROVENANCE} == {name: TYPES[name][2] for name in DERIVED + PROVENANCE}
+    assert types["src_net_team"] == types["dst_net_team"] == "string"
+    [row] = frame.select("src_net_team", "dst_net_team").collect()
+    assert "web" in tuple(row)
+    # And a roll-up of them.
+    up = out.parent / "up"
+    run("rollup", out, "--by", "hour,protocol_name,src_net_team,is_nat", "--out", up)
+    spark.create(run("schema", up, "--as", "spark", "--table", "rolled_up").stdout)
+    rolled_up = spark.session().table("rolled_up")
+    expected = {"start": "bigint", "protocol_name": "string", "src_net_team": "string", "is_nat": "int", "flows": "bigint", "packets": "bigint", "bytes": "bigint"}
+    expected |= {"first_start": "bigint", "last_end": "bigint", "tcp_flags": "int"}
+    assert {name: kind for name, kind in rolled_up.dtypes if name != "date"} == expected
+    assert rolled_up.select("protocol_name", "flows").collect()[0][:] == ("TCP", 1)
     [row] = frame.select("initiator", "duration_s", "source_line", "start_time").collect()
     assert (row[0], row[1], row[2], row[3].isoformat()) == ("dst", 12, 2, "2019-08-20T19:17:40")
 

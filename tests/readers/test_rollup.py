@@ -1,9 +1,12 @@
 """Roll-ups: a second table with the groups of a table's records, against `GROUP BY` of DuckDB."""
 
 import json
+import os
 import random
+import re
 import shutil
 import subprocess
+import time
 
 import duckdb
 import jsonschema
@@ -12,6 +15,7 @@ import pytest
 
 import gluestub
 import kills
+import naive
 import s3
 from conftest import FLOWQUET, ROOT, convert, files, flowlogs, multiset, rows, run
 from test_compact import compact, compactions
@@ -204,7 +208,11 @@ def test_what_is_refused(tmp_path, out):
     convert(tmp_path / "logs", out)
     up = tmp_path / "up"
     for by, words in [
-        ("hour,srcadr", "--by names `srcadr`, which no log format here has"),
+        ("hour,srcadr", "--by names `srcadr`, which is neither a time bucket (minute, 5min, hour or day) nor a column of the table to group by\nhint: did you mean `srcaddr`?"),
+        ("HOUR,srcaddr", "--by names `HOUR`, which is neither a time bucket (minute, 5min, hour or day) nor a column of the table to group by\nhint: did you mean `hour`?"),
+        ("5 min,srcaddr", "hint: did you mean `5min`?"),
+        ("week,srcaddr", "--by names `week`, which is neither a time bucket (minute, 5min, hour or day) nor a column"),
+        ("quarter", "hint: columns of the table are account_id, action, "),
         ("hour,day", "`day` is named twice, or beside another time"),
         ("hour,start", "`start` is named twice"),
         ("srcaddr,srcaddr", "`srcaddr` is named twice"),
@@ -244,6 +252,134 @@ def test_two_at_once_by_other_columns_do_not_mix(tmp_path, out):
         assert run("rollup", *commands[done[0]][2:]).returncode == 0
         assert len({tuple(pyarrow.parquet.read_schema(path).names) for paths in by_folder(up).values() for path in paths}) == 1
         run("verify", up, "--read-data", "--quiet")
+
+
+def test_two_at_once_leave_nothing_beside(tmp_path, out):
+    """Of one partition two make the same files; the one that comes too late removes its own."""
+    flowlogs(tmp_path / "logs", "--objects", 8, "--records", 400, "--every-s", 43_200)
+    convert(tmp_path / "logs", out)
+    skipped = 0
+    for turn in range(8):
+        up = tmp_path / f"up{turn}"
+        command = [FLOWQUET, "rollup", out, "--by", "hour,interface_id,srcaddr", "--out", up, "--json"]
+        running = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        told = [json.loads(process.communicate()[0]) for process in running]
+        assert [process.returncode for process in running] == [0, 0, 0]
+        skipped += sum(done["by_another"] for done in told)
+        assert not [path for path in (up / "_flowquet").glob("compacted/**/*") if path.is_file()], turn
+        assert not json.loads(run("verify", up, "--read-data", "--json").stdout)["findings"]
+    assert skipped > 0
+
+
+def test_what_killed_runs_left_is_told_and_removed(tmp_path, out):
+    flowlogs(tmp_path / "logs", "--objects", 2, "--records", 50)
+    convert(tmp_path / "logs", out)
+    up = tmp_path / "up"
+    rollup(out, up)
+    for table in [out, up]:
+        left = [table / f"_flowquet/compacted/0123456789abcde{i}/0123456789abcde{i}-0000.parquet" for i in range(2)]
+        for path, age in zip(left, [8, 1]):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"PAR1")
+            os.utime(path, (time.time() - age * 86_400,) * 2)
+        told = json.loads(run("verify", table, "--json").stdout)
+        assert [(f["fault"], f["place"]) for f in told["findings"]] == [("file-aside", str(left[0].relative_to(table)))]
+        assert "left by a run that ended early" in run("verify", table).stdout
+        rollup(out, up) if table == up else compact(out)
+        assert [path.exists() for path in left] == [False, True]
+        assert not json.loads(run("verify", table, "--json").stdout)["findings"]
+
+
+def test_a_dry_run_says_what_would_be_made(tmp_path, out):
+    up = tmp_path / "up"
+    flowlogs(tmp_path / "logs", "--objects", 4, "--records", 200, "--every-s", 40_000)
+    convert(tmp_path / "logs", out)
+    days = sorted({folder for folder, _ in rows(out)})
+    tree = lambda: {path: path.read_bytes() for path in up.rglob("*") if path.is_file()}
+    would = rollup(out, up, BY, "--dry-run")
+    assert (would["folders"], would["rolled_up"], would["records"]) == (days, len(days), 800) and not up.exists()
+    assert would["bytes_in"] == sum(path.stat().st_size for path in files(out).values())
+    rollup(out, up)
+    before = tree()
+    flowlogs(tmp_path / "more", "--objects", 1, "--records", 100, "--seed", 3)
+    convert(tmp_path / "more", out)
+    would = rollup(out, up, BY, "--dry-run")
+    said = run("rollup", out, "--by", BY, "--out", up, "--dry-run").stdout.splitlines()
+    assert tree() == before and said[:-1] == would["folders"] and 0 < len(said) - 1 < len(days)
+    assert re.fullmatch(rf"would roll up {len(said) - 1} of {len(days)} partitions: {would['records']:,} records, .* [KM]iB; nothing was written", said[-1]), said
+    done = rollup(out, up)
+    assert all(done[key] == would[key] for key in ["folders", "rolled_up", "records", "bytes_in", "unchanged", "partitions"])
+    assert rollup(out, up, BY, "--dry-run")["folders"] == []
+    assert "the table is a roll-up by hour" in rollup(out, up, "hour,srcaddr", "--dry-run", check=2)
+
+
+def test_only_a_group_that_64_bits_do_not_hold_is_an_error(tmp_path, out):
+    line = lambda n, action, end=1705313460: f"2 123456789012 eni-1 10.0.0.{n} 10.0.1.1 1 2 6 1 9000000000000000000 1705313400 {end} {action} OK"
+    (tmp_path / "a.log").write_text("\n".join([naive.V2, *(line(n, "ACCEPT" if n < 3 else "REJECT") for n in range(4)), ""]))
+    convert(tmp_path / "a.log", out)
+    up = tmp_path / "up"
+    done = rollup(out, up, "hour,srcaddr")
+    assert done["rows"] == 4
+    check_table(out, up, "hour,srcaddr")
+    (record,) = compactions(up)
+    assert record["rollup"]["sums"] == record["outputs"][0]["rollup"]["sums"] == {"flows": 4, "packets": 4, "bytes": "36000000000000000000"}
+    compact(up, "--sort", "srcaddr,start")
+    check_table(out, up, "hour,srcaddr")
+    # Sums that lie are found whatever their size.
+    path = max(up.glob("_flowquet/compactions/*.json"))
+    path.write_text(path.read_text().replace("36000000000000000000", "36000000000000000001"))
+    assert run("verify", up, "--read-data", check=None).returncode != 0
+    words = rollup(out, tmp_path / "no", "hour,action", check=2)
+    assert "`bytes` is more than 64 bits hold in one group of `date=2024-01-15`\n  start 2024-01-15T10:00:00Z\n  action ACCEPT\n" in words
+    assert "hint: name more columns in --by, or a shorter time bucket" in words
+    assert not [path for path in (tmp_path / "no").rglob("*.parquet") if "_flowquet" not in path.parts]
+
+
+def test_a_lost_file_of_the_source_is_told_by_its_own_verification(tmp_path, out):
+    flowlogs(tmp_path / "logs", "--objects", 2, "--records", 100)
+    convert(tmp_path / "logs", out)
+    up = tmp_path / "up"
+    rollup(out, up)
+    lost = next(iter(files(out)))
+    (out / lost).unlink()
+    # Nothing is read of what did not change, and the groups are right.
+    assert rollup(out, up)["rolled_up"] == 0 and run("verify", up, "--read-data").returncode == 0
+    told = json.loads(run("verify", out, "--json", check=5).stdout)
+    assert [(f["fault"], f["place"]) for f in told["findings"]] == [("file-gone", lost)]
+    words = rollup(out, tmp_path / "other", check=1)
+    assert lost in words and "expected the file, found none" in words
+
+
+@pytest.mark.parametrize("types", ["aws", "rich"])
+def test_top_and_report_count_flows_of_groups(tmp_path, out, types):
+    """As DuckDB counts the records that were grouped, and as the table itself is counted."""
+    flowlogs(tmp_path / "logs", "--format", "v5", "--objects", 6, "--records", 500, "--every-s", 20_000)
+    convert(tmp_path / "logs", out, "--types", types)
+    up = tmp_path / "up"
+    rollup(out, up, f"{BY},log_status")
+    look = lambda command, table, *args: json.loads(run(command, table, "--json", *args).stdout)
+    table = f"read_parquet({[str(path) for path in files(out).values()]}, hive_partitioning = false)"
+    number = lambda column: f'(epoch_ms("{column}") // 1000)' if types == "rich" else f'"{column}"'
+    for column, other in [("srcaddr", "dstaddr"), ("dstport", "srcaddr")]:
+        query = f"""select {column}::varchar, count(*), count(*) filter (action = 'REJECT'), coalesce(sum(bytes), 0)::bigint, coalesce(sum(packets), 0)::bigint, count(distinct {other}),
+            min({number("start")}), max({number("end")}) from {table} where {column} is not null group by 1"""
+        expected = {row[0]: row[1:] for row in duckdb.sql(query).fetchall()}
+        found = look("top", up, "--by", column, "--limit", 1000)
+        names = ["flows", "refused", "bytes", "packets", "targets", "first_s", "last_s"]
+        got = {row["values"][0]: tuple(row[name] for name in names) for row in found["rows"]}
+        assert got.items() <= expected.items() and found["groups"] == len(expected)
+        assert found["total"]["flows"] == sum(row[0] for row in expected.values()) > found["reading"]["rows"] * 0
+    for args in [[], ["--since", "2024-01-15T12:00", "--until", "2024-01-16T03:00"], ["--action", "REJECT"], ["--port", "443"]]:
+        of_table, of_groups = look("top", out, *args), look("top", up, *args)
+        assert of_groups["total"] == of_table["total"] and of_groups["rows"] == of_table["rows"], args
+        assert of_groups["reading"]["rows"] < of_table["reading"]["rows"]
+    of_table, of_groups = look("report", out), look("report", up)
+    for name in ["total", "range", "times", "days", "timeless", "sources", "targets", "scanners", "refused_ports", "source_count"]:
+        assert of_groups[name] == of_table[name], name
+    assert any(day["nodata"] for day in of_groups["days"])
+    assert f"{of_table['total']['flows']:,} flows" in run("top", up).stdout
+    assert "--by names `vpc_id`" in run("top", up, "--by", "vpc_id", check=2).stderr
+    assert look("cost", up)["rows"] == of_groups["reading"]["rows"]
 
 
 def test_what_is_lost_is_made_anew_and_what_lies_is_found(tmp_path, out):
@@ -316,6 +452,12 @@ def test_in_s3_with_faults_and_a_catalog(tmp_path):
         table = ["--database", "lake", "--table", "hourly", "--glue-endpoint-url", stub.url]
         s3.run(server, "register", "s3://lake/up", *table)
         assert len(stub.partitions) == len({folder for folder, _ in rows(up)})
+        # What is registered is what the statement for Athena says, and what the files have.
+        (registered,) = stub.tables.values()
+        columns = [(column["Name"], column["Type"]) for column in registered["StorageDescriptor"]["Columns"]]
+        statement = s3.run(server, "schema", "s3://lake/up", "--as", "athena", "--location", "s3://lake/up/").stdout
+        assert [column for column in re.findall(r"^  `(\w+)` (\w+)", statement, re.M) if column[0] != "date"] == columns
+        assert [name for name, _ in columns] == pyarrow.parquet.read_schema(next(iter(files(up).values()))).names
         flowlogs(tmp_path / "late", "--objects", 2, "--records", 100, "--seed", 5)
         server.put_folder(tmp_path / "late", "logs", "late")
         s3.convert(server, "s3://logs/late/", "s3://lake/t")

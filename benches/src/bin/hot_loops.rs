@@ -4,19 +4,22 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use flowquet_arrow::{BatchSchema, Columns, RowHashes, Selection};
 use flowquet_benches::for_each_block;
-use flowquet_format::{AddedColumn, Catalogue, ColumnType, LogFormat, Types};
+use flowquet_enrich::{Enriching, EnrichmentTable};
+use flowquet_format::{AddedColumn, Catalogue, ColumnType, Enrichments, LogFormat, Types};
 use flowquet_parquet::{Compression, Encoder, FileSchema};
 use flowquet_parse::locate::Delimiters;
 use flowquet_parse::{BLOCK_BYTES, Backend, IntegerColumns, PackedAddress, Parser, pack_addresses, repeats};
 use flowquet_testkit::generate::{BLOG_FORMAT, Object, Traffic};
 
 /// Each loop contains no other, but for the parser's sweep and check of lines, which all of a block need; and `added`, which is all from lines to encoded
-/// pages, with all derived columns: what `columns`, `digest` and `encode` are without them. `sorted` is `encode` of rows that are put in order first.
-const LOOPS: [&str; 10] = [
+/// pages, with all derived columns: what `columns`, `digest` and `encode` are without them; `enriched` is the same with what a list of networks says of both
+/// addresses in two columns each. `sorted` is `encode` of rows that are put in order first.
+const LOOPS: [&str; 11] = [
     "locate",
     "blocks",
     "integers",
@@ -27,7 +30,11 @@ const LOOPS: [&str; 10] = [
     "encode",
     "sorted",
     "added",
+    "enriched",
 ];
+
+/// Networks of the list of `enriched`.
+const NETWORKS: usize = 10_000;
 
 /// Records: enough to fill a page, few enough for a profiler that runs fifty times slower.
 const RECORDS: usize = 20_000;
@@ -67,6 +74,9 @@ fn main() {
     let derived = AddedColumn::ALL.into_iter().filter(|column| column.is_derived()).collect();
     let added = Arc::new(BatchSchema::with_added(format.clone(), &Selection::all(), Types::Aws, &derived));
     let (mut with_added, added) = (Columns::new(added.clone()), file_schema_of(&added));
+    let enriched = BatchSchema::new(format.clone(), &Selection::all(), Types::Aws).enriched_by(&networks());
+    let enriched = Arc::new(enriched);
+    let (mut with_enriched, enriched) = (Columns::new(enriched.clone()), file_schema_of(&enriched));
     let mut encoder = Encoder::new(Compression::None).expect("a compressor");
     let (mut found, mut flags, mut packed) = (Delimiters::default(), Vec::new(), Vec::new());
     let mut hashes = RowHashes::default();
@@ -95,16 +105,32 @@ fn main() {
                 RECORDS
             }
             "sorted" => encoder.encode(&encoded, &sorted_schema).expect("encodes").rows(),
-            "added" => {
-                let batch = columns_of(&text, &mut parser, &mut integers, &mut with_added);
+            "added" | "enriched" => {
+                let (columns, schema) = match name.as_str() {
+                    "added" => (&mut with_added, &added),
+                    _ => (&mut with_enriched, &enriched),
+                };
+                let batch = columns_of(&text, &mut parser, &mut integers, columns);
                 hashes.take(&batch);
                 assert_ne!(hashes.digest(0..RECORDS), 0);
-                encoder.encode(&batch, &added).expect("encodes").rows()
+                encoder.encode(&batch, schema).expect("encodes").rows()
             }
             _ => encoder.encode(&encoded, &file_schema).expect("encodes").rows(),
         };
         assert_eq!(records, RECORDS, "{name} lost records");
     }
+}
+
+/// A list of networks around private addresses: some lie in others, and some addresses in none.
+fn networks() -> Enriching {
+    let mut csv = "cidr,team,environment\n10.0.0.0/8,all,private\n".to_owned();
+    for n in 0..NETWORKS {
+        let (a, b, team, of) = (n / 256, n % 256, n % 23, n % 3);
+        writeln!(csv, "10.{a}.{b}.0/24,team-{team},environment-{of}").expect("a string takes all");
+    }
+    let table = EnrichmentTable::read(csv.into()).expect("a list");
+    let of = Enrichments::try_from(vec![table.enrichment("net")]).expect("one file");
+    Enriching::new(of, vec![Arc::new(table)])
 }
 
 fn file_schema_of(schema: &BatchSchema) -> FileSchema {

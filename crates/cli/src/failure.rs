@@ -5,6 +5,7 @@
 use flowquet_catalog::ErrorKind as CatalogErrorKind;
 use flowquet_engine::{Error, FailedObject, Run, Summary};
 use flowquet_enrich::What;
+use flowquet_format::nearest;
 use flowquet_sources::Error as SourceError;
 use flowquet_store::{ErrorKind, FILE_SCHEME};
 use flowquet_table::{Error as LogError, RecordError};
@@ -44,8 +45,10 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         Error::Store(error) | Error::Log(LogError::Store(error)) => exit_of_store_error(error),
         Error::MemoryTooSmall { .. }
         | Error::NoColumn { .. }
+        | Error::NoDimension { .. }
         | Error::NoPartition { .. }
         | Error::Enrichments(_)
+        | Error::GroupTooLarge { .. }
         | Error::EnrichmentFile { .. }
         | Error::OtherEnrichment { .. }
         | Error::NotCompared { .. }
@@ -83,6 +86,21 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
             let option = flag(option);
             let mut message = format!("{option} names `{column}`, which no log format here has");
             formats.iter().for_each(|format| message.push_str(&format!("\n  {format}")));
+            Failure::message(Exit::Usage, &message, hint.as_deref())
+        }
+        Error::GroupTooLarge { folder, column, group } => {
+            let mut message = format!("`{column}` is more than 64 bits hold in one group of `{folder}`");
+            for (column, value) in group {
+                message.push_str(&format!("\n  {column} {}", shown(value.as_deref().unwrap_or("null"))));
+            }
+            Failure::message(Exit::Usage, &message, hint.as_deref())
+        }
+        Error::NoDimension { word, buckets, .. } => {
+            let (last, others) = buckets.split_last().expect("there are some");
+            let message = format!(
+                "--by names `{word}`, which is neither a time bucket ({} or {last}) nor a column of the table to group by",
+                others.join(", ")
+            );
             Failure::message(Exit::Usage, &message, hint.as_deref())
         }
         Error::NotCompared { url, missing, format } => {
@@ -230,6 +248,16 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::Log(LogError::StalePlan { .. }) => "make the plan again with `flowquet plan`",
         Error::Sources(SourceError::Manifest { .. }) => {
             "a manifest is the manifest.json of an S3 Inventory, or a text file with one URL or path per line"
+        }
+        Error::GroupTooLarge { .. } => {
+            "name more columns in --by, or a shorter time bucket, so that less comes together in a group"
+        }
+        Error::NoDimension { word, buckets, columns } => {
+            let known = buckets.iter().copied().chain(columns.iter().map(String::as_str));
+            return Some(match nearest(&word.to_lowercase(), known) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("columns of the table are {}", columns.join(", ")),
+            });
         }
         Error::NotRolledUp(_) => "check --by, or choose another --out; `flowquet schema` lists all fields",
         Error::NotCompared { .. } => {

@@ -38,19 +38,42 @@ pub(crate) fn run(args: &RollupArgs) -> Result<Exit, Failure> {
             Some(_) => memory(args.memory, MEMORY_DEFAULT),
             None => memory(None, MEMORY_DEFAULT).max(ROLLUP_MEMORY_MIN),
         },
+        dry_run: args.dry_run,
         grace: Duration::from_secs(u64::from(args.grace)),
     };
-    let reporter = Reporter::new(Work::RollingUp, args.quiet, has_bar());
+    let reporter = Reporter::new(Work::RollingUp, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
     let done = rollup(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, stop());
     reporter.finish();
     let done = done.map_err(|e| engine_failure(&e))?;
     if args.json {
         put(&format!("{}\n", serde_json::to_string_pretty(&done).expect("plain values")))?;
+    } else if args.dry_run {
+        put(&dry_text(&done))?;
     } else if !args.quiet {
         say(text(&done, started.elapsed()).trim_end());
     }
     Ok(Exit::Success)
+}
+
+/// What would be done: a line each partition, and what they come to.
+fn dry_text(done: &RolledUpTable) -> String {
+    let mut text: String =
+        done.folders.iter().map(|f| format!("{}\n", if f.is_empty() { "(the table)" } else { f })).collect();
+    let mut parts = vec![format!(
+        "would roll up {} of {}: {}, {}",
+        HumanCount(done.rolled_up),
+        counted(done.partitions, "partition"),
+        counted(done.records, "record"),
+        HumanBytes(done.bytes_in),
+    )];
+    for (count, what) in [(done.removed, "would remove"), (done.finished, "would finish")] {
+        if count > 0 {
+            parts.push(format!("{what} {}", counted(count, "partition")));
+        }
+    }
+    text.push_str(&format!("{}; nothing was written\n", parts.join("; ")));
+    text
 }
 
 /// The summary; its last line tells what happened in counts.

@@ -112,7 +112,7 @@ impl<'a> EnrichmentFiles<'a> {
         Self { given, read: HashMap::new() }
     }
 
-    /// Puts copies of the given files into the table that `of` names, unless it has them. They are read as a whole before: records are to rest on them.
+    /// Puts copies of the given files into the table that `of` names, unless it has them whole, as far as their sizes tell. They are read as a whole before: records are to rest on them.
     ///
     /// # Errors
     /// [`Error::EnrichmentFile`] where one is damaged; others as the store reports.
@@ -120,7 +120,7 @@ impl<'a> EnrichmentFiles<'a> {
         for file in self.given {
             let sha256 = file.table.sha256();
             let is_named = of.files().iter().any(|named| named.sha256 == sha256);
-            if is_named && !log.has_enrichment(sha256)? {
+            if is_named && log.enrichment_bytes(sha256)? != Some(file.bytes.len() as u64) {
                 let wrong = |error| Error::EnrichmentFile { name: file.name.clone(), error };
                 file.table.check().map_err(wrong)?;
                 log.put_enrichment(sha256, &file.bytes)?;

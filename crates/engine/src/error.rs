@@ -36,6 +36,15 @@ pub enum Error {
     },
     /// Files that fill columns, which cannot do so together.
     Enrichments(String),
+    /// A sum of one group of a roll-up is more than 64 bits hold. Nothing of its partition was replaced.
+    GroupTooLarge {
+        /// The partition.
+        folder: String,
+        /// The column of the sum.
+        column: &'static str,
+        /// What the group's records have in common: each column and its value, as text.
+        group: Vec<(String, Option<String>)>,
+    },
     /// The run was asked to stop.
     Interrupted,
     /// A memory budget below the smallest.
@@ -55,6 +64,15 @@ pub enum Error {
         column: String,
         /// Log formats that were looked at.
         formats: Vec<String>,
+    },
+    /// A roll-up is asked to group by something that is no column of its source.
+    NoDimension {
+        /// As it was given.
+        word: String,
+        /// Names of time buckets.
+        buckets: Vec<&'static str>,
+        /// Columns that can be grouped by.
+        columns: Vec<String>,
     },
     /// A glob that is to name partitions of the table, and names none.
     NoPartition {
@@ -159,10 +177,12 @@ impl Error {
             Self::EnrichmentFile { .. } => "enrichment-file",
             Self::EnrichmentGone { .. } => "enrichment-gone",
             Self::Enrichments(_) => "enrichments",
+            Self::GroupTooLarge { .. } => "group-too-large",
             Self::Interrupted => "interrupted",
             Self::MemoryTooSmall { .. } => "memory-too-small",
             Self::Log(error) => error.kind(),
             Self::NoColumn { .. } => "no-column",
+            Self::NoDimension { .. } => "no-dimension",
             Self::NoPartition { .. } => "no-partition",
             Self::NotCompared { .. } => "not-compared",
             Self::NotReconverted(_) => "not-reconverted",
@@ -211,6 +231,13 @@ impl fmt::Display for Error {
                 write!(f, "{option}: no log format has a column `{column}`")?;
                 formats.iter().try_for_each(|format| write!(f, "\n  {format}"))
             }
+            Self::NoDimension { word, buckets, .. } => {
+                write!(
+                    f,
+                    "`{word}` is neither a time bucket ({}) nor a column of the table",
+                    buckets.join(", ")
+                )
+            }
             Self::NoPartition { glob, .. } => write!(f, "no partition of the table matches `{glob}`"),
             Self::NotCompared { url, missing, format } => {
                 write!(f, "records of `{url}` cannot be compared: no {}\n  {format}", missing.join(", no "))
@@ -223,6 +250,17 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "not reconverted, the table is as it was: {of} records in it cannot be read so: `{url}`: {why}"
+                )
+            }
+            Self::GroupTooLarge { folder, column, group } => {
+                let told = |(column, value): &(String, Option<String>)| {
+                    format!("{column} {}", value.as_deref().unwrap_or("null"))
+                };
+                let group: Vec<String> = group.iter().map(told).collect();
+                write!(
+                    f,
+                    "not rolled up: `{column}` is more than 64 bits hold in a group of `{folder}`: {}",
+                    group.join(", ")
                 )
             }
             Self::NotRolledUp(why) => write!(f, "not rolled up: {why}"),

@@ -40,13 +40,31 @@ pub struct Error {
     pub what: What,
 }
 
+/// Characters of a name or value of the file that a message shows.
+const SHOWN_MAX: usize = 60;
+
+/// Characters of a message that has something of the file in it which nobody has cut: errors of parsers.
+const MESSAGE_MAX: usize = 400;
+
+/// A name or value of the file, as a message shows it.
+pub(crate) fn shown(text: &str) -> String {
+    cut(text, SHOWN_MAX)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
 impl Error {
     pub(crate) fn file(what: impl Into<String>) -> Self {
-        Self { place: Place::File, what: What::Wrong(what.into()) }
+        Self { place: Place::File, what: What::Wrong(cut(&what.into(), MESSAGE_MAX)) }
     }
 
     pub(crate) fn line(line: u64, what: impl Into<String>) -> Self {
-        Self { place: Place::Line(line), what: What::Wrong(what.into()) }
+        Self { place: Place::Line(line), what: What::Wrong(cut(&what.into(), MESSAGE_MAX)) }
     }
 }
 

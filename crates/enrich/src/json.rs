@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 
+use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde_json::{Deserializer, Map, Value};
 
 use crate::entries::Entries;
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::list::Columns;
 
 /// The entries of JSON. Columns are in the order of their names, since objects have none.
@@ -30,7 +33,10 @@ pub(crate) fn json(text: &str) -> Result<(Columns, Entries), Error> {
             Some(plain @ (Value::Bool(_) | Value::Number(_))) => Ok(Some(Cow::Owned(plain.to_string()))),
             Some(other) => {
                 let kind = if other.is_array() { "an array" } else { "an object" };
-                Err(Error::line(line, format!("expected text or a number in `{name}`, found {kind}")))
+                Err(Error::line(
+                    line,
+                    format!("expected text or a number in `{}`, found {kind}", shown(name)),
+                ))
             }
         };
         let cells = names.iter().map(cell).collect::<Result<Vec<_>, _>>()?;
@@ -38,6 +44,36 @@ pub(crate) fn json(text: &str) -> Result<(Columns, Entries), Error> {
         columns.add(&mut entries, line, &cells)
     })?;
     Ok((columns, entries.build()?))
+}
+
+/// An object that has each key once: of two values of one key, nobody could say which is meant.
+struct Object(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Object, A::Error> {
+                let mut object = Map::new();
+                while let Some((key, value)) = entries.next_entry::<String, Value>()? {
+                    if object.contains_key(&key) {
+                        return Err(A::Error::custom(format!("the key `{}` twice in one", shown(&key))));
+                    }
+                    object.insert(key, value);
+                }
+                Ok(Object(object))
+            }
+        }
+
+        from.deserialize_map(Entries)
+    }
 }
 
 /// Calls `each` with every object and the line that it begins in.
@@ -54,14 +90,14 @@ fn each_object(
     }
     loop {
         let line = at.line;
-        let mut objects = Deserializer::from_str(at.rest).into_iter::<Map<String, Value>>();
+        let mut objects = Deserializer::from_str(at.rest).into_iter::<Object>();
         match objects.next() {
             None => return Err(Error::line(line, "expected an object, found the end of the file")),
             Some(Err(error)) => {
                 let line = line + (error.line() as u64).saturating_sub(1);
-                return Err(Error::line(line, format!("expected objects of JSON: {error}")));
+                return Err(Error::line(line, format!("expected objects of JSON, found {error}")));
             }
-            Some(Ok(object)) => {
+            Some(Ok(Object(object))) => {
                 at.skip(objects.byte_offset());
                 each(line, object)?;
             }

@@ -4,7 +4,7 @@ use flowquet_format::{ENRICHED_COLUMNS_MAX, ENRICHED_NAME_BYTES_MAX, EnrichedBy,
 use jiff::Timestamp;
 
 use crate::entries::{Entries, EntriesBuilder, Key};
-use crate::error::Error;
+use crate::error::{Error, shown};
 
 /// Names of columns of networks.
 const NETWORKS: [&str; 5] = ["cidr", "network", "prefix", "address", "ip"];
@@ -34,10 +34,11 @@ pub(crate) struct Columns {
     pub(crate) values: Vec<String>,
 }
 
-/// A name as columns of tables spell it.
-fn as_column(name: &str) -> String {
+/// A name as columns of tables spell it; none where it has letters that these do not: without them it would be another word.
+fn as_column(name: &str) -> Option<String> {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-    name.trim().chars().map(plain).collect::<String>().trim_matches('_').to_owned()
+    let column = name.trim().chars().map(plain).collect::<String>().trim_matches('_').to_owned();
+    Some(column).filter(|column| name.is_ascii() && is_enriched_name(column))
 }
 
 impl Columns {
@@ -46,9 +47,10 @@ impl Columns {
     /// # Errors
     /// What was expected and found.
     pub(crate) fn of(names: &[String]) -> Result<Self, String> {
-        let columns: Vec<String> = names.iter().map(|name| as_column(name)).collect();
+        let columns: Vec<Option<String>> = names.iter().map(|name| as_column(name)).collect();
         let is_key = |name: &str| NETWORKS.contains(&name) || INTERFACES.contains(&name);
-        let keys: Vec<&str> = columns.iter().map(String::as_str).filter(|name| is_key(name)).collect();
+        let keys: Vec<&str> =
+            columns.iter().flatten().map(String::as_str).filter(|name| is_key(name)).collect();
         let key = match *keys.as_slice() {
             [key] => key,
             [] => {
@@ -56,7 +58,7 @@ impl Columns {
                     "expected a column {} for addresses, or {} for interfaces, found {}",
                     NETWORKS.join(", "),
                     INTERFACES.join(", "),
-                    if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+                    if names.is_empty() { "none".to_owned() } else { shown(&names.join(", ")) },
                 ));
             }
             [one, other, ..] => {
@@ -65,6 +67,14 @@ impl Columns {
                 ));
             }
         };
+        let name_of = |(column, name): (&Option<String>, &String)| {
+            column.clone().ok_or_else(|| {
+                format!(
+                    "expected names of columns of at most {ENRICHED_NAME_BYTES_MAX} letters a to z and digits, found `{}`: give it another name",
+                    shown(name)
+                )
+            })
+        };
         let by = if INTERFACES.contains(&key) { EnrichedBy::Interface } else { EnrichedBy::Address };
         let role = |name: &String| match name.as_str() {
             name if name == key => Role::Key,
@@ -72,13 +82,9 @@ impl Columns {
             name if name == TIMES[1] => Role::To,
             _ => Role::Value,
         };
+        let columns = columns.iter().zip(names).map(name_of).collect::<Result<Vec<_>, _>>()?;
         let roles: Vec<Role> = columns.iter().map(role).collect();
-        for (column, name) in columns.iter().zip(names) {
-            if !is_enriched_name(column) {
-                return Err(format!(
-                    "expected names of columns of at most {ENRICHED_NAME_BYTES_MAX} letters and digits, found `{name}`"
-                ));
-            }
+        for column in &columns {
             if columns.iter().filter(|other| *other == column).count() > 1 {
                 return Err(format!("expected each column once, found `{column}` twice"));
             }
@@ -133,7 +139,10 @@ impl Columns {
 /// A time in milliseconds since 1970: digits are seconds, or milliseconds as in flow logs; else a day, or a time with a zone.
 fn time_of(text: &str) -> Result<i64, String> {
     let wrong = || {
-        format!("expected seconds since 1970, a day, or a time such as 2024-01-15T10:05:00Z, found `{text}`")
+        format!(
+            "expected seconds since 1970, a day, or a time such as 2024-01-15T10:05:00Z, found `{}`",
+            shown(text)
+        )
     };
     if text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().map(time_ms).map_err(|_| wrong());
@@ -200,12 +209,17 @@ mod tests {
         assert_eq!(told("CIDR,Team Name, cost-centre "), Ok((by, false, "team_name cost_centre".into())));
         assert_eq!(told("name,ip,from,to"), Ok((by, true, "name".into())));
         assert_eq!(told("eni,to,name"), Ok((EnrichedBy::Interface, true, "name".into())));
+        assert_eq!(told("ip,cost ($), % of it"), Ok((by, false, "cost of_it".into())));
         for (header, expected) in [
             ("name,team", "found name, team"),
             ("cidr,ip,name", "found cidr and ip"),
             ("cidr", "beside `cidr`, found none"),
             ("cidr,a b,a-b", "`a_b` twice"),
             ("cidr,,x", "found ``"),
+            ("cidr,équipe", "found `équipe`: give it another name"),
+            ("cidr,Größe", "found `Größe`"),
+            ("cidr,名前", "found `名前`"),
+            ("cidr,cost\u{a0}centre", "letters a to z and digits"),
             (&format!("cidr,{}", "x".repeat(65)), "at most 64"),
             (&format!("cidr{}", (0..17).map(|i| format!(",c{i}")).collect::<String>()), "at most 16"),
         ] {

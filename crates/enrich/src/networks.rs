@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use flowquet_format::parsed_address;
 
+use crate::error::shown;
+
 /// No network around one.
 const NONE: u32 = u32::MAX;
 
@@ -31,7 +33,8 @@ impl Network {
     /// # Errors
     /// What was expected and found.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected a network such as 10.0.0.0/8 or 2001:db8::/32, found `{text}`");
+        let wrong =
+            || format!("expected a network such as 10.0.0.0/8 or 2001:db8::/32, found `{}`", shown(text));
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
@@ -60,7 +63,10 @@ impl Network {
         let first = start & !network.host_bits();
         if first != start {
             let fits = Self { start: first, ..network };
-            return Err(format!("expected a network whose host bits are 0, such as {fits}, found `{text}`"));
+            return Err(format!(
+                "expected a network whose host bits are 0, such as {fits}, found `{}`",
+                shown(text)
+            ));
         }
         Ok(network)
     }

@@ -97,6 +97,11 @@ impl EnrichmentTable {
             let lines = bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count();
             Error::line(lines as u64 + 1, "expected text in UTF-8, or a MaxMind database")
         })?;
+        if let Some(at) = text.bytes().position(|byte| byte == 0) {
+            let lines = text[..at].bytes().filter(|byte| *byte == b'\n').count();
+            let what = "expected text in UTF-8, found a NUL byte: is it UTF-16, or no text?";
+            return Err(Error::line(lines as u64 + 1, what));
+        }
         let text = text.strip_prefix(MARK).unwrap_or(text);
         let begin = text.trim_ascii_start();
         if begin.is_empty() {

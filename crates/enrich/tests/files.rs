@@ -147,6 +147,29 @@ fn what_is_wrong_is_told_with_its_line() {
         ("cidr,x\n1.0.0.0/8,a\n2.0.0.0/8,\"b\n", "line 3: expected values of one line"),
         ("[{\"cidr\": \"1.0.0.0/8\", \"x\": \"a\\u0000b\"}]", "line 1: expected values of one line"),
         ("ip,from,to,x\n1.1.1.1,2,1,a\n", "line 2: expected `to` not before `from`"),
+        // One of two values would be lost.
+        (
+            "[{\"cidr\": \"1.0.0.0/8\", \"x\": 1},\n {\"cidr\": \"2.0.0.0/8\", \"x\": 1, \"x\": 2}]",
+            "line 2: expected objects of JSON, found the key `x` twice in one",
+        ),
+        (
+            "{\"cidr\": \"1.0.0.0/8\", \"x\": 1,\n \"cidr\": \"2.0.0.0/8\"}",
+            "line 2: expected objects of JSON, found the key `cidr` twice in one",
+        ),
+        (
+            "cidr,équipe\n10.0.0.0/8,a\n",
+            "line 1: expected names of columns of at most 64 letters a to z and digits",
+        ),
+        (
+            "[{\"cidr\": \"10.0.0.0/8\", \"équipe\": 1}]",
+            "expected names of columns of at most 64 letters a to z",
+        ),
+        ("cidr,x\n10.0.0.0/8,a\0\n", "line 2: expected text in UTF-8, found a NUL byte"),
+        (
+            "c\0i\0d\0r\0,\0x\0\n\0",
+            "line 1: expected text in UTF-8, found a NUL byte: is it UTF-16, or no text?",
+        ),
+        ("cidr,x\0\n10.0.0.0/8,a\n", "line 1: expected text in UTF-8, found a NUL byte"),
         (
             "[{\"cidr\": \"1.0.0.0/8\", \"x\": 1},\n\n {\"cidr\": \"1.0.0.0/9\", \"x\": [1]}]",
             "line 3: expected text or a number in `x`, found an array",
@@ -177,6 +200,22 @@ fn what_is_wrong_is_told_with_its_line() {
     let long = format!("cidr,x\n10.0.0.0/8,{}\n", "x".repeat(1025));
     let error = EnrichmentTable::read(long.into()).expect_err("too long").to_string();
     assert_eq!(error, "line 2: expected values of at most 1024 bytes, found 1025");
+    // What is shown of a file is short, whatever it is.
+    let long = "x".repeat(100_000);
+    for text in [
+        format!("cidr,{long}\n10.0.0.0/8,a\n"),
+        format!("{long},y\na,b\n"),
+        format!("{}\na,b\n", "name,".repeat(20_000)),
+        format!("cidr,x\n{long},a\n"),
+        format!("ip,from,x\n10.0.0.1,{long},a\n"),
+        format!("[{{\"cidr\": \"10.0.0.0/8\", \"{long}\": [1]}}]"),
+        format!("[{{\"cidr\": \"10.0.0.0/8\", \"{long}\": 1, \"{long}\": 1}}]"),
+        format!("[\"{long}\"]"),
+        format!("{{\"syncToken\": \"1\", \"prefixes\": \"{long}\"}}"),
+    ] {
+        let error = EnrichmentTable::read(text.into()).expect_err("wrong").to_string();
+        assert!(error.len() < 500 && error.contains("expected"), "{error}");
+    }
     let huge = vec![b' '; flowquet_enrich::TEXT_BYTES_MAX + 1];
     let error = EnrichmentTable::read(huge.into()).expect_err("too long").to_string();
     assert_eq!(error, "expected at most 64 MiB, found more");

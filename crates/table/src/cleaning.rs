@@ -42,15 +42,22 @@ impl Log {
     /// # Errors
     /// As the store reports.
     pub fn sweep_aside(&self) -> Result<(), Error> {
+        Ok(self.left_aside()?.iter().try_for_each(|key| delete_if_there(self.out().as_ref(), key))?)
+    }
+
+    /// Keys of all that [`Self::sweep_aside`] removes.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub fn left_aside(&self) -> Result<Vec<String>, Error> {
         let open: HashSet<&str> = self.state().files().open().map(|record| record.id.as_str()).collect();
-        for key in self.out().idle(&format!("{COMPACTED}/"), ASIDE_IDLE_MIN)? {
+        let mut idle = self.out().idle(&format!("{COMPACTED}/"), ASIDE_IDLE_MIN)?;
+        idle.retain(|key| {
             let rest = key.strip_prefix(COMPACTED).and_then(|rest| rest.strip_prefix('/'));
             let id = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
-            if is_id(id) && !open.contains(id) {
-                delete_if_there(self.out().as_ref(), &key)?;
-            }
-        }
-        Ok(())
+            is_id(id) && !open.contains(id)
+        });
+        Ok(idle)
     }
 
     /// Keys of all that stands aside for a compaction or reconversion.

@@ -7,12 +7,13 @@ use crate::layout::enrichment_key;
 use crate::log::Log;
 
 impl Log {
-    /// Whether the table has the file of this SHA-256 digest.
+    /// The size of the table's copy of the file of this SHA-256 digest, if it has one.
     ///
     /// # Errors
     /// As the store reports.
-    pub fn has_enrichment(&self, sha256: &str) -> Result<bool, Error> {
-        there(self.out().head(&enrichment_key(sha256))).map(|found| found.is_some())
+    pub fn enrichment_bytes(&self, sha256: &str) -> Result<Option<u64>, Error> {
+        let found = there(self.out().head(&enrichment_key(sha256)))?;
+        Ok(found.map(|meta| meta.bytes))
     }
 
     /// The bytes of the file of this digest, if the table has it and it has no more than `bytes_max`. They are as the store gives them.
@@ -27,15 +28,12 @@ impl Log {
         }
     }
 
-    /// Puts a file of this digest, before any record names it.
+    /// Puts a file of this digest, before any record names it, or in the place of a copy that is not whole.
     ///
     /// # Errors
     /// As the store reports.
     pub fn put_enrichment(&self, sha256: &str, bytes: &[u8]) -> Result<(), Error> {
-        match self.out().put_if_absent(&enrichment_key(sha256), bytes) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
-            _ => Ok(()),
-        }
+        Ok(self.out().put(&enrichment_key(sha256), bytes)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What records say of roll-ups: partitions of one table, grouped and summed, as those of another.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::checked;
 
@@ -20,16 +20,39 @@ pub struct RolledUp {
     pub sums: RollupSums,
 }
 
-/// Sums that a roll-up and what it was made of have in common.
+/// Sums that a roll-up and what it was made of have in common: of many groups, each of which has a sum of 64 bits, so that they have more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RollupSums {
     /// Records.
     pub flows: u64,
     /// Their packets.
-    pub packets: i64,
+    #[serde(serialize_with = "put_wide", deserialize_with = "wide")]
+    pub packets: i128,
     /// Their bytes.
-    pub bytes: i64,
+    #[serde(serialize_with = "put_wide", deserialize_with = "wide")]
+    pub bytes: i128,
+}
+
+/// What 64 bits do not hold is text in records: few readers of JSON keep such a number as it is.
+fn put_wide<S: Serializer>(value: &i128, to: S) -> Result<S::Ok, S::Error> {
+    match i64::try_from(*value) {
+        Ok(value) => to.serialize_i64(value),
+        Err(_) => to.collect_str(value),
+    }
+}
+
+fn wide<'de, D: Deserializer<'de>>(from: D) -> Result<i128, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Wide {
+        Number(i64),
+        Text(String),
+    }
+    match Wide::deserialize(from)? {
+        Wide::Number(value) => Ok(value.into()),
+        Wide::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
 }
 
 impl RollupSums {
@@ -72,4 +95,28 @@ pub struct RolledUpFile {
     pub rows: u64,
     /// Its size.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_more_than_64_bits_are_text() {
+        for (bytes, told) in [
+            (0, "0"),
+            (i64::MAX.into(), "9223372036854775807"),
+            (i128::from(i64::MAX) + 1, "\"9223372036854775808\""),
+            (i128::MAX, "\"170141183460469231731687303715884105727\""),
+        ] {
+            let sums = RollupSums { flows: 1, packets: -5, bytes };
+            let json = serde_json::to_string(&sums).expect("plain values");
+            assert_eq!(json, format!("{{\"flows\":1,\"packets\":-5,\"bytes\":{told}}}"));
+            assert_eq!(serde_json::from_str::<RollupSums>(&json).expect("its own"), sums);
+        }
+        for wrong in ["1.5", "9223372036854775808", "\"x\"", "null"] {
+            let json = format!("{{\"flows\":1,\"packets\":1,\"bytes\":{wrong}}}");
+            assert!(serde_json::from_str::<RollupSums>(&json).is_err(), "{wrong}");
+        }
+    }
 }

@@ -51,7 +51,11 @@ pub(crate) struct RollupArgs {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 
-    /// Print what was done as JSON
+    /// Show which partitions would be made anew, and of how much; write nothing
+    #[arg(long, help_heading = "Reports")]
+    pub(crate) dry_run: bool,
+
+    /// Print what was done, or would be, as JSON
     #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
 

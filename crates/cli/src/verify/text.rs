@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 use super::{command, grouped, objects};
 use crate::args::VerifyArgs;
 use crate::exit::Exit;
+use crate::failure::ENRICH;
 use crate::output::{counted, shown};
 use crate::table_files::NAMED_MAX;
 
@@ -185,11 +186,21 @@ fn what(finding: &Finding) -> String {
         }
         Fault::FileStray => "not the table's; readers that list the folder count its rows".to_owned(),
         Fault::FileLeft => "replaced; `flowquet compact` deletes it".to_owned(),
+        Fault::FileAside => {
+            "left by a run that ended early; `flowquet compact`, or `rollup` of a roll-up, deletes it"
+                .to_owned()
+        }
+        Fault::EnrichmentGone => format!("the table's copy of the file of `{said}` is gone"),
+        Fault::EnrichmentDamaged => {
+            format!("the table's copy of the file of `{said}` is not what its name says, its SHA-256")
+        }
         Fault::FileDamaged | Fault::ObjectGone if said.is_empty() => "gone".to_owned(),
         Fault::FileDamaged => format!("damaged: {said}"),
         Fault::FileOfAnother => format!("a copy of another file: it says that {found} wrote it"),
         Fault::FileBytes => {
-            format!("its bytes changed (CRC-32 {found}, recorded {expected}), its values did not")
+            format!(
+                "its bytes changed (CRC-32 {found}, recorded {expected}): its rows are those that lines gave, and columns that files fill or that are computed may be others"
+            )
         }
         Fault::RowsDiffer => format!("{found} rows, recorded {expected}"),
         Fault::StatisticsLie => {
@@ -249,6 +260,37 @@ pub(super) fn sum(verified: &Verified) -> String {
     if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") }
 }
 
+/// What to do about files of which no raw log is converted again.
+fn other_advice(args: &VerifyArgs, verified: &Verified) -> String {
+    let has = |fault| verified.findings.iter().any(|f| f.fault == fault);
+    let copies = verified
+        .findings
+        .iter()
+        .filter(|f| f.fault == Fault::EnrichmentGone || f.fault == Fault::EnrichmentDamaged);
+    let mut names: Vec<&str> = copies.filter_map(|f| f.what.as_deref()).collect();
+    names.dedup();
+    let mut advice = Vec::new();
+    if let (true, Some([source, by])) = (has(Fault::SumsDiffer), &verified.rollup_of) {
+        let source = source.strip_prefix("file://").unwrap_or(source);
+        let out = &args.out;
+        advice.push(format!(
+            "Delete the files of these partitions: `flowquet rollup {source} --by {by} --out {out}` makes them anew"
+        ));
+    }
+    if has(Fault::FileStray) {
+        advice.push("Move what is not the table's out of its folders".to_owned());
+    }
+    if !names.is_empty() {
+        let given: Vec<String> = names.iter().map(|name| format!("{ENRICH} {name}=FILE")).collect();
+        let table = &args.out;
+        advice.push(format!(
+            "Delete what is not right, and give `flowquet convert SOURCE --out {table}` the same files once more with {}: it puts copies again",
+            given.join(" ")
+        ));
+    }
+    advice.join(". ")
+}
+
 /// What it all comes to, and what to do.
 fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>, exit: Exit) -> String {
     let table = &args.out;
@@ -286,7 +328,7 @@ fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>
             } else if is_mendable {
                 "Keep the raw logs".to_owned()
             } else {
-                "Move what is not the table's out of its folders".to_owned()
+                other_advice(args, verified)
             };
             format!("NOT whole: {} (exit {code}). {advice}", sum(verified))
         }

@@ -11,8 +11,8 @@ use flowquet_parquet::{
 };
 use flowquet_plan::{Merging, compaction_id, formats_of_union, is_raw};
 use flowquet_table::{
-    CompactionRecord, Digest, Duplicates, LAYOUT_VERSION, LiveFile, OutputRecord, RetiredFile, RolledUp,
-    TimeRange, compacted_key, output_name, written_by,
+    CompactionRecord, Digest, Duplicates, LAYOUT_VERSION, LiveFile, Options, OutputRecord, RetiredFile,
+    RolledUp, TimeRange, compacted_key, output_name, written_by,
 };
 use rayon::prelude::*;
 
@@ -35,13 +35,24 @@ pub(super) const DISTINCT_BYTES_MAX: usize = FILE_MEMORY / 4;
 const FETCHES: usize = 16;
 
 impl Merger<'_> {
+    /// Log formats whose columns new files have.
+    fn formats(&self, options: &Options) -> Result<Vec<String>, Error> {
+        let written = self.written.iter().map(|(format, fields)| (format.as_str(), fields.as_deref()));
+        formats_of_union(written, options).map_err(|e| Error::Options(e.to_string()))
+    }
+
+    /// The id of the record that [`Self::merge`] returns.
+    pub(super) fn id(&self, Merging { files, options, .. }: &Merging) -> Result<String, Error> {
+        let retired: Vec<RetiredFile> = files.iter().map(|f| RetiredFile::of(&f.output)).collect();
+        Ok(compaction_id(&retired, options, &self.formats(options)?))
+    }
+
     /// Writes the rows of files as new files, aside, and returns the record that would retire the old ones; `None` where they would
     /// be the same.
     pub(super) fn merge(&self, folder: &str, merging: &Merging) -> Result<Option<CompactionRecord>, Error> {
         let Merging { files, options, format } = merging;
         let mut retired: Vec<RetiredFile> = files.iter().map(|f| RetiredFile::of(&f.output)).collect();
-        let written = self.written.iter().map(|(format, fields)| (format.as_str(), fields.as_deref()));
-        let formats = formats_of_union(written, options).map_err(|e| Error::Options(e.to_string()))?;
+        let formats = self.formats(options)?;
         let plan = PlanContext::new(options)?.with_union(&formats)?;
         let context = FormatContext::new(&Arc::new(format.clone()), &plan);
         let left_out = match options.dedup {

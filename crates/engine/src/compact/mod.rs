@@ -13,6 +13,7 @@
 //! compaction goes on with step 3.
 
 mod duplicates;
+mod late;
 mod memory;
 mod merge;
 mod merger;
@@ -28,7 +29,7 @@ use flowquet_plan::{Merging, kept_formats, mergings_due};
 use flowquet_store::Store;
 use flowquet_table::{
     CompactionRecord, Dedup, Error as LogError, FileCheck, LiveFile, Log, Options, TableState, aside_folders,
-    aside_key, check_files, delete_if_there,
+    check_files, delete_if_there,
 };
 use serde::Serialize;
 
@@ -40,6 +41,7 @@ use crate::threads::pool;
 use memory::Memory;
 use merger::Merger;
 
+pub(crate) use late::Late;
 pub(crate) use place::Placing;
 pub use place::Pointers;
 
@@ -143,7 +145,8 @@ struct Due {
 
 /// What became of a merging.
 enum Outcome {
-    ByAnother,
+    /// With the id that its record would have had.
+    ByAnother(String),
     Committed(Box<CompactionRecord>),
     /// Files are large enough as they are.
     NoGain,
@@ -212,6 +215,7 @@ pub fn compact(
         observer,
         stop,
     };
+    let mut late = Late::default();
     for wave in due.chunks(WAVE) {
         let results =
             in_threads(request.workers, wave, |due| match merger.merge(&due.folder, &due.merging)? {
@@ -230,13 +234,20 @@ pub fn compact(
                     done.bytes_out += record.outputs.iter().map(|o| o.bytes).sum::<u64>();
                     committed.push(*record);
                 }
-                Ok(Outcome::ByAnother) => done.by_another += 1,
+                Ok(Outcome::ByAnother(id)) => {
+                    done.by_another += 1;
+                    late.add(id);
+                }
                 Ok(Outcome::NoGain) => {}
                 Err(Error::Interrupted) => error = error.or(Some(Error::Interrupted)),
-                Err(_) if are_retired(&log, due)? => done.by_another += 1,
+                Err(_) if are_retired(&log, due)? => {
+                    done.by_another += 1;
+                    late.add(merger.id(&due.merging)?);
+                }
                 Err(found) => error = error.or(Some(found)),
             }
         }
+        late.clear(&log.lock().unwrap_or_else(PoisonError::into_inner))?;
         if !matches!(error, Some(Error::Interrupted)) && !stop.load(Ordering::Relaxed) {
             let log = log.lock().unwrap_or_else(PoisonError::into_inner);
             Placing { log: &log, pointers, grace: request.grace, observer, stop }
@@ -250,6 +261,7 @@ pub fn compact(
     }
     let mut log = log.into_inner().unwrap_or_else(PoisonError::into_inner);
     log.refresh()?;
+    late.clear(&log)?;
     if let Some(warning) = checkpoint(&mut log) {
         observer.event(&Event::Warning(&warning));
     }
@@ -440,28 +452,10 @@ fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Outcome, Error> {
         let number = state.files().last_compaction() + 1;
         Ok(are_live.then(|| CompactionRecord { number, ..draft.clone() }))
     })?;
-    match put {
-        Some(record) => Ok(Outcome::Committed(Box::new(record))),
-        None => {
-            abandon(&log, &draft)?;
-            Ok(Outcome::ByAnother)
-        }
-    }
-}
-
-/// Deletes files that will never be part of the table. Those of the same compaction, which another run committed, are that one's.
-fn abandon(log: &Log, draft: &CompactionRecord) -> Result<(), LogError> {
-    let files = log.state().files();
-    let mut is_theirs = files.open().any(|record| record.id == draft.id);
-    for output in &draft.outputs {
-        is_theirs |= files.get(&output.key)?.is_some();
-    }
-    if !is_theirs {
-        for output in &draft.outputs {
-            delete_if_there(log.out().as_ref(), &aside_key(draft, output))?;
-        }
-    }
-    Ok(())
+    Ok(match put {
+        Some(record) => Outcome::Committed(Box::new(record)),
+        None => Outcome::ByAnother(draft.id),
+    })
 }
 
 /// Folders of compactions whose files are aside, by partition: for catalogs.

@@ -109,15 +109,17 @@ pub(super) fn key_of(text: Option<&TextValues>, word: &str) -> Option<u32> {
 fn tallies(group: &Group<'_>, keys: &[u32], count: usize) -> Vec<Tally> {
     let columns = &group.columns;
     let (bytes, packets) = (columns.amounts("bytes"), columns.amounts("packets"));
-    let (starts, ends) = (columns.times("start"), columns.times("end"));
+    let [starts, ends] = group.span().map(|name| columns.times(name));
+    let records = group.records();
     let actions = columns.text("action");
     let refused = key_of(actions, "REJECT");
     let mut tallies = vec![Tally::default(); count];
     for row in group.rows().filter(|row| keys[*row] != NONE) {
         let is_refused = refused.is_some() && actions.map(|actions| actions.keys[row]) == refused;
+        let flows = records(row);
         tallies[keys[row] as usize].add(&Tally {
-            flows: 1,
-            refused: u64::from(is_refused),
+            flows,
+            refused: if is_refused { flows } else { 0 },
             bytes: bytes.as_ref().map_or(0, |bytes| bytes(row)),
             packets: packets.as_ref().map_or(0, |packets| packets(row)),
             first_s: starts.as_ref().and_then(|starts| starts(row)),

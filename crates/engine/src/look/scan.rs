@@ -20,6 +20,9 @@ use crate::threads::pool;
 /// Row groups a thread that are counted before they are added up: of many different values each comes to some 60 MiB.
 const GROUPS_A_THREAD: usize = 1;
 
+/// Columns of roll-ups that say how many records a row stands for, and of when.
+const ROLLED_UP: [&str; 3] = ["flows", "first_start", "last_end"];
+
 /// What its threads are called.
 const POOL: &str = "flowquet-look";
 
@@ -71,6 +74,17 @@ impl Group<'_> {
     /// The same columns, and other rows that are wanted.
     pub(super) fn among(&self, wanted: Vec<bool>) -> Self {
         Self { file: self.file, columns: self.columns.clone(), wanted: Some(wanted) }
+    }
+
+    /// How many records a row stands for: in a roll-up those of its group.
+    pub(super) fn records(&self) -> impl Fn(usize) -> u64 {
+        let flows = self.file.output.rollup.as_ref().and_then(|_| self.columns.amounts("flows"));
+        move |row| flows.as_ref().map_or(1, |flows| flows(row))
+    }
+
+    /// The columns of the first start and the last end of what a row stands for.
+    pub(super) fn span(&self) -> [&'static str; 2] {
+        if self.file.output.rollup.is_some() { ["first_start", "last_end"] } else { ["start", "end"] }
     }
 
     /// The rows that are wanted.
@@ -178,7 +192,8 @@ impl Scan<'_> {
     fn read<'f>(&self, file: &OpenFile<'f>, group: usize) -> Result<(Group<'f>, u64), Stop> {
         let time = file.file.options.partition_time.field();
         let mut names: Vec<&str> = self.names.to_vec();
-        for name in self.filter.columns(time) {
+        let rolled_up = file.file.output.rollup.iter().flat_map(|_| ROLLED_UP);
+        for name in self.filter.columns(time).into_iter().chain(rolled_up) {
             if !names.contains(&name) {
                 names.push(name);
             }

@@ -107,20 +107,22 @@ impl Timeline {
         let is = |text: Option<&TextValues>, row: usize, key: Option<u32>| {
             key.is_some() && text.map(|text| text.keys[row]) == key
         };
+        let records = group.records();
         let mut found = Self::default();
         for row in group.rows() {
+            let count = records(row);
             let own = bytes.as_ref().map_or(0, |bytes| bytes(row));
             let mut traffic = Traffic::default();
             if is(statuses, row, nodata) {
-                traffic.nodata = 1;
+                traffic.nodata = count;
             } else if is(statuses, row, skipdata) {
-                traffic.skipdata = 1;
+                traffic.skipdata = count;
             } else if is(actions, row, accepted) {
-                (traffic.accepted_flows, traffic.accepted_bytes) = (1, own);
+                (traffic.accepted_flows, traffic.accepted_bytes) = (count, own);
             } else if is(actions, row, refused) {
-                (traffic.refused_flows, traffic.refused_bytes) = (1, own);
+                (traffic.refused_flows, traffic.refused_bytes) = (count, own);
             } else {
-                (traffic.other_flows, traffic.other_bytes) = (1, own);
+                (traffic.other_flows, traffic.other_bytes) = (count, own);
             }
             match times.as_ref().and_then(|times| times(row)) {
                 Some(at) => found.hours.entry(at.div_euclid(HOUR_S)).or_default().add(&traffic),

@@ -12,8 +12,6 @@ use std::collections::HashMap;
 
 use flowquet_format::hash_text;
 
-use crate::error::Error;
-
 /// What a group takes beside its key: its sums, and its place in a table that is half full.
 const GROUP_BYTES: usize = 240;
 
@@ -29,16 +27,16 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    /// Those of both; none where one is more than 64 bits hold.
-    pub(super) fn with(self, other: Self) -> Option<Self> {
-        let sum = |a: Option<i64>, b: Option<i64>| match (a, b) {
-            (Some(a), Some(b)) => a.checked_add(b).map(Some),
-            (a, b) => Some(a.or(b)),
+    /// Those of both; or the column whose sum is more than 64 bits hold.
+    pub(super) fn with(self, other: Self) -> Result<Self, &'static str> {
+        let sum = |a: Option<i64>, b: Option<i64>, column| match (a, b) {
+            (Some(a), Some(b)) => a.checked_add(b).map(Some).ok_or(column),
+            (a, b) => Ok(a.or(b)),
         };
-        Some(Self {
-            flows: self.flows.checked_add(other.flows)?,
-            packets: sum(self.packets, other.packets)?,
-            bytes: sum(self.bytes, other.bytes)?,
+        Ok(Self {
+            flows: self.flows.checked_add(other.flows).ok_or("flows")?,
+            packets: sum(self.packets, other.packets, "packets")?,
+            bytes: sum(self.bytes, other.bytes, "bytes")?,
             first_start: [self.first_start, other.first_start].into_iter().flatten().min(),
             last_end: self.last_end.max(other.last_end),
             tcp_flags: match (self.tcp_flags, other.tcp_flags) {
@@ -52,6 +50,15 @@ impl Sums {
 /// A group: its key and its sums.
 pub(super) type Group = (Box<[u8]>, Sums);
 
+/// A group of which a sum is more than 64 bits hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TooLarge {
+    /// Its key.
+    pub(super) key: Box<[u8]>,
+    /// The column.
+    pub(super) column: &'static str,
+}
+
 /// The groups of a pass: those whose keys have hashes of its share.
 #[derive(Debug)]
 pub(super) struct Groups {
@@ -60,13 +67,13 @@ pub(super) struct Groups {
     bytes_max: usize,
     bytes: usize,
     sums: HashMap<Box<[u8]>, Sums>,
-    is_too_large: bool,
+    too_large: Option<TooLarge>,
 }
 
 impl Groups {
     /// No groups yet.
     pub(super) fn new(pass: u64, passes: u64, bytes_max: usize) -> Self {
-        Self { pass, passes, bytes_max, bytes: 0, sums: HashMap::new(), is_too_large: false }
+        Self { pass, passes, bytes_max, bytes: 0, sums: HashMap::new(), too_large: None }
     }
 
     /// No groups yet, of the same pass.
@@ -88,8 +95,8 @@ impl Groups {
         }
         match self.sums.get_mut(key) {
             Some(own) => match own.with(sums) {
-                Some(sum) => *own = sum,
-                None => self.is_too_large = true,
+                Ok(sum) => *own = sum,
+                Err(column) => self.tell_too_large(TooLarge { key: key.into(), column }),
             },
             None => {
                 self.bytes += key.len() + GROUP_BYTES;
@@ -98,9 +105,18 @@ impl Groups {
         }
     }
 
+    /// Of several the first by its key is told, whatever came first.
+    fn tell_too_large(&mut self, group: TooLarge) {
+        if self.too_large.as_ref().is_none_or(|known| group.key < known.key) {
+            self.too_large = Some(group);
+        }
+    }
+
     /// Adds the groups of others of the same pass.
     pub(super) fn take(&mut self, others: Self) {
-        self.is_too_large |= others.is_too_large;
+        if let Some(group) = others.too_large.clone() {
+            self.tell_too_large(group);
+        }
         if others.are_too_many() {
             self.bytes = self.bytes.max(others.bytes);
         }
@@ -113,9 +129,9 @@ impl Groups {
     }
 
     /// All, in order.
-    pub(super) fn sorted(self) -> Result<Vec<Group>, Error> {
-        if self.is_too_large {
-            return Err(Error::NotRolledUp("a sum is more than 64 bits hold".to_owned()));
+    pub(super) fn sorted(self) -> Result<Vec<Group>, TooLarge> {
+        if let Some(group) = self.too_large {
+            return Err(group);
         }
         let mut all: Vec<Group> = self.sums.into_iter().collect();
         all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -277,8 +293,13 @@ mod tests {
         all.take(groups);
         assert!(all.are_too_many());
         let mut groups = Groups::new(0, 1, usize::MAX);
-        groups.add(b"a", one);
-        groups.add(b"a", one);
-        assert!(matches!(groups.sorted(), Err(Error::NotRolledUp(_))));
+        for key in [b"a", b"c", b"b", b"c", b"b"] {
+            groups.add(key, one);
+        }
+        let mut all = groups.like();
+        all.add(b"a", Sums { bytes: Some(0), ..one });
+        all.take(groups);
+        let expected = TooLarge { key: b"b".as_slice().into(), column: "bytes" };
+        assert_eq!(all.sorted(), Err(expected), "the first of those that do not fit, and what does not");
     }
 }

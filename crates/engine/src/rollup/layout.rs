@@ -1,8 +1,9 @@
 //! What a roll-up's records are grouped by, and the columns that it has.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use flowquet_format::{Catalogue, ColumnType, FieldKind, LogFormat, normalised_column};
+use flowquet_format::{Catalogue, ColumnType, FieldKind, FormatColumn, LogFormat, normalised_column};
 use flowquet_plan::hex;
 use flowquet_table::{LAYOUT_VERSION, LiveFile, Options, Reading, TableState};
 use sha2::{Digest as _, Sha256};
@@ -74,7 +75,7 @@ impl Layout {
                     "a bucket of a {name} is longer than the {slot} seconds of a partition"
                 ));
             }
-            let found = column_of(source, &column)?;
+            let found = column_of(source, &column, word)?;
             if found.column_type == ColumnType::TimestampMs && bucket.is_none() || column.ends_with("_bin") {
                 return refuse(format!(
                     "`{column}` is no column to group by; a time bucket is minute, 5min, hour or day"
@@ -130,14 +131,20 @@ impl Layout {
     }
 }
 
-/// A column of the source's files.
-fn column_of(source: &TableState, name: &str) -> Result<Found, Error> {
+/// A column of the source's files, which is given as `word`.
+fn column_of(source: &TableState, name: &str, word: &str) -> Result<Found, Error> {
     let formats = source.files().formats()?;
-    let mut all: Option<Found> = None;
+    let (mut all, mut others) = (None::<Found>, BTreeSet::new());
     for (text, options) in &formats {
         let format =
             LogFormat::parse(text, options.catalogue()).map_err(|e| Error::Options(e.to_string()))?;
-        let Some(column) = options.columns_of(&format).into_iter().find(|c| c.name == name) else { continue };
+        let columns = options.columns_of(&format);
+        let can_group = |c: &&FormatColumn| {
+            !matches!(c.column_type, ColumnType::Address | ColumnType::TimestampMs)
+                && !SUMS.contains(&c.name.as_str())
+        };
+        others.extend(columns.iter().filter(can_group).map(|column| column.name.clone()));
+        let Some(column) = columns.into_iter().find(|c| c.name == name) else { continue };
         let spec = column.field().and_then(|field| format.fields()[field].spec());
         let found = Found { column_type: column.column_type, kind: spec.map(|spec| spec.kind) };
         match &all {
@@ -151,10 +158,10 @@ fn column_of(source: &TableState, name: &str) -> Result<Found, Error> {
             _ => all = Some(found),
         }
     }
-    all.ok_or_else(|| Error::NoColumn {
-        option: "by",
-        column: name.to_owned(),
-        formats: formats.into_iter().map(|(format, _)| format).collect(),
+    all.ok_or_else(|| Error::NoDimension {
+        word: word.trim().to_owned(),
+        buckets: BUCKETS.map(|(name, _)| name).to_vec(),
+        columns: others.into_iter().collect(),
     })
 }
 

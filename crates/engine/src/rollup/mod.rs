@@ -8,32 +8,33 @@
 //! for, each made by a pass over the source that holds the groups of one file alone ([`GROUPS_BYTES_MAX`]). So files depend on
 //! the source and the options alone.
 
+mod due;
 mod group;
 mod layout;
 mod read;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flowquet_plan::hex;
-use flowquet_store::{ErrorKind, Store};
+use flowquet_store::Store;
 use flowquet_table::{
-    CompactionRecord, LAYOUT_VERSION, LiveFile, Log, OutputRecord, RetiredFile, RolledUp, RolledUpFile,
-    Rollup, RollupSums, TableState, aside_key, check_files, delete_if_there, written_by,
+    CompactionRecord, FileCheck, LAYOUT_VERSION, LiveFile, Log, OutputRecord, RetiredFile, RolledUp,
+    RolledUpFile, Rollup, RollupSums, check_files, delete_if_there, written_by,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::compact::{Placing, Pointers, check_partitions, finish_open, folder_of, is_chosen};
+use crate::compact::{Late, Placing, Pointers, finish_open};
 use crate::convert::checkpoint;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::table_files::{FOOTERS_AT_ONCE, Stop, TableFiles, anew};
 use crate::threads::pool;
 
+use due::{Due, Opened, check_table, due};
 use group::Groups;
 use layout::Layout;
 use read::Partition;
@@ -69,6 +70,8 @@ pub struct RollupRequest {
     pub workers: usize,
     /// Bytes that they may take, at least [`ROLLUP_MEMORY_MIN`].
     pub memory: usize,
+    /// Say what would be done and do nothing.
+    pub dry_run: bool,
     /// How long readers that began before a change are given, where a catalog is pointed elsewhere.
     pub grace: Duration,
 }
@@ -115,8 +118,32 @@ pub fn rollup(
     if request.memory < ROLLUP_MEMORY_MIN {
         return Err(Error::MemoryTooSmall { given: request.memory, needed: ROLLUP_MEMORY_MIN });
     }
+    if request.dry_run {
+        return anew(|| dry_run(request));
+    }
+    let (mut done, mut attempts) = (RolledUpTable::default(), Attempts::default());
+    anew(|| Run::new(request, pointers, observer, stop)?.all(&mut done, &mut attempts))?;
+    Ok(done)
+}
+
+/// What a run would do: nothing is written, and a roll-up that is not there is not made.
+fn dry_run(request: &RollupRequest) -> Result<RolledUpTable, Stop> {
     let mut done = RolledUpTable::default();
-    anew(|| Run::new(request, pointers, observer, stop)?.all(&mut done))?;
+    let Opened { source, layout, mut log } = Opened::of(request)?;
+    let mut check = FileCheck::default();
+    if let Some(log) = &mut log {
+        check_table(log.state(), &request.source.url(""), &layout.by)?;
+        check = check_files(log)?;
+        done.finished = log.state().files().open().count() as u64;
+    }
+    let log = log.as_ref().map(|log| (log, &check));
+    for due in due(request, &source, &layout, log, &mut done)? {
+        done.removed += u64::from(due.files.is_empty());
+        done.rolled_up += u64::from(!due.files.is_empty());
+        done.records += due.rows();
+        done.bytes_in += due.bytes();
+        done.folders.push(due.folder);
+    }
     Ok(done)
 }
 
@@ -140,87 +167,44 @@ impl<'a> Run<'a> {
         observer: &'a dyn Observer,
         stop: &'a AtomicBool,
     ) -> Result<Self, Error> {
-        let (url, out) = (request.source.url(""), request.out.url(""));
-        if url == out {
-            return Err(Error::SourceIsTable { url });
-        }
-        let is_within = |inner: &str, outer: &str| {
-            inner.strip_prefix(outer.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
-        };
-        if is_within(&url, &out) || is_within(&out, &url) {
-            return Err(Error::NotRolledUp(format!("one of `{url}` and `{out}` lies within the other")));
-        }
-        let source = Log::open_with_files(&request.source)?;
-        let layout = Layout::of(source.state(), &request.by)?;
-        let mut log = match Log::find_contract(request.out.as_ref())? {
-            Some(contract) => {
-                let differences = contract.differences(&layout.contract_options());
-                if !differences.is_empty() {
-                    return Err(Error::Log(flowquet_table::Error::Contract(differences)));
-                }
-                Log::of(&request.out, contract)?
-            }
+        let Opened { source, layout, log } = Opened::of(request)?;
+        let log = match log {
+            Some(log) => log,
             None => {
                 let single_writer = !request.out.honours_conditions()?;
-                Log::make(&request.out, &layout.contract_options(), single_writer)?
+                let mut log = Log::make(&request.out, &layout.contract_options(), single_writer)?;
+                log.ask(|state| state.read_files())?;
+                log
             }
         };
-        log.ask(|state| state.read_files())?;
         Ok(Self { request, pointers, observer, stop, source, layout, log, checked: 0 })
     }
 
-    fn all(&mut self, done: &mut RolledUpTable) -> Result<(), Stop> {
+    fn all(&mut self, done: &mut RolledUpTable, attempts: &mut Attempts) -> Result<(), Stop> {
         let state = self.log.state();
         check_table(state, &self.request.source.url(""), &self.layout.by)?;
         self.checked = state.files().last_compaction();
-        let sources = self.source.state().files().partitions()?;
-        let made = self.log.state().files().partitions()?;
-        let known: BTreeMap<String, ()> =
-            sources.keys().chain(made.keys()).map(|f| (f.clone(), ())).collect();
-        check_partitions(&known, &self.request.partitions)?;
         let check = check_files(&mut self.log)?;
-        let damaged: BTreeSet<&str> =
-            check.lost.iter().chain(&check.truncated).map(|f| folder_of(&f.key)).collect();
+        let due = due(self.request, &self.source, &self.layout, Some((&self.log, &check)), done)?;
         done.finished +=
             finish_open(&mut self.log, self.pointers, self.request.grace, self.observer, self.stop)?;
         self.log.sweep_aside()?;
         for file in &check.left {
             delete_if_there(self.request.out.as_ref(), &file.key)?;
         }
-        let chosen: BTreeSet<&String> =
-            known.keys().filter(|folder| is_chosen(folder, &self.request.partitions)).collect();
-        let none = Vec::new();
-        let mut due = Vec::new();
-        (done.partitions, done.unchanged) = (0, 0);
-        for folder in chosen {
-            let files = sources.get(folder).unwrap_or(&none);
-            done.partitions += u64::from(!files.is_empty());
-            let of = self.layout.digest(self.request.source.url("").as_str(), files);
-            let old = made.get(folder).unwrap_or(&none);
-            let is_made_of = |file: &LiveFile| file.output.rollup.as_ref().is_some_and(|r| r.of == of);
-            if !old.is_empty() && old.iter().all(is_made_of) && !damaged.contains(folder.as_str()) {
-                // Some of them may have been made by this run, before it looked anew.
-                done.unchanged += u64::from(!done.folders.contains(folder));
-            } else if !old.is_empty() || !files.is_empty() {
-                due.push((folder, files, old, of));
-            }
-        }
-        let bytes = |files: &[LiveFile]| files.iter().map(|f| f.output.bytes).sum::<u64>();
         self.observer.event(&Event::Planned {
             tasks: due.len() as u64,
-            objects: due.iter().map(|(_, files, ..)| files.len() as u64).sum(),
-            bytes: due.iter().map(|(_, files, ..)| bytes(files)).sum(),
+            objects: due.iter().map(|due| due.files.len() as u64).sum(),
+            bytes: due.iter().map(Due::bytes).sum(),
             left_over: 0,
         });
-        for (folder, files, old, of) in due {
-            self.partition(folder, files, old, of, done)?;
-            self.observer.event(&Event::Progress {
-                bytes: bytes(files),
-                records: files.iter().map(|f| f.output.rows).sum(),
-                objects: files.len() as u64,
-            });
+        for due in due {
+            let (bytes, records, objects) = (due.bytes(), due.rows(), due.files.len() as u64);
+            self.partition(due, done, attempts)?;
+            self.observer.event(&Event::Progress { bytes, records, objects });
         }
         self.log.refresh()?;
+        attempts.clear(&mut self.log)?;
         if let Some(warning) = checkpoint(&mut self.log) {
             self.observer.event(&Event::Warning(&warning));
         }
@@ -230,15 +214,16 @@ impl<'a> Run<'a> {
     /// Makes a partition anew.
     fn partition(
         &mut self,
-        folder: &str,
-        files: &[LiveFile],
-        old: &[LiveFile],
-        of: String,
+        Due { folder, files, old, of }: Due,
         done: &mut RolledUpTable,
+        attempts: &mut Attempts,
     ) -> Result<(), Stop> {
+        let (folder, files) = (folder.as_str(), files.as_slice());
         let retired: Vec<RetiredFile> = old.iter().map(|f| RetiredFile::of(&f.output)).collect();
         let source = self.request.source.url("");
         let id = id_of(&of, folder, &retired);
+        // Where a file of the source goes away meanwhile, this one's are made of others.
+        attempts.begin(&id, folder, &retired);
         let rolled_up =
             RolledUp { source: source.clone(), by: self.layout.by.clone(), of, sums: RollupSums::default() };
         let (outputs, sums) = self.files(folder, files, &id, &rolled_up)?;
@@ -274,14 +259,15 @@ impl<'a> Run<'a> {
             let number = state.files().last_compaction() + 1;
             Ok((is_same && refused.is_none()).then(|| CompactionRecord { number, ..draft.clone() }))
         })?;
-        if let Some(refused) = refused {
-            self.abandon(&draft)?;
-            return Err(refused.into());
-        }
         let Some(record) = put else {
-            done.by_another += 1;
-            return self.abandon(&draft);
+            if refused.is_some() {
+                attempts.give_up(&draft.id);
+            }
+            attempts.clear(&mut self.log)?;
+            done.by_another += u64::from(refused.is_none());
+            return refused.map_or(Ok(()), |refused| Err(refused.into()));
         };
+        attempts.end(&record.id);
         Placing {
             log: &self.log,
             pointers: self.pointers,
@@ -351,7 +337,7 @@ impl<'a> Run<'a> {
             if groups.are_too_many() {
                 return Ok(None);
             }
-            sums = read.sums()?;
+            sums = read;
             outputs.extend(writer.write(groups, outputs.len())?);
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted.into());
@@ -359,43 +345,56 @@ impl<'a> Run<'a> {
         }
         Ok(Some((outputs, sums)))
     }
-
-    /// Deletes files that will never be part of the table, unless they are another run's, which made the same.
-    fn abandon(&self, draft: &CompactionRecord) -> Result<(), Stop> {
-        let files = self.log.state().files();
-        let mut is_theirs = files.open().any(|record| record.id == draft.id);
-        for output in &draft.outputs {
-            is_theirs |= files.get(&output.key)?.is_some();
-        }
-        for output in draft.outputs.iter().filter(|_| !is_theirs) {
-            match self.request.out.delete(&aside_key(draft, output)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::from(error).into()),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
-/// A table that holds anything else than a roll-up of `source` by `by` is left alone.
-fn check_table(state: &TableState, source: &str, by: &str) -> Result<(), Error> {
-    let refuse = |why: String| Err(Error::NotRolledUp(why));
-    if state.last_plan() > 0 {
-        return refuse("the table has converted records of its own".to_owned());
+/// What was begun and not put into the log.
+#[derive(Debug, Default)]
+struct Attempts {
+    begun: Vec<Attempt>,
+    late: Late,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    id: String,
+    folder: String,
+    /// What it was to take the place of.
+    old: Vec<String>,
+}
+
+impl Attempts {
+    fn begin(&mut self, id: &str, folder: &str, old: &[RetiredFile]) {
+        self.end(id);
+        let old = old.iter().map(|file| file.key.clone()).collect();
+        self.begun.push(Attempt { id: id.to_owned(), folder: folder.to_owned(), old });
     }
-    for file in state.files().all()? {
-        match &file.output.rollup {
-            None => return refuse(format!("`{}` is no file of a roll-up", file.output.key)),
-            Some(rollup) if rollup.source != source => {
-                return refuse(format!("the table is a roll-up of `{}`", rollup.source));
+
+    fn end(&mut self, id: &str) {
+        self.begun.retain(|attempt| attempt.id != id);
+    }
+
+    /// No run may put this into the log any more.
+    fn give_up(&mut self, id: &str) {
+        self.end(id);
+        self.late.add(id.to_owned());
+    }
+
+    /// Deletes the files of attempts that came too late: what they were to take the place of is there no more. Before that another run
+    /// may be about to put the same record.
+    fn clear(&mut self, log: &mut Log) -> Result<(), Stop> {
+        for attempt in std::mem::take(&mut self.begun) {
+            let live = log.ask(|state| {
+                let live = state.files().of_partition(&attempt.folder)?;
+                Ok(live.iter().map(|file| &file.output.key).eq(&attempt.old))
+            })?;
+            if live {
+                self.begun.push(attempt);
+            } else {
+                self.late.add(attempt.id);
             }
-            Some(rollup) if rollup.by != by => {
-                return refuse(format!("the table is a roll-up by {}", rollup.by));
-            }
-            Some(_) => {}
         }
+        Ok(self.late.clear(log)?)
     }
-    Ok(())
 }
 
 /// Sixteen hexadecimal digits that name what a partition was made of and what it takes the place of.

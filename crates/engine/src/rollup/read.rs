@@ -6,7 +6,6 @@ use rayon::prelude::*;
 
 use super::group::{Groups, Sums, push_number, push_text};
 use super::layout::Layout;
-use crate::error::Error;
 use crate::table_files::{FILES_AT_ONCE, OpenFile, Stop, TableFiles};
 
 /// Columns that are summed.
@@ -24,28 +23,11 @@ pub(super) struct Partition<'a> {
     pub(super) threads: usize,
 }
 
-/// Sums over all rows that were read, of whatever pass, counted apart from those of groups.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Read {
-    flows: u64,
-    packets: i128,
-    bytes: i128,
-}
-
-impl Read {
-    /// As a record holds them.
-    pub(super) fn sums(self) -> Result<RollupSums, Error> {
-        match (i64::try_from(self.packets), i64::try_from(self.bytes)) {
-            (Ok(packets), Ok(bytes)) => Ok(RollupSums { flows: self.flows, packets, bytes }),
-            _ => Err(Error::NotRolledUp("a sum is more than 64 bits hold".to_owned())),
-        }
-    }
-}
-
 impl Partition<'_> {
-    /// Adds all records of files to `groups`, unless there are too many groups.
-    pub(super) fn read(&self, files: &[LiveFile], groups: &mut Groups) -> Result<Read, Stop> {
-        let mut read = Read::default();
+    /// Adds all records of files to `groups`, unless there are too many groups. Returns sums over all rows that were read, of whatever
+    /// pass, counted apart from those of groups.
+    pub(super) fn read(&self, files: &[LiveFile], groups: &mut Groups) -> Result<RollupSums, Stop> {
+        let mut read = RollupSums::default();
         for files in files.iter().collect::<Vec<_>>().chunks(FILES_AT_ONCE) {
             let opened = self.files.open_all(self.source, files, self.requests)?;
             let mut all: Vec<(&OpenFile<'_>, usize)> = Vec::new();
@@ -66,18 +48,16 @@ impl Partition<'_> {
         &self,
         some: &[(&OpenFile<'_>, usize)],
         groups: &mut Groups,
-        read: &mut Read,
+        read: &mut RollupSums,
     ) -> Result<(), Stop> {
         let empty = groups.like();
         let one = |(file, group): &(&OpenFile<'_>, usize)| self.row_group(file, *group, empty.like());
-        let counted: Vec<Result<(Groups, Read), Stop>> =
+        let counted: Vec<Result<(Groups, RollupSums), Stop>> =
             self.pool.install(|| some.par_iter().with_max_len(1).map(one).collect());
         for counted in counted {
             let (own, sums) = counted?;
             groups.take(own);
-            read.flows += sums.flows;
-            read.packets += sums.packets;
-            read.bytes += sums.bytes;
+            *read = read.with(sums);
         }
         Ok(())
     }
@@ -87,7 +67,7 @@ impl Partition<'_> {
         file: &OpenFile<'_>,
         group: usize,
         mut groups: Groups,
-    ) -> Result<(Groups, Read), Stop> {
+    ) -> Result<(Groups, RollupSums), Stop> {
         let mut names: Vec<&str> = self.layout.dimensions.iter().map(|d| d.column.as_str()).collect();
         names.extend(SUMMED.iter().filter(|name| !self.layout.dimensions.iter().any(|d| d.column == **name)));
         let (columns, rows, _) = self.files.columns(file, group, &names)?;
@@ -99,7 +79,7 @@ impl Partition<'_> {
             _ => None,
         };
         let [packets, bytes, start, end, flags] = SUMMED.map(of);
-        let mut sums_of_all = Read { flows: rows as u64, ..Read::default() };
+        let mut sums_of_all = RollupSums { flows: rows as u64, ..RollupSums::default() };
         let mut key = Vec::new();
         for row in 0..rows {
             key.clear();

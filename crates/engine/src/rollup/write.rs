@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use flowquet_format::{ColumnType, TIME_MAX_S, TIME_MIN_S, TWIN_SUFFIX, Types, utc_text};
 use flowquet_parquet::{
-    Column, EncodedColumn, EncodedRowGroup, Encoder, FileWriter, MergedHashes, even_row_groups,
+    Column, EncodedColumn, EncodedRowGroup, Encoder, FileSchema, FileWriter, MergedHashes, even_row_groups,
 };
 use flowquet_store::Store;
 use flowquet_table::{
     Digest, Duplicates, OutputRecord, RolledUp, RollupSums, TimeRange, compacted_key, output_name,
 };
 
-use super::group::{Group, Groups, Sums, pop_number, pop_text};
-use super::layout::Layout;
+use super::group::{Group, Groups, Sums, TooLarge, pop_number, pop_text};
+use super::layout::{Dimension, Layout};
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::file::{EndedFile, StagedFile, file_metadata};
@@ -31,13 +31,16 @@ pub(super) struct Writer<'a> {
 impl Writer<'_> {
     /// Writes groups as the file of this number, aside; none where there are none.
     pub(super) fn write(&self, groups: Groups, number: usize) -> Result<Option<OutputRecord>, Error> {
-        let groups = groups.sorted()?;
-        if groups.is_empty() {
-            return Ok(None);
-        }
         let plan = PlanContext::new(&self.layout.options)?;
         let context = FormatContext::new(&Arc::new(self.layout.format.clone()), &plan);
         let schema = &context.file_schema;
+        let groups = groups.sorted().map_err(|TooLarge { key, column }| {
+            let (folder, group) = (self.folder.to_owned(), self.values(&key, schema));
+            Error::GroupTooLarge { folder, column, group }
+        })?;
+        if groups.is_empty() {
+            return Ok(None);
+        }
         let rows: Vec<u32> = (0..groups.len() as u32).collect();
         let places = even_row_groups(rows.len(), plan.row_group_rows);
         let mut encoder = Encoder::new(plan.compression)?;
@@ -87,8 +90,8 @@ impl Writer<'_> {
         staged.commit()?;
         let sums = RollupSums::sum(groups.iter().map(|(_, sums)| RollupSums {
             flows: sums.flows.unsigned_abs(),
-            packets: sums.packets.unwrap_or_default(),
-            bytes: sums.bytes.unwrap_or_default(),
+            packets: sums.packets.unwrap_or_default().into(),
+            bytes: sums.bytes.unwrap_or_default().into(),
         }));
         Ok(Some(OutputRecord {
             key,
@@ -102,6 +105,24 @@ impl Writer<'_> {
             rollup: Some(Box::new(RolledUp { sums, ..self.rolled_up.clone() })),
             crc32: Some(crc32),
         }))
+    }
+
+    /// What records of a group have in common: each column with its value, as text.
+    fn values(&self, mut key: &[u8], schema: &FileSchema) -> Vec<(String, Option<String>)> {
+        let unit = if self.layout.options.types == Types::Rich { 1000 } else { 1 };
+        let mut value = |dimension: &Dimension| {
+            let place = schema.position(&dimension.column).expect("a column of its format");
+            let value = if schema.column_type(place) == ColumnType::String {
+                pop_text(&mut key).map(|text| String::from_utf8_lossy(&text).into_owned())
+            } else {
+                let number = pop_number(&mut key);
+                let time =
+                    |number: i64| utc_text(number.div_euclid(unit)).filter(|_| dimension.bucket_s.is_some());
+                number.map(|number| time(number).unwrap_or_else(|| number.to_string()))
+            };
+            (dimension.column.clone(), value)
+        };
+        self.layout.dimensions.iter().map(&mut value).collect()
     }
 
     /// A column of all groups. Of those that they are grouped by, each is taken off the front of `left`, what is left of their keys.

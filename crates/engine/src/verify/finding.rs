@@ -68,6 +68,12 @@ pub enum Fault {
     FileStray,
     /// A file that was replaced and is there once more.
     FileLeft,
+    /// A file that a run which ended early has left aside.
+    FileAside,
+    /// The table's copy of a file that fills columns is gone.
+    EnrichmentGone,
+    /// The table's copy of a file that fills columns has other bytes.
+    EnrichmentDamaged,
     /// Bytes of a file cannot be decoded.
     FileDamaged,
     /// A file is another one's copy: it says that it belongs elsewhere.
@@ -130,16 +136,19 @@ impl Fault {
             | Self::TwinDiffers
             | Self::PartitionWrong
             | Self::DigestDiffers
-            | Self::SumsDiffer => Trouble::Files,
+            | Self::SumsDiffer
+            | Self::EnrichmentGone
+            | Self::EnrichmentDamaged => Trouble::Files,
             Self::ObjectChanged | Self::PartitionDiffers | Self::RecordsDiffer => Trouble::Sources,
             Self::ObjectMissing | Self::TaskUnfinished => Trouble::Left,
-            Self::FileLeft | Self::ObjectGone | Self::RecordUnknown => Trouble::None,
+            Self::FileAside | Self::FileLeft | Self::ObjectGone | Self::RecordUnknown => Trouble::None,
         }
     }
 
     /// Whether converting anew the objects whose rows stood in the file mends it.
     pub fn is_mendable(self) -> bool {
-        self.trouble() == Trouble::Files && !matches!(self, Self::FileStray | Self::SumsDiffer)
+        let is_of_rows = !matches!(self, Self::EnrichmentGone | Self::EnrichmentDamaged);
+        self.trouble() == Trouble::Files && is_of_rows && !matches!(self, Self::FileStray | Self::SumsDiffer)
     }
 }
 

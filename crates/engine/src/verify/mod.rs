@@ -12,6 +12,7 @@
 //! Each level takes for granted what the one before has found right, so that a fault is told once, by the cheapest level that can tell
 //! it. Runs that go on meanwhile change nothing: what is gone is looked for in the log again before anything is said.
 
+mod beside;
 mod data;
 mod deep;
 mod file;

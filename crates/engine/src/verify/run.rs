@@ -9,6 +9,7 @@ use flowquet_sources::{Source, SourceSet};
 use flowquet_store::{Store, Stores};
 use flowquet_table::{COMPACTIONS, CompactionRecord, Digest, LiveFile, from_json, task_of_output};
 
+use super::beside::{check_aside, check_copies};
 use super::data::{Files, Proven};
 use super::deep::Deep;
 use super::finding::{Fault, Finding, Level, Trouble};
@@ -73,6 +74,8 @@ pub fn verify(
         verified.findings.retain(|f| f.level != Level::Listing || !says_nothing(f));
         right.retain(|key| !is_distrusted(key));
     }
+    check_copies(&log, request.data.is_some(), &mut verified)?;
+    check_aside(&log, &mut verified)?;
     let live: Vec<LiveFile> = log.state().files().all()?.into_iter().cloned().collect();
     let of_rollup = live.iter().find_map(|file| file.output.rollup.as_ref());
     verified.rollup_of = of_rollup.map(|rollup| [rollup.source.clone(), rollup.by.clone()]);

@@ -190,6 +190,7 @@ impl World {
             partitions: Vec::new(),
             workers: 1,
             memory: ROLLUP_MEMORY_MIN,
+            dry_run: false,
             grace: Duration::ZERO,
         };
         rollup(&request, None, &|_: &Event<'_>| {}, &AtomicBool::new(false)).map(drop)

@@ -117,7 +117,9 @@ impl Framing {
             Self::Comments => Box::new(Comments::new(catalogue.clone(), events.cloned())),
             Self::Exports => Box::new(Exports::new(events.cloned())),
             Self::Documents => Box::new(Documents::new(catalogue.clone(), events.cloned())),
-            Self::Separated(separator) => Box::new(Separated::new(separator, catalogue.clone())),
+            Self::Separated(separator) => {
+                Box::new(Separated::new(separator, catalogue.clone(), events.cloned()))
+            }
             Self::Marker => Box::new(Marker),
         })
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flowquet_format::Catalogue;
+use flowquet_format::{Catalogue, EventTimes, event_ms};
 
 use super::names::{Fields, fields_of, is_message};
 use super::values::{CARRIED_MARK, Meaning, Spelling, push_value};
@@ -11,6 +11,9 @@ use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
 /// Bytes of a row, quoted line breaks and all.
 const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// What the time of an event is called.
+const TIMES: [&str; 2] = ["timestamp", "@timestamp"];
 
 /// What the rows of the table are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +39,26 @@ pub(super) struct Separated {
     /// The last header as it stands: the next file begins with it, where files were joined.
     header: Vec<u8>,
     has_begun: bool,
+    /// Lines that were made.
+    lines: u64,
+    /// The value of each row that is the time of its event.
+    time: Option<usize>,
+    /// Who is told these times.
+    events: Option<EventTimes>,
 }
 
 impl Separated {
-    pub(super) fn new(separator: u8, catalogue: Arc<Catalogue>) -> Self {
-        Self { separator, catalogue, rows: Rows::Unknown, header: Vec::new(), has_begun: false }
+    pub(super) fn new(separator: u8, catalogue: Arc<Catalogue>, events: Option<EventTimes>) -> Self {
+        Self {
+            separator,
+            catalogue,
+            rows: Rows::Unknown,
+            header: Vec::new(),
+            has_begun: false,
+            lines: 0,
+            time: None,
+            events,
+        }
     }
 
     fn row(&mut self, row: &[u8], out: &mut Vec<u8>) {
@@ -68,11 +86,18 @@ impl Separated {
     fn single_row(&mut self, row: &[u8], out: &mut Vec<u8>) {
         if row.trim_ascii().is_empty() {
             out.push(b'\n');
+            self.lines += 1;
             return;
         }
         let values = values_of(row, self.separator);
         if (self.rows == Rows::Unknown || may_be_names(&values)) && self.is_header(row, &values, out) {
             return;
+        }
+        self.lines += 1;
+        if let (Some(events), Some(time)) = (&self.events, self.time.and_then(|at| values.get(at)))
+            && let Some(ms) = std::str::from_utf8(time).ok().and_then(event_ms)
+        {
+            events.push(self.lines, ms);
         }
         match &self.rows {
             Rows::Message(at) => match values.get(*at) {
@@ -100,8 +125,11 @@ impl Separated {
     /// itself.
     fn is_header(&mut self, row: &[u8], values: &[Vec<u8>], out: &mut Vec<u8>) -> bool {
         let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
+        let is_time = |name: &&str| TIMES.iter().any(|time| time.eq_ignore_ascii_case(name));
+        let time = names.iter().position(is_time);
         if let Some(at) = names.iter().position(|name| is_message(name)) {
             self.rows = Rows::Message(at);
+            self.time = time;
             row.clone_into(&mut self.header);
             return true;
         }
@@ -110,6 +138,9 @@ impl Separated {
             let fields: Vec<&str> = found.fields.iter().flatten().map(String::as_str).collect();
             out.extend_from_slice(fields.join(" ").as_bytes());
             out.push(b'\n');
+            self.lines += 1;
+            // What is kept as a field is none of an event's.
+            self.time = time.filter(|at| found.fields[*at].is_none());
             let meaning =
                 |field: &Option<String>| field.as_ref().map(|name| Meaning::of(name, &self.catalogue));
             self.rows = Rows::Fields(found.fields.iter().map(meaning).collect());
@@ -120,6 +151,7 @@ impl Separated {
             self.rows = Rows::All;
         } else if found.known >= 2 {
             self.rows = Rows::Lost;
+            self.time = None;
         }
         false
     }
@@ -261,7 +293,7 @@ mod tests {
 
     fn lines_at_once(text: &str, separator: u8) -> String {
         let mut whole = Vec::new();
-        let mut unframe = Separated::new(separator, Arc::new(Catalogue::builtin().clone()));
+        let mut unframe = Separated::new(separator, Arc::new(Catalogue::builtin().clone()), None);
         assert_eq!(unframe.push(text.as_bytes(), true, usize::MAX, &mut whole).expect("a table"), text.len());
         let mut lines = whole.strip_prefix(CARRIED_MARK).unwrap_or(&whole).to_vec();
         put_back(&mut lines);
@@ -272,7 +304,7 @@ mod tests {
         let whole = lines_at_once(text, separator);
         let catalogue = Arc::new(Catalogue::builtin().clone());
         // The same, byte by byte.
-        let (mut unframe, mut pieces, mut at) = (Separated::new(separator, catalogue), Vec::new(), 0);
+        let (mut unframe, mut pieces, mut at) = (Separated::new(separator, catalogue, None), Vec::new(), 0);
         for end in 1..=text.len() {
             let is_last = end == text.len();
             at += unframe.push(&text.as_bytes()[at..end], is_last, usize::MAX, &mut pieces).expect("a table");
@@ -336,6 +368,37 @@ mod tests {
             ("timestamp,message\n1,\"2 1\n2,\"2 2\"\n", b',', "2 1\n2 2\n"),
         ] {
             assert_eq!(lines(text, separator), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn times_of_events() {
+        for (text, expected) in [
+            (
+                "timestamp,message\n1704067200001,\"2 1 a\"\n\nx,2 1 b\n2024-01-01T00:00:00.002Z,2 1 c\n",
+                vec![Some(1), None, None, Some(2)],
+            ),
+            // Joined without a newline, and with another order of columns.
+            (
+                "timestamp,message\n1704067200001,2 atimestamp,message\n1704067200002,2 b\nmessage,timestamp\n2 c,1704067200003\n",
+                vec![Some(1), Some(2), Some(3)],
+            ),
+            ("message\n2 a\n", vec![None]),
+            // The header is a line where rows have fields; a time without a zone is none.
+            (
+                "@timestamp,srcAddr,dstAddr\n2024-01-01 00:00:00.000,10.0.0.1,10.0.0.2\n1704067200005,10.0.0.1,10.0.0.2\n",
+                vec![None, None, Some(5)],
+            ),
+        ] {
+            let events = EventTimes::default();
+            let catalogue = Arc::new(Catalogue::builtin().clone());
+            let mut unframe = Separated::new(b',', catalogue, Some(events.clone()));
+            let mut out = Vec::new();
+            unframe.push(text.as_bytes(), true, usize::MAX, &mut out).expect("a table");
+            let lines = out.iter().filter(|b| **b == b'\n').count() as u64;
+            let expected: Vec<Option<i64>> =
+                expected.into_iter().map(|ms: Option<i64>| ms.map(|ms| 1_704_067_200_000 + ms)).collect();
+            assert_eq!(events.of(1..lines + 1), expected, "{text:?}");
         }
     }
 
