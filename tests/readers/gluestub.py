@@ -14,6 +14,8 @@ class Stub:
         self.fault = lambda name, body: None
         # Refuses single partitions: values -> (code, how many times).
         self.refused = {}
+        # Whether indexes of columns that are no partition keys are refused.
+        self.minds_indexes = True
 
     def count(self, name):
         return sum(called == name for called, _ in self.calls)
@@ -33,6 +35,11 @@ class Stub:
         self.databases.add(name)
         return {}
 
+    def GetDatabase(self, body):
+        if body["Name"] not in self.databases:
+            raise Refuse("EntityNotFoundException")
+        return {"Database": {"Name": body["Name"]}}
+
     def GetTable(self, body):
         self.database(body)
         if body["Name"] not in self.tables:
@@ -43,11 +50,21 @@ class Stub:
         self.database(body)
         if body["TableInput"]["Name"] in self.tables:
             raise Refuse("AlreadyExistsException")
+        keys = {key["Name"] for key in body["TableInput"].get("PartitionKeys", [])}
+        if self.minds_indexes and any(set(index["Keys"]) - keys for index in body.get("PartitionIndexes", [])):
+            raise Refuse("InvalidInputException")
         self.tables[body["TableInput"]["Name"]] = {**body["TableInput"], "VersionId": "0"}
         return {}
 
+    def DeleteTable(self, body):
+        del self.tables[body["Name"]]
+        return {}
+
     def UpdateTable(self, body):
-        table = self.tables[body["TableInput"]["Name"]]
+        self.database(body)
+        table = self.tables.get(body["TableInput"]["Name"])
+        if table is None:
+            raise Refuse("EntityNotFoundException")
         if body.get("VersionId") != table["VersionId"]:
             raise Refuse("ConcurrentModificationException")
         self.tables[body["TableInput"]["Name"]] = {**body["TableInput"], "VersionId": str(int(table["VersionId"]) + 1)}

@@ -81,8 +81,8 @@ def test_restore_asks_once_and_a_later_run_converts(tmp_path):
         assert restores == {"retrieval": "standard", "days": 3, "requested": len(cold), "ongoing": 0, "restored": 0, "refused": 0}
         assert report["hints"] == []
         text = metrics.read_text()
-        assert f'flowquet_objects{{state="archived"}} {len(cold)}\n' in text
-        assert f'flowquet_restores{{state="requested"}} {len(cold)}\n' in text
+        for name, state in [("objects", "archived"), ("restores", "requested")]:
+            assert f'flowquet_{name}{{command="convert",out="s3://lake/t",state="{state}"}} {len(cold)}\n' in text
         before = server.tally()
         report = convert(server, "--restore", "standard", check=None)
         assert "RESTORE" not in spent(server, before)

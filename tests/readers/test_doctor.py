@@ -7,9 +7,11 @@ import json
 import threading
 import time
 
+import boto3
 import jsonschema
 import pytest
 
+import gluestub
 import s3
 from conftest import ROOT, flowlogs, run
 
@@ -67,7 +69,7 @@ def test_moto():
         assert "--create-database" in lines["database"]["what"]
         assert all(found[check] == "good" for check in ["credentials", "region", "clock", "list source", "read source", "list table", "put", "put once", "get", "delete", "abort upload"])
         assert "123456789012" in lines["credentials"]["what"] and "eu-west-1" in lines["region"]["what"]
-        assert lines["catalog writes"]["policy"]["Resource"][2] == "arn:aws:glue:eu-west-1:123456789012:table/lake/flows"
+        assert found["catalog writes"] == "good" and "policy" not in lines["catalog writes"]
         # What was there is as it was, and nothing is left.
         assert server.uploads() == []
         assert server.keys("lake", "") == ["t/there"]
@@ -78,6 +80,62 @@ def test_moto():
         assert doctor("--out", "s3://lake/other/", env=env)["lifecycle"]["state"] == "note"
         lines = doctor("s3://nobody/", "--out", "s3://nowhere/t", env=env, check=1)
         assert "no such bucket" in lines["list source"]["what"] and "put" not in lines
+
+
+def test_writes_to_a_catalog_leave_nothing_behind():
+    """moto takes what AWS refuses: a table with an index of nothing, a version that there is not."""
+    with s3.moto() as server:
+        env = {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": server.url, "AWS_REGION": "eu-west-1"}
+        glue = boto3.client("glue", endpoint_url=server.url, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+        glue.create_database(DatabaseInput={"Name": "lake"})
+        assert states(doctor("--database", "lake", "--table", "flows", env=env))["catalog writes"] == "good"
+        assert glue.get_tables(DatabaseName="lake")["TableList"] == []
+        storage = {"Columns": [{"Name": "bytes", "Type": "bigint"}], "Location": "s3://lake/t/"}
+        glue.create_table(DatabaseName="lake", TableInput={"Name": "flows", "StorageDescriptor": storage, "PartitionKeys": [{"Name": "date", "Type": "date"}], "Parameters": {"a": "b"}})
+        glue.create_partition(DatabaseName="lake", TableName="flows", PartitionInput={"Values": ["2024-01-15"], "StorageDescriptor": storage})
+
+        def there():
+            [table] = glue.get_tables(DatabaseName="lake")["TableList"]
+            return {key: table[key] for key in table if key not in ("VersionId", "UpdateTime")}, glue.get_partitions(DatabaseName="lake", TableName="flows")["Partitions"]
+
+        before = there()
+        lines = doctor("--database", "lake", "--table", "flows", env=env)
+        assert states(lines)["catalog writes"] == states(lines)["catalog table"] == "good" and there() == before
+
+
+@contextlib.contextmanager
+def catalog_that_denies(*names, code="AccessDeniedException"):
+    """A catalog that refuses calls before it looks at what they ask, and who asks."""
+    with gluestub.serve() as stub, denying() as env:
+
+        def fault(name, _):
+            if name in names:
+                raise gluestub.Refuse(code)
+
+        stub.fault = fault
+        yield stub, env, ["--database", "lake", "--table", "flows", "--glue-endpoint-url", stub.url]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("denied", [[], ["CreateTable"], ["UpdateTable"], ["BatchGetPartition"], ["BatchCreatePartition"], ["BatchUpdatePartition"], ["CreateTable", "BatchUpdatePartition"]])
+def test_what_a_catalog_denies(denied, is_there):
+    with catalog_that_denies(*denied) as (stub, env, args):
+        if is_there:
+            stub.tables["flows"] = {"Name": "flows", "VersionId": "7", "Parameters": {"a": "b"}}
+        tables = json.dumps(stub.tables)
+        line = doctor(*args, check=1 if denied else 0, env=env)["catalog writes"]
+        assert (line["state"], line.get("policy", {}).get("Action", [])) == ("bad" if denied else "good", [f"glue:{name}" for name in denied])
+        if denied:
+            assert line["policy"]["Resource"][2] == "arn:aws:glue:eu-west-1:111122223333:table/lake/flows"
+        assert (json.dumps(stub.tables), stub.partitions) == (tables, {})
+        assert {name for name, _ in stub.calls} == {"GetDatabase", "GetTable", "CreateTable", "UpdateTable", "BatchGetPartition", "BatchCreatePartition", "BatchUpdatePartition"}
+
+
+def test_a_table_that_cannot_be_taken_back_is_told():
+    with catalog_that_denies("DeleteTable") as (stub, env, args):
+        stub.minds_indexes = False
+        line = doctor(*args, check=1, env=env)["catalog writes"]
+        assert "delete table `lake.flows`" in line["what"] and line["policy"]["Action"] == ["glue:DeleteTable"]
 
 
 def test_no_credentials():

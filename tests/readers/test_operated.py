@@ -8,9 +8,11 @@ import subprocess
 import time
 
 import jsonschema
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
+import conftest
 import kills
 import naive
 import s3
@@ -151,9 +153,10 @@ def naive_times(made):
                 yield int(value)
 
 
-def parsed(path):
-    """Metrics by name and labels; each has a help, a type and a number."""
+def parsed(path, command="convert"):
+    """Metrics by name and labels beside those of all; each has a help, a type and a number."""
     found, kinds, name = {}, {}, None
+    whose = re.compile(rf'\{{command="{command}",out="[^"]+",?')
     for line in path.read_text().splitlines():
         if line.startswith("# HELP "):
             name = line.split()[2]
@@ -163,7 +166,9 @@ def parsed(path):
         else:
             match = re.fullmatch(r'([a-z_0-9]+)((?:\{(?:[a-z_]+="(?:[^"\\]|\\.)*",?)+\})?) (-?[0-9]+)', line)
             assert match and match[1] == name, line
-            found[match[1] + match[2]] = int(match[3])
+            labels, count = whose.subn("{", match[2])
+            assert count == 1, line
+            found[match[1] + labels.replace("{}", "")] = int(match[3])
     assert all((kind == "counter") == name.endswith("_total") for name, kind in kinds.items()), kinds
     return found
 
@@ -212,15 +217,90 @@ def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)
 
 
+def told(path):
+    """A file of metrics and a report that belong together, of a command that has both."""
+    report = json.loads((path / "report.json").read_text())
+    jsonschema.Draft202012Validator(json.loads((ROOT / "schemas/run-report.schema.json").read_text())).validate(report)
+    metrics = parsed(path / "m.prom", report["command"])
+    assert metrics["flowquet_run_exit_code"] == report["exit_code"] and metrics["flowquet_run_active"] == 0
+    assert metrics["flowquet_s3_requests_total"] == report["s3_requests"]
+    assert f'out="{report["out"]}",version=' in (path / "m.prom").read_text() and report["run_id"] in (path / "m.prom").read_text()
+    return report, metrics
+
+
+def test_other_commands_tell_too(logs, tmp_path):
+    """Counts against the table's own footers and files; what failed is told as well."""
+    out, hourly = tmp_path / "lake", tmp_path / "hourly"
+    # The same name for each: nothing of another command is taken over.
+    files = ["--metrics", tmp_path / "m.prom", "--report", tmp_path / "report.json", "-q"]
+    for name in ["a", "b"]:
+        convert(logs / name, out, "--max-rejects", 9)
+    rows = sum(pq.read_metadata(path).num_rows for path in conftest.files(out).values())
+
+    run("compact", out, "--in", logs, *files)
+    report, metrics = told(tmp_path)
+    assert report["done"]["rows"] == 3 == metrics["flowquet_rows_read_total"] and report["done"]["files_in"] == 3
+    assert metrics['flowquet_partitions{state="compacted"}'] == 1 and metrics["flowquet_replaced_files_total"] == 3
+    # One that the conversion wrote, and one of the three.
+    assert (metrics["flowquet_written_files_total"], metrics['flowquet_objects{state="known"}']) == (2, 2)
+    assert (rows, metrics["flowquet_records_total"], metrics["flowquet_newest_record_timestamp_seconds"]) == (2, 1, 1705276800)
+    assert "flowquet_findings" not in metrics and "flowquet_duplicate_rows_total" not in metrics
+
+    run("compact", out, "--dedup", "exact", "--sort", "bytes", *files)
+    report, metrics = told(tmp_path)
+    assert (metrics["flowquet_duplicate_rows_total"], metrics["flowquet_rows_written_total"]) == (2, 1), metrics
+    # Nothing was converted, and what was newest is known from the run before.
+    assert "flowquet_records_total" not in metrics and metrics["flowquet_newest_record_timestamp_seconds"] == 1705276800
+
+    run("rollup", out, "--by", "hour,srcaddr", "--out", hourly, *files)
+    report, metrics = told(tmp_path)
+    assert (report["command"], metrics['flowquet_partitions{state="rolled_up"}'], metrics["flowquet_written_files_total"]) == ("rollup", 1, 1)
+    assert metrics["flowquet_rows_written_total"] == report["done"]["rows"] == 1
+
+    other = tmp_path / "other"
+    convert(logs, other)
+    (logs / "c" / "1.log").write_text(f"{naive.V2}\n{LINE}{LINE}nonsense\n")
+    run("reconvert", other, "--object", "**/c/*", *files)
+    report, metrics = told(tmp_path)
+    assert report["done"]["objects"] == 1 and metrics['flowquet_objects{state="converted"}'] == 3
+    assert metrics["flowquet_records_total"] == 4 and sum(n for name, n in metrics.items() if name.startswith("flowquet_rejects_total{")) == 1
+    assert (metrics["flowquet_replaced_files_total"], metrics["flowquet_written_files_total"]) == (1, 1)
+
+    run("verify", other, "--read-data", "--source", logs, "--list-safe", tmp_path / "safe.txt", *files)
+    report, metrics = told(tmp_path)
+    assert {name: n for name, n in metrics.items() if "findings" in name} == {f'flowquet_findings{{level="{level}"}}': 0 for level in ["records", "listing", "footers", "data", "source"]}
+    assert (metrics['flowquet_checked_files{level="data"}'], metrics["flowquet_rows_read_total"], metrics["flowquet_safe_objects"]) == (1, 4, 3)
+    success = metrics["flowquet_last_success_timestamp_seconds"]
+    [file] = conftest.files(other).values()
+    file.unlink()
+    run("verify", other, *files, check=5)
+    report, metrics = told(tmp_path)
+    assert (report["outcome"], report["error"], len(report["done"]["findings"])) == ("files-damaged", None, 1)
+    assert metrics['flowquet_findings{level="listing"}'] == 1 and metrics["flowquet_last_success_timestamp_seconds"] == success
+
+    # What fails before it came to anything.
+    run("verify", tmp_path / "none", *files, check=1)
+    report, metrics = told(tmp_path)
+    assert report["done"] is None and report["error_kind"] == "no-table" and "hint" not in report["error"]
+    assert "flowquet_last_success_timestamp_seconds" not in metrics and "flowquet_findings" not in str(metrics)
+    run("compact", other, "--dry-run", "--metrics", tmp_path / "m.prom", check=2)
+    run("verify", other, "--report", tmp_path / "none" / "r.json", check=2)
+
+
 def test_what_the_pages_show(logs, tmp_path):
     """Metrics that exist, documents that can be read, options that the program has."""
     convert(logs, tmp_path / "lake", "--metrics", tmp_path / "m.prom")
-    known = set(re.findall(r"^# TYPE (\S+)", (tmp_path / "m.prom").read_text(), re.M))
-    named = set(re.findall(r"flowquet_[a-z0-9_]+(?<!_)\b", (ROOT / "docs/OPERATING.md").read_text()))
-    # Restores are told where archived objects were met (test_archives.py).
-    assert len(named) >= 20 and named <= known | {"flowquet_planned", "flowquet_restores"}, named - known
+    page = (ROOT / "docs/OPERATING.md").read_text()
+    # The list of all is held to the program by a test of its own (crates/cli/src/metrics/list.rs).
+    listed = {name: of for name, of in re.findall(r"^\| `(flowquet_[a-z0-9_]+)(?:\{[^`]*\})?` \| ([a-z, ]+) \|", page, re.M)}
+    of_convert = {name for name, of in listed.items() if of == "all" or "convert" in of.split(", ")}
+    told = set(re.findall(r"^# TYPE (\S+)", (tmp_path / "m.prom").read_text(), re.M))
+    # Told where there is something to tell.
+    assert told == of_convert - {"flowquet_rejects_total", "flowquet_restores"}
     [rules] = [block for block in blocks("OPERATING.md", "yaml") if "alert" in block]
-    assert len(yaml.safe_load(rules)["groups"][0]["rules"]) == 3
+    rules = yaml.safe_load(rules)["groups"][0]["rules"]
+    named = {name for rule in rules for name in re.findall(r"flowquet_[a-z0-9_]+", rule["expr"])}
+    assert len(rules) == 5 and named <= set(listed)
     [job] = [yaml.safe_load(block) for block in blocks("OPERATING.md", "yaml") if "CronJob" in block]
     [task] = [json.loads(block) for block in blocks("OPERATING.md", "json")]
     container = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
@@ -237,3 +317,21 @@ def test_what_the_pages_show(logs, tmp_path):
     (tmp_path / "flowquet.toml").write_text(file)
     words = run("convert", "@nightly", "--threads", "many", cwd=tmp_path, env=BARE, check=2).stderr
     assert "found `many`" in words and words.strip().endswith("job `nightly`: account, database, out, region, register, source, table")
+
+
+def test_what_a_collector_is_told_to_read(logs, tmp_path):
+    """The configuration for OpenTelemetry's collector names what messages have, in the form that they have it."""
+    [config] = [yaml.safe_load(block) for block in blocks("OPERATING.md", "yaml") if "otlp" in block]
+    process = run("convert", logs, "--out", tmp_path / "lake", "--log-format", "json", "-v", env=BARE)
+    messages = [json.loads(line) for line in process.stderr.splitlines()]
+    [parser] = config["receivers"]["filelog/messages"]["operators"]
+    timestamp, severity = parser["timestamp"], parser["severity"]["parse_from"]
+    assert (parser["type"], timestamp["layout_type"], timestamp["parse_from"], severity) == ("json_parser", "gotime", "attributes.timestamp", "attributes.level")
+    # Go's layouts are an example time; a fraction of nines takes any number of digits.
+    assert timestamp["layout"] == "2006-01-02T15:04:05.999999999Z"
+    assert messages and all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", message["timestamp"]) for message in messages)
+    assert {message["level"].lower() for message in messages} <= {"trace", "debug", "info", "warn", "error"}
+    [keep] = config["receivers"]["prometheus"]["config"]["scrape_configs"][0]["metric_relabel_configs"]
+    assert re.fullmatch(keep["regex"], "flowquet_run_info") and keep["action"] == "keep"
+    used = {name for pipeline in config["service"]["pipelines"].values() for name in pipeline["receivers"]}
+    assert used == set(config["receivers"]) and {"otlp"} == set(config["exporters"])

@@ -140,6 +140,54 @@ def test_a_plan_of_nothing_new(logs, tmp_path):
     assert "there is no shard 3" in shard(file, check=2, env={"JOB_COMPLETION_INDEX": "3"})
 
 
+def other_plans(plan):
+    """Plans that are not this one, by what differs."""
+    changes = {
+        "etag": lambda p: p["tasks"][0]["objects"][0].update(etag="another"),
+        "size": lambda p: p["tasks"][-1]["objects"][-1].update(bytes=1),
+        "object": lambda p: p["tasks"][0]["objects"].pop(),
+        "task": lambda p: p["tasks"][1].update(id="00000000000000aa"),
+        "order": lambda p: p["tasks"].reverse(),
+        "options": lambda p: p["options"].update(compression="none"),
+        "formats": lambda p: p["formats"].append(p["formats"][0] + " ${tcp-flags-or-so}"),
+    }
+    for what, change in changes.items():
+        other = json.loads(json.dumps(plan))
+        change(other["plan"])
+        yield what, other
+
+
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_a_plan_that_is_another_is_refused(logs, tmp_path, has_checkpoint):
+    """The shards that come later compare the plan with the one that the first has put, whether they have its record or only what
+    a checkpoint tells of it."""
+    file, _, plan = planned(logs, tmp_path, "--shards", 3)
+    shard(file, "--shard", "0")
+    if has_checkpoint:
+        # Each run that finds something puts two records.
+        for day in range(8):
+            more = flowlogs(tmp_path / f"more{day}", "--records", "5", "--objects", "1", "--seed", day + 7)
+            run("convert", more, "--out", tmp_path / "out", "--quiet")
+        assert list((tmp_path / "out").rglob("_flowquet/checkpoints/*"))
+    for what, other in other_plans(plan):
+        (tmp_path / "other.json").write_text(json.dumps(other))
+        words = shard(tmp_path / "other.json", "--shard", "1", check=None)
+        assert "exit_code" in words and words["exit_code"] == 1 and words["error_kind"] == "stale-plan", (what, words)
+    assert shard(file, "--shard", "1")["objects"]["left"] == 0
+
+
+def test_a_shard_does_not_read_the_plan_twice(logs, tmp_path):
+    """Plan file, plan record and contract are read once each by a shard that has nothing to do."""
+    with s3.serve(load=logs) as server:
+        s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--save", "s3://lake/plan.json", "--shards", 3)
+        for index in range(3):
+            s3.run(server, "convert", "--plan", "s3://lake/plan.json", "--shard", index, "--quiet")
+        records = len(server.keys("lake", "t/_flowquet/"))
+        before = server.tally()["GET"]
+        s3.run(server, "convert", "--plan", "s3://lake/plan.json", "--shard", 1, "--quiet")
+        assert server.tally()["GET"] - before == records + 1
+
+
 def test_plan_and_report_in_s3(logs, tmp_path, whole):
     with s3.serve(load=logs) as server:
         said = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--save", "s3://lake/plans/a.json", "--shards", 2, "--jsonl").stdout

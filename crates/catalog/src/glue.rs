@@ -59,6 +59,15 @@ impl Glue {
         Self { runtime, client: Client::from_conf(config) }
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Waits for an answer.
+    pub(crate) fn block_on<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.runtime.block_on(answer)
+    }
+
     /// The table, if there is one.
     pub(crate) fn table(&self, database: &TableName, name: &TableName) -> Result<Option<Table>, Error> {
         let ask = self.client.get_table().database_name(database.as_str()).name(name.as_str()).send();

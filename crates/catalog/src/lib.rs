@@ -40,6 +40,8 @@ mod sdk_input;
 mod statements;
 mod table;
 mod table_input;
+#[cfg(feature = "glue")]
+mod trial;
 mod union;
 
 pub use computed::{Dialect, computed_column};

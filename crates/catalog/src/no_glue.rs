@@ -36,6 +36,11 @@ impl Glue {
         Err(not_built(database, name))
     }
 
+    /// Tries nothing.
+    pub fn try_writes(&self, _: &TableName, _: &TableName) -> Vec<(&'static str, Result<(), Error>)> {
+        Vec::new()
+    }
+
     /// Registers nothing.
     ///
     /// # Errors

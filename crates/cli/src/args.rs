@@ -8,6 +8,7 @@ mod job;
 mod look;
 mod rollup;
 mod schema;
+mod told;
 mod verify;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub(crate) use self::job::{ConvertArgs, JobArgs, PartitionTimeArg, PlanArgs, Tab
 pub(crate) use self::look::{CostArgs, ReportArgs, TopArgs};
 pub(crate) use self::rollup::RollupArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
+pub(crate) use self::told::ToldArgs;
 pub(crate) use self::verify::VerifyArgs;
 use crate::logs::LogArgs;
 use crate::places::S3Args;
@@ -305,12 +307,15 @@ pub(crate) struct ReconvertArgs {
     pub(crate) grace: u16,
 
     /// Show what would be done; write nothing
-    #[arg(long, help_heading = "Reports")]
+    #[arg(long, conflicts_with = "metrics", help_heading = "Reports")]
     pub(crate) dry_run: bool,
 
     /// Print what was done, or would be, as JSON
     #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) told: ToldArgs,
 
     /// Print errors only, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]
@@ -458,12 +463,15 @@ pub(crate) struct CompactArgs {
     pub(crate) memory: Option<u64>,
 
     /// Show what would be done; write nothing
-    #[arg(long, conflicts_with = "sources", help_heading = "Reports")]
+    #[arg(long, conflicts_with_all = ["metrics", "sources"], help_heading = "Reports")]
     pub(crate) dry_run: bool,
 
     /// Print what was done as JSON
     #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) told: ToldArgs,
 
     /// Print errors only, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]

@@ -16,15 +16,17 @@ use indicatif::{HumanBytes, HumanCount};
 use crate::args::CompactArgs;
 use crate::catalog::{catalogued, glue};
 use crate::exit::Exit;
-use crate::failure::{engine_failure, exit_of};
+use crate::failure::exit_of;
 use crate::formats::columns_of_names;
 use crate::logs::has_bar;
+use crate::metrics::{Measured, of_compaction};
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::{budget, memory, threads};
 use crate::signals::{listen_for_signals, stop};
 use crate::table_files::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
+use crate::told::Told;
 
 /// Memory where none is given: one file at a time takes most of it, and small ones share it.
 const MEMORY_DEFAULT: usize = 512 << 20;
@@ -32,11 +34,23 @@ const MEMORY_DEFAULT: usize = 512 << 20;
 pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let stores = args.s3.stores();
+    let told = Told::begin(Measured::Compact, &args.told, args.dry_run, &args.out, &stores)?;
+    let mut done = None;
+    let ended = merge(args, &stores, &told, &mut done);
+    told.end(ended, done.as_ref(), done.as_ref().map(of_compaction).unwrap_or_default())
+}
+
+fn merge(
+    args: &CompactArgs,
+    stores: &Arc<Stores>,
+    told: &Told,
+    came_to: &mut Option<Compaction>,
+) -> Result<Exit, Failure> {
     let threads = threads(args.threads);
     let memory = memory_of(args.memory)?;
     let mut exit = Exit::Success;
     if !args.sources.is_empty() {
-        exit = take_in(args, &stores, threads)?;
+        exit = take_in(args, stores, told, threads)?;
     }
     let catalogue = Catalogue::builtin();
     let options = CompactOptions {
@@ -51,7 +65,7 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
         row_group_rows: args.row_group_rows,
         file_bytes: args.file_bytes,
     };
-    let out = table_store(&stores, &args.out);
+    let out = table_store(stores, &args.out);
     let pointers = glue(&args.glue, &args.s3, out.as_ref())?;
     if pointers.is_some() {
         catalogued(&args.out)?;
@@ -67,15 +81,16 @@ pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     };
     let reporter = Reporter::new(Work::Compacting, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
-    let done = compact(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, stop());
+    let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
+    let done = compact(&request, pointers, &told.observer(&reporter), stop());
     reporter.finish();
-    let done = done.map_err(|e| engine_failure(&e))?;
+    let done = &*came_to.insert(done.map_err(|e| told.failure(&e))?);
     if args.json {
-        put(&format!("{}\n", serde_json::to_string_pretty(&done).expect("plain values")))?;
+        put(&format!("{}\n", serde_json::to_string_pretty(done).expect("plain values")))?;
     } else if args.dry_run {
-        put(&dry_text(&done))?;
+        put(&dry_text(done))?;
     } else if !args.quiet {
-        say(text(&done, started.elapsed()).trim_end());
+        say(text(done, started.elapsed()).trim_end());
     } else if !done.check.is_whole() {
         say(&format!("flowquet: {NOT_WHOLE}"));
     }
@@ -99,9 +114,9 @@ fn memory_of(given: Option<u64>) -> Result<usize, Failure> {
 }
 
 /// Converts what `--in` names, as `flowquet convert` with the table's options does.
-fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<Exit, Failure> {
+fn take_in(args: &CompactArgs, stores: &Arc<Stores>, told: &Told, threads: usize) -> Result<Exit, Failure> {
     let out = table_store(stores, &args.out);
-    let contract = Log::find_contract(out.as_ref()).map_err(|e| engine_failure(&Error::from(e)))?;
+    let contract = Log::find_contract(out.as_ref()).map_err(|e| told.failure(&Error::from(e)))?;
     let mut options = Options {
         compression: args.compression.to_string(),
         row_group_rows: args.row_group_rows,
@@ -129,12 +144,13 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, threads: usize) -> Result<E
         max_rejects: None,
     };
     let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
-    let run = convert(&request, &mut std::io::empty(), &reporter, stop());
+    let run = convert(&request, &mut std::io::empty(), &told.observer(&reporter), stop());
     reporter.finish();
-    let run = run.map_err(|e| engine_failure(&e))?;
+    let run = run.map_err(|e| told.failure(&e))?;
+    told.converted(&run.summary);
     let exit = exit_of(&run);
     if let Some(error) = &run.error {
-        return Err(engine_failure(error));
+        return Err(told.failure(error));
     }
     let summary = &run.summary;
     if !args.quiet {

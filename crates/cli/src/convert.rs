@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of};
 use crate::job::Prepared;
 use crate::logs::has_bar;
-use crate::metrics::Metrics;
+use crate::metrics::{Measured, Metrics};
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::Target;
 use crate::plan_file::PlanFile;
@@ -69,7 +69,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let request = Request { max_rejects: args.max_rejects, ..prepared.request() };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let metrics = args.metrics.as_ref();
-    let metrics = metrics.map(|file| Metrics::begin(file, &run_id, &out, started_s, &stores)).transpose()?;
+    let metrics = metrics.map(|file| Metrics::begin(file, Measured::Convert, &run_id, &out, started_s, &stores)).transpose()?;
     let observer = |event: &Event<'_>| {
         reporter.event(event);
         metrics.iter().for_each(|metrics| metrics.event(event));
@@ -129,10 +129,9 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         records_read: reporter.records_read(),
         elapsed: started.elapsed(),
     };
-    // The work is done by then; that nobody hears of it is told, and is no reason to do it again.
-    let unheard = metrics.and_then(|metrics| metrics.end(&run.summary, exit).err());
-    if let Some(Failure::Told(_, message)) = unheard {
-        say(&format!("warning: no metrics were written: {}", message.trim_start_matches("error: ")));
+    if let Some(metrics) = metrics {
+        metrics.converted(&run.summary);
+        metrics.end(Vec::new(), exit);
     }
     if let Some(report) = &args.report {
         write_report(&stores, report, &json(&run.summary, &facts))?;

@@ -62,6 +62,7 @@ mod table_report;
 mod tags;
 mod terminal;
 mod text_table;
+mod told;
 mod top;
 mod verify;
 

@@ -2,11 +2,14 @@
 //!
 //! The file is replaced as a whole, at intervals and at the end. Counters count from the beginning of the run. What is told of the
 //! last success and of the newest record is taken over from the file that is there, so that a run that fails or finds nothing new
-//! does not forget it.
+//! does not forget it. Each number says of which command and table it is: the collector refuses files that tell the same thing
+//! twice.
 //!
 //! Source: prometheus.io/docs/instrumenting/exposition_formats, prometheus.io/docs/practices/naming.
 
-use std::collections::BTreeMap;
+mod list;
+mod numbers;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -14,11 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use flowquet_engine::{Event, Objects, Restores, Summary};
+use flowquet_engine::{Event, Summary};
 use flowquet_format::seconds_of;
 use flowquet_store::{Location, Stores, Traffic};
-use flowquet_table::Counts;
 
+use self::list::{Kind, Metric};
+pub(crate) use self::list::{Measured, Sample};
+pub(crate) use self::numbers::{of_compaction, of_reconversion, of_rollup, of_verification};
 use crate::beside;
 use crate::clock::now_s;
 use crate::exit::Exit;
@@ -27,13 +32,14 @@ use crate::output::{Failure, say};
 /// Between two writings while a run goes on: as often as Prometheus usually looks.
 const EVERY: Duration = Duration::from_secs(15);
 
-const LAST_SUCCESS: &str = "flowquet_last_success_timestamp_seconds";
-const NEWEST_RECORD: &str = "flowquet_newest_record_timestamp_seconds";
-
 /// What is known of a run so far.
 #[derive(Debug, Default, Clone)]
 struct Known {
-    reached: Reached,
+    /// What a conversion has come to, if one is part of the command.
+    conversion: Vec<Sample>,
+    newest_record_s: Option<i64>,
+    /// What the command came to.
+    done: Vec<Sample>,
     /// Read, also of tasks that are not settled.
     read_bytes: u64,
     read_records: u64,
@@ -43,35 +49,10 @@ struct Known {
     planned_tasks: u64,
 }
 
-/// The numbers of a summary, whose lists may be long.
-#[derive(Debug, Default, Clone)]
-struct Reached {
-    objects: Objects,
-    counts: Counts,
-    rejects_by_reason: BTreeMap<String, u64>,
-    newest_record_at: Option<String>,
-    restores: Option<Restores>,
-    tasks: u64,
-    tasks_left: u64,
-    bytes_in: u64,
-    text_bytes: u64,
-    bytes_out: u64,
-}
-
-impl Reached {
-    fn of(summary: &Summary) -> Self {
-        Self {
-            objects: summary.objects.clone(),
-            counts: summary.counts.clone(),
-            rejects_by_reason: summary.rejects_by_reason.clone(),
-            newest_record_at: summary.newest_record_at.clone(),
-            restores: summary.restores.clone(),
-            tasks: summary.tasks,
-            tasks_left: summary.tasks_left,
-            bytes_in: summary.bytes_in,
-            text_bytes: summary.text_bytes,
-            bytes_out: summary.bytes_out,
-        }
+impl Known {
+    fn converted(&mut self, summary: &Summary) {
+        self.conversion = numbers::of_conversion(summary);
+        self.newest_record_s = summary.newest_record_at.as_deref().and_then(seconds_of);
     }
 }
 
@@ -79,6 +60,7 @@ impl Reached {
 #[derive(Debug)]
 struct Facts {
     location: Location,
+    command: Measured,
     run_id: String,
     out: String,
     started_s: i64,
@@ -100,6 +82,7 @@ impl Metrics {
     /// Writes metrics to `file` from now on.
     pub(crate) fn begin(
         file: &Path,
+        command: Measured,
         run_id: &str,
         out: &str,
         started_s: i64,
@@ -108,19 +91,27 @@ impl Metrics {
         let location = Location::Local(PathBuf::from(file));
         beside::check_place(&location, "--metrics", "metrics")?;
         let before = std::fs::read_to_string(file).unwrap_or_default();
-        let facts = Arc::new(Facts {
+        let mut facts = Facts {
             location,
+            command,
             run_id: run_id.to_owned(),
             out: out.to_owned(),
             started_s,
             traffic: stores.traffic().clone(),
-            last_success_s: value_of(&before, LAST_SUCCESS),
-            newest_record_s: value_of(&before, NEWEST_RECORD),
-        });
-        let known = Arc::new(Mutex::new(Known::default()));
+            last_success_s: None,
+            newest_record_s: None,
+        };
+        facts.last_success_s = value_of(&before, &list::LAST_SUCCESS, &facts);
+        facts.newest_record_s = value_of(&before, &list::NEWEST_RECORD, &facts);
+        let facts = Arc::new(facts);
+        let mut known = Known::default();
+        if command == Measured::Convert {
+            known.converted(&Summary::default());
+        }
         // A folder that may not be written to is told before hours of work.
-        let text = text(&facts, &Known::default(), None, now_s());
+        let text = text(&facts, &known, None, now_s());
         beside::write(stores, &facts.location, &text)?;
+        let known = Arc::new(Mutex::new(known));
         let (ended, end) = channel();
         let writer = {
             let (facts, known, stores) = (facts.clone(), known.clone(), stores.clone());
@@ -143,20 +134,32 @@ impl Metrics {
                 known.read_records += records;
                 known.read_objects += objects;
             }
-            Event::Settled(summary) => known.reached = Reached::of(summary),
+            // Of a reconversion only what has replaced something counts, which is known at the end.
+            Event::Settled(summary) => match self.facts.command {
+                Measured::Compact | Measured::Convert => known.converted(summary),
+                Measured::Reconvert | Measured::Rollup | Measured::Verify => {}
+            },
             Event::Listed { .. } | Event::Waiting { .. } | Event::Warning(_) => {}
         }
     }
 
-    /// Writes what the run has come to.
-    pub(crate) fn end(mut self, summary: &Summary, exit: Exit) -> Result<(), Failure> {
+    /// Takes note of what a conversion came to.
+    pub(crate) fn converted(&self, summary: &Summary) {
+        lock(&self.known).converted(summary);
+    }
+
+    /// Writes what the run has come to. The work is done by then: that nobody hears of it is told, and is no reason to do it again.
+    pub(crate) fn end(mut self, done: Vec<Sample>, exit: Exit) {
         if let Some((ended, writer)) = self.writer.take() {
             drop(ended);
             let _ = writer.join();
         }
         let mut known = lock(&self.known).clone();
-        known.reached = Reached::of(summary);
-        beside::write(&self.stores, &self.facts.location, &text(&self.facts, &known, Some(exit), now_s()))
+        known.done = done;
+        let text = text(&self.facts, &known, Some(exit), now_s());
+        if let Err(Failure::Told(_, message)) = beside::write(&self.stores, &self.facts.location, &text) {
+            say(&format!("warning: no metrics were written: {}", message.trim_start_matches("error: ")));
+        }
     }
 }
 
@@ -177,165 +180,84 @@ fn write_until(end: &Receiver<()>, facts: &Facts, known: &Mutex<Known>, stores: 
     }
 }
 
-/// The value of a metric without labels in a file that was written before.
-fn value_of(text: &str, name: &str) -> Option<i64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+/// Labels of a number: whose it is, then those of its metric.
+fn labels(facts: &Facts, metric: &Metric, values: &[String]) -> String {
+    let mut text = format!("{{command=\"{}\",out=\"{}\"", facts.command.name(), escaped(&facts.out));
+    for (label, value) in metric.labels.iter().zip(values) {
+        write!(text, ",{label}=\"{}\"", escaped(value)).expect("a string takes all");
+    }
+    text.push('}');
+    text
 }
 
 /// A value of a label.
-fn label(text: &str) -> String {
+fn escaped(text: &str) -> String {
     text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
-/// The text of one metric after the other.
-struct Text(String);
-
-impl Text {
-    fn metric(&mut self, name: &str, kind: &str, help: &str, values: &[(&str, i64)]) {
-        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a string takes all");
-        for (labels, value) in values {
-            writeln!(self.0, "{name}{labels} {value}").expect("a string takes all");
-        }
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: i64) {
-        self.metric(name, "gauge", help, &[("", value)]);
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.counters(name, help, &[(String::new(), value)]);
-    }
-
-    fn counters(&mut self, name: &str, help: &str, values: &[(String, u64)]) {
-        let values: Vec<(&str, i64)> =
-            values.iter().map(|(labels, n)| (&**labels, i64::try_from(*n).unwrap_or(i64::MAX))).collect();
-        self.metric(name, "counter", help, &values);
-    }
+/// The value of a metric without labels of its own in a file that a run of the same command on the same table wrote before.
+fn value_of(text: &str, metric: &Metric, facts: &Facts) -> Option<i64> {
+    let begins = format!("{}{} ", metric.name, labels(facts, metric, &[]));
+    text.lines().find_map(|line| line.strip_prefix(&begins)?.trim().parse().ok())
 }
 
 fn text(facts: &Facts, known: &Known, ended: Option<Exit>, now_s: i64) -> String {
-    let mut text = Text(String::new());
-    let reached = &known.reached;
-    let info = format!(
-        "{{version=\"{}\",run_id=\"{}\",out=\"{}\"}}",
-        env!("CARGO_PKG_VERSION"),
-        label(&facts.run_id),
-        label(&facts.out)
-    );
-    text.metric("flowquet_run_info", "gauge", "The run that these metrics are of.", &[(&info, 1)]);
-    text.gauge(
-        "flowquet_run_active",
-        "1 while the run goes on, 0 when it has ended.",
-        i64::from(ended.is_none()),
-    );
-    text.gauge("flowquet_run_started_timestamp_seconds", "When the run began.", facts.started_s);
-    text.gauge("flowquet_updated_timestamp_seconds", "When these metrics were written.", now_s);
-    if let Some(exit) = ended {
-        text.gauge("flowquet_run_exit_code", "Exit code of the run.", i64::from(exit.code()));
+    let samples = samples(facts, known, ended, now_s);
+    let mut text = String::new();
+    for metric in list::ALL {
+        let mut of_it = samples.iter().filter(|sample| std::ptr::eq(sample.metric, *metric)).peekable();
+        if of_it.peek().is_none() {
+            continue;
+        }
+        let Metric { name, kind, help, .. } = metric;
+        writeln!(text, "# HELP {name} {help}\n# TYPE {name} {}", kind.name()).expect("a string takes all");
+        for sample in of_it {
+            let labels = labels(facts, metric, &sample.labels);
+            writeln!(text, "{name}{labels} {}", sample.value).expect("a string takes all");
+        }
     }
-    let last_success_s = if ended == Some(Exit::Success) { Some(now_s) } else { facts.last_success_s };
-    if let Some(time) = last_success_s {
-        text.gauge(LAST_SUCCESS, "When a run last ended with exit code 0.", time);
+    text
+}
+
+/// Adds numbers to others: counters of two works of a command add up, and of gauges the later one is right.
+fn add(samples: &mut Vec<Sample>, more: &[Sample]) {
+    for sample in more {
+        let same = |s: &&mut Sample| std::ptr::eq(s.metric, sample.metric) && s.labels == sample.labels;
+        match samples.iter_mut().find(same) {
+            Some(there) if there.metric.kind == Kind::Counter => there.value += sample.value,
+            Some(there) => there.value = sample.value,
+            None => samples.push(sample.clone()),
+        }
     }
-    let newest = reached.newest_record_at.as_deref().and_then(seconds_of).max(facts.newest_record_s);
-    if let Some(time) = newest {
-        text.gauge(NEWEST_RECORD, "The latest time of a record that was converted.", time);
-        text.gauge(
-            "flowquet_lag_seconds",
-            "From that time to when these metrics were written.",
-            now_s - time,
-        );
-    }
-    let o = &reached.objects;
-    let states = [
-        ("converted", o.converted),
-        ("known", o.known),
-        ("failed", o.failed),
-        ("left", o.left),
-        ("ignored", o.ignored),
-        ("changed", o.changed),
-        ("set_aside", o.set_aside),
-        ("archived", o.archived),
-        ("damaged", o.damaged),
-    ];
-    let states = states.map(|(state, n)| (format!("{{state=\"{state}\"}}"), n));
-    text.metric(
-        "flowquet_objects",
-        "gauge",
-        "Source objects of the run by state; `ignored` are some of `failed`, `set_aside` and `archived` of `left`, `damaged` of `converted`, `changed` of `known`.",
-        &states.iter().map(|(labels, n)| (&**labels, i64::try_from(*n).unwrap_or(i64::MAX))).collect::<Vec<_>>(),
-    );
-    if let Some(restores) = &reached.restores {
-        let states = [
-            ("requested", restores.requested),
-            ("ongoing", restores.ongoing),
-            ("restored", restores.restored),
-            ("refused", restores.refused),
-        ];
-        let states = states.map(|(state, n)| (format!("{{state=\"{state}\"}}"), n));
-        let values: Vec<(&str, i64)> =
-            states.iter().map(|(labels, n)| (&**labels, i64::try_from(*n).unwrap_or(i64::MAX))).collect();
-        text.metric(
-            "flowquet_restores",
-            "gauge",
-            "Archived objects by what came of asking that they be restored.",
-            &values,
-        );
-    }
-    text.gauge(
-        "flowquet_tasks_left",
-        "Tasks that are not finished.",
-        i64::try_from(reached.tasks_left).unwrap_or(i64::MAX),
-    );
-    text.counter("flowquet_tasks_total", "Tasks that the run committed.", reached.tasks);
-    text.counter("flowquet_lines_total", "Lines of converted objects.", reached.counts.lines);
-    text.counter("flowquet_records_total", "Records that were written.", reached.counts.records);
-    let rejects = &reached.rejects_by_reason;
-    let rejects: Vec<(String, u64)> =
-        rejects.iter().map(|(reason, n)| (format!("{{reason=\"{}\"}}", label(reason)), *n)).collect();
-    text.counters("flowquet_rejects_total", "Rejected lines by reason.", &rejects);
-    text.counter(
-        "flowquet_source_bytes_total",
-        "Bytes of converted objects, as they are stored.",
-        reached.bytes_in,
-    );
-    text.counter("flowquet_text_bytes_total", "Bytes of their text.", reached.text_bytes);
-    text.counter(
-        "flowquet_written_bytes_total",
-        "Bytes of Parquet files that were written.",
-        reached.bytes_out,
-    );
-    text.counter(
-        "flowquet_read_bytes_total",
-        "Bytes that were read, also for tasks that are not finished.",
-        known.read_bytes,
-    );
-    text.counter(
-        "flowquet_read_records_total",
-        "Records that were read, also for tasks that are not finished.",
-        known.read_records,
-    );
-    text.counter(
-        "flowquet_read_objects_total",
-        "Objects that were read, also for tasks that are not finished.",
-        known.read_objects,
-    );
-    text.counter(
-        "flowquet_planned_bytes_total",
-        "Bytes that the run is to read, as far as it has planned.",
-        known.planned_bytes,
-    );
-    text.counter("flowquet_planned_objects_total", "Objects that the run is to read.", known.planned_objects);
-    text.counter("flowquet_planned_tasks_total", "Tasks that the run is to perform.", known.planned_tasks);
+}
+
+fn samples(facts: &Facts, known: &Known, ended: Option<Exit>, now_s: i64) -> Vec<Sample> {
+    let time = |metric: &'static Metric, value| Sample { metric, labels: Vec::new(), value };
     let traffic = &facts.traffic;
-    text.counter("flowquet_s3_requests_total", "Requests to S3, each attempt.", traffic.requests());
-    text.counter("flowquet_s3_retries_total", "Requests to S3 that were tried again.", traffic.retries());
-    text.counter(
-        "flowquet_s3_throttles_total",
-        "Requests that S3 answered with a call for fewer.",
-        traffic.throttled(),
-    );
-    text.0
+    let mut samples = vec![
+        list::RUN_INFO.at(&[env!("CARGO_PKG_VERSION"), &facts.run_id], 1),
+        list::RUN_ACTIVE.is(u64::from(ended.is_none())),
+        time(&list::RUN_STARTED, facts.started_s),
+        time(&list::UPDATED, now_s),
+        list::READ_BYTES.is(known.read_bytes),
+        list::READ_RECORDS.is(known.read_records),
+        list::READ_OBJECTS.is(known.read_objects),
+        list::PLANNED_BYTES.is(known.planned_bytes),
+        list::PLANNED_OBJECTS.is(known.planned_objects),
+        list::PLANNED_TASKS.is(known.planned_tasks),
+        list::S3_REQUESTS.is(traffic.requests()),
+        list::S3_RETRIES.is(traffic.retries()),
+        list::S3_THROTTLES.is(traffic.throttled()),
+    ];
+    samples.extend(ended.map(|exit| list::EXIT_CODE.is(exit.code().into())));
+    let last_success_s = if ended == Some(Exit::Success) { Some(now_s) } else { facts.last_success_s };
+    samples.extend(last_success_s.map(|at| time(&list::LAST_SUCCESS, at)));
+    if let Some(newest) = known.newest_record_s.max(facts.newest_record_s) {
+        samples.extend([time(&list::NEWEST_RECORD, newest), time(&list::LAG, now_s - newest)]);
+    }
+    add(&mut samples, &known.conversion);
+    add(&mut samples, &known.done);
+    samples
 }
 
 #[cfg(test)]
@@ -345,6 +267,7 @@ mod tests {
     fn facts(last_success_s: Option<i64>, newest_record_s: Option<i64>) -> Facts {
         Facts {
             location: Location::parse("x.prom").expect("a path"),
+            command: Measured::Convert,
             run_id: "r1".to_owned(),
             out: "s3://lake/a\"b\\c".to_owned(),
             started_s: 1_705_276_800,
@@ -359,31 +282,57 @@ mod tests {
         let mut known = Known::default();
         let told = |facts: &Facts, known: &Known, exit| {
             let text = text(facts, known, exit, 1_705_300_000);
-            (
-                value_of(&text, LAST_SUCCESS),
-                value_of(&text, NEWEST_RECORD),
-                value_of(&text, "flowquet_lag_seconds"),
-            )
+            [&list::LAST_SUCCESS, &list::NEWEST_RECORD, &list::LAG]
+                .map(|metric| value_of(&text, metric, facts))
         };
         let (before, newer) = (1_705_270_000, 1_705_299_000);
-        assert_eq!(told(&facts(None, None), &known, None), (None, None, None));
+        assert_eq!(told(&facts(None, None), &known, None), [None, None, None]);
         assert_eq!(
             told(&facts(Some(1), Some(before)), &known, Some(Exit::Failed)),
-            (Some(1), Some(before), Some(30_000))
+            [Some(1), Some(before), Some(30_000)]
         );
-        known.reached.newest_record_at = Some("2024-01-15T06:10:00Z".to_owned());
+        known.newest_record_s = Some(newer);
         assert_eq!(
             told(&facts(Some(1), Some(before)), &known, Some(Exit::Success)),
-            (Some(1_705_300_000), Some(newer), Some(1_000))
+            [Some(1_705_300_000), Some(newer), Some(1_000)]
         );
         // Old logs do not make the table older.
-        assert_eq!(told(&facts(None, Some(newer + 1)), &known, Some(Exit::Success)).1, Some(newer + 1));
+        assert_eq!(told(&facts(None, Some(newer + 1)), &known, Some(Exit::Success))[1], Some(newer + 1));
+    }
+
+    #[test]
+    fn another_table_and_another_command_are_not_remembered() {
+        let text = text(&facts(Some(7), None), &Known::default(), None, 9);
+        let other = |change: fn(&mut Facts)| {
+            let mut facts = facts(None, None);
+            change(&mut facts);
+            value_of(&text, &list::LAST_SUCCESS, &facts)
+        };
+        assert_eq!(other(|_| {}), Some(7));
+        assert_eq!(other(|facts| facts.command = Measured::Verify), None);
+        assert_eq!(other(|facts| facts.out.push('2')), None);
     }
 
     #[test]
     fn labels_are_escaped() {
         let text = text(&facts(None, None), &Known::default(), Some(Exit::Unavailable), 0);
-        assert!(text.contains(r#"out="s3://lake/a\"b\\c"} 1"#), "{text}");
-        assert!(text.contains("\nflowquet_run_exit_code 75\n") && text.ends_with("throttles_total 0\n"));
+        let whose = r#"{command="convert",out="s3://lake/a\"b\\c"#;
+        assert!(text.contains(&format!("\nflowquet_run_exit_code{whose}\"}} 75\n")), "{text}");
+        assert!(text.contains(&format!("{whose}\",version=")), "{text}");
+    }
+
+    #[test]
+    fn numbers_of_two_works_add_up() {
+        let known = Known {
+            conversion: vec![list::WRITTEN_FILES.is(3), list::TABLE_FILES.at(&["lost"], 1)],
+            done: vec![list::WRITTEN_FILES.is(2), list::TABLE_FILES.at(&["lost"], 0)],
+            ..Known::default()
+        };
+        let mut facts = facts(None, None);
+        facts.out = "t".to_owned();
+        let text = text(&facts, &known, None, 0);
+        assert!(text.contains("written_files_total{command=\"convert\",out=\"t\"} 5\n"), "{text}");
+        assert!(text.contains("table_files{command=\"convert\",out=\"t\",state=\"lost\"} 0\n"), "{text}");
+        assert_eq!(text.matches("# TYPE flowquet_written_files_total").count(), 1);
     }
 }

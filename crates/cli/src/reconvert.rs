@@ -1,26 +1,43 @@
 //! `flowquet reconvert`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowquet_engine::{Change, Choice, Pointers, ReconvertRequest, Reconverted, reconvert};
+use flowquet_store::Stores;
 use indicatif::HumanCount;
 
 use crate::args::ReconvertArgs;
 use crate::catalog::{catalogued, glue};
 use crate::enrich::enriching;
 use crate::exit::Exit;
-use crate::failure::{engine_failure, object_hints};
+use crate::failure::object_hints;
 use crate::formats::Formats;
 use crate::logs::has_bar;
+use crate::metrics::{Measured, of_reconversion};
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::{budget, threads};
 use crate::signals::{listen_for_signals, stop};
 use crate::table_files::NAMED_MAX;
+use crate::told::Told;
 
 pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     listen_for_signals();
+    let stores = args.s3.stores();
+    let told = Told::begin(Measured::Reconvert, &args.told, args.dry_run, &args.out, &stores)?;
+    let mut done = None;
+    let ended = replace(args, stores, &told, &mut done);
+    told.end(ended, done.as_ref(), done.as_ref().map(of_reconversion).unwrap_or_default())
+}
+
+fn replace(
+    args: &ReconvertArgs,
+    stores: Arc<Stores>,
+    told: &Told,
+    came_to: &mut Option<Reconverted>,
+) -> Result<Exit, Failure> {
     let mut choice = Choice::default();
     choice
         .set_objects(&args.object)
@@ -34,7 +51,6 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
         return Err(Failure::message(Exit::Usage, "no objects are chosen", Some(hint)));
     }
     let formats = Formats::resolve(&args.format, &args.s3.asked(&[], &args.flow_log_id))?;
-    let stores = args.s3.stores();
     let (enrich, enrichments) = enriching(&args.add.enrich, &formats, &stores)?;
     let change = Change {
         reading: (!formats.given.is_empty() || formats.reading.fields().is_some())
@@ -57,13 +73,14 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
         ReconvertRequest { out, stores, choice, change, enrich, budget, grace, dry_run: args.dry_run };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
-    let done = reconvert(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, stop());
+    let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
+    let done = reconvert(&request, pointers, &told.observer(&reporter), stop());
     reporter.finish();
-    let done = done.map_err(|e| engine_failure(&e))?;
+    let done = &*came_to.insert(done.map_err(|e| told.failure(&e))?);
     if args.json {
-        put(&format!("{}\n", serde_json::to_string_pretty(&done).expect("plain values")))?;
+        put(&format!("{}\n", serde_json::to_string_pretty(done).expect("plain values")))?;
     } else if args.dry_run {
-        put(&format!("{}\nnothing was written\n", scope_text(&done, "would convert")))?;
+        put(&format!("{}\nnothing was written\n", scope_text(done, "would convert")))?;
     }
     if args.dry_run {
         return Ok(Exit::Success);
@@ -72,7 +89,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     let failed = objects.failed - objects.ignored + objects.archived;
     let exit = if failed > 0 { Exit::ObjectsLeft } else { Exit::Success };
     if !args.quiet && !args.json {
-        say(&text(&done, started.elapsed()));
+        say(&text(done, started.elapsed()));
     } else if failed > 0 {
         let is = if failed == 1 { "is" } else { "are" };
         let objects = counted(failed, "object");

@@ -3,18 +3,20 @@
 use std::time::{Duration, Instant};
 
 use flowquet_engine::{Pointers, ROLLUP_MEMORY_MIN, RolledUpTable, RollupRequest, rollup};
+use flowquet_store::Stores;
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::RollupArgs;
 use crate::catalog::{catalogued, glue};
 use crate::exit::Exit;
-use crate::failure::engine_failure;
 use crate::logs::has_bar;
+use crate::metrics::{Measured, of_rollup};
 use crate::output::{Failure, counted, put, say};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::{memory, threads};
 use crate::signals::{listen_for_signals, stop};
+use crate::told::Told;
 
 /// Memory where none is given: groups of one file, and several row groups at once.
 const MEMORY_DEFAULT: usize = 1 << 30;
@@ -22,13 +24,25 @@ const MEMORY_DEFAULT: usize = 1 << 30;
 pub(crate) fn run(args: &RollupArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let stores = args.s3.stores();
-    let out = table_store(&stores, &args.out);
+    let told = Told::begin(Measured::Rollup, &args.told, args.dry_run, &args.out, &stores)?;
+    let mut done = None;
+    let ended = roll_up(args, &stores, &told, &mut done);
+    told.end(ended, done.as_ref(), done.as_ref().map(of_rollup).unwrap_or_default())
+}
+
+fn roll_up(
+    args: &RollupArgs,
+    stores: &Stores,
+    told: &Told,
+    came_to: &mut Option<RolledUpTable>,
+) -> Result<Exit, Failure> {
+    let out = table_store(stores, &args.out);
     let pointers = glue(&args.glue, &args.s3, out.as_ref())?;
     if pointers.is_some() {
         catalogued(&args.out)?;
     }
     let request = RollupRequest {
-        source: table_store(&stores, &args.source),
+        source: table_store(stores, &args.source),
         out,
         by: args.by.clone(),
         partitions: args.partition.clone(),
@@ -43,15 +57,16 @@ pub(crate) fn run(args: &RollupArgs) -> Result<Exit, Failure> {
     };
     let reporter = Reporter::new(Work::RollingUp, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
-    let done = rollup(&request, pointers.as_ref().map(|p| p as &dyn Pointers), &reporter, stop());
+    let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
+    let done = rollup(&request, pointers, &told.observer(&reporter), stop());
     reporter.finish();
-    let done = done.map_err(|e| engine_failure(&e))?;
+    let done = came_to.insert(done.map_err(|e| told.failure(&e))?);
     if args.json {
-        put(&format!("{}\n", serde_json::to_string_pretty(&done).expect("plain values")))?;
+        put(&format!("{}\n", serde_json::to_string_pretty(done).expect("plain values")))?;
     } else if args.dry_run {
-        put(&dry_text(&done))?;
+        put(&dry_text(done))?;
     } else if !args.quiet {
-        say(text(&done, started.elapsed()).trim_end());
+        say(text(done, started.elapsed()).trim_end());
     }
     Ok(Exit::Success)
 }

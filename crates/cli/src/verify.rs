@@ -3,6 +3,7 @@
 mod text;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowquet_engine::{
@@ -10,7 +11,7 @@ use flowquet_engine::{
     repair, verify,
 };
 use flowquet_sources::Source;
-use flowquet_store::{LocalStore, Location, S3_SCHEME, Store};
+use flowquet_store::{LocalStore, Location, S3_SCHEME, Store, Stores};
 use indicatif::HumanCount;
 use serde::Serialize;
 
@@ -19,11 +20,13 @@ use crate::catalog::{catalogued, glue};
 use crate::exit::Exit;
 use crate::failure::engine_failure;
 use crate::logs::has_bar;
+use crate::metrics::{Measured, of_verification};
 use crate::output::{Failure, counted, put, say};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::{budget, threads};
 use crate::signals::{listen_for_signals, stop};
+use crate::told::Told;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -41,6 +44,42 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     listen_for_signals();
+    let stores = args.s3.stores();
+    let told = Told::begin(Measured::Verify, &args.told, false, &args.out, &stores)?;
+    let mut done = None;
+    let ended = look(args, stores, &told, &mut done);
+    let report = done.as_ref().map(|done: &Done| done.report(args));
+    let samples = done.as_ref().map(|done| {
+        of_verification(&done.verified, args.list_safe.is_some(), done.repaired.as_ref())
+    });
+    told.end(ended, report.as_ref(), samples.unwrap_or_default())
+}
+
+/// What a verification came to.
+struct Done {
+    verified: Verified,
+    repaired: Option<Repaired>,
+    exit: Exit,
+}
+
+impl Done {
+    fn report(&self, args: &VerifyArgs) -> Report<'_> {
+        Report {
+            exit: self.exit.code(),
+            outcome: self.exit.name(),
+            verified: &self.verified,
+            safe_objects: args.list_safe.is_some().then_some(self.verified.safe.len() as u64),
+            repaired: self.repaired.as_ref(),
+        }
+    }
+}
+
+fn look(
+    args: &VerifyArgs,
+    stores: Arc<Stores>,
+    told: &Told,
+    came_to: &mut Option<Done>,
+) -> Result<Exit, Failure> {
     if args.source.contains(&Source::Stdin) {
         return Err(Failure::message(Exit::Usage, "--source: standard input cannot be read again", None));
     }
@@ -54,7 +93,6 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
             return Err(Failure::message(Exit::Usage, message, Some(hint)));
         }
     }
-    let stores = args.s3.stores();
     let out = table_store(&stores, &args.out);
     // Which raw logs a table has come from is not known yet: any may be remote.
     let budget = budget(threads(args.threads), args.memory, true, args.out.is_s3())?;
@@ -72,9 +110,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
         budget,
     };
     let reporter = Reporter::new(Work::Verifying, args.quiet, has_bar());
-    let verified = verify(&request, &reporter, stop());
+    let verified = verify(&request, &told.observer(&reporter), stop());
     reporter.finish();
-    let verified = verified.map_err(|e| engine_failure(&e))?;
+    let verified = verified.map_err(|e| told.failure(&e))?;
     if let Some(path) = &args.list_safe {
         write_list(path, &verified.safe)?;
     }
@@ -96,28 +134,22 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
             dry_run: false,
         };
         let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
-        let done = repair(request, &verified, pointers, &reporter, stop());
+        let done = repair(request, &verified, pointers, &told.observer(&reporter), stop());
         reporter.finish();
         match done {
             Ok(done) => repaired = done,
-            Err(error) => failure = Some(engine_failure(&error)),
+            Err(error) => failure = Some(told.failure(&error)),
         }
     }
     let exit = exit_of(&verified, repaired.as_ref());
+    let done = &*came_to.insert(Done { verified, repaired, exit });
     if args.json {
-        let safe_objects = args.list_safe.is_some().then_some(verified.safe.len() as u64);
-        let report = Report {
-            exit: exit.code(),
-            outcome: exit.name(),
-            verified: &verified,
-            safe_objects,
-            repaired: repaired.as_ref(),
-        };
+        let report = done.report(args);
         put(&format!("{}\n", serde_json::to_string_pretty(&report).expect("plain values with text keys")))?;
     } else if !args.quiet {
-        put(&text::of(args, &verified, repaired.as_ref(), exit))?;
+        put(&text::of(args, &done.verified, done.repaired.as_ref(), exit))?;
     } else if exit != Exit::Success {
-        say(&format!("flowquet: {}: {} (exit {})", args.out, text::sum(&verified), exit.code()));
+        say(&format!("flowquet: {}: {} (exit {})", args.out, text::sum(&done.verified), exit.code()));
     }
     failure.map_or(Ok(exit), Err)
 }

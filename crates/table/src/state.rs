@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::cause::Cause;
@@ -39,6 +40,8 @@ pub struct TableState {
     last_plan: u64,
     /// What is kept of each plan, by number from 1.
     plans: Vec<PlanFacts>,
+    /// What the tasks of the last plan were, unless a checkpoint told of it.
+    last_tasks: Option<TasksDigest>,
     open: BTreeMap<u64, Vec<Task>>,
     /// Commits of plans that are not read yet.
     early: HashMap<String, Settled>,
@@ -59,6 +62,24 @@ pub(crate) struct PlanFacts {
     pub(crate) layout_version: u32,
     /// Log formats whose columns its files have.
     pub(crate) formats: Arc<[String]>,
+}
+
+/// A digest of a plan's tasks and their objects, so that shards of one plan need not read again what they all have read. It is
+/// kept nowhere: another version may compute another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TasksDigest(u64);
+
+impl TasksDigest {
+    fn of(tasks: &[Task]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        for task in tasks {
+            (&task.id, task.objects.len()).hash(&mut hasher);
+            for object in &task.objects {
+                (object.url(), object.key(), object.bytes, object.etag()).hash(&mut hasher);
+            }
+        }
+        Self(hasher.finish())
+    }
 }
 
 /// Sums over committed tasks that count.
@@ -175,6 +196,7 @@ impl TableState {
             contract,
             last_plan: 0,
             plans: Vec::new(),
+            last_tasks: None,
             open: BTreeMap::new(),
             early: HashMap::new(),
             totals: Totals::default(),
@@ -201,6 +223,15 @@ impl TableState {
         &self.plans
     }
 
+    /// Whether the last plan is this one; `None` where only its record tells.
+    pub(crate) fn last_plan_is(&self, plan: &PlanRecord) -> Option<bool> {
+        let PlanFacts { options, layout_version, formats } = self.plans.last()?;
+        let tasks = self.last_tasks?;
+        let is_number = plan.number == self.last_plan && plan.layout_version == *layout_version;
+        let is_same = is_number && plan.options == **options && plan.formats == **formats;
+        Some(is_same && TasksDigest::of(&plan.tasks) == tasks)
+    }
+
     /// Tasks without a commit, by plan.
     pub(crate) fn open_by_plan(&self) -> &BTreeMap<u64, Vec<Task>> {
         &self.open
@@ -212,6 +243,7 @@ impl TableState {
             return broken("L2", format!("plan {} follows {}", plan.number, self.last_plan));
         }
         self.last_plan = plan.number;
+        self.last_tasks = Some(TasksDigest::of(&plan.tasks));
         // Most plans have the options of the one before.
         let options = match self.plans.last() {
             Some(last) if *last.options == plan.options => last.options.clone(),

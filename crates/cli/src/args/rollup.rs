@@ -3,7 +3,7 @@
 use clap::Args;
 use flowquet_store::Location;
 
-use super::GlueArgs;
+use super::{GlueArgs, ToldArgs};
 use crate::places::S3Args;
 use crate::size::{parse_bytes, whole};
 
@@ -58,6 +58,9 @@ pub(crate) struct RollupArgs {
     /// Print what was done, or would be, as JSON
     #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) told: ToldArgs,
 
     /// Print errors only
     #[arg(long, short, help_heading = "Reports")]

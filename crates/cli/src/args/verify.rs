@@ -5,7 +5,7 @@ use flowquet_engine::Share;
 use flowquet_sources::Source;
 use flowquet_store::Location;
 
-use crate::args::GlueArgs;
+use crate::args::{GlueArgs, ToldArgs};
 use crate::places::{FilterArgs, S3Args, source};
 use crate::size::{parse_bytes, whole};
 
@@ -72,6 +72,9 @@ pub(crate) struct VerifyArgs {
     /// Print what was found as JSON (schemas/verify.schema.json)
     #[arg(long, help_heading = "Reports")]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) told: ToldArgs,
 
     /// Print errors only, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]

@@ -335,20 +335,34 @@ fn of_catalog(args: &DoctorArgs, caller: &Caller, lines: &mut Vec<Line>) {
         format!("there is no table {database}.{name}: `flowquet register` makes it"),
         policy(&["glue:GetTable"], Some(name.as_str())),
     );
-    let mut line = Line::new(
-        "catalog writes",
-        State::Unknown,
-        "not tried, since they would change the catalog; `register` needs",
-    );
-    let actions = [
-        "glue:CreateTable",
-        "glue:UpdateTable",
-        "glue:BatchGetPartition",
-        "glue:BatchCreatePartition",
-        "glue:BatchUpdatePartition",
-    ];
-    line.policy = Some(policy(&actions, Some(name.as_str())));
+    let tried = glue.try_writes(database, name);
+    let mut line = of_writes(&tried);
+    let is_denied = |error: &flowquet_catalog::Error| error.kind() == GlueErrorKind::Denied;
+    let denied = tried.iter().filter(|(_, result)| result.as_ref().is_err_and(is_denied));
+    let denied: Vec<&str> = denied.map(|(action, _)| *action).collect();
+    line.policy = (!denied.is_empty()).then(|| policy(&denied, Some(name.as_str())));
     lines.push(line);
+}
+
+/// What came of trying to write to the catalog: the worst of it.
+fn of_writes(tried: &[(&'static str, Result<(), flowquet_catalog::Error>)]) -> Line {
+    const CHECK: &str = "catalog writes";
+    let failed = |is_later: bool| {
+        tried.iter().find_map(|(_, result)| {
+            let error = result.as_ref().err()?;
+            let kind = error.kind();
+            let found = matches!(kind, GlueErrorKind::Throttled | GlueErrorKind::Unavailable) == is_later;
+            found.then(|| error.to_string())
+        })
+    };
+    if let Some(words) = failed(false) {
+        return Line::new(CHECK, State::Bad, words);
+    }
+    if let Some(words) = failed(true) {
+        return Line::new(CHECK, State::Later, words);
+    }
+    let what = "`register` may write: calls that change nothing were refused for what they ask, or taken";
+    Line::new(CHECK, State::Good, what)
 }
 
 fn of_machine(lines: &mut Vec<Line>) {

@@ -21,6 +21,20 @@ pub enum Level {
     Deep,
 }
 
+impl Level {
+    /// The name in reports and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Listing => "listing",
+            Self::Footers => "footers",
+            Self::Data => "data",
+            Self::Source => "source",
+            Self::Deep => "deep",
+        }
+    }
+}
+
 /// What a finding is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {

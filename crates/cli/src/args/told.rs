@@ -1,0 +1,20 @@
+//! Arguments of what a run tells those who do not watch it, for commands that print their result as JSON with `--json`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::places::{Target, target};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reports")]
+pub(crate) struct ToldArgs {
+    /// Write when and how the run ended, and what it did, as JSON to this file or S3 object (`-` for standard output);
+    /// schemas/run-report.schema.json describes it
+    #[arg(long, value_name = "FILE", value_parser = target)]
+    pub(crate) report: Option<Target>,
+
+    /// Write metrics to this file, such as `flowquet.prom`, in the text format of Prometheus: every 15 seconds, and at the end
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
+}
