@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use flowquet_command::machine::threads;
 use flowquet_engine::{Change, Choice, Pointers, ReconvertRequest, Reconverted, reconvert};
 use indicatif::HumanCount;
 
 use crate::args::ReconvertArgs;
 use crate::catalog::{catalogued, glue};
+use crate::described::Asked;
 use crate::enrich::enriching;
 use crate::exit::Exit;
 use crate::failure::{engine_failure, object_hints};
@@ -15,7 +17,7 @@ use crate::logs::has_bar;
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
-use crate::resources::{budget, threads};
+use crate::resources::budget;
 use crate::signals::{listen_for_signals, stop};
 use crate::table_files::NAMED_MAX;
 
@@ -33,7 +35,7 @@ pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
         let hint = "choose objects with --object, --partition, --flow-log-id, --rejects or --lost; `--object '**'` takes all";
         return Err(Failure::message(Exit::Usage, "no objects are chosen", Some(hint)));
     }
-    let formats = Formats::resolve(&args.format, &args.s3.asked(&[], &args.flow_log_id))?;
+    let formats = Formats::resolve(&args.format, &Asked::of(&args.s3, &[], &args.flow_log_id))?;
     let stores = args.s3.stores();
     let (enrich, enrichments) = enriching(&args.add.enrich, &formats, &stores)?;
     let change = Change {

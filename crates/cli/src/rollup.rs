@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use flowquet_command::machine::{memory, threads};
 use flowquet_engine::{Pointers, ROLLUP_MEMORY_MIN, RolledUpTable, RollupRequest, rollup};
 use indicatif::{HumanBytes, HumanCount};
 
@@ -13,7 +14,6 @@ use crate::logs::has_bar;
 use crate::output::{Failure, counted, put, say};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
-use crate::resources::{memory, threads};
 use crate::signals::{listen_for_signals, stop};
 
 /// Memory where none is given: groups of one file, and several row groups at once.

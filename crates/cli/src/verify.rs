@@ -5,6 +5,7 @@ mod text;
 use std::path::Path;
 use std::time::Duration;
 
+use flowquet_command::machine::threads;
 use flowquet_engine::{
     Choice, Error, Fault, Pointers, ReconvertRequest, Repaired, Share, Trouble, Verified, VerifyRequest,
     repair, verify,
@@ -22,7 +23,7 @@ use crate::logs::has_bar;
 use crate::output::{Failure, counted, put, say};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
-use crate::resources::{budget, threads};
+use crate::resources::budget;
 use crate::signals::{listen_for_signals, stop};
 
 /// What `--json` prints.
