@@ -1,6 +1,6 @@
 //! Answers in their forms: rows as they come, to standard output, a file or an object.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -73,57 +73,59 @@ impl From<datafusion::parquet::errors::ParquetError> for Stop {
     }
 }
 
-/// Where bytes of an answer go.
+/// Where bytes of an answer go. Dropped before its end, it gives up what waits.
 pub(crate) enum Out {
     /// A file or an object that nobody sees before it is whole.
     Staged(Box<dyn Staged>),
     /// Standard output.
-    Stdout(BufWriter<Told>),
+    Stdout {
+        /// What waits.
+        held: Vec<u8>,
+        /// Set once standard output has got something.
+        has_begun: Arc<AtomicBool>,
+    },
 }
 
 impl Out {
     /// Standard output; `has_begun` is set once it has got something.
     pub(crate) fn stdout(has_begun: &Arc<AtomicBool>) -> Self {
-        let told = Told { stdout: io::stdout(), has_begun: has_begun.clone() };
-        Self::Stdout(BufWriter::with_capacity(HELD_BYTES, told))
+        Self::Stdout { held: Vec::new(), has_begun: has_begun.clone() }
     }
 
-    fn finish(self) -> Result<(), Stop> {
+    fn finish(mut self) -> Result<(), Stop> {
+        self.let_go()?;
         match self {
             Self::Staged(staged) => staged.commit().map_err(Stop::Store),
-            Self::Stdout(mut stdout) => Ok(stdout.flush()?),
+            Self::Stdout { .. } => Ok(io::stdout().flush()?),
         }
+    }
+
+    /// Writes what waits.
+    fn let_go(&mut self) -> io::Result<()> {
+        let Self::Stdout { held, has_begun } = self else { return Ok(()) };
+        has_begun.store(true, Ordering::Relaxed);
+        io::stdout().write_all(held)?;
+        held.clear();
+        Ok(())
     }
 }
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Staged(staged) => staged.write(bytes),
-            Self::Stdout(stdout) => stdout.write(bytes),
+        let held = match self {
+            Self::Staged(staged) => return staged.write(bytes),
+            Self::Stdout { held, .. } => held,
+        };
+        held.extend_from_slice(bytes);
+        if held.len() >= HELD_BYTES {
+            self.let_go()?;
         }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // What waits is written at the end, or when it is much.
+        // What waits is written when it is much, or at the end.
         Ok(())
-    }
-}
-
-/// Standard output, which says when it gets the first bytes.
-pub(crate) struct Told {
-    stdout: Stdout,
-    has_begun: Arc<AtomicBool>,
-}
-
-impl Write for Told {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.has_begun.store(true, Ordering::Relaxed);
-        self.stdout.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stdout.flush()
     }
 }
 

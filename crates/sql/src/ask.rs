@@ -10,7 +10,7 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SQLOptions};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::dialect::DuckDbDialect;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
 use flowquet_command::exit::Exit;
 use flowquet_command::failure::store_failure;
 use flowquet_command::output::{Failure, counted};
@@ -92,7 +92,7 @@ impl<'a> Asker<'a> {
         for tried in 1.. {
             let (began, before) = (Instant::now(), self.lake.store().bytes_read());
             self.lake.store().take_error();
-            match self.runtime.block_on(self.attempt(statement, &has_begun)) {
+            match self.attempt(statement, &has_begun) {
                 Ok(rows) => {
                     if self.says_what_was_read {
                         self.say_what_was_read(rows, before, began);
@@ -130,13 +130,14 @@ impl<'a> Asker<'a> {
         unreachable!("the last try returns")
     }
 
-    /// How many rows an answer has.
-    async fn attempt(&self, statement: &Statement, has_begun: &Arc<AtomicBool>) -> Result<u64, Stop> {
-        let mut stream = self.planned(statement).await?.execute_stream().await?;
+    /// Answers once; how many rows that took. Stores wait where they are called, so that the engine's threads are left alone with reading.
+    fn attempt(&self, statement: &Statement, has_begun: &Arc<AtomicBool>) -> Result<u64, Stop> {
+        let begin = async { self.planned(statement).await?.execute_stream().await };
+        let mut stream = self.runtime.block_on(begin)?;
         let schema = stream.schema();
         let mut answer = Answer::begin(self.form, self.out(has_begun)?, &schema, self.rows)?;
         let mut rows = 0;
-        while let Some(batch) = next(&mut stream).await? {
+        while let Some(batch) = self.runtime.block_on(next(&mut stream))? {
             rows += batch.num_rows() as u64;
             if !answer.add(&batch)? {
                 break;
@@ -217,7 +218,8 @@ fn form_of(target: &Target, is_terminal: bool) -> Form {
 }
 
 fn parsed(text: &str) -> Result<Vec<Statement>, Failure> {
-    let dialect = DuckDbDialect {};
+    // DuckDB's own takes `count_if(action = 'REJECT')` for an argument called `action`.
+    let dialect = GenericDialect {};
     let parsed =
         DFParserBuilder::new(text).with_dialect(&dialect).build().and_then(|mut p| p.parse_statements());
     parsed.map(Vec::from).map_err(|error| failure_of(&error, &[text]))

@@ -1,5 +1,6 @@
 //! Errors of the engine in a colleague's words: the exit code, the message, and what to do about it.
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use flowquet_command::exit::Exit;
 use flowquet_command::output::{Failure, shown_lines};

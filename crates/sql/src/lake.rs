@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::common::config::Dialect;
 use datafusion::common::{DataFusionError, Result as EngineResult};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -176,7 +175,6 @@ fn context(limits: Limits, store: &Arc<TableStore>) -> EngineResult<SessionConte
     let mut config =
         SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(true);
     let options = config.options_mut();
-    options.sql_parser.dialect = Dialect::DuckDB;
     // As DuckDB, Athena and Spark's descending order have it.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     options.execution.time_zone = Some(crate::columns::UTC.to_owned());

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray as _, Int64Array, TimestampMillisecondArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMillisecondType};
+use datafusion::arrow::datatypes::{
+    DataType, Field, FieldRef, Int64Type, TimeUnit, TimestampMillisecondType,
+};
 use datafusion::common::{Result, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
+use datafusion::scalar::ScalarValue;
 use flowquet_format::{TIME_MS_MIN, TIME_NUMBER_MAX};
 
 use super::{answer, constant, rows, shared};
@@ -83,6 +86,17 @@ const UNITS: [(&str, i64); 6] = [
     ("week", 604_800_000),
 ];
 
+/// Milliseconds of a unit.
+fn unit_ms(unit: &ScalarValue) -> Result<i64> {
+    let unit = constant(unit).unwrap_or_default().to_lowercase();
+    match UNITS.iter().find(|(name, _)| *name == unit) {
+        Some((_, ms)) => Ok(*ms),
+        None => {
+            plan_err!("date_diff: expected one of {}, found `{unit}`", UNITS.map(|(name, _)| name).join(", "))
+        }
+    }
+}
+
 impl ScalarUDFImpl for DateDiff {
     fn name(&self) -> &str {
         "date_diff"
@@ -110,6 +124,14 @@ impl ScalarUDFImpl for DateDiff {
         Ok(DataType::Int64)
     }
 
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        // A slip of the pen is told before anything is read.
+        if let Some(Some(unit)) = args.scalar_arguments.first() {
+            unit_ms(unit)?;
+        }
+        Ok(Arc::new(Field::new(self.name(), DataType::Int64, true)))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let number = args.number_rows;
         let [unit, from, to] = <[ColumnarValue; 3]>::try_from(args.args)
@@ -117,17 +139,13 @@ impl ScalarUDFImpl for DateDiff {
         let ColumnarValue::Scalar(unit) = unit else {
             return plan_err!("date_diff takes one unit for all rows, such as 'second'");
         };
-        let unit = constant(&unit).unwrap_or_default().to_lowercase();
-        let Some((_, ms)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            let names = UNITS.map(|(name, _)| name).join(", ");
-            return plan_err!("date_diff: expected one of {names}, found `{unit}`");
-        };
+        let ms = unit_ms(&unit)?;
         let times = |value| -> Result<ArrayRef> { Ok(cast(&rows(value, number)?, &timestamp())?) };
         let (from, to) = (times(from)?, times(to)?);
         let both = from.as_primitive::<TimestampMillisecondType>().iter();
         let both = both.zip(to.as_primitive::<TimestampMillisecondType>());
         let found: Int64Array =
-            both.map(|(from, to)| Some(to?.checked_sub(from?)?.checked_div(*ms)?)).collect();
+            both.map(|(from, to)| Some(to?.checked_sub(from?)?.checked_div(ms)?)).collect();
         answer(Arc::new(found))
     }
 }
