@@ -1,5 +1,6 @@
 """`flowquet sql`: the answers of its engine against DuckDB's, what it reads, and what it refuses."""
 
+import contextlib
 import csv
 import io
 import ipaddress
@@ -7,6 +8,7 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
 import subprocess
 import time
@@ -64,17 +66,27 @@ def plain(row):
     return json.dumps({name: value(of) for name, of in row.items()}, default=str)
 
 
-@pytest.fixture(scope="module", params=["aws", "rich"])
-def lake(request, tmp_path_factory):
-    """A table of two log formats and three days, in small row groups."""
-    folder = tmp_path_factory.mktemp(f"sql-{request.param}")
-    made = ["--objects", 12, "--records", 1500, "--every-s", 19_000]
+@pytest.fixture(scope="module")
+def lakes(tmp_path_factory):
+    """Tables of two log formats and three days, in small row groups: one of AWS's types, one of rich ones."""
+    folder = tmp_path_factory.mktemp("sql")
+    made = ["--objects", 12, "--records", 1000, "--every-s", 19_000]
     flowlogs(folder / "v5", "--format", "v5", *made)
     flowlogs(folder / "v2", "--format", "v2", *made, "--accounts", 2)
-    args = ["--types", request.param, "--row-group-rows", 1000]
-    convert(folder / "v2", folder / "lake", *args)
-    convert(folder / "v5", folder / "lake", *args)
-    return folder / "lake"
+    for types in ["aws", "rich"]:
+        for source in ["v2", "v5"]:
+            convert(folder / source, folder / types / "lake", "--types", types, "--row-group-rows", 1000)
+    return {types: folder / types / "lake" for types in ["aws", "rich"]}
+
+
+@pytest.fixture(params=["aws", "rich"])
+def lake(request, lakes):
+    return lakes[request.param]
+
+
+@pytest.fixture
+def table(lakes):
+    return lakes["aws"]
 
 
 QUESTIONS = [
@@ -192,11 +204,11 @@ def test_after_compaction_and_while_files_are_replaced(lake, tmp_path):
     shutil.rmtree(table)
 
 
-def test_in_s3(lake, tmp_path):
+def test_in_s3(table, tmp_path):
     with s3.serve() as server:
-        server.put_folder(lake, "lake", "flows_of_ours")
+        server.put_folder(table, "lake", "flows_of_ours")
         for question in [QUESTIONS[0], QUESTIONS[2], "SELECT count(*) AS n FROM flows_of_ours WHERE ip_in(srcaddr, '10.0.0.0/8')"]:
-            here = asked(lake, question.replace("flows_of_ours", "flows"))
+            here = asked(table, question.replace("flows_of_ours", "flows"))
             there = s3.run(server, "sql", "s3://lake/flows_of_ours/", question, "--as", "jsonl", "-o", "-")
             assert [json.loads(line) for line in there.stdout.splitlines()] == here
         s3.run(server, "sql", "s3://lake/flows_of_ours/", QUESTIONS[2], "-o", "s3://lake/answers/top.parquet")
@@ -219,44 +231,44 @@ def test_partitions_of_several_columns_and_a_rollup(tmp_path):
     assert rolled == by_duckdb(tmp_path / "lake", f"SELECT {sums} FROM flows")
 
 
-def test_forms(lake, tmp_path):
+def test_forms(table, tmp_path):
     question = "SELECT srcaddr, count(*) AS n, min(start_time) AS first, NULL AS nothing FROM flows GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3"
-    rows = asked(lake, question)
+    rows = asked(table, question)
     assert [list(row) for row in rows] == [["srcaddr", "n", "first", "nothing"]] * 3
     # Off a terminal it is CSV.
-    for told in [sql(lake, question).stdout, sql(lake, question, "--as", "csv").stdout]:
+    for told in [sql(table, question).stdout, sql(table, question, "--as", "csv").stdout]:
         read = list(csv.DictReader(io.StringIO(told)))
         assert [(row["srcaddr"], int(row["n"]), row["first"], row["nothing"]) for row in read] == [(row["srcaddr"], row["n"], row["first"], "") for row in rows]
-    assert json.loads(sql(lake, question, "--as", "json").stdout) == rows
-    assert json.loads(sql(lake, "SELECT * FROM flows WHERE false", "--as", "json").stdout) == []
-    assert sql(lake, "SELECT bytes AS b FROM flows WHERE false").stdout == "b\n"
-    table = sql(lake, question, "--as", "table", "--rows", 2).stdout.splitlines()
-    assert table[0].split() == ["srcaddr", "n", "first", "nothing"] and table[1].split()[:2] == [rows[0]["srcaddr"] or "", str(rows[0]["n"])] and len(table) == 4
-    assert "… 1 row more" in table[3]
+    assert json.loads(sql(table, question, "--as", "json").stdout) == rows
+    assert json.loads(sql(table, "SELECT * FROM flows WHERE false", "--as", "json").stdout) == []
+    assert sql(table, "SELECT bytes AS b FROM flows WHERE false").stdout == "b\n"
+    told = sql(table, question, "--as", "table", "--rows", 2).stdout.splitlines()
+    assert told[0].split() == ["srcaddr", "n", "first", "nothing"] and told[1].split()[:2] == [rows[0]["srcaddr"] or "", str(rows[0]["n"])] and len(told) == 4
+    assert "… 1 row more" in told[3]
     for name in ["answer.parquet", "answer.csv", "answer.json", "answer.jsonl"]:
-        sql(lake, question, "-o", tmp_path / name)
+        sql(table, question, "-o", tmp_path / name)
         assert [path.name for path in tmp_path.iterdir() if path.name == name]
     assert pyarrow.parquet.read_table(tmp_path / "answer.parquet").column("n").to_pylist() == [row["n"] for row in rows]
     assert json.loads((tmp_path / "answer.json").read_text()) == rows
-    assert (tmp_path / "answer.csv").read_text() == sql(lake, question).stdout
+    assert (tmp_path / "answer.csv").read_text() == sql(table, question).stdout
     (tmp_path / "question.sql").write_text(f"-- those that talk most\n{question};\n")
-    assert sql(lake, "-", stdin=open(tmp_path / "question.sql")).stdout == run("sql", lake, "--file", tmp_path / "question.sql").stdout == sql(lake, question).stdout
-    assert "none.sql" in run("sql", lake, "-f", tmp_path / "none.sql", check=2).stderr
+    assert sql(table, "-", stdin=open(tmp_path / "question.sql")).stdout == run("sql", table, "--file", tmp_path / "question.sql").stdout == sql(table, question).stdout
+    assert "none.sql" in run("sql", table, "-f", tmp_path / "none.sql", check=2).stderr
 
 
-def test_what_is_refused_changes_nothing(lake, tmp_path):
-    before = {key: path.stat().st_mtime_ns for key, path in files(lake).items()}
+def test_what_is_refused_changes_nothing(table, tmp_path):
+    before = {key: path.stat().st_mtime_ns for key, path in files(table).items()}
     for statement in [
         f"COPY flows TO '{tmp_path}/x.csv'", f"COPY (SELECT 1) TO '{tmp_path}/x.parquet'", "CREATE TABLE t AS SELECT 1", "DROP TABLE flows", "INSERT INTO flows SELECT * FROM flows",
         "DELETE FROM flows", "SET datafusion.execution.target_partitions = 1", f"CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{tmp_path}'", "CREATE VIEW v AS SELECT 1",
         f"EXPLAIN COPY flows TO '{tmp_path}/x.csv'",
     ]:  # fmt: skip
-        error = sql(lake, statement, check=2).stderr
+        error = sql(table, statement, check=2).stderr
         assert error.startswith("error: "), statement
-    assert list(tmp_path.iterdir()) == [] and before == {key: path.stat().st_mtime_ns for key, path in files(lake).items()}
-    assert sql(lake, f"SELECT * FROM '{tmp_path}/x.csv'", check=2).stderr.startswith("error: no table")
+    assert list(tmp_path.iterdir()) == [] and before == {key: path.stat().st_mtime_ns for key, path in files(table).items()}
+    assert sql(table, f"SELECT * FROM '{tmp_path}/x.csv'", check=2).stderr.startswith("error: no table")
     for statement, begins in [("EXPLAIN SELECT sum(bytes) FROM flows", "logical_plan"), ("DESCRIBE flows", "srcaddr"), ("SHOW TABLES", "flows"), ("SHOW COLUMNS FROM flows", "start_time")]:
-        assert begins in sql(lake, statement).stdout, statement
+        assert begins in sql(table, statement).stdout, statement
 
 
 @pytest.mark.parametrize(
@@ -274,20 +286,20 @@ def test_what_is_refused_changes_nothing(lake, tmp_path):
         ("SELECT date_diff('fortnight', start_time, end_time) FROM flows", ["expected one of millisecond"]),
     ],
 )
-def test_mistakes_are_told_in_words(lake, question, expected):
-    process = sql(lake, question, check=None)
+def test_mistakes_are_told_in_words(table, question, expected):
+    process = sql(table, question, check=None)
     assert process.returncode in (1, 2) and process.stdout in ("", "\n"), (process.returncode, process.stdout)
     assert process.stderr.startswith("error: ")
     assert all(words in process.stderr for words in expected), process.stderr
 
 
-def test_bounds(lake):
+def test_bounds(table):
     question = "SELECT srcaddr, dstaddr, srcport, \"start\", count(*) AS n FROM flows GROUP BY 1, 2, 3, 4 ORDER BY n DESC, 1, 2, 3, 4"
-    free = sql(lake, question).stdout
-    assert sql(lake, question, "--threads", 1, "--memory", "64M").stdout == free
-    tight = sql(lake, question, "--threads", 1, "--memory", "100K", check=None)
+    free = sql(table, question).stdout
+    assert sql(table, question, "--threads", 1, "--memory", "64M").stdout == free
+    tight = sql(table, question, "--threads", 1, "--memory", "100K", check=None)
     assert tight.returncode == 0 and tight.stdout == free or "too much for the memory" in tight.stderr and "--memory" in tight.stderr
-    assert "threads" in sql(lake, question, "--threads", 0, check=2).stderr
+    assert "threads" in sql(table, question, "--threads", 0, check=2).stderr
 
 
 def test_a_program_that_is_not_installed(tmp_path):
@@ -310,40 +322,47 @@ def test_a_program_that_is_not_installed(tmp_path):
     assert (process.returncode, process.stdout.split("\n")) == (130, ["3", "-v", "some/table", "SELECT 1", "--as", "json", ""])
 
 
-def test_the_prompt(lake, tmp_path):
+def test_the_prompt(table, tmp_path):
     """On a terminal, with questions over several lines, a mistake, columns, and history for the next time."""
     environment = {**os.environ, "HOME": str(tmp_path), "TERM": "xterm", "NO_COLOR": "1"}
     environment.pop("XDG_STATE_HOME", None)
     leader, follower = pty.openpty()
-    process = subprocess.Popen([FLOWQUET, "sql", lake], stdin=follower, stdout=follower, stderr=follower, env=environment, close_fds=True)
+    process = subprocess.Popen([FLOWQUET, "sql", table], stdin=follower, stdout=follower, stderr=follower, env=environment, close_fds=True)
     os.close(follower)
     told = b""
 
     def until(words):
+        """What comes before some words, which are to come."""
         nonlocal told
-        begun, told = time.monotonic(), b""
+        begun = time.monotonic()
         while words not in told and time.monotonic() - begun < 60:
-            try:
+            if select.select([leader], [], [], 1)[0]:
                 told += os.read(leader, 4096)
-            except OSError:
-                break
-        assert words in told, told
-        return told.decode()
+        before, found, told = told.partition(words)
+        assert found, before
+        return before.decode()
 
     until(b"flows> ")
     os.write(leader, b"SELECT count(*) AS n\r")
     until(b"...> ")
     os.write(leader, b"FROM flows;\r")
-    rows = by_duckdb(lake, "SELECT count(*) AS n FROM flows")[0]["n"]
+    rows = by_duckdb(table, "SELECT count(*) AS n FROM flows")[0]["n"]
     assert str(rows) in until(b"1 row; read ")
     until(b"flows> ")
     os.write(leader, b"SELECT nothing FROM flows;\r")
     assert "no column" in until(b"hint: ")
+    until(b"flows> ")
     os.write(leader, b"\\d\r")
     assert "srcaddr" in until(b"rows; read ")
-    os.write(leader, b"SELECT 1\r\x03")
+    until(b"flows> ")
+    os.write(leader, b"SELECT 1\r")
+    until(b"...> ")
+    os.write(leader, b"\x03")
     until(b"flows> ")
     os.write(leader, b"\\q\r")
+    while process.poll() is None and select.select([leader], [], [], 60)[0]:
+        with contextlib.suppress(OSError):
+            os.read(leader, 4096)
     process.wait(60)
     os.close(leader)
     assert process.returncode == 0

@@ -44,9 +44,13 @@ pub(crate) fn failure_of(error: &DataFusionError, question: &[&str]) -> Failure 
             )
         }
         DataFusionError::Plan(what) => of_plan(what, question),
-        DataFusionError::Execution(_)
-        | DataFusionError::NotImplemented(_)
-        | DataFusionError::ArrowError(..) => Failure::message(Exit::Failed, &plain(error), None),
+        DataFusionError::ArrowError(arrow, _) if matches!(**arrow, ArrowError::ParseError(_)) => {
+            let what = arrow.to_string();
+            let what = what.strip_prefix("Parser error: ").unwrap_or(&what);
+            let hint = "times are written '2024-01-15 10:30:00', days '2024-01-15'";
+            let is_time = what.contains("timestamp") || what.contains("date");
+            Failure::message(Exit::Usage, &lower_first(&shown_lines(what)), is_time.then_some(hint))
+        }
         DataFusionError::Internal(_) => Failure::message(
             Exit::Failed,
             &plain(error),
