@@ -6,6 +6,7 @@ import datetime
 import decimal
 import gzip
 import ipaddress
+import json
 import os
 import random
 import re
@@ -378,7 +379,7 @@ def blocks(page):
                 heading = line.lstrip("# ") if line.startswith("#") else heading
                 label = line
             continue
-        named = re.fullmatch(r"((?:DuckDB|Athena|Polars)(?:, Athena)?)(?:, of (AWS's|rich) types)?:", label or "")
+        named = re.fullmatch(r"((?:DuckDB|Athena|Polars|flowquet sql)(?:, Athena)?(?:, flowquet sql)?)(?:, of (AWS's|rich) types)?:", label or "")
         assert named, f"a block that the test does not know how to run, behind: {label}"
         text = part.split("\n", 1)[1].removesuffix("```")
         assert part.startswith("```python" if named[1] == "Polars" else "```sql"), label
@@ -466,7 +467,7 @@ def shown(connection, text):
 def test_each_question_is_answered_for_each_engine():
     assert {b.heading for b in BLOCKS} == {SETUP, *ANSWERS}
     for heading in ANSWERS:
-        assert {e for b in BLOCKS if b.heading == heading for e in b.engines} == PARTIAL.get(heading, {"DuckDB", "Athena", "Polars"}), heading
+        assert {e for b in BLOCKS if b.heading == heading for e in b.engines} == PARTIAL.get(heading, {"DuckDB", "Athena", "Polars", "flowquet sql"}), heading
 
 
 def test_duckdb(table):
@@ -501,6 +502,22 @@ def test_athena(table):
             names, rows = shown(connection, query.sql("duckdb"))
             if block.heading != SETUP:
                 table.check(block.heading, names, rows)
+
+
+def told(row):
+    """Values as JSON has them, times as times."""
+    is_time = lambda value: isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]+Z", value)
+    return tuple(datetime.datetime.fromisoformat(value) if is_time(value) else value for value in row.values())
+
+
+def test_flowquet_sql(table):
+    """As the page says: where times are numbers, start_time and end_time in their place."""
+    for block in of_types(table.types, "flowquet sql"):
+        names = re.compile(r'"(start|end)"')
+        text = names.sub(r"\1_time", block.text) if table.types == "aws" else block.text
+        rows = json.loads(run("sql", "lake", text, "--as", "json", cwd=table.folder).stdout)
+        columns = [re.sub(r"^(start|end)_time$", r"\1", name) for name in rows[0]]
+        table.check(block.heading, columns, [told(row) for row in rows])
 
 
 def run_python(text, names):

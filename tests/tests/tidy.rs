@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("flowquet-enrich", &["flowquet-format"]),
     ("flowquet-arrow", &["flowquet-enrich", "flowquet-format", "flowquet-parse"]),
     ("flowquet-catalog", &["flowquet-aws", "flowquet-format", "flowquet-table"]),
+    ("flowquet-command", &["flowquet-aws", "flowquet-store", "flowquet-table"]),
     ("flowquet-ec2", &["flowquet-aws"]),
     (
         "flowquet-engine",
@@ -41,6 +42,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "flowquet-arrow",
             "flowquet-aws",
             "flowquet-catalog",
+            "flowquet-command",
             "flowquet-ec2",
             "flowquet-engine",
             "flowquet-enrich",
@@ -57,6 +59,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("flowquet-page", &["flowquet-engine", "flowquet-format"]),
     ("flowquet-s3server", &[]),
+    (
+        "flowquet-sql",
+        &["flowquet-catalog", "flowquet-command", "flowquet-format", "flowquet-store", "flowquet-table"],
+    ),
     ("flowquet-testkit", &[]),
 ];
 
@@ -76,7 +82,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("flowquet-ec2", &["arrow-array", "aws-sdk-s3", "parquet", "rayon"]),
     ("flowquet-engine", &["clap", "indicatif", "maud", "tokio"]),
     ("flowquet-page", &["arrow-array", "parquet", "rayon", "tokio"]),
-    ("flowquet-cli", &["tokio"]),
+    ("flowquet-cli", &["datafusion", "tokio"]),
+    ("flowquet-command", &["arrow-array", "parquet", "rayon", "tokio"]),
+    // The engine has its own.
+    ("flowquet-sql", &["arrow-array", "parquet", "rayon"]),
 ];
 
 /// Past this many lines a file probably has a second subject.

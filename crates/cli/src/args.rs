@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use flowquet_catalog::TableName;
+use flowquet_command::sql::{self, SqlArgs};
 use flowquet_format::Types;
 use flowquet_parquet::Compression;
 use flowquet_store::Location;
@@ -117,6 +118,8 @@ pub(crate) enum Command {
             flowquet top s3://lake/vpc_flow_logs/ --by interface_id --src 10.0.0.0/8 --json"
     )]
     Top(Box<TopArgs>),
+    #[command(about = sql::ABOUT, long_about = sql::LONG_ABOUT, after_long_help = sql::EXAMPLES)]
+    Sql(Box<SqlArgs>),
     /// Show what each column of a table or file costs, and what leaving it out would save
     #[command(
         long_about = "Shows the bytes of each column of a table or of a Parquet file, from footers alone, the dearest first; of a table also by \

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flowquet_command::machine::{memory, threads};
 use flowquet_engine::{
     COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request, compact,
     convert,
@@ -23,7 +24,7 @@ use crate::metrics::{Measured, of_compaction};
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
-use crate::resources::{budget, memory, threads};
+use crate::resources::budget;
 use crate::signals::{listen_for_signals, stop};
 use crate::table_files::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 use crate::told::Told;

@@ -97,7 +97,7 @@ pub(crate) fn complete(mut words: Vec<OsString>, command: &Command) -> Result<Co
 }
 
 /// The place of the command's name in `words`, and the command.
-fn command_of<'a>(words: &[OsString], command: &'a Command) -> Option<(usize, &'a Command)> {
+pub(crate) fn command_of<'a>(words: &[OsString], command: &'a Command) -> Option<(usize, &'a Command)> {
     let mut place = 1;
     loop {
         let word = words.get(place)?.to_str()?;

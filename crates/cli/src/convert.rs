@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use flowquet_command::machine::threads;
 use flowquet_engine::{
     Error, Event, Observer as _, Planned, Request, Run, Summary, convert, perform_shard, plan, restore,
 };
@@ -28,7 +29,6 @@ use crate::plan_file::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
 use crate::report::{RunFacts, json, quiet_text, text};
 use crate::reporter::{Reporter, Work};
-use crate::resources::threads;
 use crate::shard::tasks_of_shard;
 use crate::signals::{listen_for_signals, stop};
 use crate::text_table::{plain_table, table_text};

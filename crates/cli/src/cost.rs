@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use flowquet_command::machine::threads;
 use flowquet_engine::{ColumnCost, Cost, Error, FormatCost, Same, cost, cost_of_layout, named_object};
 use flowquet_format::{Catalogue, LogFormat, name_of_format};
 use flowquet_parquet::{RowReader, RowsError};
@@ -15,7 +16,7 @@ use crate::logs::has_bar;
 use crate::output::{Failure, counted, put, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
-use crate::resources::{look_threads, threads};
+use crate::resources::look_threads;
 use crate::signals::{listen_for_signals, stop};
 use crate::text_table::{plain_table, table_text};
 

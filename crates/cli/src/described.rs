@@ -10,6 +10,8 @@ use flowquet_format::Catalogue;
 use crate::exit::Exit;
 use crate::given::{found_in_text, text_of_file};
 use crate::output::{Failure, shown, shown_lines};
+use crate::places::S3Args;
+use crate::signals::stop;
 
 /// The option's name.
 pub(crate) const OPTION: &str = "--describe-flow-logs";
@@ -35,6 +37,13 @@ pub(crate) struct Asked<'a> {
     /// Those that are wanted; none for all.
     pub(crate) ids: &'a [String],
     pub(crate) stop: &'a AtomicBool,
+}
+
+impl<'a> Asked<'a> {
+    /// As the store is spoken to, but at the endpoint that environment and profile name.
+    pub(crate) fn of(s3: &S3Args, regions: &'a [String], ids: &'a [String]) -> Self {
+        Self { aws: s3.glue(None), regions, ids, stop: stop() }
+    }
 }
 
 /// The flow logs that the option's value `from` leads to, of the log groups `groups` if there are any; at least one.

@@ -3,12 +3,14 @@
 //! Libraries carry causes and data. Only here is it known which command runs, and which options it has.
 
 use flowquet_catalog::ErrorKind as CatalogErrorKind;
+pub(crate) use flowquet_command::failure::exit_of_store_error;
+use flowquet_command::failure::{BROKEN, RECORD_EDITED, hint_of_log};
 use flowquet_engine::{Error, FailedObject, Run, Summary};
 use flowquet_enrich::What;
 use flowquet_format::nearest;
 use flowquet_sources::Error as SourceError;
 use flowquet_store::{ErrorKind, FILE_SCHEME};
-use flowquet_table::{Error as LogError, RecordError};
+use flowquet_table::Error as LogError;
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::exit::Exit;
@@ -66,11 +68,6 @@ pub(crate) fn exit_of_catalog_error(error: &flowquet_catalog::Error) -> Exit {
         CatalogErrorKind::Throttled | CatalogErrorKind::Unavailable => Exit::Unavailable,
         _ => Exit::Failed,
     }
-}
-
-/// The exit code where a store failed.
-pub(crate) fn exit_of_store_error(error: &flowquet_store::Error) -> Exit {
-    if error.kind().is_transient() { Exit::Unavailable } else { Exit::Failed }
 }
 
 /// The message for an error of a table's log that ends a command.
@@ -206,9 +203,7 @@ pub(crate) fn hint_of_enrichment(error: &flowquet_enrich::Error) -> Option<Strin
 /// What to do about an error, where something can be said.
 pub(crate) fn hint_of(error: &Error) -> Option<String> {
     let hint = match error {
-        Error::Accounting(_) | Error::Log(LogError::Broken { .. }) => {
-            "please report this, with the table's _flowquet folder if you can; nothing was committed"
-        }
+        Error::Accounting(_) => BROKEN,
         Error::CompactedFileGone { .. } => {
             "nothing is lost: the files that it was to replace are still there. Restore it, or report this"
         }
@@ -232,20 +227,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::Sources(SourceError::ListingTooLong { .. }) => {
             "give more --memory, or take a part at a time with --since, --until, --account or --flow-region"
         }
-        Error::Log(LogError::Checkpoint { .. }) => {
-            "run the same command again; if that does not help, delete the folder `_flowquet/checkpoints`, which holds nothing unique"
-        }
         Error::Log(LogError::Contract(_)) => "drop the option, or choose another --out",
-        Error::Log(LogError::NoTable(_)) => {
-            "check the path; `flowquet convert` creates a table, also from Parquet files that AWS delivered"
-        }
-        Error::Log(LogError::Record { error: RecordError::Version(_), .. }) => {
-            "another version of flowquet wrote this table: use that one, or a newer one"
-        }
-        Error::Log(LogError::Record { .. }) | Error::Options(_) => {
-            "records must not be edited; restore the file"
-        }
-        Error::Log(LogError::StalePlan { .. }) => "make the plan again with `flowquet plan`",
+        Error::Log(error) => return hint_of_log(error).map(str::to_owned),
+        Error::Options(_) => RECORD_EDITED,
         Error::Sources(SourceError::Manifest { .. }) => {
             "a manifest is the manifest.json of an S3 Inventory, or a text file with one URL or path per line"
         }
@@ -299,7 +283,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::Catalog(error) => {
             return error.downcast_ref::<flowquet_catalog::Error>()?.hint().map(str::to_owned);
         }
-        Error::Log(LogError::Store(_)) | Error::MemoryTooSmall { .. } | Error::Sources(_) => {
+        Error::MemoryTooSmall { .. } | Error::Sources(_) => {
             return None;
         }
     };

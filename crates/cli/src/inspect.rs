@@ -16,6 +16,7 @@ use flowquet_store::{Location, Stores};
 use flowquet_table::Options;
 
 use crate::args::InspectArgs;
+use crate::described::Asked;
 use crate::exit::Exit;
 use crate::failure::engine_failure;
 use crate::formats::Formats;
@@ -69,8 +70,10 @@ struct Inspector<'a> {
 
 pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Failure> {
     listen_for_signals();
-    let formats =
-        Formats::resolve(&args.format, &args.s3.asked(args.filter.regions(), args.filter.flow_log_ids()))?;
+    let formats = Formats::resolve(
+        &args.format,
+        &Asked::of(&args.s3, args.filter.regions(), args.filter.flow_log_ids()),
+    )?;
     let filter = args.filter.filter()?;
     let columns = formats.selection.names().map(|names| names.map(str::to_owned).collect());
     let options = Options { reading: formats.reading.clone(), columns, ..Options::default() };

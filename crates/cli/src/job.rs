@@ -9,6 +9,7 @@ use flowquet_store::{Location, Store, Stores};
 use flowquet_table::{Log, Options, TableContract};
 
 use crate::args::{JobArgs, PartitionTimeArg, TableLayout};
+use crate::described::Asked;
 use crate::enrich::enriching;
 use crate::exit::Exit;
 use crate::failure::engine_failure;
@@ -43,7 +44,7 @@ impl Prepared {
     ) -> Result<Self, Failure> {
         let formats = Formats::resolve(
             &args.format,
-            &args.s3.asked(args.filter.regions(), args.filter.flow_log_ids()),
+            &Asked::of(&args.s3, args.filter.regions(), args.filter.flow_log_ids()),
         )?;
         let mut sources = args.sources.clone();
         sources.extend(args.manifest.iter().cloned().map(Source::Manifest));

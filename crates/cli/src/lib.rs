@@ -15,7 +15,6 @@
 mod args;
 mod beside;
 mod catalog;
-mod cgroups;
 mod clock;
 mod compact;
 mod config;
@@ -24,8 +23,8 @@ mod cost;
 mod described;
 mod doctor;
 mod enrich;
-mod environment;
-mod exit;
+#[cfg(test)]
+mod environment_tests;
 mod failure;
 mod forecast;
 mod forecast_text;
@@ -36,9 +35,7 @@ mod inspect;
 mod job;
 mod json_schema;
 mod log_rows;
-mod logs;
 mod metrics;
-mod output;
 mod places;
 mod plan;
 mod plan_file;
@@ -55,12 +52,11 @@ mod schema_diff;
 mod shard;
 mod shell;
 mod signals;
-mod size;
+mod sql;
 mod status;
 mod table_files;
 mod table_report;
 mod tags;
-mod terminal;
 mod text_table;
 mod told;
 mod top;
@@ -69,9 +65,10 @@ mod verify;
 use std::ffi::OsString;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
+pub use flowquet_command::exit::Exit;
+use flowquet_command::{environment, exit, logs, output, size, terminal};
 
 use crate::args::{Cli, Command};
-pub use crate::exit::Exit;
 use crate::output::Failure;
 
 /// The command line as a value: pages, completions and tests are made from it.
@@ -92,7 +89,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         }
         Err(Failure::BrokenPipe) => return Exit::Success,
     };
-    let matches = command.try_get_matches_from(completed.words);
+    let matches = command.try_get_matches_from(&completed.words);
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
@@ -113,6 +110,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Status(args) => status::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Sql(_) => sql::run(&completed.words),
         Command::Cost(args) => cost::run(&args),
         Command::Report(args) => table_report::run(&args),
         Command::Ignore(args) => ignore::run(&args),

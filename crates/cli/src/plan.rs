@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use flowquet_command::machine::threads;
 use flowquet_engine::{Event, Observer as _, Planned, Summary, find_formats, plan};
 use flowquet_format::ObjectKey;
 use flowquet_plan::estimated_rows;
@@ -25,7 +26,6 @@ use crate::plan_file::{Estimate, PlanFile, PlanShard, divided};
 use crate::plan_rows;
 use crate::prices::{DOLLARS_PER_1000_READS, DOLLARS_PER_1000_WRITES, request_dollars};
 use crate::reporter::{Reporter, Work};
-use crate::resources::threads;
 use crate::signals::{listen_for_signals, stop};
 
 /// Keys of a page of a listing.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flowquet_command::machine::threads;
 use flowquet_engine::{Change, Choice, Pointers, ReconvertRequest, Reconverted, reconvert};
 use flowquet_store::Stores;
 use indicatif::HumanCount;
 
 use crate::args::ReconvertArgs;
 use crate::catalog::{catalogued, glue};
+use crate::described::Asked;
 use crate::enrich::enriching;
 use crate::exit::Exit;
 use crate::failure::object_hints;
@@ -18,7 +20,7 @@ use crate::metrics::{Measured, of_reconversion};
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
-use crate::resources::{budget, threads};
+use crate::resources::budget;
 use crate::signals::{listen_for_signals, stop};
 use crate::table_files::NAMED_MAX;
 use crate::told::Told;
@@ -50,7 +52,7 @@ fn replace(
         let hint = "choose objects with --object, --partition, --flow-log-id, --rejects or --lost; `--object '**'` takes all";
         return Err(Failure::message(Exit::Usage, "no objects are chosen", Some(hint)));
     }
-    let formats = Formats::resolve(&args.format, &args.s3.asked(&[], &args.flow_log_id))?;
+    let formats = Formats::resolve(&args.format, &Asked::of(&args.s3, &[], &args.flow_log_id))?;
     let (enrich, enrichments) = enriching(&args.add.enrich, &formats, &stores)?;
     let change = Change {
         reading: (!formats.given.is_empty() || formats.reading.fields().is_some())

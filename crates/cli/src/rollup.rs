@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use flowquet_command::machine::{memory, threads};
 use flowquet_engine::{Pointers, ROLLUP_MEMORY_MIN, RolledUpTable, RollupRequest, rollup};
 use flowquet_store::Stores;
 use indicatif::{HumanBytes, HumanCount};
@@ -14,7 +15,6 @@ use crate::metrics::{Measured, of_rollup};
 use crate::output::{Failure, counted, put, say};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
-use crate::resources::{memory, threads};
 use crate::signals::{listen_for_signals, stop};
 use crate::told::Told;
 

@@ -19,6 +19,7 @@ use serde_json::json;
 
 use crate::args::{SchemaArgs, SchemaCommand, SchemaForm};
 use crate::catalog::{Naming, defined, definition, places};
+use crate::described::Asked;
 use crate::enrich::enriching;
 use crate::exit::Exit;
 use crate::failure::{ENRICH, log_failure};
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
     if let Some(SchemaCommand::Diff(diff)) = &args.command {
         return schema_diff::run(diff);
     }
-    let formats = Formats::resolve(&args.format, &args.s3.asked(&[], &[]))?;
+    let formats = Formats::resolve(&args.format, &Asked::of(&args.s3, &[], &[]))?;
     let log = match &args.source {
         None => None,
         Some(place) => {

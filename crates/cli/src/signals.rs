@@ -1,18 +1,15 @@
 //! Ctrl-C and SIGTERM: asked once, a run ends at the next whole step, or when its grace is over; asked twice, at once.
 
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use clap::Args;
+pub(crate) use flowquet_command::stop::stop;
 
 use crate::exit::Exit;
 use crate::output::say;
 use crate::reporter::say_above;
 use crate::size::whole;
-
-/// Set by Ctrl-C and SIGTERM, of this process alone.
-static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// Seconds that a run has for stopping, where none are given.
 const STOP_WITHIN_S: u16 = 25;
@@ -27,11 +24,6 @@ pub(crate) struct StopArgs {
     /// Kubernetes and ECS
     #[arg(long, value_name = "S", default_value_t = STOP_WITHIN_S, value_parser = whole::<u16, 1, 3600>, global = true)]
     stop_within: u16,
-}
-
-/// What a run looks at to know whether it is asked to end.
-pub(crate) fn stop() -> &'static Arc<AtomicBool> {
-    &STOP
 }
 
 /// Has commands stop as `args` say, from now on.

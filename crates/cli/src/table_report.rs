@@ -1,5 +1,6 @@
 //! `flowquet report`: a table as one page.
 
+use flowquet_command::machine::threads;
 use flowquet_engine::{ReportRequest, TableReport, report_on};
 use flowquet_page::{PageFacts, page};
 use indicatif::HumanBytes;
@@ -14,7 +15,7 @@ use crate::logs::has_bar;
 use crate::output::{Failure, counted, put, say, shown};
 use crate::places::{Target, table_store};
 use crate::reporter::{Reporter, Work};
-use crate::resources::{look_threads, threads};
+use crate::resources::look_threads;
 use crate::signals::{listen_for_signals, stop};
 
 pub(crate) fn run(args: &ReportArgs) -> Result<Exit, Failure> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use flowquet_command::machine::threads;
 use flowquet_engine::{Order, Top, TopRequest, TopRow, top};
 use indicatif::{HumanBytes, HumanCount};
 
@@ -13,7 +14,7 @@ use crate::logs::has_bar;
 use crate::output::{Failure, counted, put, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
-use crate::resources::{look_threads, threads};
+use crate::resources::look_threads;
 use crate::signals::{listen_for_signals, stop};
 use crate::text_table::{plain_table, table_text};
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flowquet_command::machine::threads;
 use flowquet_engine::{
     Choice, Error, Fault, Pointers, ReconvertRequest, Repaired, Share, Trouble, Verified, VerifyRequest,
     repair, verify,
@@ -24,7 +25,7 @@ use crate::metrics::{Measured, of_verification};
 use crate::output::{Failure, counted, put, say};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
-use crate::resources::{budget, threads};
+use crate::resources::budget;
 use crate::signals::{listen_for_signals, stop};
 use crate::told::Told;
 

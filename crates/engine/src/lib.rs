@@ -91,7 +91,7 @@ pub use inspect::{
 };
 pub use limit::RejectLimit;
 pub use look::{
-    ColumnCost, Cost, Coverage, Forgotten, FormatCost, FormatSpan, Network, Order, Reading, RecordFilter,
+    ColumnCost, Cost, Coverage, Forgotten, FormatCost, FormatSpan, Order, Reading, RecordFilter,
     RejectExample, Rejected, ReportRequest, Same, Sizes, TableReport, Tally, Top, TopRequest, TopRow,
     Traffic, TrafficAt, cost, cost_of_layout, report_on, top,
 };

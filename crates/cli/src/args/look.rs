@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use clap::{Args, ValueEnum};
-use flowquet_engine::{Network, Order, RecordFilter};
-use flowquet_format::{protocol_name, seconds_of};
+use flowquet_engine::{Order, RecordFilter};
+use flowquet_format::{Network, protocol_name, seconds_of};
 use flowquet_store::Location;
 
 use crate::clock::now_s;

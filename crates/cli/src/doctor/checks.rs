@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use flowquet_catalog::{ErrorKind as GlueErrorKind, Glue};
+use flowquet_command::machine::{share_of_machine, threads};
 use flowquet_ec2::{ErrorKind as AwsErrorKind, WhoAmI, who_am_i};
 use flowquet_engine::MEMORY_MIN;
 use flowquet_store::{
@@ -19,7 +20,6 @@ use super::{Line, State};
 use crate::args::DoctorArgs;
 use crate::output::counted;
 use crate::places::absolute;
-use crate::resources::{share_of_machine, threads};
 use crate::signals::stop;
 
 /// Signatures are refused where clocks differ by a quarter of an hour (docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html,

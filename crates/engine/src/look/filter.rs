@@ -2,11 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use flowquet_format::{ADDRESS_BYTES, TIME_MAX_S, TIME_MIN_S, TWIN_SUFFIX, address_bytes, seconds_of};
+use flowquet_format::{
+    ADDRESS_BYTES, Network, TIME_MAX_S, TIME_MIN_S, TWIN_SUFFIX, address_bytes, seconds_of,
+};
 use flowquet_parquet::{CheckedFile, ColumnValues, GroupBounds, TextValues};
 use flowquet_table::LiveFile;
 
-use super::network::Network;
 use super::values::Columns;
 
 /// Which records are wanted: those that pass all that is asked for. A record without a value passes nothing that asks for one.

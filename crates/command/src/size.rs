@@ -3,7 +3,10 @@
 use indicatif::HumanCount;
 
 /// Reads `256M`, `2GiB`, `1000000`: bytes, with K, M, G or T for powers of 1024.
-pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// What was expected, in words.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let error = || format!("expected bytes such as 512M or 2G, found `{text}`");
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let number: u64 = text[..digits].parse().map_err(|_| error())?;
@@ -19,7 +22,10 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 /// Reads a whole number from `MIN` to `MAX`.
-pub(crate) fn whole<T: TryFrom<u64>, const MIN: u64, const MAX: u64>(text: &str) -> Result<T, String> {
+///
+/// # Errors
+/// What was expected, in words.
+pub fn whole<T: TryFrom<u64>, const MIN: u64, const MAX: u64>(text: &str) -> Result<T, String> {
     let number = text.parse().ok().filter(|n| (MIN..=MAX).contains(n)).and_then(|n| T::try_from(n).ok());
     number.ok_or_else(|| format!("expected a number from {MIN} to {}, found `{text}`", HumanCount(MAX)))
 }

@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 const GAP: &str = "  ";
 
 /// Width of the terminal that standard output is; `None` where it is none, and nothing has to fit.
-pub(crate) fn width() -> Option<usize> {
+pub fn width() -> Option<usize> {
     if !std::io::stdout().is_terminal() {
         return None;
     }
@@ -14,7 +14,7 @@ pub(crate) fn width() -> Option<usize> {
 }
 
 /// `text` in at most `max` characters, shortened in its middle: of a key both ends tell most.
-pub(crate) fn shortened(text: &str, max: usize) -> String {
+pub fn shortened(text: &str, max: usize) -> String {
     let count = text.chars().count();
     if count <= max {
         return text.to_owned();
@@ -27,28 +27,30 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
 }
 
 /// `text` without what a terminal obeys: names and values are those of whoever wrote the logs.
-pub(crate) fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let of = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
     text.chars().map(of).collect()
 }
 
 /// A column of a table.
 #[derive(Debug, Clone)]
-pub(crate) struct Column {
+pub struct Column {
     /// Its head.
-    pub(crate) head: String,
+    pub head: String,
     /// Its cells, one a row.
-    pub(crate) cells: Vec<String>,
+    pub cells: Vec<String>,
     /// Whether cells stand at its right side, as numbers do.
-    pub(crate) is_number: bool,
+    pub is_number: bool,
 }
 
 impl Column {
-    pub(crate) fn text(head: &str, cells: Vec<String>) -> Self {
+    /// A column of words.
+    pub fn text(head: &str, cells: Vec<String>) -> Self {
         Self { head: head.to_owned(), cells, is_number: false }
     }
 
-    pub(crate) fn number(head: &str, cells: Vec<String>) -> Self {
+    /// A column of numbers.
+    pub fn number(head: &str, cells: Vec<String>) -> Self {
         Self { is_number: true, ..Self::text(head, cells) }
     }
 
@@ -58,23 +60,23 @@ impl Column {
     }
 
     /// Whether no cell tells anything.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.cells.iter().all(|cell| cell.trim().is_empty())
     }
 
     /// Shortens cells to `max` characters.
-    pub(crate) fn shorten(&mut self, max: usize) {
+    pub fn shorten(&mut self, max: usize) {
         self.cells.iter_mut().for_each(|cell| *cell = shortened(cell, max));
     }
 }
 
 /// Characters of the longest line of a table of these columns.
-pub(crate) fn table_width(columns: &[Column]) -> usize {
+pub fn table_width(columns: &[Column]) -> usize {
     columns.iter().map(|c| c.width() + GAP.len()).sum()
 }
 
 /// A table: two blanks before each column, so that it stands in from what is written above it.
-pub(crate) fn table(columns: &[Column]) -> String {
+pub fn table(columns: &[Column]) -> String {
     let rows = columns.first().map_or(0, |c| c.cells.len());
     let mut text = String::new();
     for row in 0..=rows {

@@ -23,7 +23,7 @@ static VERBOSE: AtomicU8 = AtomicU8::new(0);
 
 /// Options of all commands about what they say.
 #[derive(Debug, Args)]
-pub(crate) struct LogArgs {
+pub struct LogArgs {
     /// Say more on standard error: -v retries, lost races and committed tasks, -vv also each request, -vvv also what AWS's
     /// SDK says
     #[arg(short, long, action = ArgAction::Count, global = true)]
@@ -55,7 +55,7 @@ impl FromStr for Form {
 }
 
 /// Has messages told as `args` say, from now on.
-pub(crate) fn begin(args: &LogArgs) {
+pub fn begin(args: &LogArgs) {
     let is_json = args.log_format == Form::Json;
     IS_JSON.store(is_json, Ordering::Relaxed);
     VERBOSE.store(args.verbose, Ordering::Relaxed);
@@ -83,13 +83,18 @@ pub(crate) fn begin(args: &LogArgs) {
     let _ = tracing::subscriber::set_global_default(registry().with(lines.with_filter(filter)));
 }
 
+/// Whether more is said than what is asked for.
+pub fn is_verbose() -> bool {
+    VERBOSE.load(Ordering::Relaxed) > 0
+}
+
 /// Whether a progress bar has a place: on a terminal, unless lines of another kind come between.
-pub(crate) fn has_bar() -> bool {
+pub fn has_bar() -> bool {
     io::stderr().is_terminal() && !IS_JSON.load(Ordering::Relaxed) && VERBOSE.load(Ordering::Relaxed) == 0
 }
 
 /// Says words as a line of JSON, if that is the form; otherwise the caller does.
-pub(crate) fn say_json(words: &str) -> bool {
+pub fn say_json(words: &str) -> bool {
     if !IS_JSON.load(Ordering::Relaxed) {
         return false;
     }
@@ -101,7 +106,7 @@ pub(crate) fn say_json(words: &str) -> bool {
 }
 
 /// The same of a failure that ends a command, as `error: what` with a hint on its last line.
-pub(crate) fn say_json_failure(exit: Exit, text: &str) -> bool {
+pub fn say_json_failure(exit: Exit, text: &str) -> bool {
     if !IS_JSON.load(Ordering::Relaxed) {
         return false;
     }

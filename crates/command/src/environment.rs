@@ -8,7 +8,7 @@ const PREFIX: &str = "FLOWQUET_";
 
 /// What an argument is called where it is not typed: an option by its long name, and what is named without one by what it is. `None`
 /// for what is no option of a job.
-pub(crate) fn key_of(arg: &Arg) -> Option<String> {
+pub fn key_of(arg: &Arg) -> Option<String> {
     if arg.is_hide_set() {
         return None;
     }
@@ -26,13 +26,13 @@ pub(crate) fn key_of(arg: &Arg) -> Option<String> {
 }
 
 /// The variable of a key: `row-group-rows` is set by `FLOWQUET_ROW_GROUP_ROWS`.
-fn variable(key: &str) -> String {
+pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase().replace('-', "_"))
 }
 
 /// Lets every option of `command`, and of the commands below it, be set by its variable. A command line goes before the
 /// environment. A switch is on unless its variable is empty or a word for no: `0`, `false`, `no`, `off`.
-pub(crate) fn read_by(command: Command) -> Command {
+pub fn read_by(command: Command) -> Command {
     command.mut_args(from_environment).mut_subcommands(read_by)
 }
 
@@ -47,38 +47,7 @@ fn from_environment(arg: Arg) -> Arg {
     }
 }
 
-/// A table that a command can do without, such as `schema`'s, is not one that a variable means.
-fn has_variable(arg: &Arg) -> bool {
+/// Whether a variable can set an argument. A table that a command can do without, such as `schema`'s, is not one that a variable means.
+pub fn has_variable(arg: &Arg) -> bool {
     arg.get_long().is_some() || arg.is_required_set() || matches!(arg.get_action(), ArgAction::Append)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_option_of_every_command_has_a_variable() {
-        fn check(command: &Command) -> usize {
-            let own = command.get_arguments().filter_map(|arg| Some((arg, key_of(arg)?)));
-            let own = own.filter(|(arg, _)| has_variable(arg)).map(|(arg, key)| {
-                let name = arg.get_env().and_then(|env| env.to_str());
-                assert_eq!(name, Some(&*variable(&key)), "{}", command.get_name());
-            });
-            own.count() + command.get_subcommands().map(check).sum::<usize>()
-        }
-        assert!(check(&crate::command()) > 100);
-        assert_eq!(variable("max-rejects"), "FLOWQUET_MAX_REJECTS");
-    }
-
-    #[test]
-    fn what_is_not_an_option_of_a_job() {
-        let command = crate::command();
-        let left: Vec<String> = command
-            .get_subcommands()
-            .flat_map(|c| c.get_arguments().filter(|arg| key_of(arg).is_none()).map(move |arg| (c, arg)))
-            .filter(|(_, arg)| !["help", "version"].contains(&arg.get_id().as_str()))
-            .map(|(c, arg)| format!("{} {}", c.get_name(), arg.get_id()))
-            .collect();
-        assert_eq!(left, ["plan plan", "completions shell", "man command"]);
-    }
 }

@@ -3,36 +3,36 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use crate::exit::Exit;
+use crate::logs::say_json;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use flowquet_table::Counts;
 
-use crate::exit::Exit;
-use crate::logs::say_json;
-
 /// Why a command ends early.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// Nobody reads our output any more; that is success.
     BrokenPipe,
-    /// A message, to be told on standard error.
+    /// A message, to be told on standard error, and the exit code.
     Told(Exit, String),
 }
 
 impl Failure {
     /// An error with its causes and a hint, as all errors are told.
-    pub(crate) fn new(exit: Exit, error: &dyn std::error::Error, hint: Option<String>) -> Self {
+    pub fn new(exit: Exit, error: &dyn std::error::Error, hint: Option<String>) -> Self {
         Self::Told(exit, error_text(error, hint.as_deref()))
     }
 
-    pub(crate) fn message(exit: Exit, message: &str, hint: Option<&str>) -> Self {
+    /// An error in these words, with a hint.
+    pub fn message(exit: Exit, message: &str, hint: Option<&str>) -> Self {
         let hint = hint.map(|h| format!("\nhint: {h}")).unwrap_or_default();
         Self::Told(exit, format!("error: {message}{hint}"))
     }
 }
 
 /// `error: what: cause`, then the hint on a line of its own.
-pub(crate) fn error_text(error: &dyn std::error::Error, hint: Option<&str>) -> String {
+pub fn error_text(error: &dyn std::error::Error, hint: Option<&str>) -> String {
     let mut text = format!("error: {}", shown(&error.to_string()));
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -49,12 +49,12 @@ pub(crate) fn error_text(error: &dyn std::error::Error, hint: Option<&str>) -> S
 ///
 /// Names of files and keys of objects may hold any character: escapes that move the cursor, or a line of its own that reads like
 /// one of ours.
-pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+pub fn shown(text: &str) -> Cow<'_, str> {
     if text.chars().any(steers) { escaped(text, steers).into() } else { text.into() }
 }
 
 /// The same of a message of several lines that are ours.
-pub(crate) fn shown_lines(text: &str) -> String {
+pub fn shown_lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")
 }
 
@@ -73,18 +73,21 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
 }
 
 /// A count with its noun: `1 object`, `1,200 objects`.
-pub(crate) fn counted(n: u64, noun: &str) -> String {
+pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", indicatif::HumanCount(n), if n == 1 { "" } else { "s" })
 }
 
 /// What lines are, in words: they add up to all lines.
-pub(crate) fn parts_of_lines(c: &Counts) -> String {
+pub fn parts_of_lines(c: &Counts) -> String {
     let parts = [(c.records, "record"), (c.rejects, "reject"), (c.headers, "header"), (c.blanks, "blank")];
     parts.map(|(n, noun)| counted(n, noun)).join(" + ")
 }
 
 /// Puts data on standard output.
-pub(crate) fn put(data: &str) -> Result<(), Failure> {
+///
+/// # Errors
+/// [`Failure::BrokenPipe`] where nobody reads it; as the system reports.
+pub fn put(data: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     // JSON has none of these but in its strings, where they are escaped already.
     let is_order = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\r' | '\t' | '\x7f');
@@ -97,7 +100,7 @@ pub(crate) fn put(data: &str) -> Result<(), Failure> {
 }
 
 /// Says words on standard error. Nobody may be listening, and that is no failure.
-pub(crate) fn say(words: &str) {
+pub fn say(words: &str) {
     if say_json(words) {
         return;
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use flowquet_format::{ADDRESS_BYTES, address_bytes};
+use crate::columns::{ADDRESS_BYTES, address_bytes};
 
 /// Bits before the address in one of IPv4: they stand as IPv6 maps them.
 const MAPPED_BITS: u32 = 96;
@@ -36,13 +36,18 @@ impl FromStr for Network {
 }
 
 impl Network {
+    /// Its first and last address.
+    pub fn bounds(&self) -> [[u8; ADDRESS_BYTES]; 2] {
+        [self.first, self.last].map(u128::to_be_bytes)
+    }
+
     /// Whether an address is in it.
     pub fn contains(&self, address: [u8; ADDRESS_BYTES]) -> bool {
         (self.first..=self.last).contains(&u128::from_be_bytes(address))
     }
 
     /// Whether any address between two, both included, is in it.
-    pub(super) fn overlaps(&self, least: [u8; ADDRESS_BYTES], most: [u8; ADDRESS_BYTES]) -> bool {
+    pub fn overlaps(&self, least: [u8; ADDRESS_BYTES], most: [u8; ADDRESS_BYTES]) -> bool {
         self.first <= u128::from_be_bytes(most) && u128::from_be_bytes(least) <= self.last
     }
 }
