@@ -37,7 +37,7 @@ pub(super) fn check_sums(
         }
         let Some(found) = sums_of_partition(out, state, &files, stop)? else { continue };
         let told = RollupSums::sum(told);
-        let expected: Found = (told.flows.into(), told.packets.into(), told.bytes.into());
+        let expected: Found = (told.flows.into(), told.packets, told.bytes);
         if found != expected {
             let text =
                 |(flows, packets, bytes): Found| format!("{flows} flows, {packets} packets, {bytes} bytes");
