@@ -145,3 +145,33 @@ def test_moto(retrieval, storage_class):
         assert 'ongoing-request="' in server.client.head_object(Bucket="logs", Key=cold)["Restore"]
         report = convert(server, "--restore", retrieval, check=None)
         assert report["records"] == 1 or report["restores"]["ongoing"] + report["restores"]["restored"] == 1
+
+
+def surveyed(server):
+    """What `inspect` says of a prefix: objects of flow logs, and of what is none by reason."""
+    [found] = json.loads(s3.run(server, "inspect", "s3://logs/AWSLogs/", "--json", check=None).stdout)["results"]
+    return sum(log["objects"] for log in found["logs"]), {other["kind"]: other["objects"] for other in found["others"]}
+
+
+def put_log(server, minute, storage_class, body=b"x"):
+    """An object of one and the same flow log."""
+    key = f"AWSLogs/123456789012/vpcflowlogs/us-east-1/2024/01/15/123456789012_vpcflowlogs_us-east-1_fl-0123456789abcdef0_20240115T00{minute:02}Z_abcd.log"
+    server.client.put_object(Bucket="logs", Key=key, Body=body, StorageClass=storage_class)
+    return key
+
+
+def test_a_survey_counts_each_object_once():
+    """The newest object of a flow log is looked at: one of Intelligent-Tiering that cannot be read is none of the others in archives."""
+    with s3.serve("--tiered-away", "logs/AWSLogs/") as server:
+        put_log(server, 0, "GLACIER")
+        put_log(server, 5, "DEEP_ARCHIVE")
+        put_log(server, 10, "INTELLIGENT_TIERING")
+        assert surveyed(server) == (0, {"archived": 3})
+
+
+def test_a_restored_object_without_records_is_none_in_an_archive():
+    with s3.serve("--restore-ms", 0) as server:
+        put_log(server, 0, "GLACIER")
+        key = put_log(server, 5, "GLACIER", b"\n\n")
+        server.client.restore_object(Bucket="logs", Key=key, RestoreRequest={"Days": 1, "GlacierJobParameters": {"Tier": "Bulk"}})
+        assert surveyed(server) == (0, {"empty": 1, "archived": 1})

@@ -61,7 +61,10 @@ impl Glue {
         let ask = self.client().update_table().database_name(database.as_str()).table_input(input);
         let answer = self.block_on(ask.version_id(NOWHERE).skip_archive(true).send());
         let answer = answer.map(drop);
-        ("glue:UpdateTable", answer.or_else(|e| allowed(Error::of("update table", &full(database, name), &e))))
+        (
+            "glue:UpdateTable",
+            answer.or_else(|e| allowed(Error::of("update table", &full(database, name), &e))),
+        )
     }
 
     fn try_get_partition(&self, database: &TableName, name: &TableName) -> Result<(), Error> {

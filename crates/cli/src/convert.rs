@@ -69,7 +69,9 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let request = Request { max_rejects: args.max_rejects, ..prepared.request() };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let metrics = args.metrics.as_ref();
-    let metrics = metrics.map(|file| Metrics::begin(file, Measured::Convert, &run_id, &out, started_s, &stores)).transpose()?;
+    let metrics = metrics
+        .map(|file| Metrics::begin(file, Measured::Convert, &run_id, &out, started_s, &stores))
+        .transpose()?;
     let observer = |event: &Event<'_>| {
         reporter.event(event);
         metrics.iter().for_each(|metrics| metrics.event(event));

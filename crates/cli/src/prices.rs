@@ -4,7 +4,9 @@
 //!
 //! Sources: aws.amazon.com/s3/pricing; aws.amazon.com/fargate/pricing;
 //! docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html for times.
-//! Not confirmed by a stored copy of these pages: requests that restore from Deep Archive, and expedited ones.
+//! Restores from Flexible Retrieval, expedited ones too: repost.aws/knowledge-center/s3-manage-data-retrieval. Bytes from Deep Archive: as
+//! usage.ai/blogs/aws/storage-cost/glacier-deep-archive-pricing cites AWS's page in 2026. Not confirmed for 2026: what requests
+//! cost that restore from Deep Archive, which are as people cited that page in 2023 (gist.github.com/casouri/56e1e634e50d1ae023f3bb8ea4d053de).
 
 use flowquet_store::{ArchiveTier, Retrieval};
 use serde::Serialize;

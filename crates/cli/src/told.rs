@@ -77,8 +77,9 @@ impl Told {
         }
         let (started, started_s, run_id, out) = (Instant::now(), now_s(), random_name(), out.to_string());
         let metrics = args.metrics.as_ref();
-        let metrics =
-            metrics.map(|file| Metrics::begin(file, command, &run_id, &out, started_s, stores)).transpose()?;
+        let metrics = metrics
+            .map(|file| Metrics::begin(file, command, &run_id, &out, started_s, stores))
+            .transpose()?;
         Ok(Self {
             command,
             dry_run,

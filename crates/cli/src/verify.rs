@@ -50,9 +50,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     let mut done = None;
     let ended = look(args, stores, &told, &mut done);
     let report = done.as_ref().map(|done: &Done| done.report(args));
-    let samples = done.as_ref().map(|done| {
-        of_verification(&done.verified, args.list_safe.is_some(), done.repaired.as_ref())
-    });
+    let samples = done
+        .as_ref()
+        .map(|done| of_verification(&done.verified, args.list_safe.is_some(), done.repaired.as_ref()));
     told.end(ended, report.as_ref(), samples.unwrap_or_default())
 }
 

@@ -1,13 +1,12 @@
 //! Every operation of every command fails once, in every way: after the next run the table is as if nothing had happened.
 
-mod world;
-
 use std::sync::Arc;
 
 use flowquet_engine::{Change, Choice, Error};
 use flowquet_store::{Failing, Fault, Memory, Store, Then, When};
 use flowquet_table::{Dedup, Log, Reading};
-use world::{Catalog, V2, World, each_fault};
+
+use crate::world::{self, Catalog, V2, World, each_fault};
 
 /// A table that two runs made, the second with what was new.
 fn converted() -> World {

@@ -1,8 +1,5 @@
 //! Input and tables that nobody expects: named twice, changed, damaged, or made to lead elsewhere.
 
-#[expect(dead_code, reason = "what faults need")]
-mod world;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,7 +10,8 @@ use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location, Store, Stores};
 use flowquet_table::{Log, Options, STAGING};
 use flowquet_testkit::gzip;
-use world::{World, key, v2_lines};
+
+use crate::world::{self, World, key, v2_lines};
 
 /// A folder with raw logs and a table on a disk.
 struct Disk {

@@ -1,15 +1,13 @@
 //! Records that somebody has written who means harm, or that were damaged: names in them lead nowhere.
 
-#[expect(dead_code, reason = "what faults need")]
-mod world;
-
 use std::io::Read as _;
 
 use flowquet_engine::{Change, Choice, Error};
 use flowquet_store::Store as _;
 use flowquet_table::{Error as LogError, Log, RecordError};
 use serde_json::Value;
-use world::World;
+
+use crate::world::World;
 
 /// What stands in place of ids, keys, folders and names.
 const BAD: [&str; 10] = [

@@ -1,19 +1,15 @@
 //! Faults that somebody planted in a table are found, by the cheapest level that can tell, and nothing else is blamed.
 
-#[path = "world/found.rs"]
-mod found;
-#[expect(dead_code, reason = "what faults need")]
-mod world;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_engine::{Change, Choice, Fault, Finding, Level, Trouble};
 use flowquet_store::Store as _;
 use flowquet_table::{Log, Reading};
 use flowquet_testkit::gzip;
-use found::{assert_nothing_found, keys, live};
-use world::checks::Depth;
-use world::{V2, World, key};
+
+use crate::world::checks::Depth;
+use crate::world::found::{assert_nothing_found, keys, live};
+use crate::world::{self, V2, World, key};
 
 /// Numbers that look random: the same in each run.
 struct Random(u64);

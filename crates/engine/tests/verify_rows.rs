@@ -1,11 +1,6 @@
 //! What is wrong with rows, where sizes, counts and checksums say nothing: found by the cheapest level that can tell it, and by none
 //! before.
 
-#[path = "world/found.rs"]
-mod found;
-#[expect(dead_code, reason = "what faults need")]
-mod world;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,9 +11,10 @@ use flowquet_parquet::{Compression, Encoder, FileSchema, FileWriter};
 use flowquet_parse::{IntegerColumns, Parser, Step};
 use flowquet_store::Store as _;
 use flowquet_table::task_of_output;
-use found::{assert_nothing_found, keys, live};
-use world::checks::Depth;
-use world::{V2, World};
+
+use crate::world::checks::Depth;
+use crate::world::found::{assert_nothing_found, keys, live};
+use crate::world::{self, V2, World};
 
 /// A file of these lines of version 2, as a conversion writes it.
 fn file_of(lines: &[String], task: &str, sort: &[&str]) -> Vec<u8> {

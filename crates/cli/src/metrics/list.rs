@@ -205,8 +205,7 @@ mod tests {
         let mut text = "| metric | of | says |\n|---|---|---|\n".to_owned();
         for metric in ALL {
             let labels: Vec<String> = metric.labels.iter().map(|label| format!("{label}=…")).collect();
-            let labels =
-                if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
             let of: Vec<&str> = metric.of.iter().map(|command| command.name()).collect();
             let of = if metric.of == EACH { "all".to_owned() } else { of.join(", ") };
             writeln!(text, "| `{}{labels}` | {of} | {} |", metric.name, metric.help)

@@ -179,6 +179,8 @@ struct Group {
     archived: u64,
     archived_bytes: u64,
     archived_example: Option<SourceObject>,
+    /// Whether that one is looked at.
+    looks_into_archive: bool,
     classes: BTreeMap<StorageClass, u64>,
     deliveries: Deliveries,
     /// What was found, by object looked at.
@@ -298,7 +300,9 @@ impl Gathered {
         let mut waiting: VecDeque<(usize, SourceObject)> = VecDeque::new();
         for (index, (key, group)) in groups.iter_mut().enumerate() {
             if key.is_of_one_format() {
-                let first = group.candidates.pop().or_else(|| group.archived_example.take());
+                let first = group.candidates.pop();
+                group.looks_into_archive = first.is_none();
+                let first = first.or_else(|| group.archived_example.take());
                 waiting.extend(first.map(|object| (index, object)));
             } else {
                 waiting.extend(group.candidates.drain(..).map(|object| (index, object)));
@@ -322,10 +326,6 @@ impl Gathered {
                     let (kind, detail) = unreadable(&error);
                     others.add_object(OtherKind::NotConverted(kind), &object, || detail.clone());
                     group.leave(&object);
-                    if error.kind() == ErrorKind::Archived && group.archived > 0 {
-                        group.archived -= 1;
-                        group.archived_bytes -= object.bytes;
-                    }
                     false
                 }
                 Err(error) => return Err(error.into()),
@@ -421,6 +421,10 @@ impl Group {
     fn leave(&mut self, object: &SourceObject) {
         self.objects -= 1;
         self.bytes -= object.bytes;
+        if self.looks_into_archive {
+            self.archived -= 1;
+            self.archived_bytes -= object.bytes;
+        }
     }
 
     /// Tells what was found. What was not looked at is as what was, if that is of one kind.

@@ -1,6 +1,7 @@
 //! A small world in memory: raw logs, a table, and the commands that a person would run, each at a store that may fail.
 
 pub(crate) mod checks;
+pub(crate) mod found;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

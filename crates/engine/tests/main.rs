@@ -1,0 +1,8 @@
+//! The engine as those who call it see it. One program: each that is linked holds the whole of the workspace and of what it rests on.
+
+mod faults;
+mod hostile;
+mod records;
+mod verify;
+mod verify_rows;
+mod world;
