@@ -26,6 +26,12 @@ const KEYS_TOLD_MAX: usize = 5;
 /// Objects below an object that are held until it is over. One that has more is a map of records, and says nothing about a line.
 const HELD_MAX: usize = 8;
 
+/// Lines of objects in an object that are kept, to tell a second copy by.
+const INNER_MAX: usize = 4;
+
+/// Bytes of a line that is kept so: no record is longer.
+const COPY_BYTES_MAX: usize = 4 << 10;
+
 /// Bytes of their beginning by which broken documents are told.
 const EXCERPT_BYTES: usize = 200;
 
@@ -67,6 +73,9 @@ struct Object {
     has_lines: bool,
     /// Whether it has a line of its own.
     has_message: bool,
+    /// That line, and those of the objects in it: programs that ship logs keep what they were given beside what they made of it.
+    line: Option<String>,
+    inner: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -86,6 +95,8 @@ impl Container {
                 is_map: false,
                 has_lines: false,
                 has_message: false,
+                line: None,
+                inner: Vec::new(),
             }),
             _ => Self::Array(Array { next: Next::Value, is_empty: true, row: Vec::new(), has_lines: false }),
         }
@@ -326,7 +337,7 @@ impl Documents {
                         // CloudWatch writes it before the message.
                         let time = object.values.iter().find(|v| v.key == TIMESTAMP);
                         self.events.ms = time.and_then(|v| event_ms(&v.text));
-                        self.message(&text, out)?;
+                        self.message_once(&text, out)?;
                         self.events.ms = None;
                     }
                 } else {
@@ -339,6 +350,33 @@ impl Documents {
             }
         }
         Ok(())
+    }
+
+    /// The line of the innermost object, unless one around it or in it has the same one: then it is a copy. Neighbours are none of each other's.
+    fn message_once(&mut self, text: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
+        let line = text.trim_ascii_end();
+        let around = self.path.iter().rev().map_while(|container| match container {
+            Container::Object(object) => Some(object),
+            Container::Array(_) => None,
+        });
+        let is_here = |object: &Object| object.line.as_deref() == Some(line);
+        let is_copy = around.enumerate().any(|(i, object)| match i {
+            0 => is_here(object) || object.inner.iter().any(|inner| inner == line),
+            _ => is_here(object),
+        });
+        if let Some(Container::Object(object)) = self.path.last_mut() {
+            object.line = (line.len() <= COPY_BYTES_MAX).then(|| line.to_owned());
+        }
+        if is_copy { Ok(()) } else { self.message(text, out) }
+    }
+
+    /// Takes the innermost object away; the one around it keeps its lines.
+    fn hand_lines_up(&mut self) {
+        let Some(Container::Object(object)) = self.path.pop() else { return };
+        if let Some(Container::Object(around)) = self.path.last_mut() {
+            around.inner.extend(object.line.into_iter().chain(object.inner));
+            around.inner.truncate(INNER_MAX);
+        }
     }
 
     fn message(&mut self, text: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
@@ -419,6 +457,8 @@ impl Documents {
         out: &mut Vec<u8>,
     ) -> Result<(bool, Vec<Vec<Value>>), Refused> {
         if object.has_lines || self.is_control {
+            self.path.push(Container::Object(object));
+            self.hand_lines_up();
             return Ok((true, Vec::new()));
         }
         let values = &object.values;
@@ -450,7 +490,9 @@ impl Documents {
             let may_be = |v: &&Value| may_be_message(&v.key) && !v.is_bare && is_like_record(&v.text);
             if let Some(line) = values.iter().find(may_be) {
                 let line = line.text.clone();
-                self.message(&line, out)?;
+                self.path.push(Container::Object(object));
+                self.message_once(&line, out)?;
+                self.hand_lines_up();
                 return Ok((true, Vec::new()));
             }
         }

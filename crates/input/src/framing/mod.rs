@@ -85,7 +85,7 @@ impl Framing {
             _ if text.trim_ascii() == MARKER => Self::Marker,
             _ if exports::message_of(&exports::uncoloured(line)).is_some() => Self::Exports,
             _ if cli_text::is_of_cli(line) => Self::CliText,
-            _ => separated::separator_of(line, catalogue).map_or(Self::Lines, Self::Separated),
+            _ => separated::separator_of(text, catalogue).map_or(Self::Lines, Self::Separated),
         })
     }
 

@@ -81,11 +81,24 @@ pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Fields {
     }
 }
 
-/// Whether a text is shaped like a record: at least three values between blanks, one of which is an address, or tells that there is no data.
+/// Whether a text is shaped like a record: at least three values between blanks, one of which is an address or tells that there is no data, or
+/// half of which stand for no value.
 pub(super) fn is_like_record(text: &str) -> bool {
     let is_telling =
         |word: &str| matches!(word, "NODATA" | "SKIPDATA") || word.parse::<std::net::IpAddr>().is_ok();
-    text.split(' ').nth(2).is_some() && text.split(' ').any(is_telling)
+    let words = || text.split_ascii_whitespace();
+    let (count, missing) = (words().count(), words().filter(|word| *word == "-").count());
+    count >= 3 && (words().any(is_telling) || missing >= 2 && 2 * missing >= count)
+}
+
+/// The place of the only name under which a table may hold whole lines, whatever its case and whatever it is part of, such as `_source.message`.
+pub(super) fn message_column(names: &[&str]) -> Option<usize> {
+    let is_like_message = |name: &str| {
+        let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+        may_be_message(&last) || is_message(&last)
+    };
+    let mut found = names.iter().enumerate().filter(|(_, name)| is_like_message(name)).map(|(at, _)| at);
+    found.next().filter(|_| found.next().is_none())
 }
 
 #[cfg(test)]
@@ -130,9 +143,29 @@ mod tests {
     }
 
     #[test]
+    fn columns_of_lines() {
+        for (names, expected) in [
+            ("_time _raw", Some(1)),
+            ("Time Line", Some(1)),
+            ("_source.message @timestamp", Some(0)),
+            ("log msg", None),
+            ("start end", None),
+        ] {
+            let names: Vec<&str> = names.split(' ').collect();
+            assert_eq!(message_column(&names), expected, "{names:?}");
+        }
+    }
+
+    #[test]
     fn texts_like_records() {
         assert!(is_like_record("2 111122223333 eni-1 10.0.0.5 10.0.0.6 443"));
         assert!(is_like_record("2 - eni-1 - - NODATA"));
+        // As programs that ship logs end it, and formats without a word for it.
+        assert!(is_like_record("2 111122223333 eni-1 - - NODATA\n"));
+        assert!(is_like_record("- eni-1 - - - -\r\n"));
+        assert!(is_like_record("- - -"));
+        assert!(!is_like_record("GET - -1 done"));
+        assert!(!is_like_record("- first point"));
         assert!(!is_like_record("10.0.0.5 GET"));
         assert!(!is_like_record("START RequestId: 1 Version: $LATEST"));
     }

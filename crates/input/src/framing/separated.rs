@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowquet_format::{Catalogue, EventTimes, event_ms};
 
-use super::names::{Fields, fields_of, is_message};
+use super::names::{Fields, fields_of, is_like_record, is_message, message_column};
 use super::values::{CARRIED_MARK, Meaning, Spelling, push_value};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
@@ -115,6 +115,8 @@ impl Separated {
                 push_raw(row, out)
             }
             Rows::Lost => push_raw(row, out),
+            // A line in quotes.
+            Rows::All if values.len() == 1 => push_raw(values[0].trim_ascii(), out),
             Rows::Fields(_) | Rows::All | Rows::Unknown => {
                 push_values(values.iter().map(|value| (value, Meaning::Text)), out);
             }
@@ -127,13 +129,18 @@ impl Separated {
         let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
         let is_time = |name: &&str| TIMES.iter().any(|time| time.eq_ignore_ascii_case(name));
         let time = names.iter().position(is_time);
-        if let Some(at) = names.iter().position(|name| is_message(name)) {
+        let mut message = names.iter().position(|name| is_message(name));
+        let found = fields_of(&names, &self.catalogue);
+        if message.is_none() && self.rows == Rows::Unknown && !is_sure(&found) && may_be_names(values) {
+            // Somebody saw a line below it.
+            message = message_column(&names);
+        }
+        if let Some(at) = message {
             self.rows = Rows::Message(at);
             self.time = time;
             row.clone_into(&mut self.header);
             return true;
         }
-        let found = fields_of(&names, &self.catalogue);
         if is_sure(&found) {
             let fields: Vec<&str> = found.fields.iter().flatten().map(String::as_str).collect();
             out.extend_from_slice(fields.join(" ").as_bytes());
@@ -172,17 +179,34 @@ impl Unframe for Separated {
     }
 }
 
-/// The separator of a line that is the header of a table, or a row of one without a header.
-pub(super) fn separator_of(line: &[u8], catalogue: &Catalogue) -> Option<u8> {
+/// The separator of a text that begins with the header of a table, or a row of one without a header.
+pub(super) fn separator_of(text: &[u8], catalogue: &Catalogue) -> Option<u8> {
+    let (line, below) = text.split_at(text.iter().position(|b| *b == b'\n').unwrap_or(text.len()));
+    let line = line.trim_ascii_end();
     let Some(separator) = line.iter().copied().find(|b| matches!(b, b',' | b'\t' | b';' | b'|')) else {
-        // A table of one column.
-        let values = values_of(line, b',');
-        return std::str::from_utf8(&values[0]).is_ok_and(is_message).then_some(b',');
+        // A table of one column, or lines in quotes.
+        let value = values_of(line, b',').swap_remove(0);
+        let value = std::str::from_utf8(&value).ok()?;
+        let words: Vec<&str> = value.split_ascii_whitespace().collect();
+        let is_quoted = line.starts_with(b"\"") && line.ends_with(b"\"");
+        let is_line = is_quoted && (is_like_record(value) || is_sure(&fields_of(&words, catalogue)));
+        let is_header = is_message(value) || has_line_below(&[value], below, b',');
+        return (is_line || is_header).then_some(b',');
     };
     let values = values_of(line, separator);
     let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
     let is_header = names.iter().any(|name| is_message(name)) || is_sure(&fields_of(&names, catalogue));
-    (is_header || is_row(&names)).then_some(separator)
+    let has_line = || may_be_names(&values) && has_line_below(&names, below, separator);
+    (is_header || is_row(&names) || has_line()).then_some(separator)
+}
+
+/// Whether one of these names may be that of a column of lines, and the row below has one there.
+fn has_line_below(names: &[&str], below: &[u8], separator: u8) -> bool {
+    let Some(at) = message_column(names) else { return false };
+    let below = below.trim_ascii_start();
+    let Some(end) = end_of_row(below, true) else { return false };
+    let values = values_of(without_end(&below[..end]), separator);
+    values.len() == names.len() && std::str::from_utf8(&values[at]).is_ok_and(is_like_record)
 }
 
 /// Whether names are surely those of a flow log's table.
@@ -366,6 +390,11 @@ mod tests {
             ("start,srcaddr,action\n1 a b\n", b',', "start srcaddr action\n1 a b\n"),
             ("timestamp|message\n1|2 a\n", b'|', "2 a\n"),
             ("timestamp,message\n1,\"2 1\n2,\"2 2\"\n", b',', "2 1\n2 2\n"),
+            // A column of lines by another name, and lines in quotes.
+            ("\"_time\",\"_raw\"\n\"1\",\"2 1 10.0.0.1\"\n2,x\n", b',', "2 1 10.0.0.1\nx\n"),
+            ("Time;_source.message\n1;2 1 10.0.0.1\n", b';', "2 1 10.0.0.1\n"),
+            ("\"log\"\n\"2 1 - - NODATA\"\n", b',', "2 1 - - NODATA\n"),
+            ("\"2 1 10.0.0.1\"\n\"2 - -\"\n\n", b',', "2 1 10.0.0.1\n2 - -\n\n"),
         ] {
             assert_eq!(lines(text, separator), expected, "{text:?}");
         }
@@ -415,6 +444,13 @@ mod tests {
             ("start,end", None),
             ("region,vpc_id,cidr", None),
             ("1.1,2,3", None),
+            ("_time,_raw\n1,2 1 10.0.0.1\n", Some(b',')),
+            ("_time,_raw\n1,GET /\n", None),
+            ("_time,_raw", None),
+            ("_raw\r\n2 1 10.0.0.1", Some(b',')),
+            ("\"2 1 10.0.0.1\"", Some(b',')),
+            ("\"version srcaddr start\"", Some(b',')),
+            ("\"hello my world\"", None),
             ("version srcaddr", None),
             ("hello, world", None),
         ] {

@@ -52,6 +52,12 @@ fn documents() {
         (r#"{"message":{"srcaddr":"b","start":1}}"#.to_owned(), "srcaddr start\nb 1\n"),
         (r#"{"message":"{\"srcaddr\":\"b\",\"start\":1}"}"#.to_owned(), "srcaddr start\nb 1\n"),
         (r#"{"results":[[{"field":"srcAddr","value":"b"},{"field":"@ptr","value":"x"},{"field":"start","value":"1"}]]}"#.to_owned(), "srcaddr start\nb 1\n"),
+        // What programs that ship logs end lines with, and what they keep of them besides.
+        (r#"{"log":"2 1 eni-1 - - NODATA\n"}{"log":"- eni-1 - - - -\r\n"}"#.to_owned(), "2 1 eni-1 - - NODATA\n- eni-1 - - - -\n"),
+        (r#"{"message":"2 1 a","event":{"original":"2 1 a"}}{"event":{"original":"2 1 10.0.0.5"},"message":"2 1 10.0.0.5"}"#.to_owned(), "2 1 a\n2 1 10.0.0.5\n"),
+        (r#"{"attributes":{"x":{"message":"2 1 a"}},"message":"2 1 a\n"}{"message":"2 1 b","attributes":{"message":"2 1 b"}}"#.to_owned(), "2 1 a\n2 1 b\n"),
+        (r#"{"a":{"message":"2 1 a"},"b":{"message":"2 1 a"}}[{"message":"2 1 a"},{"message":"2 1 a"}]"#.to_owned(), "2 1 a\n2 1 a\n2 1 a\n2 1 a\n"),
+        (r#"{"message":"2 1 a","attributes":{"message":"2 1 b"}}"#.to_owned(), "2 1 a\n2 1 b\n"),
         (r#"{"log":"2 1 eni-1 10.0.0.5 -","stream":"stdout"}{"result":{"_raw":"2 1 eni-1 - - NODATA"}}"#.to_owned(), "2 1 eni-1 10.0.0.5 -\n2 1 eni-1 - - NODATA\n"),
         (r#"["2 a","2 b"][[1,"2 c"]]"#.to_owned(), "2 a\n2 b\n2 c\n"),
         // Documents without events.
