@@ -2,6 +2,8 @@
 
 mod addresses;
 mod count_if;
+#[cfg(test)]
+mod tests;
 mod times;
 
 use std::sync::Arc;

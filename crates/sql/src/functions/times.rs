@@ -144,8 +144,7 @@ impl ScalarUDFImpl for DateDiff {
         let (from, to) = (times(from)?, times(to)?);
         let both = from.as_primitive::<TimestampMillisecondType>().iter();
         let both = both.zip(to.as_primitive::<TimestampMillisecondType>());
-        let found: Int64Array =
-            both.map(|(from, to)| Some(to?.checked_sub(from?)?.checked_div(ms)?)).collect();
+        let found: Int64Array = both.map(|(from, to)| to?.checked_sub(from?)?.checked_div(ms)).collect();
         answer(Arc::new(found))
     }
 }
