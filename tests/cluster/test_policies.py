@@ -107,6 +107,7 @@ def seen(tmp_path_factory):
         see("look", "top", TABLE)
         see("look", "cost", TABLE)
         see("look", "report", TABLE, "--json")
+        see("look", "sql", TABLE, "SELECT srcaddr, sum(bytes) FROM flows GROUP BY 1")
         # The table has columns now that it lacked.
         see_with_glue("register", "register", TABLE, "--database", "lake", "--table", "vpc_flow_logs")
     # An upload that fails is given up by `compact` and by shards as by `convert`, but none fails here.

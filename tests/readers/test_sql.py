@@ -231,6 +231,15 @@ def test_partitions_of_several_columns_and_a_rollup(tmp_path):
     assert rolled == by_duckdb(tmp_path / "lake", f"SELECT {sums} FROM flows")
 
 
+def test_a_partition_without_a_value_is_null(tmp_path):
+    (tmp_path / "old.log").write_text("srcaddr bytes start\n10.0.0.1 7 1705276800\n- - 1705276900\n")
+    convert(tmp_path / "old.log", tmp_path / "lake", "--partition-by", "account,date")
+    assert list(files(tmp_path / "lake"))[0].startswith("account=__HIVE_DEFAULT_PARTITION__/")
+    assert asked(tmp_path / "lake", "SELECT account, count(*) AS n, sum(bytes) AS b FROM flows WHERE account IS NULL GROUP BY 1") == [{"account": None, "n": 2, "b": 7}]
+    assert asked(tmp_path / "lake", "SELECT count(*) AS n FROM flows WHERE account <> '1'") == [{"n": 0}]
+    assert asked(tmp_path / "lake", "SELECT srcaddr FROM flows WHERE is_private(srcaddr) AND coalesce(account, 'none') = 'none'") == [{"srcaddr": "10.0.0.1"}]
+
+
 def test_forms(table, tmp_path):
     question = "SELECT srcaddr, count(*) AS n, min(start_time) AS first, NULL AS nothing FROM flows GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3"
     rows = asked(table, question)

@@ -15,7 +15,7 @@ use datafusion::common::DataFusionError;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
-use flowquet_command::output::{counted, shown};
+use flowquet_command::output::{counted, shown, shown_lines};
 use flowquet_command::sql::Form;
 use flowquet_command::terminal::{Column, table};
 use flowquet_store::{Error as StoreError, Staged};
@@ -131,7 +131,7 @@ impl Write for Out {
 
 /// An answer being written.
 pub(crate) enum Answer {
-    Csv(csv::Writer<Out>),
+    Csv(Box<csv::Writer<Out>>),
     Json(json::Writer<Out, JsonArray>),
     Jsonl(json::Writer<Out, LineDelimited>),
     Parquet(Box<ArrowWriter<Out>>),
@@ -147,7 +147,7 @@ impl Answer {
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
                 // The header, also where no row follows.
                 writer.write(&RecordBatch::new_empty(schema.clone()))?;
-                Self::Csv(writer)
+                Self::Csv(Box::new(writer))
             }
             Form::Json => Self::Json(json().build(out)),
             Form::Jsonl => Self::Jsonl(json().build(out)),
@@ -203,6 +203,8 @@ pub(crate) struct Shown {
     more: u64,
     /// Whether it was left off before the end.
     has_more: bool,
+    /// Whether it is what EXPLAIN says, whose cells have lines; a value of a table does not.
+    is_plan: bool,
 }
 
 impl Shown {
@@ -213,7 +215,8 @@ impl Shown {
             is_number: field.data_type().is_numeric(),
         };
         let columns = schema.fields().iter().map(column).collect();
-        Self { columns, rows: 0, rows_max, more: 0, has_more: false }
+        let is_plan = schema.fields().iter().map(|field| field.name()).eq(["plan_type", "plan"]);
+        Self { columns, rows: 0, rows_max, more: 0, has_more: false, is_plan }
     }
 
     fn add(&mut self, batch: &RecordBatch) -> Result<bool, Stop> {
@@ -224,7 +227,10 @@ impl Shown {
             for row in 0..taken {
                 let cell =
                     if array.is_null(row) { String::new() } else { formatter.value(row).try_to_string()? };
-                column.cells.push(multiline(&cell, shown(&cell).into_owned()));
+                column.cells.push(match self.is_plan {
+                    true => shown_lines(&cell),
+                    false => shown(&cell).into_owned(),
+                });
             }
         }
         self.rows += taken;
@@ -234,8 +240,7 @@ impl Shown {
     }
 
     fn text(&self) -> String {
-        let is_plan = self.columns.iter().any(|column| column.cells.iter().any(|cell| cell.contains('\n')));
-        let mut text = if is_plan { blocks(&self.columns) } else { table(&self.columns) };
+        let mut text = if self.is_plan { blocks(&self.columns) } else { table(&self.columns) };
         if self.rows == 0 && self.more == 0 {
             text.push_str("  (no rows)\n");
         }
@@ -249,12 +254,6 @@ impl Shown {
         }
         text
     }
-}
-
-/// Plans of EXPLAIN have lines; no value of a table does.
-fn multiline(cell: &str, escaped: String) -> String {
-    let is_plan = cell.contains('\n') && cell.contains("Exec");
-    if is_plan { cell.lines().map(shown).collect::<Vec<_>>().join("\n") } else { escaped }
 }
 
 /// Rows of cells of several lines, one below the other.

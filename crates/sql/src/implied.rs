@@ -140,12 +140,17 @@ fn in_text(column: &Column, network: Network) -> Option<Expr> {
     let text = || ident(column.name());
     let from = spelt.join(".");
     let spelt = match numbers.len() == ADDRESS_BYTES - MAPPED_BYTES {
-        true => text().eq(lit(from)),
+        true => text().eq(view(&from)),
         // `/` follows on `.`.
-        false => text().gt_eq(lit(format!("{from}."))).and(text().lt(lit(format!("{from}/")))),
+        false => text().gt_eq(view(&format!("{from}."))).and(text().lt(view(&format!("{from}/")))),
     };
-    let mapped = MAPPED_SPELLINGS.map(|(from, to)| text().gt_eq(lit(from)).and(text().lt(lit(to))));
+    let mapped = MAPPED_SPELLINGS.map(|(from, to)| text().gt_eq(view(from)).and(text().lt(view(to))));
     mapped.into_iter().fold(spelt, Expr::or).into()
+}
+
+/// A text of the kind that columns have, so that no row is cast.
+fn view(text: &str) -> Expr {
+    lit(ScalarValue::Utf8View(Some(text.to_owned())))
 }
 
 #[cfg(test)]
@@ -175,7 +180,7 @@ mod tests {
             (time().gt(at(5_000)).and(col("bytes").gt(lit(1))), "start >= Int64(5)"),
             (
                 ip_in("srcaddr", "10.1.2.3/8").and(lit(true)),
-                "srcaddr >= Utf8(\"10.\") AND srcaddr < Utf8(\"10/\") OR srcaddr >= Utf8(\"0\") AND srcaddr < Utf8(\"1\") OR srcaddr >= Utf8(\"::\") AND srcaddr < Utf8(\":;\")",
+                "srcaddr >= Utf8View(\"10.\") AND srcaddr < Utf8View(\"10/\") OR srcaddr >= Utf8View(\"0\") AND srcaddr < Utf8View(\"1\") OR srcaddr >= Utf8View(\"::\") AND srcaddr < Utf8View(\":;\")",
             ),
         ] {
             let found = implied(&asked, &none).map(|e| e.to_string());

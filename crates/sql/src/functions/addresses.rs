@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 };
 use flowquet_format::{ADDRESS_BYTES, Network, address_bytes};
 
-use super::{answer, by_value, constant, rows, texts};
+use super::{by_value, constant, texts};
 
 /// The name of [`IpIn`].
 pub(crate) const IP_IN: &str = "ip_in";
@@ -72,15 +72,15 @@ impl ScalarUDFImpl for IpIn {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [address, network] = <[ColumnarValue; 2]>::try_from(args.args)
             .map_err(|_| exec_datafusion_err!("{IP_IN} takes an address and a network"))?;
-        let addresses = rows(address, args.number_rows)?;
+        let addresses = address.into_array(args.number_rows)?;
         if let ColumnarValue::Scalar(network) = &network {
             let Some(text) = constant(network) else {
-                return answer(Arc::new(BooleanArray::new_null(args.number_rows)));
+                return Ok(ColumnarValue::Array(Arc::new(BooleanArray::new_null(args.number_rows))));
             };
             let network = network_of(text)?;
-            return answer(tested(&addresses, |address| network.contains(address))?);
+            return Ok(ColumnarValue::Array(tested(&addresses, |address| network.contains(address))?));
         }
-        let networks = texts(&rows(network, args.number_rows)?)?;
+        let networks = texts(&network.into_array(args.number_rows)?)?;
         let networks = networks.as_string_view();
         let spelt = address_bytes_of(&addresses)?;
         let row = |(address, network): (Spelt, Option<&str>)| match (address, network) {
@@ -89,7 +89,7 @@ impl ScalarUDFImpl for IpIn {
             (Spelt::Address(address), Some(network)) => Ok(Some(network_of(network)?.contains(address))),
         };
         let found: Result<BooleanArray> = spelt.into_iter().zip(networks).map(row).collect();
-        answer(Arc::new(found?))
+        Ok(ColumnarValue::Array(Arc::new(found?)))
     }
 }
 
@@ -127,8 +127,10 @@ impl ScalarUDFImpl for IsPrivate {
         let Some(address) = args.args.into_iter().next() else {
             return exec_err!("is_private takes an address");
         };
-        let addresses = rows(address, args.number_rows)?;
-        answer(tested(&addresses, |address| PRIVATE.iter().any(|network| network.contains(address)))?)
+        let addresses = address.into_array(args.number_rows)?;
+        Ok(ColumnarValue::Array(tested(&addresses, |address| {
+            PRIVATE.iter().any(|network| network.contains(address))
+        })?))
     }
 }
 

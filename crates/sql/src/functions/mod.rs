@@ -2,15 +2,15 @@
 
 mod addresses;
 mod count_if;
+#[cfg(test)]
+mod tests;
 mod times;
-
-use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray as _};
 use datafusion::arrow::compute::{cast, take};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_err};
-use datafusion::logical_expr::{AggregateUDF, ColumnarValue, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::scalar::ScalarValue;
 
 pub(crate) use self::addresses::{IP_IN, network_of};
@@ -54,19 +54,4 @@ fn texts(array: &ArrayRef) -> Result<ArrayRef> {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Null => Ok(cast(array, &DataType::Utf8View)?),
         other => exec_err!("expected text, found {other}"),
     }
-}
-
-/// The rows of an argument.
-fn rows(value: ColumnarValue, number: usize) -> Result<ArrayRef> {
-    value.into_array(number)
-}
-
-/// An array as an answer.
-fn answer(array: ArrayRef) -> Result<ColumnarValue> {
-    Ok(ColumnarValue::Array(array))
-}
-
-/// A function for a plan that is made here.
-fn shared(function: impl Into<ScalarUDF>) -> Arc<ScalarUDF> {
-    Arc::new(function.into())
 }

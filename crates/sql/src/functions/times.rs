@@ -9,12 +9,12 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::{Result, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 use flowquet_format::{TIME_MS_MIN, TIME_NUMBER_MAX};
 
-use super::{answer, constant, rows, shared};
+use super::constant;
 use crate::columns::UTC;
 
 /// The name of [`FlowTime`].
@@ -22,7 +22,7 @@ pub(crate) const FLOW_TIME: &str = "flow_time";
 
 /// `flow_time` of an expression.
 pub(crate) fn flow_time(number: Expr) -> Expr {
-    shared(FlowTime::default()).call(vec![number])
+    ScalarUDF::from(FlowTime::default()).call(vec![number])
 }
 
 fn timestamp() -> DataType {
@@ -55,14 +55,14 @@ impl ScalarUDFImpl for FlowTime {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let number =
             args.args.into_iter().next().ok_or_else(|| exec_datafusion_err!("flow_time of what?"))?;
-        let numbers = rows(number, args.number_rows)?;
+        let numbers = number.into_array(args.number_rows)?;
         let ms = |number: Option<i64>| {
             let number = number?;
             let ms = if number < TIME_MS_MIN { number.checked_mul(1000)? } else { number };
             (ms <= TIME_NUMBER_MAX).then_some(ms)
         };
         let times: TimestampMillisecondArray = numbers.as_primitive::<Int64Type>().iter().map(ms).collect();
-        answer(Arc::new(times.with_timezone(UTC)))
+        Ok(ColumnarValue::Array(Arc::new(times.with_timezone(UTC))))
     }
 }
 
@@ -140,12 +140,13 @@ impl ScalarUDFImpl for DateDiff {
             return plan_err!("date_diff takes one unit for all rows, such as 'second'");
         };
         let ms = unit_ms(&unit)?;
-        let times = |value| -> Result<ArrayRef> { Ok(cast(&rows(value, number)?, &timestamp())?) };
+        let times = |value: ColumnarValue| -> Result<ArrayRef> {
+            Ok(cast(&value.into_array(number)?, &timestamp())?)
+        };
         let (from, to) = (times(from)?, times(to)?);
         let both = from.as_primitive::<TimestampMillisecondType>().iter();
         let both = both.zip(to.as_primitive::<TimestampMillisecondType>());
-        let found: Int64Array =
-            both.map(|(from, to)| Some(to?.checked_sub(from?)?.checked_div(ms)?)).collect();
-        answer(Arc::new(found))
+        let found: Int64Array = both.map(|(from, to)| to?.checked_sub(from?)?.checked_div(ms)).collect();
+        Ok(ColumnarValue::Array(Arc::new(found)))
     }
 }
