@@ -5,12 +5,14 @@
 //! the documents are called, an object's `message` is a line, and an object that surely holds fields is a record. What lies in or
 //! beside an object with lines is none: it says something about them.
 
+mod path;
 mod records;
 
 use std::sync::Arc;
 
 use flowquet_format::{Catalogue, EventTimes, event_ms};
 
+use self::path::{Container, Next, Object, close_with_lines, takes_line};
 use self::records::{FIELDS_MAX, Records, Value};
 use super::json::{Behind, Token, behind, next_document, token};
 use super::names::{is_events, is_like_record, is_message, may_be_message};
@@ -26,12 +28,6 @@ const KEYS_TOLD_MAX: usize = 5;
 /// Objects below an object that are held until it is over. One that has more is a map of records, and says nothing about a line.
 const HELD_MAX: usize = 8;
 
-/// Lines of objects in an object that are kept, to tell a second copy by.
-const INNER_MAX: usize = 4;
-
-/// Bytes of a line that is kept so: no record is longer.
-const COPY_BYTES_MAX: usize = 4 << 10;
-
 /// Bytes of their beginning by which broken documents are told.
 const EXCERPT_BYTES: usize = 200;
 
@@ -40,75 +36,6 @@ const CONTROL: &str = "CWL CONTROL MESSAGE";
 
 /// The key of an event's time, beside its message.
 const TIMESTAMP: &str = "timestamp";
-
-/// What may come next in an object or array.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Key,
-    Colon,
-    Value,
-    Comma,
-}
-
-#[derive(Debug)]
-struct Array {
-    next: Next,
-    is_empty: bool,
-    /// Values of one row of Logs Insights, which has an object for each.
-    row: Vec<Value>,
-    has_lines: bool,
-}
-
-#[derive(Debug)]
-struct Object {
-    next: Next,
-    /// The key whose value comes next, or came last.
-    key: String,
-    /// Plain values so far.
-    values: Vec<Value>,
-    /// Values of objects in it, which are records if nothing here tells otherwise; of a map of many they are.
-    held: Vec<Vec<Value>>,
-    is_map: bool,
-    /// Whether it, or something in it, gave lines or was no data.
-    has_lines: bool,
-    /// Whether it has a line of its own.
-    has_message: bool,
-    /// That line, and those of the objects in it: programs that ship logs keep what they were given beside what they made of it.
-    line: Option<String>,
-    inner: Vec<String>,
-}
-
-#[derive(Debug)]
-enum Container {
-    Array(Array),
-    Object(Object),
-}
-
-impl Container {
-    fn opened_by(mark: u8) -> Self {
-        match mark {
-            b'{' => Self::Object(Object {
-                next: Next::Key,
-                key: String::new(),
-                values: Vec::new(),
-                held: Vec::new(),
-                is_map: false,
-                has_lines: false,
-                has_message: false,
-                line: None,
-                inner: Vec::new(),
-            }),
-            _ => Self::Array(Array { next: Next::Value, is_empty: true, row: Vec::new(), has_lines: false }),
-        }
-    }
-
-    fn next(&mut self) -> &mut Next {
-        match self {
-            Self::Array(array) => &mut array.next,
-            Self::Object(object) => &mut object.next,
-        }
-    }
-}
 
 /// Takes lines out of documents.
 #[derive(Debug)]
@@ -352,31 +279,9 @@ impl Documents {
         Ok(())
     }
 
-    /// The line of the innermost object, unless one around it or in it has the same one: then it is a copy. Neighbours are none of each other's.
+    /// The line of the innermost object, unless it is a copy.
     fn message_once(&mut self, text: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
-        let line = text.trim_ascii_end();
-        let around = self.path.iter().rev().map_while(|container| match container {
-            Container::Object(object) => Some(object),
-            Container::Array(_) => None,
-        });
-        let is_here = |object: &Object| object.line.as_deref() == Some(line);
-        let is_copy = around.enumerate().any(|(i, object)| match i {
-            0 => is_here(object) || object.inner.iter().any(|inner| inner == line),
-            _ => is_here(object),
-        });
-        if let Some(Container::Object(object)) = self.path.last_mut() {
-            object.line = (line.len() <= COPY_BYTES_MAX).then(|| line.to_owned());
-        }
-        if is_copy { Ok(()) } else { self.message(text, out) }
-    }
-
-    /// Takes the innermost object away; the one around it keeps its lines.
-    fn hand_lines_up(&mut self) {
-        let Some(Container::Object(object)) = self.path.pop() else { return };
-        if let Some(Container::Object(around)) = self.path.last_mut() {
-            around.inner.extend(object.line.into_iter().chain(object.inner));
-            around.inner.truncate(INNER_MAX);
-        }
+        if takes_line(&mut self.path, text.trim_ascii_end()) { self.message(text, out) } else { Ok(()) }
     }
 
     fn message(&mut self, text: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
@@ -458,7 +363,7 @@ impl Documents {
     ) -> Result<(bool, Vec<Vec<Value>>), Refused> {
         if object.has_lines || self.is_control {
             self.path.push(Container::Object(object));
-            self.hand_lines_up();
+            close_with_lines(&mut self.path);
             return Ok((true, Vec::new()));
         }
         let values = &object.values;
@@ -492,7 +397,7 @@ impl Documents {
                 let line = line.text.clone();
                 self.path.push(Container::Object(object));
                 self.message_once(&line, out)?;
-                self.hand_lines_up();
+                close_with_lines(&mut self.path);
                 return Ok((true, Vec::new()));
             }
         }
