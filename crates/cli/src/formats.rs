@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowquet_arrow::Selection;
-use flowquet_format::{AddedColumn, AddedColumns, Catalogue, LogFormat, normalised, normalised_column};
+use flowquet_format::{
+    AddedColumn, AddedColumns, Catalogue, LogFormat, field_of_column, normalised, normalised_column,
+};
 use flowquet_table::Reading;
 
 use crate::args::{AddArgs, FormatArgs};
@@ -119,7 +121,7 @@ pub(crate) fn columns_of_names(
     check_names(option, &format!("{done} where an object has it"), names, catalogue, given)?;
     let mut columns: Vec<String> = Vec::new();
     for name in names {
-        let column = column_of(name, catalogue);
+        let column = column_of(name, catalogue, given);
         if !columns.contains(&column) {
             columns.push(column);
         }
@@ -130,13 +132,28 @@ pub(crate) fn columns_of_names(
 /// Checks `--columns`.
 fn select(names: &[String], catalogue: &Catalogue, given: &[Arc<LogFormat>]) -> Result<Selection, Failure> {
     check_names("--columns", "kept where an object has it", names, catalogue, given)?;
-    let columns: Vec<String> = names.iter().map(|name| column_of(name, catalogue)).collect();
+    let columns: Vec<String> = names.iter().map(|name| column_of(name, catalogue, given)).collect();
     Ok(Selection::of(columns.iter().map(String::as_str)))
 }
 
 /// The column that an option means by a field's or a column's name; of a tag, that of its key.
-fn column_of(name: &str, catalogue: &Catalogue) -> String {
-    normalised_column(catalogue.held_by(&normalised(name.trim())))
+fn column_of(name: &str, catalogue: &Catalogue, given: &[Arc<LogFormat>]) -> String {
+    normalised_column(catalogue.held_by(&field_named(name, catalogue, given)))
+}
+
+/// The field that an option means by a name: the one of this name, else the known one that a column of this name is in a file (`logStatus`,
+/// `sourceaddress`).
+fn field_named(name: &str, catalogue: &Catalogue, given: &[Arc<LogFormat>]) -> String {
+    let field = normalised(name.trim());
+    let is_itself =
+        is_field_of(given, &field, catalogue) || AddedColumn::named(&normalised_column(&field)).is_some();
+    let meant = if is_itself { None } else { field_of_column(name.trim(), catalogue) };
+    meant.unwrap_or(field)
+}
+
+/// Whether one of the given formats has this field.
+fn is_field_of(given: &[Arc<LogFormat>], field: &str, catalogue: &Catalogue) -> bool {
+    given.iter().any(|f| f.position(catalogue.held_by(field)).is_some())
 }
 
 /// Checks names that an option gives: one that no format can have is most likely a slip.
@@ -148,8 +165,8 @@ fn check_names(
     given: &[Arc<LogFormat>],
 ) -> Result<(), Failure> {
     for name in names {
-        let field = normalised(name.trim());
-        let is_given = given.iter().any(|f| f.position(catalogue.held_by(&field)).is_some());
+        let field = field_named(name, catalogue, given);
+        let is_given = is_field_of(given, &field, catalogue);
         if field.is_empty() {
             let message = format!("expected column names in {option}, found an empty one");
             return Err(Failure::message(Exit::Usage, &message, None));
@@ -198,4 +215,34 @@ fn catalogue_of(path: Option<&Path>, text: Option<&str>) -> Result<Catalogue, Fa
 fn read_text(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)
         .map_err(|e| Failure::message(Exit::Usage, &format!("read `{}`: {e}", path.display()), None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_the_spellings_of_files() {
+        let catalogue = Catalogue::builtin();
+        let own = LogFormat::parse("${version} ${account} ${logStatus2}", catalogue).expect("a format");
+        for (name, given, expected) in [
+            ("srcaddr", None, "srcaddr"),
+            (" SRC_ADDR ", None, "srcaddr"),
+            ("src-addr", None, "srcaddr"),
+            ("sourceaddress", None, "srcaddr"),
+            ("logStatus", None, "log_status"),
+            ("Log Status", None, "log_status"),
+            ("srcaddr_bin", None, "srcaddr_bin"),
+            ("team", None, "team"),
+            ("account", None, "account_id"),
+            // A field of the given format is itself.
+            ("account", Some(&own), "account"),
+            ("logstatus2", Some(&own), "logstatus2"),
+            // A column that --add computes is no field, however near one is.
+            ("start_time", None, "start_time"),
+        ] {
+            let given: Vec<Arc<LogFormat>> = given.cloned().map(Arc::new).into_iter().collect();
+            assert_eq!(column_of(name, catalogue, &given), expected, "{name}");
+        }
+    }
 }

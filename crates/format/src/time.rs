@@ -63,10 +63,14 @@ pub fn utc_text(unix_s: i64) -> Option<String> {
     (text.len() == 20).then_some(text)
 }
 
-/// Seconds since 1970 of a time such as `2024-01-01T00:00:00Z` or `2024-01-01 02:00:00.000+02:00`; `None` without a zone, or with a
-/// part of a second.
+/// Seconds since 1970 of a time such as `2024-01-01T00:00:00Z`, `2024-01-01 02:00:00.000+02:00` or, as Athena, Trino and BigQuery
+/// print them, `2024-01-01 00:00:00.000 UTC`; `None` without a zone, or with a part of a second.
 pub fn seconds_of(text: &str) -> Option<i64> {
-    let time: Timestamp = text.parse().ok()?;
+    let time: Timestamp = match text.strip_suffix(" UTC") {
+        Some(clock) => format!("{clock}Z").parse(),
+        None => text.parse(),
+    }
+    .ok()?;
     (time.subsec_nanosecond() == 0).then(|| time.as_second())
 }
 
@@ -88,10 +92,28 @@ mod tests {
 
     #[test]
     fn times_with_a_zone() {
-        for text in ["2024-01-01T00:00:00Z", "2024-01-01T02:00:00.000+02:00", "2024-01-01 00:00:00+00:00"] {
+        for text in [
+            "2024-01-01T00:00:00Z",
+            "2024-01-01T02:00:00.000+02:00",
+            "2024-01-01 00:00:00+00:00",
+            "2024-01-01 00:00:00 UTC",
+            "2024-01-01 00:00:00.000 UTC",
+        ] {
             assert_eq!(seconds_of(text), Some(1_704_067_200), "{text}");
         }
-        for text in ["2024-01-01T00:00:00", "2024-01-01T00:00:00.5Z", "2024-01-01", "1704067200", ""] {
+        for text in [
+            "2024-01-01T00:00:00",
+            "2024-01-01T00:00:00.5Z",
+            "2024-01-01 00:00:00.500 UTC",
+            "2024-01-01 02:00:00+02:00 UTC",
+            "2024-01-01 00:00:00Z UTC",
+            "2024-01-01 00:00:00UTC",
+            "2024-01-01 UTC",
+            " UTC",
+            "2024-01-01",
+            "1704067200",
+            "",
+        ] {
             assert_eq!(seconds_of(text), None, "{text}");
         }
     }

@@ -6,6 +6,7 @@
 //! objects there are.
 
 mod gather;
+mod hidden;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,7 +25,8 @@ use crate::error::Error;
 use crate::manifest;
 use crate::source::{Source, SourceSet};
 
-use self::gather::{Gatherer, is_hidden, take_each_once};
+use self::gather::{Gatherer, take_each_once};
+use self::hidden::is_hidden;
 use self::walk::{Found, Walk};
 
 /// Objects of a portion for a run. At 250 to 350 bytes an object two portions take 70 MB; and a portion of the smallest objects
@@ -387,7 +389,6 @@ impl Lister<'_> {
             Found::Unlistable(error) => gatherer.unlistable(&error),
             Found::Object(meta) => {
                 let key = meta.key.get(root_len..).unwrap_or(&meta.key).to_owned();
-                // As on a disk: names that begin with a dot are hidden.
                 if is_hidden(&key) { Ok(()) } else { gatherer.take(meta, &key) }
             }
         });

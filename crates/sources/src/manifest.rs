@@ -52,6 +52,7 @@ pub(crate) fn read(
 ) -> Result<(), Error> {
     let wrong = |what: String| Error::Manifest { manifest: location.to_string(), what };
     let bytes = sources.stores().get(location)?;
+    let bytes = unmarked(&bytes).ok_or_else(|| wrong("expected UTF-8 or UTF-16".to_owned()))?;
     if bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
         let inventory: Inventory = serde_json::from_slice(&bytes)
             .map_err(|e| wrong(format!("expected the manifest.json of an S3 Inventory: {e}")))?;
@@ -73,6 +74,22 @@ pub(crate) fn read(
         }
     }
     ask(sources, &places, stop, take)
+}
+
+/// A manifest without the mark of its encoding that Notepad and PowerShell put first, as UTF-8; paths may be of any bytes where there
+/// is none. `None` for what is marked as UTF-16 and is not.
+fn unmarked(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if let Some(text) = bytes.strip_prefix(b"\xef\xbb\xbf") {
+        return Some(Cow::Borrowed(text));
+    }
+    let (units, unit): (_, fn([u8; 2]) -> u16) = match bytes {
+        [0xff, 0xfe, units @ ..] => (units, u16::from_le_bytes),
+        [0xfe, 0xff, units @ ..] => (units, u16::from_be_bytes),
+        _ => return Some(Cow::Borrowed(bytes)),
+    };
+    let (pairs, []) = units.as_chunks() else { return None };
+    let text = String::from_utf16(&pairs.iter().map(|pair| unit(*pair)).collect::<Vec<u16>>()).ok()?;
+    Some(Cow::Owned(text.into_bytes()))
 }
 
 /// Sizes and etags of objects that are only named.

@@ -83,18 +83,20 @@ impl fmt::Display for Location {
 ///
 /// | text | meant |
 /// |---|---|
-/// | `s3:/lake/x`, `S3://lake/x`, `s3a://lake/x` | `s3://lake/x` |
+/// | `s3:/lake/x`, `s3//lake/x`, `S3://lake/x`, `s3a://lake/x` | `s3://lake/x` |
 /// | `arn:aws:s3:::lake/x` | `s3://lake/x` |
 /// | `https://lake.s3.eu-west-1.amazonaws.com/x`, `https://s3.eu-west-1.amazonaws.com/lake/x` | `s3://lake/x` |
 /// | `file:/a` | `file:///a` |
 fn respelt(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once(':')?;
+    // Without the colon; `s3/lake/x` and `./s3//lake/x` are paths.
+    let colonless = || text.split_once("//").filter(|(scheme, _)| is_s3_scheme(scheme));
+    let (scheme, rest) = colonless().or_else(|| text.split_once(':'))?;
     let slashes = rest.len() - rest.trim_start_matches('/').len();
     let place = rest.trim_start_matches('/');
     let in_s3 =
         |place: &str| Location::in_s3(place).map(|_| format!("{S3_SCHEME}{place}")).unwrap_or_default();
     match scheme.to_ascii_lowercase().as_str() {
-        "s3" | "s3a" | "s3n" => Some(in_s3(place)),
+        _ if is_s3_scheme(scheme) => Some(in_s3(place)),
         "file" if slashes > 0 => Some(format!("{FILE_SCHEME}/{place}")),
         "arn" => Some(rest.split_once(":s3:::").map(|(_, place)| in_s3(place)).unwrap_or_default()),
         "http" | "https" if slashes > 0 => {
@@ -111,6 +113,11 @@ fn respelt(text: &str) -> Option<String> {
     }
 }
 
+/// Whether a scheme, without its colon, is S3's or one that Hadoop has for it.
+fn is_s3_scheme(scheme: &str) -> bool {
+    ["s3", "s3a", "s3n"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +132,18 @@ mod tests {
         assert_eq!(Location::parse("s3://logs"), s3("logs", ""));
         assert_eq!(Location::parse("s3://logs/AWSLogs/"), s3("logs", "AWSLogs/"));
         // A colon alone makes no URL.
-        for path in ["C:logs", "a:b/c", "logs/s3:/x", "./s3:/x", "12:30.log", "s3", "file:x"] {
+        for path in [
+            "C:logs",
+            "a:b/c",
+            "logs/s3:/x",
+            "./s3:/x",
+            "12:30.log",
+            "s3",
+            "s3/lake",
+            "./s3//lake",
+            "s3x//lake",
+            "file:x",
+        ] {
             assert_eq!(Location::parse(path), Ok(Location::Local(path.into())), "{path}");
         }
     }
@@ -136,6 +154,10 @@ mod tests {
         for (text, meant) in [
             ("s3:/lake/x", meant),
             ("s3:lake/x", meant),
+            ("s3//lake/x", meant),
+            ("S3A//lake/x", meant),
+            ("s3///lake/x", meant),
+            ("s3//", None),
             ("s3:///lake/x", None),
             ("S3://lake/x", meant),
             ("s3a://lake/x", meant),

@@ -1,7 +1,7 @@
 //! Words of code that stand around a format and add nothing to it.
 
 /// Functions of which the argument is the value: `trimspace(<<EOT …)`, `List.of(LogFormat.VERSION, …)`.
-pub(super) const WRAPPERS: [&str; 21] = [
+pub(super) const WRAPPERS: [&str; 22] = [
     "Arrays.asList",
     "Collections.singletonList",
     "Fn.sub",
@@ -9,6 +9,7 @@ pub(super) const WRAPPERS: [&str; 21] = [
     "List.of",
     "arrayOf",
     "asList",
+    "aws.String",
     "cdk.Fn.sub",
     "chomp",
     "compact",

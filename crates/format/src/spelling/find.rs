@@ -72,7 +72,9 @@ pub(crate) fn announced(text: &str, catalogue: &Catalogue) -> Option<Result<Vec<
     let ends_well = |p: &Piece| match document.tokens.get(p.end) {
         None => true,
         Some(next) => {
-            matches!(next.kind, Kind::Close(_) | Kind::Comma | Kind::Semicolon)
+            // A command's next option may follow.
+            matches!(next.kind, Kind::Word(word) if word.len() > 2 && word.starts_with('-'))
+                || matches!(next.kind, Kind::Close(_) | Kind::Comma | Kind::Semicolon)
                 || text[..next.at]
                     .rsplit('\n')
                     .next()
@@ -161,8 +163,8 @@ impl Document<'_> {
         }
         let first = match (self.behind_key(i), self.kind(i + 1)) {
             (Some(first), _) => first,
-            // `--log-format '…'`, and Java's `.logFormat(List.of(…))`.
-            (None, Some(_)) if word.starts_with("--") => i + 1,
+            // `--log-format '…'`, PowerShell's `-LogFormat '…'`, and Java's `.logFormat(List.of(…))`.
+            (None, Some(_)) if word.starts_with('-') => i + 1,
             (None, Some(Kind::Open('('))) if !matches!(word.rsplit('.').next(), Some("LogFormat")) => i + 1,
             _ => return None,
         };

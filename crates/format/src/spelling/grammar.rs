@@ -253,7 +253,7 @@ impl<'a> Reader<'_, 'a> {
             let is_declaration = DECLARATIONS.contains(&word)
                 && matches!(next, Some(Kind::Word(next)) if is_key(next))
                 && matches!(self.kind(self.i + 2), Some(Kind::Assign | Kind::Word(_)));
-            let is_option = word.starts_with("--") && is_format_key(word);
+            let is_option = word.starts_with('-') && is_format_key(word);
             if is_declaration || is_option || TAGS.contains(&word) || is_block_mark(word) {
                 self.joined_by_blank(word, self.i + 1)?;
                 self.pass(1, true);

@@ -106,6 +106,7 @@ mod tests {
             ("9223372036854775807", Meaning::Integer, Spelling::Bare, "9223372036854775807"),
             ("2024-01-01T00:00:00Z", Meaning::Time, Spelling::Cell, "1704067200"),
             ("2024-01-01T00:00:00", Meaning::Time, Spelling::Cell, "2024-01-01T00:00:00"),
+            ("2024-01-01 00:00:00.000 UTC", Meaning::Time, Spelling::Quoted, "1704067200"),
             ("1.7040672E9", Meaning::Time, Spelling::Bare, "1704067200"),
             (" 2 ", Meaning::Integer, Spelling::Cell, "2"),
             ("1.0", Meaning::Text, Spelling::Cell, "1.0"),

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use flowquet_format::{TIME_MS_MIN, lost_zeros, push_carried, time_number};
+use flowquet_format::{TIME_MS_MIN, lost_zeros, push_carried, seconds_of, time_number};
 
 /// Nanoseconds of a second.
 const NANOS: i64 = 1_000_000_000;
@@ -197,6 +197,12 @@ pub(super) fn push_text(text: &[u8], meaning: Meaning, out: &mut Vec<u8>) {
         ([], _) => out.push(b'-'),
         (b"OK" | b"NODATA" | b"SKIPDATA" | b"-", Meaning::Status) => out.extend_from_slice(text),
         (_, Meaning::Status) => out.push(b'?'),
+        (_, Meaning::Time { .. }) => {
+            match std::str::from_utf8(text).ok().and_then(|t| seconds_of(t.trim_ascii())) {
+                Some(seconds) => put(out, format_args!("{seconds}")),
+                None => push_carried(text, out),
+            }
+        }
         _ => push_carried(text, out),
     }
 }
@@ -287,6 +293,20 @@ mod tests {
         let uuid: Vec<u8> = (0..16).collect();
         assert_eq!(text(|out| push_uuid(&uuid, out)), "00010203-0405-0607-0809-0a0b0c0d0e0f");
         assert_eq!(text(|out| push_text(b"any thing", Meaning::Status, out)), "?");
+        for millis in [false, true] {
+            for (spelt, expected) in [
+                ("1704067200", "1704067200"),
+                ("-", "-"),
+                ("2024-01-01T00:00:00.000Z", "1704067200"),
+                (" 2024-01-01 02:00:00+02 ", "1704067200"),
+                ("2024-01-01T00:00:00.000UTC", "2024-01-01T00:00:00.000UTC"),
+                ("2024-01-01T00:00:00", "2024-01-01T00:00:00"),
+                ("2024-01-01 00:00:00.000 UTC", "1704067200"),
+            ] {
+                let meaning = Meaning::Time { millis };
+                assert_eq!(text(|out| push_text(spelt.as_bytes(), meaning, out)), expected, "{spelt}");
+            }
+        }
     }
 
     proptest! {

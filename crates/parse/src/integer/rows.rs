@@ -1,5 +1,7 @@
 //! Rows of a block and their integers together: rows with a bad one are rejected, and both are put in another order.
 
+use flowquet_format::FieldKind;
+
 use super::{BAD, IntegerColumns, parse_integer};
 use crate::block::{Block, Row};
 use crate::reject::{Reject, RejectReason};
@@ -48,6 +50,11 @@ impl Block<'_> {
         let detail = if is_number {
             let max = spec.column_type().integer_max().unwrap_or(i64::MAX);
             format!("expected a number up to {max} in `{}`, found `{shown}`", spec.name())
+        } else if value.contains(&b':') && spec.spec().is_some_and(|s| s.kind == FieldKind::Time) {
+            format!(
+                "expected seconds since 1970, or in a table a whole second with its zone, such as `2024-01-01T00:00:00Z`, in `{}`, found `{shown}`",
+                spec.name()
+            )
         } else {
             format!("expected a whole number or `-` in `{}`, found `{shown}`", spec.name())
         };

@@ -26,6 +26,7 @@ use flowquet_table::{RECORDS, SourceObject};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::listing::hidden::is_hidden;
 use crate::listing::{LeftOutTable, Listed, Lister, Portion, Unlistable};
 
 /// An observer hears of this many objects at once.
@@ -80,11 +81,6 @@ pub(crate) struct Gatherer<'a, 'b> {
     /// Objects that may be a table's, and those behind them, all of one folder.
     held: Vec<(ObjectMeta, String)>,
     held_folder: String,
-}
-
-/// Whether a key below a source is hidden, as on a disk: a name in it begins with a dot.
-pub(crate) fn is_hidden(key: &str) -> bool {
-    key.split('/').any(|part| part.starts_with('.'))
 }
 
 /// The root of the table whose records `path` is among.

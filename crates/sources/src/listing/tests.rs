@@ -161,6 +161,75 @@ fn sources_that_overlap_give_an_object_once() {
 }
 
 #[test]
+fn side_files_of_programs_are_left_out() {
+    let (_folder, root) = folder_of(&[
+        "l/_SUCCESS",
+        "l/_common_metadata",
+        "l/_delta_log/0.json",
+        "l/_logs/a.log",
+        "l/_metadata",
+        "l/_temporary/0/b.log",
+        "l/d/_committed_1",
+        "l/d/_started_1",
+        "l/d/q.csv",
+        "l/d/q.csv.metadata",
+    ]);
+    with_lister(&KeyFilter::default(), "s3://lake/", |lister| {
+        for (sources, expected) in [
+            (vec![at(root.join("l"))], vec!["_logs/a.log", "d/q.csv"]),
+            // What is named itself is asked for, whatever it is called.
+            (
+                vec![at(root.join("l/_metadata")), at(root.join("l/_delta_log")), at(root.join("l"))],
+                vec!["_metadata", "0.json", "_logs/a.log", "d/q.csv"],
+            ),
+        ] {
+            let listing = lister.list(&sources).expect("listed");
+            let mut found = keys(&listing);
+            let mut expected = expected;
+            found.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{sources:?}");
+        }
+    });
+    // Flat below a level that is very wide, and in a bucket.
+    let store = Keys::of(["p/_SUCCESS", "p/_delta_log/0.json", "p/a.log", "p/b/_metadata", "p/b/b.log"]);
+    assert_eq!(portions_of(&store, "p/", 10).0.concat(), ["p/a.log", "p/b/b.log"]);
+}
+
+#[test]
+fn manifests_in_other_encodings() {
+    let (_folder, root) = folder_of(&["l/a.log", "l/é.log"]);
+    let lines = format!("{r}/l/a.log\r\n{r}/l/é.log\r\n", r = root.display());
+    let utf16 = |mark: bool, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        let mark = mark.then_some(0xfeff);
+        mark.into_iter().chain(lines.encode_utf16()).flat_map(bytes).collect()
+    };
+    let store = LocalStore::new(&root, ".s");
+    for (name, text) in [
+        ("plain.txt", lines.clone().into_bytes()),
+        ("utf8.txt", format!("\u{feff}{lines}").into_bytes()),
+        ("utf16le.txt", utf16(true, u16::to_le_bytes)),
+        ("utf16be.txt", utf16(true, u16::to_be_bytes)),
+    ] {
+        store.put(name, &text).expect("writable");
+        with_lister(&KeyFilter::default(), "s3://lake/", |lister| {
+            let listing = lister.list(&[Source::Manifest(Location::Local(root.join(name)))]).expect("listed");
+            let urls: Vec<&str> = listing.all.objects.iter().map(SourceObject::url).collect();
+            let r = root.display();
+            assert_eq!(urls, [format!("file://{r}/l/a.log"), format!("file://{r}/l/é.log")], "{name}");
+        });
+    }
+    for (name, text) in [("odd.txt", &b"\xff\xfea"[..]), ("half.txt", b"\xff\xfe\x00\xd8")] {
+        store.put(name, text).expect("writable");
+        with_lister(&KeyFilter::default(), "s3://lake/", |lister| {
+            let listed = lister.list(&[Source::Manifest(Location::Local(root.join(name)))]);
+            let error = listed.map(|_| ()).expect_err(name).to_string();
+            assert!(error.ends_with("expected UTF-8 or UTF-16"), "{error}");
+        });
+    }
+}
+
+#[test]
 fn manifests_name_an_object_once() {
     let (_folder, root) =
         folder_of(&["l/a.log", "l/b.log", "t/_flowquet/table.json", "t/0123456789abcdef-0000.parquet"]);

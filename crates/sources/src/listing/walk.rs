@@ -13,6 +13,7 @@ use flowquet_store::{Entry, ObjectMeta, Store};
 use flowquet_table::RECORDS;
 
 use crate::error::Error;
+use crate::listing::hidden::is_hidden;
 
 /// Prefixes that are listed ahead of the one whose turn it is.
 const LISTERS: usize = 32;
@@ -309,7 +310,7 @@ impl<'a> Walk<'a> {
                 Entry::Folder(folder) => {
                     folders += 1;
                     is_table = folder == records;
-                    let is_hidden = folder[prefix.len()..].starts_with('.');
+                    let is_hidden = is_hidden(&folder[prefix.len()..]);
                     let from = from.get_or_insert_with(|| folder.clone());
                     if is_table || folders > FOLDERS_MAX {
                         rest = Some(std::mem::take(from));
