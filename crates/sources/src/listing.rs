@@ -315,6 +315,8 @@ impl Lister<'_> {
         let mut result = Ok(());
         let walked = store.walk(prefix, "", true, &mut |entry| {
             result = match entry {
+                Entry::Folder(folder) if is_hidden(&folder) => Ok(()),
+                Entry::Object(meta) if is_hidden(&meta.key) => Ok(()),
                 Entry::Folder(folder) => self.list_folder(store, &folder, way, gatherer),
                 Entry::Unlistable(error) => gatherer.unlistable(&error),
                 Entry::Object(meta) => {
