@@ -87,6 +87,8 @@ DELIVERIES = {
     "console, CSV": table,
     "insights, CSV": lambda lines: table(lines, quoting=csv.QUOTE_ALL, header=("@timestamp", "@message")),
     "console, TSV": lambda lines: table(lines, separator="\t"),
+    "column of lines": lambda lines: table(lines, header=("_time", "_raw")),
+    "lines in quotes": lambda lines: "".join(json.dumps(line) + "\n" for line in lines),
     "comments": lambda lines: "# exported\n#\n" + "\n".join(lines) + "\n",
 }
 
@@ -278,6 +280,7 @@ PAGE = {
     "Console or Insights, CSV and TSV": ["console, CSV", "insights, CSV", "console, TSV"],
     "a column a field": [],
     "shipped by other programs": ["log shipper"],
+    "tables with a column of lines": ["column of lines", "lines in quotes"],
     "Parquet": [],
 }
 
