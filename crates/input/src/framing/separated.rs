@@ -89,6 +89,15 @@ impl Separated {
             self.lines += 1;
             return;
         }
+        if matches!(self.rows, Rows::Unknown | Rows::All)
+            && let Some(line) = json_string(row)
+            && is_line(&line, &self.catalogue, self.rows == Rows::All)
+        {
+            self.rows = Rows::All;
+            self.lines += 1;
+            push_raw(line.trim_ascii().as_bytes(), out);
+            return;
+        }
         let values = values_of(row, self.separator);
         if (self.rows == Rows::Unknown || may_be_names(&values)) && self.is_header(row, &values, out) {
             return;
@@ -115,8 +124,6 @@ impl Separated {
                 push_raw(row, out)
             }
             Rows::Lost => push_raw(row, out),
-            // A line in quotes.
-            Rows::All if values.len() == 1 => push_raw(values[0].trim_ascii(), out),
             Rows::Fields(_) | Rows::All | Rows::Unknown => {
                 push_values(values.iter().map(|value| (value, Meaning::Text)), out);
             }
@@ -183,21 +190,35 @@ impl Unframe for Separated {
 pub(super) fn separator_of(text: &[u8], catalogue: &Catalogue) -> Option<u8> {
     let (line, below) = text.split_at(text.iter().position(|b| *b == b'\n').unwrap_or(text.len()));
     let line = line.trim_ascii_end();
+    if json_string(line).is_some_and(|string| is_line(&string, catalogue, false)) {
+        return Some(b',');
+    }
     let Some(separator) = line.iter().copied().find(|b| matches!(b, b',' | b'\t' | b';' | b'|')) else {
-        // A table of one column, or lines in quotes.
+        // A table of one column.
         let value = values_of(line, b',').swap_remove(0);
         let value = std::str::from_utf8(&value).ok()?;
-        let words: Vec<&str> = value.split_ascii_whitespace().collect();
-        let is_quoted = line.starts_with(b"\"") && line.ends_with(b"\"");
-        let is_line = is_quoted && (is_like_record(value) || is_sure(&fields_of(&words, catalogue)));
-        let is_header = is_message(value) || has_line_below(&[value], below, b',');
-        return (is_line || is_header).then_some(b',');
+        return (is_message(value) || has_line_below(&[value], below, b',')).then_some(b',');
     };
     let values = values_of(line, separator);
     let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
     let is_header = names.iter().any(|name| is_message(name)) || is_sure(&fields_of(&names, catalogue));
     let has_line = || may_be_names(&values) && has_line_below(&names, below, separator);
     (is_header || is_row(&names) || has_line()).then_some(separator)
+}
+
+/// A line in quotes, as `jq` prints it: a string of JSON, with its escapes, and nothing else.
+fn json_string(line: &[u8]) -> Option<String> {
+    let line = line.trim_ascii();
+    if !(line.starts_with(b"\"") && line.ends_with(b"\"")) {
+        return None;
+    }
+    serde_json::from_slice(line).ok()
+}
+
+/// Whether a string is a line: it is like a record or a header, or, behind one that was, anything but a value.
+fn is_line(string: &str, catalogue: &Catalogue, is_behind_one: bool) -> bool {
+    let words: Vec<&str> = string.split_ascii_whitespace().collect();
+    (is_behind_one && !string.is_empty()) || is_like_record(string) || is_sure(&fields_of(&words, catalogue))
 }
 
 /// Whether one of these names may be that of a column of lines, and the row below has one there.
@@ -268,7 +289,7 @@ fn end_of_row(text: &[u8], is_last: bool) -> Option<usize> {
     let Some(first) = text.iter().position(|b| *b == b'\n') else {
         return (is_long || is_last).then_some(text.len());
     };
-    if !text[..first].contains(&b'"') {
+    if !text[..first].contains(&b'"') || json_string(&text[..first]).is_some() {
         return Some(first + 1);
     }
     let mut is_quoted = false;
@@ -395,6 +416,13 @@ mod tests {
             ("Time;_source.message\n1;2 1 10.0.0.1\n", b';', "2 1 10.0.0.1\n"),
             ("\"log\"\n\"2 1 - - NODATA\"\n", b',', "2 1 - - NODATA\n"),
             ("\"2 1 10.0.0.1\"\n\"2 - -\"\n\n", b',', "2 1 10.0.0.1\n2 - -\n\n"),
+            (
+                r#""2 a,b \"\u00fc\" \\ 10.0.0.1"
+"2 x"
+"#,
+                b',',
+                "2 a,b \"ü\" \\ 10.0.0.1\n2 x\n",
+            ),
         ] {
             assert_eq!(lines(text, separator), expected, "{text:?}");
         }
@@ -451,6 +479,7 @@ mod tests {
             ("\"2 1 10.0.0.1\"", Some(b',')),
             ("\"version srcaddr start\"", Some(b',')),
             ("\"hello my world\"", None),
+            (r#""2 a,b \" 10.0.0.1""#, Some(b',')),
             ("version srcaddr", None),
             ("hello, world", None),
         ] {
