@@ -283,7 +283,9 @@ def test_other_commands_tell_too(logs, tmp_path):
     report, metrics = told(tmp_path)
     assert report["done"] is None and report["error_kind"] == "no-table" and "hint" not in report["error"]
     assert "flowquet_last_success_timestamp_seconds" not in metrics and "flowquet_findings" not in str(metrics)
-    run("compact", other, "--dry-run", "--metrics", tmp_path / "m.prom", check=2)
+    # What would be done is no success that an alarm waits for.
+    for command in [("compact", other), ("reconvert", other, "--object", "**"), ("rollup", other, "--by", "hour", "--out", tmp_path / "sums")]:
+        assert "cannot be used with" in run(*command, "--dry-run", "--metrics", tmp_path / "m.prom", check=2).stderr
     run("verify", other, "--report", tmp_path / "none" / "r.json", check=2)
 
 

@@ -52,7 +52,7 @@ pub(crate) struct RollupArgs {
     pub(crate) memory: Option<u64>,
 
     /// Show which partitions would be made anew, and of how much; write nothing
-    #[arg(long, help_heading = "Reports")]
+    #[arg(long, conflicts_with = "metrics", help_heading = "Reports")]
     pub(crate) dry_run: bool,
 
     /// Print what was done, or would be, as JSON

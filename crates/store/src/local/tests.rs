@@ -7,7 +7,7 @@ use crate::conformance;
 
 fn store() -> (tempfile::TempDir, LocalStore) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = LocalStore::new(folder.path().join("root"), "_s/staging");
+    let store = LocalStore::new(folder.path().join("table"), "_s/staging");
     store.create().expect("writable");
     (folder, store)
 }
@@ -53,7 +53,7 @@ fn nothing_is_written_or_deleted_outside() {
         .replace(folder.path().to_str().expect("UTF-8"), "");
     assert_eq!(
         error,
-        "delete `file:///root/_s/aside/link/f`: leads out of the table: `file:///root/_s/aside/link` is a link"
+        "delete `file:///table/_s/aside/link/f`: leads out of the table: `file:///table/_s/aside/link` is a link"
     );
     assert_eq!(fs::read(outside.join("f")).expect("there"), b"kept");
     // Files being written lie behind no link either; partitions may.
@@ -136,7 +136,7 @@ fn nothing_stays_behind() {
     drop(store);
     let left: Vec<_> =
         LocalStore::new(folder.path(), "x").list("").expect("there").into_iter().map(|o| o.key).collect();
-    assert_eq!(left, ["root/a"]);
+    assert_eq!(left, ["table/a"]);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn links_are_followed_and_loops_end() {
     let (folder, store) = store();
     store.put("x/a.log", b"1").expect("writable");
     store.put("x/.hidden", b"1").expect("writable");
-    std::os::unix::fs::symlink(folder.path().join("root"), folder.path().join("root/x/loop"))
+    std::os::unix::fs::symlink(folder.path().join("table"), folder.path().join("table/x/loop"))
         .expect("a link");
     let keys: Vec<_> = store.list("x").expect("there").into_iter().map(|o| o.key).collect();
     assert!(keys.contains(&"x/a.log".to_owned()) && !keys.iter().any(|k| k.contains("hidden")), "{keys:?}");
@@ -171,14 +171,14 @@ fn names_that_are_no_keys_stop_no_walk() {
     store.put("x/a/1", b"1").expect("writable");
     store.put("x/.hidden", b"1").expect("writable");
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9.log");
-    fs::write(folder.path().join("root/x").join(name), b"1").expect("writable");
-    std::os::unix::fs::symlink("nowhere", folder.path().join("root/x/dead")).expect("a link");
-    std::os::unix::fs::symlink("b.log", folder.path().join("root/x/link")).expect("a link");
+    fs::write(folder.path().join("table/x").join(name), b"1").expect("writable");
+    std::os::unix::fs::symlink("nowhere", folder.path().join("table/x/dead")).expect("a link");
+    std::os::unix::fs::symlink("b.log", folder.path().join("table/x/link")).expect("a link");
     let mut found = Vec::new();
     let walked = store.walk("x/", "", true, &mut |entry| {
         found.push(match entry {
             Entry::Folder(prefix) => prefix,
-            Entry::Object(object) => format!("{} {}", object.key, object.url.ends_with("root/x/b.log")),
+            Entry::Object(object) => format!("{} {}", object.key, object.url.ends_with("table/x/b.log")),
             Entry::Unlistable(error) => error.to_string().replace(folder.path().to_str().expect("UTF-8"), ""),
         });
         ControlFlow::Continue(())
@@ -186,7 +186,7 @@ fn names_that_are_no_keys_stop_no_walk() {
     walked.expect("there");
     assert_eq!(
         found,
-        ["list `file:///root/x/caf\u{fffd}.log`: name is not UTF-8", "x/a/", "x/b.log true", "x/link true"]
+        ["list `file:///table/x/caf\u{fffd}.log`: name is not UTF-8", "x/a/", "x/b.log true", "x/link true"]
     );
     // A table's own listing names it as it is shown.
     let keys: Vec<_> = store.list("x").expect("listed").into_iter().map(|o| o.key).collect();
