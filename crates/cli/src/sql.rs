@@ -31,7 +31,7 @@ pub(crate) fn run(words: &[OsString]) -> Result<Exit, Failure> {
             .map(|folder| format!("in {} or ", folder.display()))
             .unwrap_or_default()
     );
-    let hint = "install it with `cargo install --locked --path crates/sql` in the sources of flowquet; `flowquet schema TABLE --as duckdb` prints a view for \
+    let hint = "install it with `cargo install --locked --profile dist --path crates/sql` in the sources of flowquet; `flowquet schema TABLE --as duckdb` prints a view for \
          DuckDB, which answers the same questions";
     Err(Failure::message(Exit::Failed, &message, Some(hint)))
 }
