@@ -7,6 +7,7 @@ use arrow_schema::DataType;
 
 use crate::chunk::{Chunk, ChunkShape, ChunkWriter};
 use crate::compression::{Codec, Compression};
+use crate::order::RowOrder;
 use crate::schema::FileSchema;
 use crate::scratch::Scratch;
 use crate::text::Values;
@@ -118,6 +119,7 @@ impl Encoder {
         });
         let mut texts: Vec<Option<Values<'_>>> = sorted_texts.collect();
         let order = sort.then(|| sort::order(batch, &by, &texts));
+        let order = order.as_deref().map(RowOrder::whole);
         let mut chunks = Vec::with_capacity(schema.sources().len());
         for (i, source) in schema.sources().iter().enumerate() {
             let Some(source) = *source else {
@@ -126,7 +128,7 @@ impl Encoder {
             };
             let array = batch.column(source);
             let text = texts[source].take();
-            let order = order.as_deref();
+            let order = order.as_ref();
             chunks.push(self.chunk(
                 schema,
                 i,

@@ -6,9 +6,9 @@ use parquet::basic::{BoundaryOrder, Encoding};
 use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
 use crate::integer::Integer;
 use crate::integer_dictionary::Dictionary;
+use crate::order::{Bits, RowOrder, gathered};
 use crate::pages::{PageRows, pages, present};
 use crate::scratch::Scratch;
-use crate::scratch::gathered;
 use crate::{Error, delta, rle};
 
 /// How the values of a column are encoded.
@@ -21,17 +21,17 @@ enum Plan {
 }
 
 /// Encodes a column of integers, its rows in `order` if there is one. Values are mostly multiples of `step`.
-pub(crate) fn encode_ordered<T: Integer>(
+pub(crate) fn encode_ordered<T: Integer + Bits>(
     values: &[T],
     validity: Option<&NullBuffer>,
-    order: Option<&[u32]>,
+    order: Option<&RowOrder<'_>>,
     step: i64,
     writer: ChunkWriter<'_>,
     scratch: &mut Scratch,
 ) -> Result<Chunk, Error> {
     let Some(order) = order else { return encode(values, validity, step, writer, scratch) };
     let mut ordered = std::mem::take(T::ordered(scratch));
-    let validity = gathered(values, validity, order, &mut ordered);
+    let validity = gathered(values, validity, order, &mut scratch.narrow, &mut ordered);
     let chunk = encode(&ordered, validity.as_ref(), step, writer, scratch);
     *T::ordered(scratch) = ordered;
     chunk

@@ -38,6 +38,7 @@ mod integer;
 mod integer_dictionary;
 mod integers;
 mod merge;
+mod order;
 mod pages;
 mod rle;
 mod rows;

@@ -23,8 +23,13 @@ impl SortKeys {
     ) -> Self {
         let mut values: Vec<u64> = values.map(|v| number(*v)).collect();
         if let Some(nulls) = nulls {
-            for (value, valid) in values.iter_mut().zip(nulls) {
-                *value = if valid { *value } else { 0 };
+            // Few are, of most columns.
+            for (values, word) in values.chunks_mut(64).zip(nulls.inner().bit_chunks().iter_padded()) {
+                let mut left = !word & (u64::MAX >> (64 - values.len()));
+                while left != 0 {
+                    values[left.trailing_zeros() as usize] = 0;
+                    left &= left - 1;
+                }
             }
         }
         let bits = u64::BITS - values.iter().fold(0, |bits, v| bits | v).leading_zeros();
@@ -110,31 +115,59 @@ impl Entry {
     }
 }
 
+/// Bits of a digit: its counters fit the L1 cache.
+const DIGIT_MAX: u32 = 11;
+
 /// Sorts row numbers by the words of their rows, of `bits` bits; keeps the order of equals.
+///
+/// This is a hot loop of whatever is sorted: a radix sort from the highest digit on. The first digit is that of the first column, and what has the same one
+/// fits into a cache, where the others are sorted by.
 fn sort_by_words(order: &mut Vec<u32>, words: Vec<u64>, bits: u32) {
-    let entry = |row: u32| {
+    let rest = bits - DIGIT_MAX.min(bits);
+    let digit = |word: u64| (word.checked_shr(rest).unwrap_or(0) & mask(DIGIT_MAX)) as usize;
+    let mut ends = vec![0_u32; 1 << DIGIT_MAX];
+    words.iter().for_each(|word| ends[digit(*word)] += 1);
+    let most = ends.iter().copied().max().unwrap_or(0);
+    starts(&mut ends);
+    let mut entries = vec![Entry::default(); words.len()];
+    for row in order.iter().copied() {
         let word = words[row as usize];
-        Entry { word: [word as u32, (word >> 32) as u32], row }
-    };
-    let mut entries: Vec<Entry> = std::mem::take(order).into_iter().map(entry).collect();
+        let end = &mut ends[digit(word)];
+        entries[*end as usize] = Entry { word: [word as u32, (word >> 32) as u32], row };
+        *end += 1;
+    }
     drop(words);
-    let mut scratch = vec![Entry::default(); entries.len()];
-    sort_entries(&mut entries, &mut scratch, bits, &mut Vec::new());
-    drop(scratch);
-    *order = entries.iter().map(|entry| entry.row).collect();
+    let mut scratch = vec![Entry::default(); most as usize];
+    let (mut start, mut counts) = (0, Vec::new());
+    for end in ends {
+        let same = &mut entries[start..end as usize];
+        start = end as usize;
+        sort_entries(same, &mut scratch[..same.len()], rest, &mut counts);
+    }
+    order.clear();
+    order.extend(entries.iter().map(|entry| entry.row));
+}
+
+/// Counts of digits become the places where they start.
+fn starts(counts: &mut [u32]) {
+    let mut start = 0;
+    for count in counts {
+        start += std::mem::replace(count, start);
+    }
+}
+
+/// The lowest `bits` bits.
+fn mask(bits: u32) -> u64 {
+    u64::MAX.checked_shr(u64::BITS - bits).unwrap_or(0)
 }
 
 /// Sorts entries by the lowest `bits` bits of their words; keeps the order of equals. `scratch` is as long as they are; `ends` may hold
 /// what others need.
 ///
-/// This is a hot loop of whatever is sorted: a radix sort from the highest digit on. The first digit is that of the first column, and
-/// what has the same one fits into a cache.
+/// This is a hot loop, as [`sort_by_words`] is.
 fn sort_entries(entries: &mut [Entry], scratch: &mut [Entry], mut bits: u32, ends: &mut Vec<u32>) {
-    /// Bits of a digit: its counters fit the L1 cache.
-    const DIGIT_MAX: u32 = 11;
     /// So few are inserted one by one.
     const FEW: usize = 24;
-    let mask = |bits: u32| u64::MAX.checked_shr(u64::BITS - bits).unwrap_or(0);
     while bits > 0 && entries.len() > FEW {
         // No more digits than there are entries.
         let digit_bits = DIGIT_MAX.min(entries.len().ilog2()).min(bits);
@@ -148,10 +181,7 @@ fn sort_entries(entries: &mut [Entry], scratch: &mut [Entry], mut bits: u32, end
             ends.truncate(own);
             continue;
         }
-        let mut start = 0;
-        for count in &mut *counts {
-            start += std::mem::replace(count, start);
-        }
+        starts(counts);
         for entry in &*entries {
             let end = &mut counts[digit(entry)];
             scratch[*end as usize] = *entry;

@@ -10,9 +10,9 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 
 use crate::chunk::{Chunk, ChunkWriter, PageSummary, boundary_order};
 use crate::integers::key_bounds;
+use crate::order::{RowOrder, gathered};
 use crate::pages::{PageRows, page, present};
 use crate::scratch::Scratch;
-use crate::scratch::gathered;
 use crate::{Error, PAGE_BYTES, rle};
 
 /// Longest bound in statistics and page index. Ids and addresses are shorter; only tags and ARNs are cut.
@@ -25,14 +25,14 @@ const DICTIONARY_BYTES_MAX: usize = 16 << 20;
 pub(crate) fn encode_ordered(
     keys: &[u32],
     validity: Option<&NullBuffer>,
-    order: Option<&[u32]>,
+    order: Option<&RowOrder<'_>>,
     values: &Values<'_>,
     writer: ChunkWriter<'_>,
     scratch: &mut Scratch,
 ) -> Result<Chunk, Error> {
     let Some(order) = order else { return encode(keys, validity, values, writer, scratch) };
     let mut ordered = std::mem::take(&mut scratch.ordered_keys);
-    let validity = gathered(keys, validity, order, &mut ordered);
+    let validity = gathered(keys, validity, order, &mut scratch.narrow, &mut ordered);
     let chunk = encode(&ordered, validity.as_ref(), values, writer, scratch);
     scratch.ordered_keys = ordered;
     chunk

@@ -7,6 +7,7 @@ use super::decode::NULL;
 use crate::Error;
 use crate::chunk::Chunk;
 use crate::encoder::{EncodedColumn, Encoder, MS_PER_S};
+use crate::order::RowOrder;
 use crate::schema::FileSchema;
 use crate::sort::SortKeys;
 use crate::text::{Dictionary, Values};
@@ -135,12 +136,22 @@ impl Column {
         let step = if self.column_type == ColumnType::TimestampMs { MS_PER_S } else { 1 };
         let encode =
             |writer: crate::chunk::ChunkWriter<'_>, scratch: &mut crate::scratch::Scratch| match &self.data {
-                Data::Int32(values, nulls) => {
-                    integers::encode_ordered(values, nulls.as_ref(), Some(rows), step, writer, scratch)
-                }
-                Data::Int64(values, nulls) => {
-                    integers::encode_ordered(values, nulls.as_ref(), Some(rows), step, writer, scratch)
-                }
+                Data::Int32(values, nulls) => integers::encode_ordered(
+                    values,
+                    nulls.as_ref(),
+                    Some(&RowOrder::part(rows)),
+                    step,
+                    writer,
+                    scratch,
+                ),
+                Data::Int64(values, nulls) => integers::encode_ordered(
+                    values,
+                    nulls.as_ref(),
+                    Some(&RowOrder::part(rows)),
+                    step,
+                    writer,
+                    scratch,
+                ),
                 Data::Text { keys, dictionary } => {
                     let mut ordered = std::mem::take(&mut scratch.ordered_keys);
                     let validity = gathered(keys, rows, &mut ordered);
