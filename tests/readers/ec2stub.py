@@ -6,9 +6,7 @@ import threading
 import urllib.parse
 import xml.sax.saxutils
 
-import botocore.auth
-import botocore.awsrequest
-import botocore.credentials
+import signatures
 
 KEY, SECRET, TOKEN = "ec2-key", "ec2-secret", "ec2-session"
 
@@ -47,22 +45,6 @@ def error(code, message):
     return f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors><RequestID>r</RequestID></Response>"
 
 
-def signed(handler, body):
-    """Whether botocore signs the same request alike; the region that the signature is for."""
-    scope = handler.headers["Authorization"].split("Credential=")[1].split(",")[0].split("/")
-    region, service = scope[2:4]
-    names = handler.headers["Authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
-    headers = {n: handler.headers[n] for n in names if n not in ("host", "x-amz-date", "x-amz-security-token")}
-    request = botocore.awsrequest.AWSRequest("POST", f"http://{handler.headers['Host']}{handler.path}", headers=headers, data=body)
-    auth = botocore.auth.SigV4Auth(botocore.credentials.Credentials(KEY, SECRET, TOKEN), service, region)
-    request.context["timestamp"] = handler.headers["X-Amz-Date"]
-    request.headers["X-Amz-Date"] = handler.headers["X-Amz-Date"]
-    request.headers["X-Amz-Security-Token"] = TOKEN
-    signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
-    is_right = service == "ec2" and handler.headers["X-Amz-Security-Token"] == TOKEN and signature in handler.headers["Authorization"]
-    return is_right, region
-
-
 @contextlib.contextmanager
 def serve():
     stub = Stub()
@@ -71,7 +53,8 @@ def serve():
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             form = dict(urllib.parse.parse_qsl(body.decode()))
-            is_right, region = signed(self, body)
+            service, region = signatures.scope(self)
+            is_right = service == "ec2" and signatures.is_right(self, body, KEY, SECRET, TOKEN)
             stub.calls.append((region, form))
             fault = stub.fault(len(stub.calls))
             if fault is not None:

@@ -6,14 +6,18 @@ import http.server
 import json
 import threading
 
+import signatures
+
 
 class Stub:
     def __init__(self):
         self.databases, self.tables, self.partitions, self.calls = {"lake"}, {}, {}, []
-        # What to do wrong: a function of the call's name and its body, which may raise Refuse.
+        # What to do wrong: a function of the call's name and its body, which may raise Refuse or Broken.
         self.fault = lambda name, body: None
         # Refuses single partitions: values -> (code, how many times).
         self.refused = {}
+        # Key, secret and token that requests must be signed with, if any; the regions that they were signed for.
+        self.credentials, self.regions = None, set()
         # Whether indexes of columns that are no partition keys are refused.
         self.minds_indexes = True
 
@@ -113,20 +117,30 @@ class Refuse(Exception):
     pass
 
 
+class Broken(Exception):
+    """A status and a body that are none of Glue's."""
+
+
 @contextlib.contextmanager
 def serve():
     stub = Stub()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
             service, name = self.headers["X-Amz-Target"].split(".")
-            assert service == "AWSGlue"
+            assert service == "AWSGlue" and self.headers["Content-Type"] == "application/x-amz-json-1.1"
+            service, region = signatures.scope(self)
+            stub.regions.add(region)
             try:
-                status, answer = 200, stub.call(name, body)
+                if service != "glue" or stub.credentials and not signatures.is_right(self, body, *stub.credentials):
+                    raise Refuse("InvalidSignatureException")
+                status, answer = 200, json.dumps(stub.call(name, json.loads(body)))
             except Refuse as refused:
-                status, answer = 400, {"__type": str(refused), "message": f"{refused} of the stub"}
-            answer = json.dumps(answer).encode()
+                status, answer = 400, json.dumps({"__type": str(refused), "message": f"{refused} of the stub"})
+            except Broken as broken:
+                status, answer = broken.args
+            answer = answer.encode()
             # Whoever asked may have been killed.
             with contextlib.suppress(ConnectionError):
                 self.send_response(status)

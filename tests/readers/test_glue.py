@@ -156,6 +156,41 @@ def test_throttling_and_races(server, stub):
     assert "AccessDeniedException of the stub\nhint: the credentials need glue:GetTable" in words
 
 
+def test_where_glue_is_asked_and_by_whom(server, stub, tmp_path):
+    s3.convert(server, "s3://logs/AWSLogs/", "s3://lake/t")
+
+    def ask(check=0, **more):
+        env = {name: value for name, value in (s3.ENVIRONMENT | more).items() if value is not None}
+        return s3.run(server, "register", "s3://lake/t", *TABLE, check=check, env=env).stderr
+
+    # Answers that are none of Glue's, and then the right ones.
+    left = [(502, "<html>Bad gateway</html>"), (200, '{"Table": {'), (503, "")]
+
+    def broken(name, body):
+        if left:
+            raise gluestub.Broken(*left.pop())
+
+    stub.fault = broken
+    stub.credentials = s3.KEY, s3.SECRET
+    ask(AWS_ENDPOINT_URL_GLUE=stub.url + "/", AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_REGION="eu-west-1")
+    assert not left and stub.regions == {"eu-west-1"} and stub.partitions
+    # A profile whose session's token is signed too, and which names the endpoint.
+    stub.credentials = s3.KEY, s3.SECRET, "a/session+token="
+    (tmp_path / "config").write_text(f"[profile one]\nregion = sa-east-1\nservices = mine\naws_session_token = a/session+token=\naws_access_key_id = {s3.KEY}\naws_secret_access_key = {s3.SECRET}\n[services mine]\nglue =\n  endpoint_url = {stub.url}\n")
+    env = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_PROFILE": "one", "AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+    ask(**env)
+    assert stub.regions == {"eu-west-1", "sa-east-1"}
+    # What is wrong is told, and not tried again.
+    calls = len(stub.calls)
+    stub.credentials = s3.KEY, "another", "a/session+token="
+    words = ask(**env, check=1)
+    assert "read `lake.flows` in Glue: InvalidSignatureException" in words and "aws sts get-caller-identity" in words
+    stub.credentials = None
+    stub.fault = lambda name, body: (_ for _ in ()).throw(gluestub.Broken(404, "<html>\n  Not found"))
+    assert f"{stub.url}/ answered 404: `<html> Not found`" in ask(**env, check=1)
+    assert len(stub.calls) == calls + 1
+
+
 def test_projection(server, stub):
     flowlogs_args = ["--partition-by", "account,region,date,hour"]
     s3.convert(server, "s3://logs/AWSLogs/", "s3://lake/t", *flowlogs_args)

@@ -1,7 +1,7 @@
 //! Credentials, region and endpoint of AWS services: the SDK's own chain, and what the user sets beside it.
 //!
-//! This crate knows no service, no logs and no tables. Whoever speaks to a service makes its client of what
-//! [`load`] returns, and decides about retries.
+//! This crate knows no service, no logs and no tables. Whoever speaks to a service makes the SDK's client of what
+//! [`load`] returns, or a [`Caller`], and decides about retries.
 //!
 //! ```
 //! use flowquet_aws::{AwsOptions, load};
@@ -13,6 +13,8 @@
 //! ```
 
 mod chain;
+mod endpoint;
+mod request;
 
 use std::error::Error;
 use std::time::Duration;
@@ -23,11 +25,11 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 
 pub use chain::looked_for;
+pub use endpoint::Service;
+pub use request::{Caller, Unanswered, pause, quoted};
 
 /// Asked where no region is set anywhere; S3 tells there where a bucket is.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -76,13 +78,6 @@ pub async fn load(options: &AwsOptions) -> SdkConfig {
     let provider =
         AssumeRoleProvider::builder(role).session_name("flowquet").configure(&config).build().await;
     config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
-}
-
-/// What sends requests that no client of the SDK makes, as those clients do.
-pub fn connector() -> SharedHttpConnector {
-    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
-    let builder = Connector::builder().connector_settings(settings);
-    SharedHttpConnector::new(builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build())
 }
 
 /// What to do where no credentials are found, or none that the service accepts.

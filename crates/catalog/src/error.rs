@@ -2,11 +2,7 @@
 
 use std::fmt;
 
-#[cfg(feature = "glue")]
-use aws_sdk_glue::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use flowquet_aws::CREDENTIALS_HINT;
-#[cfg(feature = "glue")]
-use flowquet_aws::{is_credentials_error, root_words};
 
 /// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,33 +43,6 @@ impl Error {
         Self { kind, action, name: name.to_owned(), detail }
     }
 
-    /// Our error for a request that failed.
-    #[cfg(feature = "glue")]
-    pub(crate) fn of<E, R>(action: &'static str, name: &str, error: &SdkError<E, R>) -> Self
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: fmt::Debug,
-    {
-        let service = match error {
-            SdkError::ServiceError(service) => service.err(),
-            SdkError::TimeoutError(_) => {
-                return Self::new(ErrorKind::Unavailable, action, name, "timed out".to_owned());
-            }
-            _ => {
-                if is_credentials_error(&DisplayErrorContext(error).to_string()) {
-                    let places = flowquet_aws::looked_for(None).join("; ");
-                    let detail = format!("no AWS credentials were found: {places}");
-                    return Self::new(ErrorKind::Credentials, action, name, detail);
-                }
-                let detail = format!("cannot reach the service: {}", root_words(error));
-                return Self::new(ErrorKind::Unavailable, action, name, detail);
-            }
-        };
-        let code = service.code().unwrap_or_default();
-        let message = service.message().unwrap_or("no reason given");
-        Self::new(kind_of(code), action, name, format!("{code}: {message}"))
-    }
-
     /// The cause.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -101,7 +70,6 @@ impl Error {
 }
 
 /// Sources: docs.aws.amazon.com/glue/latest/webapi/CommonErrors.html and the errors of each call.
-#[cfg(feature = "glue")]
 pub(crate) fn kind_of(code: &str) -> ErrorKind {
     match code {
         "AlreadyExistsException" => ErrorKind::AlreadyExists,
@@ -116,11 +84,15 @@ pub(crate) fn kind_of(code: &str) -> ErrorKind {
         | "InvalidClientTokenId" => ErrorKind::Credentials,
         "ThrottlingException"
         | "Throttling"
+        | "LimitExceededException"
         | "RequestLimitExceeded"
+        | "TooManyRequestsException"
         | "ResourceNumberLimitExceededException" => ErrorKind::Throttled,
         "InternalServiceException"
         | "InternalFailure"
         | "OperationTimeoutException"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
         | "ServiceUnavailable"
         | "ResourceNotReadyException" => ErrorKind::Unavailable,
         _ => ErrorKind::Other,
@@ -135,7 +107,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-#[cfg(all(test, feature = "glue"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,29 +1,28 @@
-//! Calls to the Glue Data Catalog. Each is tried again by the SDK where Glue is throttled or ill.
+//! Calls to the Glue Data Catalog. Each is tried again where Glue is throttled or ill.
+//!
+//! Its protocol is JSON over one URL, with the call's name in a header (smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html).
 
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_sdk_glue::Client;
-use aws_sdk_glue::types::{
-    BatchUpdatePartitionRequestEntry, Column, DatabaseInput, Partition, PartitionValueList, Table, TableInput,
-};
-use flowquet_aws::AwsOptions;
+use flowquet_aws::{AwsOptions, Caller, Service, Unanswered, pause};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, ErrorKind, kind_of};
+use crate::glue_table::{Column, Partition, Table};
 use crate::partitions::PartitionPlace;
-use crate::sdk_input::partition_input;
 use crate::table::TableName;
+
+const GLUE: Service = Service { name: "glue", id: "Glue", is_fips_in_gov: false };
 
 /// Attempts at a call, in all.
 const ATTEMPTS_MAX: u32 = 10;
 
-/// First pause between attempts; it doubles.
+/// First and longest pause between attempts; each is a random part of it.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
-
-/// Time that an attempt may take.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+const PAUSE_MAX: Duration = Duration::from_secs(20);
 
 /// Entries of a batch that makes or changes partitions (docs.aws.amazon.com/glue/latest/webapi/API_BatchCreatePartition.html).
 pub(crate) const BATCH_MAX: usize = 100;
@@ -35,48 +34,68 @@ const GET_BATCH_MAX: usize = 1_000;
 #[derive(Debug)]
 pub struct Glue {
     runtime: Runtime,
-    client: Client,
+    caller: Caller,
 }
 
 /// Partitions of a batch that Glue did not take: their place in it, and why.
 pub(crate) type Refused = Vec<(usize, ErrorKind, String)>;
 
-impl Glue {
-    /// Whether this program can speak to Glue.
-    pub const IS_BUILT: bool = true;
+/// Why a call failed, and whether it may succeed if it is made again.
+#[derive(Debug, PartialEq, Eq)]
+struct Failed {
+    kind: ErrorKind,
+    is_passing: bool,
+    detail: String,
+}
 
+impl Glue {
     /// The catalog that `options`, environment and profiles lead to. Nothing is asked yet.
     pub fn new(options: &AwsOptions) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime without threads");
         let config = runtime.block_on(flowquet_aws::load(options));
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let config = aws_sdk_glue::config::Builder::from(&config)
-            .retry_config(
-                RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX).with_initial_backoff(PAUSE_FIRST),
-            )
-            .timeout_config(timeouts)
-            .build();
-        Self { runtime, client: Client::from_conf(config) }
+        let region = config.region().map_or("us-east-1", |region| region.as_ref());
+        let caller = Caller::new(&config, options, GLUE, region);
+        Self { runtime, caller }
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Waits for an answer.
-    pub(crate) fn block_on<T>(&self, answer: impl Future<Output = T>) -> T {
-        self.runtime.block_on(answer)
+    /// Makes a call until it succeeds, fails for good, or has failed too often. `doing` says of an error what was tried, and on what.
+    pub(crate) fn call<A: DeserializeOwned>(
+        &self,
+        name: &str,
+        doing: (&'static str, &str),
+        body: &Value,
+    ) -> Result<A, Error> {
+        let body = body.to_string();
+        let target = format!("AWSGlue.{name}");
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
+        self.runtime.block_on(async {
+            let mut attempts = 0;
+            loop {
+                attempts += 1;
+                let answer = self.caller.post(&headers, &body).await.map_err(unanswered);
+                match answer.and_then(|answer| read(&self.caller, &answer)) {
+                    Ok(answer) => return Ok(answer),
+                    Err(failed) if failed.is_passing && attempts < ATTEMPTS_MAX => {
+                        tokio::time::sleep(pause(attempts, PAUSE_FIRST, PAUSE_MAX)).await;
+                    }
+                    Err(failed) => return Err(Error::new(failed.kind, doing.0, doing.1, failed.detail)),
+                }
+            }
+        })
     }
 
     /// The table, if there is one.
     pub(crate) fn table(&self, database: &TableName, name: &TableName) -> Result<Option<Table>, Error> {
-        let ask = self.client.get_table().database_name(database.as_str()).name(name.as_str()).send();
-        match self.runtime.block_on(ask) {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Answer {
+            table: Option<Table>,
+        }
+        let ask = json!({ "DatabaseName": database.as_str(), "Name": name.as_str() });
+        match self.call::<Answer>("GetTable", ("read", &format!("{database}.{name}")), &ask) {
             Ok(answer) => Ok(answer.table),
-            Err(error) => match Error::of("read", &format!("{database}.{name}"), &error) {
-                error if error.kind() == ErrorKind::NotFound => Ok(None),
-                error => Err(error),
-            },
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -85,12 +104,11 @@ impl Glue {
     /// # Errors
     /// As Glue reports.
     pub fn has_database(&self, name: &TableName) -> Result<bool, Error> {
-        match self.runtime.block_on(self.client.get_database().name(name.as_str()).send()) {
+        let ask = json!({ "Name": name.as_str() });
+        match self.call::<IgnoredAny>("GetDatabase", ("read database", name.as_str()), &ask) {
             Ok(_) => Ok(true),
-            Err(error) => match Error::of("read database", name.as_str(), &error) {
-                error if error.kind() == ErrorKind::NotFound => Ok(false),
-                error => Err(error),
-            },
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -104,33 +122,32 @@ impl Glue {
 
     /// Makes a database unless there is one.
     pub(crate) fn create_database(&self, name: &TableName) -> Result<(), Error> {
-        let input = DatabaseInput::builder().name(name.as_str()).build().expect("it has a name");
-        match self.runtime.block_on(self.client.create_database().database_input(input).send()) {
-            Ok(_) => Ok(()),
-            Err(error) => match Error::of("create database", name.as_str(), &error) {
-                error if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-                error => Err(error),
-            },
+        let ask = json!({ "DatabaseInput": { "Name": name.as_str() } });
+        match self.call::<IgnoredAny>("CreateDatabase", ("create database", name.as_str()), &ask) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
         }
     }
 
-    pub(crate) fn create_table(&self, database: &TableName, input: TableInput) -> Result<(), Error> {
-        let name = format!("{database}.{}", input.name());
-        let ask = self.client.create_table().database_name(database.as_str()).table_input(input).send();
-        self.runtime.block_on(ask).map(drop).map_err(|e| Error::of("create table", &name, &e))
+    pub(crate) fn create_table(&self, database: &TableName, input: &Table) -> Result<(), Error> {
+        let ask = json!({ "DatabaseName": database.as_str(), "TableInput": input });
+        let name = format!("{database}.{}", input.name);
+        self.call::<IgnoredAny>("CreateTable", ("create table", &name), &ask).map(drop)
     }
 
     /// Changes a table that still has the version that was read.
     pub(crate) fn update_table(
         &self,
         database: &TableName,
-        input: TableInput,
-        version: Option<String>,
+        input: &Table,
+        version: Option<&str>,
     ) -> Result<(), Error> {
-        let name = format!("{database}.{}", input.name());
-        let ask = self.client.update_table().database_name(database.as_str()).table_input(input);
-        let answer = self.runtime.block_on(ask.set_version_id(version).send());
-        answer.map(drop).map_err(|e| Error::of("update table", &name, &e))
+        let mut ask = json!({ "DatabaseName": database.as_str(), "TableInput": input });
+        if let Some(version) = version {
+            ask["VersionId"] = version.into();
+        }
+        let name = format!("{database}.{}", input.name);
+        self.call::<IgnoredAny>("UpdateTable", ("update table", &name), &ask).map(drop)
     }
 
     /// Those of `places` that the catalog knows.
@@ -140,15 +157,19 @@ impl Glue {
         name: &TableName,
         places: &[PartitionPlace],
     ) -> Result<Vec<Partition>, Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Answer {
+            partitions: Option<Vec<Partition>>,
+            unprocessed_keys: Option<Vec<Value>>,
+        }
         let mut found = Vec::new();
         for some in places.chunks(GET_BATCH_MAX) {
-            let mut wanted: Vec<PartitionValueList> = some.iter().map(|p| value_list(&p.values)).collect();
+            let mut wanted: Vec<Value> = some.iter().map(|p| json!({ "Values": p.values })).collect();
             while !wanted.is_empty() {
-                let ask = self.client.batch_get_partition().database_name(database.as_str());
-                let ask = ask.table_name(name.as_str()).set_partitions_to_get(Some(wanted)).send();
-                let answer = self.runtime.block_on(ask);
-                let answer =
-                    answer.map_err(|e| Error::of("read partitions of", &format!("{database}.{name}"), &e))?;
+                let ask = json!({ "DatabaseName": database.as_str(), "TableName": name.as_str(), "PartitionsToGet": wanted });
+                let doing = ("read partitions of", &*format!("{database}.{name}"));
+                let answer: Answer = self.call("BatchGetPartition", doing, &ask)?;
                 found.extend(answer.partitions.unwrap_or_default());
                 wanted = answer.unprocessed_keys.unwrap_or_default();
             }
@@ -164,14 +185,10 @@ impl Glue {
         columns: &[Column],
         places: &[&PartitionPlace],
     ) -> Result<Refused, Error> {
-        let inputs = places.iter().map(|p| partition_input(columns, p)).collect();
-        let ask =
-            self.client.batch_create_partition().database_name(database.as_str()).table_name(name.as_str());
-        let answer = self.runtime.block_on(ask.set_partition_input_list(Some(inputs)).send());
-        let answer =
-            answer.map_err(|e| Error::of("create partitions of", &format!("{database}.{name}"), &e))?;
-        let errors = answer.errors.unwrap_or_default().into_iter();
-        Ok(errors.filter_map(|e| refused(places, e.partition_values(), e.error_detail())).collect())
+        let inputs: Vec<Partition> = places.iter().map(|p| Partition::new(columns, p)).collect();
+        let ask = json!({ "DatabaseName": database.as_str(), "TableName": name.as_str(), "PartitionInputList": inputs });
+        let doing = ("create partitions of", &*format!("{database}.{name}"));
+        Ok(refused(places, self.call("BatchCreatePartition", doing, &ask)?))
     }
 
     /// Changes up to [`BATCH_MAX`] partitions.
@@ -182,33 +199,181 @@ impl Glue {
         columns: &[Column],
         places: &[&PartitionPlace],
     ) -> Result<Refused, Error> {
-        let entry = |p: &&PartitionPlace| {
-            let entry = BatchUpdatePartitionRequestEntry::builder();
-            let entry = entry.set_partition_value_list(Some(p.values.clone()));
-            entry.partition_input(partition_input(columns, p)).build().expect("it has values and input")
-        };
-        let entries = places.iter().map(entry).collect();
+        let entry = |p: &&PartitionPlace| json!({ "PartitionValueList": p.values, "PartitionInput": Partition::new(columns, p) });
+        let entries: Vec<Value> = places.iter().map(entry).collect();
         let ask =
-            self.client.batch_update_partition().database_name(database.as_str()).table_name(name.as_str());
-        let answer = self.runtime.block_on(ask.set_entries(Some(entries)).send());
-        let answer =
-            answer.map_err(|e| Error::of("update partitions of", &format!("{database}.{name}"), &e))?;
-        let errors = answer.errors.unwrap_or_default().into_iter();
-        Ok(errors.filter_map(|e| refused(places, e.partition_value_list(), e.error_detail())).collect())
+            json!({ "DatabaseName": database.as_str(), "TableName": name.as_str(), "Entries": entries });
+        let doing = ("update partitions of", &*format!("{database}.{name}"));
+        Ok(refused(places, self.call("BatchUpdatePartition", doing, &ask)?))
     }
 }
 
-fn value_list(values: &[String]) -> PartitionValueList {
-    PartitionValueList::builder().set_values(Some(values.to_vec())).build().expect("it has values")
+/// What the calls say that make or change partitions.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OfBatch {
+    errors: Option<Vec<OfPartition>>,
 }
 
-fn refused(
-    places: &[&PartitionPlace],
-    values: &[String],
-    detail: Option<&aws_sdk_glue::types::ErrorDetail>,
-) -> Option<(usize, ErrorKind, String)> {
-    let place = places.iter().position(|p| p.values == values)?;
-    let code = detail.and_then(|d| d.error_code()).unwrap_or_default();
-    let message = detail.and_then(|d| d.error_message()).unwrap_or("no reason given");
-    Some((place, kind_of(code), format!("{code}: {message}")))
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OfPartition {
+    /// Each call has a name of its own for it.
+    #[serde(alias = "PartitionValueList", default)]
+    partition_values: Vec<String>,
+    error_detail: Option<Detail>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Detail {
+    error_code: Option<String>,
+    error_message: Option<String>,
+}
+
+fn refused(places: &[&PartitionPlace], answer: OfBatch) -> Refused {
+    let of = |error: OfPartition| {
+        let place = places.iter().position(|p| p.values == error.partition_values)?;
+        let detail = error.error_detail.unwrap_or_default();
+        let code = detail.error_code.unwrap_or_default();
+        let message = detail.error_message.unwrap_or_else(|| "no reason given".to_owned());
+        Some((place, kind_of(&code), format!("{code}: {message}")))
+    };
+    answer.errors.unwrap_or_default().into_iter().filter_map(of).collect()
+}
+
+fn unanswered(unanswered: Unanswered) -> Failed {
+    let (kind, is_passing, detail) = match unanswered {
+        Unanswered::Credentials(words) => (ErrorKind::Credentials, false, words),
+        Unanswered::Invalid(words) => (ErrorKind::Other, false, words),
+        Unanswered::Unreachable(words) => (ErrorKind::Unavailable, true, words),
+    };
+    Failed { kind, is_passing, detail }
+}
+
+fn read<A: DeserializeOwned>(caller: &Caller, answer: &http::Response<String>) -> Result<A, Failed> {
+    let status = answer.status().as_u16();
+    if answer.status().is_success() {
+        // Calls that tell nothing may have no body.
+        let body = if answer.body().trim().is_empty() { "{}" } else { answer.body() };
+        return serde_json::from_str(body).map_err(|error| Failed {
+            kind: ErrorKind::Unavailable,
+            is_passing: true,
+            detail: format!("{}: {error}", caller.unexpected(answer)),
+        });
+    }
+    let Some((code, message)) = refusal(answer) else {
+        let kind = match status {
+            401 | 403 => ErrorKind::Denied,
+            429 => ErrorKind::Throttled,
+            500.. => ErrorKind::Unavailable,
+            _ => ErrorKind::Other,
+        };
+        let is_passing = matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable);
+        return Err(Failed { kind, is_passing, detail: caller.unexpected(answer) });
+    };
+    let kind = match kind_of(&code) {
+        ErrorKind::Other if status >= 500 => ErrorKind::Unavailable,
+        kind => kind,
+    };
+    // A limit of what there may be is still there a second later.
+    let is_passing = matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable)
+        && code != "ResourceNumberLimitExceededException";
+    Err(Failed { kind, is_passing, detail: format!("{code}: {message}") })
+}
+
+/// Code and message of an answer that refuses; `None` where it has none. The code stands in a header or in the body, between a
+/// name of its service and an address, either of which may be missing: `com.amazon.coral#Refused:http://…`.
+fn refusal(answer: &http::Response<String>) -> Option<(String, String)> {
+    let body: Value = serde_json::from_str(answer.body()).unwrap_or_default();
+    let text = |names: &[&str]| names.iter().find_map(|name| body[*name].as_str()).map(str::to_owned);
+    let header = answer.headers().get("x-amzn-errortype").and_then(|code| code.to_str().ok());
+    let code = header.map(str::to_owned).or_else(|| text(&["__type", "code"]))?;
+    let code = code.split(':').next().unwrap_or_default();
+    let code = code.rsplit('#').next().unwrap_or_default().to_owned();
+    let message = text(&["message", "Message", "errorMessage"]);
+    Some((code, message.unwrap_or_else(|| "no reason given".to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: u16, header: Option<&str>, body: &str, expected: Option<(&str, &str)>) {
+        let mut answer = http::Response::builder().status(status);
+        if let Some(header) = header {
+            answer = answer.header("x-amzn-errortype", header);
+        }
+        let answer = answer.body(body.to_owned()).expect("valid");
+        let expected = expected.map(|(code, message)| (code.to_owned(), message.to_owned()));
+        assert_eq!(refusal(&answer), expected);
+    }
+
+    #[test]
+    fn refusals() {
+        let body = r#"{"__type": "EntityNotFoundException", "Message": "Database x not found."}"#;
+        check(400, None, body, Some(("EntityNotFoundException", "Database x not found.")));
+        let body = r#"{"__type": "com.amazon.coral#Refused:http://x/", "message": "no", "Message": "other"}"#;
+        check(400, None, body, Some(("Refused", "no")));
+        check(400, Some("a#Denied:http://x/"), "", Some(("Denied", "no reason given")));
+        check(500, Some("One"), r#"{"code": "Two"}"#, Some(("One", "no reason given")));
+        for body in ["<html>", "{}", "", "7", r#"{"__type": 1}"#] {
+            check(503, None, body, None);
+        }
+    }
+
+    #[test]
+    fn what_may_pass() {
+        let config = aws_config::SdkConfig::builder().endpoint_url("http://x").build();
+        let caller = Caller::new(&config, &AwsOptions::default(), GLUE, "eu-west-1");
+        let failed = |status: u16, body: &str| {
+            let answer = http::Response::builder().status(status).body(body.to_owned()).expect("valid");
+            let failed = read::<IgnoredAny>(&caller, &answer).err();
+            failed.map(|failed| (failed.kind, failed.is_passing, failed.detail))
+        };
+        let of = |code: &str| format!(r#"{{"__type": "{code}", "message": "why"}}"#);
+        let told = |code: &str| format!("{code}: why");
+        for (status, code, kind, is_passing) in [
+            (400, "ThrottlingException", ErrorKind::Throttled, true),
+            (400, "InternalServiceException", ErrorKind::Unavailable, true),
+            (500, "OfTomorrow", ErrorKind::Unavailable, true),
+            (400, "OfTomorrow", ErrorKind::Other, false),
+            (400, "AccessDeniedException", ErrorKind::Denied, false),
+            (400, "ResourceNumberLimitExceededException", ErrorKind::Throttled, false),
+        ] {
+            assert_eq!(failed(status, &of(code)), Some((kind, is_passing, told(code))));
+        }
+        let shown = "http://x/ answered 502: `<html> bad`".to_owned();
+        assert_eq!(failed(502, "<html>\n bad"), Some((ErrorKind::Unavailable, true, shown)));
+        let shown = "http://x/ answered 403: ``".to_owned();
+        assert_eq!(failed(403, ""), Some((ErrorKind::Denied, false, shown)));
+        let (kind, is_passing, detail) = failed(200, "<html>").expect("no answer of Glue");
+        assert_eq!((kind, is_passing), (ErrorKind::Unavailable, true));
+        assert!(detail.starts_with("http://x/ answered 200: `<html>`: expected value"), "{detail}");
+        assert_eq!((failed(200, "{}"), failed(200, "")), (None, None));
+    }
+
+    #[test]
+    fn partitions_that_are_refused() {
+        let place = |value: &str| PartitionPlace {
+            values: vec![value.to_owned()],
+            location: String::new(),
+            may_move: false,
+        };
+        let (one, two) = (place("1"), place("2"));
+        for name in ["PartitionValues", "PartitionValueList"] {
+            let detail = json!({ "ErrorCode": "ThrottlingException", "ErrorMessage": "slow down" });
+            let answer = json!({ "Errors": [{ name: ["2"], "ErrorDetail": detail }, { name: ["3"] }, { name: ["1"] }] });
+            let found = refused(&[&one, &two], serde_json::from_value(answer).expect("an answer"));
+            assert_eq!(
+                found,
+                [
+                    (1, ErrorKind::Throttled, "ThrottlingException: slow down".to_owned()),
+                    (0, ErrorKind::Other, ": no reason given".to_owned())
+                ]
+            );
+        }
+        assert!(refused(&[&one], serde_json::from_value(json!({})).expect("an answer")).is_empty());
+    }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
+use crate::glue_table::{INPUT_FORMAT, OUTPUT_FORMAT, SERDE, TABLE_TYPE, parameters, table_input_value};
 use crate::table::{DESCRIPTION, TableDefinition, hive_type, partition_comment};
-use crate::table_input::{INPUT_FORMAT, OUTPUT_FORMAT, SERDE, TABLE_TYPE, parameters, table_input_value};
 
 /// Terraform: an `aws_glue_catalog_table`, and before it, where the log format is known, that of an `aws_flow_log` as a local value.
 pub fn terraform(table: &TableDefinition, log_format: Option<&str>) -> String {

@@ -24,38 +24,28 @@
 
 mod computed;
 mod error;
-#[cfg(feature = "glue")]
 mod glue;
+mod glue_table;
 mod infrastructure;
-#[cfg(not(feature = "glue"))]
-mod no_glue;
 mod partitions;
 mod projection;
 mod python;
-#[cfg(feature = "glue")]
 mod register;
 mod registered;
-#[cfg(feature = "glue")]
-mod sdk_input;
 mod statements;
 mod table;
-mod table_input;
-#[cfg(feature = "glue")]
 mod trial;
 mod union;
 
 pub use computed::{Dialect, computed_column};
 pub use error::{Error, ErrorKind};
-#[cfg(feature = "glue")]
 pub use glue::Glue;
+pub use glue_table::table_input_json;
 pub use infrastructure::{cloudformation, terraform};
-#[cfg(not(feature = "glue"))]
-pub use no_glue::Glue;
 pub use partitions::PartitionPlace;
 pub use projection::Projection;
 pub use python::{pandas, polars, pyspark};
 pub use registered::{Registered, TableChange};
 pub use statements::{athena, duckdb, spark, trino, trino_view};
 pub use table::{NameError, TableColumn, TableDefinition, TableName};
-pub use table_input::table_input_json;
 pub use union::{Conflict, FormatUse, union_columns};

@@ -3,15 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_glue::types::{Column, Partition, Table, TableInput};
-
 use crate::error::{Error, ErrorKind};
 use crate::glue::{BATCH_MAX, Glue, Refused};
+use crate::glue_table::{Column, Partition, Storage, Table, columns, parameters, table_input};
 use crate::partitions::PartitionPlace;
 use crate::registered::{Registered, TableChange};
-use crate::sdk_input::{input_of, sdk_columns, table_input};
 use crate::table::{TableDefinition, TableName};
-use crate::table_input::parameters;
 
 /// Attempts to change a table that others change at the same time.
 const UPDATES_MAX: usize = 5;
@@ -65,13 +62,12 @@ impl Glue {
             let (done, columns) = match self.table(&table.database, &table.name)? {
                 None => {
                     registered.table = TableChange::Created;
-                    (self.create_table(&table.database, table_input(table)), sdk_columns(table))
+                    (self.create_table(&table.database, &table_input(table)), columns(table))
                 }
                 Some(there) => {
                     let (input, added) = updated(&there, table)?;
-                    let columns =
-                        input.storage_descriptor().map(|s| s.columns().to_vec()).unwrap_or_default();
-                    if input == input_of(&there) {
+                    let columns = input.columns().to_vec();
+                    if input == there.input() {
                         registered.table = TableChange::Unchanged;
                         // Of an attempt that another one was faster than.
                         registered.columns_added.clear();
@@ -79,7 +75,7 @@ impl Glue {
                     }
                     registered.table = TableChange::Updated;
                     registered.columns_added = added;
-                    (self.update_table(&table.database, input, there.version_id), columns)
+                    (self.update_table(&table.database, &input, there.version_id.as_deref()), columns)
                 }
             };
             match done {
@@ -111,7 +107,7 @@ impl Glue {
             TableChange::Created => Vec::new(),
             _ => self.partitions(&table.database, &table.name, partitions)?,
         };
-        let there: HashMap<&[String], &Partition> = there.iter().map(|p| (p.values(), p)).collect();
+        let there: HashMap<&[String], &Partition> = there.iter().map(|p| (p.values.as_slice(), p)).collect();
         let (mut missing, mut stale) = (Vec::new(), Vec::new());
         for place in partitions {
             match there.get(place.values.as_slice()) {
@@ -153,11 +149,10 @@ impl Glue {
         let Some(there) = self.table(database, name)? else {
             return Err(Error::new(ErrorKind::NotFound, "read", &full_name, "no such table".to_owned()));
         };
-        let columns = there.storage_descriptor().map(|s| s.columns().to_vec()).unwrap_or_default();
         let known = self.partitions(database, name, places)?;
-        let is_known = |p: &&PartitionPlace| known.iter().any(|k| k.values() == p.values);
+        let is_known = |p: &&PartitionPlace| known.iter().any(|k| k.values == p.values);
         let places: Vec<&PartitionPlace> = places.iter().filter(is_known).collect();
-        each_batch(&full_name, &places, |some| self.update_partitions(database, name, &columns, some))
+        each_batch(&full_name, &places, |some| self.update_partitions(database, name, there.columns(), some))
     }
 }
 
@@ -201,34 +196,34 @@ fn each_batch(
 }
 
 /// The table `there` with what `table` adds, and the columns that were added.
-fn updated(there: &Table, table: &TableDefinition) -> Result<(TableInput, Vec<String>), Error> {
+fn updated(there: &Table, table: &TableDefinition) -> Result<(Table, Vec<String>), Error> {
     let mut differences = Vec::new();
     let mut differ = |what: &str, there: &str, ours: &str| {
         differences.push(format!("\n  {what}: Glue has `{there}`, the table has `{ours}`"));
     };
-    let mut input = input_of(there);
-    let mut storage = input.storage_descriptor.take().unwrap_or_else(|| crate::sdk_input::storage(&[], ""));
+    let mut input = there.input();
+    let mut storage = input.storage_descriptor.take().unwrap_or_else(|| Storage::new(Vec::new(), ""));
     let location = storage.location.clone().unwrap_or_default();
     if without_slash(&location) != without_slash(&table.location) {
         differ("location", &location, &table.location);
     }
-    let keys: Vec<&str> = there.partition_keys().iter().map(Column::name).collect();
+    let keys: Vec<&str> = there.partition_keys.iter().flatten().map(|c| c.name.as_str()).collect();
     let ours: Vec<&str> = table.partition_by.columns().iter().map(|c| c.name()).collect();
     if keys != ours {
         differ("partition columns", &keys.join(","), &ours.join(","));
     }
-    let mut columns = storage.columns.take().unwrap_or_default();
+    let mut known = storage.columns.take().unwrap_or_default();
     let mut added = Vec::new();
-    for column in sdk_columns(table) {
-        match columns.iter().find(|c| c.name() == column.name()) {
-            Some(known) if known.r#type() == column.r#type() => {}
+    for column in columns(table) {
+        match known.iter().find(|c| c.name == column.name) {
+            Some(known) if known.r#type == column.r#type => {}
             Some(known) => {
-                let name = format!("column `{}`", column.name());
-                differ(&name, known.r#type().unwrap_or_default(), column.r#type().unwrap_or_default());
+                let [there, ours] = [known, &column].map(|c| c.r#type.as_deref().unwrap_or_default());
+                differ(&format!("column `{}`", column.name), there, ours);
             }
             None => {
-                added.push(column.name().to_owned());
-                columns.push(column);
+                added.push(column.name.clone());
+                known.push(column);
             }
         }
     }
@@ -237,7 +232,7 @@ fn updated(there: &Table, table: &TableDefinition) -> Result<(TableInput, Vec<St
         let detail = format!("it is another table{}", differences.concat());
         return Err(Error::new(ErrorKind::Incompatible, "register", &name, detail));
     }
-    storage.columns = Some(columns);
+    storage.columns = Some(known);
     input.storage_descriptor = Some(storage);
     let known = input.parameters.get_or_insert_default();
     for (key, value) in parameters(table) {
@@ -274,13 +269,13 @@ fn earlier(known: &str, ours: &str) -> String {
 
 /// Whether a partition needs no change.
 fn is_current(there: &Partition, place: &PartitionPlace, columns: &[Column], root: &str) -> bool {
-    let Some(storage) = there.storage_descriptor() else { return false };
-    let location = storage.location().unwrap_or_default();
+    let Some(storage) = &there.storage_descriptor else { return false };
+    let location = storage.location.as_deref().unwrap_or_default();
     let is_there = without_slash(location) == without_slash(&place.location)
         || place.may_move && location.starts_with(&format!("{root}{UNDER_WAY}"));
     let known = storage.columns();
     // Athena reads a column as null in a partition that does not name it.
-    let has = |c: &Column| known.iter().any(|k| k.name() == c.name() && k.r#type() == c.r#type());
+    let has = |c: &Column| known.iter().any(|k| k.name == c.name && k.r#type == c.r#type);
     is_there && columns.iter().all(has)
 }
 
@@ -291,15 +286,10 @@ mod tests {
     use crate::table::tests::definition;
 
     fn registered(table: &TableDefinition) -> Table {
-        let input = table_input(table);
-        Table::builder()
-            .name(input.name())
-            .set_parameters(input.parameters.clone())
-            .set_partition_keys(input.partition_keys.clone())
-            .set_storage_descriptor(input.storage_descriptor.clone())
-            .description("a description of somebody's")
-            .build()
-            .expect("it has a name")
+        let mut there = table_input(table);
+        there.others.insert("Description".to_owned(), "a description of somebody's".into());
+        there.others.insert("CreatedBy".to_owned(), "somebody".into());
+        there
     }
 
     #[test]
@@ -307,8 +297,8 @@ mod tests {
         let table = definition("${srcaddr} ${start}", "date");
         let there = registered(&table);
         let (input, added) = updated(&there, &table).expect("the same");
-        assert!(input == input_of(&there) && added.is_empty());
-        assert_eq!(input.description(), Some("a description of somebody's"));
+        assert!(input == there.input() && added.is_empty());
+        assert_eq!(input.others["Description"], "a description of somebody's");
     }
 
     #[test]
@@ -316,8 +306,7 @@ mod tests {
         let there = registered(&definition("${srcaddr} ${start}", "date"));
         let (input, added) = updated(&there, &definition("${bytes} ${start}", "date")).expect("compatible");
         assert_eq!(added, ["bytes"]);
-        let columns = input.storage_descriptor().expect("it has one").columns();
-        let names: Vec<_> = columns.iter().map(Column::name).collect();
+        let names: Vec<_> = input.columns().iter().map(|c| c.name.as_str()).collect();
         assert_eq!(names, ["srcaddr", "start", "srcaddr_bin", "bytes"]);
     }
 
@@ -348,7 +337,7 @@ mod tests {
         let there = registered(&table);
         table.projection = projection("2024-02-01", &["2", "3"]);
         let (input, _) = updated(&there, &table).expect("compatible");
-        let parameter = |key: &str| input.parameters().expect("some")[key].clone();
+        let parameter = |key: &str| input.parameters.as_ref().expect("some")[key].clone();
         assert_eq!(parameter("projection.account.values"), "1,2,3");
         assert_eq!(parameter("projection.date.range"), "2024-01-15,NOW");
         assert_eq!(earlier("2024-01-15,NOW", "2023-01-01,NOW"), "2023-01-01,NOW");

@@ -134,12 +134,6 @@ pub(crate) fn glue(args: &GlueArgs, s3: &S3Args, out: &dyn Store) -> Result<Opti
             names.transpose().map_err(wrong)?
         }
     };
-    if let (Some((database, table)), false) = (&named, Glue::IS_BUILT) {
-        let message = format!(
-            "`{database}.{table}` is in the Glue Data Catalog, and this program was built without it"
-        );
-        return Err(Failure::message(Exit::Usage, &message, Some("build it with the feature `glue`")));
-    }
     let glue = || Glue::new(&s3.glue(args.glue_endpoint_url.clone()));
     Ok(named.map(|(database, table)| GlueTable { glue: glue(), database, table }))
 }

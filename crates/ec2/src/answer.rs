@@ -1,5 +1,6 @@
 //! Answers of EC2's Query API: XML.
 
+use flowquet_aws::quoted;
 use serde::Deserialize;
 
 use crate::flow_log::{FlowLog, TagKeys};
@@ -108,13 +109,6 @@ pub(crate) fn refusal(body: &str) -> Option<(String, String)> {
     }
     let response: Response = quick_xml::de::from_str(body).ok()?;
     response.error.or(response.errors.error.into_iter().next()).map(|e| (e.code, e.message))
-}
-
-/// The beginning of what is no answer.
-pub(crate) fn quoted(body: &str) -> String {
-    /// Characters that show what it is.
-    const SHOWN: usize = 80;
-    body.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN).collect()
 }
 
 #[cfg(test)]

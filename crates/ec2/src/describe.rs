@@ -3,17 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials as _;
-use aws_types::SdkConfig;
-use aws_types::service_config::ServiceConfigKey;
-use flowquet_aws::{AwsOptions, connector, is_credentials_error, load, looked_for};
+use flowquet_aws::{AwsOptions, Caller, load};
 use tokio::runtime::Builder;
 
 use crate::answer::page;
 use crate::error::{Error, ErrorKind};
 use crate::flow_log::FlowLog;
-use crate::request::{Caller, Refused, Service};
+use crate::request::{EC2, Refused, send};
 
 /// Version of EC2's API.
 const API_VERSION: &str = "2016-11-15";
@@ -42,15 +38,15 @@ pub fn describe(options: &AwsOptions, regions: &[String], stop: &AtomicBool) -> 
         let regions = if regions.is_empty() { std::slice::from_ref(&configured) } else { regions };
         let mut found = Vec::new();
         for region in regions {
-            describe_region(&config, options, region, stop, &mut found).await?;
+            let caller = Caller::new(&config, options, EC2, region);
+            describe_region(&caller, region, stop, &mut found).await?;
         }
         Ok(found)
     })
 }
 
 async fn describe_region(
-    config: &SdkConfig,
-    options: &AwsOptions,
+    caller: &Caller,
     region: &str,
     stop: &AtomicBool,
     found: &mut Vec<FlowLog>,
@@ -62,10 +58,6 @@ async fn describe_region(
         attempts,
         detail,
     };
-    let credentials = credentials_of(config, options).await.map_err(|refused| failed(1, refused))?;
-    let (connector, endpoint) = (connector(), endpoint(config, Service::Ec2, region));
-    let caller =
-        Caller { connector: &connector, endpoint: &endpoint, region, service: Service::Ec2, credentials };
     let mut token: Option<String> = None;
     for _ in 0..PAGES_MAX {
         let mut form =
@@ -77,7 +69,7 @@ async fn describe_region(
                 return Err(failed(attempts, (ErrorKind::Stopped, "interrupted".to_owned())));
             }
             attempts += 1;
-            let answer = caller.send(&form).await;
+            let (answer, _) = send(caller, &form).await;
             match answer.and_then(|body| page(&body).map_err(|e| (ErrorKind::Unavailable, e))) {
                 Ok(page) => break page,
                 Err((ErrorKind::Throttled | ErrorKind::Unavailable, _)) if attempts < ATTEMPTS_MAX => {
@@ -93,40 +85,4 @@ async fn describe_region(
         }
     }
     Err(failed(1, (ErrorKind::Other, format!("expected at most {PAGES_MAX} pages of flow logs, found more"))))
-}
-
-/// The credentials that are configured.
-pub(crate) async fn credentials_of(config: &SdkConfig, options: &AwsOptions) -> Result<Credentials, Refused> {
-    let credentials = match config.credentials_provider() {
-        Some(provider) => provider.provide_credentials().await.map_err(|e| flowquet_aws::root_words(&e)),
-        None => Err("no credentials are configured".to_owned()),
-    };
-    credentials.map_err(|words| {
-        let detail = if is_credentials_error(&words) || words.contains("provider") {
-            format!(
-                "no AWS credentials were found:\n  {}",
-                looked_for(options.profile.as_deref()).join("\n  ")
-            )
-        } else {
-            words
-        };
-        (ErrorKind::Credentials, detail)
-    })
-}
-
-/// Where a service of a region is: as environment and profile say, or AWS's own.
-pub(crate) fn endpoint(config: &SdkConfig, service: Service, region: &str) -> String {
-    let key = ServiceConfigKey::builder()
-        .service_id(service.id())
-        .env("AWS_ENDPOINT_URL")
-        .profile("endpoint_url")
-        .build();
-    let key = key.expect("all of it is given");
-    let configured = config.service_config().and_then(|of| of.load_config(key));
-    let configured = configured.or_else(|| config.endpoint_url().map(str::to_owned));
-    let url = configured.unwrap_or_else(|| {
-        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        format!("https://{}.{region}.{domain}", service.name())
-    });
-    format!("{}/", url.trim_end_matches('/'))
 }

@@ -2,13 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flowquet_aws::{AwsOptions, connector, load};
+use flowquet_aws::{AwsOptions, Caller, load};
 use serde::Deserialize;
 use tokio::runtime::Builder;
 
-use crate::describe::{credentials_of, endpoint};
 use crate::error::{Error, ErrorKind};
-use crate::request::{Caller, Service};
+use crate::request::{STS, send};
 
 /// Version of STS's API.
 const API_VERSION: &str = "2011-06-15";
@@ -46,22 +45,9 @@ pub fn who_am_i(options: &AwsOptions) -> WhoAmI {
             attempts: 1,
             detail,
         };
-        let credentials = match credentials_of(&config, options).await {
-            Ok(credentials) => credentials,
-            Err(refused) => {
-                return WhoAmI { identity: Err(failed(refused)), ahead_s: None, region };
-            }
-        };
-        let (connector, endpoint) = (connector(), endpoint(&config, Service::Sts, &region));
-        let caller = Caller {
-            connector: &connector,
-            endpoint: &endpoint,
-            region: &region,
-            service: Service::Sts,
-            credentials,
-        };
+        let caller = Caller::new(&config, options, STS, &region);
         let form = [("Action", "GetCallerIdentity"), ("Version", API_VERSION)];
-        let (answer, date) = caller.send_dated(&form).await;
+        let (answer, date) = send(&caller, &form).await;
         let ahead_s = date.as_deref().and_then(seconds_of_date).map(|told| now_s() - told);
         let identity = answer.and_then(|body| {
             identity_of(&body).ok_or_else(|| (ErrorKind::Unavailable, "the answer is none of STS".to_owned()))

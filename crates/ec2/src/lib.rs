@@ -3,7 +3,7 @@
 //! The same road leads to STS, which tells who asks ([`who_am_i`]).
 //!
 //! One call of EC2 is needed, `DescribeFlowLogs`. The SDK's crate of EC2 is the largest of all, and takes minutes to build; so the
-//! request is made here, signed by the SDK's own signer, and its answer is read as XML.
+//! request is made by [`flowquet_aws::Caller`], and its answer is read as XML.
 //!
 //! ```
 //! let saved = br#"{"FlowLogs": [{"FlowLogId": "fl-1", "LogGroupName": "flow", "LogFormat": "${srcaddr} ${bytes}"}]}"#;

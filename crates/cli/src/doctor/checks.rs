@@ -292,10 +292,6 @@ fn of_folder(path: &Path, lines: &mut Vec<Line>) {
 
 fn of_catalog(args: &DoctorArgs, caller: &Caller, lines: &mut Vec<Line>) {
     let Some(database) = &args.glue.database else { return };
-    if !Glue::IS_BUILT {
-        lines.push(Line::new("catalog", State::Bad, "this flowquet was built without the Glue Data Catalog"));
-        return;
-    }
     let glue = Glue::new(&args.s3.glue(args.glue.glue_endpoint_url.clone()));
     let table = args.glue.table.as_ref();
     let policy = |actions: &[&str], table: Option<&str>| {

@@ -1,7 +1,6 @@
 //! How many requests are under way at once, and when a failed one is tried again.
 
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -124,7 +123,7 @@ impl Pace {
             if attempts >= attempts_max || self.stop.load(Ordering::Relaxed) {
                 return Err(error.after(attempts));
             }
-            let pause = pause(attempts);
+            let pause = flowquet_aws::pause(attempts, PAUSE_FIRST, PAUSE_MAX);
             self.traffic.retried();
             tracing::info!(attempt = attempts, pause_ms = pause.as_millis() as u64, %error, "tries a request again");
             tokio::time::sleep(pause).await;
@@ -188,14 +187,6 @@ impl Pace {
             slot.forget();
         }
     }
-}
-
-/// A random part of a pause that doubles from attempt to attempt.
-fn pause(attempts: u32) -> Duration {
-    let longest = PAUSE_FIRST.saturating_mul(1 << (attempts - 1).min(10)).min(PAUSE_MAX);
-    // Each hasher begins with random keys.
-    let random = RandomState::new().hash_one(attempts);
-    longest.mul_f64(random as f64 / u64::MAX as f64)
 }
 
 #[cfg(test)]
