@@ -13,6 +13,9 @@ pub enum Backend {
     /// 32 bytes an operation, the 16-byte ones up to SSE4.2, BMI1, BMI2 and POPCNT: what came to servers together.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// 16 bytes an operation: ARM.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     /// 8 bytes an operation, on every machine; the oracle of the others.
     Scalar,
 }
@@ -34,6 +37,8 @@ impl Backend {
             available.extend(crate::x86::has_avx512().then_some(Self::Avx512));
             available.push(Self::Avx2);
         }
+        #[cfg(target_arch = "aarch64")]
+        available.extend(crate::arm::has_neon().then_some(Self::Neon));
         available.push(Self::Scalar);
         available
     }
@@ -44,6 +49,8 @@ impl Backend {
             Self::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
             Self::Scalar => "scalar",
         }
     }

@@ -126,6 +126,7 @@ pub(crate) struct EvenBounds<'a> {
     left: usize,
 }
 
+#[cfg(target_arch = "x86_64")]
 impl EvenBounds<'_> {
     /// Whether the bounds of a value belong to no other one of the column: not where it is the only field.
     pub(crate) fn are_apart(&self) -> bool {

@@ -46,10 +46,14 @@
 //! ```
 
 mod address;
+#[cfg(target_arch = "aarch64")]
+mod arm;
 mod backend;
 mod block;
 mod careful;
 mod integer;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod loads;
 pub mod locate;
 mod met;
 mod object_error;

@@ -34,62 +34,6 @@ pub(crate) fn has_avx512() -> bool {
         && std::arch::is_x86_feature_detected!("avx512vbmi2")
 }
 
-/// Masks of which the `i`-th keeps the first `i + more` bytes.
-pub(crate) const fn first_bytes<const BYTES: usize, const MASKS: usize>(more: usize) -> [[u8; BYTES]; MASKS] {
-    let mut all = [[0; BYTES]; MASKS];
-    let mut i = 0;
-    while i < MASKS {
-        let mut byte = 0;
-        while byte < i + more {
-            all[i][byte] = 0xff;
-            byte += 1;
-        }
-        i += 1;
-    }
-    all
-}
-
-/// A text from which `N` bytes are loaded at any place where that many are left.
-#[derive(Clone, Copy)]
-pub(crate) struct Loads<'a, const N: usize> {
-    text: &'a [u8],
-    /// How many places that are: what a place is compared with.
-    places: usize,
-}
-
-impl<'a, const N: usize> Loads<'a, N> {
-    #[inline]
-    pub(crate) fn of(text: &'a [u8]) -> Self {
-        Self { text, places: (text.len() + 1).saturating_sub(N) }
-    }
-
-    #[inline]
-    fn pointer(self, at: usize) -> Option<*const u8> {
-        // SAFETY: `at + N` is at most the text's length, so the pointer stays inside it.
-        (at < self.places).then(|| unsafe { self.text.as_ptr().add(at) })
-    }
-}
-
-impl Loads<'_, 16> {
-    /// The bytes at `at`; `None` where fewer are left.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(crate) fn at(self, at: usize) -> Option<__m128i> {
-        // SAFETY: 16 bytes are readable there, and the load asks for no alignment.
-        self.pointer(at).map(|p| unsafe { _mm_loadu_si128(p.cast()) })
-    }
-}
-
-impl Loads<'_, 32> {
-    /// The bytes at `at`; `None` where fewer are left.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(crate) fn at(self, at: usize) -> Option<__m256i> {
-        // SAFETY: 32 bytes are readable there, and the load asks for no alignment.
-        self.pointer(at).map(|p| unsafe { _mm256_loadu_si256(p.cast()) })
-    }
-}
-
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(crate) fn load16(bytes: &[u8; 16]) -> __m128i {

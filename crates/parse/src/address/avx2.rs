@@ -8,7 +8,8 @@ use std::arch::x86_64::{
 
 use super::{LEN_MAX, PackedAddress, UNPACKED, pack_address};
 use crate::block::FieldColumn;
-use crate::x86::{Loads, assert_avx2, first_bytes, load16};
+use crate::loads::{Loads, first_bytes};
+use crate::x86::{assert_avx2, load16};
 
 /// `MASKS[len]` keeps the first `len` bytes.
 const MASKS: [[u8; 16]; LEN_MAX + 1] = first_bytes(0);
@@ -31,7 +32,7 @@ fn pack_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: &mu
     for (packed, (start, end)) in out.iter_mut().zip(bounds) {
         let len = end - start;
         *packed = match loads.at(start) {
-            Some(bytes) if len <= LEN_MAX => sixteen(bytes, load16(&MASKS[len]), len),
+            Some(bytes) if len <= LEN_MAX => sixteen(load16(bytes), load16(&MASKS[len]), len),
             _ => pack_address(&text[start..end]),
         };
     }

@@ -2,6 +2,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use crate::backend::Backend;
 use crate::block::FieldColumn;
@@ -57,6 +59,8 @@ pub fn pack_addresses(column: FieldColumn<'_>, out: &mut [PackedAddress]) {
     match column.backend {
         #[cfg(target_arch = "x86_64")]
         Backend::Avx512 | Backend::Avx2 => avx2::pack(column, out),
+        #[cfg(target_arch = "aarch64")]
+        Backend::Neon => neon::pack(column, out),
         Backend::Scalar => {
             for ((start, end), packed) in column.bounds().zip(out) {
                 *packed = pack_address(&column.text[start..end]);

@@ -8,27 +8,14 @@ use std::arch::x86_64::{
 
 use super::{BAD, parse_integer};
 use crate::block::FieldColumn;
-use crate::x86::{Loads, assert_avx2, load16};
+use crate::loads::{Loads, last_bytes};
+use crate::x86::{assert_avx2, load16};
 
 /// Digits of one load.
 const DIGITS_MAX: usize = 16;
 
 /// `MASKS[len]` keeps the last `len` bytes.
-const MASKS: [[u8; 16]; DIGITS_MAX + 1] = masks();
-
-const fn masks() -> [[u8; 16]; DIGITS_MAX + 1] {
-    let mut all = [[0; 16]; DIGITS_MAX + 1];
-    let mut len = 0;
-    while len <= DIGITS_MAX {
-        let mut byte = 16 - len;
-        while byte < 16 {
-            all[len][byte] = 0xff;
-            byte += 1;
-        }
-        len += 1;
-    }
-    all
-}
+const MASKS: [[u8; 16]; DIGITS_MAX + 1] = last_bytes();
 
 pub(super) fn parse(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
     assert_avx2();
@@ -60,7 +47,7 @@ pub(super) fn value(text: &[u8], loads: Loads<'_, 16>, start: usize, end: usize,
     let len = end - start;
     // Where the text begins with less than a load, this wraps around to no place at all.
     let digits = match loads.at(end.wrapping_sub(16)) {
-        Some(bytes) if len.wrapping_sub(1) < DIGITS_MAX => sixteen_digits(bytes, load16(&MASKS[len])),
+        Some(bytes) if len.wrapping_sub(1) < DIGITS_MAX => sixteen_digits(load16(bytes), load16(&MASKS[len])),
         _ => None,
     };
     let value = match digits {

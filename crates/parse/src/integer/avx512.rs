@@ -10,7 +10,8 @@ use std::arch::x86_64::{
 
 use super::avx2;
 use crate::block::{EvenBounds, FieldColumn};
-use crate::x86::{Loads, assert_avx512, load_endings, store4};
+use crate::loads::Loads;
+use crate::x86::{assert_avx512, load_endings, store4};
 
 pub(super) fn parse(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
     assert_avx512();

@@ -4,6 +4,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod rows;
 
 use crate::backend::Backend;
@@ -89,6 +91,8 @@ fn parse_column(column: FieldColumn<'_>, max: i64, out: &mut [i64]) -> i64 {
         Backend::Avx512 => avx512::parse(column, max, out),
         #[cfg(target_arch = "x86_64")]
         Backend::Avx2 => avx2::parse(column, max, out),
+        #[cfg(target_arch = "aarch64")]
+        Backend::Neon => neon::parse(column, max, out),
         Backend::Scalar => {
             let mut least = 0;
             for ((start, end), out) in column.bounds().zip(out) {

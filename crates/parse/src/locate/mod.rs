@@ -7,6 +7,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 
 use crate::backend::Backend;
@@ -89,6 +91,8 @@ impl Backend {
             Self::Avx512 => avx512::locate(text, found),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::locate(text, found),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => neon::locate(text, found),
             Self::Scalar => scalar::locate(text, found),
         }
     }

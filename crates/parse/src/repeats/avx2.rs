@@ -5,7 +5,8 @@ use std::arch::x86_64::{__m256i, _mm256_and_si256, _mm256_set1_epi8, _mm256_test
 
 use super::{AS_BEFORE_LAST, AS_LAST, FRESH, LEN_MAX};
 use crate::block::FieldColumn;
-use crate::x86::{Loads, assert_avx2, first_bytes, load32};
+use crate::loads::{Loads, first_bytes};
+use crate::x86::{assert_avx2, load32};
 
 /// `MASKS[len]` keeps the first `len + 1` bytes: a value and the delimiter behind it, which no value holds, so that values of
 /// different lengths differ.
@@ -33,7 +34,7 @@ fn repeats_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: 
     for (code, (start, end)) in out.iter_mut().zip(bounds) {
         let len = end - start;
         let value = match loads.at(start) {
-            Some(bytes) if len <= LEN_MAX => _mm256_and_si256(bytes, load32(&MASKS[len])),
+            Some(bytes) if len <= LEN_MAX => _mm256_and_si256(load32(bytes), load32(&MASKS[len])),
             _ if len <= LEN_MAX => load_end(&text[start..end], text.get(end).copied().unwrap_or(b'\n')),
             _ => {
                 // What is too long to be compared repeats nothing, and nothing repeats it.

@@ -5,6 +5,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use crate::backend::Backend;
 use crate::block::FieldColumn;
@@ -28,6 +30,8 @@ pub fn repeats(column: FieldColumn<'_>, out: &mut Vec<u8>) {
     match column.backend {
         #[cfg(target_arch = "x86_64")]
         Backend::Avx512 | Backend::Avx2 => avx2::repeats(column, out),
+        #[cfg(target_arch = "aarch64")]
+        Backend::Neon => neon::repeats(column, out),
         Backend::Scalar => scalar(column, out),
     }
 }
