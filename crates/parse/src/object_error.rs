@@ -62,7 +62,9 @@ pub(crate) fn check_magic(window: &[u8]) -> Result<(), ObjectError> {
     if window.starts_with(b"PAR1") {
         return Err(ObjectError::Parquet);
     }
-    let probe = &window[..window.len().min(PROBE_BYTES)];
+    // Zeros before the first line say nothing.
+    let begin = window.iter().position(|b| *b != 0).unwrap_or(0);
+    let probe = &window[begin..window.len().min(begin + PROBE_BYTES)];
     if probe.contains(&0) && !probe.split(|b| matches!(b, b'\n' | 0)).any(is_words) {
         return Err(ObjectError::Binary);
     }
