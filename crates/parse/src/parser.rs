@@ -500,10 +500,7 @@ impl Parser {
                 };
                 match kind {
                     LineKind::Record => {}
-                    LineKind::Records(joined) => {
-                        records = joined;
-                        glued += joined - 1;
-                    }
+                    LineKind::Records(joined) => (records, glued) = (joined, glued + joined - 1),
                     LineKind::Glued(header) => {
                         self.counts.headers += header.count;
                         glued += header.count;
