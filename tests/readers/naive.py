@@ -54,19 +54,19 @@ def read(data, format=None):
         lines.pop()
     for number, raw in enumerate(lines, 1):
         try:
-            line = raw.decode("utf-8").removeprefix("\ufeff").rstrip("\r")
+            line = raw.decode("utf-8").removeprefix("\ufeff").rstrip("\r").strip("\t\0")
         except UnicodeDecodeError:
             rejects.append(number)
             continue
         words = line.split()
-        if not words:
+        if not line.strip(" \t\r\0\x1a"):
             continue
         if is_header(words):
             names = [column(w) for w in words]
             continue
         values = line.split(" ")
         if len(values) != len(names):
-            values = [v for v in values if v]
+            values = [v for v in re.split("[ \t]", line) if v]
         try:
             if len(values) != len(names):
                 raise Reject("count")

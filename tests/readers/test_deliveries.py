@@ -1,5 +1,6 @@
 """Flow logs in every delivery that people have: the same records come out of each, in any compression."""
 
+import base64
 import collections
 import csv
 import gzip
@@ -89,11 +90,23 @@ DELIVERIES = {
     "console, TSV": lambda lines: table(lines, separator="\t"),
     "column of lines": lambda lines: table(lines, header=("_time", "_raw")),
     "lines in quotes": lambda lines: "".join(json.dumps(line) + "\n" for line in lines),
+    "any key": lambda lines: "".join(json.dumps({"textPayload": x, "insertId": str(i)}) + "\n" for i, x in enumerate(lines)),
+    "Loki": lambda lines: json.dumps({"data": {"resultType": "streams", "result": [{"stream": {"app": "flow"}, "values": [[f"{time_of(x)}000000", x] for x in lines]}]}}),
+    "OpenTelemetry": lambda lines: json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "1", "body": {"stringValue": x}} for x in lines]}]}]}),
+    "text in text": lambda lines: "".join(json.dumps({"Type": "Notification", "Message": json.dumps(subscription(p))}) for p in pieces(lines)),
+    "quotes in text": lambda lines: "".join(json.dumps({"message": json.dumps(x)}) + "\n" for x in lines),
+    "time in text": lambda lines: "".join(json.dumps({"message": f"{iso(x)} {x}"}) + "\n" for x in lines),
+    "Lambda": lambda lines: json.dumps({"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(subscription(lines)).encode(), mtime=0)).decode()}}),
+    "not processed": lambda lines: "".join(json.dumps({"attemptsMade": 4, "errorCode": "Lambda.FunctionError", "rawData": base64.b64encode(x.encode()).decode()}) + "\n" for x in lines),
+    "fluentd": lambda lines: "".join(f"{iso(x)}\tvpc.flow\t" + json.dumps({"message": x}) + "\n" for x in lines),
+    "containers": lambda lines: "".join(f"{iso(x)} stdout F {x}\n" for x in lines),
+    "columns, any name": lambda lines: table(lines, header=("when", "what")),
+    "no header, CSV": lambda lines: table(lines).split("\n", 1)[1],
     "comments": lambda lines: "# exported\n#\n" + "\n".join(lines) + "\n",
 }
 
 # Told by lines that look like records: other lines are not taken for lines there.
-BY_THEIR_LINES = {"messages alone", "text of the CLI", "log shipper"}
+BY_THEIR_LINES = {"messages alone", "text of the CLI", "log shipper", "any key", "Loki", "OpenTelemetry", "not processed", "columns, any name", "no header, CSV"}
 
 COMPRESSIONS = {
     "plain": lambda data: data,
@@ -153,6 +166,9 @@ def test_tables_and_documents_with_a_column_a_field(tmp_path):
         "05.csv": (",", [name.replace("-", "_") for name in FIELDS]),
         "05q.csv": (",", FIELDS),
         "05.tsv": ("\t", FIELDS),
+        "05.unload": ("\x01", FIELDS),
+        "05q.blanks": (" ", FIELDS),
+        "hive.tsv": ("\t", [f"flow.{name.replace('-', '_')}" for name in FIELDS]),
         "insights.csv": (",", ["version", "accountId", "interfaceId", "srcAddr", "dstAddr", "srcPort", "dstPort", "protocol", "packets", "bytes", "start", "end", "action", "logStatus"]),
     }  # fmt: skip
     for name, (separator, header) in names.items():
@@ -231,11 +247,51 @@ def test_all_of_them_in_a_bucket(tmp_path):
     assert sorted(r["line"] for r in rejects(out)) == sorted(bad * count)
 
 
+RECORDS = [line for line in records(5) if not line.endswith("more")]
+
+
+@pytest.mark.parametrize(
+    "text, bad",
+    [
+        # Streams and files without newlines: Firehose adds none, and `cat` joins what has none at its end.
+        ("".join(RECORDS), 0),
+        (f"{naive.V2}\n{''.join(RECORDS)}", 0),
+        (f"{RECORDS[0]}{RECORDS[1]}\n{RECORDS[2]} more\n" + "\n".join(RECORDS[2:]), 1),
+        # Bytes that a crash or an editor left around lines.
+        ("\0" * 600 + "\n".join(RECORDS), 0),
+        ("\n".join(RECORDS) + "\n" + "\0" * 600, 0),
+        (RECORDS[0] + "\n2 1 \0 x\n" + "\n".join(RECORDS[1:]) + "\n\x1a", 1),
+        ("".join(f"\t{line}\t\r\n" for line in RECORDS), 0),
+        # Files that were joined, an export behind others.
+        (RECORDS[0] + "\n" + "".join(f"{iso(line)} {line}\n" for line in RECORDS[1:]), 0),
+        ("\n".join([RECORDS[0], *(line.replace(" ", "\t", 3) for line in RECORDS[1:])]), 0),
+    ],
+)
+def test_records_are_told_from_what_stands_around_them(tmp_path, text, bad):
+    (tmp_path / "object").write_text(text, newline="")
+    report = convert(tmp_path / "object", tmp_path / "out", "--format", "v2")
+    assert (report["records"], report["rejects"]) == (len(RECORDS), bad)
+    want, _ = expected(RECORDS)
+    assert ordered([{k: row.get(k) for k in want[0]} for _, row in rows(tmp_path / "out")]) == ordered(want)
+
+
+def test_records_that_could_come_apart_in_two_ways_are_rejects(tmp_path):
+    """`start` and `version` have no seam that can be seen, nor has a tag."""
+    for i, (format, line) in enumerate({"version srcaddr bytes": "2 10.0.0.5 8402 10.0.0.6 7", "version start instance-tag": "2 1704067200 a2 1704067200 b"}.items()):
+        (tmp_path / f"{i}").write_text(f"{format}\n2 - -\n{line}\n")
+        report = convert(tmp_path / f"{i}", tmp_path / f"{i}.out")
+        assert (report["records"], report["rejects_by_reason"]) == (1, {"too-many-fields": 1})
+
+
 @pytest.mark.parametrize(
     "data, says",
     [
         ("\ufeffversion".encode("utf-16"), "iconv"),
         (b"PK\x03\x04rest", "unzip"),
+        ("2 111122223333 eni-1".encode("utf-16-le"), "iconv"),
+        (b"\x78\x9crest", "zlib"),
+        (b"ARROW1\0\0rest", "Arrow"),
+        (b"\x7fELF\x02\x01\x01\0\0\0", "binary"),
         (b"BZh91AY&SY", "bunzip2"),
         (b"\xfd7zXZ\x00", "unxz"),
         (b'{"class_uid": 4001, "metadata": {}}', "OCSF"),
@@ -272,15 +328,15 @@ def test_broken_documents_cost_no_good_line(tmp_path):
 # What docs/INPUT.md says goes in, and the deliveries here that show it.
 PAGE = {
     "S3 delivery": ["lines", "comments"],
-    "CloudWatch export": ["export, ISO", "export, milliseconds", "aws logs tail"],
-    "CloudWatch subscription": ["subscription", "subscription, concatenated", "subscription, a line each", "subscription, pretty"],
-    "Firehose, Direct PUT": ["direct put", "direct put, a line each", "array"],
+    "CloudWatch export": ["export, ISO", "export, milliseconds", "aws logs tail", "containers"],
+    "CloudWatch subscription": ["subscription", "subscription, concatenated", "subscription, a line each", "subscription, pretty", "text in text", "Lambda"],
+    "Firehose, Direct PUT": ["direct put", "direct put, a line each", "array", "not processed"],
     "`aws logs get-log-events`": ["get-log-events", "messages alone", "text of the CLI"],
     "Logs Insights, JSON": ["insights, JSON"],
     "Console or Insights, CSV and TSV": ["console, CSV", "insights, CSV", "console, TSV"],
     "a column a field": [],
-    "shipped by other programs": ["log shipper"],
-    "tables with a column of lines": ["column of lines", "lines in quotes"],
+    "shipped by other programs": ["log shipper", "any key", "Loki", "OpenTelemetry", "quotes in text", "time in text", "fluentd"],
+    "tables with a column of lines": ["column of lines", "lines in quotes", "columns, any name", "no header, CSV"],
     "Parquet": [],
 }
 

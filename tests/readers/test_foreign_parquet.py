@@ -274,6 +274,41 @@ def test_names_of_others(tmp_path):
         check(folder, written(folder, {rename(name): values for name, values in columns().items()}))
 
 
+LINES = ["2 012345678901 10.0.0.5 443 1 840 1704067200 1704067260 OK", "2 012345678901 - - - - 1704067320 1704067380 NODATA"]
+LINES_FORMAT = "version account-id srcaddr srcport packets bytes start end log-status"
+
+
+@pytest.mark.parametrize("name", ["message", "@message", "_raw", "Line"])
+def test_a_column_of_whole_lines(tmp_path, name):
+    """As CloudWatch's events are kept by those who unload them; other columns say something about the lines."""
+    times = [datetime.datetime(2024, 1, 1)] * 4
+    source = written(tmp_path, {"ingested": times, name: [LINES[0] + "\n", None, LINES[1], "oops"], "tags": [["a"]] * 4})
+    for i, args in enumerate([(), ("--columns", ",".join(NAMES))]):
+        out = tmp_path / f"out{i}"
+        report = convert(source, out, "--format", LINES_FORMAT, *args)
+        assert (report["records"], report["rejects"], report["blanks"], report["headers"]) == (2, 1, 1, 0)
+        assert [tuple(row[n] for n in NAMES) for row in rows(out)] == ROWS
+        assert [r["raw"] for r in rejects(out)] == ["oops"]
+    assert "2 records" in run("inspect", source, "--format", LINES_FORMAT).stdout
+    # Who does not know the format is asked for it, and told where nothing fits.
+    assert "--format" in run("convert", source, "--out", tmp_path / "none", check=4).stderr
+    assert "none of its" in run("convert", source, "--out", tmp_path / "none", "--format", "v3", check=4).stderr
+
+
+def test_a_column_of_lines_behind_their_header(tmp_path):
+    source = written(tmp_path, {"message": [LINES_FORMAT, *LINES]}, row_group_size=1)
+    assert convert(source, tmp_path / "out")["records"] == 2
+    assert [tuple(row[n] for n in NAMES) for row in rows(tmp_path / "out")] == ROWS
+
+
+def test_a_column_of_other_lines_is_no_flow_log(tmp_path):
+    source = written(tmp_path, {"message": ["GET /", "POST /"]})
+    report = convert(source, tmp_path / "out", "--format", "v2", check=4)
+    assert report["failed_objects"][0]["cause"] == "no-line-fits"
+    source = written(tmp_path, {"class_uid": [4001], "message": ["x"]}, name="ocsf.parquet")
+    assert "OCSF" in convert(source, tmp_path / "ocsf", "--format", "v2", check=4)["failed_objects"][0]["reason"]
+
+
 def test_one_field_twice(tmp_path):
     """The column that is spelt as the field is the field."""
     source = written(tmp_path, columns(sourceaddress=["192.0.2.1", None]))

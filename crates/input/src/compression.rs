@@ -59,7 +59,7 @@ impl Compression {
     }
 }
 
-/// Reads all members of a gzip stream. Zero bytes behind the last one are padding.
+/// Reads all members of a gzip stream. Zero bytes behind the last one are padding, line breaks behind any delimit them.
 struct GzipStream<R> {
     member: Option<flate2::bufread::GzDecoder<R>>,
 }
@@ -72,6 +72,9 @@ impl<R: BufRead> Read for GzipStream<R> {
                 return Ok(len);
             }
             let mut rest = self.member.take().expect("matched above").into_inner();
+            while let Some(b'\n' | b'\r') = rest.fill_buf()?.first() {
+                rest.consume(1);
+            }
             match rest.fill_buf()?.first() {
                 None => {}
                 Some(0) => expect_zeros(&mut rest)?,

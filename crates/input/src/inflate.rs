@@ -73,7 +73,8 @@ impl GzipInflater {
     }
 
     /// Inflates all members of `input` into `out`, from its start; `out` is grown as needed and keeps its length.
-    /// Returns how many bytes of it are filled. Zero bytes behind the last member are padding, as gzip has it.
+    /// Returns how many bytes of it are filled. Zero bytes behind the last member are padding, as gzip has it;
+    /// line breaks behind a member are what Firehose delimits records by, though they are compressed.
     ///
     /// # Errors
     /// [`InflateError::TooLarge`] where the text is larger than `max` bytes, [`InflateError::Damaged`] where a member's
@@ -85,6 +86,10 @@ impl GzipInflater {
             let rest = &input[consumed..];
             if consumed > 0 && rest.iter().all(|b| *b == 0) {
                 break;
+            }
+            if consumed > 0 && matches!(rest[0], b'\n' | b'\r') {
+                consumed += 1;
+                continue;
             }
             // The last four bytes tell the last member's size: right for the usual single member, a guess for others.
             let hint = input.last_chunk::<4>().map_or(0, |b| u32::from_le_bytes(*b) as usize);
@@ -191,6 +196,9 @@ mod tests {
         assert_eq!(&out[..n], [a.as_bytes(), b.as_bytes()].concat());
         let padded = [&two[..], &[0; 512]].concat();
         assert_eq!(inflater.inflate(&padded, &mut out, 1 << 20), Ok(n));
+        let delimited = [&gzip(a.as_bytes())[..], b"\n", &gzip(b.as_bytes()), b"\r\n"].concat();
+        assert_eq!(inflater.inflate(&delimited, &mut out, 1 << 20), Ok(n));
+        assert!(inflater.inflate(&[&delimited[..], b"x"].concat(), &mut out, 1 << 20).is_err());
         assert_eq!(inflater.inflate(&gzip(b""), &mut out, 1 << 20), Ok(0));
         let mut fresh = Vec::new();
         assert_eq!(inflater.inflate(&two, &mut fresh, 10_000), Err(InflateError::TooLarge));

@@ -331,9 +331,16 @@ mod tests {
         let text: Vec<u8> = (0..400_000u32).flat_map(|i| format!("{} ", i * 7).into_bytes()).collect();
         let (a, b) = text.split_at(1_000_000);
         let padded = [gzip(a), gzip(b), vec![0; 1000]].concat();
-        for bytes in
-            [text.clone(), gzip(&text), [gzip(a), gzip(b"")].concat(), padded, [zstd(a), zstd(b)].concat()]
-        {
+        // As Firehose delimits compressed records.
+        let delimited = [gzip(a), vec![b'\n'], gzip(b), vec![b'\n']].concat();
+        for bytes in [
+            text.clone(),
+            gzip(&text),
+            [gzip(a), gzip(b"")].concat(),
+            padded,
+            delimited,
+            [zstd(a), zstd(b)].concat(),
+        ] {
             let expected = if bytes == [gzip(a), gzip(b"")].concat() { a } else { &text[..] };
             for whole_max in [0, 100_000, 1 << 30] {
                 let (found, damage) = read(&bytes, whole_max, false).expect("whole");

@@ -57,18 +57,30 @@ impl std::error::Error for ObjectError {}
 
 /// Looks for what is no text at an object's beginning.
 pub(crate) fn check_magic(window: &[u8]) -> Result<(), ObjectError> {
-    /// Text has no zero bytes; UTF-16 and archives show one at once.
+    /// Text has no zero bytes but where it was damaged; UTF-16 and archives show one at once.
     const PROBE_BYTES: usize = 512;
     if window.starts_with(b"PAR1") {
         return Err(ObjectError::Parquet);
     }
-    if window[..window.len().min(PROBE_BYTES)].contains(&0) {
+    // Zeros before the first line say nothing.
+    let begin = window.iter().position(|b| *b != 0).unwrap_or(0);
+    let probe = &window[begin..window.len().min(begin + PROBE_BYTES)];
+    if probe.contains(&0) && !probe.split(|b| matches!(b, b'\n' | 0)).any(is_words) {
         return Err(ObjectError::Binary);
     }
     match window.iter().find(|b| !b.is_ascii_whitespace()) {
         Some(b'{' | b'[') => Err(ObjectError::Json),
         _ => Ok(()),
     }
+}
+
+/// Whether a piece of text is words as a line has them, at least three.
+fn is_words(piece: &[u8]) -> bool {
+    let is_plain = |b: &u8| !b.is_ascii_control() || matches!(b, b'\t' | b'\r');
+    // A letter may be cut where the piece ends.
+    let is_text = std::str::from_utf8(piece).err().is_none_or(|e| e.error_len().is_none());
+    let words = piece.split(|b| b.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    piece.iter().all(is_plain) && is_text && words.take(3).count() == 3
 }
 
 /// Why an object that begins with `line` has no format: the whole of it may be one line, as old machines end them.

@@ -10,7 +10,7 @@ use flowquet_format::{
 
 use crate::backend::Backend;
 use crate::block::{Block, Row};
-use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank, wrong_count};
+use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank, trimmed, wrong_count};
 use crate::locate::Delimiters;
 use crate::met::MetFormats;
 use crate::object_error::{ObjectError, check_magic, no_format};
@@ -283,11 +283,11 @@ impl Parser {
                 continue;
             }
             // A mark may stand behind blank lines, where files were joined.
-            let marked = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
-            let header = match std::str::from_utf8(marked) {
+            let names = trimmed(line);
+            let header = match std::str::from_utf8(names) {
                 Ok(names) if is_header => LogFormat::parse(names, &self.catalogue).ok().map(|f| (f, 1)),
                 _ if line.len() > LINE_BYTES_MAX => None,
-                _ => match HeaderLine::read(marked, &self.catalogue) {
+                _ => match HeaderLine::read(names, &self.catalogue) {
                     // What is told by the next line may not depend on where the window ends.
                     Some(header)
                         if !header.is_sure() && !last && at > 0 && window.len() - at < WINDOW_BYTES_MIN =>
@@ -438,7 +438,8 @@ impl Parser {
             // Most lines begin with a digit, which neither a blank line does nor a header.
             let is_record = (newline - before) as usize == fields
                 && end > start
-                && text[end - 1] != b'\r'
+                // A tab there is none of a value's, neither is a zero.
+                && text[end - 1] > b'\r'
                 && (text[start].is_ascii_digit()
                     || !begins_oddly(text, start, &ends[before as usize..newline as usize]))
                 && (is_ascii || text[start..end].is_ascii());
@@ -469,16 +470,21 @@ impl Parser {
         for line in 0..lines {
             let raw = &original[self.line_starts[line] as usize..self.line_starts[line + 1] as usize];
             let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
-            let mut is_record = true;
+            let mut records = 1;
             if odd.next_if_eq(&(line as u32)).is_some() {
                 let start = self.clean.len();
                 let kind = if self.are_rows && std::str::from_utf8(raw).is_err() {
                     classify_row(raw, format, &mut self.clean)
                 } else {
-                    classify(raw, format, &self.catalogue, &mut self.clean)
+                    classify(raw, self.are_rows, format, &self.catalogue, &mut self.clean)
                 };
                 let kind = match kind {
-                    LineKind::Record | LineKind::Glued(_) | LineKind::Reject { .. } if self.is_lost => {
+                    LineKind::Record
+                    | LineKind::Records(_)
+                    | LineKind::Glued(_)
+                    | LineKind::Reject { .. }
+                        if self.is_lost =>
+                    {
                         self.clean.truncate(start);
                         let detail = "expected a header of known fields, as the last one was not understood";
                         let reason = RejectReason::UnknownHeader;
@@ -494,33 +500,34 @@ impl Parser {
                 };
                 match kind {
                     LineKind::Record => {}
+                    LineKind::Records(joined) => (records, glued) = (joined, glued + joined - 1),
                     LineKind::Glued(header) => {
                         self.counts.headers += header.count;
-                        glued = header.count;
+                        glued += header.count;
                         self.upcoming = Some(self.met.shared(header.format));
                         covered = line + 1;
                     }
                     LineKind::StrangeHeader => {
                         self.counts.headers += 1;
-                        is_record = false;
+                        records = 0;
                         self.will_be_lost = true;
                         covered = line + 1;
                     }
                     LineKind::Blank => {
                         self.counts.blanks += 1;
-                        is_record = false;
+                        records = 0;
                     }
                     LineKind::Header(header) => {
                         self.counts.headers += header.count;
-                        glued = header.count - 1;
-                        is_record = false;
-                        if header.format != *format || self.is_lost || glued > 0 {
+                        glued += header.count - 1;
+                        records = 0;
+                        if header.format != *format || self.is_lost || header.count > 1 {
                             self.upcoming = Some(self.met.shared(header.format));
                             covered = line + 1;
                         }
                     }
                     LineKind::Reject { reason, field, detail } => {
-                        is_record = false;
+                        records = 0;
                         rejects.push(Reject {
                             line: self.counts.lines - self.glued + line as u64 + 1,
                             offset: self.offset + u64::from(self.line_starts[line]),
@@ -535,7 +542,7 @@ impl Parser {
                 self.clean.extend_from_slice(raw);
                 self.clean.push(b'\n');
             }
-            if is_record {
+            for _ in 0..records {
                 self.rows.push(Row { first: (self.rows.len() * fields) as u32 + 1, line: line as u32 });
             }
             if covered == line + 1 {

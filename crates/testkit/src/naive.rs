@@ -67,8 +67,8 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
             read.rejects.push((number, line[..LINE_BYTES_MAX].to_vec()));
             continue;
         }
-        let line = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
-        if line.iter().all(|b| b" \t\r".contains(b)) {
+        let line = bare(inside(bare(raw)));
+        if line.iter().all(|b| b" \t\r\0\x1a".contains(b)) {
             read.blanks += 1;
             continue;
         }
@@ -100,6 +100,9 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
                 None => read.rejects.push((number, raw.to_vec())),
             }
             names = Some(next);
+        } else if let Some(records) = joined(line, own).filter(|_| !fitting) {
+            read.lines += records.len() as u64 - 1;
+            read.records.extend(records.into_iter().map(|values| (own.clone(), values)));
         } else {
             match record(line, own) {
                 Some(values) => read.records.push((own.clone(), values)),
@@ -108,6 +111,20 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
         }
     }
     read
+}
+
+/// A line without a mark before it and a carriage return behind it.
+fn bare(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+}
+
+/// A line without tabs and zeros around it.
+fn inside(mut line: &[u8]) -> &[u8] {
+    while let [b'\t' | 0, rest @ ..] | [rest @ .., b'\t' | 0] = line {
+        line = rest;
+    }
+    line
 }
 
 fn header(line: &[u8]) -> Option<Vec<String>> {
@@ -150,10 +167,10 @@ fn numbered(words: Vec<String>) -> Vec<String> {
 
 /// Whether a line has as many fields as it should.
 fn fits(line: &[u8], names: &[String]) -> bool {
-    let words = || line.split(|b| *b == b' ');
+    let apart = line.split(|b| matches!(b, b' ' | b'\t')).filter(|w| !w.is_empty());
     std::str::from_utf8(line).is_err()
-        || words().count() == names.len()
-        || words().filter(|w| !w.is_empty()).count() == names.len()
+        || line.split(|b| *b == b' ').count() == names.len()
+        || apart.count() == names.len()
 }
 
 /// A header of mostly new names.
@@ -209,11 +226,31 @@ fn glued<'a>(line: &'a [u8], names: &[String]) -> Option<(&'a [u8], Vec<String>)
     Some((&line[..start + at], next))
 }
 
+/// Records that were joined without a newline, where the first field is a number of two digits at most and the last one a status.
+fn joined(line: &[u8], names: &[String]) -> Option<Vec<Vec<Vec<u8>>>> {
+    let (first, last) = (names.first()?, names.last()?);
+    let text = std::str::from_utf8(line).ok()?;
+    if first != "version" || last != "log-status" {
+        return None;
+    }
+    let mut apart = format!(" {text}");
+    for status in ["OK", "NODATA", "SKIPDATA", "-"] {
+        for version in 1..100 {
+            let (word, two) = (format!(" {status}{version} "), format!(" {status}\n{version} "));
+            apart = apart.replace(&word, &two);
+        }
+    }
+    let records: Option<Vec<_>> =
+        apart.split('\n').map(|line| record(line.trim().as_bytes(), names)).collect();
+    records.filter(|records| records.len() > 1)
+}
+
 fn record(line: &[u8], names: &[String]) -> Option<Vec<Vec<u8>>> {
     std::str::from_utf8(line).ok()?;
     let mut values: Vec<Vec<u8>> = line.split(|b| *b == b' ').map(<[u8]>::to_vec).collect();
     if values.len() != names.len() {
-        values.retain(|v| !v.is_empty());
+        let is_between = |b: &u8| matches!(b, b' ' | b'\t');
+        values = line.split(is_between).filter(|v| !v.is_empty()).map(<[u8]>::to_vec).collect();
     }
     if values.len() != names.len() {
         return None;

@@ -170,11 +170,7 @@ impl Looker {
             (None, Some(damage)) if taker.lines.counts.records + taker.lines.counts.headers == 0 => {
                 Found::NotConverted(Cause::Damaged(damage.clone()))
             }
-            (None, _) if taker.lines.fits_nothing() => {
-                let (counts, first) = (taker.lines.counts, taker.lines.rejects.first());
-                let first = first.map(|r| format!("line {}: {}", r.line, r.detail)).unwrap_or_default();
-                Found::NotConverted(Cause::NoLineFits { lines: counts.rejects, first })
-            }
+            (None, _) if taker.lines.fits_nothing() => Found::NotConverted(taker.lines.no_line_fits()),
             (None, _) => {
                 let mut lines = taker.lines;
                 let is_table = matches!(shape.framing, Some(Framing::Separated(_) | Framing::Documents));
@@ -213,18 +209,20 @@ impl Looker {
             Ok(lines) => lines,
             Err(what) => return Ok(not_converted(Cause::NotALog(what), Some(layout))),
         };
-        let Some(format) = lines.format().cloned() else {
-            unreachable!("lines whose columns nobody has named have a format")
-        };
-        let mut taker = LineTaker::new(self.catalogue.clone(), Vec::new(), limits, true);
-        let mut damage = None;
+        // Where a column holds whole lines, they say what they are as lines of text do.
+        let format = lines.format().cloned().map(Arc::new);
+        let given = if format.is_some() { Vec::new() } else { self.given.clone() };
+        let mut taker = LineTaker::new(self.catalogue.clone(), given, limits, true);
+        let (mut damage, mut refused) = (None, None);
         if limits.records > 0 && reader.rows() > 0 && layout.first_group_bytes <= ROW_GROUP_BYTES_MAX {
             // The first batch of rows is enough, and more than is shown.
             let ranges = |range| ranges(range).map_err(Some);
             let read = reader.read_lines(&lines, &ranges, &mut |text| {
                 let is_text = std::str::from_utf8(text).is_ok();
                 let text = [&lines.header(!is_text), text].concat();
-                let _ = taker.take(&text, Position::Last);
+                if let Err(Ended::NotConverted(cause)) = taker.take(&text, Position::Last) {
+                    refused = Some(cause);
+                }
                 Err(None)
             });
             match read {
@@ -233,13 +231,22 @@ impl Looker {
                 Err(RowsError::File(what)) => damage = Some(what),
             }
         }
+        if let Some(cause) = refused {
+            return Ok(not_converted(cause, Some(layout)));
+        }
         let mut lines = taker.lines;
-        lines.formats = vec![Arc::new(format)];
-        lines.told_by = ToldBy::Columns;
         let rows = reader.rows();
-        lines.is_whole = lines.counts.records + lines.counts.rejects == rows;
-        lines.counts.headers = 0;
-        lines.counts.lines = lines.counts.records + lines.counts.rejects;
+        match format {
+            Some(format) => {
+                lines.formats = vec![format];
+                lines.told_by = ToldBy::Columns;
+                lines.is_whole = lines.counts.records + lines.counts.rejects == rows;
+                lines.counts.headers = 0;
+                lines.counts.lines = lines.counts.records + lines.counts.rejects;
+            }
+            None if lines.fits_nothing() => return Ok(not_converted(lines.no_line_fits(), Some(layout))),
+            None => lines.is_whole = lines.counts.lines >= rows,
+        }
         Ok(Look { shape, found: Found::Log(Box::new(lines)), damage, layout: Some(layout) })
     }
 }
@@ -368,6 +375,11 @@ impl Lines {
     fn fits_nothing(&self) -> bool {
         let Counts { records, rejects, headers, .. } = self.counts;
         self.told_by == ToldBy::Given && records == 0 && rejects > 0 && headers == 0
+    }
+
+    fn no_line_fits(&self) -> Cause {
+        let first = self.rejects.first().map(|r| format!("line {}: {}", r.line, r.detail));
+        Cause::NoLineFits { lines: self.counts.rejects, first: first.unwrap_or_default() }
     }
 
     /// Adds the records of a block, whose integers are parsed.

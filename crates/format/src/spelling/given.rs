@@ -8,14 +8,16 @@ use crate::log_format::FormatError;
 use crate::spelling::grammar::{Named, names};
 use crate::spelling::pattern::{columns, filter_pattern};
 use crate::spelling::plain::plain;
-use crate::spelling::terraform::written_out;
+use crate::spelling::{loops, terraform};
 
 /// `text` in words that the grammar knows.
 pub(crate) fn readable(text: &str) -> Cow<'_, str> {
-    match plain(text) {
-        Cow::Borrowed(text) => written_out(text),
-        Cow::Owned(text) => Cow::Owned(written_out(&text).into_owned()),
-    }
+    [plain, terraform::written_out, loops::written_out].into_iter().fold(Cow::Borrowed(text), |text, step| {
+        match text {
+            Cow::Borrowed(text) => step(text),
+            Cow::Owned(text) => Cow::Owned(step(&text).into_owned()),
+        }
+    })
 }
 
 /// The names in a text that a person gave, each as the field that it means.

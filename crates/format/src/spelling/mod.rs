@@ -2,7 +2,7 @@
 //!
 //! A text becomes tokens ([`token`]), and tokens become names by one grammar ([`grammar`]) that takes known punctuation only: a
 //! word that it does not know is an error, never passed over. What languages and documents say in words of their own is put into
-//! those of the grammar before ([`plain`], [`terraform`]). [`find`] looks for formats in whole files: it chooses pieces of
+//! those of the grammar before ([`plain`], [`terraform`], [`loops`]). [`find`] looks for formats in whole files: it chooses pieces of
 //! the text, and the grammar judges them. [`ate`] knows what a shell leaves of a format in double quotes.
 //!
 //! | from | example |
@@ -11,7 +11,7 @@
 //! | Terraform, docker-compose, make | `log_format = "$${version} $${vpc-id}"` |
 //! | Terraform | `join(" ", ["$${version}", "$${vpc-id}"])`, `[for f in local.fields : "$${${f}}"]`, `<<-EOT … EOT` |
 //! | shell in double quotes, JavaScript | `\${version}`, `$\{version}`, `` `\${version}` `` |
-//! | Python and .NET templates | `f"${{version}}"` |
+//! | Python and .NET templates | `f"${{version}}"`, `" ".join(f"${{{f}}}" for f in FIELDS)` |
 //! | CloudFormation | `LogFormat: !Sub '${!version} ${!vpc-id}'`, `Fn::Sub: >-` |
 //! | CDK | `[ec2.LogFormat.VERSION, ec2.LogFormat.custom('${vpc-id}')]` |
 //! | lists of names | `version, vpc-id`, `["version", "vpcId"]`, `- version` a line |
@@ -26,6 +26,7 @@ mod found;
 mod given;
 mod grammar;
 mod list;
+mod loops;
 mod owner;
 mod pattern;
 mod plain;

@@ -41,9 +41,10 @@ pub(super) fn written_out(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-struct Cursor<'a> {
-    whole: &'a str,
-    at: usize,
+/// A place in a text from which code is read.
+pub(super) struct Cursor<'a> {
+    pub(super) whole: &'a str,
+    pub(super) at: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -70,14 +71,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over blanks, and over `what` if it stands there.
-    fn eat(&mut self, what: &str) -> Option<()> {
+    pub(super) fn eat(&mut self, what: &str) -> Option<()> {
         let rest = self.whole[self.at..].trim_start();
         let behind = rest.strip_prefix(what)?;
         self.at = self.whole.len() - behind.len();
         Some(())
     }
 
-    fn word(&mut self) -> Option<&'a str> {
+    pub(super) fn word(&mut self) -> Option<&'a str> {
         let rest = self.whole[self.at..].trim_start();
         let len =
             rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))).unwrap_or(rest.len());
@@ -85,16 +86,16 @@ impl<'a> Cursor<'a> {
         (len > 0).then_some(&rest[..len])
     }
 
-    /// The names of a list, or of one that `local.name` or `var.name` refers to.
-    fn list(&mut self) -> Option<Vec<&'a str>> {
-        if self.whole[self.at..].trim_start().starts_with('[') {
+    /// The names of a list, or of one that `local.name`, `var.name` or a variable of a program refers to.
+    pub(super) fn list(&mut self) -> Option<Vec<&'a str>> {
+        if self.whole[self.at..].trim_start().starts_with(['[', '(']) {
             return self.names();
         }
         let word = self.word()?;
         let (begin, name) = match (word.strip_prefix("local."), word.strip_prefix("var.")) {
             (Some(name), _) => (0, name),
             (_, Some(name)) => (self.whole.find(&format!("variable \"{name}\""))?, "default"),
-            _ => return None,
+            _ => (0, word.trim_start_matches("self.").trim_start_matches("this.")),
         };
         let whole = self.whole;
         let uses = whole[begin..].match_indices(name).map(|(n, _)| begin + n);
@@ -103,6 +104,11 @@ impl<'a> Cursor<'a> {
         values.find_map(|n| {
             let mut cursor = Cursor { whole, at: n };
             cursor.eat(name)?;
+            // A type may stand between: `FIELDS: list[str] = […]`.
+            if cursor.eat(":").is_some() {
+                let line = whole[cursor.at..].lines().next()?;
+                cursor.at += line.find('=')?;
+            }
             cursor.eat("=")?;
             cursor.names()
         })
@@ -110,7 +116,7 @@ impl<'a> Cursor<'a> {
 
     /// The strings of a list, each a field's name.
     fn names(&mut self) -> Option<Vec<&'a str>> {
-        self.eat("[")?;
+        let close = if self.eat("[").is_some() { ']' } else { self.eat("(").map(|()| ')')? };
         let rest = &self.whole[self.at..];
         // A bracket in a comment is none; a name has none either.
         let mut names = Vec::new();
@@ -118,9 +124,10 @@ impl<'a> Cursor<'a> {
         for line in rest.split_inclusive('\n') {
             let code = line.find('#').or_else(|| line.find("//")).map_or(line, |n| &line[..n]);
             let (code, is_end) =
-                code.split_once(']').map_or((code, None), |(code, _)| (code, Some(code.len() + 1)));
+                code.split_once(close).map_or((code, None), |(code, _)| (code, Some(code.len() + 1)));
             for item in code.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-                let name = item.strip_prefix('"')?.strip_suffix('"').filter(|name| is_field_name(name))?;
+                let quoted = |quote| item.strip_prefix(quote)?.strip_suffix(quote);
+                let name = quoted('"').or_else(|| quoted('\'')).filter(|name| is_field_name(name))?;
                 names.push(name);
             }
             if let Some(end) = is_end {

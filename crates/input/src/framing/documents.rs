@@ -5,17 +5,19 @@
 //! the documents are called, an object's `message` is a line, and an object that surely holds fields is a record. What lies in or
 //! beside an object with lines is none: it says something about them.
 
+mod nested;
 mod path;
 mod records;
 
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, EventTimes, event_ms};
+use flowquet_format::{Catalogue, EventTimes, event_ms, is_message, may_be_message};
 
 use self::path::{Container, Next, Object, close_with_lines, takes_line};
 use self::records::{FIELDS_MAX, Records, Value};
+use super::exports::is_tag;
 use super::json::{Behind, Token, behind, next_document, token};
-use super::names::{is_events, is_like_record, is_message, may_be_message};
+use super::names::{is_events, is_like_record, is_surely_record, only_record};
 use super::values::CARRIED_MARK;
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
@@ -53,6 +55,8 @@ pub(super) struct Documents {
     is_skipping: bool,
     /// Whether the rest of a broken document may come.
     is_torn: bool,
+    /// Texts around this one.
+    depth: u8,
     events: Events,
 }
 
@@ -100,6 +104,7 @@ impl Documents {
             told: String::new(),
             is_skipping: false,
             is_torn: false,
+            depth: 0,
             events: Events { told: events, lines: 0, ms: None },
         }
     }
@@ -220,9 +225,14 @@ impl Documents {
             }
             b'}' | b']' => Ok(Scan::Broken("a bracket that closes nothing".to_owned(), None)),
             _ => {
-                // A plain line among documents.
-                let end = text.iter().position(|b| *b == b'\n').or(is_last.then_some(text.len()));
+                // A plain line among documents, which may end where the next of them begins.
+                let next = text.windows(2).position(|two| two == b"{\"");
+                let newline = text.iter().position(|b| *b == b'\n');
+                let end = newline.min(next.or(newline)).or(next).or(is_last.then_some(text.len()));
                 let Some(end) = end else { return Ok(Scan::More) };
+                if is_separator(&text[..end]) {
+                    return Ok(Scan::Taken(end));
+                }
                 if !self.has_lines {
                     return Ok(Scan::Broken("text behind a document".to_owned(), None));
                 }
@@ -247,11 +257,14 @@ impl Documents {
     fn value(&mut self, text: String, is_bare: bool, out: &mut Vec<u8>) -> Result<(), Refused> {
         let is_control = self.is_control;
         let is_inside = self.path.iter().any(|c| matches!(c, Container::Object(_)));
+        let is_about_lines = self.is_about_lines();
         match self.path.last_mut().expect("a value stands in something") {
             Container::Array(array) => {
                 (array.next, array.is_empty) = (Next::Comma, false);
-                // Messages alone, as a query of the AWS CLI has them.
-                if !is_inside && !is_bare && text.contains(' ') {
+                // Messages alone, as a query of the AWS CLI has them; or beside their times, as Loki has them.
+                let is_line =
+                    if is_inside { is_surely_record(&text) && !is_about_lines } else { text.contains(' ') };
+                if !is_bare && is_line {
                     array.has_lines = true;
                     self.message(&text, out)?;
                 }
@@ -269,6 +282,14 @@ impl Documents {
                     }
                 } else {
                     self.is_control |= object.key == "messageType" && text == "CONTROL_MESSAGE";
+                    let may_be_encoded = nested::may_be_encoded(&object.key) && !is_bare && !is_about_lines;
+                    if may_be_encoded && self.encoded(&text, out)? {
+                        if let Some(Container::Object(object)) = self.path.last_mut() {
+                            object.has_lines = true;
+                        }
+                        return Ok(());
+                    }
+                    let Some(Container::Object(object)) = self.path.last_mut() else { return Ok(()) };
                     if object.values.len() < FIELDS_MAX {
                         let key = std::mem::take(&mut object.key);
                         object.values.push(Value { key, text, is_bare });
@@ -285,7 +306,7 @@ impl Documents {
     }
 
     fn message(&mut self, text: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
-        let text = text.trim_ascii_end();
+        let text = text.trim_ascii();
         if text.starts_with('{')
             && let Ok(serde_json::Value::Object(object)) = serde_json::from_str(text)
         {
@@ -301,7 +322,7 @@ impl Documents {
                 return Ok(());
             }
         }
-        if !text.is_empty() {
+        if !text.is_empty() && !self.nested(text, out)? {
             self.line(text.as_bytes(), out);
         }
         Ok(())
@@ -386,15 +407,18 @@ impl Documents {
             }
         }
         if !self.is_about_lines() {
-            if is_held && self.records.is_record(values) {
+            // What is in something else may say but a part of it.
+            if is_held && self.records.is_flow(values) {
                 return Ok((false, vec![object.values]));
             }
             if !is_held && self.record(values, out) {
                 return Ok((true, Vec::new()));
             }
             let may_be = |v: &&Value| may_be_message(&v.key) && !v.is_bare && is_like_record(&v.text);
-            if let Some(line) = values.iter().find(may_be) {
-                let line = line.text.clone();
+            let texts = || values.iter().filter(|v| !v.is_bare).map(|v| v.text.as_str()).collect::<Vec<_>>();
+            let named = values.iter().find(may_be).map(|v| v.text.as_str());
+            if let Some(line) = named.or_else(|| only_record(&texts()).map(|at| texts()[at])) {
+                let line = line.to_owned();
                 self.path.push(Container::Object(object));
                 self.message_once(&line, out)?;
                 close_with_lines(&mut self.path);
@@ -496,6 +520,12 @@ impl Unframe for Documents {
         }
         Ok(at)
     }
+}
+
+/// Whether a text between documents is what somebody delimits them by: a mark, or a line break in letters (`\\n`), as shells and
+/// templates leave it; or a time and a tag before each.
+fn is_separator(text: &[u8]) -> bool {
+    matches!(text.trim_ascii(), b"|" | b";" | b"\\n" | b"\\r\\n") || is_tag(text)
 }
 
 /// The beginning of a document, as far as no other one begins.

@@ -70,6 +70,12 @@ pub(super) fn message_of(line: &[u8]) -> Option<&[u8]> {
     parts_of(line).map(|(_, message)| message)
 }
 
+/// Whether a text is a time and a tag, as fluentd writes them before a document: `2024-01-01T00:00:00Z\tvpc.flow\t`.
+pub(super) fn is_tag(text: &[u8]) -> bool {
+    let tag = message_of(text).and_then(|tag| tag.strip_suffix(b"\t"));
+    tag.is_some_and(|tag| !tag.is_empty() && !tag.iter().any(u8::is_ascii_whitespace))
+}
+
 /// The time of a line, and what stands behind it.
 fn parts_of(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = line.strip_prefix(super::BYTE_ORDER_MARK).unwrap_or(line);
@@ -83,11 +89,21 @@ fn parts_of(line: &[u8]) -> Option<(&[u8], &[u8])> {
     if !is_time(time) || (is_number(time) && is_followed) {
         return None;
     }
-    let next = message.iter().position(|b| *b == b' ').unwrap_or(message.len());
-    let (word, behind) = message.split_at(next);
+    let (word, behind) = word_of(message);
+    // Containers' runtimes write `stdout F` before a line, or `P` where it goes on in the next one.
+    if matches!(word, b"stdout" | b"stderr")
+        && let (b"F" | b"P", behind) = word_of(behind.get(1..).unwrap_or_default())
+    {
+        return Some((time, behind.get(1..).unwrap_or_default()));
+    }
     let is_stream = (word.starts_with(b"eni-") || word.starts_with(b"tgw-"))
         && [&b"-all"[..], b"-accept", b"-reject"].iter().any(|end| word.ends_with(end));
     Some((time, if is_stream { behind.get(1..).unwrap_or_default() } else { message }))
+}
+
+/// The first word of a text, and what stands behind it.
+fn word_of(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|b| *b == b' ').unwrap_or(text.len()))
 }
 
 /// A line without what colours it, as `aws logs tail --color on` writes it.
@@ -139,6 +155,8 @@ mod tests {
             ("2024-01-01T00:00:00.123456+00:00 eni-0a-all 2 1111", Some("2 1111")),
             ("2024-01-01T00:00:00 2 1111", Some("2 1111")),
             ("1704067200000 2 1111", Some("2 1111")),
+            ("2024-01-01T00:00:00.000000000Z stdout F 2 1111", Some("2 1111")),
+            ("2024-01-01T00:00:00Z stdout X 2", Some("stdout X 2")),
             ("1704067200000 ", Some("")),
             ("1704067200000\t2 1111", Some("2 1111")),
             ("2024-01-01 00:00:00.000 2 1111", Some("2 1111")),
@@ -151,6 +169,8 @@ mod tests {
             let found = message_of(line.as_bytes()).map(|m| String::from_utf8_lossy(m).into_owned());
             assert_eq!(found.as_deref(), expected, "{line}");
         }
+        assert!(is_tag(b"2024-01-01T00:00:00+00:00\tvpc.flow\t"));
+        assert!(!is_tag(b"2024-01-01T00:00:00Z\t2 1\t") && !is_tag(b"a\tb\t"));
         let coloured = b"\x1b[32m2024-01-01T00:00:00\x1b[0m \x1b[36meni-0a-all\x1b[0m 2 1111";
         assert_eq!(uncoloured(coloured), b"2024-01-01T00:00:00 eni-0a-all 2 1111");
     }

@@ -83,6 +83,7 @@ impl Framing {
             b'{' | b'[' | 0x1e => Self::Documents,
             _ if comments::is_comment(line) => Self::Comments,
             _ if text.trim_ascii() == MARKER => Self::Marker,
+            _ if is_tagged(line) => Self::Documents,
             _ if exports::message_of(&exports::uncoloured(line)).is_some() => Self::Exports,
             _ if cli_text::is_of_cli(line) => Self::CliText,
             _ => separated::separator_of(text, catalogue).map_or(Self::Lines, Self::Separated),
@@ -100,6 +101,8 @@ impl Framing {
             Self::Separated(b'\t') => "values separated by tabs",
             Self::Separated(b';') => "values separated by semicolons",
             Self::Separated(b'|') => "values separated by bars",
+            Self::Separated(b' ') => "values in quotes separated by blanks",
+            Self::Separated(separated::CTRL_A) => "values separated by Ctrl-A",
             Self::Separated(_) => "values separated by commas",
             Self::Marker => "a marker of CloudWatch without lines",
         }
@@ -144,23 +147,35 @@ pub fn first_lines(
     Ok((framing, out))
 }
 
+/// Whether a line is a document behind a time and a tag.
+fn is_tagged(line: &[u8]) -> bool {
+    let begin = line.windows(3).position(|three| three == b"\t{\"");
+    begin.is_some_and(|at| exports::is_tag(&line[..=at]))
+}
+
 /// The name of what is known and not read, with what to do.
 fn known_otherwise(text: &[u8]) -> Option<String> {
     let (what, command) = match text {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => ("UTF-32 text", "iconv -f UTF-32 -t UTF-8"),
         [0xff, 0xfe, ..] => ("UTF-16 text", "iconv -f UTF-16 -t UTF-8"),
         [0xfe, 0xff, ..] => ("UTF-16 text", "iconv -f UTF-16 -t UTF-8"),
-        [b'P', b'K', 3, 4, ..] => ("a zip archive", "unzip"),
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => ("a zip archive", "unzip"),
+        [b'R', b'a', b'r', b'!', 0x1a, 7, ..] => ("a rar archive", "unrar x"),
+        [0x5d, 0, 0, _, ..] => ("lzma data", "unlzma"),
+        [0x78, 0x01 | 0x9c | 0xda, ..] => ("zlib data", "pigz -dz"),
+        [b'A', b'R', b'R', b'O', b'W', b'1', 0, 0, ..] => {
+            ("an Arrow file (Feather)", "pyarrow.feather.read_table")
+        }
         [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', ..] => ("bzip2 data", "bunzip2"),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz data", "unxz"),
         [b'7', b'z', 0xbc, 0xaf, ..] => ("a 7z archive", "7z x"),
         [0x1f, 0x9d, ..] => ("compress data (.Z)", "uncompress"),
         [b'O', b'R', b'C', ..] if text.contains(&0) => ("an ORC file", "orc-contents"),
         [b'O', b'b', b'j', 1, ..] => ("an Avro file", "avro cat --format json"),
-        [a, 0, b, 0, c, 0, ..] if [a, b, c].iter().all(|b| b.is_ascii_graphic()) => {
+        [a, 0, b, 0, c, 0, ..] if [a, b, c].iter().all(|b| is_shown(b)) => {
             ("UTF-16 text", "iconv -f UTF-16LE -t UTF-8")
         }
-        [0, a, 0, b, 0, c, ..] if [a, b, c].iter().all(|b| b.is_ascii_graphic()) => {
+        [0, a, 0, b, 0, c, ..] if [a, b, c].iter().all(|b| is_shown(b)) => {
             ("UTF-16 text", "iconv -f UTF-16BE -t UTF-8")
         }
         [0x04, 0x22, 0x4d, 0x18, ..] => ("lz4 data", "unlz4"),
@@ -169,6 +184,11 @@ fn known_otherwise(text: &[u8]) -> Option<String> {
         _ => return None,
     };
     Some(format!("expected flow log lines, found {what}, which is not read: `{command}` makes text of it"))
+}
+
+/// Whether a byte is one that texts begin with.
+fn is_shown(byte: &u8) -> bool {
+    byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// Has no lines.

@@ -2,27 +2,11 @@
 
 use flowquet_format::{Catalogue, FieldKind, NAME_BYTES_MAX, field_of_column, fields_of_columns};
 
-/// Names of values that hold a whole line.
-const MESSAGES: [&str; 3] = ["message", "@message", "Message"];
-
-/// Names under which programs that ship logs put a whole line, among others that mean something else.
-const MAY_BE_MESSAGES: [&str; 9] = ["_raw", "body", "event", "line", "log", "msg", "original", "raw", "text"];
-
 /// Names of arrays of events. An empty one is no data.
 const EVENTS: [&str; 4] = ["Events", "events", "logEvents", "results"];
 
 /// This many known fields in one object or row are no accident.
 const SURE_FIELDS: usize = 4;
-
-/// Whether a value of this name holds a whole line.
-pub(super) fn is_message(name: &str) -> bool {
-    MESSAGES.contains(&name)
-}
-
-/// Whether a value of this name may hold a whole line, if it is shaped like a record.
-pub(super) fn may_be_message(name: &str) -> bool {
-    MAY_BE_MESSAGES.contains(&name)
-}
 
 /// Whether an array of this name holds events.
 pub(super) fn is_events(name: &str) -> bool {
@@ -54,6 +38,7 @@ pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Fields {
     if names.len() > NAMES_MAX {
         return Fields { fields: vec![None; names.len()], ..Fields::default() };
     }
+    let names = &without_prefix(names)[..];
     let is_shaped = |name: &str| {
         name.len() <= NAME_BYTES_MAX
             && name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -81,6 +66,14 @@ pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Fields {
     }
 }
 
+/// Names without the table's that Hive and others put before each, with a point between: `flow.srcaddr`.
+fn without_prefix<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let prefix = names.first().and_then(|name| name.rfind('.').map(|at| &name[..=at]));
+    let stripped =
+        || Some(names.iter().map(|name| name.strip_prefix(prefix?)).collect::<Option<Vec<_>>>()).flatten();
+    stripped().filter(|names| names.len() > 1).unwrap_or_else(|| names.to_vec())
+}
+
 /// Whether a text is shaped like a record: at least three values between blanks, one of which is an address or tells that there is no data, or
 /// half of which stand for no value.
 pub(super) fn is_like_record(text: &str) -> bool {
@@ -91,13 +84,24 @@ pub(super) fn is_like_record(text: &str) -> bool {
     count >= 3 && (words().any(is_telling) || missing >= 2 && 2 * missing >= count)
 }
 
-/// The place of the only name under which a table may hold whole lines, whatever its case and whatever it is part of, such as `_source.message`.
-pub(super) fn message_column(names: &[&str]) -> Option<usize> {
-    let is_like_message = |name: &str| {
-        let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
-        may_be_message(&last) || is_message(&last)
+/// Words of a text that is a record whatever it is called.
+const RECORD_WORDS_MIN: usize = 5;
+
+/// Whether a text is surely a record, whatever it is called: shaped like one, and more than half of its words are numbers, addresses or stand
+/// for no value. No sentence is.
+pub(super) fn is_surely_record(text: &str) -> bool {
+    let is_value = |word: &&str| {
+        *word == "-" || word.bytes().all(|b| b.is_ascii_digit()) || word.parse::<std::net::IpAddr>().is_ok()
     };
-    let mut found = names.iter().enumerate().filter(|(_, name)| is_like_message(name)).map(|(at, _)| at);
+    let words = || text.split_ascii_whitespace();
+    let count = words().count();
+    count >= RECORD_WORDS_MIN && is_like_record(text) && 2 * words().filter(is_value).count() > count
+}
+
+/// The place of the only one of these values that is surely a record.
+pub(super) fn only_record<S: AsRef<[u8]>>(values: &[S]) -> Option<usize> {
+    let is_record = |value: &S| std::str::from_utf8(value.as_ref()).is_ok_and(is_surely_record);
+    let mut found = values.iter().enumerate().filter(|(_, value)| is_record(value)).map(|(at, _)| at);
     found.next().filter(|_| found.next().is_none())
 }
 
@@ -115,6 +119,10 @@ mod tests {
         let found = fields(&["srcaddr", "log_status", "endTime", "@timestamp", "new_field", "Other Name"]);
         assert_eq!(found, ("srcaddr log-status end / new-field /".to_owned(), true));
         assert_eq!(fields(&["start", "startTime"]).0, "start starttime", "each field once");
+        assert_eq!(
+            fields(&["flow.version", "flow.srcaddr", "flow.log_status"]).0,
+            "version srcaddr log-status"
+        );
         for (names, is_sure) in [
             ("a b srcaddr", false),
             ("", false),
@@ -143,20 +151,6 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_lines() {
-        for (names, expected) in [
-            ("_time _raw", Some(1)),
-            ("Time Line", Some(1)),
-            ("_source.message @timestamp", Some(0)),
-            ("log msg", None),
-            ("start end", None),
-        ] {
-            let names: Vec<&str> = names.split(' ').collect();
-            assert_eq!(message_column(&names), expected, "{names:?}");
-        }
-    }
-
-    #[test]
     fn texts_like_records() {
         assert!(is_like_record("2 111122223333 eni-1 10.0.0.5 10.0.0.6 443"));
         assert!(is_like_record("2 - eni-1 - - NODATA"));
@@ -168,5 +162,18 @@ mod tests {
         assert!(!is_like_record("- first point"));
         assert!(!is_like_record("10.0.0.5 GET"));
         assert!(!is_like_record("START RequestId: 1 Version: $LATEST"));
+    }
+
+    #[test]
+    fn records_whatever_they_are_called() {
+        let record =
+            "2 111122223333 eni-1 10.0.0.5 192.0.2.9 44321 443 6 10 840 1704067200 1704067260 ACCEPT OK";
+        assert!(is_surely_record(record));
+        assert!(is_surely_record("2 unknown eni-1 - - - - - - - 1704067200 1704067260 - NODATA"));
+        for text in ["dropped 10.0.0.5 to 10.0.0.6 on port 443", "- - -", "2 - eni-1 NODATA", ""] {
+            assert!(!is_surely_record(text), "{text}");
+        }
+        assert_eq!(only_record(&["x", record, "1"]), Some(1));
+        assert_eq!(only_record(&[record, record]), None);
     }
 }

@@ -1,16 +1,22 @@
-//! Tables whose values are separated by commas, tabs, semicolons or bars, with quotes or without: what the console of CloudWatch, Logs
-//! Insights and spreadsheets save.
+//! Tables whose values are separated by commas, tabs, semicolons, bars or Ctrl-A, with quotes or without, or by blanks, all in quotes: what
+//! the console of CloudWatch, Logs Insights, Athena and spreadsheets save.
 
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, EventTimes, event_ms};
+use flowquet_format::{Catalogue, EventTimes, event_ms, is_message, message_column};
 
-use super::names::{Fields, fields_of, is_like_record, is_message, message_column};
+use super::names::{Fields, fields_of, is_like_record, only_record};
 use super::values::{CARRIED_MARK, Meaning, Spelling, push_value};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
 /// Bytes of a row, quoted line breaks and all.
 const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// Words of a column's name.
+const NAME_WORDS_MAX: usize = 4;
+
+/// What Hive and Athena separate values by, unless they are asked for something else.
+pub(super) const CTRL_A: u8 = 1;
 
 /// What the time of an event is called.
 const TIMES: [&str; 2] = ["timestamp", "@timestamp"];
@@ -20,6 +26,8 @@ const TIMES: [&str; 2] = ["timestamp", "@timestamp"];
 enum Rows {
     /// The first one is not read yet.
     Unknown,
+    /// A value of the next one is a line, and so are those below it: that of the column which is called so, or the only one.
+    Below(Option<usize>),
     /// This value of each holds a line.
     Message(usize),
     /// Each is a line, of those values that are kept.
@@ -99,6 +107,10 @@ impl Separated {
             return;
         }
         let values = values_of(row, self.separator);
+        if let Rows::Below(named) = self.rows {
+            let at = named.filter(|at| is_like_record_at(&values, *at)).or_else(|| only_record(&values));
+            self.rows = at.map_or(Rows::All, Rows::Message);
+        }
         if (self.rows == Rows::Unknown || may_be_names(&values)) && self.is_header(row, &values, out) {
             return;
         }
@@ -124,7 +136,7 @@ impl Separated {
                 push_raw(row, out)
             }
             Rows::Lost => push_raw(row, out),
-            Rows::Fields(_) | Rows::All | Rows::Unknown => {
+            Rows::Fields(_) | Rows::All | Rows::Below(_) | Rows::Unknown => {
                 push_values(values.iter().map(|value| (value, Meaning::Text)), out);
             }
         }
@@ -136,12 +148,8 @@ impl Separated {
         let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
         let is_time = |name: &&str| TIMES.iter().any(|time| time.eq_ignore_ascii_case(name));
         let time = names.iter().position(is_time);
-        let mut message = names.iter().position(|name| is_message(name));
+        let message = names.iter().position(|name| is_message(name));
         let found = fields_of(&names, &self.catalogue);
-        if message.is_none() && self.rows == Rows::Unknown && !is_sure(&found) && may_be_names(values) {
-            // Somebody saw a line below it.
-            message = message_column(&names);
-        }
         if let Some(at) = message {
             self.rows = Rows::Message(at);
             self.time = time;
@@ -162,7 +170,18 @@ impl Separated {
             return true;
         }
         if self.rows == Rows::Unknown {
-            self.rows = Rows::All;
+            // Somebody saw a line in the row below it, or this is a row that has one.
+            let is_names = may_be_names(values);
+            let line = line_of_row(row, values);
+            self.rows = match is_names {
+                true => Rows::Below(message_column(&names)),
+                false => line.map_or(Rows::All, Rows::Message),
+            };
+            if is_names {
+                self.time = time;
+                row.clone_into(&mut self.header);
+                return true;
+            }
         } else if found.known >= 2 {
             self.rows = Rows::Lost;
             self.time = None;
@@ -193,7 +212,14 @@ pub(super) fn separator_of(text: &[u8], catalogue: &Catalogue) -> Option<u8> {
     if json_string(line).is_some_and(|string| is_line(&string, catalogue, false)) {
         return Some(b',');
     }
-    let Some(separator) = line.iter().copied().find(|b| matches!(b, b',' | b'\t' | b';' | b'|')) else {
+    // Blanks are no separators but of values in quotes.
+    if are_quoted_words(line)
+        && below.trim_ascii_start().split(|b| *b == b'\n').next().is_some_and(has_quoted_word)
+    {
+        return Some(b' ');
+    }
+    let is_separator = |b: &u8| matches!(*b, b',' | b'\t' | b';' | b'|' | CTRL_A);
+    let Some(separator) = line.iter().copied().find(is_separator) else {
         // A table of one column.
         let value = values_of(line, b',').swap_remove(0);
         let value = std::str::from_utf8(&value).ok()?;
@@ -203,7 +229,17 @@ pub(super) fn separator_of(text: &[u8], catalogue: &Catalogue) -> Option<u8> {
     let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
     let is_header = names.iter().any(|name| is_message(name)) || is_sure(&fields_of(&names, catalogue));
     let has_line = || may_be_names(&values) && has_line_below(&names, below, separator);
-    (is_header || is_row(&names) || has_line()).then_some(separator)
+    (is_header || is_row(&names) || line_of_row(line, &values).is_some() || has_line()).then_some(separator)
+}
+
+/// Whether each word of a line is in quotes, of at least two.
+fn are_quoted_words(line: &[u8]) -> bool {
+    let is_quoted = |word: &[u8]| word.len() > 1 && word.starts_with(b"\"") && word.ends_with(b"\"");
+    line.contains(&b' ') && line.split(|b| *b == b' ').all(is_quoted)
+}
+
+fn has_quoted_word(line: &[u8]) -> bool {
+    line.contains(&b' ') && line.split(|b| *b == b' ').any(|word| word.starts_with(b"\""))
 }
 
 /// A line in quotes, as `jq` prints it: a string of JSON, with its escapes, and nothing else.
@@ -221,13 +257,27 @@ fn is_line(string: &str, catalogue: &Catalogue, is_behind_one: bool) -> bool {
     (is_behind_one && !string.is_empty()) || is_like_record(string) || is_sure(&fields_of(&words, catalogue))
 }
 
-/// Whether one of these names may be that of a column of lines, and the row below has one there.
+/// Whether the row below these names has a line where one of them may be that of a column of lines, or surely has one anywhere.
 fn has_line_below(names: &[&str], below: &[u8], separator: u8) -> bool {
-    let Some(at) = message_column(names) else { return false };
     let below = below.trim_ascii_start();
     let Some(end) = end_of_row(below, true) else { return false };
     let values = values_of(without_end(&below[..end]), separator);
-    values.len() == names.len() && std::str::from_utf8(&values[at]).is_ok_and(is_like_record)
+    let has_named = || message_column(names).is_some_and(|at| is_like_record_at(&values, at));
+    let are_names = || names.len() > 1 && names.iter().all(|n| n.split(' ').count() <= NAME_WORDS_MAX);
+    let has_only = || are_names() && only_record(&values).is_some();
+    values.len() == names.len() && (has_named() || has_only())
+}
+
+/// The place of the line in a row of a table without a header. A flow log's own values may hold commas: so the row is in quotes, or begins
+/// with a time and a separator.
+fn line_of_row(row: &[u8], values: &[Vec<u8>]) -> Option<usize> {
+    let is_time = |value: &Vec<u8>| std::str::from_utf8(value).is_ok_and(|text| event_ms(text).is_some());
+    let is_table = row.starts_with(b"\"") || values.first().is_some_and(is_time);
+    only_record(values).filter(|_| values.len() > 1 && is_table)
+}
+
+fn is_like_record_at(values: &[Vec<u8>], at: usize) -> bool {
+    values.get(at).is_some_and(|value| std::str::from_utf8(value).is_ok_and(is_like_record))
 }
 
 /// Whether names are surely those of a flow log's table.
@@ -244,7 +294,7 @@ fn is_row(values: &[&str]) -> bool {
     let is_word =
         |v: &str| v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b':' | b'/' | b'_'));
     values.len() >= 3
-        && values.iter().all(|v| is_word(v) || is_address(v))
+        && values.iter().all(|v| is_word(v) || is_address(v) || *v == "\\N")
         && values.iter().any(|v| is_address(v) || is_time(v) || matches!(*v, "NODATA" | "SKIPDATA"))
 }
 
@@ -311,6 +361,12 @@ fn end_of_row(text: &[u8], is_last: bool) -> Option<usize> {
 pub(super) fn values_of(row: &[u8], separator: u8) -> Vec<Vec<u8>> {
     let mut values = vec![Vec::new()];
     let mut is_quoted = false;
+    // Up to where the value is kept, whatever blanks it ends in.
+    let mut kept = 0;
+    let trim = |value: &mut Vec<u8>, kept: usize| {
+        let end = value.iter().rposition(|b| *b != b' ').map_or(0, |last| last + 1);
+        value.truncate(end.max(kept));
+    };
     let mut bytes = row.iter().copied().peekable();
     while let Some(b) = bytes.next() {
         let value = values.last_mut().expect("begins with one");
@@ -319,13 +375,20 @@ pub(super) fn values_of(row: &[u8], separator: u8) -> Vec<Vec<u8>> {
                 bytes.next();
                 value.push(b'"');
             }
-            b'"' if is_quoted => is_quoted = false,
+            b'"' if is_quoted => (is_quoted, kept) = (false, value.len()),
             b'"' if value.is_empty() => is_quoted = true,
-            _ if b == separator && !is_quoted => values.push(Vec::new()),
-            // Blanks behind a separator are none of the value's.
+            _ if b == separator && !is_quoted => {
+                trim(value, kept);
+                kept = 0;
+                values.push(Vec::new());
+            }
+            // Blanks around a value without quotes are none of it.
             b' ' if !is_quoted && value.is_empty() => {}
             _ => value.push(b),
         }
+    }
+    if !is_quoted {
+        trim(values.last_mut().expect("begins with one"), kept);
     }
     values
 }
@@ -362,7 +425,32 @@ mod tests {
 
     #[test]
     fn tables() {
+        let line = "2 1 10.0.0.5 443 6 -";
+        let expected_line = format!("{line}\n");
+        for (text, separator) in [
+            (format!("when,what\n1,{line}\n"), b','),
+            (format!("1704067200000,{line}\n"), b','),
+            (format!("\"x\";\"{line}\"\n"), b';'),
+        ] {
+            assert_eq!(separator_of(text.as_bytes(), Catalogue::builtin()), Some(separator), "{text}");
+            assert_eq!(lines(&text, separator), expected_line, "{text}");
+        }
+        // Lines whose own values have commas.
+        for text in [format!("{line} a,b\n{line} a,b\n"), format!("a,b {line}\n{line} a,b\n")] {
+            assert_eq!(separator_of(text.as_bytes(), Catalogue::builtin()), None, "{text}");
+        }
         for (text, separator, expected) in [
+            ("version\x01srcaddr\x01start\n2\x01\\N\x011\n", 1, "version srcaddr start\n2 - 1\n"),
+            (
+                "\"version\" \"srcaddr\" \"start\"\n2 \"10.0.0.1\" 1\n",
+                b' ',
+                "version srcaddr start\n2 10.0.0.1 1\n",
+            ),
+            (
+                " version | srcaddr | start\n 2 | 10.0.0.1 | 1\n",
+                b'|',
+                "version srcaddr start\n2 10.0.0.1 1\n",
+            ),
             ("timestamp,message\n1704067200000,\"2 1 eni-1\"\n", b',', "2 1 eni-1\n"),
             ("timestamp,message\n1,\"2 1\n\"\n2,\"a \"\"b\"\"\"", b',', "2 1\na \"b\"\n"),
             (

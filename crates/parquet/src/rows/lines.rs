@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowquet_format::{
     Catalogue, FIELDS_MAX, FieldKind, LogFormat, ROWS_MARK, Types, fields_of_columns, header_format,
-    normalised_column,
+    is_message, message_column, normalised_column,
 };
 use parquet::schema::types::SchemaDescriptor;
 
@@ -75,6 +75,13 @@ pub struct RowLines {
     is_header: bool,
 }
 
+/// The column that holds whole lines, in a file whose columns are no fields.
+fn column_of_lines(columns: &[RowColumn], names: &[&str]) -> Option<usize> {
+    let place = names.iter().position(|name| is_message(name)).or_else(|| message_column(names))?;
+    let column = &columns[place];
+    (column.kind == Ok(Kind::Text) && !names.contains(&OCSF)).then_some(column.index)
+}
+
 /// Where the values of one field come from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
@@ -120,6 +127,10 @@ impl RowLines {
             kept.push(field);
         }
         if known == 0 || (known * 2 < kept.len() && known < KNOWN_MIN) {
+            if let Some(index) = column_of_lines(columns, &names) {
+                let place = Place::Column { index, kind: Kind::Text, meaning: Meaning::Line };
+                return Ok(Self { places: vec![place], format: None, is_header: false });
+            }
             let what = if names.contains(&OCSF) { "OCSF events (Security Lake), with " } else { "" };
             return Err(format!(
                 "expected columns named after fields of a flow log, found {what}{}",
@@ -143,15 +154,16 @@ impl RowLines {
         Ok(Self { places, format: Some(format), is_header })
     }
 
-    /// The log format of the lines; `None` of lines whose columns a caller has named.
+    /// The log format of the lines; `None` where one column holds them whole.
     pub fn format(&self) -> Option<&LogFormat> {
         self.format.as_ref()
     }
 
-    /// The header line, for text in which bytes are `carried` or not.
+    /// The header line, for text in which bytes are `carried` or not; nothing where lines are whole, of which the first may be one.
     pub fn header(&self, carried: bool) -> Vec<u8> {
+        let Some(format) = &self.format else { return Vec::new() };
         let mut text = if carried || !self.is_header { ROWS_MARK.to_vec() } else { Vec::new() };
-        for field in self.format.iter().flat_map(|f| f.fields()) {
+        for field in format.fields() {
             text.extend_from_slice(field.column().as_bytes());
             text.push(b' ');
         }

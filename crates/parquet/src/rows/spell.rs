@@ -14,6 +14,8 @@ const DAY_S: i64 = 86_400;
 pub(super) enum Meaning {
     /// Ids of accounts: numbers regain the zeros that they begin with.
     Account,
+    /// A whole line, or several.
+    Line,
     /// Whatever stands there.
     Plain,
     /// Nothing but what records are counted by.
@@ -194,6 +196,7 @@ pub(super) fn push_uuid(bytes: &[u8], out: &mut Vec<u8>) {
 /// Text as it is. An empty one is no value.
 pub(super) fn push_text(text: &[u8], meaning: Meaning, out: &mut Vec<u8>) {
     match (text, meaning) {
+        (_, Meaning::Line) => out.extend_from_slice(text.trim_ascii_end()),
         ([], _) => out.push(b'-'),
         (b"OK" | b"NODATA" | b"SKIPDATA" | b"-", Meaning::Status) => out.extend_from_slice(text),
         (_, Meaning::Status) => out.push(b'?'),

@@ -140,7 +140,10 @@ impl Values {
         let is_there = self.levels.get(self.row).is_none_or(|level| *level == 1);
         self.row += 1;
         if !is_there {
-            out.push(b'-');
+            // A line that is not there is an empty one.
+            if self.meaning != Meaning::Line {
+                out.push(b'-');
+            }
             return;
         }
         let (value, meaning) = (self.value, self.meaning);

@@ -10,7 +10,7 @@ use flowquet_format::{Between, Field, HeaderLine, LogFormat, header_between};
 
 use super::{Parser, Phase, Step};
 use crate::block::{Block, Row};
-use crate::careful::{BYTE_ORDER_MARK, glued, is_blank};
+use crate::careful::{glued, is_blank, trimmed};
 use crate::reject::{Reject, RejectReason, raw_line};
 
 /// Values that a message quotes are cut to so many characters.
@@ -297,11 +297,6 @@ impl Parser {
         let detail = format!("{expected}, found `{}` in `{}`", quoted(value), field.name());
         (reason, Some(field.name().to_owned()), detail)
     }
-}
-
-fn trimmed(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
 fn words_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -47,6 +47,16 @@ impl Records {
         Self { catalogue, header: Vec::new(), keys: Keys::default() }
     }
 
+    pub(super) fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.clone()
+    }
+
+    /// Another header line than the last one of these records was appended.
+    pub(super) fn forget_header(&mut self) {
+        self.header.clear();
+        self.keys = Keys::default();
+    }
+
     /// Whether the keys that were looked at last are nothing but fields.
     pub(super) fn is_all(&self) -> bool {
         self.keys.is_all
@@ -92,6 +102,11 @@ impl Records {
             _ => true,
         };
         self.keys.fields.iter().zip(values).all(fits)
+    }
+
+    /// The same of an object within another: it has addresses and times, or has the fields of those before.
+    pub(super) fn is_flow(&mut self, values: &[Value]) -> bool {
+        self.is_record(values) && (self.keys.is_flow || !self.header.is_empty())
     }
 
     /// Appends the line of an object whose keys were looked at last, after a header line where they are new.

@@ -60,6 +60,15 @@ fn documents() {
         (r#"{"message":"2 1 a","attributes":{"message":"2 1 b"}}"#.to_owned(), "2 1 a\n2 1 b\n"),
         (r#"{"log":"2 1 eni-1 10.0.0.5 -","stream":"stdout"}{"result":{"_raw":"2 1 eni-1 - - NODATA"}}"#.to_owned(), "2 1 eni-1 10.0.0.5 -\n2 1 eni-1 - - NODATA\n"),
         (r#"["2 a","2 b"][[1,"2 c"]]"#.to_owned(), "2 a\n2 b\n2 c\n"),
+        // A record is one whatever it is called, and wherever it is.
+        (r#"{"content":"2 1 10.0.0.5 443 6 -","host":"x"}{"resource":{"body":{"stringValue":"2 1 10.0.0.6 443 6 -"}}}"#.to_owned(), "2 1 10.0.0.5 443 6 -\n2 1 10.0.0.6 443 6 -\n"),
+        (r#"{"streams":[{"stream":{"a":"b"},"values":[["1704067200000000000","2 1 10.0.0.5 443 6 -"]]}]}"#.to_owned(), "2 1 10.0.0.5 443 6 -\n"),
+        // Texts within texts, and encoded ones.
+        (r#"{"Type":"Notification","Message":"{\"logEvents\":[{\"message\":\"2 a\"}]}"}{"log":"{\"message\":\"2 b - - - -\"}\n"}"#.to_owned(), "2 a\n{\"message\":\"2 b - - - -\"}\n"),
+        (r#"{"message":"{\"message\":\"2 a\"}"}{"message":"\"2 b\""}{"message":"2024-01-01T00:00:00Z 2 c"}{"message":"[]"}"#.to_owned(), "2 a\n2 b\n2 c\n[]\n"),
+        (r#"{"awslogs":{"data":"MiAxIGVuaS0xIDEwLjAuMC41IDQ0MyA2IC0="}}{"rawData":"MiAx"}"#.to_owned(), "2 1 eni-1 10.0.0.5 443 6 -\n{\"rawData\":\"MiAx\"}\n"),
+        ("{\"message\":\"2 a\"}|{\"message\":\"2 b\"}\\n{\"message\":\"2 c\"}\\n".to_owned(), "2 a\n2 b\n2 c\n"),
+        ("2024-01-01T00:00:00+00:00\tvpc.flow\t{\"message\":\"2 a\"}\n2024-01-01T00:00:01+00:00\tvpc.flow\t{\"message\":\"2 b\"}\n".to_owned(), "2 a\n2 b\n"),
         // Documents without events.
         (format!(r#"{{"logEvents":[],"owner":"1"}}{subscription}"#), "2 a\n2 b\n"),
         (r#"{"events":[],"nextForwardToken":"f/1"}{"results":[]}[]{"message":null}"#.to_owned(), ""),
@@ -88,6 +97,11 @@ fn documents() {
         (r#"[["version","srcaddr"],["2","10.0.0.5"]]"#, "found a document"),
         (r#"{"metadata":{"version":"1","region":"x"},"cloud":{"region":"x"},"class_uid":4001}"#, "OCSF"),
         (r#"{"log":"hello to all of you"}"#, "found a document"),
+        // A part of a record, whose addresses and times are elsewhere.
+        (
+            r#"{"source":{"ip":"10.0.0.5"},"aws":{"vpcflow":{"version":"2","account_id":"1","action":"ACCEPT","log_status":"OK"}}}"#,
+            "found a document",
+        ),
         (r#"{"class_uid":4001,"metadata":{}}"#, "OCSF"),
         (r#"{"message":"{\"class_uid\":4001}"}"#, "OCSF"),
         (r#"{"message":"2 a""#, ""),
