@@ -171,7 +171,7 @@ fn push_joined(line: &[u8], format: &LogFormat, clean: &mut Vec<u8>) -> Option<u
     let (first, last) = (format.fields().first()?, format.fields().last()?);
     let step = format.fields().len() - 1;
     let words: Vec<&[u8]> = line.split(|b| *b == b' ').filter(|word| !word.is_empty()).collect();
-    if step == 0 || words.len() <= step + 1 || (words.len() - 1) % step != 0 {
+    if step == 0 || words.len() <= step + 1 || !(words.len() - 1).is_multiple_of(step) {
         return None;
     }
     let mut records: Vec<Vec<&[u8]>> = vec![vec![words[0]]];

@@ -9,6 +9,9 @@
 
 use std::io::Read as _;
 
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
+
 use super::super::exports::message_of;
 use super::super::names::is_surely_record;
 use super::super::values::CARRIED_MARK;
@@ -92,28 +95,10 @@ impl Documents {
     }
 }
 
-/// The bytes of a text in base64.
+/// The bytes of a text in base64, padded or not.
 fn decoded(text: &[u8]) -> Option<Vec<u8>> {
-    let digits = text.trim_ascii_end();
-    let digits = digits.strip_suffix(b"==").or_else(|| digits.strip_suffix(b"=")).unwrap_or(digits);
-    let mut out = Vec::with_capacity(digits.len() / 4 * 3 + 3);
-    for four in digits.chunks(4) {
-        let mut word = 0u32;
-        for digit in four {
-            let value = match digit {
-                b'A'..=b'Z' => digit - b'A',
-                b'a'..=b'z' => digit - b'a' + 26,
-                b'0'..=b'9' => digit - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return None,
-            };
-            word = word << 6 | u32::from(value);
-        }
-        let [_, bytes @ ..] = (word << (6 * (4 - four.len()))).to_be_bytes();
-        out.extend_from_slice(&bytes[..four.len() * 6 / 8]);
-    }
-    Some(out)
+    let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(&alphabet::STANDARD, lenient).decode(text.trim_ascii_end()).ok()
 }
 
 /// The text of bytes, which may be compressed.
