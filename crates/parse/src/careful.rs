@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn what_stands_around_lines_and_between_values() {
         check("\t\0a b c\t\r", LineKind::Record, "a b c\n");
-        check("a\tb  \tc", LineKind::Record, "a b c\n");
+        check("a\tb\t \tc", LineKind::Record, "a b c\n");
         check("\0\0\x1a", LineKind::Blank, "");
         check("2024-01-01T00:00:00.000Z vpc-1 ACCEPT -", LineKind::Record, "vpc-1 ACCEPT -\n");
         // In rows tabs are a value's.

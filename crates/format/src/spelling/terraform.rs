@@ -91,7 +91,12 @@ impl<'a> Cursor<'a> {
         if self.whole[self.at..].trim_start().starts_with(['[', '(']) {
             return self.names();
         }
-        let word = self.word()?;
+        let mut word = self.word()?;
+        // What is done with the list is none of its name.
+        if let Some(list) = word.strip_suffix(".map") {
+            self.at -= word.len() - list.len();
+            word = list;
+        }
         let (begin, name) = match (word.strip_prefix("local."), word.strip_prefix("var.")) {
             (Some(name), _) => (0, name),
             (_, Some(name)) => (self.whole.find(&format!("variable \"{name}\""))?, "default"),

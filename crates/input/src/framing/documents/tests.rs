@@ -64,7 +64,7 @@ fn documents() {
         (r#"{"content":"2 1 10.0.0.5 443 6 -","host":"x"}{"resource":{"body":{"stringValue":"2 1 10.0.0.6 443 6 -"}}}"#.to_owned(), "2 1 10.0.0.5 443 6 -\n2 1 10.0.0.6 443 6 -\n"),
         (r#"{"streams":[{"stream":{"a":"b"},"values":[["1704067200000000000","2 1 10.0.0.5 443 6 -"]]}]}"#.to_owned(), "2 1 10.0.0.5 443 6 -\n"),
         // Texts within texts, and encoded ones.
-        (r#"{"Type":"Notification","Message":"{\"logEvents\":[{\"message\":\"2 a\"}]}"}{"log":"{\"message\":\"2 b - - - -\"}\n"}"#.to_owned(), "2 a\n{\"message\":\"2 b - - - -\"}\n"),
+        (r#"{"Type":"Notification","Message":"{\"logEvents\":[{\"message\":\"2 a\"}]}"}{"log":"{\"message\":\"2 b - - - -\"}\n"}"#.to_owned(), "2 a\n2 b - - - -\n"),
         (r#"{"message":"{\"message\":\"2 a\"}"}{"message":"\"2 b\""}{"message":"2024-01-01T00:00:00Z 2 c"}{"message":"[]"}"#.to_owned(), "2 a\n2 b\n2 c\n[]\n"),
         (r#"{"awslogs":{"data":"MiAxIGVuaS0xIDEwLjAuMC41IDQ0MyA2IC0="}}{"rawData":"MiAx"}"#.to_owned(), "2 1 eni-1 10.0.0.5 443 6 -\n{\"rawData\":\"MiAx\"}\n"),
         ("{\"message\":\"2 a\"}|{\"message\":\"2 b\"}\\n{\"message\":\"2 c\"}\\n".to_owned(), "2 a\n2 b\n2 c\n"),
