@@ -289,7 +289,8 @@ def test_a_column_of_whole_lines(tmp_path, name):
         assert (report["records"], report["rejects"], report["blanks"], report["headers"]) == (2, 1, 1, 0)
         assert [tuple(row[n] for n in NAMES) for row in rows(out)] == ROWS
         assert [r["raw"] for r in rejects(out)] == ["oops"]
-    assert "2 records" in run("inspect", source, "--format", LINES_FORMAT).stdout
+    shown = run("inspect", source, "--format", LINES_FORMAT).stdout
+    assert "RECORD 2" in shown and "RECORD 3" not in shown and "reject       line 4" in shown
     # Who does not know the format is asked for it, and told where nothing fits.
     assert "--format" in run("convert", source, "--out", tmp_path / "none", check=4).stderr
     assert "none of its" in run("convert", source, "--out", tmp_path / "none", "--format", "v3", check=4).stderr

@@ -10,6 +10,9 @@ pub(crate) const READ_BYTES: usize = 256 << 10;
 /// Compressions inside each other that are undone: CloudWatch sends gzip, and Firehose may compress that again.
 const DEPTH_MAX: usize = 2;
 
+/// Bytes that tell a compression.
+const HEAD_BYTES: usize = 4;
+
 /// How an object is compressed, told by its first bytes and not by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -109,7 +112,11 @@ pub fn text_of<'a>(
     let mut text: Box<dyn BufRead + Send + 'a> = Box::new(BufReader::with_capacity(READ_BYTES, input));
     let mut outermost = None;
     for _ in 0..DEPTH_MAX {
-        let compression = Compression::detect(text.fill_buf()?);
+        // A member of gzip may be shorter than what tells the compression of all of them.
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        text.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+        let compression = Compression::detect(&head);
+        text = Box::new(io::Cursor::new(head).chain(text));
         outermost.get_or_insert(compression);
         if matches!(compression, Compression::Plain | Compression::Parquet) {
             break;
@@ -128,4 +135,27 @@ pub fn head(input: Box<dyn Read + Send>, max: usize) -> io::Result<(Compression,
     let mut content = Vec::new();
     text.take(max as u64).read_to_end(&mut content)?;
     Ok((compression, content))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_inside_members_of_a_byte() {
+        let gzip = |bytes: &[u8]| {
+            let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            member.write_all(bytes).expect("memory takes all");
+            member.finish().expect("memory takes all")
+        };
+        let inner = zstd::encode_all(&b"some text"[..], 1).expect("compresses");
+        for first in 0..inner.len() {
+            let (begin, rest) = inner.split_at(first);
+            let members = [gzip(begin), gzip(rest)].concat();
+            let found = head(Box::new(io::Cursor::new(members)), 100).expect("whole");
+            assert_eq!(found, (Compression::Gzip, b"some text".to_vec()), "{first}");
+        }
+    }
 }

@@ -65,7 +65,7 @@ pub(crate) fn check_magic(window: &[u8]) -> Result<(), ObjectError> {
     // Zeros before the first line say nothing.
     let begin = window.iter().position(|b| *b != 0).unwrap_or(0);
     let probe = &window[begin..window.len().min(begin + PROBE_BYTES)];
-    if probe.contains(&0) && !probe.split(|b| matches!(b, b'\n' | 0)).any(is_words) {
+    if (begin > 0 || probe.contains(&0)) && !probe.split(|b| matches!(b, b'\n' | 0)).any(is_words) {
         return Err(ObjectError::Binary);
     }
     match window.iter().find(|b| !b.is_ascii_whitespace()) {
