@@ -120,14 +120,9 @@ fn gathered_marks(nulls: &NullBuffer, order: &RowOrder<'_>) -> NullBuffer {
     let marks = nulls.inner();
     let words = if order.is_whole && nulls.null_count() <= len / FEW_NULLS {
         let mut words = vec![u64::MAX; len.div_ceil(64)];
-        for (i, word) in marks.bit_chunks().iter_padded().enumerate() {
-            let mut left = !word;
-            // What is padded counts as null, and is no row.
-            while left != 0 && i * 64 + (left.trailing_zeros() as usize) < len {
-                let place = order.places()[i * 64 + left.trailing_zeros() as usize] as usize;
-                words[place / 64] &= !(1 << (place % 64));
-                left &= left - 1;
-            }
+        for row in (!marks).set_indices() {
+            let place = order.places()[row] as usize;
+            words[place / 64] &= !(1 << (place % 64));
         }
         words
     } else {

@@ -24,13 +24,7 @@ impl SortKeys {
         let mut values: Vec<u64> = values.map(|v| number(*v)).collect();
         if let Some(nulls) = nulls {
             // Few are, of most columns.
-            for (values, word) in values.chunks_mut(64).zip(nulls.inner().bit_chunks().iter_padded()) {
-                let mut left = !word & (u64::MAX >> (64 - values.len()));
-                while left != 0 {
-                    values[left.trailing_zeros() as usize] = 0;
-                    left &= left - 1;
-                }
-            }
+            (!nulls.inner()).set_indices().for_each(|row| values[row] = 0);
         }
         let bits = u64::BITS - values.iter().fold(0, |bits, v| bits | v).leading_zeros();
         Self { values, bits }

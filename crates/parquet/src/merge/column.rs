@@ -134,24 +134,15 @@ impl Column {
         encoder: &mut Encoder,
     ) -> Result<EncodedColumn, Error> {
         let step = if self.column_type == ColumnType::TimestampMs { MS_PER_S } else { 1 };
+        let order = RowOrder::part(rows);
         let encode =
             |writer: crate::chunk::ChunkWriter<'_>, scratch: &mut crate::scratch::Scratch| match &self.data {
-                Data::Int32(values, nulls) => integers::encode_ordered(
-                    values,
-                    nulls.as_ref(),
-                    Some(&RowOrder::part(rows)),
-                    step,
-                    writer,
-                    scratch,
-                ),
-                Data::Int64(values, nulls) => integers::encode_ordered(
-                    values,
-                    nulls.as_ref(),
-                    Some(&RowOrder::part(rows)),
-                    step,
-                    writer,
-                    scratch,
-                ),
+                Data::Int32(values, nulls) => {
+                    integers::encode_ordered(values, nulls.as_ref(), Some(&order), step, writer, scratch)
+                }
+                Data::Int64(values, nulls) => {
+                    integers::encode_ordered(values, nulls.as_ref(), Some(&order), step, writer, scratch)
+                }
                 Data::Text { keys, dictionary } => {
                     let mut ordered = std::mem::take(&mut scratch.ordered_keys);
                     let validity = gathered(keys, rows, &mut ordered);

@@ -3,14 +3,10 @@
 
 use std::arch::x86_64::{__m256i, _mm256_and_si256, _mm256_set1_epi8, _mm256_testz_si256, _mm256_xor_si256};
 
-use super::{AS_BEFORE_LAST, AS_LAST, FRESH, LEN_MAX};
+use super::{AS_BEFORE_LAST, AS_LAST, FRESH, LEN_MAX, MASKS, padded};
 use crate::block::FieldColumn;
-use crate::loads::{Loads, first_bytes};
+use crate::loads::Loads;
 use crate::x86::{assert_avx2, load32};
-
-/// `MASKS[len]` keeps the first `len + 1` bytes: a value and the delimiter behind it, which no value holds, so that values of
-/// different lengths differ.
-const MASKS: [[u8; 32]; LEN_MAX + 1] = first_bytes(1);
 
 pub(super) fn repeats(column: FieldColumn<'_>, out: &mut [u8]) {
     assert_avx2();
@@ -35,7 +31,7 @@ fn repeats_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: 
         let len = end - start;
         let value = match loads.at(start) {
             Some(bytes) if len <= LEN_MAX => _mm256_and_si256(load32(bytes), load32(&MASKS[len])),
-            _ if len <= LEN_MAX => load_end(&text[start..end], text.get(end).copied().unwrap_or(b'\n')),
+            _ if len <= LEN_MAX => load32(&padded(&text[start..end], text.get(end))),
             _ => {
                 // What is too long to be compared repeats nothing, and nothing repeats it.
                 *code = FRESH;
@@ -47,17 +43,6 @@ fn repeats_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: 
         *code = (u8::from(as_last) * AS_LAST) | (u8::from(as_before_last) * AS_BEFORE_LAST);
         (before_last, last) = (last, value);
     }
-}
-
-/// A value near the text's end, where a whole load would reach past it.
-#[cold]
-#[inline(never)]
-#[target_feature(enable = "avx2")]
-fn load_end(value: &[u8], delimiter: u8) -> __m256i {
-    let mut padded = [0; LEN_MAX + 1];
-    padded[..value.len()].copy_from_slice(value);
-    padded[value.len()] = delimiter;
-    load32(&padded)
 }
 
 #[inline]

@@ -22,6 +22,22 @@ pub const AS_BEFORE_LAST: u8 = 2;
 /// values are [`FRESH`].
 const LEN_MAX: usize = 31;
 
+/// `MASKS[len]` keeps the first `len + 1` bytes: a value and the delimiter behind it, which no value holds, so that values of
+/// different lengths differ.
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+const MASKS: [[u8; LEN_MAX + 1]; LEN_MAX + 1] = crate::loads::first_bytes(1);
+
+/// What a whole load has of a value near the text's end, where it would reach past it.
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+#[cold]
+#[inline(never)]
+fn padded(value: &[u8], delimiter: Option<&u8>) -> [u8; LEN_MAX + 1] {
+    let mut padded = [0; LEN_MAX + 1];
+    padded[..value.len()].copy_from_slice(value);
+    padded[value.len()] = delimiter.copied().unwrap_or(b'\n');
+    padded
+}
+
 /// Puts [`FRESH`] or the bits [`AS_LAST`] and [`AS_BEFORE_LAST`] for each row of `column` into `out`, in place of what is there.
 ///
 /// This is a hot loop: two loads of offsets, one of text, and two compares a value, without a branch on what it is.

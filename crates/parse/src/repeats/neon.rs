@@ -5,14 +5,10 @@ use std::arch::aarch64::{
     uint8x16_t, vandq_u8, vdupq_n_u8, veorq_u8, vmaxvq_u32, vorrq_u8, vreinterpretq_u32_u8,
 };
 
-use super::{AS_BEFORE_LAST, AS_LAST, FRESH, LEN_MAX};
+use super::{AS_BEFORE_LAST, AS_LAST, FRESH, LEN_MAX, MASKS, padded};
 use crate::arm::{assert_neon, load16};
 use crate::block::FieldColumn;
-use crate::loads::{Loads, first_bytes};
-
-/// `MASKS[len]` keeps the first `len + 1` bytes: a value and the delimiter behind it, which no value holds, so that values of
-/// different lengths differ.
-const MASKS: [[u8; 32]; LEN_MAX + 1] = first_bytes(1);
+use crate::loads::Loads;
 
 /// The bytes of a value, and zeros.
 type Value = [uint8x16_t; 2];
@@ -41,7 +37,7 @@ fn repeats_neon(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: 
                 let ([low, high], [low_mask, high_mask]) = (load32(bytes), load32(&MASKS[len]));
                 [vandq_u8(low, low_mask), vandq_u8(high, high_mask)]
             }
-            _ if len <= LEN_MAX => load_end(&text[start..end], text.get(end).copied().unwrap_or(b'\n')),
+            _ if len <= LEN_MAX => load32(&padded(&text[start..end], text.get(end))),
             _ => {
                 // What is too long to be compared repeats nothing, and nothing repeats it.
                 *code = FRESH;
@@ -53,17 +49,6 @@ fn repeats_neon(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: 
         *code = (u8::from(as_last) * AS_LAST) | (u8::from(as_before_last) * AS_BEFORE_LAST);
         (before_last, last) = (last, value);
     }
-}
-
-/// A value near the text's end, where a whole load would reach past it.
-#[cold]
-#[inline(never)]
-#[target_feature(enable = "neon")]
-fn load_end(value: &[u8], delimiter: u8) -> Value {
-    let mut padded = [0; LEN_MAX + 1];
-    padded[..value.len()].copy_from_slice(value);
-    padded[value.len()] = delimiter;
-    load32(&padded)
 }
 
 #[inline]
