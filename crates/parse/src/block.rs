@@ -196,18 +196,26 @@ impl<'a> Block<'a> {
         self.rows.clear();
     }
 
-    /// A row as a reject, of no field.
+    /// A row as a reject, of no field. Its raw line is the whole line, unless that has other rows, which are no rejects by that.
     pub(crate) fn reject_row(&self, row: Row, reason: RejectReason, detail: String) -> Reject {
         let line = row.line as usize;
         let (start, end) = (self.line_starts[line] as usize, self.line_starts[line + 1] as usize);
-        let raw = &self.original[start..end];
+        let of_line = self.rows.partition_point(|r| r.line < row.line);
+        let is_alone = self.rows.get(of_line + 1).is_none_or(|r| r.line > row.line);
+        let raw = if is_alone {
+            let raw = &self.original[start..end];
+            raw_line(raw.strip_suffix(b"\n").unwrap_or(raw), self.are_rows)
+        } else {
+            let last = self.format.fields().len() - 1;
+            self.text[self.bounds(row, 0).0..self.bounds(row, last).1].to_owned()
+        };
         Reject {
             line: self.first_line + u64::from(row.line),
             offset: self.offset + start as u64,
             reason,
             field: None,
             detail,
-            raw: raw_line(raw.strip_suffix(b"\n").unwrap_or(raw), self.are_rows),
+            raw,
         }
     }
 

@@ -102,7 +102,12 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
             names = Some(next);
         } else if let Some(records) = joined(line, own).filter(|_| !fitting) {
             read.lines += records.len() as u64 - 1;
-            read.records.extend(records.into_iter().map(|values| (own.clone(), values)));
+            for line in records {
+                match record(line.as_bytes(), own) {
+                    Some(values) => read.records.push((own.clone(), values)),
+                    None => read.rejects.push((number, line.into_bytes())),
+                }
+            }
         } else {
             match record(line, own) {
                 Some(values) => read.records.push((own.clone(), values)),
@@ -205,9 +210,8 @@ fn replaces(line: &[u8], own: &[String]) -> bool {
             && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     });
     let holds_no_word = |name: &String| {
-        let again = name.rsplit_once('-').filter(|(_, n)| n.parse().is_ok_and(|n: u32| n >= 2));
-        let name = again.map_or(name.as_str(), |(first, _)| first);
-        name.ends_with("addr") || INT32.contains(&name) || INT64.contains(&name) || name == "log-status"
+        let name = first_of_its_name(name);
+        name.ends_with("addr") || is_integer(name) || name == "log-status"
     };
     are_words
         && words.len() > 1
@@ -226,23 +230,66 @@ fn glued<'a>(line: &'a [u8], names: &[String]) -> Option<(&'a [u8], Vec<String>)
     Some((&line[..start + at], next))
 }
 
-/// Records that were joined without a newline, where the first field is a number of two digits at most and the last one a status.
-fn joined(line: &[u8], names: &[String]) -> Option<Vec<Vec<Vec<u8>>>> {
+/// The lines of records that were joined without a newline: every way of cutting is tried, and one alone may do.
+fn joined(line: &[u8], names: &[String]) -> Option<Vec<String>> {
+    const SEAM_BYTES_MAX: usize = 64;
     let (first, last) = (names.first()?, names.last()?);
-    let text = std::str::from_utf8(line).ok()?;
-    if first != "version" || last != "log-status" {
+    let mut words: Vec<&str> = std::str::from_utf8(line).ok()?.split(' ').filter(|w| !w.is_empty()).collect();
+    if names.len() < 2 || [first, last].iter().any(|name| may_be(name, "?")) {
         return None;
     }
-    let mut apart = format!(" {text}");
-    for status in ["OK", "NODATA", "SKIPDATA", "-"] {
-        for version in 1..100 {
-            let (word, two) = (format!(" {status}{version} "), format!(" {status}\n{version} "));
-            apart = apart.replace(&word, &two);
+    let mut records = Vec::new();
+    while words.len() > names.len() {
+        let word = words[names.len() - 1];
+        if word.len() > SEAM_BYTES_MAX {
+            return None;
         }
+        let is_whole =
+            |name: &str, v: &str| may_be(name, v) && !(is_integer(name) && v.len() > 1 && v.starts_with('0'));
+        let cuts = (1..word.len()).filter(|at| word.is_char_boundary(*at)).map(|at| word.split_at(at));
+        let ways: Vec<_> =
+            cuts.filter(|(end, begin)| is_whole(last, end) && is_whole(first, begin)).collect();
+        let [(end, begin)] = ways[..] else { return None };
+        words[names.len() - 1] = end;
+        records.push(words[..names.len()].to_vec());
+        words.drain(..names.len());
+        words.insert(0, begin);
     }
-    let records: Option<Vec<_>> =
-        apart.split('\n').map(|line| record(line.trim().as_bytes(), names)).collect();
-    records.filter(|records| records.len() > 1)
+    records.push(words);
+    let is_record = |values: &Vec<&str>| {
+        values.len() == names.len() && names.iter().zip(values).all(|(name, v)| may_be(name, v))
+    };
+    let are_records = records.len() > 1 && records.iter().all(is_record);
+    are_records.then(|| records.iter().map(|values| values.join(" ")).collect())
+}
+
+/// Whether a value is of its field's kind; of fields that tests do not have it knows nothing.
+fn may_be(name: &str, value: &str) -> bool {
+    let is_up_to = |max: u64| value.parse::<u64>().is_ok_and(|n| n <= max);
+    let is_number = value.chars().all(|c| c.is_ascii_digit());
+    value == "-"
+        || match first_of_its_name(name) {
+            "log-status" => ["OK", "NODATA", "SKIPDATA"].contains(&value),
+            "action" => ["ACCEPT", "REJECT"].contains(&value),
+            "srcaddr" | "dstaddr" => value.parse::<std::net::IpAddr>().is_ok(),
+            "srcport" | "dstport" => is_number && is_up_to(65_535),
+            "protocol" => is_number && is_up_to(255),
+            "start" | "end" => is_number && [9, 10, 13].contains(&value.len()),
+            "account-id" => is_number || value == "unknown",
+            "interface-id" => value.starts_with("eni-"),
+            name => is_number || !is_integer(name),
+        }
+}
+
+fn is_integer(name: &str) -> bool {
+    let name = first_of_its_name(name);
+    INT32.contains(&name) || INT64.contains(&name)
+}
+
+/// A name without the number that it got as the second or later one of an object.
+fn first_of_its_name(name: &str) -> &str {
+    let again = name.rsplit_once('-').filter(|(_, n)| n.parse().is_ok_and(|n: u32| n >= 2));
+    again.map_or(name, |(first, _)| first)
 }
 
 fn record(line: &[u8], names: &[String]) -> Option<Vec<Vec<u8>>> {
@@ -258,9 +305,7 @@ fn record(line: &[u8], names: &[String]) -> Option<Vec<Vec<u8>>> {
     for (name, value) in names.iter().zip(&values) {
         let value = std::str::from_utf8(value).ok()?;
         let digits = !value.is_empty() && value.chars().all(|c| c.is_ascii_digit());
-        let again = name.rsplit_once('-').filter(|(_, n)| n.parse().is_ok_and(|n: u32| n >= 2));
-        let name = again.map_or(name.as_str(), |(first, _)| first);
-        let max = match name {
+        let max = match first_of_its_name(name) {
             n if INT32.contains(&n) => u128::from(i32::MAX.unsigned_abs()),
             n if INT64.contains(&n) => u128::from(i64::MAX.unsigned_abs()),
             _ => continue,

@@ -228,6 +228,15 @@ fn files_joined_without_a_newline_lose_nothing() {
 }
 
 #[test]
+fn of_joined_records_only_the_bad_one_is_a_reject() {
+    let text = b"version bytes log-status\n2 7 OK2 99999999999999999999 OK2 8 OK\n";
+    let parsed = check(text, None);
+    let values: Vec<&[u8]> = parsed.records.iter().map(|r| r.1[1].as_slice()).collect();
+    assert_eq!(values, [b"7", b"8"]);
+    assert_eq!(parsed.rejects[0].4, b"2 99999999999999999999 OK");
+}
+
+#[test]
 fn behind_a_header_that_is_not_understood_nothing_is_guessed() {
     let text = b"version srcaddr bytes\n2 a 7\nversion srcaddr new other third\n2 b 8\n2 b 8 9 9\n\n\"version\" \"bytes\" \"srcaddr\"\n2 9 c\n";
     let parsed = check(text, None);
@@ -317,6 +326,20 @@ mod property {
         proptest::collection::vec("[0-9]{1,9}|-", fields).prop_map(|v| v.join(" ").into_bytes())
     }
 
+    /// Records of values of their fields' kinds, joined without a newline.
+    fn joined(names: &[&str]) -> impl Strategy<Value = Vec<u8>> + use<> {
+        let of_kind = |name: &&str| match *name {
+            "srcaddr" => "10\\.0\\.[0-9]{1,2}\\.[0-9]|-",
+            "start" => "1[5-9][0-9]{7,8}|-",
+            "log-status" => "OK|NODATA|SKIPDATA|-",
+            "new-field" => "[a-z]{1,3}",
+            _ => "[0-9]{1,6}|-",
+        };
+        let record = names.iter().map(of_kind).collect::<Vec<_>>();
+        proptest::collection::vec(record, 2..4)
+            .prop_map(|records| records.iter().map(|v| v.join(" ")).collect::<String>().into_bytes())
+    }
+
     fn line(fields: usize) -> impl Strategy<Value = Vec<u8>> {
         let good = proptest::collection::vec(value(), fields).prop_map(|v| v.join(" ").into_bytes());
         let any_count =
@@ -343,6 +366,7 @@ mod property {
                             let header = header.clone();
                             move |line| [&line, header.as_bytes()].concat()
                         }),
+                        2 => joined(&fields),
                     ],
                     any::<bool>(),
                 ),
