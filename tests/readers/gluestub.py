@@ -16,6 +16,8 @@ class Stub:
         self.fault = lambda name, body: None
         # Refuses single partitions: values -> (code, how many times).
         self.refused = {}
+        # How many more times partitions are asked for and none is read.
+        self.idle_rounds = 0
         # Key, secret and token that requests must be signed with, if any; the regions that they were signed for.
         self.credentials, self.regions = None, set()
         # Whether indexes of columns that are no partition keys are refused.
@@ -78,7 +80,9 @@ class Stub:
         wanted = [tuple(p["Values"]) for p in body["PartitionsToGet"]]
         assert len(wanted) <= 1000
         # As AWS may, leaves some for the next call.
-        now, later = wanted[:400], wanted[400:]
+        read = 0 if self.idle_rounds else 400
+        self.idle_rounds = max(self.idle_rounds - 1, 0)
+        now, later = wanted[:read], wanted[read:]
         return {"Partitions": [self.partitions[v] for v in now if v in self.partitions], "UnprocessedKeys": [{"Values": list(v)} for v in later]}
 
     def BatchCreatePartition(self, body):

@@ -151,6 +151,12 @@ def test_throttling_and_races(server, stub):
     done = register(server, stub)
     assert done["columns_added"] == ["az_id"] and raced
     assert [c["Name"] for c in stub.tables["flows"]["StorageDescriptor"]["Columns"]][-2:] == ["theirs", "az_id"]
+    # Partitions that are left for the next call each time.
+    stub.fault = lambda name, body: None
+    stub.idle_rounds = 2
+    assert register(server, stub)["partitions_unchanged"] == 3 and stub.idle_rounds == 0
+    stub.idle_rounds = 100
+    assert "Glue left 3 of 3 partitions unread 5 times\nhint: run the same command again" in register(server, stub, check=75)
     stub.fault = lambda name, body: (_ for _ in ()).throw(gluestub.Refuse("AccessDeniedException"))
     words = register(server, stub, check=1)
     assert "AccessDeniedException of the stub\nhint: the credentials need glue:GetTable" in words

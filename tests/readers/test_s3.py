@@ -393,6 +393,7 @@ def test_what_a_newcomer_meets(tmp_path, made):
             (["s3://nowhere/", "--out", "s3://lake/t"], None, "list `s3://nowhere/`: no such bucket", "check the bucket's name"),
             (["s3://logs/", "--out", "s3://missing/t"], None, "read `s3://missing/`: no such bucket", "check the bucket's name"),
             (["s3://logs/no/such", "--out", "s3://lake/t"], None, "found no files in `s3://logs/no/such`", "check the path"),
+            (["s3://logs/AWSLogs/*/vpcflowlogs/", "--out", "s3://lake/t"], None, "found no files in `s3://logs/AWSLogs/*/vpcflowlogs", "give s3://logs/AWSLogs/ and --include '*/vpcflowlogs/**'"),
             (["s3://logs/", "--out", "s3://lake/locked"], None, "access denied", "s3:PutObject"),
             (["s3://lo gs/", "--out", "s3://lake/t"], None, "expected s3://BUCKET/PREFIX", ""),
             (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "profile `absent` (--profile): /nonexistent is not there", "aws sso login"),

@@ -24,6 +24,9 @@ const ATTEMPTS_MAX: u32 = 10;
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(20);
 
+/// Rounds that ask for partitions and are answered with none of them read, after which we give up.
+const IDLE_ROUNDS_MAX: u32 = 5;
+
 /// Entries of a batch that makes or changes partitions (docs.aws.amazon.com/glue/latest/webapi/API_BatchCreatePartition.html).
 pub(crate) const BATCH_MAX: usize = 100;
 
@@ -166,12 +169,28 @@ impl Glue {
         let mut found = Vec::new();
         for some in places.chunks(GET_BATCH_MAX) {
             let mut wanted: Vec<Value> = some.iter().map(|p| json!({ "Values": p.values })).collect();
+            // Rounds of which Glue did nothing.
+            let mut idle = 0;
             while !wanted.is_empty() {
                 let ask = json!({ "DatabaseName": database.as_str(), "TableName": name.as_str(), "PartitionsToGet": wanted });
                 let doing = ("read partitions of", &*format!("{database}.{name}"));
                 let answer: Answer = self.call("BatchGetPartition", doing, &ask)?;
                 found.extend(answer.partitions.unwrap_or_default());
-                wanted = answer.unprocessed_keys.unwrap_or_default();
+                let left = answer.unprocessed_keys.unwrap_or_default();
+                idle = if left.len() < wanted.len() { 0 } else { idle + 1 };
+                if idle >= IDLE_ROUNDS_MAX {
+                    let detail = format!(
+                        "Glue left {} of {} partitions unread {idle} times",
+                        left.len(),
+                        wanted.len()
+                    );
+                    return Err(Error::new(ErrorKind::Throttled, doing.0, doing.1, detail));
+                }
+                if idle > 0 {
+                    self.runtime
+                        .block_on(async { tokio::time::sleep(pause(idle, PAUSE_FIRST, PAUSE_MAX)).await });
+                }
+                wanted = left;
             }
         }
         Ok(found)

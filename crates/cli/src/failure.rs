@@ -248,7 +248,10 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "--dedup exact compares all fields that there are; or leave these partitions out with --partition"
         }
         Error::NoColumn { .. } => "check the spelling; `flowquet schema` lists all fields",
-        Error::Sources(SourceError::NoObjects { .. }) => {
+        Error::Sources(SourceError::NoObjects { sources }) => {
+            if let Some(hint) = sources.iter().find_map(|source| hint_of_glob(source.trim_matches('`'))) {
+                return Some(hint);
+            }
             "check the path; names that begin with a dot are skipped"
         }
         Error::NoPartition { partitions, .. } => {
@@ -270,6 +273,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::Store(error) if error.kind() == ErrorKind::Denied && error.url().starts_with(FILE_SCHEME) => {
             "check the owner and permissions of the folder, or choose another one for the table"
         }
+        Error::Store(error) if error.kind() == ErrorKind::NotFound => {
+            return hint_of_glob(error.url()).or_else(|| error.hint());
+        }
         Error::Store(error) => return error.hint(),
         Error::TableFile { .. } => {
             "another program changed the file: `flowquet status` shows what is lost, `flowquet reconvert` converts it again"
@@ -288,6 +294,27 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
     };
     Some(hint.to_owned())
+}
+
+/// What to give instead of a path with the globs of a shell, which takes them out of no quotes: the folder, and the rest as `--include`.
+///
+/// ```text
+/// s3://logs/AWSLogs/*/vpcflowlogs/    s3://logs/AWSLogs/ --include '*/vpcflowlogs/**'
+/// logs/*.gz                           logs/ --include '*.gz'
+/// ```
+fn hint_of_glob(url: &str) -> Option<String> {
+    let path = url.strip_prefix(FILE_SCHEME).unwrap_or(url);
+    let begin = path[..path.find(['*', '?', '['])?].rfind('/').map_or(0, |at| at + 1);
+    let (folder, glob) = path.split_at(begin);
+    let folder = if folder.is_empty() { "./" } else { folder };
+    let glob = glob.trim_end_matches('/');
+    // What has no ending is a folder, more likely than a file.
+    let all_below = match glob.rsplit('/').next() {
+        Some("*" | "**") => "",
+        Some(last) if !last.contains('.') => "/**",
+        _ => "",
+    };
+    Some(format!("a path is taken as it stands: give {folder} and --include '{glob}{all_below}'"))
 }
 
 /// What to do about objects that could not be read, one hint a kind of cause.

@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
                         self.room.notify_all();
                         self.take_ready(id, take)
                     })?;
-                    self.end(id);
+                    self.end(&mut self.lock(), id);
                 }
                 State::Begun => {
                     tree.awaited = Some(id);
@@ -208,14 +208,15 @@ impl<'a> Walk<'a> {
                 let depth = node.depth;
                 drop(tree);
                 let listed = self.list(&prefix, depth, &mut |items| self.offer(id, items));
-                self.end(id);
                 tree = self.lock();
+                // A folder that could not be listed to its end is never done: what is missing would not be missed.
                 if let Err(error) = listed {
                     tree.error.get_or_insert(error);
                     tree.awaited = None;
                     self.arrived.notify_all();
                     return;
                 }
+                self.end(&mut tree, id);
                 continue;
             }
             tree = self.room.wait(tree).unwrap_or_else(PoisonError::into_inner);
@@ -265,8 +266,7 @@ impl<'a> Walk<'a> {
         has_folders
     }
 
-    fn end(&self, id: usize) {
-        let mut tree = self.lock();
+    fn end(&self, tree: &mut Tree, id: usize) {
         if let Some(node) = tree.nodes.get_mut(&id) {
             node.state = State::Done;
         }

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub(crate) struct Keys {
     pub(crate) slow: bool,
     /// Lists all of a prefix twice, as one that begins anew at the end of a page.
     pub(crate) twice: bool,
+    /// A folder whose listing fails once its keys are given.
+    pub(crate) broken: Option<&'static str>,
 }
 
 impl Keys {
@@ -48,7 +51,11 @@ impl Store for Keys {
                     prefix.max(from).clone_into(&mut start);
                     continue;
                 }
-                return Ok(());
+                return if self.broken == Some(prefix) {
+                    Err(StoreError::too_deep(Path::new(prefix)))
+                } else {
+                    Ok(())
+                };
             };
             let end = key[prefix.len()..].find('/').filter(|_| one_level).map(|at| prefix.len() + at);
             let entry = match end {
@@ -221,4 +228,16 @@ fn who_takes_may_stop() {
     assert_eq!(found, 1_500);
     let walk = Walk::new(&store, &|_, _| Descent::Folders, &|| true);
     assert!(matches!(walk.run(String::new(), &mut |_| Ok(())), Err(Error::Interrupted)));
+}
+
+#[test]
+fn a_folder_that_fails_is_never_taken_for_a_whole_one() {
+    let broken = ["", "a/", "z/"];
+    for turn in 0..600 {
+        let mut store = Keys::of(["a/1", "b/1", "z/1"]);
+        store.broken = Some(broken[turn % broken.len()]);
+        let result =
+            Walk::new(&store, &|_, _| Descent::Folders, &|| false).run(String::new(), &mut |_| Ok(()));
+        assert!(matches!(result, Err(Error::Store(_))), "turn {turn}: {result:?}");
+    }
 }
