@@ -24,6 +24,9 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Time that an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Time that asking for credentials may take: programs that print them may ask a person.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// Credentials that end sooner than this are asked for anew.
 const CREDENTIALS_LEFT_MIN: Duration = Duration::from_secs(60);
 
@@ -82,7 +85,13 @@ impl Caller {
         body: &str,
     ) -> Result<http::Response<String>, Unanswered> {
         let url = self.endpoint.as_deref().map_err(|what| Unanswered::Invalid(what.to_owned()))?;
-        let credentials = self.credentials().await.map_err(Unanswered::Credentials)?;
+        let credentials = match tokio::time::timeout(CREDENTIALS_TIMEOUT, self.credentials()).await {
+            Ok(found) => found.map_err(Unanswered::Credentials)?,
+            Err(_) => {
+                let words = format!("no AWS credentials came in {} s", CREDENTIALS_TIMEOUT.as_secs());
+                return Err(Unanswered::Credentials(words));
+            }
+        };
         let request = self.signed(url, headers, body, credentials);
         let request = request.map_err(|what| Unanswered::Invalid(format!("sign the request: {what}")))?;
         match tokio::time::timeout(ANSWER_TIMEOUT, self.answer(url, request)).await {

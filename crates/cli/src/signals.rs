@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM: asked once, a run ends at the next whole step, or when its grace is over; asked twice, at once.
 
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,6 +14,9 @@ use crate::size::whole;
 
 /// Seconds that a run has for stopping, where none are given.
 const STOP_WITHIN_S: u16 = 25;
+
+/// How long words that cannot be said are waited for.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 /// Seconds that this process has for stopping.
 static WITHIN_S: AtomicU16 = AtomicU16::new(STOP_WITHIN_S);
@@ -38,21 +42,33 @@ pub(crate) fn listen_for_signals() {
         if stop().swap(true, Ordering::Relaxed) {
             end_now();
         }
-        say_above("stopping; once more ends the program at once, which is safe too");
         let grace = Duration::from_secs(u64::from(WITHIN_S.load(Ordering::Relaxed)));
-        // Most waits look at the flag. A pipe that nobody writes to, or a disk that does not answer, does not.
+        // Most waits look at the flag. A pipe that nobody writes to, or a disk that does not answer, does not; nor may standard error
+        // be read by anybody.
         std::thread::spawn(move || {
             std::thread::sleep(grace);
-            say_above(&format!(
+            say_soon(format!(
                 "not stopped within {} s: ends now, which is safe; the next run goes on from what is committed",
                 grace.as_secs()
             ));
             end_now();
         });
+        say_soon("stopping; once more ends the program at once, which is safe too".to_owned());
     });
     if listening.is_err() {
         say("warning: cannot listen for Ctrl-C; killing the program is safe, the next run finishes its work");
     }
+}
+
+/// Says something, and waits a moment for that, not for whoever does not read it.
+fn say_soon(words: String) {
+    let (said, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        say_above(&words);
+        // Nobody may be waiting any more.
+        let _ = said.send(());
+    });
+    let _ = heard.recv_timeout(SAID_WITHIN);
 }
 
 fn end_now() -> ! {

@@ -257,8 +257,10 @@ impl<'a> Converter<'a> {
         let (log, budget, max_rejects) = (&self.log, self.budget, self.request.max_rejects);
         let performance = Performance { log, max_rejects, budget, tasks, sources, observer, stop };
         let performed = perform(&performance, &mut self.summary);
-        self.log.remove_files_of(&performed.void)?;
-        performed.error.map_or(Ok(()), Err)
+        let removed = self.log.remove_files_of(&performed.void);
+        // What stopped the run is told before what came of tidying up.
+        performed.error.map_or(Ok(()), Err)?;
+        Ok(removed?)
     }
 
     /// The end of a run whose sources came to their end.

@@ -69,9 +69,17 @@ impl TableFiles<'_> {
     pub(crate) fn open<'f>(&self, log: &Log, file: &'f LiveFile) -> Result<OpenFile<'f>, Stop> {
         self.go_on()?;
         let key = log.state().files().key_now(file);
-        let footer = CheckedFile::open(file.output.bytes, &|range| self.range(&key, range))
-            .map_err(|error| self.told(&key, error))?;
-        Ok(OpenFile { file, footer, key })
+        match self.open_at(&key, file) {
+            // Whoever puts it in place deletes what stands aside before that is noted.
+            Err(Stop::Gone(_)) if key != file.output.key => self.open_at(&file.output.key, file),
+            opened => opened,
+        }
+    }
+
+    fn open_at<'f>(&self, key: &str, file: &'f LiveFile) -> Result<OpenFile<'f>, Stop> {
+        let footer = CheckedFile::open(file.output.bytes, &|range| self.range(key, range))
+            .map_err(|error| self.told(key, error))?;
+        Ok(OpenFile { file, footer, key: key.to_owned() })
     }
 
     /// The same of several files, which the threads of `requests` wait for.

@@ -530,7 +530,7 @@ impl Parser {
                         records = 0;
                         rejects.push(Reject {
                             line: self.counts.lines - self.glued + line as u64 + 1,
-                            offset: self.offset + u64::from(self.line_starts[line]),
+                            offset: self.place() + u64::from(self.line_starts[line]),
                             reason,
                             field,
                             detail,

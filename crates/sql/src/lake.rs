@@ -12,7 +12,7 @@ use flowquet_catalog::{Conflict, TableName};
 use flowquet_command::exit::Exit;
 use flowquet_command::failure::log_failure;
 use flowquet_command::output::Failure;
-use flowquet_store::{Location, Store};
+use flowquet_store::{ErrorKind, Location, Store};
 use flowquet_table::{Error as LogError, Log};
 use object_store::path::Path;
 
@@ -115,9 +115,13 @@ impl Lake {
                 ),
             })?;
         self.bytes = live.iter().map(|(_, output)| output.bytes).sum();
+        let out = self.log.out();
+        // Whoever puts a file in place deletes what stands aside before that is noted.
+        let is_gone = |key: &str| out.head(key).is_err_and(|error| error.kind() == ErrorKind::NotFound);
         let files: Result<Vec<TableFile>, Failure> = live
             .into_iter()
             .map(|(key, output)| {
+                let key = if key != output.key && is_gone(&key) { output.key } else { key };
                 let path = Path::parse(&key).map_err(|e| {
                     Failure::message(Exit::Failed, &format!("read a file of the table: {e}"), None)
                 })?;

@@ -105,9 +105,15 @@ pub(crate) fn put_record(
     key: &str,
     bytes: &[u8],
 ) -> Result<(), StoreError> {
-    if single_writer && let Ok(there) = out.get(key) {
-        // A run that was killed may have put it just before.
-        return if there == bytes { Ok(()) } else { Err(StoreError::exists(out.url(key))) };
+    if single_writer {
+        match out.get(key) {
+            // A run that was killed may have put it just before.
+            Ok(there) if there == bytes => return Ok(()),
+            Ok(_) => return Err(StoreError::exists(out.url(key))),
+            // S3 tells only who may list the bucket that an object is not there.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {}
+            Err(error) => return Err(error),
+        }
     }
     out.put_if_absent(key, bytes)
 }

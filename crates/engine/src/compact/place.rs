@@ -45,9 +45,15 @@ impl Placing<'_> {
             return Ok(());
         }
         if self.pointers.is_some() {
-            // Who went only half the way last time may have deleted the first of the old files: then the new ones are in place.
-            records.iter().try_for_each(|record| self.complete_aside(record))?;
-            self.point(&aside(self.log.out().as_ref(), records))?;
+            let mut half = Vec::new();
+            for record in records {
+                if !self.is_alone_in_place(record)? {
+                    // Who went only half the way last time may have deleted the first of the old files: then the new ones are in place.
+                    self.complete_aside(record)?;
+                    half.push(*record);
+                }
+            }
+            self.point(&aside(self.log.out().as_ref(), &half))?;
         }
         for record in records {
             self.put(record)?;
@@ -55,14 +61,17 @@ impl Placing<'_> {
                 delete_if_there(self.log.out().as_ref(), &file.key)?;
             }
         }
-        if self.pointers.is_some() {
+        if let Some(pointers) = self.pointers {
             let url = |partition: String| {
                 let slash = if partition.is_empty() { "" } else { "/" };
                 let url = format!("{}{slash}", self.log.out().url(&partition));
                 (partition, url)
             };
             let partitions = records.iter().flat_map(|record| aside_folders(record).into_keys());
-            self.point(&partitions.map(url).collect())?;
+            let places = partitions.map(url).collect();
+            self.point(&places)?;
+            // Another run that found these records open may have pointed aside meanwhile.
+            pointers.point(&places).map_err(Error::Catalog)?;
         }
         for record in records {
             for key in self.log.aside(&record.id)? {
@@ -72,6 +81,22 @@ impl Placing<'_> {
             self.log.mark_in_place(record.number)?;
         }
         Ok(())
+    }
+
+    /// Whether the new files are in place and all old ones gone: then nobody is pointed aside again, where another run that came as far
+    /// deletes what stands.
+    fn is_alone_in_place(&self, record: &CompactionRecord) -> Result<bool, Error> {
+        for output in record.all_outputs() {
+            if self.bytes_of(&output.key)? != Some(output.bytes) {
+                return Ok(false);
+            }
+        }
+        for file in &record.retired {
+            if self.bytes_of(&file.key)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Deletes files that were just put in place though another run had done so before, and had retired them since.
@@ -95,7 +120,7 @@ impl Placing<'_> {
     }
 
     fn point(&self, places: &BTreeMap<String, String>) -> Result<(), Error> {
-        let Some(pointers) = self.pointers else { return Ok(()) };
+        let Some(pointers) = self.pointers.filter(|_| !places.is_empty()) else { return Ok(()) };
         pointers.point(places).map_err(Error::Catalog)?;
         let mut left = self.grace;
         let mut told = None;

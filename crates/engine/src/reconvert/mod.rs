@@ -32,13 +32,13 @@ use flowquet_sources::SourceSet;
 use flowquet_store::{Store, Stores};
 use flowquet_table::{
     CommitRecord, CompactionRecord, LAYOUT_VERSION, Log, Options, Reading, Reconversion, ReconvertedTask,
-    RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, delete_if_there, written_by,
+    RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, aside_key, written_by,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::budget::Budget;
-use crate::compact::{Placing, Pointers, are_live, finish_open};
+use crate::compact::{Late, Placing, Pointers, are_live, finish_open};
 use crate::convert::checkpoint;
 use crate::enrich::{EnrichmentFile, EnrichmentFiles, next_versions};
 use crate::error::Error;
@@ -228,16 +228,28 @@ fn replace(
         stop,
         &mut done.summary,
     )?;
+    // An equal run works in the same folder aside.
+    let mut late = Late::default();
+    late.add(draft.id.clone());
     if commits.len() < draft.planned.len() {
-        remove_aside(log, &draft.id)?;
+        log.refresh()?;
+        late.clear(log)?;
         let first = done.summary.warnings.first().cloned().unwrap_or_default();
         return Err(Error::NotReconverted(first));
     }
     if let Some(error) = draft.loss(scope, &commits) {
-        remove_aside(log, &draft.id)?;
+        log.refresh()?;
+        late.clear(log)?;
         return Err(error);
     }
     let record = draft.record(log, scope, commits, change)?;
+    // One that could not read all any more has cleared the folder.
+    let there: HashSet<String> = log.aside(&draft.id)?.into_iter().collect();
+    if record.all_outputs().any(|output| !there.contains(&aside_key(&record, output))) {
+        return Err(Error::NotReconverted(
+            "an equal run has given up meanwhile, and taken its files away".to_owned(),
+        ));
+    }
     let reconversions = log.state().files().reconversions();
     let put = log.append_compaction(&mut |state| {
         let files = state.files();
@@ -247,7 +259,7 @@ fn replace(
         Ok(is_same.then(|| CompactionRecord { number, ..record.clone() }))
     })?;
     let Some(record) = put else {
-        remove_aside(log, &draft.id)?;
+        late.clear(log)?;
         return Err(Error::NotReconverted("another run replaced some of its files meanwhile".to_owned()));
     };
     done.files_out += record.all_outputs().count() as u64;
@@ -311,13 +323,6 @@ fn run(
     let performance = Performance { log, max_rejects: None, budget, tasks: planned, sources, observer, stop };
     let performed = perform(&performance, summary);
     performed.error.map_or(Ok(performed.aside), Err)
-}
-
-/// Deletes what was put aside for a reconversion that does not come about.
-fn remove_aside(log: &Log, id: &str) -> Result<(), Error> {
-    let found = log.aside(id)?;
-    found.iter().try_for_each(|key| delete_if_there(log.out().as_ref(), key))?;
-    Ok(())
 }
 
 /// An id of what these words say.

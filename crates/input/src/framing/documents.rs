@@ -73,10 +73,17 @@ struct Events {
 impl Events {
     /// These lines were appended.
     fn count(&mut self, lines: &[u8]) {
+        self.count_nested(lines, None);
+    }
+
+    /// The same of lines of a document within this one, whose events may have times of their own.
+    fn count_nested(&mut self, lines: &[u8], times: Option<&EventTimes>) {
         let Some(told) = &self.told else { return };
-        for _ in lines.iter().filter(|b| **b == b'\n') {
+        let count = lines.iter().filter(|b| **b == b'\n').count() as u64;
+        let own = times.map(|times| times.of(1..count + 1)).unwrap_or_default();
+        for i in 0..count {
             self.lines += 1;
-            if let Some(ms) = self.ms {
+            if let Some(ms) = own.get(i as usize).copied().flatten().or(self.ms) {
                 told.push(self.lines, ms);
             }
         }

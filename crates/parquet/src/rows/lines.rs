@@ -100,11 +100,13 @@ impl RowLines {
     pub(super) fn wanted(columns: &[RowColumn], wanted: &Wanted) -> Result<Self, String> {
         let names: Vec<&str> = columns.iter().map(|c| c.original.as_str()).collect();
         let fields = fields_of_columns(&names, &wanted.catalogue);
-        let mut known = 0;
+        let (mut known, mut has_address) = (0, false);
         let (mut places, mut kept, mut lost) = (Vec::new(), Vec::new(), None);
         for (column, field) in columns.iter().zip(fields) {
             let Some(field) = field else { continue };
-            let is_known = wanted.catalogue.field(&field).is_some();
+            let spec = wanted.catalogue.field(&field);
+            let is_known = spec.is_some();
+            has_address |= spec.is_some_and(|spec| spec.kind == FieldKind::Address);
             let is_wanted = wanted.contains(&normalised_column(&field));
             if !is_known && !is_wanted {
                 continue;
@@ -126,7 +128,9 @@ impl RowLines {
             places.push(place);
             kept.push(field);
         }
-        if known == 0 || (known * 2 < kept.len() && known < KNOWN_MIN) {
+        // Somebody has put account and region beside the lines.
+        let has_message = || !has_address && names.iter().any(|name| is_message(name));
+        if known == 0 || (known < KNOWN_MIN && (known * 2 < kept.len() || has_message())) {
             if let Some(index) = column_of_lines(columns, &names) {
                 let place = Place::Column { index, kind: Kind::Text, meaning: Meaning::Line };
                 return Ok(Self { places: vec![place], format: None, is_header: false });

@@ -296,6 +296,16 @@ fn files_of_no_flow_log() {
     assert_eq!(told(&["price", "size", "start"]), Err(expected.to_owned()));
     let many = told(&["a", "b", "c", "d", "e", "f", "g"]).expect_err("none");
     assert!(many.ends_with("found `a`, `b`, `c`, `d`, `e` and 2 more"), "{many}");
+    // Lines whose account and region stand beside them; and columns of a flow log beside which something is called a message.
+    let (id, line) = (some([ByteArray::from("1")]), some([ByteArray::from("2 1 eni-1 a")]));
+    let texts = |names: &str| {
+        let schema: String = names.split(' ').map(|n| format!("optional binary {n} (STRING); ")).collect();
+        let column_of = |name| column::<ByteArrayType>(if name == "message" { &line } else { &id });
+        let columns: Vec<Write<'_>> = names.split(' ').map(column_of).collect();
+        lines(&file(&schema, &columns), &wanted(Types::Aws)).map(|lines| lines[0].join(" "))
+    };
+    assert_eq!(texts("account_id region message").as_deref(), Ok("2 1 eni-1 a"));
+    assert_eq!(texts("srcaddr start message").as_deref(), Ok("srcaddr start message"));
     // Somebody has put columns beside those of a flow log.
     let enriched = ["srcaddr", "dstaddr", "start", "end", "a", "b", "c", "d", "e", "f", "g"];
     assert_eq!(told(&enriched), Ok(enriched.join(" ")));

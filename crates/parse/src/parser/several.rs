@@ -79,7 +79,7 @@ impl Parser {
         // A virtual newline stands behind the text.
         self.line_starts.extend(starts.map(|start| start.min(original.len() as u32)));
         let first_line = self.counts.lines - self.glued + 1;
-        let mut sorted = Sorted { first_line, offset: self.offset, ..Sorted::default() };
+        let mut sorted = Sorted { first_line, offset: self.place(), ..Sorted::default() };
         let mut words = Vec::new();
         for line in 0..self.line_starts.len() - 1 {
             let (start, end) = (self.line_starts[line] as usize, self.line_starts[line + 1] as usize);
@@ -111,7 +111,7 @@ impl Parser {
                 }
                 Line::Reject(reason, field, detail) => rejects.push(Reject {
                     line: first_line + line as u64,
-                    offset: self.offset + start as u64,
+                    offset: self.place() + start as u64,
                     reason,
                     field,
                     detail,

@@ -167,6 +167,10 @@ fn rows_of_files() {
         ];
         assert_eq!(rejects, expected);
         assert_eq!(parsed.counts, LineCounts { lines: 7, headers: 1, blanks: 0 });
+        // Places are those behind the mark, which is no part of what was read.
+        let lines: Vec<&[u8]> = text[ROWS_MARK.len()..].split_inclusive(|b| *b == b'\n').collect();
+        let begin = |line: u64| lines[..line as usize - 1].iter().map(|l| l.len() as u64).sum::<u64>();
+        assert!(parsed.rejects.iter().all(|r| r.1 == begin(r.0)), "{:?}", parsed.rejects);
     }
     // In text such bytes are what they always were.
     let text = [b"version vpc-id bytes region\n".to_vec(), row(&values[0])].concat();

@@ -238,6 +238,15 @@ impl Bucket {
             let detail = format!("expected keys that begin with `{prefix}`, found `{key}`");
             return Err(Error::told(ErrorKind::Unavailable, "list", self.url(prefix), detail));
         }
+        let next = match (answer.is_truncated, answer.next_continuation_token) {
+            (Some(false), _) => None,
+            // What is left would be missing.
+            (Some(true), None) => {
+                let detail = "expected a token to go on with, as there is more, found none: the store does not know ListObjectsV2";
+                return Err(Error::told(ErrorKind::Unavailable, "list", self.url(prefix), detail.to_owned()));
+            }
+            (_, token) => token,
+        };
         let objects = contents.into_iter().filter_map(|object| {
             // A key that ends in a slash is a folder that somebody made in a console.
             let key = object.key.filter(|k| !k.ends_with('/'))?;
@@ -253,13 +262,7 @@ impl Bucket {
             Some((meta, object.last_modified.map_or(i64::MAX, |time| time.secs())))
         });
         let (objects, written_s) = objects.unzip();
-        Ok(Page {
-            objects,
-            written_s,
-            folders,
-            is_empty,
-            next: answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true)),
-        })
+        Ok(Page { objects, written_s, folders, is_empty, next })
     }
 
     async fn ask_head(&self, key: &str) -> Result<HeadObjectOutput, Error> {

@@ -353,7 +353,8 @@ impl Fetch for S3Fetch {
                 Ok(result) => return result,
                 Err(RecvTimeoutError::Timeout) if !stop() && !self.bucket.is_stopping() => {}
                 Err(RecvTimeoutError::Timeout) => return ended(ErrorKind::Interrupted),
-                Err(RecvTimeoutError::Disconnected) => return ended(ErrorKind::Interrupted),
+                // Its task is gone without a word.
+                Err(RecvTimeoutError::Disconnected) => return ended(ErrorKind::Unavailable),
             }
         }
     }

@@ -101,7 +101,8 @@ impl Pace {
         F: Future<Output = Result<T, Error>>,
     {
         let allowed = self.timeout + Duration::from_secs_f64(bytes as f64 / BYTES_PER_S_MIN);
-        let mut attempts = 0;
+        // A store that asks for fewer requests also fails more often: each kind has its own limit.
+        let (mut attempts, mut throttled) = (0, 0);
         loop {
             let slot = self.slots.acquire().await.expect("never closed");
             let began = Instant::now();
@@ -115,12 +116,13 @@ impl Pace {
                 settled => return settled,
             };
             attempts += 1;
-            let attempts_max = match error.kind() {
-                ErrorKind::Throttled => THROTTLED_ATTEMPTS_MAX,
-                _ if self.lock().has_answered => ATTEMPTS_MAX,
-                _ => FIRST_ATTEMPTS_MAX,
+            throttled += u32::from(error.kind() == ErrorKind::Throttled);
+            let is_last = match error.kind() {
+                ErrorKind::Throttled => throttled >= THROTTLED_ATTEMPTS_MAX,
+                _ if self.lock().has_answered => attempts - throttled >= ATTEMPTS_MAX,
+                _ => attempts - throttled >= FIRST_ATTEMPTS_MAX,
             };
-            if attempts >= attempts_max || self.stop.load(Ordering::Relaxed) {
+            if is_last || self.stop.load(Ordering::Relaxed) {
                 return Err(error.after(attempts));
             }
             let pause = flowquet_aws::pause(attempts, PAUSE_FIRST, PAUSE_MAX);

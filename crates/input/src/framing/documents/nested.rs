@@ -11,6 +11,7 @@ use std::io::Read as _;
 
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
+use flowquet_format::EventTimes;
 
 use super::super::exports::message_of;
 use super::super::names::is_surely_record;
@@ -27,8 +28,8 @@ const ENCODED: [&str; 2] = ["data", "rawData"];
 /// Shortest text in base64 that is looked into: of any record.
 const ENCODED_BYTES_MIN: usize = 24;
 
-/// Most bytes that an encoded value inflates to: Firehose hands on at most 6 MiB.
-const INFLATED_BYTES_MAX: u64 = 16 << 20;
+/// Most bytes that an encoded value inflates to, and of lines that a text within a text gives: Firehose hands on at most 6 MiB.
+const NESTED_BYTES_MAX: usize = 16 << 20;
 
 /// Whether a value of this key may be in base64.
 pub(super) fn may_be_encoded(key: &str) -> bool {
@@ -60,10 +61,13 @@ impl Documents {
     }
 
     fn documents_in(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<bool, Refused> {
-        let mut inner = Self::new(self.records.catalogue(), None);
+        let times = self.events.told.as_ref().map(|_| EventTimes::default());
+        let mut inner = Self::new(self.records.catalogue(), times.clone());
         inner.depth = self.depth + 1;
         let mut lines = Vec::new();
-        if inner.push(text, true, usize::MAX, &mut lines).is_err() {
+        let taken = inner.push(text, true, NESTED_BYTES_MAX, &mut lines);
+        // What gives more is no delivery; it becomes a line, which is a reject.
+        if !taken.is_ok_and(|taken| taken == text.len()) {
             return Ok(false);
         }
         let lines = lines.strip_prefix(CARRIED_MARK).unwrap_or(&lines);
@@ -72,7 +76,7 @@ impl Documents {
         }
         self.begin_line(out);
         out.extend_from_slice(lines);
-        self.events.count(lines);
+        self.events.count_nested(lines, times.as_ref());
         self.records.forget_header();
         Ok(true)
     }
@@ -107,9 +111,9 @@ fn inflated(bytes: Vec<u8>) -> Option<String> {
         return String::from_utf8(bytes).ok();
     }
     let mut text = Vec::new();
-    let mut stream = flate2::read::MultiGzDecoder::new(&bytes[..]).take(INFLATED_BYTES_MAX + 1);
+    let mut stream = flate2::read::MultiGzDecoder::new(&bytes[..]).take(NESTED_BYTES_MAX as u64 + 1);
     stream.read_to_end(&mut text).ok()?;
-    if text.len() as u64 > INFLATED_BYTES_MAX {
+    if text.len() > NESTED_BYTES_MAX {
         return None;
     }
     String::from_utf8(text).ok()

@@ -156,3 +156,43 @@ fn times_of_events_go_beside_their_lines() {
     let at = |s: i64| Some((1_704_067_200 + s) * 1000);
     assert_eq!(events.of(1..7), [at(0), None, at(2), at(2), None, None]);
 }
+
+#[test]
+fn times_of_events_within_a_text_are_their_own() {
+    let inner =
+        r#"{\"logEvents\":[{\"timestamp\":1704067201000,\"message\":\"2 a\"},{\"message\":\"2 b\"}]}"#;
+    let events = EventTimes::default();
+    let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()), Some(events.clone()));
+    let outer = format!(
+        r#"{{"message":"2 z"}}{{"timestamp":1704067209000,"message":"{inner}"}}{{"Message":"{inner}"}}"#
+    );
+    let mut out = Vec::new();
+    documents.push(outer.as_bytes(), true, usize::MAX, &mut out).expect("documents");
+    let at = |s: i64| Some((1_704_067_200 + s) * 1000);
+    assert_eq!(events.of(1..6), [None, at(1), at(9), at(1), None]);
+}
+
+/// What lies in something small may be endless.
+#[test]
+fn texts_within_texts_have_a_limit() {
+    use base64::engine::{Engine as _, general_purpose::STANDARD};
+    use flate2::write::GzEncoder;
+    use std::io::Write as _;
+
+    let packed = |text: &[u8]| {
+        let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(text).expect("in memory");
+        STANDARD.encode(gzip.finish().expect("in memory"))
+    };
+    let lines = b"2 1 eni-1 10.0.0.5 443 6 -\n".repeat(200_000);
+    let value = format!(r#"{{"data":"{}"}}"#, packed(&lines));
+    for (values, fits) in [(2, true), (40, false)] {
+        let inner = format!(r#"{{"records":[{}]}}"#, vec![&value[..]; values].join(","));
+        let outer = format!(r#"{{"message":"2 a"}}{{"data":"{}"}}"#, packed(inner.as_bytes()));
+        let mut documents = Documents::new(Arc::new(Catalogue::builtin().clone()), None);
+        let mut out = Vec::new();
+        documents.push(outer.as_bytes(), true, usize::MAX, &mut out).expect("documents");
+        let found = out.iter().filter(|b| **b == b'\n').count();
+        assert_eq!(found, if fits { 1 + 2 * 200_000 } else { 2 }, "{values}");
+    }
+}
