@@ -1,8 +1,9 @@
 //! Every operation of every command fails once, in every way: after the next run the table is as if nothing had happened.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use flowquet_engine::{Change, Choice, Error};
+use flowquet_engine::{Change, Choice, Error, Event};
 use flowquet_store::{Failing, Fault, Memory, Store, Then, When};
 use flowquet_table::{Dedup, Log, Reading};
 
@@ -73,6 +74,8 @@ fn s3_compact() {
         |fault| {
             // Before the next run a reader that goes by the records sees each row once.
             assert_eq!(world.rows(), rows, "{fault}");
+            let sums = World { lake: Memory::new("s3://sums"), ..World::new() };
+            sums.rollup(&world, &sums.lake_store()).unwrap_or_else(|e| panic!("read after {fault}: {e}"));
             world.compact(&world.lake_store(), None).unwrap_or_else(|e| panic!("{fault}: {e}"));
             assert!(world.unnumbered() == expected, "{fault}");
             world.assert_in_place();
@@ -345,6 +348,36 @@ fn s7_rejects_are_mended() {
     let done = world.reconvert(&world.lake_store(), rejects, change).expect("undisturbed");
     assert_eq!((done.objects, done.summary.counts.rejects), (1, 1 + done.rejects_before - 1));
     world.assert_in_place();
+}
+
+/// Both work in the same folder aside; one is killed at any moment while the other is under way.
+#[test]
+fn s5_equal_reconversions_at_once() {
+    let (world, right) = misread(false);
+    let before = world.snapshot();
+    let of_object = || choice(&["headerless.log"]);
+    let is_through = AtomicBool::new(false);
+    let mut at = 0;
+    while !is_through.load(Ordering::Relaxed) {
+        at += 1;
+        world.restore(&before);
+        let has_begun = AtomicBool::new(false);
+        let fault = Fault { at, when: When::After, then: Then::Dead };
+        let failing: Arc<dyn Store> = Arc::new(Failing::new(world.lake_store(), fault));
+        let beside = |event: &Event<'_>| {
+            if matches!(event, Event::Planned { .. }) && !has_begun.swap(true, Ordering::Relaxed) {
+                let other = world.reconvert(&failing, of_object(), v2());
+                is_through.store(other.is_ok(), Ordering::Relaxed);
+            }
+        };
+        let one = world.reconvert_beside(&world.lake_store(), of_object(), v2(), &beside);
+        assert!(matches!(one, Ok(_) | Err(Error::NotReconverted(_))), "operation {at}: {one:?}");
+        assert_eq!(world.rows(), right.rows(), "operation {at}");
+        world.compact(&world.lake_store(), None).unwrap_or_else(|e| panic!("operation {at}: {e}"));
+        assert_eq!(world.rows(), right.rows(), "operation {at}");
+        world.assert_in_place();
+    }
+    assert!(at > 10, "{at} operations");
 }
 
 #[test]

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquet_engine::{
-    Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event, Pointers,
-    ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, RollupRequest, Run, compact, convert,
-    perform_shard, plan, reconvert, rollup,
+    Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event, Observer,
+    Pointers, ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, RollupRequest, Run, compact,
+    convert, perform_shard, plan, reconvert, rollup,
 };
 use flowquet_format::KeyFilter;
 use flowquet_parquet::{RowReader, RowsError, Wanted};
@@ -203,6 +203,17 @@ impl World {
         choice: Choice,
         change: Change,
     ) -> Result<Reconverted, Error> {
+        self.reconvert_beside(out, choice, change, &|_: &Event<'_>| {})
+    }
+
+    /// The same, while `observer` does something beside it.
+    pub(crate) fn reconvert_beside(
+        &self,
+        out: &Arc<dyn Store>,
+        choice: Choice,
+        change: Change,
+        observer: &dyn Observer,
+    ) -> Result<Reconverted, Error> {
         let request = ReconvertRequest {
             out: out.clone(),
             stores: self.stores(),
@@ -213,7 +224,7 @@ impl World {
             grace: Duration::ZERO,
             dry_run: false,
         };
-        reconvert(&request, None, &|_: &Event<'_>| {}, &AtomicBool::new(false))
+        reconvert(&request, None, observer, &AtomicBool::new(false))
     }
 
     /// All objects of table and catalog.
