@@ -2,9 +2,11 @@
 and partitions that are refused one by one."""
 
 import contextlib
+import datetime
 import http.server
 import json
 import threading
+import time
 
 import signatures
 
@@ -16,6 +18,8 @@ class Stub:
         self.fault = lambda name, body: None
         # Refuses single partitions: values -> (code, how many times).
         self.refused = {}
+        # Seconds that its clock is ahead of this machine's.
+        self.ahead_s = 0
         # How many more times partitions are asked for and none is read.
         self.idle_rounds = 0
         # Key, secret and token that requests must be signed with, if any; the regions that they were signed for.
@@ -137,6 +141,9 @@ def serve():
             service, region = signatures.scope(self)
             stub.regions.add(region)
             try:
+                signed = datetime.datetime.strptime(self.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)
+                if abs(signed.timestamp() - time.time() - stub.ahead_s) > 300:
+                    raise Refuse("InvalidSignatureException")
                 if service != "glue" or stub.credentials and not signatures.is_right(self, body, *stub.credentials):
                     raise Refuse("InvalidSignatureException")
                 status, answer = 200, json.dumps(stub.call(name, json.loads(body)))
@@ -152,6 +159,9 @@ def serve():
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
+
+        def date_time_string(self, timestamp=None):
+            return super().date_time_string(time.time() + stub.ahead_s)
 
         def log_message(self, *args):
             pass

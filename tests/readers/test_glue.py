@@ -186,6 +186,10 @@ def test_where_glue_is_asked_and_by_whom(server, stub, tmp_path):
     env = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_PROFILE": "one", "AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
     ask(**env)
     assert stub.regions == {"eu-west-1", "sa-east-1"}
+    # A clock that is off is set by the first refusal.
+    stub.ahead_s = -3600
+    ask(**env)
+    stub.ahead_s = 0
     # What is wrong is told, and not tried again.
     calls = len(stub.calls)
     stub.credentials = s3.KEY, "another", "a/session+token="

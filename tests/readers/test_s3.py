@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import http.server
 import io
 import json
 import random
@@ -380,6 +381,32 @@ def test_memory(tmp_path):
         command = s3.command(server, "convert", "s3://logs/", "--out", "s3://lake/t", "-q", "--memory", f"{smallest}M", "--threads", "2")
         measured = subprocess.run([sys.executable, "-c", MEASURE, *command], env=s3.ENVIRONMENT, capture_output=True, text=True)
         assert measured.returncode == 0 and int(measured.stdout) < smallest << 20, (measured.stdout, measured.stderr)
+
+
+def test_a_listing_that_cannot_go_on(tmp_path):
+    """Stores that know only the older kind of listing give no token: what is left is not taken for nothing."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b"<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>a.log</Key><Size>1</Size></Contents><NextMarker>a.log</NextMarker></ListBucketResult>"
+            self.send_response(200)
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    command = [FLOWQUET, "convert", "s3://logs/", "--out", tmp_path / "t", "--format", "v2", "--endpoint-url", url]
+    process = subprocess.run(command, capture_output=True, text=True, env=s3.ENVIRONMENT)
+    server.shutdown()
+    server.server_close()
+    assert process.returncode == 75, process.stderr
+    assert "list `s3://logs/`: " in process.stderr and "the store does not know ListObjectsV2" in process.stderr
 
 
 def test_what_a_newcomer_meets(tmp_path, made):

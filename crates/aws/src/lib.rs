@@ -13,6 +13,7 @@
 //! ```
 
 mod chain;
+mod clock;
 mod endpoint;
 mod request;
 
@@ -28,6 +29,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 pub use chain::looked_for;
+pub use clock::{now_s, seconds_of_date};
 pub use endpoint::Service;
 pub use request::{Caller, Unanswered, pause, quoted};
 

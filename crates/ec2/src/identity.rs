@@ -1,8 +1,6 @@
 //! Who asks: the account and name that the credentials are of, as STS tells, and how far the clock is off by its answer.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use flowquet_aws::{AwsOptions, Caller, load};
+use flowquet_aws::{AwsOptions, Caller, load, now_s, seconds_of_date};
 use serde::Deserialize;
 use tokio::runtime::Builder;
 
@@ -56,18 +54,6 @@ pub fn who_am_i(options: &AwsOptions) -> WhoAmI {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "it is compared with another clock; no data depends on it")]
-fn now_s() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or_default()
-}
-
-/// Seconds of a date as HTTP spells it: `Thu, 26 Nov 2026 23:24:52 GMT`.
-fn seconds_of_date(text: &str) -> Option<i64> {
-    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    Some(time.as_second())
-}
-
 fn identity_of(body: &str) -> Option<Identity> {
     #[derive(Deserialize)]
     struct Response {
@@ -95,7 +81,5 @@ mod tests {
             Identity { account: "123456789012".into(), arn: "arn:aws:iam::123456789012:user/a&b".into() };
         assert_eq!(identity_of(body), Some(expected));
         assert_eq!(identity_of("<html/>"), None);
-        assert_eq!(seconds_of_date("Mon, 15 Jan 2024 10:30:05 GMT"), Some(1_705_314_605));
-        assert_eq!(seconds_of_date("soon"), None);
     }
 }
