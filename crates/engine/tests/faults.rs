@@ -1,9 +1,10 @@
 //! Every operation of every command fails once, in every way: after the next run the table is as if nothing had happened.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use flowquet_engine::{Change, Choice, Error, Event};
+use flowquet_engine::{Change, Choice, Error, Event, Pointers};
 use flowquet_store::{Failing, Fault, Memory, Store, Then, When};
 use flowquet_table::{Dedup, Log, Reading};
 
@@ -100,8 +101,7 @@ fn s3_compact_without_duplicates() {
     let dedup = Some(Dedup::Exact);
     other.compact_with(&other.lake_store(), None, dedup).expect("undisturbed");
     let (expected, rows) = (other.unnumbered(), other.rows());
-    let count =
-        |rows: &std::collections::BTreeMap<String, Vec<String>>| rows.values().map(Vec::len).sum::<usize>();
+    let count = |rows: &BTreeMap<String, Vec<String>>| rows.values().map(Vec::len).sum::<usize>();
     assert_eq!(count(&world.rows()) - count(&rows), 18, "two objects of nine lines");
     each_fault(
         &world,
@@ -202,6 +202,38 @@ fn s4_compact_a_registered_table() {
             assert_eq!(url, format!("s3://lake/{folder}/").as_bytes(), "{fault}");
         }
     });
+}
+
+/// A catalog that does something when it is called.
+struct Beside<F>(F);
+
+impl<F: Fn(&BTreeMap<String, String>)> Pointers for Beside<F> {
+    fn point(
+        &self,
+        places: &BTreeMap<String, String>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        (self.0)(places);
+        Ok(())
+    }
+}
+
+/// Another compaction comes while readers are given time to leave the files aside: it must not send them back there.
+#[test]
+fn s4_files_in_place_are_not_pointed_aside_again() {
+    let (world, calls) = (converted(), AtomicU32::new(0));
+    let rows = world.rows();
+    let other = Beside(|places: &BTreeMap<String, String>| {
+        assert!(places.values().all(|url| !url.contains("/_flowquet/")), "{places:?}");
+    });
+    let one = Beside(|_: &BTreeMap<String, String>| {
+        // First aside, then back.
+        if calls.fetch_add(1, Ordering::Relaxed) == 1 {
+            world.compact(&world.lake_store(), Some(&other)).expect("undisturbed");
+        }
+    });
+    world.compact(&world.lake_store(), Some(&one)).expect("undisturbed");
+    assert_eq!((calls.into_inner(), world.rows() == rows), (3, true));
+    world.assert_in_place();
 }
 
 /// A catalog whose calls are operations of the process that fails.

@@ -16,7 +16,7 @@ use flowquet_format::{Catalogue, EventTimes, event_ms, is_message, may_be_messag
 use self::path::{Container, Next, Object, close_with_lines, takes_line};
 use self::records::{FIELDS_MAX, Records, Value};
 use super::exports::is_tag;
-use super::json::{Behind, Token, behind, next_document, token};
+use super::json::{Behind, Token, UNTOLD_BYTES, behind, next_document, token};
 use super::names::{is_events, is_like_record, is_surely_record, only_record};
 use super::values::CARRIED_MARK;
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
@@ -32,6 +32,9 @@ const HELD_MAX: usize = 8;
 
 /// Bytes of their beginning by which broken documents are told.
 const EXCERPT_BYTES: usize = 200;
+
+/// Most bytes of what is passed over that become one line.
+const PASSED_BYTES_MAX: usize = 64 << 10;
 
 /// What makes a test of a destination no data.
 const CONTROL: &str = "CWL CONTROL MESSAGE";
@@ -49,6 +52,12 @@ pub(super) struct Documents {
     is_control: bool,
     /// The beginning of the document.
     excerpt: Vec<u8>,
+    /// How much of it was taken.
+    taken: usize,
+    /// What was passed over since it broke, as far as it is no line yet.
+    passed: Vec<u8>,
+    /// How many of the next bytes that are passed over stand in the excerpt.
+    in_excerpt: usize,
     /// Keys of a document that gave no lines, for a message.
     told: String,
     /// After a broken document: up to where the next one begins.
@@ -108,6 +117,9 @@ impl Documents {
             has_lines: false,
             is_control: false,
             excerpt: Vec::new(),
+            taken: 0,
+            passed: Vec::new(),
+            in_excerpt: 0,
             told: String::new(),
             is_skipping: false,
             is_torn: false,
@@ -137,11 +149,15 @@ impl Documents {
             return Err(Refused(what.to_owned()));
         }
         let excerpt = std::mem::take(&mut self.excerpt);
-        let plain = excerpt.iter().map(|b| if b.is_ascii_whitespace() { b' ' } else { *b });
+        self.broken_line(&excerpt, out);
+        Ok(())
+    }
+
+    fn broken_line(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        let plain = text.iter().map(|b| if b.is_ascii_whitespace() { b' ' } else { *b });
         // No byte of it stands for another.
         let line = String::from_utf8_lossy(&plain.collect::<Vec<u8>>()).into_owned();
         self.line(line.as_bytes(), out);
-        Ok(())
     }
 
     /// Takes one token.
@@ -221,7 +237,7 @@ impl Documents {
             // Its beginning must be there to be told, should it turn out to be broken.
             b'{' | b'[' if text.len() < EXCERPT_BYTES && !is_last => Ok(Scan::More),
             b'{' | b'[' => {
-                self.excerpt = excerpt_of(text);
+                (self.excerpt, self.taken) = (excerpt_of(text), 0);
                 self.is_control = false;
                 self.path.push(Container::opened_by(text[0]));
                 Ok(Scan::Taken(1))
@@ -477,15 +493,26 @@ impl Documents {
         self.events.count(&out[before..]);
     }
 
-    /// Goes on to where the next document begins behind a broken one, if that is in `text`. Returns how much that is.
-    fn skip(&mut self, text: &[u8], is_last: bool) -> usize {
-        let next = next_document(text);
+    /// Goes on to where the next document begins behind a broken one, if that is in `text`. Returns how much that is. What stands
+    /// between becomes lines, unless the excerpt has it all: nothing of it is lost, whatever it is.
+    fn skip(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize {
+        let next = next_document(text, is_last);
         self.is_skipping = next.is_none() && !is_last;
-        match next {
+        let len = match next {
             Some(at) => at,
             None if is_last => text.len(),
-            None => text.len().saturating_sub(2),
+            None => text.len().saturating_sub(UNTOLD_BYTES),
+        };
+        self.passed.extend_from_slice(&text[..len]);
+        while self.passed.len() >= PASSED_BYTES_MAX || !(self.is_skipping || self.passed.is_empty()) {
+            let rest = self.passed.split_off(self.passed.len().min(PASSED_BYTES_MAX));
+            let piece = std::mem::replace(&mut self.passed, rest);
+            if piece.len() > self.in_excerpt && may_hold_record(&piece) {
+                self.broken_line(&piece, out);
+            }
+            self.in_excerpt = 0;
         }
+        len
     }
 }
 
@@ -497,22 +524,26 @@ impl Unframe for Documents {
         }
         while at < text.len() && out.len() < max {
             if self.is_skipping {
-                at += self.skip(&text[at..], is_last);
+                at += self.skip(&text[at..], is_last, out);
                 if self.is_skipping {
                     return Ok(at);
                 }
                 continue;
             }
             match self.token(&text[at..], is_last, out)? {
-                Scan::Taken(len) => at += len,
+                Scan::Taken(len) => {
+                    at += len;
+                    self.taken += len;
+                }
                 Scan::More => return Ok(at),
                 Scan::Broken(..) if self.path.is_empty() && text.len() - at < EXCERPT_BYTES && !is_last => {
                     return Ok(at);
                 }
                 Scan::Broken(what, next) => {
-                    if self.path.is_empty() {
-                        self.excerpt = excerpt_of(&text[at..]);
+                    if self.path.is_empty() || self.taken >= EXCERPT_BYTES {
+                        (self.excerpt, self.taken) = (excerpt_of(&text[at..]), 0);
                     }
+                    self.in_excerpt = self.excerpt.len().saturating_sub(self.taken + next.unwrap_or(0));
                     self.reject(&format!("expected JSON documents, found {what}"), out)?;
                     self.is_torn = !self.path.is_empty();
                     self.path.clear();
@@ -533,6 +564,13 @@ impl Unframe for Documents {
 /// templates leave it; or a time and a tag before each.
 fn is_separator(text: &[u8]) -> bool {
     matches!(text.trim_ascii(), b"|" | b";" | b"\\n" | b"\\r\\n") || is_tag(text)
+}
+
+/// Whether there may be more in a piece of a broken document than the brackets and the few values that end one.
+fn may_hold_record(piece: &[u8]) -> bool {
+    const MARKS_MIN: usize = 3;
+    let count = |mark: u8| piece.iter().filter(|b| **b == mark).count();
+    count(b' ') >= MARKS_MIN || count(b':') >= MARKS_MIN
 }
 
 /// The beginning of a document, as far as no other one begins.

@@ -114,15 +114,28 @@ pub(super) fn behind(text: &[u8], len: usize, is_last: bool) -> Behind {
     }
 }
 
+/// Most blanks before and behind a bracket by which an object begins: no indentation has more.
+const BLANKS_MAX: usize = 64;
+
+/// Bytes at the end of a text that tell nothing yet about where a document begins.
+pub(super) const UNTOLD_BYTES: usize = 2 * (BLANKS_MAX + 1);
+
 /// Where a document begins in `text` after what is broken: a bracket at the beginning of a line, or an object behind a bracket or
-/// comma. Up to two bytes at the end tell nothing yet.
-pub(super) fn next_document(text: &[u8]) -> Option<usize> {
-    let begins = |at: usize| match (text.get(at), text[at + 1]) {
-        (Some(b'\n'), b'{' | b'[') => true,
-        (Some(b'}' | b',' | b'['), b'{') => text.get(at + 2) == Some(&b'"'),
-        _ => false,
+/// comma. The last [`UNTOLD_BYTES`] tell nothing yet if more may come.
+pub(super) fn next_document(text: &[u8], is_last: bool) -> Option<usize> {
+    let is_blank = |b: &&u8| b.is_ascii_whitespace();
+    let begins = |at: usize| {
+        let before = &text[at.saturating_sub(BLANKS_MAX + 1)..at];
+        if before.ends_with(b"\n") {
+            return true;
+        }
+        let behind = &text[at + 1..text.len().min(at + 2 + BLANKS_MAX)];
+        text[at] == b'{'
+            && matches!(before.iter().rev().find(|b| !is_blank(b)), Some(b'}' | b',' | b'['))
+            && behind.iter().find(|b| !is_blank(b)) == Some(&b'"')
     };
-    (0..text.len().saturating_sub(1)).find(|at| begins(*at)).map(|at| at + 1)
+    let told = if is_last { text.len() } else { text.len().saturating_sub(BLANKS_MAX + 1) };
+    (1..told).filter(|at| matches!(text[*at], b'{' | b'[')).find(|at| begins(*at))
 }
 
 #[cfg(test)]
@@ -155,12 +168,18 @@ mod tests {
         for (text, expected) in [
             (&b"x}{\"a\""[..], Some(2)),
             (b"x,{\"a\"", Some(2)),
+            (b"x},\r\n  {\n   \"a\"", Some(7)),
             (b"x\n[", Some(2)),
+            (b"x {\"a\"", None),
             (b"x{\"a\"", None),
             (b"},{", None),
             (b"", None),
         ] {
-            assert_eq!(next_document(text), expected, "{text:?}");
+            assert_eq!(next_document(text, true), expected, "{text:?}");
+            // What stands at the end may go on.
+            assert_eq!(next_document(text, false), None, "{text:?}");
+            let long = [text, &[b' '; UNTOLD_BYTES]].concat();
+            assert_eq!(next_document(&long, false), expected, "{text:?}");
         }
     }
 }

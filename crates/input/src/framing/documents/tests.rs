@@ -196,3 +196,32 @@ fn texts_within_texts_have_a_limit() {
         assert_eq!(found, if fits { 1 + 2 * 200_000 } else { 2 }, "{values}");
     }
 }
+
+/// Whichever byte is missing: the text of each other record is in a line, its own or that of what was broken.
+#[test]
+fn a_missing_byte_costs_no_other_record() {
+    let records: Vec<String> = (0..8).map(|i| format!("2 1 eni-{i} 10.0.0.{i} 443 6 -")).collect();
+    let events = |between: &str, colon: &str| {
+        let event = |r: &String| format!(r#"{{"id"{colon}"7",{between}"message"{colon}"{r}"}}"#);
+        records.iter().map(event).collect::<Vec<_>>().join(&format!(",{between}"))
+    };
+    for text in [
+        format!(r#"{{"owner":"1","logEvents":[{}],"more":"a"}}"#, events("", ":")),
+        format!(r#"{{"owner": "1", "logEvents": [{}], "more": "a"}}"#, events(" ", ": ")),
+        format!("{{\n  \"logEvents\": [\n    {}\n  ]\n}}\n", events("\n      ", ": ")),
+        format!("[\"{}\"]", records.join("\", \"")),
+        format!("[\n  \"{}\"\n]\n", records.join("\",\n  \"")),
+        records.iter().map(|r| format!("{{\"log\":\"{r}\"}}\n")).collect(),
+    ] {
+        // A document before it, or all of the first one would be refused.
+        let whole = format!("{{\"message\":\"2 z\"}}\n{text}");
+        for at in 16..whole.len() {
+            let cut = [&whole.as_bytes()[..at], &whole.as_bytes()[at + 1..]].concat();
+            let found = pushed(&cut, cut.len()).unwrap_or_else(|e| panic!("{at}: {}", e.0));
+            // The one beside it may have lost its beginning with the token that was in order.
+            let is_beside = |r: &&String| whole.find(&r[..]).is_some_and(|begin| begin.abs_diff(at) < 60);
+            let lost = records.iter().filter(|r| !is_beside(r)).find(|r| !found.contains(&r[..]));
+            assert_eq!(lost, None, "{}\n{found}", String::from_utf8_lossy(&cut));
+        }
+    }
+}
