@@ -41,6 +41,13 @@ def test_ignored_objects_raise_no_alarm(logs, out):
     assert "AWS case 123" in run("status", out).stdout
     run("ignore", out, logs / "bad.log", "--not")
     run("status", out, check=4)
+    # What is ignored is what failed: another object of that name, or one that nobody has seen yet, is converted.
+    run("ignore", out, logs / "bad.log", "--reason", "AWS case 123")
+    assert "is none of the unreadable objects" in run("ignore", out, logs / "new.log", "--reason", "a slip").stderr
+    (logs / "bad.log").write_text(V2)
+    (logs / "new.log").write_text(V2 + line(7))
+    assert convert(logs, out)["records"] == 3
+    assert run("status", out).stdout.splitlines()[-1].startswith("complete: 3 objects")
 
 
 def test_a_table_remembers(logs, out):

@@ -156,7 +156,7 @@ pub(crate) enum Command {
     /// Mark an object as never readable, so that it no longer raises an alarm
     #[command(
         long_about = "Ignores objects of a table: `convert` and `status` count them, no longer name them, and do not exit with 4 \
-                      because of them. They are not tried again until `--not` undoes it.",
+                      because of them. They are not tried again until they change, or `--not` undoes it.",
         after_long_help = "Examples:\n  \
             flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --reason 'cut short, AWS case 123'\n  \
             flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --not"

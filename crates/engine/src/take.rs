@@ -9,7 +9,8 @@ use flowquet_plan::{plan_tasks, seed_of_plan};
 use flowquet_sources::{SourceSet, is_remote};
 use flowquet_store::ErrorKind;
 use flowquet_table::{
-    Cause, Error as LogError, LAYOUT_VERSION, Log, ObjectId, Options, PlanRecord, SourceObject, TableState,
+    Cause, Error as LogError, LAYOUT_VERSION, Log, ObjectId, Options, PlanRecord, SourceObject, Standing,
+    TableState,
 };
 
 use crate::enrich::with_columns_of;
@@ -85,14 +86,16 @@ impl Taken {
         for (object, cause) in sorted.failed {
             self.failed.push((object, cause));
         }
-        // What is ignored is not tried again, until somebody says so.
-        let (ignored, new): (Vec<_>, Vec<_>) = sorted.new.into_iter().partition(|o| state.is_ignored(o));
-        for object in ignored {
-            let cause = state.known().failure_of(&object)?.map(|claim| claim.cause.clone());
-            let cause = cause.unwrap_or_else(|| Cause::NotALog("never tried".to_owned()));
-            self.failed.push((object, cause));
+        for object in sorted.new {
+            // What failed and is ignored is not tried again, until somebody says so or it has changed.
+            match state.known().standing(&object)? {
+                Standing::Failed(cause) if state.is_ignored(&object) => {
+                    let cause = cause.clone();
+                    self.failed.push((object, cause));
+                }
+                _ => self.new.push(object),
+            }
         }
-        self.new.extend(new);
         Ok(sorted.to_look_at)
     }
 }
