@@ -110,3 +110,15 @@ def test_a_reconversion_takes_no_records_away(logs, out):
     # The right one goes through.
     run("reconvert", out, "--object", "**", "--columns", "srcaddr,start")
     assert {tuple(row) for _, row in rows(out)} == {("srcaddr", "start")}
+
+
+def test_lines_of_two_formats_need_both(logs, out):
+    """A second format alone makes rejects of what the first one read, and that is said."""
+    short = "10.0.0.1 10.0.0.2 1566172800\n"
+    (logs / "both.log").write_text(line(1) * 3 + short * 2)
+    convert(logs, out, "--format", "v2")
+    formats = ["--format", "${srcaddr} ${dstaddr} ${start}"]
+    words = run("reconvert", out, "--rejects", *formats).stderr
+    assert "3 records and 2 rejects before, 2 records and 3 rejects read now" in words and "give --format for each, those that" in words
+    words = run("reconvert", out, "--rejects", *formats, "--format", "v2").stderr
+    assert "5 records and 0 rejects read now" in words and "hint" not in words and len(rows(out)) == 5

@@ -91,7 +91,7 @@ fn replace(
     let failed = objects.failed - objects.ignored + objects.archived;
     let exit = if failed > 0 { Exit::ObjectsLeft } else { Exit::Success };
     if !args.quiet && !args.json {
-        say(&text(done, started.elapsed()));
+        say(&text(done, request.change.reading.is_some(), started.elapsed()));
     } else if failed > 0 {
         let is = if failed == 1 { "is" } else { "are" };
         let objects = counted(failed, "object");
@@ -115,7 +115,7 @@ fn scope_text(done: &Reconverted, verb: &str) -> String {
     text
 }
 
-fn text(done: &Reconverted, elapsed: Duration) -> String {
+fn text(done: &Reconverted, is_read_otherwise: bool, elapsed: Duration) -> String {
     let mut text = String::new();
     if done.finished > 0 {
         let finished = counted(done.finished, "compaction");
@@ -134,6 +134,12 @@ fn text(done: &Reconverted, elapsed: Duration) -> String {
     }
     for hint in object_hints(&[&summary.failed_objects[..], &summary.archived_objects].concat()) {
         text.push_str(&format!("hint: {hint}\n"));
+    }
+    if is_read_otherwise && summary.counts.rejects > 0 && summary.counts.rejects >= done.rejects_before {
+        text.push_str(
+            "hint: no fewer lines are rejected than before; where objects have lines of several formats, give --format for each, \
+             those that fitted before too\n",
+        );
     }
     text.push_str(&format!(
         "done: {}; {} replaced by {} in {}; {} and {} before, {} and {} read now, {:.1} s",
