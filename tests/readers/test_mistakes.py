@@ -122,3 +122,13 @@ def test_lines_of_two_formats_need_both(logs, out):
     assert "3 records and 2 rejects before, 2 records and 3 rejects read now" in words and "give --format for each, those that" in words
     words = run("reconvert", out, "--rejects", *formats, "--format", "v2").stderr
     assert "5 records and 0 rejects read now" in words and "hint" not in words and len(rows(out)) == 5
+
+
+def test_a_manifest_with_an_object_that_is_gone(tmp_path, logs, out):
+    (logs / "a.log").write_text(V2)
+    manifest = tmp_path / "manifest.txt"
+    manifest.write_text(f"{logs / 'a.log'}\n{logs / 'gone.log'}\n")
+    process = run("convert", "--manifest", manifest, "--out", out, check=4)
+    assert "gone.log`: no such file or folder" in process.stderr and len(rows(out)) == 1
+    manifest.write_text(f"{logs / 'gone.log'}\n")
+    assert "error: read `file://" in run("convert", "--manifest", manifest, "--out", out, check=1).stderr

@@ -213,13 +213,19 @@ fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str,
         row(
             "times",
             format!(
-                "{} outside 2000 to 2100: partitioned by delivery date",
+                "{} outside 2000 to 2100: partitioned by delivery date, where keys tell one",
                 count(summary.times_out_of_range)
             ),
         );
     }
     if summary.times_missing > 0 {
-        row("times", format!("{} missing: partitioned by delivery date", count(summary.times_missing)));
+        row(
+            "times",
+            format!(
+                "{} missing: partitioned by delivery date, where keys tell one",
+                count(summary.times_missing)
+            ),
+        );
     }
     row(
         "written",

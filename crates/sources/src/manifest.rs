@@ -113,12 +113,16 @@ fn ask(sources: &SourceSet, places: &[Location], stop: &AtomicBool, take: Take<'
     });
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     found.sort_by_key(|(i, _)| *i);
+    let any_is_there = found.iter().any(|(_, meta)| meta.is_ok());
+    // A pipe costs nobody else, nor does what is gone; where nothing is there it may be a slip in all lines.
+    let is_alone = |kind| match kind {
+        ErrorKind::InvalidKey | ErrorKind::NotAFile => true,
+        ErrorKind::NotFound => any_is_there,
+        _ => false,
+    };
     found.into_iter().try_for_each(|(_, meta)| match meta {
         Ok(meta) => take(Entry::Object(meta)),
-        // A pipe costs nobody else; what is not there may be a slip in all lines.
-        Err(Error::Store(error)) if matches!(error.kind(), ErrorKind::InvalidKey | ErrorKind::NotAFile) => {
-            take(Entry::Unlistable(error))
-        }
+        Err(Error::Store(error)) if is_alone(error.kind()) => take(Entry::Unlistable(error)),
         Err(error) => Err(error),
     })
 }
