@@ -56,8 +56,8 @@ pub(super) struct Documents {
     taken: usize,
     /// What was passed over since it broke, as far as it is no line yet.
     passed: Vec<u8>,
-    /// How many of the next bytes that are passed over stand in the excerpt.
-    in_excerpt: usize,
+    /// How many of the bytes that are passed over stand in the excerpt; `None` where some before are lines.
+    in_excerpt: Option<usize>,
     /// Keys of a document that gave no lines, for a message.
     told: String,
     /// After a broken document: up to where the next one begins.
@@ -119,7 +119,7 @@ impl Documents {
             excerpt: Vec::new(),
             taken: 0,
             passed: Vec::new(),
-            in_excerpt: 0,
+            in_excerpt: Some(0),
             told: String::new(),
             is_skipping: false,
             is_torn: false,
@@ -503,14 +503,19 @@ impl Documents {
             None if is_last => text.len(),
             None => text.len().saturating_sub(UNTOLD_BYTES),
         };
-        self.passed.extend_from_slice(&text[..len]);
-        while self.passed.len() >= PASSED_BYTES_MAX || !(self.is_skipping || self.passed.is_empty()) {
-            let rest = self.passed.split_off(self.passed.len().min(PASSED_BYTES_MAX));
-            let piece = std::mem::replace(&mut self.passed, rest);
-            if piece.len() > self.in_excerpt && may_hold_record(&piece) {
+        let mut rest = &text[..len];
+        while !rest.is_empty() || !(self.is_skipping || self.passed.is_empty()) {
+            let (now, later) = rest.split_at(rest.len().min(PASSED_BYTES_MAX - self.passed.len()));
+            self.passed.extend_from_slice(now);
+            rest = later;
+            if self.passed.len() < PASSED_BYTES_MAX && (self.is_skipping || !rest.is_empty()) {
+                continue;
+            }
+            let piece = std::mem::take(&mut self.passed);
+            if self.in_excerpt.is_none_or(|known| piece.len() > known && may_hold_record(&piece)) {
                 self.broken_line(&piece, out);
             }
-            self.in_excerpt = 0;
+            self.in_excerpt = if self.is_skipping || !rest.is_empty() { None } else { Some(0) };
         }
         len
     }
@@ -543,7 +548,7 @@ impl Unframe for Documents {
                     if self.path.is_empty() || self.taken >= EXCERPT_BYTES {
                         (self.excerpt, self.taken) = (excerpt_of(&text[at..]), 0);
                     }
-                    self.in_excerpt = self.excerpt.len().saturating_sub(self.taken + next.unwrap_or(0));
+                    self.in_excerpt = Some(self.excerpt.len().saturating_sub(self.taken + next.unwrap_or(0)));
                     self.reject(&format!("expected JSON documents, found {what}"), out)?;
                     self.is_torn = !self.path.is_empty();
                     self.path.clear();

@@ -225,3 +225,17 @@ fn a_missing_byte_costs_no_other_record() {
         }
     }
 }
+
+/// It may be all of a large object: pieces of it, in time that grows as it does.
+#[test]
+fn what_never_becomes_a_document_again_is_kept() {
+    let rest = "a: b, ".repeat(1 << 20);
+    let text = format!("{{\"message\":\"2 z\"}}{{\"a\" ~ {rest}");
+    for step in [text.len(), 100_000] {
+        let found = pushed(text.as_bytes(), step).expect("documents");
+        let pieces: String = found.lines().skip(2).collect();
+        // It begins at what was not expected.
+        assert_eq!(pieces, format!("~ {rest}"), "{step}");
+        assert_eq!(found.lines().skip(2).map(str::len).max(), Some(PASSED_BYTES_MAX), "{step}");
+    }
+}
