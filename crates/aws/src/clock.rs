@@ -22,7 +22,7 @@ impl Clock {
     }
 
     /// Sets the clock by the date of an answer that refuses. Returns whether it was off by so much that this may be why.
-    pub(crate) fn is_set_by<B>(&self, answer: &http::Response<B>) -> bool {
+    pub(crate) fn set_by<B>(&self, answer: &http::Response<B>) -> bool {
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
         let Some(told_s) = date.and_then(seconds_of_date).filter(|_| answer.status().is_client_error())
         else {
@@ -67,8 +67,8 @@ mod tests {
             http::Response::builder().status(status).header("date", date).body(()).expect("an answer")
         };
         let long_ago = "Mon, 15 Jan 2024 10:30:05 GMT";
-        assert!(!clock.is_set_by(&answer(200, long_ago)) && !clock.is_set_by(&answer(400, "soon")));
-        assert!(clock.is_set_by(&answer(400, long_ago)) && !clock.is_set_by(&answer(400, long_ago)));
+        assert!(!clock.set_by(&answer(200, long_ago)) && !clock.set_by(&answer(400, "soon")));
+        assert!(clock.set_by(&answer(400, long_ago)) && !clock.set_by(&answer(400, long_ago)));
         let told = clock.now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         assert!(told.abs_diff(1_705_314_605) < 60, "{told}");
     }

@@ -88,7 +88,7 @@ impl Caller {
         body: &str,
     ) -> Result<http::Response<String>, Unanswered> {
         let answer = self.post_once(headers, body).await?;
-        if self.clock.is_set_by(&answer) { self.post_once(headers, body).await } else { Ok(answer) }
+        if self.clock.set_by(&answer) { self.post_once(headers, body).await } else { Ok(answer) }
     }
 
     async fn post_once(

@@ -296,7 +296,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// What to give instead of a path with the globs of a shell, which takes them out of no quotes: the folder, and the rest as `--include`.
+/// What to give instead of a path with globs, which stood in quotes or are none of a shell's: the folder, and the rest as `--include`.
 ///
 /// ```text
 /// s3://logs/AWSLogs/*/vpcflowlogs/    s3://logs/AWSLogs/ --include '*/vpcflowlogs/**'

@@ -128,13 +128,16 @@ impl RowLines {
             places.push(place);
             kept.push(field);
         }
-        // Somebody has put account and region beside the lines.
-        let has_message = || !has_address && names.iter().any(|name| is_message(name));
-        if known == 0 || (known < KNOWN_MIN && (known * 2 < kept.len() || has_message())) {
-            if let Some(index) = column_of_lines(columns, &names) {
-                let place = Place::Column { index, kind: Kind::Text, meaning: Meaning::Line };
-                return Ok(Self { places: vec![place], format: None, is_header: false });
-            }
+        let is_of_fields = known > 0 && (known * 2 >= kept.len() || known >= KNOWN_MIN);
+        // Account and region may stand beside the lines.
+        let has_message = !has_address && known < KNOWN_MIN && names.iter().any(|name| is_message(name));
+        if (!is_of_fields || has_message)
+            && let Some(index) = column_of_lines(columns, &names)
+        {
+            let place = Place::Column { index, kind: Kind::Text, meaning: Meaning::Line };
+            return Ok(Self { places: vec![place], format: None, is_header: false });
+        }
+        if !is_of_fields {
             let what = if names.contains(&OCSF) { "OCSF events (Security Lake), with " } else { "" };
             return Err(format!(
                 "expected columns named after fields of a flow log, found {what}{}",
