@@ -48,10 +48,25 @@ pub(crate) struct ChunkShape {
 /// A chunk is compressed where that saves one byte in this many: less is not worth the time of writer and readers.
 const COMPRESSION_PAYS: usize = 16;
 
+/// Data pages are compressed without a search for repeats where that costs at most one byte in this many: it takes half of the time
+/// or less. Keys are mostly smaller without: a repeat that is there by chance takes more than the codes of its bytes.
+const REPEATS_PAY: usize = 32;
+
+/// How the pages of a chunk are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    /// Compressed, data pages by entropy alone.
+    Entropy,
+    /// Compressed.
+    Repeats,
+    /// As they are.
+    Stored,
+}
+
 /// Writes the pages of one column chunk.
 ///
-/// Whether the chunk is compressed at all is decided by its dictionary and its first page: keys that are packed to the bit
-/// often do not get any smaller.
+/// How the chunk is compressed, and whether it is, is decided by its dictionary and its first page: keys that are packed to the
+/// bit often do not get any smaller.
 pub(crate) struct ChunkWriter<'a> {
     descr: ColumnDescPtr,
     codec: &'a mut Codec,
@@ -59,7 +74,8 @@ pub(crate) struct ChunkWriter<'a> {
     filter: Option<Sbbf>,
     /// The dictionary page, until the first data page is there.
     dictionary: Option<DictionaryPage>,
-    is_compressed: Option<bool>,
+    /// Unknown until the first data page is there.
+    packing: Option<Packing>,
     sink: TrackedWrite<Vec<u8>>,
     /// Gets the sink's memory back.
     chunk: &'a mut Vec<u8>,
@@ -100,7 +116,7 @@ impl<'a> ChunkWriter<'a> {
         Self {
             column_index: ColumnIndexBuilder::new(descr.physical_type()),
             descr,
-            is_compressed: codec.is_none().then_some(false),
+            packing: codec.is_none().then_some(Packing::Stored),
             codec,
             shape,
             filter: None,
@@ -157,15 +173,16 @@ impl<'a> ChunkWriter<'a> {
     /// Ends the data page that was begun.
     pub(crate) fn end_page(&mut self, page: PageSummary) -> Result<(), Error> {
         let raw = std::mem::take(self.page);
-        let is_compressed = match self.is_compressed {
-            Some(is_compressed) => is_compressed,
-            None => self.compression_pays(&raw, page.rows)?,
+        let packed = match self.packing {
+            Some(packing) => {
+                self.write_dictionary_as_it_is()?;
+                self.packed(&raw, packing)?
+            }
+            None => self.begin(&raw, page.rows)?,
         };
-        self.is_compressed = Some(is_compressed);
-        self.write_dictionary(is_compressed)?;
         self.data_at.get_or_insert(self.sink.bytes_written() as i64);
         let data = Page::DataPage {
-            buf: self.packed(&raw, is_compressed)?.into(),
+            buf: packed.into(),
             num_values: u32::try_from(page.rows).expect("pages are limited to PAGE_ROWS"),
             encoding: page.encoding,
             def_level_encoding: Encoding::RLE,
@@ -187,38 +204,80 @@ impl<'a> ChunkWriter<'a> {
         Ok(())
     }
 
-    /// Whether compression makes the chunk enough smaller, as its dictionary and its first page of `rows` rows have it.
-    fn compression_pays(&mut self, first: &[u8], rows: usize) -> Result<bool, Error> {
+    /// Decides how the chunk is compressed, by its dictionary and `first`, its first page, of `rows` rows. Writes the dictionary, and
+    /// returns the page as it is to be written.
+    fn begin(&mut self, first: &[u8], rows: usize) -> Result<Vec<u8>, Error> {
         let dictionary = self.dictionary.as_ref().map_or(&[][..], |d| &d.plain);
-        let dictionary_saved = dictionary.len().saturating_sub(self.codec.compress(dictionary)?.len());
-        let page_saved = first.len().saturating_sub(self.codec.compress(first)?.len());
+        let packed_dictionary = self.codec.compress(dictionary)?;
+        let mut page = self.codec.compress(first)?;
+        let mut packing = Packing::Repeats;
+        if let Some(by_entropy) = self.codec.compress_by_entropy(first)?
+            && by_entropy.len() <= page.len() + page.len() / REPEATS_PAY
+        {
+            (page, packing) = (by_entropy, Packing::Entropy);
+        }
         let pages = self.shape.rows.div_ceil(rows.max(1));
-        let saved = dictionary_saved + pages * page_saved;
-        Ok(saved * COMPRESSION_PAYS >= dictionary.len() + pages * first.len() && saved > 0)
+        let saved = dictionary.len().saturating_sub(packed_dictionary.len())
+            + pages * first.len().saturating_sub(page.len());
+        if saved == 0 || saved * COMPRESSION_PAYS < dictionary.len() + pages * first.len() {
+            self.packing = Some(Packing::Stored);
+            self.write_dictionary_as_it_is()?;
+            return Ok(first.to_vec());
+        }
+        self.packing = Some(packing);
+        if let Some(dictionary) = self.dictionary.take() {
+            self.write_dictionary(
+                dictionary.count,
+                dictionary.is_sorted,
+                packed_dictionary,
+                dictionary.plain.len(),
+            )?;
+        }
+        Ok(page)
     }
 
-    fn write_dictionary(&mut self, is_compressed: bool) -> Result<(), Error> {
+    /// Writes the dictionary uncompressed, if there is one that is not written.
+    fn write_dictionary_as_it_is(&mut self) -> Result<(), Error> {
         let Some(DictionaryPage { plain, count, is_sorted }) = self.dictionary.take() else { return Ok(()) };
+        let len = plain.len();
+        self.write_dictionary(count, is_sorted, plain, len)
+    }
+
+    /// Writes a dictionary page, whose `bytes` had `uncompressed_len` before they were compressed.
+    fn write_dictionary(
+        &mut self,
+        count: usize,
+        is_sorted: bool,
+        bytes: Vec<u8>,
+        uncompressed_len: usize,
+    ) -> Result<(), Error> {
         self.dictionary_at = Some(self.sink.bytes_written() as i64);
         let page = Page::DictionaryPage {
-            buf: self.packed(&plain, is_compressed)?.into(),
+            buf: bytes.into(),
             num_values: u32::try_from(count).expect("keys are 32 bits"),
             encoding: Encoding::PLAIN,
             is_sorted,
         };
-        self.write(page, plain.len())?;
+        self.write(page, uncompressed_len)?;
         self.count_page(PageType::DICTIONARY_PAGE, Encoding::PLAIN);
         Ok(())
     }
 
-    fn packed(&mut self, raw: &[u8], is_compressed: bool) -> Result<Vec<u8>, Error> {
-        if is_compressed { self.codec.compress(raw) } else { Ok(raw.to_vec()) }
+    /// A data page as it is written.
+    fn packed(&mut self, raw: &[u8], packing: Packing) -> Result<Vec<u8>, Error> {
+        match packing {
+            Packing::Entropy => {
+                Ok(self.codec.compress_by_entropy(raw)?.expect("was chosen for a codec that can"))
+            }
+            Packing::Repeats => self.codec.compress(raw),
+            Packing::Stored => Ok(raw.to_vec()),
+        }
     }
 
     /// Ends the chunk as one page of nothing but nulls: a few bytes, however many rows.
     pub(crate) fn nulls(mut self) -> Result<Chunk, Error> {
         let rows = self.shape.rows;
-        self.is_compressed = Some(false);
+        self.packing = Some(Packing::Stored);
         if rows > 0 {
             self.page.clear();
             with_length(self.page, |levels| rle::run_of(0, rows, 1, levels));
@@ -245,9 +304,9 @@ impl<'a> ChunkWriter<'a> {
             }
         }
         let metadata = ColumnChunkMetaData::builder(self.descr)
-            .set_compression_codec(match self.is_compressed {
-                Some(true) => self.codec.parquet(),
-                _ => CompressionCodec::UNCOMPRESSED,
+            .set_compression_codec(match self.packing {
+                Some(Packing::Entropy | Packing::Repeats) => self.codec.parquet(),
+                Some(Packing::Stored) | None => CompressionCodec::UNCOMPRESSED,
             })
             .set_encodings(encodings)
             .set_page_encoding_stats(self.encoding_stats)

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use parquet::basic::CompressionCodec;
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::{CParameter, ParamSwitch};
 
 use crate::Error;
 
@@ -79,7 +81,24 @@ pub(crate) enum Codec {
     Gzip(libdeflater::Compressor),
     None,
     Snappy(Box<snap::raw::Encoder>),
-    Zstd(zstd::bulk::Compressor<'static>),
+    Zstd(Zstd),
+}
+
+/// Two compressors whose frames any Zstandard reader reads.
+pub(crate) struct Zstd {
+    /// Looks for repeats, as its level says.
+    repeats: Compressor<'static>,
+    /// Looks for none: bytes get codes by how often they are there, and that is all.
+    entropy: Compressor<'static>,
+}
+
+impl Zstd {
+    fn new(level: i32) -> Result<Self, Error> {
+        // Of negative levels the least looks for repeats once a block, and no negative level gives codes to bytes unless it is told to.
+        let mut entropy = Compressor::new(*zstd::compression_level_range().start()).map_err(external)?;
+        entropy.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable)).map_err(external)?;
+        Ok(Self { repeats: Compressor::new(level).map_err(external)?, entropy })
+    }
 }
 
 impl Codec {
@@ -91,7 +110,7 @@ impl Codec {
             }
             Compression::None => Self::None,
             Compression::Snappy => Self::Snappy(Box::new(snap::raw::Encoder::new())),
-            Compression::Zstd(level) => Self::Zstd(zstd::bulk::Compressor::new(level).map_err(external)?),
+            Compression::Zstd(level) => Self::Zstd(Zstd::new(level)?),
         })
     }
 
@@ -120,7 +139,15 @@ impl Codec {
             }
             Self::None => Ok(raw.to_vec()),
             Self::Snappy(encoder) => encoder.compress_vec(raw).map_err(external),
-            Self::Zstd(compressor) => compressor.compress(raw).map_err(external),
+            Self::Zstd(zstd) => zstd.repeats.compress(raw).map_err(external),
+        }
+    }
+
+    /// Compresses without looking for repeats; `None` where the codec always does.
+    pub(crate) fn compress_by_entropy(&mut self, raw: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        match self {
+            Self::Zstd(zstd) => zstd.entropy.compress(raw).map(Some).map_err(external),
+            Self::Gzip(_) | Self::None | Self::Snappy(_) => Ok(None),
         }
     }
 }
