@@ -193,7 +193,7 @@ fn check_names(
                 let message = format!("{option} names `{name}`, which is no field of {of}{near}");
                 return Err(Failure::message(Exit::Usage, &message, None));
             }
-            say(&format!("warning: column `{name}` is not in the field list, {use_of_unknown}{near}"));
+            say(&format!("warning: unknown field `{name}`: {use_of_unknown}{near}"));
         }
     }
     Ok(())

@@ -137,8 +137,8 @@ fn text(done: &Reconverted, is_read_otherwise: bool, elapsed: Duration) -> Strin
     }
     if is_read_otherwise && summary.counts.rejects > 0 && summary.counts.rejects >= done.rejects_before {
         text.push_str(
-            "hint: no fewer lines are rejected than before; where objects have lines of several formats, give --format for each, \
-             those that fitted before too\n",
+            "hint: no fewer lines are rejected than before; if objects mix formats, give --format once for each, \
+             including those used before\n",
         );
     }
     text.push_str(&format!(

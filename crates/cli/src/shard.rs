@@ -89,7 +89,7 @@ fn shard(
         }
         (None, None) => {
             let message = format!(
-                "{told_by} is {index}, of how many is not known: the plan is not divided into shards"
+                "{told_by} is {index}, but the number of shards is unknown: the plan is not divided"
             );
             Err(wrong(message, "make the plan with `flowquet plan --shards N`, or give --shard I/N"))
         }

@@ -37,11 +37,7 @@ pub(crate) fn failure_of(error: &DataFusionError, question: &[&str]) -> Failure 
         }
         DataFusionError::ResourcesExhausted(what) => {
             let hint = "give more --memory, or ask for fewer columns or days";
-            Failure::message(
-                Exit::Failed,
-                &format!("too much for the memory: {}", first_line(what)),
-                Some(hint),
-            )
+            Failure::message(Exit::Failed, &format!("out of memory: {}", first_line(what)), Some(hint))
         }
         DataFusionError::Plan(what) => of_plan(what, question),
         DataFusionError::ArrowError(arrow, _) if matches!(**arrow, ArrowError::ParseError(_)) => {
@@ -105,8 +101,8 @@ fn of_plan(what: &str, question: &str) -> Failure {
 
 /// What is said of a statement that would change something.
 pub(crate) fn refused_statement() -> Failure {
-    let message = "only SELECT, WITH, EXPLAIN, DESCRIBE and SHOW are answered: nothing is changed here";
-    let hint = "-o FILE writes an answer; `flowquet rollup` makes a table of one";
+    let message = "read-only: only SELECT, WITH, EXPLAIN, DESCRIBE and SHOW are supported";
+    let hint = "-o FILE writes an answer; `flowquet rollup` makes a table of groups and sums";
     Failure::message(Exit::Usage, message, Some(hint))
 }
 

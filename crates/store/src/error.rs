@@ -293,7 +293,7 @@ impl fmt::Display for Error {
             ErrorKind::Outside => "leads out of the table",
             ErrorKind::Throttled => "still throttled",
             ErrorKind::TooMany => "too many objects",
-            ErrorKind::Unavailable => "the store does not answer as it should",
+            ErrorKind::Unavailable => "the store keeps returning errors",
             ErrorKind::Unreachable => "cannot reach the store",
             ErrorKind::WrongRegion => "the bucket is in another region",
             ErrorKind::Other => "failed",
