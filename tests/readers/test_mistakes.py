@@ -119,7 +119,7 @@ def test_lines_of_two_formats_need_both(logs, out):
     convert(logs, out, "--format", "v2")
     formats = ["--format", "${srcaddr} ${dstaddr} ${start}"]
     words = run("reconvert", out, "--rejects", *formats).stderr
-    assert "3 records and 2 rejects before, 2 records and 3 rejects read now" in words and "give --format for each, those that" in words
+    assert "3 records and 2 rejects before, 2 records and 3 rejects read now" in words and "give --format once for each, including those" in words
     words = run("reconvert", out, "--rejects", *formats, "--format", "v2").stderr
     assert "5 records and 0 rejects read now" in words and "hint" not in words and len(rows(out)) == 5
 
