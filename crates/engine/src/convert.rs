@@ -29,7 +29,7 @@ use crate::words::counted;
 pub struct Run {
     /// What it did, whether or not it came to its end.
     pub summary: Summary,
-    /// Workers that ran.
+    /// Worker threads that the budget allowed.
     pub workers: usize,
     /// What stopped it, if anything did.
     pub error: Option<Error>,

@@ -89,7 +89,7 @@ pub struct CompactOptions {
     pub bloom_filter: Vec<String>,
     /// Compression of pages.
     pub compression: String,
-    /// Most rows of a row group.
+    /// Maximum number of rows in a row group.
     pub row_group_rows: u64,
     /// Target size of a file, in bytes.
     pub file_bytes: u64,
