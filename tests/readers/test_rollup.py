@@ -399,7 +399,7 @@ def test_what_is_lost_is_made_anew_and_what_lies_is_found(tmp_path, out):
     for repair in [[], ["--repair"]]:
         said = run("verify", up, "--read-data", *repair, check=5).stdout
         command = f"flowquet rollup {out} --by {BY} --out {up}"
-        assert f"Delete these files: `{command}` makes them anew" in said and "raw logs" not in said.splitlines()[-1]
+        assert f"Delete these files: `{command}` rebuilds them" in said and "raw logs" not in said.splitlines()[-1]
     path.unlink()
     run(*command.split()[1:])
     # Under another name, which stands in its footer, since it takes the place of one.

@@ -210,13 +210,13 @@ fn text(done: &Compaction, elapsed: Duration) -> String {
     let mut text = String::new();
     if done.finished > 0 {
         text.push_str(&format!(
-            "  finished    {} that an earlier run had left\n",
+            "  finished    {} left by an earlier run\n",
             counted(done.finished, "compaction")
         ));
     }
     if done.by_another > 0 {
         text.push_str(&format!(
-            "  skipped     {} that another run compacted meanwhile\n",
+            "  skipped     {} compacted by another run in the meantime\n",
             counted(done.by_another, "partition")
         ));
     }

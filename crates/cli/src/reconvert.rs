@@ -119,7 +119,7 @@ fn text(done: &Reconverted, is_read_otherwise: bool, elapsed: Duration) -> Strin
     let mut text = String::new();
     if done.finished > 0 {
         let finished = counted(done.finished, "compaction");
-        text.push_str(&format!("  finished    {finished} that an earlier run had left\n"));
+        text.push_str(&format!("  finished    {finished} left by an earlier run\n"));
     }
     let summary = &done.summary;
     for object in summary.archived_objects.iter().take(NAMED_MAX) {

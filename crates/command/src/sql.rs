@@ -18,9 +18,9 @@ pub const ABOUT: &str =
 /// What the command is.
 pub const LONG_ABOUT: &str = "Answers SQL over a table, with a built-in engine. The table is called `flows`, and has the columns of all its log \
                               formats, those of its partitions, and start_time and end_time as timestamps. Reads exactly the files that the table's \
-                              records name, and of them what a question needs: name the days first, by \"date\". ip_in(srcaddr, '10.0.0.0/8') and \
+                              records name, and only what a question needs of them: give the days first, by \"date\". ip_in(srcaddr, '10.0.0.0/8') and \
                               is_private(srcaddr) compare addresses. Writes nothing but the file of --output. Without a question, a prompt asks for \
-                              them. This is a program of its own, flowquet-sql: docs/LOOKING.md says how it is installed.";
+                              them. This is a separate program, flowquet-sql: docs/LOOKING.md says how to install it.";
 
 /// Examples for the end of the help.
 pub const EXAMPLES: &str = "Examples:\n  \
@@ -36,8 +36,8 @@ pub struct SqlArgs {
     #[arg(value_name = "TABLE", value_parser = Location::parse)]
     pub table: Location,
 
-    /// The question: SELECT, WITH, EXPLAIN, DESCRIBE or SHOW, over the table `flows`; several with semicolons between them. `end` is a word of SQL:
-    /// write "end" [default: standard input, or a prompt where that is a terminal]
+    /// The question: SELECT, WITH, EXPLAIN, DESCRIBE or SHOW, over the table `flows`; several with semicolons between them. `end` is a keyword of
+    /// SQL: write "end" [default: standard input, or a prompt where that is a terminal]
     #[arg(value_name = "SQL")]
     pub query: Option<String>,
 

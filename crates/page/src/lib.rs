@@ -163,7 +163,7 @@ fn tiles(report: &TableReport) -> Markup {
             (tile("Bytes in flows", &bytes(total.bytes), &counted(total.packets, "packet")))
             (tile("Refused", &percent(share(total.refused, total.flows)), &counted(total.refused, "flow")))
             (tile("Gaps", &count(gaps), &format!("in {}", counted(gap_logs, "flow log"))))
-            (tile("SKIPDATA", &count(skipdata), "each stands for records that AWS left out"))
+            (tile("SKIPDATA", &count(skipdata), "each marks records that AWS skipped"))
             (tile("Rejected lines", &count(sizes.rejects), &format!("of {}", counted(sizes.lines, "line"))))
             (tile("Raw logs", &bytes(sizes.delivered_bytes), &format!("{}, {} of text", counted(sizes.objects, "object"), bytes(sizes.text_bytes))))
             (tile("Table", &bytes(sizes.file_bytes), &format!("{} of the raw logs", percent(share(sizes.file_bytes, sizes.delivered_bytes)))))

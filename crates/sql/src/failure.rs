@@ -66,7 +66,7 @@ fn of_schema(error: &SchemaError) -> Failure {
                     format!("did you mean `{near}`? DESCRIBE {FLOWS} shows all columns, at the prompt \\d")
                 }
                 None => format!(
-                    "DESCRIBE {FLOWS} shows all columns, at the prompt \\d; text stands in single quotes: '{}'",
+                    "DESCRIBE {FLOWS} shows all columns, at the prompt \\d; text goes in single quotes: '{}'",
                     field.name()
                 ),
             };
@@ -115,7 +115,7 @@ fn word_hint(question: &str) -> Option<String> {
     let found = WORDS.iter().find(|word| {
         outside.iter().any(|part| part.split(|c| !is_word(c)).any(|w| w.eq_ignore_ascii_case(word)))
     })?;
-    (!has_case).then(|| format!("`{found}` is a word of SQL: the column is \"{found}\", in double quotes"))
+    (!has_case).then(|| format!("`{found}` is a keyword of SQL: the column is \"{found}\", in double quotes"))
 }
 
 /// The message without what the engine puts around it.

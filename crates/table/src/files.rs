@@ -136,7 +136,7 @@ impl Files {
         let key = output.key.clone();
         let is_named = is_data_key(&key) && task_of_output(&key) == Some(named_after);
         if !is_named || *output.partition != *partition_of(&key) {
-            return Err(broken("L8", format!("`{key}` is no name of a file of `{named_after}`")));
+            return Err(broken("L8", format!("`{key}` is not the name of a file of `{named_after}`")));
         }
         output.partition = kept_once(&mut self.words, &output.partition);
         output.format = kept_once(&mut self.words, &output.format);

@@ -9,7 +9,7 @@ use crate::size::{parse_bytes, whole};
 
 pub(crate) const ABOUT: &str = "Group and sum the records of a table into a second, smaller one";
 
-pub(crate) const LONG_ABOUT: &str = "Groups the records of the table SOURCE by a time bucket and by columns, and writes the groups as the table of --out: how many flows, sums of packets and bytes, \
+pub(crate) const LONG_ABOUT: &str = "Groups the records of the table SOURCE by a time bucket and by columns, and writes the groups as the table of --out: number of flows, sums of packets and bytes, \
 the first start, the last end, and all TCP flags together. It has the partitions of SOURCE; a partition is rebuilt when its files in SOURCE have changed, and \
 replaced as `flowquet compact` replaces one. Sums are exact, and compared with those of SOURCE before anything is replaced. docs/ROLLUP.md describes the columns.";
 

@@ -360,7 +360,7 @@ fn of_writes(tried: &[(&'static str, Result<(), flowquet_catalog::Error>)]) -> L
 fn of_machine(lines: &mut Vec<Line>) {
     lines.push(match share_of_machine() {
         None => {
-            Line::new("memory", State::Unknown, "neither the machine nor a container tells how much there is")
+            Line::new("memory", State::Unknown, "neither the machine nor a container reports how much there is")
         }
         Some(share) => {
             let (share, least) = (share as u64, MEMORY_MIN as u64);

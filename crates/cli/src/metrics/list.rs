@@ -110,7 +110,7 @@ metrics! {
     RUN_INFO "flowquet_run_info" Gauge ["version" "run_id"] EACH
         "The run that these metrics describe."
     RUN_ACTIVE "flowquet_run_active" Gauge [] EACH
-        "1 while the run goes on, 0 when it has ended."
+        "1 while the run is active, 0 when it has ended."
     RUN_STARTED "flowquet_run_started_timestamp_seconds" Gauge [] EACH
         "When the run began."
     UPDATED "flowquet_updated_timestamp_seconds" Gauge [] EACH
@@ -146,7 +146,7 @@ metrics! {
     WRITTEN_FILES "flowquet_written_files_total" Counter [] WRITING
         "Parquet files that were written."
     PARTITIONS "flowquet_partitions" Gauge ["state"] BY_PARTITION
-        "Partitions that were looked at: `compacted`, `rolled_up` or `replaced`; `removed`, `unchanged`, `by_another` (which changed them meanwhile), `damaged` (and left as they are)."
+        "Partitions that were examined: `compacted`, `rolled_up` or `replaced`; `removed`, `unchanged`, `by_another` (which changed them meanwhile), `damaged` (and left as they are)."
     FINISHED "flowquet_finished_total" Counter [] BY_PARTITION
         "Compactions, reconversions and roll-ups of partitions that an earlier run left unfinished and this one finished."
     REPLACED_FILES "flowquet_replaced_files_total" Counter [] REPLACING
@@ -162,7 +162,7 @@ metrics! {
     TABLE_FILES "flowquet_table_files" Gauge ["state"] NEW
         "Files of the table that are not as its records have them: `lost`, `truncated`, `stray`."
     FINDINGS "flowquet_findings" Gauge ["level"] CHECKING
-        "What was found wrong, by the level that found it, also where it was repaired."
+        "Problems found, by the level that found them, including repaired ones."
     CHECKED_FILES "flowquet_checked_files" Gauge ["level"] CHECKING
         "Files that were checked, by level."
     CHECKED_OBJECTS "flowquet_checked_objects" Gauge ["level"] CHECKING

@@ -234,7 +234,7 @@ fn not_safe(reason: &str) -> &'static str {
         "changed" => "changed since it was converted, or found otherwise above",
         "damaged" => "read in part, with --salvage",
         "files" => "files that hold its rows were not read, or are not right",
-        "no-digest" => "converted by a flowquet that stored no digests",
+        "no-digest" => "converted by a version of flowquet that stored no digests",
         "records" => "records of the table are not right",
         "rejects" => "rejected lines of it are not all kept in the table",
         _ => "not proven",
@@ -273,7 +273,7 @@ fn other_advice(args: &VerifyArgs, verified: &Verified) -> String {
         let source = source.strip_prefix("file://").unwrap_or(source);
         let out = &args.out;
         advice.push(format!(
-            "Delete the files of these partitions: `flowquet rollup {source} --by {by} --out {out}` makes them anew"
+            "Delete the files of these partitions: `flowquet rollup {source} --by {by} --out {out}` rebuilds them"
         ));
     }
     if has(Fault::FileStray) {
@@ -323,7 +323,7 @@ fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>
             let advice = if let (true, Some([source, by])) = (is_mendable, &verified.rollup_of) {
                 let source = source.strip_prefix("file://").unwrap_or(source);
                 format!(
-                    "Delete these files: `flowquet rollup {source} --by {by} --out {table}` makes them anew"
+                    "Delete these files: `flowquet rollup {source} --by {by} --out {table}` rebuilds them"
                 )
             } else if is_mendable && !args.repair {
                 format!("Keep the raw logs: `{}` converts them again", command(table, options))

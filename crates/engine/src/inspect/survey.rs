@@ -360,7 +360,7 @@ fn look_at_head(
         fetched: Some(head.clone()),
         again: &again,
         open: &|| unreachable!("it was fetched"),
-        range: &|_| unreachable!("it is no Parquet file"),
+        range: &|_| unreachable!("it is not a Parquet file"),
     };
     let bytes = if is_part { u64::MAX } else { object.bytes };
     looker.look(input, bytes, is_part, LOOK)

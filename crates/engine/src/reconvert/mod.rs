@@ -118,7 +118,7 @@ pub struct Reconverted {
     pub companions: u64,
     /// Tasks whose rows of some partitions were written anew as they were.
     pub neighbours: u64,
-    /// Compactions and reconversions that an earlier run had left unfinished.
+    /// Compactions and reconversions left by an earlier run unfinished.
     pub finished: u64,
     /// Records of chosen objects and companions before.
     pub records_before: u64,

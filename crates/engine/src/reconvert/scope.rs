@@ -98,7 +98,7 @@ impl Scope {
             }
         }
         if let Some(id) = wanted.keys().next() {
-            let what = format!("no record tells of task {id:016x}, whose rows are in the table");
+            let what = format!("no record mentions task {id:016x}, whose rows are in the table");
             return Err(Error::Accounting(what));
         }
         self.superseded.sort_by(|a, b| a.id.cmp(&b.id));

@@ -87,9 +87,9 @@ pub struct RolledUpTable {
     pub unchanged: u64,
     /// Partitions that were taken away, since the source has none of these any more.
     pub removed: u64,
-    /// Partitions that another run made meanwhile.
+    /// Partitions made by another run in the meantime.
     pub by_another: u64,
-    /// Partitions that an earlier run had left unfinished.
+    /// Partitions left by an earlier run unfinished.
     pub finished: u64,
     /// Records of partitions that were made anew.
     pub records: u64,
