@@ -350,7 +350,7 @@ def test_slips(logs, out, tmp_path, text, args, message):
 @pytest.mark.parametrize("args, message", [
     (["--enrich", "net"], "expected NAME=FILE, found `net`"),
     (["--enrich", "Net=x"], "found `Net`"),
-    (["--enrich", "net="], "expected a file behind `net=`"),
+    (["--enrich", "net="], "expected a file after `net=`"),
     (["--enrich", "net=a.csv", "--enrich", "net=a.csv"], "expected each name once, found `net` twice"),
     (["--enrich", "service=a.csv"], "has a column `src_service_name`, which is that of something else"),
     (["--enrich", "net=big.csv"], "expected at most 64 MiB, found more"),

@@ -70,7 +70,7 @@ def test_mistakes_in_a_file(logs, tmp_path):
     words = run("convert", "@b", cwd=tmp_path, env=BARE, check=2).stderr
     assert words == "error: read `flowquet.toml`: expected a job `b`, found a\n"
     words = run("convert", "@a", cwd=logs, env=BARE, check=2).stderr
-    assert "read `flowquet.toml`: No such file" in words and "hint: jobs stand in flowquet.toml in this folder" in words
+    assert "read `flowquet.toml`: No such file" in words and "hint: jobs are in flowquet.toml in this folder" in words
 
 
 def test_lists_and_switches_of_the_environment(logs, tmp_path):
