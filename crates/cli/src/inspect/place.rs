@@ -149,7 +149,7 @@ fn kind_text(kind: &OtherKind) -> String {
             "denied" => "may not be read",
             "no-header" => "no header line",
             "no-line-fits" => "does not fit --format",
-            "not-a-log" => "no flow log",
+            "not-a-log" => "not a flow log",
             "unlistable" => "cannot be read",
             other => other,
         }

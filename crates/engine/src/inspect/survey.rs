@@ -66,7 +66,7 @@ pub struct SurveyRequest<'a> {
 pub struct Survey {
     /// Flow logs, and other groups of objects that are flow logs, in the order of their keys.
     pub logs: Vec<SurveyedLog>,
-    /// Objects that are no flow logs, by kind, and those that were not looked at.
+    /// Objects that are not flow logs, by kind, and those that were not looked at.
     pub others: Vec<Other>,
     /// Wanted objects.
     pub objects: u64,
