@@ -64,7 +64,7 @@ def test_archived_objects_are_left_and_come_in_once_they_are_restored():
         assert f"complete except for {len(cold)} archived objects" in status and "unreadable" not in status
         words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t", check=4).stderr
         assert f"{len(cold)} left for the next run ({len(cold)} of those left archived)" in words
-        assert f"done: nothing new; 2 objects in the table already, {len(cold)} archived" in words
+        assert f"done: nothing new; 2 objects already in the table, {len(cold)} archived" in words
         # By hand, as before.
         server.client.restore_object(Bucket="logs", Key=cold[0], RestoreRequest={"Days": 1})
         report = convert(server)

@@ -189,10 +189,10 @@ def test_ctrl_c_clears_the_bar_and_says_what_comes_again(tmp_path, out):
     if code == 0:
         assert "1,200,000 records written" in text, "it was done before the signal came"
         return
-    assert code == 130 and "stopping; once more ends the program at once" in text
+    assert code == 130 and "stopping; a second Ctrl-C or SIGTERM exits immediately" in text
     last = text.split("\x1b[2K")[-1]
     assert "records/s" not in last, "the bar is cleared"
-    assert re.search(r"stopped: \d+ of \d+ tasks? finished, [\d,]+ records? written; ([\d,]+ records? of unfinished ones will be read again|the next run reads)", last)
+    assert re.search(r"stopped: \d+ of \d+ tasks finished, [\d,]+ records? written; ([\d,]+ records? of the unfinished ones will be read again|the next run reads)", last)
     assert "\x1b[1m\x1b[36mhint:\x1b[0m run the same command again to finish" in last
     assert convert(logs, out)["objects"]["converted"] == 60
 

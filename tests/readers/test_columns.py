@@ -333,7 +333,7 @@ def test_spark_reads_them(logs, out):
 @pytest.mark.parametrize("args, message", [
     (["--add", "protcol_name"], "found `protcol_name`; did you mean `protocol_name`?"),
     (["--add", "is_nat", "--columns", "srcaddr,dstaddr"], "--add names `is_nat`, which is computed from srcaddr, pkt-srcaddr, dstaddr, pkt-dstaddr, and --columns leaves them out"),
-    (["--columns", "srcaddr,is_nat"], "--columns names `is_nat`, which is no field"),
+    (["--columns", "srcaddr,is_nat"], "--columns names `is_nat`, which is not a field"),
 ])  # fmt: skip
 def test_slips(logs, out, args, message):
     write(logs / "a.log", "\n".join([naive.V2, line(1)]) + "\n")

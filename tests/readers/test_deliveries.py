@@ -342,7 +342,7 @@ PAGE = {
 
 
 def test_the_page_says_what_goes_in():
-    section = (ROOT / "docs/INPUT.md").read_text().split("# What goes in")[1].split("\n## ")[0]
+    section = (ROOT / "docs/INPUT.md").read_text().split("# Input formats")[1].split("\n## ")[0]
     told = [row.split("|")[1].strip() for row in section.splitlines() if row.startswith("| ")][1:]
     assert told == list(PAGE) and sorted(sum(PAGE.values(), [])) == sorted(DELIVERIES)
 

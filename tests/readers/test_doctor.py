@@ -40,7 +40,7 @@ def test_a_disk(tmp_path):
     lines = doctor(logs, "--out", tmp_path / "a" / "b")
     assert set(states(lines).values()) == {"good"}, lines
     assert {"list source", "read source", "put", "put once", "get", "delete", "disk", "memory", "processors"} <= lines.keys()
-    assert "there is none" in lines["table"]["what"] and "credentials" not in lines
+    assert "none yet" in lines["table"]["what"] and "credentials" not in lines
     assert everything_in(tmp_path) == before
     run("convert", logs, "--out", tmp_path / "lake", "--quiet")
     before = everything_in(tmp_path)
@@ -53,7 +53,7 @@ def test_a_disk_that_does_not_let_us(tmp_path):
     assert lines["list source"]["state"] == lines["put"]["state"] == "bad"
     assert "delete" not in lines and "read source" not in lines
     words = run("doctor", tmp_path / "none", check=1).stdout
-    assert "BAD    list source" in words and words.endswith("1 line bad\n")
+    assert "BAD    list source" in words and words.endswith("1 check failed\n")
 
 
 def test_moto():

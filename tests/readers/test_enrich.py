@@ -208,7 +208,7 @@ def test_a_table_gets_them_and_keeps_its_files(logs, out, tmp_path):
     # Another file of this name is no slip that passes.
     (logs / "d.log").write_text("\n".join([naive.V2, line(20)]) + "\n")
     told = run("convert", logs, "--out", out, f"--enrich=net={new}", check=2).stderr
-    assert "--enrich net=… names another file than the table has" in told and "flowquet reconvert TABLE --object '**' --enrich net=FILE" in told
+    assert "--enrich net=… names a file other than the one this table uses" in told and "flowquet reconvert TABLE --object '**' --enrich net=FILE" in told
     assert len(plans(out)) == 3 and len(list((out / ENRI).iterdir())) == 1
     eni = tmp_path / "eni.csv"
     eni.write_text("eni,team\neni-1,x\n")
@@ -228,7 +228,7 @@ def test_a_table_gets_them_and_keeps_its_files(logs, out, tmp_path):
     assert (of["version"], of["columns"]) == (2, ["owner", "team", "site"])
     convert(logs, out, f"--enrich=net={new}")
     net.write_text("cidr,team,site\n10.0.0.0/24,web,fra\n")
-    assert "names another file" in run("convert", logs, "--out", out, f"--enrich=net={net}", check=2).stderr
+    assert "names a file other than" in run("convert", logs, "--out", out, f"--enrich=net={net}", check=2).stderr
     run("reconvert", out, "--object", "**", f"--enrich=net={new}")
     whole = [(1, "all", None, "all"), (2, "all", None, "all"), (3, "all", None, "all"), (20, "one", None, "all")]
     assert duckdb.sql(query).fetchall() == whole
@@ -335,7 +335,7 @@ def test_the_page(logs, tmp_path):
 
 @pytest.mark.parametrize("text, args, message", [
     ("cidr,x\n10.0.0.0/8,a\n10.0.0.1/8,b\n", [], "line 3: expected a network whose host bits are 0, such as 10.0.0.0/8, found `10.0.0.1/8`"),
-    ("cidr,x\n10.0.0.0/8,a\n10.0.0.0/8,b\n", [], "leave one of the two out"),
+    ("cidr,x\n10.0.0.0/8,a\n10.0.0.0/8,b\n", [], "remove one of the two"),
     ("cidr,x\n10.0.0.0/8,a\n", ["--columns", "bytes,start"], "looks up pkt-srcaddr or srcaddr, and --columns leaves that out"),
     ("ip,from,x\n10.0.0.0,1,a\n", ["--columns", "srcaddr,dstaddr"], "looks up pkt-srcaddr or srcaddr, and start"),
     ("\x1f\u008b", [], "expected a column cidr"),
@@ -350,7 +350,7 @@ def test_slips(logs, out, tmp_path, text, args, message):
 @pytest.mark.parametrize("args, message", [
     (["--enrich", "net"], "expected NAME=FILE, found `net`"),
     (["--enrich", "Net=x"], "found `Net`"),
-    (["--enrich", "net="], "expected a file behind `net=`"),
+    (["--enrich", "net="], "expected a file after `net=`"),
     (["--enrich", "net=a.csv", "--enrich", "net=a.csv"], "expected each name once, found `net` twice"),
     (["--enrich", "service=a.csv"], "has a column `src_service_name`, which is that of something else"),
     (["--enrich", "net=big.csv"], "expected at most 64 MiB, found more"),

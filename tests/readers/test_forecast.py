@@ -133,7 +133,7 @@ def test_archives_are_told_apart_with_what_a_restore_costs():
                 assert way["copies_dollars"] == pytest.approx(copies)
         assert (sum(row["objects"] for row in forecast["flow_logs"]), sum(row["archived"] for row in forecast["flow_logs"])) == (1, 8)
         words = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t").stdout
-        assert "1 to convert of 9 listed" in words and "(8 archived, 0 in the table already" in words
+        assert "1 to convert of 9 listed" in words and "(8 archived, 0 already in the table" in words
         assert "4 objects in GLACIER" in words and "1 being restored, 3 left until restored" in words
         assert "--restore bulk      takes up to 48 h" in words and "--restore expedited takes 1 min to 5 min" in words
         # Once a run has met them they are in no plan any more, and told all the same.

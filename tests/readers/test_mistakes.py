@@ -20,8 +20,8 @@ def test_lost_truncated_and_stray_files_are_named_and_made_anew(logs, out):
     status = json.loads(run("status", out, "--json", check=5).stdout)
     assert [f["key"] for f in status["lost"]] == [keys[0]] and len(status["stray"]) == 1
     text = run("status", out, check=5).stdout
-    assert "NOT whole" in text and "complete" not in text and keys[0] in text
-    assert "NOT whole" in run("convert", logs, "--out", out, check=5).stderr
+    assert "table damaged" in text and "complete" not in text and keys[0] in text
+    assert "table damaged" in run("convert", logs, "--out", out, check=5).stderr
     assert "exit 5" in run("convert", logs, "--out", out, "--quiet", check=5).stderr
     (out / keys[0]).parent.joinpath("copy.parquet").unlink()
     words = run("reconvert", out, "--lost").stderr
@@ -103,9 +103,9 @@ def test_a_reconversion_takes_no_records_away(logs, out):
     convert(logs, out, "--format", "v2")
     before = content(out)
     words = run("reconvert", out, "--object", "**", "--columns", "srcadr", check=2).stderr
-    assert "--columns names `srcadr`, which no log format here has" in words
+    assert "--columns names `srcadr`, which is in none of these log formats" in words
     words = run("reconvert", out, "--object", "**", "--format", "v3", check=1).stderr
-    assert "the table is as it was" in words and "headerless.log" in words and "hint: check --format" in words
+    assert "the table is unchanged" in words and "headerless.log" in words and "hint: check --format" in words
     assert content(out) == before
     # The right one goes through.
     run("reconvert", out, "--object", "**", "--columns", "srcaddr,start")
@@ -119,7 +119,7 @@ def test_lines_of_two_formats_need_both(logs, out):
     convert(logs, out, "--format", "v2")
     formats = ["--format", "${srcaddr} ${dstaddr} ${start}"]
     words = run("reconvert", out, "--rejects", *formats).stderr
-    assert "3 records and 2 rejects before, 2 records and 3 rejects read now" in words and "give --format for each, those that" in words
+    assert "3 records and 2 rejects before, 2 records and 3 rejects read now" in words and "give --format once for each, including those" in words
     words = run("reconvert", out, "--rejects", *formats, "--format", "v2").stderr
     assert "5 records and 0 rejects read now" in words and "hint" not in words and len(rows(out)) == 5
 

@@ -70,7 +70,7 @@ def test_mistakes_in_a_file(logs, tmp_path):
     words = run("convert", "@b", cwd=tmp_path, env=BARE, check=2).stderr
     assert words == "error: read `flowquet.toml`: expected a job `b`, found a\n"
     words = run("convert", "@a", cwd=logs, env=BARE, check=2).stderr
-    assert "read `flowquet.toml`: No such file" in words and "hint: jobs stand in flowquet.toml in this folder" in words
+    assert "read `flowquet.toml`: No such file" in words and "hint: jobs are in flowquet.toml in this folder" in words
 
 
 def test_lists_and_switches_of_the_environment(logs, tmp_path):
@@ -91,7 +91,7 @@ def stopped(process, began):
 
 def test_ends_within_its_grace_though_nothing_comes(tmp_path):
     """A pipe that nobody writes to looks at no flag."""
-    for grace, signals, said in [(2, 1, "not stopped within 2 s: ends now"), (3600, 2, "stopping; once more ends the program at once")]:
+    for grace, signals, said in [(2, 1, "did not stop within 2 s; exiting now"), (3600, 2, "stopping; a second Ctrl-C or SIGTERM exits immediately")]:
         out = tmp_path / f"lake{grace}"
         command = [FLOWQUET, "convert", "-", "--out", out, "--stop-within", str(grace)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=BARE)
@@ -117,7 +117,7 @@ def test_ends_within_its_grace_with_a_slow_store(tmp_path):
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         words, took = stopped(process, began)
-        assert took < 25 and "not stopped within" not in words, (took, words)
+        assert took < 25 and "did not stop within" not in words, (took, words)
         report = json.loads((tmp_path / "report.json").read_text())
         report_schema().validate(report)
         assert (report["outcome"], report["exit_code"]) == ("interrupted", 130)

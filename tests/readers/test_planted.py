@@ -103,7 +103,7 @@ def test_of_an_enriched_table(tmp_path):
     assert {row["src_net_team"] for _, row in rows(lake)} == {"wet"}
     assert len(path.read_bytes()) == len(whole) and found(lake) == [] and found(lake, "--read-data") == [("file-bytes", key)]
     said = run("verify", lake, "--read-data", check=5).stdout
-    assert "its rows are those that lines gave, and columns that files fill or that are computed may be others" in said
+    assert "rows match the raw logs, but enriched or computed columns may differ" in said
     run("verify", lake, "--read-data", "--repair")
     assert {row["src_net_team"] for _, row in rows(lake)} == {"web"} and found(lake, "--read-data", "--deep") == []
 

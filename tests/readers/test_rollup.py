@@ -229,11 +229,11 @@ def test_what_is_refused(tmp_path, out):
     rollup(out, beside)
     for command in ["convert", "plan"]:
         words = run(command, tmp_path / "logs", "--out", up, check=2).stderr
-        assert "is a roll-up, whose rows are groups" in words and "choose another folder" in words
+        assert "is a roll-up; records cannot be converted into it" in words and "choose another folder" in words
     assert "the table is a roll-up by hour" in rollup(out, up, "minute,srcaddr", check=2)
     convert(tmp_path / "logs", tmp_path / "other")
     assert f"the table is a roll-up of `file://{out}" in rollup(tmp_path / "other", up, check=2)
-    assert "records of its own" in rollup(out, tmp_path / "other", check=2)
+    assert "records that were converted into it" in rollup(out, tmp_path / "other", check=2)
     assert "no flowquet table" in rollup(tmp_path / "nothing", up, check=1)
     assert check_table(out, up)
 
@@ -285,7 +285,7 @@ def test_what_killed_runs_left_is_told_and_removed(tmp_path, out):
             os.utime(path, (time.time() - age * 86_400,) * 2)
         told = json.loads(run("verify", table, "--json").stdout)
         assert [(f["fault"], f["place"]) for f in told["findings"]] == [("file-aside", str(left[0].relative_to(table)))]
-        assert "left by a run that ended early" in run("verify", table).stdout
+        assert "left by an interrupted run" in run("verify", table).stdout
         rollup(out, up) if table == up else compact(out)
         assert [path.exists() for path in left] == [False, True]
         assert not json.loads(run("verify", table, "--json").stdout)["findings"]
@@ -331,7 +331,7 @@ def test_only_a_group_that_64_bits_do_not_hold_is_an_error(tmp_path, out):
     path.write_text(path.read_text().replace("36000000000000000000", "36000000000000000001"))
     assert run("verify", up, "--read-data", check=None).returncode != 0
     words = rollup(out, tmp_path / "no", "hour,action", check=2)
-    assert "`bytes` is more than 64 bits hold in one group of `date=2024-01-15`\n  start 2024-01-15T10:00:00Z\n  action ACCEPT\n" in words
+    assert "`bytes` overflows 64 bits in one group of `date=2024-01-15`\n  start 2024-01-15T10:00:00Z\n  action ACCEPT\n" in words
     assert "hint: name more columns in --by, or a shorter time bucket" in words
     assert not [path for path in (tmp_path / "no").rglob("*.parquet") if "_flowquet" not in path.parts]
 
@@ -399,7 +399,7 @@ def test_what_is_lost_is_made_anew_and_what_lies_is_found(tmp_path, out):
     for repair in [[], ["--repair"]]:
         said = run("verify", up, "--read-data", *repair, check=5).stdout
         command = f"flowquet rollup {out} --by {BY} --out {up}"
-        assert f"Delete these files: `{command}` makes them anew" in said and "raw logs" not in said.splitlines()[-1]
+        assert f"Delete these files: `{command}` rebuilds them" in said and "raw logs" not in said.splitlines()[-1]
     path.unlink()
     run(*command.split()[1:])
     # Under another name, which stands in its footer, since it takes the place of one.

@@ -43,7 +43,7 @@ def test_run_again(logs, out):
     assert (third["records"], third["objects"]["converted"], third["objects"]["known"]) == (1, 1, 5)
     assert multiset(rows(out)) == table_rows(logs) and before.items() <= content(out).items()
     words = run("convert", logs, "--out", out).stderr
-    assert words.strip().splitlines()[-1]== "done: nothing new; 6 objects in the table already"
+    assert words.strip().splitlines()[-1]== "done: nothing new; 6 objects already in the table"
 
 
 def test_same_input_same_bytes(tmp_path):

@@ -406,7 +406,7 @@ def test_a_listing_that_cannot_go_on(tmp_path):
     server.shutdown()
     server.server_close()
     assert process.returncode == 75, process.stderr
-    assert "list `s3://logs/`: " in process.stderr and "the store does not know ListObjectsV2" in process.stderr
+    assert "list `s3://logs/`: " in process.stderr and "the store does not support ListObjectsV2" in process.stderr
 
 
 def test_what_a_newcomer_meets(tmp_path, made):

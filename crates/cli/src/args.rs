@@ -46,14 +46,14 @@ use crate::size::{parse_bytes, whole};
                   Trino and Athena read as one table. Accounts for every input line; run it again, and it converts only new \
                   objects.",
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 too many rejects, 4 some objects not converted, 5 files of the table lost \
-                  or damaged, 6 records of the table damaged, 7 raw logs differ from the table, 75 a service did not answer, try again, \
+                  or damaged, 6 records of the table damaged, 7 raw logs differ from the table, 75 a service is unavailable (try again), \
                   130 interrupted",
     max_term_width = 110
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) logs: LogArgs,
-    /// File of options and jobs: `flowquet COMMAND @JOB` takes the options of a job [default: flowquet.toml, where a job is named]
+    /// Configuration file; `flowquet COMMAND @JOB` applies a job from it [default: flowquet.toml, if @JOB is given]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) enum Command {
     /// Convert flow logs, in folders or S3 prefixes, into a Parquet table
     #[command(
         long_about = "Converts flow logs in files, folders or S3 prefixes into a Parquet table on disk or in S3. Reads gzip, zstd and plain \
-                      text, and Parquet. Skips what is in the table already, so you can run the same command every hour; the \
+                      text, and Parquet. Skips what is already in the table, so you can run the same command every hour; the \
                       next run finishes one that was killed.",
         after_long_help = "Examples:\n  \
             flowquet convert logs/AWSLogs --out lake/vpc_flow_logs\n  \
@@ -83,7 +83,7 @@ pub(crate) enum Command {
     #[command(
         long_about = "Lists the sources, looks at one object of each flow log, and shows what a conversion would do: objects, \
                       bytes, log formats, partitions, tasks, requests to S3 and what they cost. Writes nothing \
-                      but the file of --save: the plan itself, so that several machines can each run a shard of it: flowquet convert \
+                      except the plan file given with --save, which lets several machines each run a shard: flowquet convert \
                       --plan FILE --shard I/N.",
         after_long_help = "Examples:\n  \
             flowquet plan s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/\n  \
@@ -105,12 +105,11 @@ pub(crate) enum Command {
     #[command(about = verify::ABOUT, long_about = verify::LONG_ABOUT, after_help = verify::EXITS,
         after_long_help = format!("{}\n\n{}", verify::EXITS, verify::EXAMPLES))]
     Verify(Box<VerifyArgs>),
-    /// Show who talks most in a table: flows, bytes, targets and times by source, port or any other field
+    /// Show top talkers: flows, bytes, targets and times by source, port or any other field
     #[command(
-        long_about = "Counts the records of a table by the values of a column, or of several, and shows those that count most, with their \
-                      flows, refused flows, bytes, the different addresses at the other end, and first and last time. Reads only the columns \
-                      that it needs, of the files and row groups that can have what is asked for, in bounded memory: docs/LOOKING.md says what \
-                      happens where there are more values than fit. Writes nothing.",
+        long_about = "Counts the records of a table by the values of a column, or of several, and shows the largest, with flows, refused \
+                      flows, bytes, distinct peer addresses, and first and last time. Reads only the columns it needs, from files and row groups that can match, in \
+                      bounded memory: docs/LOOKING.md says what happens if there are more values than fit. Writes nothing.",
         after_long_help = "Examples:\n  \
             flowquet top lake/vpc_flow_logs\n  \
             flowquet top lake/vpc_flow_logs --port 22 --action REJECT --order targets\n  \
@@ -122,20 +121,20 @@ pub(crate) enum Command {
     Sql(Box<SqlArgs>),
     /// Show what each column of a table or file costs, and what leaving it out would save
     #[command(
-        long_about = "Shows the bytes of each column of a table or of a Parquet file, from footers alone, the dearest first; of a table also by \
-                      log format, and how often the addresses of packets are those of flows, from some row groups of each log format. Writes nothing.",
+        long_about = "Shows the bytes of each column of a table or of a Parquet file, read from footers only, largest first; for a table, also by \
+                      log format, and how often packet and flow addresses are equal, sampled from some row groups of each log format. Writes nothing.",
         after_long_help = "Examples:\n  \
             flowquet cost lake/vpc_flow_logs\n  \
             flowquet cost s3://lake/vpc_flow_logs/date=2024-01-15/0a1b….parquet\n  \
             flowquet cost lake/vpc_flow_logs --json | jq '.columns[0]'"
     )]
     Cost(Box<CostArgs>),
-    /// Write what a table holds as one page of HTML, with charts, that needs nothing else
+    /// Write a self-contained HTML report of a table, with charts
     #[command(
-        long_about = "Writes a page that shows what a table holds: flows and bytes over time, accepted and refused; who talks most; ports that are \
-                      refused; scanners; days that are covered, with gaps and SKIPDATA; rejected lines with examples; log formats; what each \
+        long_about = "Writes a page that shows what a table holds: flows and bytes over time, accepted and refused; top talkers; refused ports; \
+                      scanners; days covered, with gaps and SKIPDATA; rejected lines with examples; log formats; what each \
                       column costs; files. The page is one file without scripts, loads nothing from anywhere, and is made for light and dark screens, \
-                      paper and screen readers. Reads the columns that it needs of all records, in bounded memory.",
+                      paper and screen readers. Reads the columns it needs of all records, in bounded memory.",
         after_long_help = "Examples:\n  \
             flowquet report lake/vpc_flow_logs -o report.html\n  \
             flowquet report s3://lake/vpc_flow_logs/ -o s3://lake/reports/week.html --since 7d\n  \
@@ -153,30 +152,30 @@ pub(crate) enum Command {
             flowquet reconvert s3://lake/vpc_flow_logs/ --partition 'date=2024-01-*' --columns srcaddr,dstaddr,bytes,start"
     )]
     Reconvert(Box<ReconvertArgs>),
-    /// Mark an object as never readable, so that it no longer raises an alarm
+    /// Stop reporting an unreadable object
     #[command(
-        long_about = "Ignores objects of a table: `convert` and `status` count them, no longer name them, and do not exit with 4 \
-                      because of them. They are not tried again until they change, or `--not` undoes it.",
+        long_about = "Ignores objects of a table: `convert` and `status` still count them, but neither list them nor exit with 4 \
+                      for them. They are tried again only once they change, or after `--not`.",
         after_long_help = "Examples:\n  \
             flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --reason 'cut short, AWS case 123'\n  \
             flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --not"
     )]
     Ignore(Box<IgnoreArgs>),
-    /// Show what files, folders and S3 prefixes are: flow logs, formats, coverage and gaps, and what is no flow log
+    /// Show what files, folders and S3 prefixes contain: flow logs, formats, coverage, gaps, and other objects
     #[command(
-        long_about = "Shows what something is. Of a file, an S3 object or standard input: compression, log format, lines, and the first \
-                      records; of a Parquet file its layout too; of a damaged one what could be read before the damage. Of a folder or \
-                      prefix: a row for each flow log with its format, objects, first and last delivery, a strip of when \
-                      objects were delivered, and gaps; then what is no flow log, and why. It is listed as `convert` lists it, with the same \
-                      filters, and one object of each flow log is read. Nothing is written.\n\n\
+        long_about = "Shows what an input contains. For a file, an S3 object or standard input: compression, log format, lines, and the \
+                      first records; for a Parquet file its layout too; for a damaged one what could be read before the damage. For a folder or prefix: a row \
+                      for each flow log with its format, objects, first and last delivery, a strip of when objects were delivered, and gaps; then \
+                      the objects that are not flow logs, and why. Lists as `convert` does, with the same filters, and reads one object of each flow log. Writes \
+                      nothing.\n\n\
                       A strip has one character for each span of time: `█` covered, lower blocks for less, `·` nothing. A pause between two \
-                      deliveries is a gap if it is longer than three times the flow log's median pause and longer than twice what nine in \
-                      ten of its pauses do not exceed; it takes twelve deliveries to tell. Where keys tell only days, a day is missing if \
-                      nine in ten pauses are shorter.",
-        after_help = "Exit codes: 0 it was looked at; 1 something that was named cannot be looked at; 4 something cannot be read (damaged, archived, \
-                      denied), or a file that was named is no flow log",
-        after_long_help = "Exit codes: 0 it was looked at; 1 something that was named cannot be looked at; 4 something cannot be read (damaged, archived, \
-                      denied), or a file that was named is no flow log\n\nExamples:\n  \
+                      deliveries is a gap if it is longer than three times the flow log's median pause and longer than twice its 90th-percentile \
+                      pause; at least twelve deliveries are needed. If keys give only days, a day is missing if nine in ten pauses are \
+                      shorter.",
+        after_help = "Exit codes: 0 inspected; 1 a named path cannot be opened; 4 an object is unreadable (damaged, archived, denied), or a named file \
+                      is not a flow log",
+        after_long_help = "Exit codes: 0 inspected; 1 a named path cannot be opened; 4 an object is unreadable (damaged, archived, denied), or a named file \
+                      is not a flow log\n\nExamples:\n  \
             flowquet inspect logs\n  \
             flowquet inspect s3://logs/AWSLogs/ --since 2024-01-01\n  \
             flowquet inspect s3://logs/AWSLogs/ --json | jq '.results[].logs[] | select(.gap_count > 0)'\n  \
@@ -289,7 +288,7 @@ pub(crate) struct ReconvertArgs {
     #[arg(long, help_heading = "Log format")]
     pub(crate) salvage: bool,
 
-    /// Keep this much of the rejected lines of each task, such as 64M or 0, the first ones; all are counted [default: as when the
+    /// Keep at most this much of each task's rejected lines (the first ones), such as 64M or 0; all are counted [default: as when the
     /// objects were converted]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Log format")]
     pub(crate) rejects_max: Option<u64>,
@@ -412,7 +411,7 @@ pub(crate) struct CompactArgs {
     #[arg(value_name = "TABLE", value_parser = Location::parse)]
     pub(crate) out: Location,
 
-    /// Partitions to compact, by parts of their folders: `date=2024-01-15`, `date=2024-01-*`, `account=1/date=…`; may be repeated
+    /// Partitions to compact, by folder name: `date=2024-01-15`, `date=2024-01-*`, `account=1/date=…`; may be repeated
     /// [default: all]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) partition: Vec<String>,
@@ -425,12 +424,12 @@ pub(crate) struct CompactArgs {
     #[arg(long, value_name = "TYPES", requires = "sources")]
     pub(crate) types: Option<Types>,
 
-    /// Order of the rows of each file [default: srcaddr,dstaddr,start, as far as files have them]
+    /// Sort order of each file [default: those of srcaddr,dstaddr,start that exist]
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', help_heading = "Files")]
     pub(crate) sort: Option<Vec<String>>,
 
-    /// Keep one of records that a partition holds several times, the first, and count the others: exact (equal in all fields) or
-    /// flow (equal in interface, addresses, ports, protocol, start and end)
+    /// Keep only the first of duplicate records within a partition and count the rest: exact (all fields equal) or flow (equal
+    /// interface, addresses, ports, protocol, start and end)
     #[arg(long, value_name = "exact|flow", help_heading = "Files")]
     pub(crate) dedup: Option<Dedup>,
 

@@ -105,10 +105,10 @@ fn memory_of(given: Option<u64>) -> Result<usize, Failure> {
         let there = HumanBytes(memory as u64);
         let message = match given {
             Some(_) => format!("--memory {there} is too small; at least {needed}M is needed"),
-            None => format!("a compaction needs {needed}M of memory, and there is {there}"),
+            None => format!("a compaction needs {needed}M of memory, but {there} is available"),
         };
-        let hint =
-            given.is_none().then_some("give the container a gigabyte of memory, or --memory at its risk");
+        let hint = "give the container 1 GiB of memory, or set --memory at the risk of being killed";
+        let hint = given.is_none().then_some(hint);
         return Err(Failure::message(Exit::Usage, &message, hint));
     }
     Ok(memory)
@@ -156,7 +156,7 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, told: &Told, threads: usize
     let summary = &run.summary;
     if !args.quiet {
         say(&format!(
-            "converted {} of {} listed: {}, {}; {} in the table already, {} unreadable",
+            "converted {} of {} listed: {}, {}; {} already in the table, {} unreadable",
             counted(summary.objects.converted, "object"),
             HumanCount(summary.objects.listed),
             counted(summary.counts.records, "record"),
@@ -210,13 +210,13 @@ fn text(done: &Compaction, elapsed: Duration) -> String {
     let mut text = String::new();
     if done.finished > 0 {
         text.push_str(&format!(
-            "  finished    {} that an earlier run had left\n",
+            "  finished    {} left by an earlier run\n",
             counted(done.finished, "compaction")
         ));
     }
     if done.by_another > 0 {
         text.push_str(&format!(
-            "  skipped     {} that another run compacted meanwhile\n",
+            "  skipped     {} compacted by another run in the meantime\n",
             counted(done.by_another, "partition")
         ));
     }

@@ -113,7 +113,7 @@ fn read(file: &Path, job: Option<&str>) -> Result<Table, Failure> {
         Failure::message(Exit::Usage, &format!("read `{}`: {what}", file.display()), hint)
     };
     let text = std::fs::read_to_string(file).map_err(|e| {
-        let hint = "jobs stand in flowquet.toml in this folder, or in the file of --config";
+        let hint = "jobs are in flowquet.toml in this folder, or in the file given with --config";
         wrong(e.to_string(), job.map(|_| hint))
     })?;
     text.parse().map_err(|e: toml::de::Error| wrong(e.to_string().trim_end().to_owned(), None))
@@ -184,7 +184,7 @@ fn layer(
         if !is_command(name) {
             let place = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
             let job = if at.is_empty() { format!("; a job is `[{JOBS}.{name}]`") } else { String::new() };
-            return Err(format!("`[{place}]` is no command{job}"));
+            return Err(format!("`[{place}]` is not a command{job}"));
         }
         for (key, value) in own {
             let key = key.replace('_', "-");
@@ -214,7 +214,7 @@ fn check_key(key: &str, at: &str, whole: &Command, of: Option<&str>) -> Result<(
     let place = if at.is_empty() { String::new() } else { format!(" in `[{at}]`") };
     let whose = of.map(|of| format!(" of `flowquet {of}`")).unwrap_or_default();
     let meant = nearest(key, keys.iter().map(String::as_str)).map(|n| format!("; did you mean `{n}`?"));
-    Err(format!("`{key}`{place} is no option{whose}{}", meant.unwrap_or_default()))
+    Err(format!("`{key}`{place} is not an option{whose}{}", meant.unwrap_or_default()))
 }
 
 /// What is given, and what is added to it.
@@ -421,21 +421,21 @@ mod tests {
         check(
             "[jobs.a]\nfromat = 'x'",
             "flowquet convert @a",
-            "`fromat` in `[jobs.a]` is no option; did you mean `format`?",
+            "`fromat` in `[jobs.a]` is not an option; did you mean `format`?",
         );
-        check("config = 'x'", "flowquet convert", "`config` is no option");
-        check("[jobs.b]\nhelp = true", "flowquet convert", "`help` in `[jobs.b]` is no option");
+        check("config = 'x'", "flowquet convert", "`config` is not an option");
+        check("[jobs.b]\nhelp = true", "flowquet convert", "`help` in `[jobs.b]` is not an option");
         check(
             "[status]\nsince = 2024-01-01",
             "flowquet convert",
-            "`since` in `[status]` is no option of `flowquet status`",
+            "`since` in `[status]` is not an option of `flowquet status`",
         );
         check(
             "[nightly]\nout = 'x'",
             "flowquet convert",
-            "`[nightly]` is no command; a job is `[jobs.nightly]`",
+            "`[nightly]` is not a command; a job is `[jobs.nightly]`",
         );
-        check("[jobs.a.nightly]\nout = 'x'", "flowquet convert", "`[jobs.a.nightly]` is no command");
+        check("[jobs.a.nightly]\nout = 'x'", "flowquet convert", "`[jobs.a.nightly]` is not a command");
         check(
             "[jobs.nightly]",
             "flowquet convert @nigthly",

@@ -196,7 +196,7 @@ fn plan_text(summary: &Summary, plan: Option<&PlanRecord>, options: &Options) ->
     let new: Vec<_> = plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects).collect();
     writeln!(
         text,
-        "would convert {}, {}, in {}; {} in the table already, {} unreadable; nothing was written",
+        "would convert {}, {}, in {}; {} already in the table, {} unreadable; nothing was written",
         counted(new.len() as u64, "object"),
         HumanBytes(new.iter().map(|o| o.bytes).sum()),
         counted(summary.tasks_left, "task"),

@@ -96,9 +96,9 @@ fn text(lines: &[Line]) -> String {
     let bad = lines.iter().filter(|l| l.state == State::Bad).count() as u64;
     let later = lines.iter().filter(|l| l.state == State::Later).count() as u64;
     let last = match (bad, later) {
-        (0, 0) => "nothing is bad, as far as it was tried".to_owned(),
-        (0, n) => format!("{} without an answer: try again", counted(n, "line")),
-        (n, _) => format!("{} bad", counted(n, "line")),
+        (0, 0) => "all checks that could be run passed".to_owned(),
+        (0, n) => format!("{} without an answer: try again", counted(n, "check")),
+        (n, _) => format!("{} failed", counted(n, "check")),
     };
     text.push_str(&last);
     text.push('\n');

@@ -81,12 +81,12 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
     match error {
         Error::NoColumn { option, column, formats } => {
             let option = flag(option);
-            let mut message = format!("{option} names `{column}`, which no log format here has");
+            let mut message = format!("{option} names `{column}`, which is in none of these log formats");
             formats.iter().for_each(|format| message.push_str(&format!("\n  {format}")));
             Failure::message(Exit::Usage, &message, hint.as_deref())
         }
         Error::GroupTooLarge { folder, column, group } => {
-            let mut message = format!("`{column}` is more than 64 bits hold in one group of `{folder}`");
+            let mut message = format!("`{column}` overflows 64 bits in one group of `{folder}`");
             for (column, value) in group {
                 message.push_str(&format!("\n  {column} {}", shown(value.as_deref().unwrap_or("null"))));
             }
@@ -118,7 +118,7 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
         }
         Error::OtherEnrichment { name, table, given, .. } => {
             let message = format!(
-                "{ENRICH} {name}=… names another file than the table has\n  the table has SHA-256 {table}, this run gives {given}"
+                "{ENRICH} {name}=… names a file other than the one this table uses\n  the table has SHA-256 {table}, this run gives {given}"
             );
             Failure::message(Exit::Usage, &message, hint.as_deref())
         }
@@ -140,12 +140,12 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
             );
             first.iter().for_each(|line| message.push_str(&format!("\n  {}", shown(&reject_text(line)))));
             if let [one, more @ ..] = kept.as_slice() {
-                let which = if *not_kept == 0 { "all" } else { "the first" };
+                let which = if *not_kept == 0 { "saved" } else { "the first ones are saved" };
                 let more = match more.len() {
                     0 => String::new(),
                     more => format!(" and {} more", HumanCount(more as u64)),
                 };
-                message.push_str(&format!("\n  {which} are kept in {one}{more}"));
+                message.push_str(&format!("\n  {which} in {one}{more}"));
             }
             Failure::message(Exit::TooManyRejects, &message, hint.as_deref())
         }
@@ -194,7 +194,9 @@ pub(crate) fn hint_of_enrichment(error: &flowquet_enrich::Error) -> Option<Strin
         What::TooLong(_) | What::TooMany(_) => {
             "leave out what no record of the table can have; docs/COLUMNS.md lists the limits"
         }
-        What::Twice { .. } => "leave one of the two out, or say with columns `from` and `to` when each holds",
+        What::Twice { .. } => {
+            "remove one of the two, or give each a validity period in the columns `from` and `to`"
+        }
         What::Wrong(_) => "docs/COLUMNS.md says what such files look like",
     };
     Some(hint.to_owned())
@@ -205,27 +207,25 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
     let hint = match error {
         Error::Accounting(_) => BROKEN,
         Error::CompactedFileGone { .. } => {
-            "nothing is lost: the files that it was to replace are still there. Restore it, or report this"
+            "nothing is lost: the files it was to replace are still there. Restore it, or report this"
         }
         Error::EnrichmentFile { error, .. } => return hint_of_enrichment(error),
         Error::EnrichmentGone { name, .. } => {
-            return Some(format!(
-                "give the file itself with {ENRICH} {name}=FILE, and its copy is put again"
-            ));
+            return Some(format!("give the file with {ENRICH} {name}=FILE; the table's copy is then restored"));
         }
         Error::Enrichments(_) => "give one of the files another name",
         Error::OtherEnrichment { name, is_same_key: true, .. } => {
             return Some(format!(
-                "drop {ENRICH} {name}=…, and the table's copy is used; `flowquet reconvert TABLE --object '**' {ENRICH} {name}=FILE` brings the new file \
-                 to all rows, and to runs that follow; under another name it fills columns of its own"
+                "omit {ENRICH} {name}=… to keep the table's copy; `flowquet reconvert TABLE --object '**' {ENRICH} {name}=FILE` applies the new file \
+                 to all rows and to later runs; another name adds separate columns"
             ));
         }
         Error::OtherEnrichment { .. } => {
-            "addresses are looked up in the one, interfaces in the other: give the file another name"
+            "one file is looked up by address, the other by interface: give the file another name"
         }
         Error::Interrupted => "run the same command again to finish",
         Error::Sources(SourceError::ListingTooLong { .. }) => {
-            "give more --memory, or take a part at a time with --since, --until, --account or --flow-region"
+            "give more --memory, or convert in parts with --since, --until, --account or --flow-region"
         }
         Error::Log(LogError::Contract(_)) => "drop the option, or choose another --out",
         Error::Log(error) => return hint_of_log(error).map(str::to_owned),
@@ -234,7 +234,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "a manifest is the manifest.json of an S3 Inventory, or a text file with one URL or path per line"
         }
         Error::GroupTooLarge { .. } => {
-            "name more columns in --by, or a shorter time bucket, so that less comes together in a group"
+            "name more columns in --by, or a shorter time bucket, so that groups become smaller"
         }
         Error::NoDimension { word, buckets, columns } => {
             let known = buckets.iter().copied().chain(columns.iter().map(String::as_str));
@@ -245,7 +245,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
         Error::NotRolledUp(_) => "check --by, or choose another --out; `flowquet schema` lists all fields",
         Error::NotCompared { .. } => {
-            "--dedup exact compares all fields that there are; or leave these partitions out with --partition"
+            "--dedup exact compares whatever fields there are; or leave these partitions out with --partition"
         }
         Error::NoColumn { .. } => "check the spelling; `flowquet schema` lists all fields",
         Error::Sources(SourceError::NoObjects { sources }) => {
@@ -314,7 +314,7 @@ fn hint_of_glob(url: &str) -> Option<String> {
         Some(last) if !last.contains('.') => "/**",
         _ => "",
     };
-    Some(format!("a path is taken as it stands: give {folder} and --include '{glob}{all_below}'"))
+    Some(format!("globs are not expanded in paths: use {folder} and --include '{glob}{all_below}'"))
 }
 
 /// What to do about objects that could not be read, one hint a kind of cause.
@@ -328,7 +328,7 @@ pub(crate) fn object_hints(objects: &[FailedObject]) -> Vec<&'static str> {
 fn hint_of_cause(cause: &str) -> Option<&'static str> {
     Some(match cause {
         "archived" => {
-            "`flowquet plan` tells what restoring costs, `flowquet convert --restore bulk` asks for it; later runs convert what is restored"
+            "`flowquet plan` shows the cost of restoring, `flowquet convert --restore bulk` requests it; later runs convert restored objects"
         }
         "damaged" => {
             "a damaged object is tried again when it changes; --salvage keeps its whole lines up to the damage"
@@ -342,7 +342,7 @@ fn hint_of_cause(cause: &str) -> Option<&'static str> {
             "check that --format is the format of these objects, then run again with the right one"
         }
         "not-a-log" => {
-            "skip objects that are no flow logs with `flowquet convert --exclude`, or with `flowquet ignore`"
+            "skip objects that are not flow logs with `flowquet convert --exclude`, or with `flowquet ignore`"
         }
         _ => return None,
     })

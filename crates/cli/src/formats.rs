@@ -82,7 +82,7 @@ impl Formats {
                 "derived" => of_kind(true),
                 "provenance" => of_kind(false),
                 name => AddedColumns::of([name]).map_err(|e| {
-                    let hint = "docs/COLUMNS.md says what each column tells";
+                    let hint = "docs/COLUMNS.md describes each column";
                     Failure::message(Exit::Usage, &format!("{ADD}: {e}"), Some(hint))
                 })?,
             };
@@ -172,11 +172,11 @@ fn check_names(
             return Err(Failure::message(Exit::Usage, &message, None));
         }
         if !is_given && AddedColumn::named(&normalised_column(&field)).is_some() {
-            let message = format!("{option} names `{name}`, which is no field");
+            let message = format!("{option} names `{name}`, which is not a field");
             return Err(Failure::message(
                 Exit::Usage,
                 &message,
-                Some("--add adds columns that are computed or tell where a record came from"),
+                Some("--add adds computed columns and those about a record's origin"),
             ));
         }
         // The twin of an address is known with it.
@@ -190,10 +190,10 @@ fn check_names(
                 } else {
                     format!("the log format {format}")
                 };
-                let message = format!("{option} names `{name}`, which is no field of {of}{near}");
+                let message = format!("{option} names `{name}`, which is not a field of {of}{near}");
                 return Err(Failure::message(Exit::Usage, &message, None));
             }
-            say(&format!("warning: column `{name}` is not in the field list, {use_of_unknown}{near}"));
+            say(&format!("warning: unknown field `{name}`: {use_of_unknown}{near}"));
         }
     }
     Ok(())

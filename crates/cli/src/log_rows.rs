@@ -166,8 +166,9 @@ pub(crate) fn gaps_text(logs: &[LogRow<'_>]) -> String {
     }
     let partial = logs.iter().filter(|log| log.deliveries.is_partial()).count() as u64;
     if partial > 0 {
+        let verb = if partial == 1 { "spans" } else { "span" };
         text.push_str(&format!(
-            "  {} with more days than are remembered: no coverage is told; look at a part with --since and --until\n",
+            "  {} {verb} too many days to show coverage; narrow with --since and --until\n",
             counted(partial, "flow log")
         ));
     }

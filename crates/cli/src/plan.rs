@@ -252,7 +252,7 @@ fn text(summary: &Summary, file: &PlanFile, forecast: &Forecast, is_remote: [boo
     row(
         "objects",
         format!(
-            "{} to convert of {} listed, {} ({archived}{} in the table already, {} filtered out, {} unreadable)",
+            "{} to convert of {} listed, {} ({archived}{} already in the table, {} filtered out, {} unreadable)",
             HumanCount(new),
             HumanCount(objects.listed),
             HumanBytes(bytes),

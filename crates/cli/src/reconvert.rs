@@ -119,7 +119,7 @@ fn text(done: &Reconverted, is_read_otherwise: bool, elapsed: Duration) -> Strin
     let mut text = String::new();
     if done.finished > 0 {
         let finished = counted(done.finished, "compaction");
-        text.push_str(&format!("  finished    {finished} that an earlier run had left\n"));
+        text.push_str(&format!("  finished    {finished} left by an earlier run\n"));
     }
     let summary = &done.summary;
     for object in summary.archived_objects.iter().take(NAMED_MAX) {
@@ -137,8 +137,8 @@ fn text(done: &Reconverted, is_read_otherwise: bool, elapsed: Duration) -> Strin
     }
     if is_read_otherwise && summary.counts.rejects > 0 && summary.counts.rejects >= done.rejects_before {
         text.push_str(
-            "hint: no fewer lines are rejected than before; where objects have lines of several formats, give --format for each, \
-             those that fitted before too\n",
+            "hint: no fewer lines are rejected than before; if objects mix formats, give --format once for each, \
+             including those used before\n",
         );
     }
     text.push_str(&format!(

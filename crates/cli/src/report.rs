@@ -206,14 +206,14 @@ fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str,
         row("", format!("kept in {}/{}{more}", facts.out, files.first().map_or("", String::as_str)));
         if summary.rejects_not_kept > 0 {
             let not_kept = count(summary.rejects_not_kept);
-            row("", format!("{not_kept} of them not kept: past --rejects-max, which is for each task"));
+            row("", format!("{not_kept} of them not kept (over --rejects-max per task)"));
         }
     }
     if summary.times_out_of_range > 0 {
         row(
             "times",
             format!(
-                "{} outside 2000 to 2100: partitioned by delivery date, where keys tell one",
+                "{} outside 2000 to 2100: partitioned by delivery date if the key has one",
                 count(summary.times_out_of_range)
             ),
         );
@@ -222,7 +222,7 @@ fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str,
         row(
             "times",
             format!(
-                "{} missing: partitioned by delivery date, where keys tell one",
+                "{} missing: partitioned by delivery date if the key has one",
                 count(summary.times_missing)
             ),
         );
@@ -247,18 +247,18 @@ fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str,
     );
 }
 
-/// `5,000 listed = 3,319 converted + 1,678 in the table already + 3 unreadable (12 filtered out)`.
+/// `5,000 listed = 3,319 converted + 1,678 already in the table + 3 unreadable (12 filtered out)`.
 fn objects_text(summary: &Summary) -> String {
     let count = |n: u64| HumanCount(n).to_string();
     let o = &summary.objects;
     let resumed = if o.resumed > 0 {
-        format!(" + {} of tasks that an earlier run left", count(o.resumed))
+        format!(" + {} resumed from an earlier run", count(o.resumed))
     } else {
         String::new()
     };
     let mut parts = vec![format!("{} converted", count(o.converted))];
     for (n, what) in
-        [(o.known, "in the table already"), (o.failed, "unreadable"), (o.left, "left for the next run")]
+        [(o.known, "already in the table"), (o.failed, "unreadable"), (o.left, "left for the next run")]
     {
         if n > 0 {
             parts.push(format!("{} {what}", count(n)));
@@ -291,14 +291,14 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
     match facts.exit {
         Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged => {}
         _ => {
-            let all = counted(summary.tasks + summary.tasks_left, "task");
             let again = match facts.records_read.saturating_sub(c.records) {
                 0 => "the next run reads the unfinished ones again".to_owned(),
-                n => format!("{} of unfinished ones will be read again", counted(n, "record")),
+                n => format!("{} of the unfinished ones will be read again", counted(n, "record")),
             };
             return format!(
-                "stopped: {} of {all} finished, {} written; {again}",
+                "stopped: {} of {} tasks finished, {} written; {again}",
                 count(summary.tasks),
+                count(summary.tasks + summary.tasks_left),
                 counted(c.records, "record")
             );
         }
@@ -318,7 +318,7 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
         let archived =
             if o.archived > 0 { format!(", {} archived", count(o.archived)) } else { String::new() };
         return format!(
-            "done: nothing new; {} in the table already{unreadable}{archived}",
+            "done: nothing new; {} already in the table{unreadable}{archived}",
             counted(o.known, "object")
         );
     }
@@ -328,7 +328,7 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
         format!("{} rejected", count(c.rejects)),
     ];
     if o.known > 0 {
-        parts.push(format!("{} in the table already", counted(o.known, "object")));
+        parts.push(format!("{} already in the table", counted(o.known, "object")));
     }
     if o.failed > 0 {
         parts.push(format!("{} unreadable", count(o.failed)));
@@ -346,7 +346,7 @@ pub(crate) fn quiet_text(summary: &Summary, facts: &RunFacts<'_>) -> Option<Stri
     let code = facts.exit.code();
     match facts.exit {
         Exit::FilesDamaged => Some(format!(
-            "flowquet: files of {} are lost, damaged or not its own (exit {code}); `flowquet status` names them",
+            "flowquet: files of {} are lost, damaged or foreign (exit {code}); `flowquet status` lists them",
             facts.out
         )),
         Exit::ObjectsLeft => {

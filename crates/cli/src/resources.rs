@@ -30,8 +30,8 @@ pub(crate) fn budget(
             _ if b.memory() <= share => Ok(b),
             Err(Error::MemoryTooSmall { needed, .. }) => {
                 say(&format!(
-                    "warning: a conversion may take {} of memory, and there is {}: it runs with one thread, and may be killed (exit code 137), \
-                     which is safe; {} suit one thread",
+                    "warning: a conversion may need {} of memory, but {} is available: running one thread; it may be killed (exit code 137), \
+                     which is safe. {} is enough for one thread",
                     HumanBytes(needed as u64),
                     HumanBytes(with_spare(share)),
                     HumanBytes(with_spare(needed))

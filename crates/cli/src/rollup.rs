@@ -99,10 +99,10 @@ fn text(done: &RolledUpTable, elapsed: Duration) -> String {
             text.push_str(&format!("  {name:<11} {} {what}\n", counted(count, "partition")));
         }
     };
-    row(done.finished, "finished", "that an earlier run had left");
-    row(done.by_another, "skipped", "that another run made meanwhile");
-    row(done.removed, "removed", "that the table has no records of any more");
-    row(done.unchanged, "unchanged", "whose files are as they were");
+    row(done.finished, "finished", "left by an earlier run");
+    row(done.by_another, "skipped", "made by another run in the meantime");
+    row(done.removed, "removed", "whose records the table no longer has");
+    row(done.unchanged, "unchanged", "whose files are unchanged");
     let all = counted(done.partitions, "partition");
     if done.rolled_up > 0 {
         text.push_str(&format!(

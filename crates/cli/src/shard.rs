@@ -89,7 +89,7 @@ fn shard(
         }
         (None, None) => {
             let message = format!(
-                "{told_by} is {index}, of how many is not known: the plan is not divided into shards"
+                "{told_by} is {index}, but the number of shards is unknown: the plan is not divided"
             );
             Err(wrong(message, "make the plan with `flowquet plan --shards N`, or give --shard I/N"))
         }
@@ -145,7 +145,7 @@ fn place(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Place>, Fai
         && let Some(other) = others.iter().find(|other| other.index != first.index)
     {
         let message = format!(
-            "two schedulers tell two shards: {} is {}, {} is {}",
+            "two schedulers give different shards: {} is {}, {} is {}",
             first.variable, first.index, other.variable, other.index
         );
         return Err(Failure::message(Exit::Usage, &message, Some("give --shard I, which goes before both")));
@@ -190,7 +190,7 @@ mod tests {
         );
         check(None, None, &[(BATCH, "3")], "the plan is not divided");
         check(None, Some(10), &[(BATCH, "3"), (KUBERNETES, "3")], "3/10");
-        check(None, Some(10), &[(BATCH, "3"), (KUBERNETES, "4")], "two schedulers tell two shards");
+        check(None, Some(10), &[(BATCH, "3"), (KUBERNETES, "4")], "two schedulers give different shards");
         check(None, Some(10), &[(BATCH, "x")], "expected a number in AWS_BATCH_JOB_ARRAY_INDEX, found `x`");
         check(None, Some(10), &[(BATCH, "")], "which shard of the plan");
         check(None, Some(0), &[(BATCH, "0")], "there is no shard 0");

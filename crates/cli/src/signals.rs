@@ -24,8 +24,8 @@ static WITHIN_S: AtomicU16 = AtomicU16::new(STOP_WITHIN_S);
 /// How long a run takes to stop.
 #[derive(Debug, Args)]
 pub(crate) struct StopArgs {
-    /// Seconds from SIGTERM or Ctrl-C until the run ends at the latest; less than the grace of whoever sends it, which is 30 s with
-    /// Kubernetes and ECS
+    /// Seconds from SIGTERM or Ctrl-C until the run ends at the latest; keep it below the sender's grace period (30 s in Kubernetes
+    /// and ECS)
     #[arg(long, value_name = "S", default_value_t = STOP_WITHIN_S, value_parser = whole::<u16, 1, 3600>, global = true)]
     stop_within: u16,
 }
@@ -48,12 +48,12 @@ pub(crate) fn listen_for_signals() {
         std::thread::spawn(move || {
             std::thread::sleep(grace);
             say_soon(format!(
-                "not stopped within {} s: ends now, which is safe; the next run goes on from what is committed",
+                "did not stop within {} s; exiting now (safe): the next run continues from what is committed",
                 grace.as_secs()
             ));
             end_now();
         });
-        say_soon("stopping; once more ends the program at once, which is safe too".to_owned());
+        say_soon("stopping; a second Ctrl-C or SIGTERM exits immediately (also safe)".to_owned());
     });
     if listening.is_err() {
         say("warning: cannot listen for Ctrl-C; killing the program is safe, the next run finishes its work");

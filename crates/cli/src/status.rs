@@ -133,14 +133,18 @@ fn last_line(status: &Status, unreadable: u64, archived: u64) -> String {
     let check = &status.check;
     let (bad, stray) = ((check.lost.len() + check.truncated.len()) as u64, check.stray.len() as u64);
     if bad > 0 {
+        let verb = if bad == 1 { "is" } else { "are" };
         return format!(
-            "NOT whole: {} of {} lost or damaged. Keep the raw logs: `flowquet reconvert TABLE --lost` converts them again",
+            "table damaged: {} of {} files {verb} lost or damaged. Keep the raw logs: `flowquet reconvert TABLE --lost` converts them again",
             HumanCount(bad),
-            counted(status.files, "file")
+            HumanCount(status.files)
         );
     }
     if stray > 0 {
-        return format!("NOT whole: {} in the table's folders that no record names", counted(stray, "file"));
+        return format!(
+            "table damaged: {} in the table's folders not recorded by flowquet",
+            counted(stray, "file")
+        );
     }
     let (tasks, moving) = (status.open_tasks.len() as u64, status.open_compactions.len() as u64);
     if tasks > 0 {

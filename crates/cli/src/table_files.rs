@@ -10,10 +10,10 @@ pub(crate) const NAMED_MAX: usize = 10;
 
 /// What it comes to where files are not as the records have them.
 pub(crate) const NOT_WHOLE: &str =
-    "NOT whole: files of the table are lost, damaged or not its own; `flowquet status` names them all";
+    "table damaged: files are lost, damaged or foreign; `flowquet status` lists them";
 
 pub(crate) fn lost_text(file: &Misplaced) -> String {
-    format!("{}: {}, {}, gone", file.key, counted(file.rows, "row"), HumanBytes(file.expected_bytes))
+    format!("{}: missing ({}, {})", file.key, counted(file.rows, "row"), HumanBytes(file.expected_bytes))
 }
 
 pub(crate) fn truncated_text(file: &Misplaced) -> String {

@@ -123,8 +123,8 @@ fn text(top: &Top) -> String {
         };
         writeln!(
             text,
-            "note: too many different values to hold all: up to {} {what} may be missing from each, and their number is too high; \
-             choose fewer records by --since, --port, --src or --dst",
+            "note: too many distinct values: each count may be up to {} {what} too low, and the number of values is an overestimate; \
+             choose fewer records with --since, --port, --src or --dst",
             HumanCount(top.forgotten.most)
         )
         .expect("a string takes all");

@@ -15,7 +15,7 @@ pub enum Exit {
     TooManyRejects,
     /// 4: finished, but some objects are not in the table as they are: unreadable, changed since, or set aside.
     ObjectsLeft,
-    /// 5: files of the table are lost, damaged or not its own.
+    /// 5: files of the table are lost, damaged or foreign.
     FilesDamaged,
     /// 6: records of the table were edited or are lost.
     RecordsDamaged,

@@ -24,7 +24,7 @@ static VERBOSE: AtomicU8 = AtomicU8::new(0);
 /// Options of all commands about what they say.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// Say more on standard error: -v retries, lost races and committed tasks, -vv also each request, -vvv also what AWS's
+    /// Be more verbose: -v retries, lost races and committed tasks, -vv also each request, -vvv also what AWS's
     /// SDK says
     #[arg(short, long, action = ArgAction::Count, global = true)]
     verbose: u8,

@@ -40,7 +40,7 @@ pub struct S3Args {
     #[arg(long)]
     requester_pays: bool,
 
-    /// Server-side encryption of what is written: AES256, aws:kms or aws:kms:dsse [default: the bucket's]
+    /// Server-side encryption of written objects: AES256, aws:kms or aws:kms:dsse [default: the bucket's]
     #[arg(long, value_name = "KIND", value_parser = ["AES256", "aws:kms", "aws:kms:dsse"])]
     sse: Option<String>,
 

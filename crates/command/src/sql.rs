@@ -16,11 +16,11 @@ pub const ABOUT: &str =
     "Ask a table in SQL: an answer on the terminal or as CSV, JSON or Parquet, or a prompt";
 
 /// What the command is.
-pub const LONG_ABOUT: &str = "Answers SQL over a table, by an engine that needs no setting up. The table is called `flows`, and has the columns of all its log \
+pub const LONG_ABOUT: &str = "Answers SQL over a table, with a built-in engine. The table is called `flows`, and has the columns of all its log \
                               formats, those of its partitions, and start_time and end_time as timestamps. Reads exactly the files that the table's \
-                              records name, and of them what a question needs: name the days first, by \"date\". ip_in(srcaddr, '10.0.0.0/8') and \
+                              records name, and only what a question needs of them: give the days first, by \"date\". ip_in(srcaddr, '10.0.0.0/8') and \
                               is_private(srcaddr) compare addresses. Writes nothing but the file of --output. Without a question, a prompt asks for \
-                              them. This is a program of its own, flowquet-sql: docs/LOOKING.md says how it is installed.";
+                              them. This is a separate program, flowquet-sql: docs/LOOKING.md says how to install it.";
 
 /// Examples for the end of the help.
 pub const EXAMPLES: &str = "Examples:\n  \
@@ -36,8 +36,8 @@ pub struct SqlArgs {
     #[arg(value_name = "TABLE", value_parser = Location::parse)]
     pub table: Location,
 
-    /// The question: SELECT, WITH, EXPLAIN, DESCRIBE or SHOW, over the table `flows`; several with semicolons between them. `end` is a word of SQL:
-    /// write "end" [default: standard input, or a prompt where that is a terminal]
+    /// The question: SELECT, WITH, EXPLAIN, DESCRIBE or SHOW, over the table `flows`; several with semicolons between them. `end` is a keyword of
+    /// SQL: write "end" [default: standard input, or a prompt where that is a terminal]
     #[arg(value_name = "SQL")]
     pub query: Option<String>,
 
@@ -53,7 +53,7 @@ pub struct SqlArgs {
     #[arg(long, short, value_name = "FILE", value_parser = target, help_heading = "Answer")]
     pub output: Option<Target>,
 
-    /// How many rows the form `table` shows; it says how many more there are
+    /// Number of rows that the form `table` shows; it says how many more there are
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole::<u32, 1, 100_000>, help_heading = "Answer")]
     pub rows: u32,
 
@@ -61,7 +61,7 @@ pub struct SqlArgs {
     #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
     pub threads: Option<u16>,
 
-    /// Memory for groups, sorting and joins, such as 2G; more goes to files in the folder for temporary ones [default: 1G, or less where there is
+    /// Memory for groups, sorting and joins, such as 2G; the rest spills to the temporary folder [default: 1G, or less where there is
     /// less]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub memory: Option<u64>,

@@ -5,7 +5,7 @@ use flowquet_store::{HELD_BYTES_MAX, PART_BYTES, PART_SLOTS, RANGE_BYTES};
 
 use crate::error::Error;
 
-/// Columns that a unit holds before it hands the largest of them on. Decides bytes of files, so it is no option.
+/// Columns that a unit holds before it hands the largest of them on. Decides bytes of files, so it must not be configurable.
 pub(crate) const BUILD_BYTES_MAX: usize = 64 << 20;
 
 /// Columns that a task carries from unit to unit before it writes the largest of them. Decides bytes of files.

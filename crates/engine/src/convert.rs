@@ -22,13 +22,14 @@ use crate::perform::{Performance, perform};
 use crate::request::Request;
 use crate::summary::{FailedObject, Summary};
 use crate::take::{replan_old_layouts, take};
+use crate::words::counted;
 
 /// What became of a run.
 #[derive(Debug)]
 pub struct Run {
     /// What it did, whether or not it came to its end.
     pub summary: Summary,
-    /// Workers that ran.
+    /// Worker threads that the budget allowed.
     pub workers: usize,
     /// What stopped it, if anything did.
     pub error: Option<Error>,
@@ -197,7 +198,7 @@ impl<'a> Converter<'a> {
         self.budget.divide(gathered + known);
         self.account(&tasks, in_tasks)?;
         for key in spooled {
-            // The same input may be in the table already.
+            // The same input may be already in the table.
             if !tasks.iter().flat_map(|t| &t.task.objects).any(|o| spool_key(o, &root).as_ref() == Some(&key))
             {
                 delete_if_there(request.out.as_ref(), &key)?;
@@ -269,9 +270,9 @@ impl<'a> Converter<'a> {
             self.summary.objects.left_out = listed.left_out;
             self.summary.objects.repeated = listed.repeated;
             if listed.untold > 0 {
-                let untold = listed.untold;
                 self.warn(format!(
-                    "skipped {untold} objects: their keys lack the date, account, region or flow log that a filter needs"
+                    "skipped {} without a date, account, region or flow log in the key, which a filter needs",
+                    counted(listed.untold, "object")
                 ));
             }
             self.summary.left_out_tables = listed.tables;
@@ -316,7 +317,7 @@ fn partitions_to_check(log: &mut Log, listing: &[SourceObject]) -> Result<BTreeS
 /// Puts a checkpoint where one is due. The work is done by then: what goes wrong is told, and the next run reads more.
 pub(crate) fn checkpoint(log: &mut Log) -> Option<String> {
     let error = log.checkpoint_if_due().err()?;
-    Some(format!("no checkpoint was put, and the next run reads more records: {error}"))
+    Some(format!("checkpoint not written; the next run reads more records: {error}"))
 }
 
 /// Objects that are not accounted for are a defect of this program.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use flowquet_table::Error as LogError;
 
+use crate::words::counted;
+
 /// What stops a run. Bad lines and unreadable objects do not; they are counted and reported.
 #[derive(Debug)]
 pub enum Error {
@@ -243,13 +245,11 @@ impl fmt::Display for Error {
                 write!(f, "records of `{url}` cannot be compared: no {}\n  {format}", missing.join(", no "))
             }
             Self::RecordsLost { objects, url, why } => {
-                let of = match objects {
-                    1 => "an object that has".to_owned(),
-                    n => format!("{n} objects that have"),
-                };
+                let such_as = if *objects == 1 { ":" } else { ", such as" };
                 write!(
                     f,
-                    "not reconverted, the table is as it was: {of} records in it cannot be read so: `{url}`: {why}"
+                    "not reconverted, the table is unchanged: {} with records in it cannot be read with these options{such_as} `{url}`: {why}",
+                    counted(*objects, "object")
                 )
             }
             Self::GroupTooLarge { folder, column, group } => {
@@ -259,17 +259,17 @@ impl fmt::Display for Error {
                 let group: Vec<String> = group.iter().map(told).collect();
                 write!(
                     f,
-                    "not rolled up: `{column}` is more than 64 bits hold in a group of `{folder}`: {}",
+                    "not rolled up: `{column}` overflows 64 bits in a group of `{folder}`: {}",
                     group.join(", ")
                 )
             }
             Self::NotRolledUp(why) => write!(f, "not rolled up: {why}"),
-            Self::NotReconverted(why) => write!(f, "not reconverted, the table is as it was: {why}"),
+            Self::NotReconverted(why) => write!(f, "not reconverted, the table is unchanged: {why}"),
             Self::NothingChosen => f.write_str("no object of the table is chosen"),
             Self::Options(what) => write!(f, "read the options of a plan record: {what}"),
             Self::Parquet(_) => f.write_str("write Parquet"),
             Self::OutIsRollup { url } => {
-                write!(f, "`{url}` is a roll-up, whose rows are groups: records would stand among them")
+                write!(f, "`{url}` is a roll-up; records cannot be converted into it")
             }
             Self::SourceIsTable { url } => {
                 write!(f, "source and table are the same place, `{url}`: a table is never a source")

@@ -18,7 +18,7 @@ pub enum Event<'a> {
         tasks: u64,
         /// Their objects.
         objects: u64,
-        /// Their bytes.
+        /// Their bytes, as stored: of source objects, or of the table's files if these are read.
         bytes: u64,
         /// Tasks among them that an earlier run left.
         left_over: u64,

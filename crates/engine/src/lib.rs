@@ -74,6 +74,7 @@ mod trial;
 mod union;
 mod unit;
 mod verify;
+mod words;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};

@@ -21,6 +21,7 @@ use crate::sink::{REJECTS_TOLD_MAX, TaskSink};
 use crate::summary::Summary;
 use crate::threads::pool;
 use crate::unit::{Fetched, Piece, Taker, UnitCounts};
+use crate::words::counted;
 use crate::worker::{UnitError, Worker};
 
 /// Threads that commit closed tasks: each waits for a few answers of the store.
@@ -344,7 +345,7 @@ impl Shared<'_> {
             }
             Outcome::Void(reason) => {
                 summary.objects.set_aside += objects;
-                let warning = format!("set {objects} objects aside for the next run: {reason}");
+                let warning = format!("{} left for the next run: {reason}", counted(objects, "object"));
                 self.observer.event(&Event::Warning(&warning));
                 summary.warnings.push(warning);
                 result.void.insert(task.planned.task.id.clone());

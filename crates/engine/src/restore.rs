@@ -82,7 +82,7 @@ pub fn restore(
     Restores { retrieval: retrieval.name(), days, requested, ongoing, restored, refused, refusal }
 }
 
-/// What the object was found to be; one that was [`Restoration::Archived`] has been asked for. Or why it was not.
+/// Asks for an object to be restored if it is archived. Returns the state that it was in, or why it could not be asked for.
 fn ask(sources: &SourceSet, url: &str, retrieval: Retrieval, days: u16) -> Result<Restoration, String> {
     let Some(Archived { tier, restoration }) = sources.archived(url).map_err(|e| e.to_string())? else {
         return Ok(Restoration::Restored);

@@ -108,7 +108,7 @@ fn each_object(
                 return at.end();
             }
             if !at.take(',') {
-                return Err(Error::line(at.line, "expected `,` or `]` behind an object of the array"));
+                return Err(Error::line(at.line, "expected `,` or `]` after an object of the array"));
             }
             at.skip_blanks();
         } else if at.rest.is_empty() {
@@ -146,7 +146,7 @@ impl Lines<'_> {
     fn end(&mut self) -> Result<(), Error> {
         self.skip_blanks();
         let is_end = self.rest.is_empty();
-        let what = "expected the end of the file behind the array";
+        let what = "expected the end of the file after the array";
         if is_end { Ok(()) } else { Err(Error::line(self.line, what)) }
     }
 }

@@ -176,9 +176,9 @@ fn what_is_wrong_is_told_with_its_line() {
         ),
         (
             "[{\"cidr\": \"1.0.0.0/8\"\n, \"x\": 1} {}]",
-            "line 2: expected `,` or `]` behind an object of the array",
+            "line 2: expected `,` or `]` after an object of the array",
         ),
-        ("[{\"cidr\": \"1.0.0.0/8\", \"x\": 1}] 1", "line 1: expected the end of the file behind the array"),
+        ("[{\"cidr\": \"1.0.0.0/8\", \"x\": 1}] 1", "line 1: expected the end of the file after the array"),
         (
             "[]",
             "expected a column cidr, network, prefix, address, ip for addresses, or eni, interface_id for interfaces, found none",

@@ -92,7 +92,7 @@ fn expect_zeros(rest: &mut impl BufRead) -> io::Result<()> {
     loop {
         let bytes = rest.fill_buf()?;
         if bytes.iter().any(|b| *b != 0) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes behind the last gzip member"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes after the last gzip member"));
         }
         let len = bytes.len();
         if len == 0 {

@@ -163,7 +163,7 @@ fn tiles(report: &TableReport) -> Markup {
             (tile("Bytes in flows", &bytes(total.bytes), &counted(total.packets, "packet")))
             (tile("Refused", &percent(share(total.refused, total.flows)), &counted(total.refused, "flow")))
             (tile("Gaps", &count(gaps), &format!("in {}", counted(gap_logs, "flow log"))))
-            (tile("SKIPDATA", &count(skipdata), "each stands for records that AWS left out"))
+            (tile("SKIPDATA", &count(skipdata), "each marks records that AWS skipped"))
             (tile("Rejected lines", &count(sizes.rejects), &format!("of {}", counted(sizes.lines, "line"))))
             (tile("Raw logs", &bytes(sizes.delivered_bytes), &format!("{}, {} of text", counted(sizes.objects, "object"), bytes(sizes.text_bytes))))
             (tile("Table", &bytes(sizes.file_bytes), &format!("{} of the raw logs", percent(share(sizes.file_bytes, sizes.delivered_bytes)))))
@@ -176,26 +176,26 @@ fn notes(report: &TableReport) -> Markup {
     let mut notes: Vec<String> = Vec::new();
     if sizes.unreadable > 0 {
         notes.push(format!(
-            "{} could not be read and not in the table; `flowquet status` names them.",
-            were(sizes.unreadable, "object")
+            "{} unreadable and not in the table; `flowquet status` names them.",
+            counted_is(sizes.unreadable, "object")
         ));
     }
     if sizes.unfinished > 0 {
         notes.push(format!(
             "{} not finished: a run is in progress or was interrupted.",
-            were(sizes.unfinished, "task")
+            counted_is(sizes.unfinished, "task")
         ));
     }
     let timeless = report.timeless.flows();
     if timeless > 0 {
         notes.push(format!(
-            "{} without a time between 2000 and 2100: in sums, but not over time.",
+            "{} without a time between 2000 and 2100: counted in totals, not in charts over time.",
             counted(timeless, "flow")
         ));
     }
     if report.forgotten.values > 0 {
         notes.push(format!(
-            "There are more different values than are held: up to {} may be missing from counts of sources, targets and ports.",
+            "Too many distinct values to count all exactly: counts of sources, targets and ports may be up to {} too low.",
             count(report.forgotten.most)
         ));
     }
@@ -206,7 +206,8 @@ fn notes(report: &TableReport) -> Markup {
     html! { @for note in notes { p.note { (note) } } }
 }
 
-fn were(n: u64, noun: &str) -> String {
+/// `1 object is`, `2 objects are`.
+fn counted_is(n: u64, noun: &str) -> String {
     format!("{} {}", counted(n, noun), if n == 1 { "is" } else { "are" })
 }
 

@@ -161,6 +161,21 @@ fn nothing_is_loaded_or_run() {
 }
 
 #[test]
+fn unreadable_objects_are_noted() {
+    for (unreadable, expected) in [
+        (0, None),
+        (1, Some("1 object is unreadable and not in the table;")),
+        (2, Some("2 objects are unreadable and not in the table;")),
+    ] {
+        let mut report = report("plain", 10);
+        report.sizes.unreadable = unreadable;
+        let page = made(&report);
+        assert_eq!(page.contains("unreadable and not in the table"), expected.is_some(), "{unreadable}");
+        assert!(expected.is_none_or(|note| page.contains(note)), "{unreadable}");
+    }
+}
+
+#[test]
 fn a_year_is_less_than_a_megabyte() {
     let page = made(&report("10.123.123.123", 366));
     assert!(page.len() < 1_000_000, "{}", page.len());

@@ -111,7 +111,7 @@ impl RowReader {
     /// Reads the footer of a file of `len` bytes.
     ///
     /// # Errors
-    /// [`RowsError::File`] where it is no Parquet file.
+    /// [`RowsError::File`] where it is not a Parquet file.
     pub fn open<E>(len: u64, ranges: Ranges<'_, E>) -> Result<Self, RowsError<E>> {
         let meta = footer(len, ranges)?;
         let schema = meta.file_metadata().schema_descr();

@@ -19,7 +19,7 @@ use flowquet_command::sql::{Form, SqlArgs};
 use flowquet_command::stop::stop;
 use flowquet_store::{ErrorKind, LocalStore, Location, Store as _, Stores};
 use futures::StreamExt as _;
-use indicatif::HumanBytes;
+use indicatif::{HumanBytes, HumanCount};
 use tokio::runtime::Runtime;
 
 use crate::answer::{Answer, Out, Stop};
@@ -59,7 +59,7 @@ impl<'a> Asker<'a> {
         let is_terminal = matches!(target, Target::Stdout) && io::stdout().is_terminal();
         let form = args.form.unwrap_or_else(|| form_of(&target, is_terminal));
         if form == Form::Parquet && is_terminal {
-            let message = "Parquet is nothing for a terminal";
+            let message = "cannot write Parquet to a terminal";
             return Err(Failure::message(Exit::Usage, message, Some("give a file with -o answer.parquet")));
         }
         let says_what_was_read = is_verbose || (is_terminal && form == Form::Table);
@@ -75,8 +75,9 @@ impl<'a> Asker<'a> {
             return Err(Failure::message(Exit::Usage, "expected a question in SQL, found none", Some(hint)));
         }
         if statements.len() > 1 && !matches!(self.target, Target::Stdout) {
-            let message = format!("{} for one file", counted(statements.len() as u64, "question"));
-            return Err(Failure::message(Exit::Usage, &message, Some("-o takes the answer of one question")));
+            let message = format!("-o takes one statement, found {}", HumanCount(statements.len() as u64));
+            let hint = "run them one at a time, or without -o";
+            return Err(Failure::message(Exit::Usage, &message, Some(hint)));
         }
         statements.into_iter().try_for_each(|statement| self.one(&statement, text))
     }
@@ -130,7 +131,7 @@ impl<'a> Asker<'a> {
         unreachable!("the last try returns")
     }
 
-    /// Answers once; how many rows that took. Stores wait where they are called, so that the engine's threads are left alone with reading.
+    /// Answers once. Returns the number of rows. Stores wait where they are called, so that the engine's threads are left alone with reading.
     fn attempt(&self, statement: &Statement, has_begun: &Arc<AtomicBool>) -> Result<u64, Stop> {
         let begin = async { self.planned(statement).await?.execute_stream().await };
         let mut stream = self.runtime.block_on(begin)?;

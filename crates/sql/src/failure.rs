@@ -37,11 +37,7 @@ pub(crate) fn failure_of(error: &DataFusionError, question: &[&str]) -> Failure 
         }
         DataFusionError::ResourcesExhausted(what) => {
             let hint = "give more --memory, or ask for fewer columns or days";
-            Failure::message(
-                Exit::Failed,
-                &format!("too much for the memory: {}", first_line(what)),
-                Some(hint),
-            )
+            Failure::message(Exit::Failed, &format!("out of memory: {}", first_line(what)), Some(hint))
         }
         DataFusionError::Plan(what) => of_plan(what, question),
         DataFusionError::ArrowError(arrow, _) if matches!(**arrow, ArrowError::ParseError(_)) => {
@@ -70,7 +66,7 @@ fn of_schema(error: &SchemaError) -> Failure {
                     format!("did you mean `{near}`? DESCRIBE {FLOWS} shows all columns, at the prompt \\d")
                 }
                 None => format!(
-                    "DESCRIBE {FLOWS} shows all columns, at the prompt \\d; text stands in single quotes: '{}'",
+                    "DESCRIBE {FLOWS} shows all columns, at the prompt \\d; text goes in single quotes: '{}'",
                     field.name()
                 ),
             };
@@ -105,8 +101,8 @@ fn of_plan(what: &str, question: &str) -> Failure {
 
 /// What is said of a statement that would change something.
 pub(crate) fn refused_statement() -> Failure {
-    let message = "only SELECT, WITH, EXPLAIN, DESCRIBE and SHOW are answered: nothing is changed here";
-    let hint = "-o FILE writes an answer; `flowquet rollup` makes a table of one";
+    let message = "read-only: only SELECT, WITH, EXPLAIN, DESCRIBE and SHOW are supported";
+    let hint = "-o FILE writes an answer; `flowquet rollup` makes a table of groups and sums";
     Failure::message(Exit::Usage, message, Some(hint))
 }
 
@@ -119,7 +115,7 @@ fn word_hint(question: &str) -> Option<String> {
     let found = WORDS.iter().find(|word| {
         outside.iter().any(|part| part.split(|c| !is_word(c)).any(|w| w.eq_ignore_ascii_case(word)))
     })?;
-    (!has_case).then(|| format!("`{found}` is a word of SQL: the column is \"{found}\", in double quotes"))
+    (!has_case).then(|| format!("`{found}` is a keyword of SQL: the column is \"{found}\", in double quotes"))
 }
 
 /// The message without what the engine puts around it.

@@ -228,7 +228,7 @@ impl Error {
             ErrorKind::Archived => {
                 "restore it: `flowquet convert --restore` asks for it, and converts it once it is restored"
             }
-            ErrorKind::Changed => "run the same command again: it lists the objects anew",
+            ErrorKind::Changed => "run the same command again: it lists the objects afresh",
             ErrorKind::Credentials | ErrorKind::NoCredentials => flowquet_aws::CREDENTIALS_HINT,
             ErrorKind::Denied if self.is_s3() => return Some(self.permission_hint()),
             ErrorKind::Denied => "check the owner and permissions of the folder",
@@ -242,7 +242,7 @@ impl Error {
             ErrorKind::NotFound => "check the path",
             ErrorKind::Outside => "a table's own folder holds no links: put the folder itself there",
             ErrorKind::TooMany => {
-                "move away what is no part of the table; `flowquet compact` makes few files of many"
+                "move away what is not part of the table; `flowquet compact` merges many files into few"
             }
             ErrorKind::Throttled => "run the same command again later to finish",
             ErrorKind::Unavailable | ErrorKind::Unreachable => {
@@ -293,7 +293,7 @@ impl fmt::Display for Error {
             ErrorKind::Outside => "leads out of the table",
             ErrorKind::Throttled => "still throttled",
             ErrorKind::TooMany => "too many objects",
-            ErrorKind::Unavailable => "the store does not answer as it should",
+            ErrorKind::Unavailable => "the store keeps returning errors",
             ErrorKind::Unreachable => "cannot reach the store",
             ErrorKind::WrongRegion => "the bucket is in another region",
             ErrorKind::Other => "failed",

@@ -351,7 +351,7 @@ mod tests {
         let lost = store.put_if_absent("a", b"1").expect_err("the answer is lost");
         assert_eq!(
             lost.to_string(),
-            "create `s3://lake/a`: the store does not answer as it should: its answer was lost, as the test wants"
+            "create `s3://lake/a`: the store keeps returning errors: its answer was lost, as the test wants"
         );
         assert_eq!(store.put_if_absent("a", b"1").expect_err("there").kind(), ErrorKind::AlreadyExists);
         assert_eq!(store.get("a").expect("there"), b"1");

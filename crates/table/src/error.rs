@@ -80,7 +80,7 @@ impl fmt::Display for Error {
             Self::NoTable(url) => write!(f, "no flowquet table in `{url}`"),
             Self::Record { url, error } => write!(f, "read record `{url}`: {error}"),
             Self::StalePlan { number } => {
-                write!(f, "the table has another plan {number} than this one, made by a run after it")
+                write!(f, "the table has a different plan {number}, made by a later run")
             }
             Self::Store(error) => error.fmt(f),
         }

@@ -136,7 +136,7 @@ impl Files {
         let key = output.key.clone();
         let is_named = is_data_key(&key) && task_of_output(&key) == Some(named_after);
         if !is_named || *output.partition != *partition_of(&key) {
-            return Err(broken("L8", format!("`{key}` is no name of a file of `{named_after}`")));
+            return Err(broken("L8", format!("`{key}` is not the name of a file of `{named_after}`")));
         }
         output.partition = kept_once(&mut self.words, &output.partition);
         output.format = kept_once(&mut self.words, &output.format);
@@ -312,8 +312,8 @@ impl Files {
         Ok(partitions)
     }
 
-    /// The key under which a live file is to be read now: that of a compaction that is not through may not be in place yet. Where it is
-    /// not there, it is in its place already, and the record is about to be closed.
+    /// The key under which a live file is to be read now. While a compaction is open the file may be aside, where this key is, or
+    /// already in its place; try both.
     pub fn key_now(&self, file: &LiveFile) -> String {
         let record = self.open().find(|r| r.all_outputs().any(|o| o.key == file.output.key));
         record.map_or_else(|| file.output.key.clone(), |record| aside_key(record, &file.output))

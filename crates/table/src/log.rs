@@ -97,7 +97,7 @@ impl Log {
         Self::of(out, contract)
     }
 
-    /// The same, with all that checkpoints tell of files and of objects that could not be read in memory.
+    /// Opens the log of a table, with all that checkpoints hold about files and unreadable objects in memory.
     ///
     /// # Errors
     /// As [`Log::open`].
@@ -117,10 +117,10 @@ impl Log {
         Ok(log)
     }
 
-    /// The same without a look at checkpoints: all records are read.
+    /// Opens the log of a table without looking at checkpoints: all records are read.
     ///
     /// # Errors
-    /// As [`Log::of`].
+    /// As the store reports; [`Error::Broken`], [`Error::Record`].
     pub fn of_records(out: &Arc<dyn Store>, contract: TableContract) -> Result<Self, Error> {
         let mut log = Self::absent(out, contract);
         log.read_new()?;
@@ -245,7 +245,7 @@ impl Log {
         &self.state
     }
 
-    /// The same, for whoever has done what a record would tell.
+    /// What the records add up to, to be changed by a caller that has done what a record would say.
     pub fn state_mut(&mut self) -> &mut TableState {
         &mut self.state
     }

@@ -236,7 +236,7 @@ impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(error) => {
-                write!(f, "it is no record of layout version {LAYOUT_VERSION}: {error}")
+                write!(f, "it is not a record of layout version {LAYOUT_VERSION}: {error}")
             }
             Self::Version(found) => write!(
                 f,

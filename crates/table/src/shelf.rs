@@ -187,14 +187,14 @@ impl<E: Entry> Shelf<E> {
                 _ => error.into(),
             })?;
             if !crate::checkpoint::is_named_after(name, &bytes) {
-                return Err(unusable("its bytes are not those that its name tells".to_owned()));
+                return Err(unusable("its bytes are not those that its name says".to_owned()));
             }
             let entries = E::decode(&bytes, words).map_err(|error| unusable(error.to_string()))?;
             let is_right = entries.len() as u64 == segment.entries
                 && entries.first().map(E::key) == Some(&segment.first)
                 && entries.windows(2).all(|two| two[0].key() < two[1].key());
             if !is_right {
-                return Err(unusable("its entries are not those that the checkpoint tells".to_owned()));
+                return Err(unusable("its entries are not those that the checkpoint says".to_owned()));
             }
             let has = |key: &E::Key| entries.binary_search_by(|e| e.key().cmp(key)).is_ok();
             if let Some((key, _)) =

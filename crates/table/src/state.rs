@@ -513,7 +513,7 @@ impl TableState {
         self.known.failed.all().map(drop)
     }
 
-    /// The same of all that a checkpoint tells.
+    /// Reads all that a checkpoint holds into memory, to be asked of [`crate::Log::ask`] before it is used.
     ///
     /// # Errors
     /// As the store reports; [`Error::Checkpoint`], [`Error::Broken`].
@@ -522,7 +522,7 @@ impl TableState {
         self.read_files()
     }
 
-    /// The same of what it tells of some objects.
+    /// Reads what a checkpoint holds about these objects into memory, to be asked of [`crate::Log::ask`] before it is used.
     ///
     /// # Errors
     /// As the store reports; [`Error::Checkpoint`], [`Error::Broken`].

@@ -8,13 +8,13 @@ use crate::places::S3Args;
 pub(crate) const ABOUT: &str =
     "Check what a conversion needs: credentials, permissions, region, clock, disk, memory";
 
-pub(crate) const LONG_ABOUT: &str = "Checks what a conversion of SOURCE into the table of --out needs, before it is needed: who the credentials are of, \
-listing and reading of the source, putting, conditional putting, reading and deleting at the table, the rule of its bucket that ends unfinished uploads, the \
-database and table of the Glue Data Catalog, the clock, free disk, memory and processors. Each line is good or bad, and a permission that is missing is told as a \
-statement of a policy. What is put is an object of its own, `.flowquet-doctor-…`, and is removed again; nothing else is touched.";
+pub(crate) const LONG_ABOUT: &str = "Checks in advance what converting SOURCE into the table of --out needs: the identity behind the credentials; list \
+and read access to the source; put, conditional put, read and delete access to the table; the bucket's lifecycle rule for incomplete uploads; the database and \
+table of the Glue Data Catalog; the clock, free disk, memory and processors. Prints a line for each check; a missing permission is shown as an IAM policy statement. \
+It writes one temporary object, `.flowquet-doctor-…`, and removes it; nothing else is touched.";
 
 pub(crate) const EXITS: &str =
-    "Exit codes: 0 nothing is bad; 1 something is; 75 a service did not answer, try again";
+    "Exit codes: 0 no check failed; 1 a check failed; 75 a service is unavailable (try again)";
 
 pub(crate) const EXAMPLES: &str = "Examples:\n  \
     flowquet doctor s3://logs/AWSLogs/ --out s3://lake/vpc_flow_logs/\n  \

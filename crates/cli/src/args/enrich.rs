@@ -24,7 +24,7 @@ impl FromStr for EnrichArg {
             ));
         }
         if file.is_empty() {
-            return Err(format!("expected a file behind `{name}=`, found none"));
+            return Err(format!("expected a file after `{name}=`, found none"));
         }
         Ok(Self { name: name.to_owned(), file: Location::parse(file)? })
     }

@@ -14,12 +14,12 @@ pub(crate) struct FormatArgs {
     /// Also as Terraform, CloudFormation, CDK and scripts have it ($${…}, ${!…}, \${…}, join, !Sub, lists), and the JSON of `aws ec2
     /// describe-flow-logs`. @FILE finds the format in a template, a program or a raw log; @FILE#NAME takes one of several.
     ///
-    /// Lines behind a header have the format that it names. Given several times, each line without a header has the format that it
-    /// fits in number and kinds of values; a line that fits two differently is a reject.
+    /// A header line overrides this. If given several times, each line without a header gets the format that matches the number and
+    /// kinds of its values; a line that fits two of them with different meanings is a reject.
     #[arg(long, value_name = "FORMAT", allow_hyphen_values = true, help_heading = "Log format")]
     pub(crate) format: Vec<String>,
 
-    /// Take the log formats of all flow logs, as if each were given by --format: of the region's, asked of EC2, or of those in FILE, the
+    /// Use the log formats of all flow logs, as if each were given by --format: those EC2 reports for the region, or those in FILE, the
     /// output of `aws ec2 describe-flow-logs`
     ///
     /// EC2 is asked in the configured region, in each of --flow-region, or in those of `aws:REGION,REGION`, with the credentials that S3 is
@@ -34,7 +34,7 @@ pub(crate) struct FormatArgs {
     )]
     pub(crate) describe_flow_logs: Option<String>,
 
-    /// Of --describe-flow-logs, take only flow logs that deliver to these log groups of CloudWatch, comma-separated
+    /// With --describe-flow-logs, use only flow logs that deliver to these CloudWatch log groups, comma-separated
     #[arg(
         long,
         value_name = "NAMES",
@@ -48,14 +48,14 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "FILE", help_heading = "Log format")]
     pub(crate) fields: Option<PathBuf>,
 
-    /// The key of the tag that a field holds, such as instance-tag=Team: its column is instance_tag_team instead of instance_tag
+    /// Tag key that a field holds, such as instance-tag=Team: its column is instance_tag_team instead of instance_tag
     ///
-    /// Lines do not name the tags that they hold; --describe-flow-logs gives their keys by itself. FIELD is instance-tag, instance-tag-2,
+    /// Lines do not name the tags that they hold; --describe-flow-logs provides them. FIELD is instance-tag, instance-tag-2,
     /// interface-tag, interface-tag-2, asg-tag or asg-tag-2. `FIELD=` leaves the field its own name.
     #[arg(long, value_name = "FIELD=KEY", help_heading = "Log format")]
     pub(crate) tag_key: Vec<String>,
 
-    /// Keep values of tags without the percent-encoding that AWS writes them in: `a b` for `a%20b`
+    /// Keep tag values percent-decoded: `a b` for `a%20b`
     #[arg(long, help_heading = "Log format")]
     pub(crate) decode_tags: bool,
 
@@ -68,19 +68,19 @@ pub(crate) struct FormatArgs {
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
     /// Columns to add, comma-separated, such as protocol_name,initiator,source_object; `derived` for all that are computed from fields,
-    /// `provenance` for all that tell where a record came from; docs/COLUMNS.md lists them. Later runs add what the table already has
+    /// `provenance` for all columns about a record's origin; docs/COLUMNS.md lists them. Later runs add what the table already has
     ///
     /// Computed: protocol_name, src_service_name, dst_service_name, tcp_flag_names, direction, traffic_path_name, initiator, is_nat, start_time,
-    /// end_time, duration_s, src_scope, dst_scope. A value is null where it cannot be told. Provenance: source_object, source_line, flow_log_id,
+    /// end_time, duration_s, src_scope, dst_scope. A value that cannot be determined is null. Provenance: source_object, source_line, flow_log_id,
     /// source_account, source_region, delivered_at, event_time.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Table")]
     pub(crate) add: Vec<String>,
 
-    /// Add columns src_NAME_… and dst_NAME_… with what a file says of the addresses: a list of networks (CSV, JSON), AWS's ip-ranges.json, or a
-    /// MaxMind database; interface_NAME_… where it lists interfaces. A path or s3://BUCKET/KEY. Later runs go on with it
+    /// Add columns src_NAME_… and dst_NAME_… from a lookup file: a list of networks (CSV, JSON), AWS's ip-ranges.json, or a
+    /// MaxMind database; interface_NAME_… if it lists interfaces. A path or s3://BUCKET/KEY. Later runs keep using it
     ///
-    /// In lists, a column cidr, network, prefix, address, ip, eni or interface_id says what an entry is of, columns `from` and `to` when it holds, and
-    /// the others become columns. The longest network counts. The table keeps a copy, so that the same logs give the same bytes; `reconvert` takes
+    /// In lists, a column cidr, network, prefix, address, ip, eni or interface_id says what an entry describes, columns `from` and `to` say when it is
+    /// valid, and the others become columns. The longest network wins. The table keeps a copy, so that the same logs give the same bytes; `reconvert` takes
     /// another file of the same name. docs/COLUMNS.md says more.
     #[arg(long, value_name = "NAME=FILE", help_heading = "Table")]
     pub(crate) enrich: Vec<EnrichArg>,

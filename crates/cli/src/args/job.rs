@@ -17,7 +17,7 @@ use crate::prices::DOLLARS_PER_VCPU_HOUR;
 use crate::shard::ShardArg;
 use crate::size::{parse_bytes, whole};
 
-/// What `--sort` without fields sorts by, as far as a log format has it: the interface of VPC flow logs, the attachment of
+/// What `--sort` without fields sorts by, those that the log format has: the interface of VPC flow logs, the attachment of
 /// Transit Gateway ones.
 const DEFAULT_SORT: &str = "interface-id,tgw-attachment-id,srcaddr,dstaddr,start";
 
@@ -51,7 +51,7 @@ pub(crate) struct JobArgs {
     pub(crate) partition_by: Option<PartitionSpec>,
 
     /// Where records of VPCs and Transit Gateways go: `one` table with the columns of both, or `split` into the folders log=vpc and
-    /// log=tgw, each a table with columns of its own (as --partition-by log,… does) [default: the table's, or one]
+    /// log=tgw, each usable as its own table (same as --partition-by log,…) [default: the table's, or one]
     #[arg(long, value_enum, value_name = "LAYOUT", hide_possible_values = true, help_heading = "Table")]
     pub(crate) table_layout: Option<TableLayout>,
 
@@ -59,7 +59,7 @@ pub(crate) struct JobArgs {
     #[arg(long, value_enum, help_heading = "Table")]
     pub(crate) partition_time: Option<PartitionTimeArg>,
 
-    /// Types of columns: `aws` as AWS's own Parquet delivery has them; `rich` with times as timestamps, and a 16-byte binary twin
+    /// Types of columns: `aws`, as in AWS's own Parquet delivery; `rich`, with times as timestamps, and a 16-byte binary twin
     /// of each address, so that queries for networks skip data [default: the table's, or aws]
     #[arg(long, value_name = "TYPES", help_heading = "Table")]
     pub(crate) types: Option<Types>,
@@ -98,8 +98,8 @@ pub(crate) struct JobArgs {
     #[arg(long, help_heading = "Bad input")]
     pub(crate) salvage: bool,
 
-    /// Keep this much of the rejected lines of each task (about one file's worth of input), such as 64M or 0, the first ones; all
-    /// are counted
+    /// Keep at most this much of the rejected lines of each task (about one file's worth of input), the first ones, such as 64M or
+    /// 0; all are counted
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_bytes, help_heading = "Bad input")]
     pub(crate) rejects_max: u64,
 
@@ -127,8 +127,8 @@ pub(crate) struct ConvertArgs {
     )]
     pub(crate) plan: Option<Location>,
 
-    /// Run shard I of N, with I from 0 to N-1; without /N of those that `flowquet plan --shards` made [default: as the job array
-    /// of AWS Batch, Kubernetes or Slurm tells]
+    /// Run shard I of N, with I from 0 to N-1; omit /N if the plan was made with --shards [default: taken from the job array of
+    /// AWS Batch, Kubernetes or Slurm]
     #[arg(long, alias = "task", value_name = "I/N", help_heading = "Shards of a plan")]
     pub(crate) shard: Option<ShardArg>,
 
@@ -137,9 +137,9 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "N|P%", help_heading = "Bad input")]
     pub(crate) max_rejects: Option<RejectLimit>,
 
-    /// Ask S3 to restore archived objects, those that nobody has asked for: bulk (in 5 to 48 hours), standard (3 to 12 hours) or
-    /// expedited (minutes, not from deep archives). It costs money: `flowquet plan` tells how much. Run the same command again
-    /// later, and it converts what is restored by then
+    /// Ask S3 to restore archived objects that are not being restored yet: bulk (in 5 to 48 hours), standard (3 to 12 hours) or
+    /// expedited (minutes, not from deep archives). It costs money: `flowquet plan` shows how much. Run the same command again
+    /// later to convert what has been restored by then
     #[arg(long, value_name = "HOW", conflicts_with = "dry_run", help_heading = "Archived objects")]
     pub(crate) restore: Option<Retrieval>,
 
@@ -190,8 +190,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "N", value_parser = whole::<u32, 1, SHARDS_MAX>, help_heading = "Shards of a plan")]
     pub(crate) shards: Option<u32>,
 
-    /// Read and convert so much of what is planned, and keep nothing, to learn what records, files and time are to be expected; 0 estimates by
-    /// sizes alone
+    /// Convert this much as a sample, in memory, to estimate records, bytes and time; 0 estimates from sizes alone
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_bytes, help_heading = "Estimates")]
     pub(crate) sample: u64,
 
@@ -206,7 +205,7 @@ pub(crate) struct PlanArgs {
     )]
     pub(crate) price_vcpu_hour: f64,
 
-    /// Worker threads that the conversion is to have [default: number of cores]
+    /// Worker threads to assume for the conversion [default: number of cores]
     #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
 

@@ -25,11 +25,11 @@ pub(crate) struct TopArgs {
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', default_value = "srcaddr")]
     pub(crate) by: Vec<String>,
 
-    /// What the rows are ordered by; targets are the different addresses at the other end
+    /// What to sort by; targets are distinct peer addresses
     #[arg(long, value_name = "WHAT", value_enum, default_value = "flows")]
     pub(crate) order: OrderArg,
 
-    /// How many rows
+    /// Number of rows to show
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole::<u32, 1, 100_000>)]
     pub(crate) limit: u32,
 
@@ -119,12 +119,12 @@ impl OrderArg {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Choosing records")]
 pub(crate) struct RecordArgs {
-    /// From this time on, of the one that the table is partitioned by: YYYY-MM-DD, YYYY-MM-DDTHH:MM (UTC), or so long ago, such as
-    /// 36h or 7d
+    /// Earliest time (by the table's partition time): YYYY-MM-DD, YYYY-MM-DDTHH:MM (UTC), or an age such as 36h or
+    /// 7d
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<i64>,
 
-    /// Up to this time; a day is included
+    /// Latest time; a date includes that whole day
     #[arg(long, value_name = "TIME", value_parser = until)]
     until: Option<i64>,
 

@@ -9,9 +9,9 @@ use crate::size::{parse_bytes, whole};
 
 pub(crate) const ABOUT: &str = "Group and sum the records of a table into a second, smaller one";
 
-pub(crate) const LONG_ABOUT: &str = "Groups the records of the table SOURCE by a time bucket and by columns, and writes the groups as the table of --out: how many flows, sums of packets and bytes, \
-the first start, the last end, and all TCP flags together. It has the partitions of SOURCE; a partition is made anew when its files in SOURCE have changed, and \
-replaced as `flowquet compact` replaces one. Sums are exact, and compared with those of SOURCE before anything is replaced. docs/ROLLUP.md says what the columns are.";
+pub(crate) const LONG_ABOUT: &str = "Groups the records of the table SOURCE by a time bucket and by columns, and writes the groups as the table of --out: number of flows, sums of packets and bytes, \
+the first start, the last end, and all TCP flags together. It has the partitions of SOURCE; a partition is rebuilt when its files in SOURCE have changed, and \
+replaced as `flowquet compact` replaces one. Sums are exact, and compared with those of SOURCE before anything is replaced. docs/ROLLUP.md describes the columns.";
 
 pub(crate) const EXAMPLES: &str = "Examples:\n  \
     flowquet rollup lake/vpc_flow_logs --by hour,interface_id,srcaddr,dstaddr,dstport,protocol,action --out lake/vpc_hourly\n  \
@@ -27,11 +27,11 @@ pub(crate) struct RollupArgs {
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', required = true)]
     pub(crate) by: Vec<String>,
 
-    /// Folder or S3 prefix of the table of the groups, which is made if it is not there
+    /// Folder or S3 prefix of the roll-up; created if missing
     #[arg(long, value_name = "TABLE", value_parser = Location::parse)]
     pub(crate) out: Location,
 
-    /// Partitions to look at, by parts of their folders: `date=2024-01-15`, `date=2024-01-*`; may be repeated [default: all]
+    /// Partitions to roll up, by folder name: `date=2024-01-15`, `date=2024-01-*`; may be repeated [default: all]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) partition: Vec<String>,
 
@@ -51,7 +51,7 @@ pub(crate) struct RollupArgs {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 
-    /// Show which partitions would be made anew, and of how much; write nothing
+    /// Show which partitions would be rebuilt, and their size; write nothing
     #[arg(long, conflicts_with = "metrics", help_heading = "Reports")]
     pub(crate) dry_run: bool,
 

@@ -94,9 +94,9 @@ pub(crate) struct SchemaArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PartitionsArg {
-    /// Each is registered: for any engine, and also for records without a time
+    /// Registered one by one: works in every engine, includes records without a time
     Listed,
-    /// Derived by Athena: nothing to keep up to date, but no other engine does so
+    /// Computed by Athena: nothing to maintain, but Athena only
     Projected,
 }
 

@@ -9,7 +9,7 @@ use crate::places::{Target, target};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reports")]
 pub(crate) struct ToldArgs {
-    /// Write when and how the run ended, and what it did, as JSON to this file or S3 object (`-` for standard output);
+    /// Write a JSON report of the run to this file or S3 object (`-` for standard output);
     /// schemas/run-report.schema.json describes it
     #[arg(long, value_name = "FILE", value_parser = target)]
     pub(crate) report: Option<Target>,

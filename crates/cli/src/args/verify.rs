@@ -10,16 +10,16 @@ use crate::places::{FilterArgs, S3Args, source};
 use crate::size::{parse_bytes, whole};
 
 pub(crate) const ABOUT: &str =
-    "Check that a table is whole: records, files, what is in them, and the raw logs they came from";
+    "Verify a table: its records, files, contents, and the raw logs they came from";
 
 pub(crate) const LONG_ABOUT: &str = "Checks that a table holds what was converted. Without options it reads all records, lists the table's files and reads \
 their footers. --read-data reads every page and compares values with statistics, order and partitions, and rows with the digest that the conversion \
 stored. --source lists the raw logs and names those that are not in the table or changed since. --deep reads the raw logs again and compares every \
-object's lines and digest. Each finding names the record, file, row group, column, page or object. Runs that go on meanwhile are no finding. Writes \
-nothing, unless --repair or --list-safe says so.";
+object's lines and digest. Each finding names the record, file, row group, column, page or object. Concurrent runs are not reported as findings. Writes \
+nothing, except with --repair or --list-safe.";
 
-pub(crate) const EXITS: &str = "Exit codes: 0 all that was looked at is right; 1 it could not be checked; 4 objects are not in the table; 5 files of \
-the table are lost or damaged; 6 records of the table were edited or are lost; 7 raw logs differ from what the table holds. Of several the first of 6, 5, 7, 4";
+pub(crate) const EXITS: &str = "Exit codes: 0 no problems found; 1 the check could not be completed; 4 objects are not in the table; 5 files of \
+the table are lost or damaged; 6 records of the table were edited or are lost; 7 raw logs differ from what the table holds. If several apply, the first of 6, 5, 7, 4";
 
 pub(crate) const EXAMPLES: &str = "Examples:\n  \
     flowquet verify lake/vpc_flow_logs\n  \
@@ -35,35 +35,29 @@ pub(crate) struct VerifyArgs {
     pub(crate) out: Location,
 
     /// Read every page of every file
-    #[arg(long, help_heading = "How far to look", conflicts_with = "read_data_subset")]
+    #[arg(long, help_heading = "Depth", conflicts_with = "read_data_subset")]
     pub(crate) read_data: bool,
 
-    /// Read a share of the files: `5%`, the third of thirty parts `3/30`, or files of about a size such as `10G`. The same files each
-    /// time; all parts together are all files
-    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "How far to look")]
+    /// Read a share of the files: `5%`, one part of several (`3/30`), or about this many bytes (`10G`). The choice is stable; all parts
+    /// together cover every file
+    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Depth")]
     pub(crate) read_data_subset: Option<Share>,
 
     /// Compare the objects of this folder or S3 prefix with those in the table; may be repeated
-    #[arg(long, value_name = "SOURCE", value_parser = source, help_heading = "How far to look")]
+    #[arg(long, value_name = "SOURCE", value_parser = source, help_heading = "Depth")]
     pub(crate) source: Vec<Source>,
 
     /// Read the raw logs again, those of --source or all, and compare them with what the table has of them
-    #[arg(long, help_heading = "How far to look")]
+    #[arg(long, help_heading = "Depth")]
     pub(crate) deep: bool,
 
     /// Write the URLs of the objects of --source whose every line is proven to be in the table, one a line; to a file that ends in
     /// .csv, bucket and key as S3 Batch Operations takes them. Deletes nothing
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "source",
-        requires = "read_data",
-        help_heading = "What to do"
-    )]
+    #[arg(long, value_name = "FILE", requires = "source", requires = "read_data", help_heading = "Actions")]
     pub(crate) list_safe: Option<std::path::PathBuf>,
 
-    /// Convert anew what stood in files that are lost or damaged, from the raw logs
-    #[arg(long, help_heading = "What to do")]
+    /// Rebuild lost or damaged files from the raw logs
+    #[arg(long, help_heading = "Actions")]
     pub(crate) repair: bool,
 
     #[command(flatten)]

@@ -45,7 +45,7 @@ pub(super) fn lines(args: &DoctorArgs) -> Vec<Line> {
     let mut caller = Caller { region: "*".to_owned(), account: "*".to_owned() };
     if args.s3.endpoint().is_some() && args.glue.database.is_none() {
         if speaks_s3 {
-            let what = "not asked: --endpoint-url names another store than AWS's";
+            let what = "not checked: --endpoint-url names a store other than AWS's";
             lines.push(Line::new("credentials", State::Unknown, what));
         }
     } else if speaks_s3 || args.glue.database.is_some() {
@@ -90,10 +90,10 @@ fn of_identity(who: &WhoAmI) -> Vec<Line> {
     lines.push(Line::new(
         "region",
         State::Good,
-        format!("{}, as configured; buckets tell their own", who.region),
+        format!("{}, as configured; each bucket's own is detected", who.region),
     ));
     lines.push(match who.ahead_s {
-        None => Line::new("clock", State::Unknown, "no service told the time"),
+        None => Line::new("clock", State::Unknown, "no service reported the time"),
         Some(ahead_s) => {
             let off = ahead_s.unsigned_abs();
             let way = if ahead_s < 0 { "behind" } else { "ahead" };
@@ -167,11 +167,7 @@ fn of_source(stores: &Stores, source: &Location, caller: &Caller, lines: &mut Ve
     lines.push(of_store("list source", first.as_ref().map(drop), &source.to_string(), policy));
     let Ok(first) = first else { return };
     let Some(object) = first else {
-        lines.push(Line::new(
-            "read source",
-            State::Unknown,
-            format!("nothing is below {source}: nothing to read"),
-        ));
+        lines.push(Line::new("read source", State::Unknown, format!("{source} is empty: nothing to read")));
         return;
     };
     if object.bytes == 0 {
@@ -182,7 +178,7 @@ fn of_source(stores: &Stores, source: &Location, caller: &Caller, lines: &mut Ve
     let read = read.wait(&|| stop().load(std::sync::atomic::Ordering::Relaxed));
     if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::Archived) {
         let what = format!(
-            "{} is archived: `flowquet plan` tells what restoring such objects costs, `flowquet convert --restore` asks for it",
+            "{} is archived: `flowquet plan` shows the cost of restoring, `flowquet convert --restore` requests it",
             object.url
         );
         lines.push(Line::new("read source", State::Note, what));
@@ -204,7 +200,7 @@ fn of_probe(place: &str, probed: Probed, policy_of: &dyn Fn(&str) -> Option<Valu
         let (check, good, action) = match step {
             ProbeStep::Put => ("put", format!("below {place}"), "s3:PutObject"),
             ProbeStep::Conditional => {
-                ("put once", "a second put of the same object is refused".to_owned(), "s3:PutObject")
+                ("put once", "a second put under the same name is refused".to_owned(), "s3:PutObject")
             }
             ProbeStep::Get => ("get", "what was put".to_owned(), "s3:GetObject"),
             ProbeStep::Delete => ("delete", "and it is gone".to_owned(), "s3:DeleteObject"),
@@ -212,7 +208,7 @@ fn of_probe(place: &str, probed: Probed, policy_of: &dyn Fn(&str) -> Option<Valu
         let is_ignored = step == ProbeStep::Conditional
             && result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Other);
         lines.push(if is_ignored {
-            let what = "the store does not refuse it: run one flowquet at a time on a table";
+            let what = "the store does not refuse a second put: run one flowquet at a time on a table";
             Line::new(check, State::Note, what)
         } else {
             of_store(check, result.as_ref().map(drop), &good, policy_of(action))
@@ -240,17 +236,17 @@ fn of_prefix(stores: &Stores, out: &Location, caller: &Caller, lines: &mut Vec<L
     of_probe(&place, probed, &policy_of, lines);
     if may_put {
         let given_up = stores.gives_uploads_up(bucket, &prefix).transpose();
-        let good = "an upload in parts was begun and given up";
+        let good = "a multipart upload was begun and aborted";
         lines.extend(given_up.map(|result| {
             let policy = policy_of("s3:AbortMultipartUpload");
             of_store("abort upload", result.as_ref().map(drop), good, policy)
         }));
     }
     lines.push(match stores.ends_unfinished_uploads(bucket, &prefix) {
-        Ok(Some(true)) => Line::new("lifecycle", State::Good, "a rule ends unfinished uploads"),
+        Ok(Some(true)) => Line::new("lifecycle", State::Good, "a rule aborts incomplete uploads"),
         Ok(None) => return,
         Ok(Some(false)) => {
-            let what = "no rule ends unfinished uploads: parts of a killed run stay, unseen, and cost; docs/S3.md has the rule";
+            let what = "no rule aborts incomplete uploads: parts left by a killed run stay hidden and cost money; docs/S3.md has the rule";
             Line::new("lifecycle", State::Note, what)
         }
         Err(error) => {
@@ -266,9 +262,9 @@ fn of_prefix(stores: &Stores, out: &Location, caller: &Caller, lines: &mut Vec<L
 /// Whether there is a table already.
 fn of_table(store: &dyn Store) -> Option<Line> {
     match store.head(CONTRACT_KEY) {
-        Ok(_) => Some(Line::new("table", State::Good, "there is one: a conversion adds to it")),
+        Ok(_) => Some(Line::new("table", State::Good, "exists: a conversion adds to it")),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Some(Line::new("table", State::Good, "there is none: a conversion makes it"))
+            Some(Line::new("table", State::Good, "none yet: a conversion creates it"))
         }
         // The lines before say why.
         Err(_) => None,
@@ -320,15 +316,15 @@ fn of_catalog(args: &DoctorArgs, caller: &Caller, lines: &mut Vec<Line>) {
         "database",
         glue.has_database(database),
         database.to_string(),
-        format!("there is no database {database}: `flowquet register --create-database` makes it"),
+        format!("there is no database {database}: `flowquet register --create-database` creates it"),
         policy(&["glue:GetDatabase"], None),
     );
     let Some(name) = table else { return };
     of(
         "catalog table",
         glue.has_table(database, name),
-        format!("{database}.{name} is there"),
-        format!("there is no table {database}.{name}: `flowquet register` makes it"),
+        format!("{database}.{name} exists"),
+        format!("there is no table {database}.{name}: `flowquet register` creates it"),
         policy(&["glue:GetTable"], Some(name.as_str())),
     );
     let tried = glue.try_writes(database, name);
@@ -364,7 +360,7 @@ fn of_writes(tried: &[(&'static str, Result<(), flowquet_catalog::Error>)]) -> L
 fn of_machine(lines: &mut Vec<Line>) {
     lines.push(match share_of_machine() {
         None => {
-            Line::new("memory", State::Unknown, "neither the machine nor a container tells how much there is")
+            Line::new("memory", State::Unknown, "neither the machine nor a container reports how much there is")
         }
         Some(share) => {
             let (share, least) = (share as u64, MEMORY_MIN as u64);

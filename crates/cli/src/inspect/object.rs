@@ -36,7 +36,7 @@ pub(super) fn text(object: &Object, inspector: &Inspector<'_>) -> String {
         }
         Found::Nothing => "nothing in it but blanks",
         Found::NotConverted(Cause::NoHeader(_)) => "lines of a format that is not known",
-        Found::NotConverted(_) => "no flow log that can be converted",
+        Found::NotConverted(_) => "not a flow log that can be converted",
     };
     let what = if object.bytes == Some(0) { "empty file" } else { what };
     let mut kind = vec![what.to_owned()];

@@ -35,7 +35,7 @@ pub(super) fn text(place: &Place, inspector: &Inspector<'_>) -> String {
         let what = if class.is_archive() {
             "an archive class, which can be read once restored"
         } else {
-            "some of which may lie in its archive tiers, which a listing does not tell"
+            "some of which may be in its archive tiers, which a listing does not show"
         };
         text.push_str(&format!("  {}: {objects} in {}, {what}\n", name_in_text(&log.group), class.name()));
     }
@@ -149,7 +149,7 @@ fn kind_text(kind: &OtherKind) -> String {
             "denied" => "may not be read",
             "no-header" => "no header line",
             "no-line-fits" => "does not fit --format",
-            "not-a-log" => "no flow log",
+            "not-a-log" => "not a flow log",
             "unlistable" => "cannot be read",
             other => other,
         }

@@ -108,9 +108,9 @@ const CHECKING: &[Measured] = &[Verify];
 
 metrics! {
     RUN_INFO "flowquet_run_info" Gauge ["version" "run_id"] EACH
-        "The run that these metrics are of."
+        "The run that these metrics describe."
     RUN_ACTIVE "flowquet_run_active" Gauge [] EACH
-        "1 while the run goes on, 0 when it has ended."
+        "1 while the run is active, 0 when it has ended."
     RUN_STARTED "flowquet_run_started_timestamp_seconds" Gauge [] EACH
         "When the run began."
     UPDATED "flowquet_updated_timestamp_seconds" Gauge [] EACH
@@ -126,7 +126,7 @@ metrics! {
     OBJECTS "flowquet_objects" Gauge ["state"] CONVERTING
         "Source objects of the run: `converted`, `known`, `failed`, `left`; and of these `ignored` (of `failed`), `set_aside`, `archived` (of `left`), `damaged` (of `converted`), `changed` (of `known`)."
     RESTORES "flowquet_restores" Gauge ["state"] RESTORING
-        "Archived objects by what came of asking for them with --restore: `requested`, `ongoing`, `restored`, `refused`."
+        "Archived objects by the outcome of asking for them with --restore: `requested`, `ongoing`, `restored`, `refused`."
     TASKS_LEFT "flowquet_tasks_left" Gauge [] NEW
         "Tasks that are not finished."
     TASKS "flowquet_tasks_total" Counter [] CONVERTING
@@ -146,23 +146,23 @@ metrics! {
     WRITTEN_FILES "flowquet_written_files_total" Counter [] WRITING
         "Parquet files that were written."
     PARTITIONS "flowquet_partitions" Gauge ["state"] BY_PARTITION
-        "Partitions that were looked at: `compacted`, `rolled_up` or `replaced`; `removed`, `unchanged`, `by_another` (which changed them meanwhile), `damaged` (and left as they are)."
+        "Partitions that were examined: `compacted`, `rolled_up` or `replaced`; `removed`, `unchanged`, `by_another` (which changed them meanwhile), `damaged` (and left as they are)."
     FINISHED "flowquet_finished_total" Counter [] BY_PARTITION
-        "Compactions, reconversions and roll-ups of partitions that an earlier run had left, and this one finished."
+        "Compactions, reconversions and roll-ups of partitions that an earlier run left unfinished and this one finished."
     REPLACED_FILES "flowquet_replaced_files_total" Counter [] REPLACING
-        "Parquet files that others took the place of."
+        "Parquet files that were replaced."
     REPLACED_BYTES "flowquet_replaced_bytes_total" Counter [] MERGING
-        "Bytes of files that others took the place of."
+        "Bytes of files that were replaced."
     ROWS_READ "flowquet_rows_read_total" Counter [] READING_ROWS
         "Rows of Parquet files that were merged, grouped or checked."
     ROWS_WRITTEN "flowquet_rows_written_total" Counter [] WRITING_ROWS
-        "Rows that these came to."
+        "Rows that these became."
     DUPLICATES "flowquet_duplicate_rows_total" Counter [] MERGING
         "Rows that --dedup left out."
     TABLE_FILES "flowquet_table_files" Gauge ["state"] NEW
         "Files of the table that are not as its records have them: `lost`, `truncated`, `stray`."
     FINDINGS "flowquet_findings" Gauge ["level"] CHECKING
-        "What was found wrong, by the level that found it, also where it was repaired."
+        "Problems found, by the level that found them, including repaired ones."
     CHECKED_FILES "flowquet_checked_files" Gauge ["level"] CHECKING
         "Files that were checked, by level."
     CHECKED_OBJECTS "flowquet_checked_objects" Gauge ["level"] CHECKING
@@ -178,7 +178,7 @@ metrics! {
     READ_OBJECTS "flowquet_read_objects_total" Counter [] EACH
         "Objects, or files of the table, that were read, also for tasks that are not finished."
     PLANNED_BYTES "flowquet_planned_bytes_total" Counter [] EACH
-        "Bytes that the run is to read, as far as it has planned."
+        "Bytes that the run is to read, of what is planned so far."
     PLANNED_OBJECTS "flowquet_planned_objects_total" Counter [] EACH
         "Objects, or files of the table, that the run is to read."
     PLANNED_TASKS "flowquet_planned_tasks_total" Counter [] EACH
@@ -188,7 +188,7 @@ metrics! {
     S3_RETRIES "flowquet_s3_retries_total" Counter [] EACH
         "Requests to S3 that were tried again."
     S3_THROTTLES "flowquet_s3_throttles_total" Counter [] EACH
-        "Requests that S3 answered with a call for fewer."
+        "Requests that S3 throttled."
 }
 
 #[cfg(test)]

@@ -161,13 +161,13 @@ fn what(finding: &Finding) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let (expected, found, said) = (text(&finding.expected), text(&finding.found), text(&finding.what));
     match finding.fault {
-        Fault::CommitGone => format!("gone, though other records rest on it ({said})"),
+        Fault::CommitGone => format!("missing, but other records depend on it ({said})"),
         Fault::RecordEdited => "changed after it was written".to_owned(),
         Fault::RecordDoubled => format!("a copy of {said}"),
-        Fault::RecordGone => "gone, though others follow it".to_owned(),
+        Fault::RecordGone => "missing, but later records exist".to_owned(),
         Fault::RecordOrphan => "no plan names its task".to_owned(),
         Fault::RecordUnreadable => said,
-        Fault::RecordUnknown => "no record of flowquet; it does no harm".to_owned(),
+        Fault::RecordUnknown => "not a flowquet record (harmless)".to_owned(),
         Fault::RecordsBroken if said.is_empty() => {
             format!("what was read has the digest {expected}, the rows of all files {found}")
         }
@@ -175,7 +175,7 @@ fn what(finding: &Finding) -> String {
         Fault::RejectsGone => format!("gone, with {expected} rejected lines"),
         Fault::TaskUnfinished => {
             format!(
-                "not there: {} under way, or left by a run that ended early",
+                "not committed: {} in progress or left by an interrupted run",
                 objects(said.parse().unwrap_or(0))
             )
         }
@@ -187,8 +187,7 @@ fn what(finding: &Finding) -> String {
         Fault::FileStray => "not the table's; readers that list the folder count its rows".to_owned(),
         Fault::FileLeft => "replaced; `flowquet compact` deletes it".to_owned(),
         Fault::FileAside => {
-            "left by a run that ended early; `flowquet compact`, or `rollup` of a roll-up, deletes it"
-                .to_owned()
+            "left by an interrupted run; `flowquet compact`, or `rollup` of a roll-up, deletes it".to_owned()
         }
         Fault::EnrichmentGone => format!("the table's copy of the file of `{said}` is gone"),
         Fault::EnrichmentDamaged => {
@@ -199,7 +198,7 @@ fn what(finding: &Finding) -> String {
         Fault::FileOfAnother => format!("a copy of another file: it says that {found} wrote it"),
         Fault::FileBytes => {
             format!(
-                "its bytes changed (CRC-32 {found}, recorded {expected}): its rows are those that lines gave, and columns that files fill or that are computed may be others"
+                "its bytes changed (CRC-32 {found}, recorded {expected}): rows match the raw logs, but enriched or computed columns may differ"
             )
         }
         Fault::RowsDiffer => format!("{found} rows, recorded {expected}"),
@@ -210,9 +209,9 @@ fn what(finding: &Finding) -> String {
         Fault::PartitionDiffers => {
             format!("its rows are not those that its raw logs give (digest {found}, of raw logs {expected})")
         }
-        Fault::OrderBroken => "not in the order that the file declares".to_owned(),
-        Fault::TwinDiffers => "not the address that it is the twin of".to_owned(),
-        Fault::PartitionWrong => format!("a time of {found} in {expected}"),
+        Fault::OrderBroken => "not in the declared sort order".to_owned(),
+        Fault::TwinDiffers => "does not match its address column".to_owned(),
+        Fault::PartitionWrong => format!("holds a time of {found} (partition {expected})"),
         Fault::SumsDiffer => format!("its files hold {found}, and {expected} were rolled up"),
         Fault::DigestDiffers => {
             format!("its rows are not those that were converted (digest {found}, recorded {expected})")
@@ -235,7 +234,7 @@ fn not_safe(reason: &str) -> &'static str {
         "changed" => "changed since it was converted, or found otherwise above",
         "damaged" => "read in part, with --salvage",
         "files" => "files that hold its rows were not read, or are not right",
-        "no-digest" => "converted by a flowquet that stored no digests",
+        "no-digest" => "converted by a version of flowquet that stored no digests",
         "records" => "records of the table are not right",
         "rejects" => "rejected lines of it are not all kept in the table",
         _ => "not proven",
@@ -274,7 +273,7 @@ fn other_advice(args: &VerifyArgs, verified: &Verified) -> String {
         let source = source.strip_prefix("file://").unwrap_or(source);
         let out = &args.out;
         advice.push(format!(
-            "Delete the files of these partitions: `flowquet rollup {source} --by {by} --out {out}` makes them anew"
+            "Delete the files of these partitions: `flowquet rollup {source} --by {by} --out {out}` rebuilds them"
         ));
     }
     if has(Fault::FileStray) {
@@ -300,17 +299,20 @@ fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>
     }
     match exit {
         Exit::Success => {
+            if args.read_data && args.deep && !args.source.is_empty() {
+                return "whole: no problems found".to_owned();
+            }
             let further = if args.read_data || args.deep {
                 ""
             } else if args.read_data_subset.is_some() {
-                "; the other files by another --read-data-subset"
+                "; use another --read-data-subset for the remaining files"
             } else {
-                "; --read-data looks into its pages too"
+                "; add --read-data to check page contents"
             };
-            format!("whole, as far as it was looked at{further}")
+            format!("no problems found{further}")
         }
         Exit::RecordsDamaged => format!(
-            "NOT whole: {} (exit {code}). Keep the raw logs, and restore the records from a copy or an older version of the object",
+            "table damaged: {} (exit {code}). Keep the raw logs, and restore the records from a copy or an older version of the object",
             sum(verified)
         ),
         Exit::FilesDamaged => {
@@ -321,7 +323,7 @@ fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>
             let advice = if let (true, Some([source, by])) = (is_mendable, &verified.rollup_of) {
                 let source = source.strip_prefix("file://").unwrap_or(source);
                 format!(
-                    "Delete these files: `flowquet rollup {source} --by {by} --out {table}` makes them anew"
+                    "Delete these files: `flowquet rollup {source} --by {by} --out {table}` rebuilds them"
                 )
             } else if is_mendable && !args.repair {
                 format!("Keep the raw logs: `{}` converts them again", command(table, options))
@@ -330,10 +332,10 @@ fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>
             } else {
                 other_advice(args, verified)
             };
-            format!("NOT whole: {} (exit {code}). {advice}", sum(verified))
+            format!("table damaged: {} (exit {code}). {advice}", sum(verified))
         }
         Exit::SourcesDiffer => format!(
-            "NOT proven: {} (exit {code}). Keep these raw logs; `flowquet reconvert {table} --object URL` takes them as they are now",
+            "not proven: {} (exit {code}). Keep these raw logs; `flowquet reconvert {table} --object URL` takes them as they are now",
             sum(verified)
         ),
         _ => {

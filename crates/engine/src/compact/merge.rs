@@ -23,8 +23,8 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::file::{EndedFile, StagedFile, file_metadata};
 
-/// What the rows of one file may take while they are merged, as [`Weight::bytes`] has it. Decides bytes of files, so it is no
-/// option.
+/// What the rows of one file may take while they are merged, as [`Weight::bytes`] has it. Decides bytes of files, so it must
+/// not be configurable.
 pub(super) const FILE_MEMORY: usize = 448 << 20;
 
 /// What the distinct values of one column may take in a file of several row groups: there are two copies of them, and one more of

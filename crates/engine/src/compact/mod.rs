@@ -89,7 +89,7 @@ pub struct CompactOptions {
     pub bloom_filter: Vec<String>,
     /// Compression of pages.
     pub compression: String,
-    /// Most rows of a row group.
+    /// Maximum number of rows in a row group.
     pub row_group_rows: u64,
     /// Target size of a file, in bytes.
     pub file_bytes: u64,
@@ -102,11 +102,11 @@ pub struct Compaction {
     pub partitions: u64,
     /// Partitions that were compacted.
     pub compacted: u64,
-    /// Compactions that an earlier run had left unfinished.
+    /// Compactions left by an earlier run unfinished.
     pub finished: u64,
     /// Partitions that were left as they are because files of theirs are lost or truncated.
     pub damaged: u64,
-    /// Partitions that another run compacted meanwhile.
+    /// Partitions compacted by another run in the meantime.
     pub by_another: u64,
     /// Rows of compacted partitions' merged files.
     pub rows: u64,
@@ -430,7 +430,7 @@ pub(crate) fn is_chosen(folder: &str, wanted: &[String]) -> bool {
     wanted.is_empty() || wanted.iter().any(|w| w.split('/').filter(|p| !p.is_empty()).all(has))
 }
 
-/// Puts the files of compactions and reconversions in place that an earlier run had left unfinished. Returns how many.
+/// Puts the files of compactions and reconversions in place left by an earlier run unfinished. Returns how many.
 pub(crate) fn finish_open(
     log: &mut Log,
     pointers: Option<&dyn Pointers>,

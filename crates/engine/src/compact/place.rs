@@ -39,7 +39,7 @@ pub(crate) struct Placing<'a> {
 }
 
 impl Placing<'_> {
-    /// Puts the files of committed compactions in place, as the module above tells. May be done twice.
+    /// Puts the files of committed compactions in place, as described in [`mod@crate::compact`]. May be done twice.
     pub(crate) fn place(&self, records: &[&CompactionRecord]) -> Result<(), Error> {
         if records.is_empty() {
             return Ok(());

@@ -66,7 +66,7 @@ pub struct SurveyRequest<'a> {
 pub struct Survey {
     /// Flow logs, and other groups of objects that are flow logs, in the order of their keys.
     pub logs: Vec<SurveyedLog>,
-    /// Objects that are no flow logs, by kind, and those that were not looked at.
+    /// Objects that are not flow logs, by kind, and those that were not looked at.
     pub others: Vec<Other>,
     /// Wanted objects.
     pub objects: u64,
@@ -360,7 +360,7 @@ fn look_at_head(
         fetched: Some(head.clone()),
         again: &again,
         open: &|| unreachable!("it was fetched"),
-        range: &|_| unreachable!("it is no Parquet file"),
+        range: &|_| unreachable!("it is not a Parquet file"),
     };
     let bytes = if is_part { u64::MAX } else { object.bytes };
     looker.look(input, bytes, is_part, LOOK)

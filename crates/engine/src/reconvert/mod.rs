@@ -118,7 +118,7 @@ pub struct Reconverted {
     pub companions: u64,
     /// Tasks whose rows of some partitions were written anew as they were.
     pub neighbours: u64,
-    /// Compactions and reconversions that an earlier run had left unfinished.
+    /// Compactions and reconversions left by an earlier run unfinished.
     pub finished: u64,
     /// Records of chosen objects and companions before.
     pub records_before: u64,
@@ -247,7 +247,7 @@ fn replace(
     let there: HashSet<String> = log.aside(&draft.id)?.into_iter().collect();
     if record.all_outputs().any(|output| !there.contains(&aside_key(&record, output))) {
         return Err(Error::NotReconverted(
-            "an equal run has given up meanwhile, and taken its files away".to_owned(),
+            "a concurrent run with the same options gave up and removed its files".to_owned(),
         ));
     }
     let reconversions = log.state().files().reconversions();

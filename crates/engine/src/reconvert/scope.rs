@@ -8,6 +8,7 @@ use flowquet_table::{CommitRecord, FailedClaim, LiveFile, Log, Options, SourceOb
 
 use crate::error::Error;
 use crate::reconvert::choice::Chosen;
+use crate::words::counted;
 
 /// A task whose chosen objects and companions are converted anew.
 pub(crate) struct Superseded {
@@ -97,7 +98,7 @@ impl Scope {
             }
         }
         if let Some(id) = wanted.keys().next() {
-            let what = format!("no record tells of task {id:016x}, whose rows are in the table");
+            let what = format!("no record mentions task {id:016x}, whose rows are in the table");
             return Err(Error::Accounting(what));
         }
         self.superseded.sort_by(|a, b| a.id.cmp(&b.id));
@@ -141,11 +142,12 @@ impl Scope {
                 Err(error) => gone.push(error),
             }
         }
-        let count = gone.len();
+        let count = gone.len() as u64;
         match gone.into_iter().next() {
             None => Ok(()),
             Some(first) => Err(Error::NotReconverted(format!(
-                "{count} of the raw logs that it needs cannot be read: {first}"
+                "{} needed for it cannot be read: {first}",
+                counted(count, "raw log")
             ))),
         }
     }
@@ -164,11 +166,15 @@ impl Scope {
         }
         before.retain(|_, rows| *rows > 0);
         after.retain(|_, rows| *rows > 0);
-        if before == after {
+        let partitions = before.keys().chain(after.keys());
+        let Some(partition) = partitions.filter(|p| before.get(*p) != after.get(*p)).min() else {
             return Ok(());
-        }
+        };
+        let rows_of = |rows: Option<&u64>| counted(rows.copied().unwrap_or(0), "row");
+        let (had, has) = (rows_of(before.get(partition)), rows_of(after.get(partition)));
+        let place = if partition.is_empty() { "the table".to_owned() } else { format!("`{partition}`") };
         Err(Error::NotReconverted(format!(
-            "raw logs that stand in the same files have changed: {before:?} rows were replaced by {after:?}, chosen objects as before"
+            "raw logs with rows in the same files have changed: {place} had {had} and would now have {has}, the chosen objects counted as before"
         )))
     }
 }

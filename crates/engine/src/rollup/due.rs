@@ -82,11 +82,11 @@ fn check_places(source: &Arc<dyn Store>, out: &Arc<dyn Store>) -> Result<(), Err
 pub(super) fn check_table(state: &TableState, source: &str, by: &str) -> Result<(), Error> {
     let refuse = |why: String| Err(Error::NotRolledUp(why));
     if state.last_plan() > 0 {
-        return refuse("the table has converted records of its own".to_owned());
+        return refuse("the table has records that were converted into it".to_owned());
     }
     for file in state.files().all()? {
         match &file.output.rollup {
-            None => return refuse(format!("`{}` is no file of a roll-up", file.output.key)),
+            None => return refuse(format!("`{}` is not a file of a roll-up", file.output.key)),
             Some(rollup) if rollup.source != source => {
                 return refuse(format!("the table is a roll-up of `{}`", rollup.source));
             }

@@ -78,7 +78,7 @@ impl Layout {
             let found = column_of(source, &column, word)?;
             if found.column_type == ColumnType::TimestampMs && bucket.is_none() || column.ends_with("_bin") {
                 return refuse(format!(
-                    "`{column}` is no column to group by; a time bucket is minute, 5min, hour or day"
+                    "`{column}` is not a column to group by; a time bucket is minute, 5min, hour or day"
                 ));
             }
             if bucket.is_none() {

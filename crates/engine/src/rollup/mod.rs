@@ -40,7 +40,7 @@ use layout::Layout;
 use read::Partition;
 use write::Writer;
 
-/// What the groups of one file may take in memory. Decides where files end, so it is no option.
+/// What the groups of one file may take in memory. Decides where files end, so it must not be configurable.
 const GROUPS_BYTES_MAX: usize = 192 << 20;
 
 /// What the program takes beside groups and row groups: columns of a file on its way, and itself.
@@ -87,9 +87,9 @@ pub struct RolledUpTable {
     pub unchanged: u64,
     /// Partitions that were taken away, since the source has none of these any more.
     pub removed: u64,
-    /// Partitions that another run made meanwhile.
+    /// Partitions made by another run in the meantime.
     pub by_another: u64,
-    /// Partitions that an earlier run had left unfinished.
+    /// Partitions left by an earlier run unfinished.
     pub finished: u64,
     /// Records of partitions that were made anew.
     pub records: u64,
@@ -322,7 +322,7 @@ impl<'a> Run<'a> {
         Err(Error::NotRolledUp(why).into())
     }
 
-    /// The same in so many passes, each for one file; none where one has more groups than may be held.
+    /// Rolls a partition up in this many passes, each of which makes one file; `None` if a pass has more groups than may be held.
     fn passes(
         &self,
         passes: u64,

@@ -35,7 +35,7 @@ impl Level {
     }
 }
 
-/// What a finding is about.
+/// What a finding is about; ordered by severity, which decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
     /// Records that cannot be trusted.

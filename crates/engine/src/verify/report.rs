@@ -104,7 +104,7 @@ pub struct DataLevel {
 /// What a listing of the sources was compared with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SourceLevel {
-    /// Objects that were listed: `in_table + missing + changed + ignored + left_out`.
+    /// Objects that were listed: `in_table + missing + changed + ignored`.
     pub listed: u64,
     /// Those that are in the table, unchanged.
     pub in_table: u64,

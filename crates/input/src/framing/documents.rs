@@ -257,7 +257,7 @@ impl Documents {
                     return Ok(Scan::Taken(end));
                 }
                 if !self.has_lines {
-                    return Ok(Scan::Broken("text behind a document".to_owned(), None));
+                    return Ok(Scan::Broken("text after a document".to_owned(), None));
                 }
                 self.plain_line(text[..end].trim_ascii_end(), out);
                 Ok(Scan::Taken(end))

@@ -95,8 +95,8 @@ impl Framing {
         match self {
             Self::Lines => "lines",
             Self::CliText => "text of the AWS CLI",
-            Self::Comments => "lines behind comments",
-            Self::Exports => "lines behind a time (CloudWatch export)",
+            Self::Comments => "lines after comments",
+            Self::Exports => "lines after a time (CloudWatch export)",
             Self::Documents => "JSON documents",
             Self::Separated(b'\t') => "values separated by tabs",
             Self::Separated(b';') => "values separated by semicolons",

@@ -242,7 +242,7 @@ impl Bucket {
             (Some(false), _) => None,
             // What is left would be missing.
             (Some(true), None) => {
-                let detail = "expected a token to go on with, as there is more, found none: the store does not know ListObjectsV2";
+                let detail = "expected a token to continue with, as there is more, found none: the store does not support ListObjectsV2";
                 return Err(Error::told(ErrorKind::Unavailable, "list", self.url(prefix), detail.to_owned()));
             }
             (_, token) => token,

@@ -327,9 +327,9 @@ impl Turns {
         let mut hash = DefaultHasher::new();
         token.hash(&mut hash);
         let detail = if !self.tokens.insert(hash.finish()) {
-            "expected a listing that goes on, found a page that was listed before"
+            "expected a listing that continues, found a page that was listed before"
         } else if self.empty > EMPTY_PAGES_MAX {
-            "expected a listing that goes on, found page after page without keys"
+            "expected a listing that continues, found page after page without keys"
         } else {
             return Ok(Some(From::Token(token)));
         };
