@@ -243,15 +243,16 @@ def test_a_task_whose_object_vanished_is_void(tmp_path, logs, out):
     shutil.copytree(dry / "_flowquet/plans", out / "_flowquet/plans")
     shutil.copy(dry / "_flowquet/table.json", out / "_flowquet/table.json")
     os.remove(logs / "1.log")
-    report = convert(logs, out, check=4)
-    assert report["objects"]["set_aside"] == 3 and report["records"] == 0
     # Files of the void task, as a run leaves them that was killed before its commit.
     for key, path in files(dry).items():
         (out / key).parent.mkdir(exist_ok=True)
         shutil.copy(path, out / key)
     assert len(rows(out)) == 3
-    assert convert(logs, out)["records"] == 2, "the rest is planned anew"
+    report = convert(logs, out, check=4)
+    assert (report["records"], report["objects"]["failed"], report["objects"]["left"]) == (2, 1, 0), "the rest is planned anew"
+    assert [found["cause"] for found in report["failed_objects"]] == ["gone"]
     assert multiset(rows(out)) == table_rows(logs)
+    assert convert(logs, out)["objects"]["known"] == 2
 
 
 def test_interrupted(tmp_path, out):

@@ -200,17 +200,95 @@ def test_who_may_list_some_prefixes_only(tmp_path, made):
         assert "no flowquet table" in s3.run(server, "status", "s3://lake/none", check=1).stderr
 
 
-def test_an_object_that_changes_is_set_aside(tmp_path, made):
+def a_plan(server, folder, *args):
+    plan = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--json", *args).stdout
+    (folder / "plan.json").write_text(plan)
+    return folder / "plan.json"
+
+
+def shard(server, plan, check=0):
+    run = s3.run(server, "convert", "--plan", plan, "--shard", "0/1", "-q", "--report", "-", check=check)
+    report = json.loads(run.stdout)
+    objects = report["objects"]
+    assert objects["listed"] + objects["resumed"] == objects["converted"] + objects["known"] + objects["failed"] + objects["left"]
+    return report
+
+
+def spoil(server, made):
+    """One object is written again with other lines, and one deleted; both in the folder too."""
+    changed, gone = sorted(made.rglob("*.gz"))[3:5]
+    changed.write_bytes(gzip.compress(f"{naive.V2}\n{line(1, -30)}".encode()))
+    server.client.put_object(Bucket="logs", Key=str(changed.relative_to(made)), Body=changed.read_bytes())
+    server.client.delete_object(Bucket="logs", Key=str(gone.relative_to(made)))
+    gone.unlink()
+    return [f"s3://logs/{path.relative_to(made)}" for path in (changed, gone)]
+
+
+def test_objects_that_change_or_vanish_after_the_plan_cost_nobody_else(tmp_path, made):
+    """One is taken as it is now, one is told as gone, by each run of the shard."""
     with s3.serve(load=made) as server:
-        plan = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--json").stdout
-        (tmp_path / "plan.json").write_text(plan)
+        plan = a_plan(server, tmp_path)
+        _, gone = spoil(server, made)
+        first = shard(server, plan, check=4)
+        assert (first["objects"]["converted"], first["objects"]["failed"], first["objects"]["left"]) == (39, 1, 0)
+        assert [(found["cause"], found["url"]) for found in first["failed_objects"]] == [("gone", gone)]
+        assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made)
+        again = shard(server, plan, check=4)
+        assert (again["objects"]["known"], again["objects"]["failed"], again["records"]) == (39, 1, 0)
+        assert s3.convert(server, "s3://logs/", "s3://lake/t")["objects"]["known"] == 39
+
+
+def test_objects_that_may_not_be_read_cost_nobody_else(tmp_path, made):
+    accounts = sorted({path.name.split("_")[0] for path in made.rglob("*.gz")})
+    assert len(accounts) == 2
+    denied = sorted(path for path in made.rglob("*.gz") if path.name.startswith(accounts[1]))
+    below = f"{str(denied[0].relative_to(made)).split(accounts[1])[0]}{accounts[1]}/"
+    with s3.serve("--deny-reads", f"logs/{below}", load=made) as server:
+        first = s3.convert(server, "s3://logs/", "s3://lake/t", check=4)
+        assert (first["objects"]["converted"], first["objects"]["failed"], first["objects"]["left"]) == (20, 20, 0)
+        assert {found["cause"] for found in first["failed_objects"]} == {"denied"}
+        again = s3.convert(server, "s3://logs/", "s3://lake/t", check=4)
+        assert (again["objects"]["known"], again["objects"]["failed"], again["records"]) == (20, 20, 0)
+        found = json.loads(s3.run(server, "status", "s3://lake/t", "--json", check=4).stdout)
+        assert (found["objects"], len(found["unreadable"])) == (20, 20)
+        s3.run(server, "ignore", "s3://lake/t", f"s3://logs/{denied[0].relative_to(made)}", "--reason", "not ours")
+        assert s3.convert(server, "s3://logs/", "s3://lake/t", check=4)["objects"]["ignored"] == 1
+        kept = server.fetch("t", tmp_path / "t")
+        words = s3.run(server, "convert", f"s3://logs/{below}", "--out", "s3://lake/none", check=1).stderr
+        assert "access denied" in words and "s3:GetObject" in words, "where nothing may be read it is the credentials"
+    for path in denied:
+        path.unlink()
+    assert multiset(rows(kept)) == table_rows(made)
+
+
+def test_an_inventory_that_is_older_than_its_objects(tmp_path, made):
+    with s3.serve(load=made) as server:
+        inventory = io.StringIO()
+        rows_of = csv.writer(inventory, quoting=csv.QUOTE_ALL)
+        for item in server.client.list_objects_v2(Bucket="logs")["Contents"]:
+            rows_of.writerow(["logs", item["Key"], item["Size"], item["ETag"].strip('"')])
+        server.client.put_object(Bucket="lake", Key="inv/data/1.csv.gz", Body=gzip.compress(inventory.getvalue().encode()))
+        manifest = {"sourceBucket": "logs", "destinationBucket": "arn:aws:s3:::lake", "fileFormat": "CSV", "fileSchema": "Bucket, Key, Size, ETag", "files": [{"key": "inv/data/1.csv.gz"}]}
+        server.client.put_object(Bucket="lake", Key="inv/manifest.json", Body=json.dumps(manifest).encode())
+        spoil(server, made)
+        # The second time the table knows the object that was written again as it is, and not as the inventory has it.
+        for converted, known, changed in [(39, 0, 0), (0, 39, 1)]:
+            run = s3.run(server, "convert", "--manifest", "s3://lake/inv/manifest.json", "--out", "s3://lake/t", "-q", "--report", "-", check=4)
+            found = json.loads(run.stdout)["objects"]
+            assert (found["converted"], found["known"], found["failed"], found["left"], found["changed"]) == (converted, known, 1, 0, changed)
+        assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made)
+
+
+def test_reconvert_takes_an_object_that_was_written_again(tmp_path, made):
+    with s3.serve(load=made) as server:
+        s3.convert(server, "s3://logs/", "s3://lake/t")
         changed = sorted(made.rglob("*.gz"))[3]
         changed.write_bytes(gzip.compress(f"{naive.V2}\n{line(1, -30)}".encode()))
         server.client.put_object(Bucket="logs", Key=str(changed.relative_to(made)), Body=changed.read_bytes())
-        first = json.loads(s3.run(server, "convert", "--plan", tmp_path / "plan.json", "--shard", "0/1", "-q", "--report", "-", check=4).stdout)
-        assert first["objects"]["set_aside"] > 0
-        s3.convert(server, "s3://logs/", "s3://lake/t")
+        assert s3.convert(server, "s3://logs/", "s3://lake/t", check=4)["objects"]["changed"] == 1
+        s3.run(server, "reconvert", "s3://lake/t", "--object", f"s3://logs/{changed.relative_to(made)}")
         assert multiset(rows(server.fetch("t", tmp_path / "t"))) == table_rows(made)
+        assert s3.convert(server, "s3://logs/", "s3://lake/t")["objects"]["changed"] == 0
 
 
 def test_shares_of_a_plan(tmp_path, made):
@@ -241,7 +319,7 @@ def test_shares_of_a_plan(tmp_path, made):
         stale["plan"]["tasks"][0]["id"] = "0" * 16
         (tmp_path / "stale.json").write_text(json.dumps(stale))
         words = s3.run(server, "convert", "--plan", tmp_path / "stale.json", "--task", "0/1", check=1).stderr
-        assert "the table has another plan 2" in words and "flowquet plan" in words
+        assert "the table has a different plan 2" in words and "flowquet plan" in words
 
 
 def test_status_tells_what_is_missing(tmp_path, made):
@@ -420,7 +498,7 @@ def test_what_a_newcomer_meets(tmp_path, made):
             (["s3://nowhere/", "--out", "s3://lake/t"], None, "list `s3://nowhere/`: no such bucket", "check the bucket's name"),
             (["s3://logs/", "--out", "s3://missing/t"], None, "read `s3://missing/`: no such bucket", "check the bucket's name"),
             (["s3://logs/no/such", "--out", "s3://lake/t"], None, "found no files in `s3://logs/no/such`", "check the path"),
-            (["s3://logs/AWSLogs/*/vpcflowlogs/", "--out", "s3://lake/t"], None, "found no files in `s3://logs/AWSLogs/*/vpcflowlogs", "give s3://logs/AWSLogs/ and --include '*/vpcflowlogs/**'"),
+            (["s3://logs/AWSLogs/*/vpcflowlogs/", "--out", "s3://lake/t"], None, "found no files in `s3://logs/AWSLogs/*/vpcflowlogs", "use s3://logs/AWSLogs/ and --include '*/vpcflowlogs/**'"),
             (["s3://logs/", "--out", "s3://lake/locked"], None, "access denied", "s3:PutObject"),
             (["s3://lo gs/", "--out", "s3://lake/t"], None, "expected s3://BUCKET/PREFIX", ""),
             (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "profile `absent` (--profile): /nonexistent is not there", "aws sso login"),

@@ -202,3 +202,25 @@ def test_plan_and_report_in_s3(logs, tmp_path, whole):
         names = ("t", "one")
         tables = [multiset(rows(server.fetch(name, tmp_path / name))) for name in names]
         assert tables[0] == tables[1]
+
+
+def test_a_job_beside_a_backfill_leaves_its_shards_alone(logs, tmp_path, whole):
+    file, _, plan = planned(logs, tmp_path, "--shards", 2)
+    shard(file, "--shard", "0/2")
+    done = sum(len(plan["plan"]["tasks"][place]["objects"]) for place in plan["shards"][0]["tasks"])
+    late = tmp_path / "late"
+    late.mkdir()
+    (late / "late.log").write_text("srcaddr bytes start\n10.0.0.1 40 1705276800\n")
+    out = tmp_path / "out"
+
+    def hourly(*args):
+        return json.loads(run("convert", late, "--out", out, "--quiet", "--report", "-", *args).stdout)["objects"]
+
+    found = hourly("--only-listed")
+    assert (found["listed"], found["converted"], found["resumed"]) == (1, 1, 0)
+    assert json.loads(run("status", out, "--json", check=4).stdout)["objects"] == done + 1
+    # What it lists is converted, whoever planned it.
+    found = json.loads(run("convert", logs, "--out", out, "--quiet", "--report", "-", "--only-listed").stdout)["objects"]
+    assert (found["known"], found["converted"], found["resumed"]) == (done, 30 - done, 0)
+    assert "nothing to do" in run("convert", "--plan", file, "--shard", "1/2").stderr or shard(file, "--shard", "1/2")["objects"]["converted"] == 0
+    assert len(rows(out)) == 30 * 200 + 1

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use flowquet_command::machine::{memory, threads};
 use flowquet_engine::{
-    COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request, compact,
-    convert,
+    COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request, Resume,
+    compact, convert,
 };
 use flowquet_format::{Catalogue, KeyFilter};
 use flowquet_sources::Source;
@@ -143,6 +143,7 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, told: &Told, threads: usize
         enrich: Vec::new(),
         budget,
         max_rejects: None,
+        resume: Resume::All,
     };
     let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
     let run = convert(&request, &mut std::io::empty(), &told.observer(&reporter), stop());

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use flowquet_command::machine::threads;
 use flowquet_engine::{
-    Error, Event, Observer as _, Planned, Request, Run, Summary, convert, perform_shard, plan, restore,
+    Error, Event, Observer as _, Planned, Request, Resume, Run, Summary, convert, perform_shard, plan,
+    restore,
 };
 use flowquet_format::ObjectKey;
 use flowquet_sources::{Source, SourceSet};
@@ -66,7 +67,8 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         registered_to(&args.glue, &args.job.s3, prepared.out.as_ref())?;
     }
     let sources: Vec<String> = prepared.sources.iter().map(source_text).collect();
-    let request = Request { max_rejects: args.max_rejects, ..prepared.request() };
+    let resume = if args.only_listed { Resume::Listed } else { Resume::All };
+    let request = Request { max_rejects: args.max_rejects, resume, ..prepared.request() };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let metrics = args.metrics.as_ref();
     let metrics = metrics

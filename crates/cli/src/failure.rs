@@ -211,7 +211,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
         Error::EnrichmentFile { error, .. } => return hint_of_enrichment(error),
         Error::EnrichmentGone { name, .. } => {
-            return Some(format!("give the file with {ENRICH} {name}=FILE; the table's copy is then restored"));
+            return Some(format!(
+                "give the file with {ENRICH} {name}=FILE; the table's copy is then restored"
+            ));
         }
         Error::Enrichments(_) => "give one of the files another name",
         Error::OtherEnrichment { name, is_same_key: true, .. } => {

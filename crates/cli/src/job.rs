@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowquet_engine::{Budget, EnrichmentFile, Error, Request};
+use flowquet_engine::{Budget, EnrichmentFile, Error, Request, Resume};
 use flowquet_format::{Enrichments, KeyFilter, PartitionTime};
 use flowquet_sources::Source;
 use flowquet_store::{Location, Store, Stores};
@@ -92,6 +92,7 @@ impl Prepared {
             enrich: self.enrich,
             budget: self.budget,
             max_rejects: None,
+            resume: Resume::All,
         }
     }
 }

@@ -88,9 +88,8 @@ fn shard(
             Err(wrong(message, hint))
         }
         (None, None) => {
-            let message = format!(
-                "{told_by} is {index}, but the number of shards is unknown: the plan is not divided"
-            );
+            let message =
+                format!("{told_by} is {index}, but the number of shards is unknown: the plan is not divided");
             Err(wrong(message, "make the plan with `flowquet plan --shards N`, or give --shard I/N"))
         }
         (Some(of), _) | (_, Some(of)) if index < of => Ok(Shard { index, of }),

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_engine::{Budget, Event, Request, convert};
+use flowquet_engine::{Budget, Event, Request, Resume, convert};
 use flowquet_format::KeyFilter;
 use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location, Store, Stores};
@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         enrich: Vec::new(),
         budget: Budget::new(2, None, false, false)?,
         max_rejects: None,
+        resume: Resume::All,
     };
     let mut words = std::io::stdout().lock();
     // Events come from any thread.

@@ -1,6 +1,6 @@
 //! A run: list, take, perform, add up.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,6 +12,7 @@ use flowquet_table::{
     Log, ObjectId, PlanRecord, SourceObject, check_files, check_partitions, delete_if_there,
 };
 
+use crate::again::{ChangedFiles, Freed, plan_again};
 use crate::budget::Budget;
 use crate::context::PlanContext;
 use crate::enrich::{EnrichmentFiles, with_columns_of};
@@ -19,7 +20,7 @@ use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
 use crate::perform::{Performance, perform};
-use crate::request::Request;
+use crate::request::{Request, Resume};
 use crate::summary::{FailedObject, Summary};
 use crate::take::{replan_old_layouts, take};
 use crate::words::counted;
@@ -189,7 +190,11 @@ impl<'a> Converter<'a> {
         let new_plan = taken.plan_number;
         let in_tasks = std::mem::take(&mut taken.in_tasks);
         taken.report(&self.log, &mut self.summary);
-        let tasks = tasks_to_perform(&self.log, None, &mut self.enrichments).inspect_err(|_| {
+        let mine = match request.resume {
+            Resume::All => None,
+            Resume::Listed => Some(tasks_that_hold(&in_tasks, &self.log)),
+        };
+        let tasks = tasks_to_perform(&self.log, mine.as_ref(), &mut self.enrichments).inspect_err(|_| {
             // All that are in tasks wait for the next run.
             self.summary.objects.left += in_tasks.len() as u64;
         })?;
@@ -204,8 +209,8 @@ impl<'a> Converter<'a> {
                 delete_if_there(request.out.as_ref(), &key)?;
             }
         }
-        self.perform(&tasks, new_plan)?;
         if !tasks.is_empty() {
+            self.perform(tasks, new_plan)?;
             // What was committed is known to the next portion.
             self.log.refresh()?;
         }
@@ -241,27 +246,73 @@ impl<'a> Converter<'a> {
         // As the plan, which rests on them.
         self.enrichments.keep(&self.log, &plan.options.enrich)?;
         self.enrichments.context(&self.log, &plan.options, &plan.formats)?;
-        let mine = take_shard(&mut self.log, plan, shard, &mut self.summary)?;
-        let tasks = tasks_to_perform(&self.log, Some(&mine), &mut self.enrichments)?;
+        let At { sources, stop, .. } = self.at;
+        let (mut mine, freed) = take_shard(&mut self.log, plan, shard, &mut self.summary)?;
         self.has_begun = true;
-        self.perform(&tasks, Some(plan.number))
+        if !freed.is_empty() {
+            // An earlier run gave their tasks up, and did not come to plan them anew.
+            let summary = &mut self.summary;
+            let plans = plan_again(&mut self.log, freed, ChangedFiles::Take, sources, stop, summary)?;
+            let open = self.log.state().open_tasks().filter(|t| plans.contains(&t.plan));
+            mine.extend(open.map(|t| t.task.id.clone()));
+        }
+        let tasks = tasks_to_perform(&self.log, Some(&mine), &mut self.enrichments)?;
+        self.perform(tasks, Some(plan.number))
     }
 
-    fn perform(&mut self, tasks: &[PlannedTask], new_plan: Option<u64>) -> Result<(), Error> {
+    /// Performs tasks, and those that are planned anew where an object spoilt one.
+    fn perform(&mut self, mut tasks: Vec<PlannedTask>, new_plan: Option<u64>) -> Result<(), Error> {
         let At { sources, observer, stop } = self.at;
-        observer.event(&Event::Planned {
-            tasks: tasks.len() as u64,
-            objects: tasks.iter().map(|t| t.task.objects.len() as u64).sum(),
-            bytes: tasks.iter().flat_map(|t| &t.task.objects).map(|o| o.bytes).sum(),
-            left_over: tasks.iter().filter(|t| Some(t.plan_number) != new_plan).count() as u64,
-        });
-        let (log, budget, max_rejects) = (&self.log, self.budget, self.request.max_rejects);
-        let performance = Performance { log, max_rejects, budget, tasks, sources, observer, stop };
-        let performed = perform(&performance, &mut self.summary);
-        let removed = self.log.remove_files_of(&performed.void);
-        // What stopped the run is told before what came of tidying up.
-        performed.error.map_or(Ok(()), Err)?;
-        Ok(removed?)
+        for round in 0.. {
+            observer.event(&Event::Planned {
+                tasks: tasks.len() as u64,
+                objects: tasks.iter().map(|t| t.task.objects.len() as u64).sum(),
+                bytes: tasks.iter().flat_map(|t| &t.task.objects).map(|o| o.bytes).sum(),
+                left_over: if round > 0 {
+                    0
+                } else {
+                    tasks.iter().filter(|t| Some(t.plan_number) != new_plan).count() as u64
+                },
+            });
+            let (log, budget, max_rejects) = (&self.log, self.budget, self.request.max_rejects);
+            let performance =
+                Performance { log, max_rejects, budget, tasks: &tasks, sources, observer, stop };
+            let set_aside = self.summary.objects.set_aside;
+            let performed = perform(&performance, &mut self.summary);
+            let removed = self.log.remove_files_of(&performed.void.keys().cloned().collect());
+            // What stopped the run is told before what came of tidying up.
+            performed.error.map_or(Ok(()), Err)?;
+            removed?;
+            if performed.void.is_empty() {
+                return Ok(());
+            }
+            let state = self.log.state();
+            let given_up = tasks.iter().filter(|t| performed.void.contains_key(&t.task.id));
+            let freed: Vec<Freed> = given_up
+                .flat_map(|t| t.task.objects.iter().map(|o| (o, state.options_of(t.plan_number))))
+                .map(|(object, options)| Freed { object: object.clone(), options: options.clone() })
+                .collect();
+            // So that the state knows that they were given up.
+            self.log.refresh()?;
+            let plans = if round < AGAIN_MAX {
+                let summary = &mut self.summary;
+                plan_again(&mut self.log, freed, ChangedFiles::Leave, sources, stop, summary)?
+            } else {
+                BTreeSet::new()
+            };
+            let left = self.summary.objects.set_aside - set_aside;
+            if left > 0 {
+                let reason = performed.void.into_values().min().unwrap_or_default();
+                self.warn(format!("{} left for the next run: {reason}", counted(left, "object")));
+            }
+            let mine = self.log.state().open_tasks().filter(|t| plans.contains(&t.plan));
+            let mine = mine.map(|t| t.task.id.clone()).collect();
+            tasks = tasks_to_perform(&self.log, Some(&mine), &mut self.enrichments)?;
+            if tasks.is_empty() {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// The end of a run whose sources came to their end.
@@ -342,40 +393,76 @@ pub(crate) fn check_is_no_rollup(log: &Log) -> Result<(), Error> {
     if log.state().is_rollup() { Err(Error::OutIsRollup { url: log.out().url("") }) } else { Ok(()) }
 }
 
+/// How often objects are planned anew whose task an object spoilt.
+const AGAIN_MAX: u32 = 3;
+
 const SINGLE_WRITER: &str = "this store does not support conditional writes: run only one flowquet at a time on this table; \
                              stopping it and running it again is safe";
 
-/// Puts a plan that was made before into the table, and returns the ids of the tasks of one shard.
+/// Puts a plan that was made before into the table. Returns the ids of those tasks of one shard that are open, with others that hold objects of the
+/// shard since theirs was given up; and the objects that no task holds any more, each counted among those that are set aside.
 fn take_shard(
     log: &mut Log,
     plan: &PlanRecord,
     shard: &[usize],
     summary: &mut Summary,
-) -> Result<HashSet<String>, Error> {
+) -> Result<(HashSet<String>, Vec<Freed>), Error> {
     log.take_plan(plan)?;
+    let shard: Vec<_> = shard.iter().filter_map(|place| plan.tasks.get(*place)).collect();
     let open: HashSet<String> = log.state().open_tasks().map(|t| t.task.id.clone()).collect();
-    let mine: Vec<_> = shard.iter().filter_map(|place| plan.tasks.get(*place)).collect();
-    for task in &mine {
-        let objects = task.objects.len() as u64;
-        summary.objects.listed += objects;
-        if open.contains(task.id.as_str()) {
+    let (mut mine, mut settled) = (HashSet::new(), HashMap::new());
+    for task in shard {
+        summary.objects.listed += task.objects.len() as u64;
+        if open.contains(&task.id) {
+            mine.insert(task.id.clone());
+        } else {
+            // Committed by an earlier run, or given up.
+            log.ask(|state| state.read_known(&task.objects))?;
+            settled.extend(task.objects.iter().map(|object| (object.id(), object)));
+        }
+    }
+    if settled.is_empty() {
+        return Ok((mine, Vec::new()));
+    }
+    let state = log.state();
+    for open in state.open_tasks() {
+        if mine.contains(&open.task.id) {
             continue;
         }
-        // Committed by an earlier run, or given up.
-        log.ask(|state| state.read_known(&task.objects))?;
-        let state = log.state();
-        for object in &task.objects {
-            match state.known().of_id(&object.id())? {
-                (true, _) => summary.objects.known += 1,
-                (_, Some(claim)) => summary.fail(object.url(), &claim.cause, state.is_ignored(object)),
-                (_, None) => summary.objects.left += 1,
+        let before = settled.len();
+        for object in &open.task.objects {
+            settled.remove(&object.id());
+        }
+        let found = before - settled.len();
+        if found > 0 {
+            summary.objects.resumed += (open.task.objects.len() - found) as u64;
+            mine.insert(open.task.id.clone());
+        }
+    }
+    let mut freed = Vec::new();
+    for (id, object) in settled {
+        match state.known().of_id(&id)? {
+            (true, _) => summary.objects.known += 1,
+            (_, Some(claim)) => summary.fail(object.url(), &claim.cause, state.is_ignored(object)),
+            (_, None) => {
+                summary.objects.left += 1;
+                summary.objects.set_aside += 1;
+                freed.push(Freed { object: object.clone(), options: state.options_of(plan.number).clone() });
             }
         }
     }
-    Ok(mine.into_iter().map(|t| t.id.clone()).collect())
+    freed.sort_by(|a, b| a.object.url().cmp(b.object.url()));
+    Ok((mine, freed))
 }
 
-/// Tasks without a commit: all of them, or those of a shard.
+/// Ids of tasks without a commit that hold one of these objects.
+fn tasks_that_hold(objects: &HashSet<ObjectId>, log: &Log) -> HashSet<String> {
+    let open = log.state().open_tasks();
+    let holding = open.filter(|t| t.task.objects.iter().any(|object| objects.contains(&object.id())));
+    holding.map(|t| t.task.id.clone()).collect()
+}
+
+/// Tasks without a commit: all of them, or those that are `mine`.
 fn tasks_to_perform(
     log: &Log,
     mine: Option<&HashSet<String>>,

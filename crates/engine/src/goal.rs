@@ -50,6 +50,11 @@ impl Goal {
         }
     }
 
+    /// Whether the task is of a plan.
+    pub(crate) fn is_commit(&self) -> bool {
+        matches!(self, Self::Commit { .. })
+    }
+
     /// The partition folders whose rows are wanted; all if `None`.
     pub(crate) fn partitions(&self) -> Option<&Arc<BTreeSet<String>>> {
         match self {

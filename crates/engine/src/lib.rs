@@ -17,7 +17,7 @@
 //! use std::sync::Arc;
 //! use std::sync::atomic::AtomicBool;
 //!
-//! use flowquet_engine::{Budget, Event, Request, convert};
+//! use flowquet_engine::{Budget, Event, Request, Resume, convert};
 //! use flowquet_format::KeyFilter;
 //! use flowquet_sources::Source;
 //! use flowquet_store::{Location, Memory, Store, Stores};
@@ -36,12 +36,14 @@
 //!     enrich: Vec::new(),
 //!     budget: Budget::new(1, None, false, false).expect("enough memory"),
 //!     max_rejects: None,
+//!     resume: Resume::All,
 //! };
 //! let observer = |_: &Event<'_>| {};
 //! let run = convert(&request, &mut std::io::empty(), &observer, &AtomicBool::new(false)).expect("a run");
 //! assert_eq!((run.summary.counts.records, run.summary.partitions), (1, 1));
 //! ```
 
+mod again;
 mod budget;
 mod commit;
 mod compact;
@@ -98,7 +100,7 @@ pub use look::{
 };
 pub use planned::{Planned, plan};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
-pub use request::Request;
+pub use request::{Request, Resume};
 pub use restore::{Restores, look_at_archives, restore};
 pub use rollup::{ROLLUP_MEMORY_MIN, RolledUpTable, RollupRequest, rollup};
 pub use summary::{FailedObject, Objects, OutputSummary, Summary};

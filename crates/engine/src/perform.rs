@@ -1,6 +1,6 @@
 //! Performing tasks: workers convert their units, committers wait for the store.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquet_plan::plan_units;
 use flowquet_sources::{Fetcher, SourceSet, root_url, spool_key};
+use flowquet_store::ErrorKind;
 use flowquet_table::{Cause, CommitRecord, Log, SourceObject, rejects_key};
 
 use crate::budget::Budget;
@@ -19,9 +20,9 @@ use crate::goal::PlannedTask;
 use crate::limit::RejectLimit;
 use crate::sink::{REJECTS_TOLD_MAX, TaskSink};
 use crate::summary::Summary;
+use crate::take::LOOKS_AHEAD;
 use crate::threads::pool;
 use crate::unit::{Fetched, Piece, Taker, UnitCounts};
-use crate::words::counted;
 use crate::worker::{UnitError, Worker};
 
 /// Threads that commit closed tasks: each waits for a few answers of the store.
@@ -59,6 +60,7 @@ struct Shared<'a> {
     tally: Mutex<Tally>,
     result: Mutex<Shareable<'a>>,
     warned: Mutex<HashSet<String>>,
+    others_can_be_read: Mutex<Option<bool>>,
 }
 
 struct Shareable<'a> {
@@ -66,7 +68,7 @@ struct Shareable<'a> {
     error: Option<Error>,
     /// Commits of tasks whose files stand aside.
     aside: Vec<CommitRecord>,
-    void: HashSet<String>,
+    void: HashMap<String, String>,
 }
 
 /// Rejects so far.
@@ -97,8 +99,9 @@ pub(crate) struct Performed {
     pub(crate) error: Option<Error>,
     /// Commits of tasks whose files stand aside.
     pub(crate) aside: Vec<CommitRecord>,
-    /// Tasks that were given up: a run that was killed may have left files of them.
-    pub(crate) void: HashSet<String>,
+    /// Tasks that were given up, and why. Their objects are among those that are left, and set aside. A run that was killed may have left files
+    /// of them.
+    pub(crate) void: HashMap<String, String>,
 }
 
 /// Performs tasks.
@@ -141,8 +144,9 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> P
         next: AtomicUsize::new(0),
         closed,
         tally: Mutex::default(),
-        result: Mutex::new(Shareable { summary, error: None, aside: Vec::new(), void: HashSet::new() }),
+        result: Mutex::new(Shareable { summary, error: None, aside: Vec::new(), void: HashMap::new() }),
         warned: Mutex::new(warned),
+        others_can_be_read: Mutex::default(),
     };
     let pool = pool(budget.workers, "flowquet");
     let to_commit = Mutex::new(to_commit);
@@ -157,7 +161,7 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> P
     });
     let Shareable { summary, mut error, aside, void } =
         shared.result.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let done = summary.tasks + summary.tasks_by_another - done_before;
+    let done = summary.tasks + summary.tasks_by_another - done_before + void.len() as u64;
     let left = count.saturating_sub(done);
     summary.tasks_left += left;
     if error.is_none() && stop.load(Ordering::Relaxed) && left > 0 {
@@ -261,6 +265,13 @@ impl Shared<'_> {
                     sink.end_unit(unit, counts)?
                 }
                 Err(UnitError::Changed(reason)) => sink.void(unit, reason)?,
+                Err(UnitError::Denied(error)) => {
+                    if task.planned.goal.is_commit() && self.others_can_be_read()? {
+                        sink.void(unit, error.to_string())?
+                    } else {
+                        return Err(error.into());
+                    }
+                }
                 Err(UnitError::Run(error)) => return Err(error),
             }
         } else {
@@ -272,6 +283,29 @@ impl Shared<'_> {
             *task.sink.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         Ok(())
+    }
+
+    /// Whether anything else that is planned may be read, where an object of a bucket may not: if nothing may, it is the credentials that lack
+    /// the permission, and the run ends. Some objects from all over the plan are tried, once a run.
+    fn others_can_be_read(&self) -> Result<bool, Error> {
+        let mut known = self.others_can_be_read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = *known {
+            return Ok(known);
+        }
+        let all = || self.tasks.iter().flat_map(|task| &task.planned.task.objects);
+        let looks: Vec<_> = all()
+            .step_by(all().count().div_ceil(LOOKS_AHEAD).max(1))
+            .map(|object| self.sources.fetch_range(object, 0..object.bytes.min(1)))
+            .collect();
+        let mut any = false;
+        for look in looks {
+            match look.wait(&|| self.ended()) {
+                Ok(_) => any = true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        Ok(*known.insert(any))
     }
 
     /// Ends a task's files and hands it on to be committed, which is waiting and no work for a worker.
@@ -345,10 +379,7 @@ impl Shared<'_> {
             }
             Outcome::Void(reason) => {
                 summary.objects.set_aside += objects;
-                let warning = format!("{} left for the next run: {reason}", counted(objects, "object"));
-                self.observer.event(&Event::Warning(&warning));
-                summary.warnings.push(warning);
-                result.void.insert(task.planned.task.id.clone());
+                result.void.insert(task.planned.task.id.clone(), reason);
                 return Ok(());
             }
         }

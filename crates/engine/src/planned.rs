@@ -21,6 +21,8 @@ pub struct Planned {
     pub summary: Summary,
     /// The plan, if there is anything new: what other processes are handed to [perform](crate::perform_shard) their shards of it.
     pub plan: Option<PlanRecord>,
+    /// Listed objects in tasks of earlier plans that have no commit, and so in no shard of this plan.
+    pub in_open_tasks: u64,
     /// Of listed objects, those of a class that is an archive or may be.
     pub classes: HashMap<ObjectId, StorageClass>,
     /// Listed objects that an earlier run found archived and that still are; they are in no plan.
@@ -53,6 +55,8 @@ pub fn plan(request: &Request, observer: &dyn Observer, stop: &AtomicBool) -> Re
     let classes = all.classes.iter().map(|(at, class)| (all.objects[*at].id(), *class)).collect();
     let (taken, plan) = sort_out_and_plan(&mut log, all.objects, request, &sources, stop)?;
     let listed_in_tasks = taken.in_tasks.len() as u64;
+    let planned: usize = plan.iter().flat_map(|p| &p.tasks).map(|t| t.objects.len()).sum();
+    let in_open_tasks = listed_in_tasks - planned as u64;
     let archived_before = taken.archived(&log);
     taken.report(&log, &mut summary);
     let open: Vec<_> = log.state().open_tasks().map(|t| t.task).collect();
@@ -68,7 +72,7 @@ pub fn plan(request: &Request, observer: &dyn Observer, stop: &AtomicBool) -> Re
     summary.objects.left += objects;
     summary.objects.resumed = objects - listed_in_tasks;
     summary.settle();
-    unbalanced(&summary).map_or(Ok(Planned { summary, plan, classes, archived_before }), Err)
+    unbalanced(&summary).map_or(Ok(Planned { summary, plan, in_open_tasks, classes, archived_before }), Err)
 }
 
 /// The log of the table that is there, or one of a table without plans.

@@ -34,6 +34,18 @@ pub struct Request {
     pub budget: Budget,
     /// How many rejects the run tolerates; `None` for any number.
     pub max_rejects: Option<RejectLimit>,
+    /// Which tasks of earlier plans are performed too.
+    pub resume: Resume,
+}
+
+/// Which tasks of earlier plans a run performs that have no commit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Resume {
+    /// All: a run that was killed left them, or others are about to perform them.
+    #[default]
+    All,
+    /// Those that hold an object which this run lists.
+    Listed,
 }
 
 impl Request {

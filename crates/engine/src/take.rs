@@ -20,7 +20,7 @@ use crate::summary::{FailedObject, Summary};
 use crate::union::{Looks, formats_of, look};
 
 /// Objects that are looked at, at once.
-const LOOKS_AHEAD: usize = 32;
+pub(crate) const LOOKS_AHEAD: usize = 32;
 
 /// Log formats that a message names.
 const FORMATS_TOLD_MAX: usize = 5;

@@ -28,6 +28,8 @@ type ReadError = flowquet_input::ReadError<StoreError, ConsumerError>;
 pub(crate) enum UnitError {
     /// An object is not what was planned: the task is void.
     Changed(String),
+    /// An object of a bucket may not be read.
+    Denied(StoreError),
     /// The run must end.
     Run(Error),
 }
@@ -395,10 +397,9 @@ fn store_error(object: &SourceObject, error: flowquet_store::Error) -> UnitError
         ErrorKind::Folder | ErrorKind::NotAFile => {
             UnitError::Changed(format!("`{}` is no file any more: {error}", object.url()))
         }
-        // A file that may not be read was there when it was planned. In a bucket nothing may be read then.
-        ErrorKind::Denied if !is_remote(object) => {
-            UnitError::Changed(format!("`{}` is gone: {error}", object.url()))
-        }
+        // A file that may not be read could be when it was planned.
+        ErrorKind::Denied if !is_remote(object) => UnitError::Changed(error.to_string()),
+        ErrorKind::Denied => UnitError::Denied(error),
         _ => UnitError::Run(error.into()),
     }
 }

@@ -62,6 +62,38 @@ fn s2_shards_of_a_plan() {
     );
 }
 
+/// One object of a plan is gone when its shard is performed, and one is written again: the others of their tasks are converted all the same.
+#[test]
+fn s2_objects_that_are_not_as_they_were_planned() {
+    let spoil = |world: &World| {
+        world.logs.delete(&world::key(1, 15, 7)).expect("made above");
+        world.put(&world::key(1, 16, 7), world::v2_lines(16, 7, 2).as_bytes());
+    };
+    let world = World::new();
+    let plan = world.plan();
+    spoil(&world);
+    let right = World::new();
+    spoil(&right);
+    right.convert(&right.lake_store(), right.options()).expect("undisturbed");
+    let shard = |out: &Arc<dyn Store>| world.shard(out, &plan, 0, 1);
+    let operations = each_fault(
+        &world,
+        |out| shard(out).map(drop),
+        |fault| {
+            for again in [false, true] {
+                let run = shard(&world.lake_store()).unwrap_or_else(|e| panic!("{fault}: {e}"));
+                let objects = &run.summary.objects;
+                assert_eq!((objects.left, objects.set_aside), (0, 0), "{fault}");
+                assert!(run.summary.failed_objects.iter().any(|o| o.cause == "gone"), "{fault}");
+                assert!(!again || objects.converted == 0, "{fault}");
+            }
+            assert_eq!(world.rows(), right.rows(), "{fault}");
+            world.assert_in_place();
+        },
+    );
+    assert!(operations > 20, "{operations} operations");
+}
+
 #[test]
 fn s3_compact() {
     let world = converted();

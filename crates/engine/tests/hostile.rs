@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_engine::{Budget, Error, Event, Request, Run, convert, perform_shard, plan};
+use flowquet_engine::{Budget, Error, Event, Request, Resume, Run, convert, perform_shard, plan};
 use flowquet_format::KeyFilter;
 use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location, Store, Stores};
@@ -60,6 +60,7 @@ impl Disk {
             enrich: Vec::new(),
             budget: Budget::new(1, None, false, false).expect("enough"),
             max_rejects: None,
+            resume: Resume::All,
         }
     }
 
@@ -303,8 +304,8 @@ fn pipes_and_names_that_are_no_text_cost_nobody_else() {
     make(&disk.root.join("l/b.log"));
     let run = perform_shard(&disk.request(Vec::new()), &planned, &[0], &nobody, &stop).expect("it begins");
     assert!(run.error.is_none(), "{:?}", run.error);
-    assert_eq!(run.summary.objects.set_aside, 1);
-    assert!(run.summary.warnings[0].contains("is no file any more"), "{:?}", run.summary.warnings);
+    assert_eq!((run.summary.objects.failed, run.summary.objects.left), (1, 0));
+    assert_eq!(run.summary.failed_objects[0].cause, "gone");
 }
 
 #[test]

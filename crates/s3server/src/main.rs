@@ -3,6 +3,7 @@
 //! It keeps what S3 promises (atomic conditional puts, checksums verified, listings in key order, a thousand keys a page,
 //! archived objects unreadable until they are restored), and fails on request: latency, 503s, hangs, bodies cut short or corrupted, a store that ignores conditions.
 
+mod denied;
 mod faults;
 mod memory;
 
@@ -19,6 +20,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 
+use crate::denied::Denied;
 use crate::faults::{FaultArgs, Faults};
 use crate::memory::{ArchiveArgs, MemoryStore};
 
@@ -37,13 +39,8 @@ struct Args {
     #[arg(long)]
     ignore_conditions: bool,
 
-    /// Keys below which nobody may write: `BUCKET/PREFIX`
-    #[arg(long)]
-    deny_writes: Vec<String>,
-
-    /// Deny objects that are not there, as S3 does to who may list some prefixes only
-    #[arg(long)]
-    hide_missing: bool,
+    #[command(flatten)]
+    denied: Denied,
 
     /// Threads of the server
     #[arg(long, default_value_t = 2)]
@@ -67,13 +64,8 @@ const SECRET_KEY: &str = "flowquet-test-secret";
 
 fn main() {
     let args = Args::parse();
-    let mut store = MemoryStore::new(
-        &args.bucket,
-        args.ignore_conditions,
-        args.deny_writes.clone(),
-        args.hide_missing,
-        args.archives.clone(),
-    );
+    let mut store =
+        MemoryStore::new(&args.bucket, args.ignore_conditions, args.denied.clone(), args.archives.clone());
     for (place, folder) in &args.load {
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         store.load(bucket, prefix, folder);

@@ -15,6 +15,8 @@ use md5::{Digest, Md5};
 use s3s::dto::*;
 use s3s::{Body, S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
+use crate::denied::Denied;
+
 /// Keys of a page, as with S3.
 const PAGE_MAX: usize = 1_000;
 
@@ -101,8 +103,7 @@ struct State {
 pub(crate) struct MemoryStore {
     state: Mutex<State>,
     ignore_conditions: bool,
-    deny_writes: Vec<String>,
-    hide_missing: bool,
+    denied: Denied,
     archives: ArchiveArgs,
 }
 
@@ -138,13 +139,12 @@ impl MemoryStore {
     pub(crate) fn new(
         buckets: &[String],
         ignore_conditions: bool,
-        deny_writes: Vec<String>,
-        hide_missing: bool,
+        denied: Denied,
         archives: ArchiveArgs,
     ) -> Self {
         let buckets = buckets.iter().map(|b| (b.clone(), BTreeMap::new())).collect();
         let state = State { buckets, ..State::default() };
-        Self { state: Mutex::new(state), ignore_conditions, deny_writes, hide_missing, archives }
+        Self { state: Mutex::new(state), ignore_conditions, denied, archives }
     }
 
     /// Puts all files below `folder` under `prefix`.
@@ -179,17 +179,8 @@ impl MemoryStore {
     fn object(&self, bucket: &str, key: &str) -> S3Result<Object> {
         self.with(bucket, |objects| match objects.get(key) {
             Some(object) => Ok(object.clone()),
-            None if self.hide_missing => Err(s3_error!(AccessDenied, "Access Denied")),
-            None => Err(s3_error!(NoSuchKey)),
+            None => Err(self.denied.missing()),
         })
-    }
-
-    fn check_writable(&self, bucket: &str, key: &str) -> S3Result<()> {
-        let place = format!("{bucket}/{key}");
-        if is_below(&place, &self.deny_writes) {
-            return Err(s3_error!(AccessDenied, "Access Denied"));
-        }
-        Ok(())
     }
 
     fn insert(
@@ -264,6 +255,7 @@ impl S3 for MemoryStore {
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = req.input;
         let object = self.object(&input.bucket, &input.key)?;
+        self.denied.check_read(&input.bucket, &input.key)?;
         if let Some(ETagCondition::ETag(wanted)) = &input.if_match
             && wanted.value() != object.etag
         {
@@ -371,7 +363,7 @@ impl S3 for MemoryStore {
     }
 
     async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        self.check_writable(&req.input.bucket, &req.input.key)?;
+        self.denied.check_write(&req.input.bucket, &req.input.key)?;
         let (body, sent) = (req.input.body.take(), req.input.checksum_crc32.take());
         let mut object = collected(body, sent, &req).await?;
         object.storage_class = kept_class(req.input.storage_class.take());
@@ -391,7 +383,7 @@ impl S3 for MemoryStore {
 
     async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = req.input;
-        self.check_writable(&input.bucket, &input.key)?;
+        self.denied.check_write(&input.bucket, &input.key)?;
         let CopySource::Bucket { bucket, key, .. } = input.copy_source else {
             return Err(s3_error!(NotImplemented));
         };
@@ -410,7 +402,7 @@ impl S3 for MemoryStore {
         req: S3Request<RestoreObjectInput>,
     ) -> S3Result<S3Response<RestoreObjectOutput>> {
         let RestoreObjectInput { bucket, key, restore_request, .. } = req.input;
-        self.check_writable(&bucket, &key)?;
+        self.denied.check_write(&bucket, &key)?;
         if is_below(&format!("{bucket}/{key}"), &self.archives.deny_restores) {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
@@ -448,7 +440,7 @@ impl S3 for MemoryStore {
         &self,
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        self.check_writable(&req.input.bucket, &req.input.key)?;
+        self.denied.check_write(&req.input.bucket, &req.input.key)?;
         self.with(&req.input.bucket, |objects| Ok(objects.remove(&req.input.key)))?;
         ok(DeleteObjectOutput::default())
     }
@@ -458,7 +450,7 @@ impl S3 for MemoryStore {
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         let CreateMultipartUploadInput { bucket, key, storage_class, .. } = req.input;
-        self.check_writable(&bucket, &key)?;
+        self.denied.check_write(&bucket, &key)?;
         let mut state = self.state.lock().expect("no panic");
         state.next_upload += 1;
         let id = format!("upload-{}", state.next_upload);

@@ -510,33 +510,16 @@ impl Log {
         }
     }
 
-    /// Gives tasks up that have no commit: their objects are as if never planned. One that another run commits at this moment
-    /// stays. Returns the ids of those that were given up.
-    ///
-    /// # Errors
-    /// As the store reports.
-    pub fn void_tasks(&mut self, ids: &HashSet<String>, reason: &str) -> Result<HashSet<String>, Error> {
-        let tasks: Vec<(u64, u32, String)> = self
-            .state
-            .open_tasks()
-            .filter(|t| ids.contains(&t.task.id))
-            .map(|t| (t.plan, t.layout_version, t.task.id.clone()))
-            .collect();
-        let mut void = HashSet::new();
-        for (plan, layout_version, task) in tasks {
-            let record = CommitRecord::void(task.clone(), plan, layout_version, reason.to_owned());
-            let settled = match self.commit(&record, layout_version)? {
-                CommitPut::Ours => record,
-                CommitPut::Theirs(theirs) => *theirs,
-            };
-            if settled.void.is_some() {
-                void.insert(task.clone());
-            }
-            self.records_since += 1;
-            self.state.add_commit(&task, Settled::of(settled)?)?;
-        }
-        self.remove_files_of(&void)?;
-        Ok(void)
+    /// Commits a task, unless another run has, and tells the state. Returns whether the task is void.
+    pub(crate) fn settle(&mut self, record: CommitRecord, layout_version: u32) -> Result<bool, Error> {
+        let settled = match self.commit(&record, layout_version)? {
+            CommitPut::Ours => record,
+            CommitPut::Theirs(theirs) => *theirs,
+        };
+        let (task, is_void) = (settled.task.clone(), settled.void.is_some());
+        self.records_since += 1;
+        self.state.add_commit(&task, Settled::of(settled)?)?;
+        Ok(is_void)
     }
 
     /// Keys of files that were retired by records that the state does not know yet.

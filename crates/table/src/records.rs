@@ -201,12 +201,35 @@ impl CommitRecord {
 
     /// A commit that gives a task of plan `plan` up.
     pub fn void(task: String, plan: u64, layout_version: u32, reason: String) -> Self {
+        Self { void: Some(reason), ..Self::empty(task, plan, layout_version) }
+    }
+
+    /// A commit of a task of plan `plan` of which no object can be read, each for the cause that `cause_of` tells.
+    pub(crate) fn failed(
+        task: &Task,
+        plan: u64,
+        layout_version: u32,
+        cause_of: &dyn Fn(&SourceObject) -> Cause,
+    ) -> Self {
+        let failed = |object: &SourceObject| InputRecord {
+            object: object.clone(),
+            counts: Counts::default(),
+            text_bytes: 0,
+            digest: None,
+            failed: Some(cause_of(object)),
+            damaged: None,
+        };
+        let inputs = task.objects.iter().map(failed).collect();
+        Self { inputs, ..Self::empty(task.id.clone(), plan, layout_version) }
+    }
+
+    fn empty(task: String, plan: u64, layout_version: u32) -> Self {
         Self {
             layout_version,
             written_by: written_by(),
             task,
             plan,
-            void: Some(reason),
+            void: None,
             inputs: Vec::new(),
             outputs: Vec::new(),
             counts: Counts::default(),

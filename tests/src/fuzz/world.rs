@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquet_engine::{
     Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event,
-    ReconvertRequest, Request, Run, compact, convert, reconvert,
+    ReconvertRequest, Request, Resume, Run, compact, convert, reconvert,
 };
 use flowquet_format::KeyFilter;
 use flowquet_sources::Source;
@@ -69,6 +69,7 @@ pub(super) fn convert_into(lake: &Memory, stores: &Arc<Stores>, source: Source) 
         enrich: Vec::new(),
         budget: Budget::new(1, None, true, false)?,
         max_rejects: None,
+        resume: Resume::All,
     };
     convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &STOP)
 }

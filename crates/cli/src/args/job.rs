@@ -132,6 +132,11 @@ pub(crate) struct ConvertArgs {
     #[arg(long, alias = "task", value_name = "I/N", help_heading = "Shards of a plan")]
     pub(crate) shard: Option<ShardArg>,
 
+    /// Leave what an earlier run has planned and not converted, unless it is listed now: for a job that runs while the shards of
+    /// a backfill are converted. Without it any run finishes all that is planned
+    #[arg(long, conflicts_with = "plan", help_heading = "Choosing objects")]
+    pub(crate) only_listed: bool,
+
     /// Fail if more lines than this are rejected: a count (`100`) or a share (`1%`); checked before each task is committed
     /// [default: no limit]
     #[arg(long, value_name = "N|P%", help_heading = "Bad input")]

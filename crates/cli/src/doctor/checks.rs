@@ -359,9 +359,11 @@ fn of_writes(tried: &[(&'static str, Result<(), flowquet_catalog::Error>)]) -> L
 
 fn of_machine(lines: &mut Vec<Line>) {
     lines.push(match share_of_machine() {
-        None => {
-            Line::new("memory", State::Unknown, "neither the machine nor a container reports how much there is")
-        }
+        None => Line::new(
+            "memory",
+            State::Unknown,
+            "neither the machine nor a container reports how much there is",
+        ),
         Some(share) => {
             let (share, least) = (share as u64, MEMORY_MIN as u64);
             if share < least {

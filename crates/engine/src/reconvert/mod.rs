@@ -44,7 +44,7 @@ use crate::enrich::{EnrichmentFile, EnrichmentFiles, next_versions};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
-use crate::perform::{Performance, perform};
+use crate::perform::{Performance, Performed, perform};
 use crate::summary::Summary;
 use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;
@@ -170,7 +170,7 @@ pub fn reconvert(
     if request.choice.wants_rejects() {
         scope.keep_rejects();
     }
-    scope.refresh_local(&sources)?;
+    scope.refresh(&sources, stop)?;
     done.objects = scope.chosen().count() as u64;
     done.companions = scope.companions().count() as u64;
     done.failed_before = scope.failed.len() as u64;
@@ -219,7 +219,7 @@ fn replace(
 ) -> Result<(), Error> {
     let Asked { request, change, scope, sources } = asked;
     let draft = Draft::new(log, scope, change, enrichments)?;
-    let commits = run(
+    let performed = run(
         log,
         enrichments.left_of(request.budget),
         &draft.planned,
@@ -231,12 +231,12 @@ fn replace(
     // An equal run works in the same folder aside.
     let mut late = Late::default();
     late.add(draft.id.clone());
-    if commits.len() < draft.planned.len() {
+    if let Some(reason) = performed.void.into_values().min() {
         log.refresh()?;
         late.clear(log)?;
-        let first = done.summary.warnings.first().cloned().unwrap_or_default();
-        return Err(Error::NotReconverted(first));
+        return Err(Error::NotReconverted(reason));
     }
+    let commits = performed.aside;
     if let Some(error) = draft.loss(scope, &commits) {
         log.refresh()?;
         late.clear(log)?;
@@ -297,7 +297,13 @@ fn plan_failed(
             task: open.task.clone(),
         });
     }
-    run(log, enrichments.left_of(request.budget), &planned, sources, observer, stop, &mut done.summary)?;
+    let budget = enrichments.left_of(request.budget);
+    let performed = run(log, budget, &planned, sources, observer, stop, &mut done.summary)?;
+    if let Some(reason) = performed.void.into_values().min() {
+        let warning = format!("left for the next conversion: {reason}");
+        observer.event(&Event::Warning(&warning));
+        done.summary.warnings.push(warning);
+    }
     Ok(())
 }
 
@@ -309,9 +315,9 @@ fn run(
     observer: &dyn Observer,
     stop: &AtomicBool,
     summary: &mut Summary,
-) -> Result<Vec<CommitRecord>, Error> {
+) -> Result<Performed, Error> {
     if planned.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Performed::default());
     }
     let all = || planned.iter().flat_map(|t| &t.task.objects);
     observer.event(&Event::Planned {
@@ -321,8 +327,8 @@ fn run(
         left_over: 0,
     });
     let performance = Performance { log, max_rejects: None, budget, tasks: planned, sources, observer, stop };
-    let performed = perform(&performance, summary);
-    performed.error.map_or(Ok(performed.aside), Err)
+    let mut performed = perform(&performance, summary);
+    performed.error.take().map_or(Ok(performed), Err)
 }
 
 /// An id of what these words say.

@@ -1,13 +1,15 @@
 //! How far a reconversion reaches: the tasks that are superseded, the files that are replaced, and the rows of others in them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flowquet_sources::{SourceSet, is_remote};
 use flowquet_table::{CommitRecord, FailedClaim, LiveFile, Log, Options, SourceObject};
 
 use crate::error::Error;
 use crate::reconvert::choice::Chosen;
+use crate::take::LOOKS_AHEAD;
 use crate::words::counted;
 
 /// A task whose chosen objects and companions are converted anew.
@@ -127,25 +129,48 @@ impl Scope {
         }
     }
 
-    /// Takes local objects as they are now: their modification times may have changed without their bytes.
-    pub(crate) fn refresh_local(&mut self, sources: &SourceSet) -> Result<(), Error> {
-        let of_tasks = self.superseded.iter_mut().flat_map(|t| &mut t.objects).map(|(o, _)| o);
-        let of_neighbours = self.neighbours.iter_mut().flat_map(|n| &mut n.objects);
+    /// Takes objects as they are now: all that are files, since their modification times may have changed without their bytes, and of those in
+    /// buckets what is chosen. The others must be what they were, and are asked for by their etags anyway.
+    pub(crate) fn refresh(&mut self, sources: &SourceSet, stop: &AtomicBool) -> Result<(), Error> {
+        let of_tasks = self.superseded.iter_mut().flat_map(|t| &mut t.objects);
+        let of_tasks = of_tasks.filter(|(o, is_chosen)| *is_chosen || !is_remote(o)).map(|(o, _)| o);
+        let of_neighbours = self.neighbours.iter_mut().flat_map(|n| &mut n.objects).filter(|o| !is_remote(o));
         let of_failed = self.failed.iter_mut().map(|claim| &mut claim.object);
-        let mut gone = Vec::new();
-        for object in of_tasks.chain(of_neighbours).chain(of_failed).filter(|o| !is_remote(o)) {
-            match sources.current(object) {
-                Ok((bytes, etag)) if !object.etag().is_empty() => {
-                    *object = SourceObject::new(object.url().to_owned(), object.key(), bytes, &etag);
-                }
-                Ok(_) => {}
-                Err(error) => gone.push(error),
+        // What failed in a bucket fails again where it is gone, and costs nobody else.
+        let of_failed = of_failed.map(|o| (!is_remote(o), o));
+        let needed = of_tasks.chain(of_neighbours).map(|o| (true, o));
+        let mut objects: Vec<(bool, &mut SourceObject)> = needed.chain(of_failed).collect();
+        let each = objects.len().div_ceil(LOOKS_AHEAD).max(1);
+        let unreadable = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for some in objects.chunks_mut(each) {
+                let unreadable = &unreadable;
+                scope.spawn(move || {
+                    for (is_needed, object) in some.iter_mut().take_while(|_| !stop.load(Ordering::Relaxed)) {
+                        match sources.current(object) {
+                            Ok((bytes, etag)) if !object.etag().is_empty() || is_remote(object) => {
+                                **object =
+                                    SourceObject::new(object.url().to_owned(), object.key(), bytes, &etag);
+                            }
+                            Ok(_) => {}
+                            Err(_) if !*is_needed => {}
+                            Err(error) => unreadable
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .push((object.url().to_owned(), error)),
+                        }
+                    }
+                });
             }
+        });
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
         }
-        let count = gone.len() as u64;
-        match gone.into_iter().next() {
+        let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let count = unreadable.len() as u64;
+        match unreadable.into_iter().min_by(|a, b| a.0.cmp(&b.0)) {
             None => Ok(()),
-            Some(first) => Err(Error::NotReconverted(format!(
+            Some((_, first)) => Err(Error::NotReconverted(format!(
                 "{} needed for it cannot be read: {first}",
                 counted(count, "raw log")
             ))),

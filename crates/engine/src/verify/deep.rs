@@ -272,6 +272,7 @@ impl Reading<'_, '_> {
                 let input = counts.inputs.pop().expect("one object was read");
                 Ok(Outcome::Read(Box::new(input)))
             }
+            Err(UnitError::Denied(error)) => Err(error.into()),
             Err(UnitError::Run(error)) => Err(error),
             Err(UnitError::Changed(what)) => {
                 let is_gone = sources.current(object).is_err_and(|e| e.kind() == ErrorKind::NotFound);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquet_engine::{
     Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event, Observer,
-    Pointers, ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, RollupRequest, Run, compact,
+    Pointers, ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, Resume, RollupRequest, Run, compact,
     convert, perform_shard, plan, reconvert, rollup,
 };
 use flowquet_format::KeyFilter;
@@ -116,6 +116,7 @@ impl World {
             enrich: Vec::new(),
             budget: Budget::new(1, None, true, false).expect("enough"),
             max_rejects: None,
+            resume: Resume::All,
         }
     }
 
