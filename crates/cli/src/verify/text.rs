@@ -234,6 +234,7 @@ fn not_safe(reason: &str) -> &'static str {
     match reason {
         "changed" => "changed since it was converted, or found otherwise above",
         "damaged" => "read in part, with --salvage",
+        "duplicates" => "--dedup flow left out records that may differ from the kept ones",
         "files" => "files that hold its rows were not read, or are not right",
         "no-digest" => "converted by a flowquet that stored no digests",
         "records" => "records of the table are not right",

@@ -4,14 +4,15 @@
 //!
 //! - it is listed, and is the one that was converted, by size and etag or modification time;
 //! - its commit accounts for all of its lines, and its rejected lines are kept in the table;
-//! - its records and the rows that were written of them have the same digest, in its commit and in all compactions since;
+//! - its records and the rows that were written of them have the same digest, in its commit and in all compactions since, and none
+//!   of these left out rows that may differ from those that it kept;
 //! - every live file that may hold its rows was read in this run, and its rows have the digest that its record tells;
 //! - no level has found anything about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use flowquet_store::ErrorKind;
-use flowquet_table::{CommitRecord, Log, rejects_key};
+use flowquet_table::{CommitRecord, Dedup, Log, rejects_key};
 
 use super::finding::Trouble;
 use super::report::Verified;
@@ -27,18 +28,28 @@ pub(super) fn find_safe(
 ) -> Result<(), Error> {
     let told: HashSet<String> = verified.findings.iter().map(|f| f.place.clone()).collect();
     let is_sound = verified.findings.iter().all(|f| f.fault.trouble() != Trouble::Records);
-    // Of each task, whether all files that hold its rows are right.
-    let mut tasks: HashMap<u64, bool> = HashMap::new();
+    let without_rows = without_rows(log)?;
+    // Of each task, why files that hold its rows do not prove them, if they do not.
+    let mut tasks: HashMap<u64, Option<&'static str>> = HashMap::new();
     for file in log.state().files().all()? {
-        let is_right = proven.contains(&file.output.key);
-        file.tasks.iter().for_each(|task| *tasks.entry(*task).or_insert(true) &= is_right);
+        let reason = if !proven.contains(&file.output.key) {
+            Some("files")
+        } else if without_rows.contains(&file.output.key) {
+            Some("duplicates")
+        } else {
+            None
+        };
+        for task in file.tasks.iter() {
+            let found = tasks.entry(*task).or_default();
+            *found = found.or(reason);
+        }
     }
     let (mut safe, mut not_safe) = (Vec::new(), BTreeMap::<&'static str, u64>::new());
     let has_digests = verified.records.has_digests;
     log.read_live_commits(|_, commit| {
         let id = u64::from_str_radix(&commit.task, 16).unwrap_or(u64::MAX);
         // Records that no file is told to hold are proven by none.
-        let are_files_right = tasks.get(&id).copied().unwrap_or(commit.counts.records == 0);
+        let of_files = tasks.get(&id).copied().unwrap_or((commit.counts.records > 0).then_some("files"));
         let mut are_rejects_kept = None;
         for input in commit.inputs.iter().filter(|input| input.failed.is_none()) {
             let Some(mark) = listed.get(&input.object.id()) else { continue };
@@ -50,8 +61,8 @@ pub(super) fn find_safe(
                 Some("damaged")
             } else if input.digest.is_none() || !has_digests {
                 Some("no-digest")
-            } else if !are_files_right {
-                Some("files")
+            } else if of_files.is_some() {
+                of_files
             } else if input.counts.rejects > 0 {
                 if are_rejects_kept.is_none() {
                     are_rejects_kept = Some(rejects_are_kept(log, &commit)?);
@@ -70,6 +81,25 @@ pub(super) fn find_safe(
     safe.sort();
     (verified.safe, verified.not_safe) = (safe, not_safe);
     Ok(())
+}
+
+/// Keys of files that may lack rows which no file has: `flow` leaves out records that differ from the kept one in action or counts. What
+/// `exact` leaves out stands in a file as it was.
+fn without_rows(log: &Log) -> Result<HashSet<String>, Error> {
+    let mut found = HashSet::new();
+    log.read_compactions(|record| {
+        let before = found.len();
+        record.retired.iter().for_each(|file| {
+            found.remove(&file.key);
+        });
+        let left_out_now = record.options.dedup == Some(Dedup::Flow) && record.left_out() > 0;
+        // Later compactions carry the count on, whatever they look for themselves.
+        if left_out_now || found.len() < before {
+            found.extend(record.outputs.into_iter().map(|output| output.key));
+        }
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// Whether all rejected lines of a task are in its file of rejects.
