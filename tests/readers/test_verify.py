@@ -196,6 +196,18 @@ def test_objects_with_rejects_are_safe_while_these_are_kept(tmp_path):
     assert [f[1] for f in faults(verify(out, *args, check=6))] == ["rejects-gone"]
 
 
+def test_objects_are_not_safe_while_only_the_beginning_of_a_line_is_kept(tmp_path):
+    logs, out, safe = tmp_path / "logs", tmp_path / "out", tmp_path / "safe"
+    logs.mkdir()
+    line = "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 4 1705276800 1705276860 ACCEPT OK"
+    (logs / "a.log").write_text(f"{naive.V2}\n{line}\nbad\n")
+    (logs / "b.log").write_text(f"{naive.V2}\n{line}\n{'x' * (1 << 20)}x\n")
+    convert(logs, out)
+    assert len(list((out / "_flowquet/rejects").iterdir())) == 1, "of one task"
+    found = verify(out, "--read-data", "--source", logs, "--list-safe", safe)
+    assert found["not_safe"] == {"rejects": 1} and [url.rsplit("/", 1)[1] for url in safe.read_text().splitlines()] == ["a.log"]
+
+
 def test_objects_are_not_safe_while_flow_left_records_out(tmp_path):
     """Of two that differ in action and bytes the table has one; what `exact` leaves out it has once."""
     logs, out, safe = tmp_path / "logs", tmp_path / "out", tmp_path / "safe"

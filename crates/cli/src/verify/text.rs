@@ -238,7 +238,7 @@ fn not_safe(reason: &str) -> &'static str {
         "files" => "files that hold its rows were not read, or are not right",
         "no-digest" => "converted by a flowquet that stored no digests",
         "records" => "records of the table are not right",
-        "rejects" => "rejected lines of it are not all kept in the table",
+        "rejects" => "rejected lines of it are not all kept whole in the table",
         _ => "not proven",
     }
 }
