@@ -84,8 +84,12 @@ pub(super) fn check_table(state: &TableState, source: &str, by: &str) -> Result<
     if state.last_plan() > 0 {
         return refuse("the table has converted records of its own".to_owned());
     }
-    for file in state.files().all()? {
+    let files = state.files().all()?;
+    let is_rollup = files.iter().any(|file| file.output.rollup.is_some());
+    for file in files {
         match &file.output.rollup {
+            // Of several files of a compaction, earlier programs said so of the first one alone.
+            None if is_rollup => {}
             None => return refuse(format!("`{}` is no file of a roll-up", file.output.key)),
             Some(rollup) if rollup.source != source => {
                 return refuse(format!("the table is a roll-up of `{}`", rollup.source));
