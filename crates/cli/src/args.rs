@@ -429,8 +429,8 @@ pub(crate) struct CompactArgs {
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', help_heading = "Files")]
     pub(crate) sort: Option<Vec<String>>,
 
-    /// Keep one of records that a partition holds several times, the first, and count the others: exact (equal in all fields) or
-    /// flow (equal in interface, addresses, ports, protocol, start and end)
+    /// Keep one of records that a partition holds several times, the first, and count the others: exact (equal in all fields, of
+    /// which --columns left none out) or flow (equal in interface, addresses, ports, protocol, start and end)
     #[arg(long, value_name = "exact|flow", help_heading = "Files")]
     pub(crate) dedup: Option<Dedup>,
 

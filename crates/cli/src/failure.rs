@@ -10,7 +10,7 @@ use flowquet_enrich::What;
 use flowquet_format::nearest;
 use flowquet_sources::Error as SourceError;
 use flowquet_store::{ErrorKind, FILE_SCHEME};
-use flowquet_table::Error as LogError;
+use flowquet_table::{Dedup, Error as LogError};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::exit::Exit;
@@ -100,11 +100,12 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
             );
             Failure::message(Exit::Usage, &message, hint.as_deref())
         }
-        Error::NotCompared { url, missing, format } => {
-            let message = format!(
-                "--dedup flow compares columns that records of `{url}` do not have: {}\n  {format}",
-                missing.join(", ")
-            );
+        Error::NotCompared { dedup, url, missing, format } => {
+            let compares = match dedup {
+                Dedup::Exact => format!("all fields, and --columns left some out of `{url}`"),
+                Dedup::Flow => format!("columns that records of `{url}` do not have"),
+            };
+            let message = format!("--dedup {dedup} compares {compares}: {}\n  {format}", missing.join(", "));
             Failure::message(Exit::Usage, &message, hint.as_deref())
         }
         Error::Log(LogError::Contract(differences)) => {
@@ -244,6 +245,10 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             });
         }
         Error::NotRolledUp(_) => "check --by, or choose another --out; `flowquet schema` lists all fields",
+        Error::NotCompared { dedup: Dedup::Exact, .. } => {
+            "records that differ in these alone would be taken for one: name all of them in `flowquet reconvert --columns`, or leave these partitions \
+             out with --partition; --dedup flow needs interface, addresses, ports, protocol, start and end alone"
+        }
         Error::NotCompared { .. } => {
             "--dedup exact compares all fields that there are; or leave these partitions out with --partition"
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flowquet_table::Error as LogError;
+use flowquet_table::{Dedup, Error as LogError};
 
 /// What stops a run. Bad lines and unreadable objects do not; they are counted and reported.
 #[derive(Debug)]
@@ -81,8 +81,10 @@ pub enum Error {
         /// Some that there are; the newest first.
         partitions: Vec<String>,
     },
-    /// Rows of a file cannot be compared by interface, addresses, ports, protocol, start and end.
+    /// Rows of a file lack columns by which they would be compared.
     NotCompared {
+        /// By which.
+        dedup: Dedup,
         /// The file, by its key below the table root.
         url: String,
         /// Columns that it lacks.
@@ -239,7 +241,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::NoPartition { glob, .. } => write!(f, "no partition of the table matches `{glob}`"),
-            Self::NotCompared { url, missing, format } => {
+            Self::NotCompared { url, missing, format, .. } => {
                 write!(f, "records of `{url}` cannot be compared: no {}\n  {format}", missing.join(", no "))
             }
             Self::RecordsLost { objects, url, why } => {

@@ -132,7 +132,8 @@ impl KeptRejects {
             Err(error) => return Err(error.into()),
         };
         let lines = || bytes.split_inclusive(|b| *b == b'\n');
-        kept.are_all_there = lines().filter(|line| line.ends_with(b"\n")).count() as u64 == commit.counts.rejects;
+        kept.are_all_there =
+            lines().filter(|line| line.ends_with(b"\n")).count() as u64 == commit.counts.rejects;
         let too_long = RejectReason::LineTooLong.name();
         if commit.rejects_by_reason.contains_key(too_long) {
             for line in lines() {
