@@ -244,6 +244,8 @@ def test_what_is_refused(tmp_path, out):
     for inner in [out / "up", out / "date=2024-01-15" / "up"]:
         assert "lies within the other" in rollup(out, inner, check=2) and not inner.exists()
     rollup(out, up)
+    words = rollup(up, tmp_path / "daily", "day,srcaddr", check=2)
+    assert "/up` is a roll-up itself" in words and "hint: roll up the table that it was made of" in words and not (tmp_path / "daily").exists()
     beside = tmp_path / f"{out.name}-up"
     rollup(out, beside)
     for command in ["convert", "plan"]:

@@ -56,6 +56,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::NotCompared { .. }
         | Error::NotRolledUp(_)
         | Error::OutIsRollup { .. }
+        | Error::SourceIsRollup { .. }
         | Error::SourceIsTable { .. }
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
         _ => Exit::Failed,
@@ -272,6 +273,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
         Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
         Error::OutIsRollup { .. } => "choose another folder or prefix for --out",
+        Error::SourceIsRollup { .. } => "roll up the table that it was made of: `flowquet status` names it",
         Error::SourceIsTable { .. } => {
             "name the raw logs as SOURCE and another folder or prefix for the table"
         }

@@ -125,6 +125,11 @@ pub enum Error {
         /// Its URL.
         url: String,
     },
+    /// The table to be rolled up is a roll-up itself.
+    SourceIsRollup {
+        /// Its URL.
+        url: String,
+    },
     /// A source is the table itself.
     SourceIsTable {
         /// Its URL.
@@ -194,6 +199,7 @@ impl Error {
             Self::Options(_) => "options",
             Self::OtherEnrichment { .. } => "other-enrichment",
             Self::OutIsRollup { .. } => "out-is-rollup",
+            Self::SourceIsRollup { .. } => "source-is-rollup",
             Self::SourceIsTable { .. } => "source-is-table",
             Self::Parquet(_) => "parquet",
             Self::Sources(error) => error.kind(),
@@ -272,6 +278,9 @@ impl fmt::Display for Error {
             Self::Parquet(_) => f.write_str("write Parquet"),
             Self::OutIsRollup { url } => {
                 write!(f, "`{url}` is a roll-up, whose rows are groups: records would stand among them")
+            }
+            Self::SourceIsRollup { url } => {
+                write!(f, "`{url}` is a roll-up itself: its groups would be counted as records")
             }
             Self::SourceIsTable { url } => {
                 write!(f, "source and table are the same place, `{url}`: a table is never a source")

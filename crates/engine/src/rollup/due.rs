@@ -46,6 +46,9 @@ impl Opened {
     pub(super) fn of(request: &RollupRequest) -> Result<Self, Error> {
         check_places(&request.source, &request.out)?;
         let source = Log::open_with_files(&request.source)?;
+        if source.state().is_rollup() {
+            return Err(Error::SourceIsRollup { url: request.source.url("") });
+        }
         let layout = Layout::of(source.state(), &request.by)?;
         let log = match Log::find_contract(request.out.as_ref())? {
             Some(contract) => {
