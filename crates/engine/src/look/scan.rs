@@ -48,7 +48,7 @@ pub(super) fn with_log<T>(
     out: &Arc<dyn Store>,
     mut look: impl FnMut(&mut Log) -> Result<T, Stop>,
 ) -> Result<T, Error> {
-    anew(|| look(&mut Log::open_with_files(out)?))
+    anew(out, || look(&mut Log::open_with_files(out)?))
 }
 
 /// How a table is read.

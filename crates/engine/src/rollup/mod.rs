@@ -119,10 +119,10 @@ pub fn rollup(
         return Err(Error::MemoryTooSmall { given: request.memory, needed: ROLLUP_MEMORY_MIN });
     }
     if request.dry_run {
-        return anew(|| dry_run(request));
+        return anew(&request.source, || dry_run(request));
     }
     let (mut done, mut attempts) = (RolledUpTable::default(), Attempts::default());
-    anew(|| Run::new(request, pointers, observer, stop)?.all(&mut done, &mut attempts))?;
+    anew(&request.source, || Run::new(request, pointers, observer, stop)?.all(&mut done, &mut attempts))?;
     Ok(done)
 }
 
