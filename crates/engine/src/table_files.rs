@@ -37,6 +37,11 @@ pub(crate) enum Stop {
         /// Where it was looked for.
         url: String,
     },
+    /// Files in this folder were replaced by others than would have been.
+    Replaced {
+        /// Its URL.
+        url: String,
+    },
     Error(Error),
 }
 
@@ -56,12 +61,14 @@ pub(crate) fn anew<T>(
         let (key, url) = match attempt() {
             Ok(done) => return Ok(done),
             Err(Stop::Error(error)) => return Err(error),
-            Err(Stop::Gone { key, url }) => (key, url),
+            Err(Stop::Gone { key, url }) => (Some(key), url),
+            Err(Stop::Replaced { url }) => (None, url),
         };
         if look == LOOKS_MAX {
-            let what = "expected the file, found that others took its place again and again".to_owned();
+            let what = "expected the files, found others in their place again and again".to_owned();
             return Err(Error::TableFile { url, what });
         }
+        let Some(key) = key else { continue };
         if !Log::open(out)?.ask(|state| Ok(state.files().get(&key)?.is_some()))? {
             continue;
         }

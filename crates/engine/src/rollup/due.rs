@@ -42,26 +42,28 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Reads both tables.
+    /// Reads both tables, the source last: so whatever the roll-up has been made of, this is no older.
     pub(super) fn of(request: &RollupRequest) -> Result<Self, Error> {
         check_places(&request.source, &request.out)?;
-        let source = Log::open_with_files(&request.source)?;
-        if source.state().is_rollup() {
-            return Err(Error::SourceIsRollup { url: request.source.url("") });
-        }
-        let layout = Layout::of(source.state(), &request.by)?;
         let log = match Log::find_contract(request.out.as_ref())? {
             Some(contract) => {
-                let differences = contract.differences(&layout.contract_options());
-                if !differences.is_empty() {
-                    return Err(Error::Log(flowquet_table::Error::Contract(differences)));
-                }
                 let mut log = Log::of(&request.out, contract)?;
                 log.ask(|state| state.read_files())?;
                 Some(log)
             }
             None => None,
         };
+        let source = Log::open_with_files(&request.source)?;
+        if source.state().is_rollup() {
+            return Err(Error::SourceIsRollup { url: request.source.url("") });
+        }
+        let layout = Layout::of(source.state(), &request.by)?;
+        if let Some(log) = &log {
+            let differences = log.state().contract().differences(&layout.contract_options());
+            if !differences.is_empty() {
+                return Err(Error::Log(flowquet_table::Error::Contract(differences)));
+            }
+        }
         Ok(Self { source, layout, log })
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod found;
+pub(crate) mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -199,18 +200,18 @@ impl World {
 
     /// Rolls the table of another world up into this one's.
     pub(crate) fn rollup(&self, source: &Self, out: &Arc<dyn Store>) -> Result<(), Error> {
-        self.rollup_beside(source, out, &|_: &Event<'_>| {}).map(drop)
+        self.rollup_beside(&source.lake_store(), out, &|_: &Event<'_>| {}).map(drop)
     }
 
     /// The same, while `observer` does something beside it.
     pub(crate) fn rollup_beside(
         &self,
-        source: &Self,
+        source: &Arc<dyn Store>,
         out: &Arc<dyn Store>,
         observer: &dyn Observer,
     ) -> Result<RolledUpTable, Error> {
         let request = RollupRequest {
-            source: source.lake_store(),
+            source: source.clone(),
             out: out.clone(),
             by: ["hour", "srcaddr", "action"].map(str::to_owned).to_vec(),
             partitions: Vec::new(),
