@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use flowquet_engine::Error;
-use flowquet_table::{Cause, Log, Status, status};
+use flowquet_store::FILE_SCHEME;
+use flowquet_table::{Cause, Log, RollupStatus, Status, status};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::StatusArgs;
@@ -133,11 +134,15 @@ fn last_line(status: &Status, unreadable: u64, archived: u64) -> String {
     let check = &status.check;
     let (bad, stray) = ((check.lost.len() + check.truncated.len()) as u64, check.stray.len() as u64);
     if bad > 0 {
-        return format!(
-            "NOT whole: {} of {} lost or damaged. Keep the raw logs: `flowquet reconvert TABLE --lost` converts them again",
-            HumanCount(bad),
-            counted(status.files, "file")
-        );
+        let advice = match &status.rollup {
+            Some(RollupStatus { source, by, .. }) => {
+                let source = source.strip_prefix(FILE_SCHEME).unwrap_or(source);
+                format!("`flowquet rollup {source} --by {by} --out TABLE` makes them anew")
+            }
+            None => "Keep the raw logs: `flowquet reconvert TABLE --lost` converts them again".to_owned(),
+        };
+        let files = counted(status.files, "file");
+        return format!("NOT whole: {} of {files} lost or damaged. {advice}", HumanCount(bad));
     }
     if stray > 0 {
         return format!("NOT whole: {} in the table's folders that no record names", counted(stray, "file"));
