@@ -46,7 +46,7 @@ const GROUPS_BYTES_MAX: usize = 192 << 20;
 /// What the program takes beside groups and row groups: columns of a file on its way, and itself.
 const FIXED_BYTES: usize = 160 << 20;
 
-/// What a row group and its groups take while they are counted.
+/// What is left for row groups and their groups while they are counted, at least. One alone may take more, while no file is on its way.
 const ROW_GROUP_BYTES: usize = 128 << 20;
 
 /// The smallest memory budget of a roll-up: one row group at a time.
@@ -315,15 +315,15 @@ impl<'a> Run<'a> {
         id: &str,
         rolled_up: &RolledUp,
     ) -> Result<(Vec<OutputRecord>, RollupSums), Stop> {
-        let room = self.request.memory.saturating_sub(FIXED_BYTES + GROUPS_BYTES_MAX) / ROW_GROUP_BYTES;
-        let threads = self.request.workers.min(room).max(1);
+        let workers = self.request.workers.max(1);
         let partition = Partition {
             source: &self.source,
             files: TableFiles { out: self.request.source.as_ref(), stop: self.stop },
             layout: &self.layout,
-            pool: &pool(threads, "flowquet"),
+            pool: &pool(workers, "flowquet"),
             requests: &pool(FOOTERS_AT_ONCE, "flowquet"),
-            threads,
+            workers,
+            memory: self.request.memory.saturating_sub(FIXED_BYTES + GROUPS_BYTES_MAX),
         };
         let writer = Writer { out: self.request.out.as_ref(), layout: &self.layout, folder, id, rolled_up };
         let mut passes = 1;
