@@ -196,6 +196,27 @@ def test_what_cannot_be_compared_is_an_error(tmp_path, out):
     assert compact(out, "--dedup", "exact")["compacted"] == len({key.rsplit("/", 1)[0] for key in files(out)})
 
 
+def test_exact_is_refused_where_columns_left_fields_out(tmp_path, out):
+    """Two flows that differ in ports and actions alone; a compaction of their files makes them no equal ones."""
+    fields = MIXED["v2"]
+    line = lambda port, action: f"2 1 eni-1 10.0.0.1 10.0.0.2 {port} 2 6 3 4 1705276800 1705276860 {action} OK"
+    (tmp_path / "a.log").write_text("\n".join([fields, line(1, "ACCEPT"), line(2, "REJECT"), ""]))
+    some = ["--columns", "srcaddr,dstaddr,bytes,start"]
+    convert(tmp_path / "a.log", out, *some)
+    words = compact(out, "--dedup", "exact", check=2)
+    assert "and --columns left some out of" in words and "srcport, dstport, protocol" in words and "hint: records that differ in these alone" in words
+    compact(out)
+    assert "and --columns left some out of" in compact(out, "--dedup", "exact", check=2) and len(rows(out)) == 2
+    # Other partitions are compared, and these too once all fields are there.
+    (tmp_path / "b.log").write_text("\n".join([fields, *2 * [line(1, "ACCEPT").replace("17052", "17053")], ""]))
+    convert(tmp_path / "b.log", out)
+    (folder,) = {folder for folder, row in rows(out) if row.get("action")}
+    assert compact(out, "--dedup", "exact", "--partition", folder)["duplicates"]["rows"] == 1
+    run("reconvert", out, "--object", "**/a.log", "--columns", fields.replace("-", "_").replace(" ", ","), "--quiet")
+    compact(out)
+    assert compact(out, "--dedup", "exact")["duplicates"]["rows"] == 0 and len(rows(out)) == 3
+
+
 def test_killed_at_any_moment_the_next_run_leaves_the_same_out(tmp_path):
     for i in range(3):
         delivered_twice(tmp_path / f"logs{i}", "--objects", 6, "--records", 100, "--seed", i // 2, "--every-s", 30_000)

@@ -336,7 +336,8 @@ def test_the_page(logs, tmp_path):
 @pytest.mark.parametrize("text, args, message", [
     ("cidr,x\n10.0.0.0/8,a\n10.0.0.1/8,b\n", [], "line 3: expected a network whose host bits are 0, such as 10.0.0.0/8, found `10.0.0.1/8`"),
     ("cidr,x\n10.0.0.0/8,a\n10.0.0.0/8,b\n", [], "remove one of the two"),
-    ("cidr,x\n10.0.0.0/8,a\n", ["--columns", "bytes,start"], "looks up pkt-srcaddr or srcaddr, and --columns leaves that out"),
+    ("cidr,x\n10.0.0.0/8,a\n", ["--columns", "bytes,start"], "looks up pkt-srcaddr or srcaddr, and --columns leaves pkt-srcaddr and srcaddr out"),
+    ("cidr,x\n10.0.0.0/8,a\n", ["--columns", "srcaddr,dstaddr,start"], "looks up pkt-srcaddr or srcaddr, and --columns leaves pkt-srcaddr out"),
     ("ip,from,x\n10.0.0.0,1,a\n", ["--columns", "srcaddr,dstaddr"], "looks up pkt-srcaddr or srcaddr, and start"),
     ("\x1f\u008b", [], "expected a column cidr"),
 ])  # fmt: skip
@@ -345,6 +346,21 @@ def test_slips(logs, out, tmp_path, text, args, message):
     (tmp_path / "x.csv").write_text(text)
     process = run("convert", logs, "--out", out, f"--enrich=net={tmp_path}/x.csv", *args, check=2)
     assert message in process.stderr and not out.exists(), process.stderr
+
+
+def test_an_address_that_is_left_out_is_not_stood_in_for(logs, out, tmp_path):
+    """Of a packet through a NAT gateway `srcaddr` is the gateway's: it says nothing of the source where `pkt_srcaddr` is not kept."""
+    (tmp_path / "x.csv").write_text("cidr,x\n10.0.0.0/8,gateway\n192.0.2.0/24,client\n")
+    enrich, some = f"--enrich=net={tmp_path}/x.csv", ["--columns", "srcaddr,dstaddr,start"]
+    (logs / "a.log").write_text("srcaddr dstaddr start bytes\n10.0.0.1 192.0.2.9 1705276800 1\n")
+    (logs / "b.log").write_text("srcaddr dstaddr pkt-srcaddr pkt-dstaddr start bytes\n10.0.0.1 192.0.2.9 192.0.2.1 192.0.2.9 1705276800 1\n")
+    # A format that has no other addresses, and a file that later runs go on with: nothing is asked of these.
+    run("convert", logs / "a.log", "--out", out, enrich, *some, "--format", "${srcaddr} ${dstaddr} ${start} ${bytes}")
+    run("convert", logs / "b.log", "--out", out, *some)
+    found = lambda table: sorted(str(columns["src_net_x"]) for _, columns in rows(table, ["src_net_x"]))
+    assert found(out) == ["None", "gateway"]
+    run("convert", logs, "--out", tmp_path / "all", enrich, "--columns", "srcaddr,dstaddr,start,pkt_srcaddr,pkt_dstaddr")
+    assert found(tmp_path / "all") == ["client", "gateway"]
 
 
 @pytest.mark.parametrize("args, message", [

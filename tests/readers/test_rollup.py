@@ -171,13 +171,32 @@ def test_more_groups_than_are_held_at_once(tmp_path, out):
     logs = flowlogs(tmp_path / ("logs" + "x" * 240), "--objects", 4, "--records", 100_000)
     convert(logs, out, "--add", "source_object,source_line")
     up = tmp_path / "up"
-    done = rollup(out, up, "source_object,source_line,srcaddr,dstaddr,interface_id,action")
+    by = "source_object,source_line,srcaddr,dstaddr,interface_id,action"
+    done = rollup(out, up, by)
     assert done["rows"] == done["records"] == 400_000 and len(files(up)) == done["files_out"] > len(by_folder(up))
     columns = "source_object, source_line, srcaddr, dstaddr, interface_id, action, packets, bytes"
     table = lambda folder: f"(select {columns} from read_parquet({[str(path) for path in files(folder).values()]}, hive_partitioning = false, union_by_name = true))"
     for one, other in [(out, up), (up, out)]:
         assert duckdb.sql(f"select count(*) from (select * from {table(one)} except select * from {table(other)})").fetchall() == [(0,)]
     run("verify", up, "--read-data")
+    # A compaction may give a partition several files: all of them are the roll-up's.
+    top = lambda: json.loads(run("top", up, "--by", "srcaddr", "--limit", 1000, "--json").stdout)["rows"]
+    before = top()
+    assert all("first_s" in row for row in before)
+    compact(up, "--sort", "srcaddr,dstaddr", "--file-bytes", "1")
+    folders = by_folder(up)
+    (folder,) = [folder for folder, paths in folders.items() if len(paths) > 1]
+    assert rollup(out, up, by)["unchanged"] == len(folders) and top() == before
+    run("verify", up, "--read-data")
+    # Earlier programs said so of the first one alone: the table is read as a roll-up, and the partition made anew.
+    path, record = next((path, record) for path in sorted(up.glob("_flowquet/compactions/*.json"), reverse=True) if len((record := json.loads(path.read_text()))["outputs"]) > 1)
+    for output in record["outputs"][1:]:
+        output.pop("rollup")
+    record.pop("crc32")
+    path.write_text(json.dumps(record))
+    shutil.rmtree(up / "_flowquet/checkpoints", ignore_errors=True)
+    assert top() == before and not json.loads(run("verify", up, "--read-data", "--json").stdout)["findings"]
+    assert rollup(out, up, by)["folders"] == [folder] and top() == before
 
 
 def test_tables_that_are_partitioned_otherwise(tmp_path, out):
@@ -225,6 +244,8 @@ def test_what_is_refused(tmp_path, out):
     for inner in [out / "up", out / "date=2024-01-15" / "up"]:
         assert "lies within the other" in rollup(out, inner, check=2) and not inner.exists()
     rollup(out, up)
+    words = rollup(up, tmp_path / "daily", "day,srcaddr", check=2)
+    assert "/up` is a roll-up itself" in words and "hint: roll up the table that it was made of" in words and not (tmp_path / "daily").exists()
     beside = tmp_path / f"{out.name}-up"
     rollup(out, beside)
     for command in ["convert", "plan"]:
@@ -388,8 +409,13 @@ def test_what_is_lost_is_made_anew_and_what_lies_is_found(tmp_path, out):
     convert(tmp_path / "logs", out)
     up = tmp_path / "up"
     rollup(out, up)
-    next(iter(files(up).values())).unlink()
+    lost = next(iter(files(up).values()))
+    lost.unlink()
     assert run("verify", up, check=None).returncode != 0
+    # What is advised makes it anew.
+    assert f"NOT whole: 1 of {len(files(up)) + 1} files lost or damaged. `flowquet rollup {out} --by {BY} --out TABLE` makes them anew" in run("status", up, check=5).stdout
+    said = run("top", up, check=1).stderr
+    assert lost.name in said and "hint: another program changed the file: `flowquet verify TABLE --read-data` shows what is lost or damaged" in said and "reconvert" not in said
     assert rollup(out, up)["rolled_up"] == 1
     check_table(out, up)
     # Damage that leaves the size as it was is found by reading; what is advised mends it.

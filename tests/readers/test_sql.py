@@ -101,6 +101,8 @@ QUESTIONS = [
     "WITH t AS (SELECT srcaddr, bytes, row_number() OVER (PARTITION BY srcaddr ORDER BY bytes DESC NULLS LAST) AS r FROM flows) SELECT srcaddr, max(bytes) AS b FROM t WHERE r = 1 GROUP BY 1 ORDER BY 1",
     "SELECT a.srcaddr, count(*) AS n FROM flows a JOIN (SELECT DISTINCT dstaddr FROM flows WHERE dstport = 22) b ON a.srcaddr = b.dstaddr GROUP BY 1 ORDER BY 1",
     "SELECT * FROM flows WHERE \"date\" <> '2024-01-15' AND dstport IN (22, 443)",
+    f"SELECT count(*) AS n FROM flows WHERE start_time::date = TIMESTAMP '{DAY} 00:00:00' AND end_time::date <= TIMESTAMP '{DAY} 00:00:00'",
+    f"SELECT count(*) AS n FROM flows WHERE start_time::date BETWEEN TIMESTAMP '{DAY} 00:00:00' AND TIMESTAMP '{DAY} 00:00:00'",
 ]  # fmt: skip
 
 

@@ -100,11 +100,12 @@ impl BatchSchema {
     #[must_use]
     pub fn enriched_by(self, enriching: &Enriching) -> Self {
         let fields = self.format.fields();
-        let has = |name: &str| {
+        let has = |name: &str| fields.iter().any(|field| field.name() == name);
+        let is_kept = |name: &str| {
             self.columns.iter().filter_map(FormatColumn::field).any(|f| fields[f].name() == name)
         };
         let tells = |c: &FormatColumn| match c.source {
-            ColumnSource::Enriched(column) => enriching.of().can_tell(column, has),
+            ColumnSource::Enriched(column) => enriching.of().can_tell(column, has, is_kept),
             _ => false,
         };
         let more: Vec<FormatColumn> =

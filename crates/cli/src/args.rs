@@ -428,8 +428,8 @@ pub(crate) struct CompactArgs {
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', help_heading = "Files")]
     pub(crate) sort: Option<Vec<String>>,
 
-    /// Keep only the first of duplicate records within a partition and count the rest: exact (all fields equal) or flow (equal
-    /// interface, addresses, ports, protocol, start and end)
+    /// Keep only the first of duplicate records within a partition and count the rest: exact (all fields equal, where --columns left
+    /// none out) or flow (equal interface, addresses, ports, protocol, start and end)
     #[arg(long, value_name = "exact|flow", help_heading = "Files")]
     pub(crate) dedup: Option<Dedup>,
 

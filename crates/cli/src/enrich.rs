@@ -21,6 +21,11 @@ pub(crate) fn enriching(
     let usage = |message: String, hint: Option<&str>| Failure::message(Exit::Usage, &message, hint);
     let all = EnrichmentFile::enrichments(&files).map_err(|e| usage(format!("{ENRICH}: {e}"), None))?;
     let is_kept = |field: &str| formats.selection.contains(&normalised_column(field));
+    // What objects have is not known where no format is given; where one is, it tells whether the packet's addresses are there.
+    let may_have = |field: &str| {
+        let mut given = formats.given.iter();
+        !field.starts_with("pkt-") || given.len() == 0 || given.any(|format| format.position(field).is_some())
+    };
     for column in all.columns() {
         let (name, file) = (all.name_of(column), &all.files()[column.file].name);
         let is_field = formats.catalogue.fields().iter().any(|field| normalised_column(&field.name) == name);
@@ -28,13 +33,18 @@ pub(crate) fn enriching(
             let message = format!("{ENRICH} {file}=… has a column `{name}`, which is that of something else");
             return Err(usage(message, Some("give the file another name")));
         }
-        if !all.can_tell(column, is_kept) {
-            let mut fields = column.looked.fields().join(" or ");
+        if !all.can_tell(column, may_have, is_kept) {
+            let (mut asked, mut fields) =
+                (column.looked.fields().to_vec(), column.looked.fields().join(" or "));
             if all.files()[column.file].timed {
+                asked.push("start");
                 fields.push_str(", and start");
             }
-            let message = format!("{ENRICH} {file}=… looks up {fields}, and --columns leaves that out");
-            return Err(usage(message, Some("name these fields in --columns too")));
+            asked.retain(|field| !is_kept(field));
+            let left_out = asked.join(" and ");
+            let message = format!("{ENRICH} {file}=… looks up {fields}, and --columns leaves {left_out} out");
+            let hint = "name these fields in --columns too; one that no record has adds nothing";
+            return Err(usage(message, Some(hint)));
         }
     }
     Ok((files, all))

@@ -10,7 +10,7 @@ use flowquet_enrich::What;
 use flowquet_format::nearest;
 use flowquet_sources::Error as SourceError;
 use flowquet_store::{ErrorKind, FILE_SCHEME};
-use flowquet_table::Error as LogError;
+use flowquet_table::{Dedup, Error as LogError};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::exit::Exit;
@@ -56,6 +56,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::NotCompared { .. }
         | Error::NotRolledUp(_)
         | Error::OutIsRollup { .. }
+        | Error::SourceIsRollup { .. }
         | Error::SourceIsTable { .. }
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
         _ => Exit::Failed,
@@ -100,11 +101,12 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
             );
             Failure::message(Exit::Usage, &message, hint.as_deref())
         }
-        Error::NotCompared { url, missing, format } => {
-            let message = format!(
-                "--dedup flow compares columns that records of `{url}` do not have: {}\n  {format}",
-                missing.join(", ")
-            );
+        Error::NotCompared { dedup, url, missing, format } => {
+            let compares = match dedup {
+                Dedup::Exact => format!("all fields, and --columns left some out of `{url}`"),
+                Dedup::Flow => format!("columns that records of `{url}` do not have"),
+            };
+            let message = format!("--dedup {dedup} compares {compares}: {}\n  {format}", missing.join(", "));
             Failure::message(Exit::Usage, &message, hint.as_deref())
         }
         Error::Log(LogError::Contract(differences)) => {
@@ -246,6 +248,10 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             });
         }
         Error::NotRolledUp(_) => "check --by, or choose another --out; `flowquet schema` lists all fields",
+        Error::NotCompared { dedup: Dedup::Exact, .. } => {
+            "records that differ in these alone would be taken for one: name all of them in `flowquet reconvert --columns`, or leave these partitions \
+             out with --partition; --dedup flow needs interface, addresses, ports, protocol, start and end alone"
+        }
         Error::NotCompared { .. } => {
             "--dedup exact compares whatever fields there are; or leave these partitions out with --partition"
         }
@@ -269,6 +275,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
         Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
         Error::OutIsRollup { .. } => "choose another folder or prefix for --out",
+        Error::SourceIsRollup { .. } => "roll up the table that it was made of: `flowquet status` names it",
         Error::SourceIsTable { .. } => {
             "name the raw logs as SOURCE and another folder or prefix for the table"
         }
@@ -280,7 +287,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
         Error::Store(error) => return error.hint(),
         Error::TableFile { .. } => {
-            "another program changed the file: `flowquet status` shows what is lost, `flowquet reconvert` converts it again"
+            "another program changed the file: `flowquet verify TABLE --read-data` shows what is lost or damaged, and how to make it anew"
         }
         Error::TooDistinct { memory, .. } => {
             return Some(format!("give more memory, such as --memory {}M", (memory * 4).div_ceil(1 << 20)));

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use flowquet_engine::Error;
-use flowquet_table::{Cause, Log, Status, status};
+use flowquet_store::FILE_SCHEME;
+use flowquet_table::{Cause, Log, RollupStatus, Status, status};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::StatusArgs;
@@ -134,8 +135,15 @@ fn last_line(status: &Status, unreadable: u64, archived: u64) -> String {
     let (bad, stray) = ((check.lost.len() + check.truncated.len()) as u64, check.stray.len() as u64);
     if bad > 0 {
         let verb = if bad == 1 { "is" } else { "are" };
+        let advice = match &status.rollup {
+            Some(RollupStatus { source, by, .. }) => {
+                let source = source.strip_prefix(FILE_SCHEME).unwrap_or(source);
+                format!("`flowquet rollup {source} --by {by} --out TABLE` rebuilds them")
+            }
+            None => "Keep the raw logs: `flowquet reconvert TABLE --lost` converts them again".to_owned(),
+        };
         return format!(
-            "table damaged: {} of {} files {verb} lost or damaged. Keep the raw logs: `flowquet reconvert TABLE --lost` converts them again",
+            "table damaged: {} of {} files {verb} lost or damaged. {advice}",
             HumanCount(bad),
             HumanCount(status.files)
         );

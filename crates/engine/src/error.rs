@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flowquet_table::Error as LogError;
+use flowquet_table::{Dedup, Error as LogError};
 
 use crate::words::counted;
 
@@ -83,8 +83,10 @@ pub enum Error {
         /// Some that there are; the newest first.
         partitions: Vec<String>,
     },
-    /// Rows of a file cannot be compared by interface, addresses, ports, protocol, start and end.
+    /// Rows of a file lack columns by which they would be compared.
     NotCompared {
+        /// By which.
+        dedup: Dedup,
         /// The file, by its key below the table root.
         url: String,
         /// Columns that it lacks.
@@ -122,6 +124,11 @@ pub enum Error {
     },
     /// The table to convert into is a roll-up, whose rows are no records.
     OutIsRollup {
+        /// Its URL.
+        url: String,
+    },
+    /// The table to be rolled up is a roll-up itself.
+    SourceIsRollup {
         /// Its URL.
         url: String,
     },
@@ -194,6 +201,7 @@ impl Error {
             Self::Options(_) => "options",
             Self::OtherEnrichment { .. } => "other-enrichment",
             Self::OutIsRollup { .. } => "out-is-rollup",
+            Self::SourceIsRollup { .. } => "source-is-rollup",
             Self::SourceIsTable { .. } => "source-is-table",
             Self::Parquet(_) => "parquet",
             Self::Sources(error) => error.kind(),
@@ -241,7 +249,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::NoPartition { glob, .. } => write!(f, "no partition of the table matches `{glob}`"),
-            Self::NotCompared { url, missing, format } => {
+            Self::NotCompared { url, missing, format, .. } => {
                 write!(f, "records of `{url}` cannot be compared: no {}\n  {format}", missing.join(", no "))
             }
             Self::RecordsLost { objects, url, why } => {
@@ -270,6 +278,9 @@ impl fmt::Display for Error {
             Self::Parquet(_) => f.write_str("write Parquet"),
             Self::OutIsRollup { url } => {
                 write!(f, "`{url}` is a roll-up; records cannot be converted into it")
+            }
+            Self::SourceIsRollup { url } => {
+                write!(f, "`{url}` is a roll-up itself: its groups would be counted as records")
             }
             Self::SourceIsTable { url } => {
                 write!(f, "source and table are the same place, `{url}`: a table is never a source")

@@ -1,6 +1,8 @@
 //! Files of a table, read by footers and columns while others may replace them.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -17,14 +19,29 @@ pub(crate) const FOOTERS_AT_ONCE: usize = 16;
 /// Files whose footers are in memory at once.
 pub(crate) const FILES_AT_ONCE: usize = 64;
 
-/// How often a table is looked at anew because files of it were replaced meanwhile.
+/// How often a file is looked for that the table has and its store does not: one that is just being put in place is found at the second
+/// look.
 const TRIES: usize = 4;
+
+/// How often a table is looked at anew because files of it were replaced meanwhile: a compaction of hundreds of partitions may replace
+/// one in each of as many looks.
+const LOOKS_MAX: usize = 1 << 12;
 
 /// Why reading ended early.
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// A file is gone: a compaction has replaced it, or it is lost.
-    Gone(String),
+    Gone {
+        /// Its key in the table.
+        key: String,
+        /// Where it was looked for.
+        url: String,
+    },
+    /// Files in this folder were replaced by others than would have been.
+    Replaced {
+        /// Its URL.
+        url: String,
+    },
     Error(Error),
 }
 
@@ -34,20 +51,34 @@ impl<E: Into<Error>> From<E> for Stop {
     }
 }
 
-/// Does what `attempt` does; anew where files were replaced meanwhile.
-pub(crate) fn anew<T>(mut attempt: impl FnMut() -> Result<T, Stop>) -> Result<T, Error> {
-    let mut tried = 0;
-    loop {
-        tried += 1;
-        match attempt() {
+/// Does what `attempt` does; anew where files of the table in `out` were replaced meanwhile.
+pub(crate) fn anew<T>(
+    out: &Arc<dyn Store>,
+    mut attempt: impl FnMut() -> Result<T, Stop>,
+) -> Result<T, Error> {
+    let mut missed: HashMap<String, usize> = HashMap::new();
+    for look in 1.. {
+        let (key, url) = match attempt() {
             Ok(done) => return Ok(done),
             Err(Stop::Error(error)) => return Err(error),
-            Err(Stop::Gone(_)) if tried < TRIES => {}
-            Err(Stop::Gone(url)) => {
-                return Err(Error::TableFile { url, what: "expected the file, found none".to_owned() });
-            }
+            Err(Stop::Gone { key, url }) => (Some(key), url),
+            Err(Stop::Replaced { url }) => (None, url),
+        };
+        if look == LOOKS_MAX {
+            let what = "expected the files, found others in their place again and again".to_owned();
+            return Err(Error::TableFile { url, what });
+        }
+        let Some(key) = key else { continue };
+        if !Log::open(out)?.ask(|state| Ok(state.files().get(&key)?.is_some()))? {
+            continue;
+        }
+        let times = missed.entry(key).or_default();
+        *times += 1;
+        if *times == TRIES {
+            return Err(Error::TableFile { url, what: "expected the file, found none".to_owned() });
         }
     }
+    unreachable!("the last look returns")
 }
 
 /// A file with its footer.
@@ -71,14 +102,14 @@ impl TableFiles<'_> {
         let key = log.state().files().key_now(file);
         match self.open_at(&key, file) {
             // Whoever puts it in place deletes what stands aside before that is noted.
-            Err(Stop::Gone(_)) if key != file.output.key => self.open_at(&file.output.key, file),
+            Err(Stop::Gone { .. }) if key != file.output.key => self.open_at(&file.output.key, file),
             opened => opened,
         }
     }
 
     fn open_at<'f>(&self, key: &str, file: &'f LiveFile) -> Result<OpenFile<'f>, Stop> {
         let footer = CheckedFile::open(file.output.bytes, &|range| self.range(key, range))
-            .map_err(|error| self.told(key, error))?;
+            .map_err(|error| self.told(file, key, error))?;
         Ok(OpenFile { file, footer, key: key.to_owned() })
     }
 
@@ -104,7 +135,7 @@ impl TableFiles<'_> {
     ) -> Result<(Vec<Option<ColumnValues>>, usize, u64), Stop> {
         self.go_on()?;
         let read = file.footer.read_columns(group, names, &|range| self.range(&file.key, range));
-        let (columns, bytes) = read.map_err(|error| self.told(&file.key, error))?;
+        let (columns, bytes) = read.map_err(|error| self.told(file.file, &file.key, error))?;
         let rows = usize::try_from(file.footer.group_rows(group)).expect("its columns are in memory");
         Ok((columns, rows, bytes))
     }
@@ -120,9 +151,11 @@ impl TableFiles<'_> {
         self.out.fetch(key, "", range, false).wait(&|| self.stop.load(Ordering::Relaxed))
     }
 
-    fn told(&self, key: &str, error: RowsError<StoreError>) -> Stop {
+    fn told(&self, file: &LiveFile, key: &str, error: RowsError<StoreError>) -> Stop {
         match error {
-            RowsError::Other(error) if error.kind() == ErrorKind::NotFound => Stop::Gone(self.out.url(key)),
+            RowsError::Other(error) if error.kind() == ErrorKind::NotFound => {
+                Stop::Gone { key: file.output.key.clone(), url: self.out.url(key) }
+            }
             RowsError::Other(error) if error.kind() == ErrorKind::Interrupted => {
                 Stop::Error(Error::Interrupted)
             }

@@ -247,9 +247,16 @@ impl Enrichments {
         format!("What the file {} says of the {of}: {value}.", file.name)
     }
 
-    /// Whether a column of theirs may have values where the fields are kept of which `has` is true, by name.
-    pub fn can_tell(&self, column: EnrichedColumn, has: impl Fn(&str) -> bool) -> bool {
-        column.looked.fields().iter().any(|field| has(field)) && (!self.0[column.file].timed || has("start"))
+    /// Whether a column of theirs may have values where records have the fields of which `has` is true, by name, and those are kept of which
+    /// `is_kept` is. Of the packet's address and the interface's the former is not stood in for where it is left out.
+    pub fn can_tell(
+        &self,
+        column: EnrichedColumn,
+        has: impl Fn(&str) -> bool,
+        is_kept: impl Fn(&str) -> bool,
+    ) -> bool {
+        let first = column.looked.fields().iter().find(|field| has(field));
+        first.is_some_and(|field| is_kept(field)) && (!self.0[column.file].timed || is_kept("start"))
     }
 }
 
@@ -314,9 +321,15 @@ mod tests {
         let of =
             Enrichments::try_from(vec![timed, file("v", 1, EnrichedBy::Address, &["n"])]).expect("valid");
         let columns: Vec<EnrichedColumn> = of.columns().collect();
-        let tells = |i: usize, fields: &[&str]| of.can_tell(columns[i], |f| fields.contains(&f));
+        let tells = |i: usize, fields: &[&str]| {
+            let has = |f: &str| fields.contains(&f);
+            of.can_tell(columns[i], has, has)
+        };
         assert!(tells(0, &["srcaddr", "start"]) && tells(0, &["pkt-srcaddr", "start"]));
         assert!(!tells(0, &["srcaddr"]) && !tells(1, &["srcaddr", "start"]));
+        let both = |f: &str| f == "srcaddr" || f == "pkt-srcaddr";
+        assert!(!of.can_tell(columns[2], both, |f| f == "srcaddr"), "srcaddr may be another address");
+        assert!(of.can_tell(columns[2], both, |f| f == "pkt-srcaddr"));
         assert!(tells(2, &["srcaddr"]) && tells(3, &["dstaddr"]) && !tells(3, &["interface-id"]));
     }
 }

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Cast, ScalarFunction};
@@ -77,10 +78,14 @@ pub(crate) fn is_of_columns(asked: &Expr, names: &[&str]) -> bool {
     walked.is_ok() && is_of
 }
 
-/// The column of `flow_time(column)`, which the engine may have cast to another unit.
+/// The column of `flow_time(column)`, which the engine may have cast to another unit. Other casts give another time: a date is the
+/// beginning of its day.
 fn flow_time_of(of: &Expr) -> Option<&Column> {
+    let of = match of {
+        Expr::Cast(Cast { expr, field }) if matches!(field.data_type(), DataType::Timestamp(..)) => expr,
+        of => of,
+    };
     match of {
-        Expr::Cast(Cast { expr, .. }) => flow_time_of(expr),
         Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == FLOW_TIME => {
             match args.as_slice() {
                 [Expr::Column(column)] => Some(column),
@@ -155,7 +160,8 @@ fn view(text: &str) -> Expr {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::logical_expr::col;
+    use datafusion::arrow::datatypes::TimeUnit;
+    use datafusion::logical_expr::{cast, col};
 
     use super::*;
     use crate::functions::{flow_time, scalar_functions};
@@ -173,11 +179,13 @@ mod tests {
     #[test]
     fn what_follows() {
         let time = || flow_time(col("start"));
+        let in_ns = || DataType::Timestamp(TimeUnit::Nanosecond, None);
         let none = BTreeSet::new();
         for (asked, expected) in [
             (time().gt_eq(at(1_705_276_800_500)), "start >= Int64(1705276800)"),
             (at(1_705_276_800_000).gt(time()), "start <= Int64(1705276800) OR start >= Int64(253402300800)"),
             (time().gt(at(5_000)).and(col("bytes").gt(lit(1))), "start >= Int64(5)"),
+            (cast(time(), in_ns()).gt(at(5_000)), "start >= Int64(5)"),
             (
                 ip_in("srcaddr", "10.1.2.3/8").and(lit(true)),
                 "srcaddr >= Utf8View(\"10.\") AND srcaddr < Utf8View(\"10/\") OR srcaddr >= Utf8View(\"0\") AND srcaddr < Utf8View(\"1\") OR srcaddr >= Utf8View(\"::\") AND srcaddr < Utf8View(\":;\")",
@@ -189,6 +197,9 @@ mod tests {
         for asked in [
             time().gt(at(5_000)).or(col("bytes").gt(lit(1))),
             time().not_eq(at(5_000)),
+            cast(time(), DataType::Date32).eq(at(0)),
+            cast(cast(time(), DataType::Date32), in_ns()).lt_eq(at(0)),
+            cast(cast(time(), DataType::Date32), in_ns()).between(at(0), at(86_400_000)),
             col("start").gt(lit(1)),
             ip_in("srcaddr", "0.0.0.0/0"),
             ip_in("srcaddr", "128.0.0.0/1"),

@@ -233,10 +233,11 @@ fn not_safe(reason: &str) -> &'static str {
     match reason {
         "changed" => "changed since it was converted, or found otherwise above",
         "damaged" => "read in part, with --salvage",
+        "duplicates" => "--dedup flow left out records that may differ from the kept ones",
         "files" => "files that hold its rows were not read, or are not right",
         "no-digest" => "converted by a version of flowquet that stored no digests",
         "records" => "records of the table are not right",
-        "rejects" => "rejected lines of it are not all kept in the table",
+        "rejects" => "rejected lines of it are not all kept whole in the table",
         _ => "not proven",
     }
 }

@@ -12,7 +12,7 @@ use flowquet_parquet::{
 use flowquet_plan::{Merging, compaction_id, formats_of_union, is_raw};
 use flowquet_table::{
     CompactionRecord, Digest, Duplicates, LAYOUT_VERSION, LiveFile, Options, OutputRecord, RetiredFile,
-    RolledUp, TimeRange, compacted_key, output_name, written_by,
+    RolledUp, RollupSums, TimeRange, compacted_key, output_name, written_by,
 };
 use rayon::prelude::*;
 
@@ -90,7 +90,14 @@ impl Merger<'_> {
         // What earlier compactions left out stays accounted for.
         if let Some(first) = partition.outputs.first_mut() {
             first.duplicates = first.duplicates.with(Duplicates::sum(retired.iter().map(|f| f.duplicates)));
-            first.rollup = rolled_up(files.iter().filter(|f| retired.iter().any(|r| r.key == f.output.key)));
+        }
+        let of_retired = files.iter().filter(|f| retired.iter().any(|r| r.key == f.output.key));
+        if let Some(mut rollup) = rolled_up(of_retired) {
+            for output in &mut partition.outputs {
+                output.rollup = Some(rollup.clone());
+                // The first has the sums of all.
+                rollup.sums = RollupSums::default();
+            }
         }
         let record = CompactionRecord {
             layout_version: LAYOUT_VERSION,

@@ -12,6 +12,7 @@
 //! Each step can be done twice. A process that is killed leaves a record without its mark of completion, and the next
 //! compaction goes on with step 3.
 
+mod compared;
 mod duplicates;
 mod late;
 mod memory;
@@ -28,7 +29,7 @@ use flowquet_format::LogFormat;
 use flowquet_plan::{Merging, kept_formats, mergings_due};
 use flowquet_store::Store;
 use flowquet_table::{
-    CompactionRecord, Dedup, Error as LogError, FileCheck, LiveFile, Log, Options, TableState, aside_folders,
+    CompactionRecord, Dedup, Error as LogError, FileCheck, Log, Options, TableState, aside_folders,
     check_files, delete_if_there,
 };
 use serde::Serialize;
@@ -38,6 +39,7 @@ use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::threads::pool;
 
+use compared::check_compared;
 use memory::Memory;
 use merger::Merger;
 
@@ -171,7 +173,7 @@ pub fn compact(
     check_columns(log.state(), &wanted)?;
     done.duplicates = request.options.dedup.map(|_| LeftOutRows::default());
     if let Some(dedup) = request.options.dedup {
-        check_compared(&partitions, &request.partitions, dedup)?;
+        check_compared(&log, &partitions, &request.partitions, dedup)?;
     }
     let damaged: HashSet<&str> =
         done.check.lost.iter().chain(&done.check.truncated).map(|file| folder_of(&file.key)).collect();
@@ -369,30 +371,6 @@ fn check_columns(state: &TableState, wanted: &Options) -> Result<(), Error> {
         if let Some(column) = names.iter().find(|name| !is_default && !has(name)) {
             let formats = formats.iter().map(|(format, _)| format.clone()).collect();
             return Err(Error::NoColumn { option, column: column.clone(), formats });
-        }
-    }
-    Ok(())
-}
-
-/// The columns that rows are compared by must stand in each file that is looked at.
-fn check_compared(
-    partitions: &BTreeMap<String, Vec<LiveFile>>,
-    chosen: &[String],
-    dedup: Dedup,
-) -> Result<(), Error> {
-    let mut seen: HashSet<(&str, Option<&[String]>)> = HashSet::new();
-    for file in partitions.iter().filter(|(folder, _)| is_chosen(folder, chosen)).flat_map(|(_, files)| files)
-    {
-        if !seen.insert((&file.output.format, file.options.columns.as_deref())) {
-            continue;
-        }
-        let format = LogFormat::parse(&file.output.format, file.options.catalogue())
-            .map_err(|e| Error::Options(e.to_string()))?;
-        let columns = file.options.columns_of(&format);
-        let missing = dedup.missing(|name| columns.iter().any(|column| column.name == name));
-        if !missing.is_empty() {
-            let (url, format) = (file.output.key.clone(), format.to_string());
-            return Err(Error::NotCompared { url, missing, format });
         }
     }
     Ok(())

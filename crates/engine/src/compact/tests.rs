@@ -10,7 +10,9 @@ use flowquet_parquet::{Encoder, FileWriter};
 use flowquet_parse::{IntegerColumns, Parser, Step};
 use flowquet_plan::{Merging, mergings_due};
 use flowquet_store::{Memory as MemoryStore, Store};
-use flowquet_table::{CompactionRecord, Duplicates, LiveFile, Options, OutputRecord, compacted_key};
+use flowquet_table::{
+    CompactionRecord, Duplicates, LiveFile, Options, OutputRecord, RolledUp, RollupSums, compacted_key,
+};
 use proptest::prelude::*;
 
 use super::is_chosen;
@@ -214,6 +216,30 @@ fn row_groups_with_too_many_values_for_one_file_become_several() {
     };
     // Row groups of seven rows, whose tags are 9 to 10 bytes.
     assert_eq!([files(1_000), files(400), files(75)], [1, 2, 9]);
+}
+
+#[test]
+fn all_files_that_come_of_a_roll_up_are_of_it() {
+    let row = |i: u32| vec![format!("value-{i}"), "1".into(), "2".into(), "10.0.0.1".into()];
+    let given: Vec<Given> =
+        (0..2).map(|file| Given { format: 3, rows: (0..20).map(|i| row(file * 20 + i)).collect() }).collect();
+    let (store, mut live) = files_of(&given, Types::Aws);
+    let rolled_up = |flows| {
+        let sums = RollupSums { flows, packets: 2, bytes: 3 };
+        RolledUp { source: "s3://lake/t".into(), by: "hour".into(), of: "0123456789abcdef".into(), sums }
+    };
+    for (file, flows) in live.iter_mut().zip([50, 70]) {
+        file.output.rollup = Some(Box::new(rolled_up(flows)));
+    }
+    let mergings = mergings_due(&live, &Options::default()).expect("whole records");
+    let record = merge(&store, &mergings[0], FILE_MEMORY, 100).expect("merges").expect("raw");
+    let found: Vec<RolledUp> =
+        record.outputs.iter().map(|output| *output.rollup.clone().expect("of a roll-up")).collect();
+    assert!(found.len() > 1);
+    let none = RolledUp { sums: RollupSums::default(), ..rolled_up(0) };
+    assert!(found.iter().map(|of| RolledUp { sums: none.sums, ..of.clone() }).all(|of| of == none));
+    let sums = RollupSums::sum(found.iter().map(|of| of.sums));
+    assert_eq!(sums, RollupSums { flows: 120, packets: 4, bytes: 6 });
 }
 
 fn value(field: &Field) -> BoxedStrategy<String> {

@@ -10,18 +10,15 @@ use flowquet_format::hash_text;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::distinct::Distinct;
+use super::distinct::{Distinct, SKETCH_VALUES};
 
 const SHARDS: usize = 16;
 
 /// Values that are held, at most, with their counts: about 100 bytes each.
 pub(super) const KEYS_MAX: usize = 1 << 20;
 
-/// Distinct values of all counters together that are held, at most: about 20 bytes each.
+/// Distinct values of all counters together that are held, at most: about 20 bytes each, a sketch as much as [`SKETCH_VALUES`] of them.
 const DISTINCT_MAX: usize = 1 << 22;
-
-/// Counters that hold more are estimated first where there are too many values: a sketch takes less then.
-const FEW: usize = 256;
 
 /// What values are ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -221,8 +218,9 @@ impl Shard {
     /// Has it stay within its limits.
     fn shrink(&mut self, order: Order, keys_max: usize, distinct_max: usize) {
         if self.distinct > distinct_max {
-            for counted in self.counted.values_mut().filter(|c| c.others.kept() > FEW) {
-                self.distinct -= counted.others.kept();
+            // Of those that hold more a sketch takes less.
+            for counted in self.counted.values_mut().filter(|c| c.others.kept() > SKETCH_VALUES) {
+                self.distinct -= counted.others.kept() - SKETCH_VALUES;
                 counted.others.estimate();
             }
         }
@@ -295,6 +293,24 @@ mod tests {
             prop_assert_eq!(rows, naive);
             let top = found.top(Order::Targets, 3);
             prop_assert!(top.windows(2).all(|two| two[0].others >= two[1].others));
+        }
+
+        /// However many values there are, and whether their other ends are counted or estimated.
+        #[test]
+        fn other_ends_take_bounded_memory(values in 1u16..300, others in 1u16..700) {
+            let held = 4 * SKETCH_VALUES;
+            let mut found = Groups::with_limits(Order::Flows, SHARDS << 10, held * SHARDS);
+            for value in 0..values {
+                let records: Vec<(u16, u16)> = (0..others).map(|other| (value, other)).collect();
+                found.add(vec![part(&records)]);
+            }
+            for shard in &found.shards {
+                let kept: usize = shard.counted.values().map(|counted| counted.others.kept()).sum();
+                prop_assert_eq!(kept, shard.distinct);
+                prop_assert!(kept <= held, "{kept}");
+                let sketches = shard.counted.values().filter(|counted| counted.others.is_estimated()).count();
+                prop_assert!(sketches * SKETCH_VALUES <= held, "{sketches}");
+            }
         }
 
         #[test]

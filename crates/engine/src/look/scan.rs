@@ -48,7 +48,7 @@ pub(super) fn with_log<T>(
     out: &Arc<dyn Store>,
     mut look: impl FnMut(&mut Log) -> Result<T, Stop>,
 ) -> Result<T, Error> {
-    anew(|| look(&mut Log::open_with_files(out)?))
+    anew(out, || look(&mut Log::open_with_files(out)?))
 }
 
 /// How a table is read.
@@ -65,6 +65,8 @@ pub(super) struct Scan<'a> {
 /// A row group's columns, and what they are a part of.
 pub(super) struct Group<'a> {
     pub(super) file: &'a LiveFile,
+    /// Whether it is one of a roll-up's.
+    is_rollup: bool,
     pub(super) columns: Arc<Columns>,
     /// Which rows are wanted; `None` for all.
     pub(super) wanted: Option<Vec<bool>>,
@@ -73,18 +75,18 @@ pub(super) struct Group<'a> {
 impl Group<'_> {
     /// The same columns, and other rows that are wanted.
     pub(super) fn among(&self, wanted: Vec<bool>) -> Self {
-        Self { file: self.file, columns: self.columns.clone(), wanted: Some(wanted) }
+        Self { columns: self.columns.clone(), wanted: Some(wanted), ..*self }
     }
 
     /// How many records a row stands for: in a roll-up those of its group.
     pub(super) fn records(&self) -> impl Fn(usize) -> u64 {
-        let flows = self.file.output.rollup.as_ref().and_then(|_| self.columns.amounts("flows"));
+        let flows = self.is_rollup.then(|| self.columns.amounts("flows")).flatten();
         move |row| flows.as_ref().map_or(1, |flows| flows(row))
     }
 
     /// The columns of the first start and the last end of what a row stands for.
     pub(super) fn span(&self) -> [&'static str; 2] {
-        if self.file.output.rollup.is_some() { ["first_start", "last_end"] } else { ["start", "end"] }
+        if self.is_rollup { ["first_start", "last_end"] } else { ["start", "end"] }
     }
 
     /// The rows that are wanted.
@@ -137,7 +139,7 @@ impl Scan<'_> {
             }
             for some in groups.chunks(GROUPS_A_THREAD * self.workers.max(1)) {
                 let one = |(file, group): &(&OpenFile<'_>, usize)| {
-                    let (group, bytes) = self.read(file, *group)?;
+                    let (group, bytes) = self.read(log, file, *group)?;
                     Ok((count(&group), group.columns.rows as u64, bytes))
                 };
                 let counted: Vec<Result<(P, u64, u64), Stop>> =
@@ -185,14 +187,15 @@ impl Scan<'_> {
     ) -> Result<Vec<Arc<Columns>>, Stop> {
         let opened = self.files().open(log, file)?;
         let scan = Scan { names, ..*self };
-        let of = |group| Ok(scan.read(&opened, group)?.0.columns);
+        let of = |group| Ok(scan.read(log, &opened, group)?.0.columns);
         spread(opened.footer.row_groups(), most).map(of).collect()
     }
 
-    fn read<'f>(&self, file: &OpenFile<'f>, group: usize) -> Result<(Group<'f>, u64), Stop> {
+    fn read<'f>(&self, log: &Log, file: &OpenFile<'f>, group: usize) -> Result<(Group<'f>, u64), Stop> {
         let time = file.file.options.partition_time.field();
+        let is_rollup = log.state().is_rollup();
         let mut names: Vec<&str> = self.names.to_vec();
-        let rolled_up = file.file.output.rollup.iter().flat_map(|_| ROLLED_UP);
+        let rolled_up = is_rollup.then_some(ROLLED_UP).into_iter().flatten();
         for name in self.filter.columns(time).into_iter().chain(rolled_up) {
             if !names.contains(&name) {
                 names.push(name);
@@ -202,6 +205,6 @@ impl Scan<'_> {
         let names: Arc<[String]> = names.into_iter().map(str::to_owned).collect();
         let columns = Columns::new(rows, names, values);
         let wanted = self.filter.rows(&columns, time);
-        Ok((Group { file: file.file, columns: Arc::new(columns), wanted }, bytes))
+        Ok((Group { file: file.file, is_rollup, columns: Arc::new(columns), wanted }, bytes))
     }
 }

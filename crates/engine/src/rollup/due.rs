@@ -42,23 +42,28 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Reads both tables.
+    /// Reads both tables, the source last: so whatever the roll-up has been made of, this is no older.
     pub(super) fn of(request: &RollupRequest) -> Result<Self, Error> {
         check_places(&request.source, &request.out)?;
-        let source = Log::open_with_files(&request.source)?;
-        let layout = Layout::of(source.state(), &request.by)?;
         let log = match Log::find_contract(request.out.as_ref())? {
             Some(contract) => {
-                let differences = contract.differences(&layout.contract_options());
-                if !differences.is_empty() {
-                    return Err(Error::Log(flowquet_table::Error::Contract(differences)));
-                }
                 let mut log = Log::of(&request.out, contract)?;
                 log.ask(|state| state.read_files())?;
                 Some(log)
             }
             None => None,
         };
+        let source = Log::open_with_files(&request.source)?;
+        if source.state().is_rollup() {
+            return Err(Error::SourceIsRollup { url: request.source.url("") });
+        }
+        let layout = Layout::of(source.state(), &request.by)?;
+        if let Some(log) = &log {
+            let differences = log.state().contract().differences(&layout.contract_options());
+            if !differences.is_empty() {
+                return Err(Error::Log(flowquet_table::Error::Contract(differences)));
+            }
+        }
         Ok(Self { source, layout, log })
     }
 }
@@ -84,8 +89,12 @@ pub(super) fn check_table(state: &TableState, source: &str, by: &str) -> Result<
     if state.last_plan() > 0 {
         return refuse("the table has records that were converted into it".to_owned());
     }
-    for file in state.files().all()? {
+    let files = state.files().all()?;
+    let is_rollup = files.iter().any(|file| file.output.rollup.is_some());
+    for file in files {
         match &file.output.rollup {
+            // Of several files of a compaction, earlier programs said so of the first one alone.
+            None if is_rollup => {}
             None => return refuse(format!("`{}` is not a file of a roll-up", file.output.key)),
             Some(rollup) if rollup.source != source => {
                 return refuse(format!("the table is a roll-up of `{}`", rollup.source));

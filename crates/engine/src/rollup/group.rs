@@ -15,6 +15,11 @@ use flowquet_format::hash_text;
 /// What a group takes beside its key: its sums, and its place in a table that is half full.
 const GROUP_BYTES: usize = 240;
 
+/// What null, a number, and a text beside its own bytes take in a key.
+pub(super) const NULL_BYTES: usize = 1;
+pub(super) const NUMBER_BYTES: usize = 9;
+pub(super) const TEXT_BYTES: usize = 3;
+
 /// Sums over the records of a group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Sums {
@@ -79,6 +84,11 @@ impl Groups {
     /// No groups yet, of the same pass.
     pub(super) fn like(&self) -> Self {
         Self::new(self.pass, self.passes, self.bytes_max)
+    }
+
+    /// What so many groups take, at most, with keys of so many bytes.
+    pub(super) fn bytes_of(&self, groups: usize, key_bytes: usize) -> usize {
+        groups.saturating_mul(key_bytes + GROUP_BYTES).min(self.bytes_max)
     }
 
     /// Adds records of a group, if it is one of the pass.
@@ -287,6 +297,7 @@ mod tests {
     fn too_many_and_too_large_are_told() {
         let one = Sums { flows: 1, bytes: Some(i64::MAX), ..Sums::default() };
         let mut groups = Groups::new(0, 1, 3 * GROUP_BYTES);
+        assert_eq!([1, 9].map(|count| groups.bytes_of(count, 60)), [GROUP_BYTES + 60, 3 * GROUP_BYTES]);
         (0..10_u8).for_each(|i| groups.add(&[i], one));
         assert!(groups.are_too_many());
         let mut all = groups.like();

@@ -46,7 +46,7 @@ const GROUPS_BYTES_MAX: usize = 192 << 20;
 /// What the program takes beside groups and row groups: columns of a file on its way, and itself.
 const FIXED_BYTES: usize = 160 << 20;
 
-/// What a row group and its groups take while they are counted.
+/// What is left for row groups and their groups while they are counted, at least. One alone may take more, while no file is on its way.
 const ROW_GROUP_BYTES: usize = 128 << 20;
 
 /// The smallest memory budget of a roll-up: one row group at a time.
@@ -119,10 +119,10 @@ pub fn rollup(
         return Err(Error::MemoryTooSmall { given: request.memory, needed: ROLLUP_MEMORY_MIN });
     }
     if request.dry_run {
-        return anew(|| dry_run(request));
+        return anew(&request.source, || dry_run(request));
     }
     let (mut done, mut attempts) = (RolledUpTable::default(), Attempts::default());
-    anew(|| Run::new(request, pointers, observer, stop)?.all(&mut done, &mut attempts))?;
+    anew(&request.source, || Run::new(request, pointers, observer, stop)?.all(&mut done, &mut attempts))?;
     Ok(done)
 }
 
@@ -167,16 +167,14 @@ impl<'a> Run<'a> {
         observer: &'a dyn Observer,
         stop: &'a AtomicBool,
     ) -> Result<Self, Error> {
-        let Opened { source, layout, log } = Opened::of(request)?;
-        let log = match log {
-            Some(log) => log,
-            None => {
-                let single_writer = !request.out.honours_conditions()?;
-                let mut log = Log::make(&request.out, &layout.contract_options(), single_writer)?;
-                log.ask(|state| state.read_files())?;
-                log
-            }
-        };
+        let mut opened = Opened::of(request)?;
+        if opened.log.is_none() {
+            let single_writer = !request.out.honours_conditions()?;
+            Log::make(&request.out, &opened.layout.contract_options(), single_writer)?;
+            opened = Opened::of(request)?;
+        }
+        let Opened { source, layout, log } = opened;
+        let log = log.expect("it is there or was made");
         Ok(Self { request, pointers, observer, stop, source, layout, log, checked: 0 })
     }
 
@@ -226,6 +224,7 @@ impl<'a> Run<'a> {
         attempts.begin(&id, folder, &retired);
         let rolled_up =
             RolledUp { source: source.clone(), by: self.layout.by.clone(), of, sums: RollupSums::default() };
+        let of = rolled_up.of.clone();
         let (outputs, sums) = self.files(folder, files, &id, &rolled_up)?;
         let file = |f: &LiveFile| RolledUpFile {
             key: f.output.key.clone(),
@@ -264,8 +263,14 @@ impl<'a> Run<'a> {
                 attempts.give_up(&draft.id);
             }
             attempts.clear(&mut self.log)?;
-            done.by_another += u64::from(refused.is_none());
-            return refused.map_or(Ok(()), |refused| Err(refused.into()));
+            if let Some(refused) = refused {
+                return Err(refused.into());
+            }
+            if !self.is_made_of(folder, &of, files.is_empty())? {
+                return Err(Stop::Replaced { url: self.request.out.url(folder) });
+            }
+            done.by_another += 1;
+            return Ok(());
         };
         attempts.end(&record.id);
         Placing {
@@ -292,6 +297,16 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Whether a partition is now what this run would have made of it: another run did, and no compaction of what it was before.
+    fn is_made_of(&mut self, folder: &str, of: &str, is_removed: bool) -> Result<bool, Error> {
+        let is_made = self.log.ask(|state| {
+            let live = state.files().of_partition(folder)?;
+            let is_of = |file: &&LiveFile| file.output.rollup.as_ref().is_some_and(|rollup| rollup.of == of);
+            Ok(live.is_empty() == is_removed && live.iter().all(is_of))
+        })?;
+        Ok(is_made)
+    }
+
     /// Writes the groups of files, aside. Returns the sums over the files' rows.
     fn files(
         &self,
@@ -300,15 +315,15 @@ impl<'a> Run<'a> {
         id: &str,
         rolled_up: &RolledUp,
     ) -> Result<(Vec<OutputRecord>, RollupSums), Stop> {
-        let room = self.request.memory.saturating_sub(FIXED_BYTES + GROUPS_BYTES_MAX) / ROW_GROUP_BYTES;
-        let threads = self.request.workers.min(room).max(1);
+        let workers = self.request.workers.max(1);
         let partition = Partition {
             source: &self.source,
             files: TableFiles { out: self.request.source.as_ref(), stop: self.stop },
             layout: &self.layout,
-            pool: &pool(threads, "flowquet"),
+            pool: &pool(workers, "flowquet"),
             requests: &pool(FOOTERS_AT_ONCE, "flowquet"),
-            threads,
+            workers,
+            memory: self.request.memory.saturating_sub(FIXED_BYTES + GROUPS_BYTES_MAX),
         };
         let writer = Writer { out: self.request.out.as_ref(), layout: &self.layout, folder, id, rolled_up };
         let mut passes = 1;

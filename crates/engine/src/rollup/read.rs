@@ -1,15 +1,18 @@
 //! Records of a partition, read by the columns that a roll-up needs.
 
-use flowquet_parquet::{ColumnValues, TextValues};
+use flowquet_parquet::{CheckedFile, ColumnValues, GroupBounds, TextValues};
 use flowquet_table::{LiveFile, Log, RollupSums};
 use rayon::prelude::*;
 
-use super::group::{Groups, Sums, push_number, push_text};
-use super::layout::Layout;
+use super::group::{Groups, NULL_BYTES, NUMBER_BYTES, Sums, TEXT_BYTES, push_number, push_text};
+use super::layout::{Dimension, Layout};
 use crate::table_files::{FILES_AT_ONCE, OpenFile, Stop, TableFiles};
 
 /// Columns that are summed.
 const SUMMED: [&str; 5] = ["packets", "bytes", "start", "end", "tcp_flags"];
+
+/// What a text is taken to be long where statistics do not tell.
+const UNKNOWN_TEXT_BYTES: usize = 32;
 
 /// Where a partition is read.
 pub(super) struct Partition<'a> {
@@ -19,8 +22,10 @@ pub(super) struct Partition<'a> {
     pub(super) pool: &'a rayon::ThreadPool,
     /// Threads that wait for footers.
     pub(super) requests: &'a rayon::ThreadPool,
-    /// Row groups that are counted at once.
-    pub(super) threads: usize,
+    /// Row groups that are counted at once, at most.
+    pub(super) workers: usize,
+    /// What these may take; one is counted whatever it takes.
+    pub(super) memory: usize,
 }
 
 impl Partition<'_> {
@@ -34,7 +39,8 @@ impl Partition<'_> {
             for file in &opened {
                 all.extend((0..file.footer.row_groups()).map(|group| (file, group)));
             }
-            for some in all.chunks(self.threads) {
+            let bytes = all.iter().map(|(file, group)| self.bytes_of(&file.footer, *group, groups));
+            for some in all.chunks(at_once(bytes, self.workers, self.memory)) {
                 self.row_groups(some, groups, &mut read)?;
                 if groups.are_too_many() {
                     return Ok(read);
@@ -42,6 +48,33 @@ impl Partition<'_> {
             }
         }
         Ok(read)
+    }
+
+    /// What a row group takes while it is counted, if each of its rows is a group.
+    fn bytes_of(&self, footer: &CheckedFile, group: usize, groups: &Groups) -> usize {
+        let names = self.names();
+        let rows = usize::try_from(footer.group_rows(group)).unwrap_or(usize::MAX);
+        let of_columns = footer.column_sizes(group).filter(|(name, _)| names.contains(name));
+        let encoded: u64 = of_columns.map(|(_, size)| size.bytes + size.uncompressed_bytes).sum();
+        let decoded = rows.saturating_mul(names.len() * size_of::<i64>());
+        let key = |dimension: &Dimension| match footer.group_bounds(group, &dimension.column) {
+            Some(GroupBounds::Integers(..)) => NUMBER_BYTES,
+            Some(GroupBounds::Nulls) => NULL_BYTES,
+            Some(GroupBounds::Texts(min, max)) => TEXT_BYTES + min.len().max(max.len()),
+            None => TEXT_BYTES + UNKNOWN_TEXT_BYTES,
+        };
+        let keys = self.layout.dimensions.iter().map(key).sum();
+        groups
+            .bytes_of(rows, keys)
+            .saturating_add(decoded)
+            .saturating_add(usize::try_from(encoded).unwrap_or(usize::MAX))
+    }
+
+    /// The columns that are read.
+    fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.layout.dimensions.iter().map(|d| d.column.as_str()).collect();
+        names.extend(SUMMED.iter().filter(|name| !self.layout.dimensions.iter().any(|d| d.column == **name)));
+        names
     }
 
     fn row_groups(
@@ -68,8 +101,7 @@ impl Partition<'_> {
         group: usize,
         mut groups: Groups,
     ) -> Result<(Groups, RollupSums), Stop> {
-        let mut names: Vec<&str> = self.layout.dimensions.iter().map(|d| d.column.as_str()).collect();
-        names.extend(SUMMED.iter().filter(|name| !self.layout.dimensions.iter().any(|d| d.column == **name)));
+        let names = self.names();
         let (columns, rows, _) = self.files.columns(file, group, &names)?;
         let of = |name: &str| names.iter().position(|n| *n == name).and_then(|i| columns[i].as_ref());
         let number = |column: Option<&ColumnValues>, row: usize| match column {
@@ -111,5 +143,26 @@ impl Partition<'_> {
             groups.add(&key, sums);
         }
         Ok((groups, sums_of_all))
+    }
+}
+
+/// How many row groups that take these bytes each are counted at once.
+fn at_once(bytes: impl Iterator<Item = usize>, workers: usize, memory: usize) -> usize {
+    workers.min(memory / bytes.max().unwrap_or_default().max(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What groups of half a million rows take was measured: some 200 MiB with those that hold them while they grow.
+    #[test]
+    fn as_many_as_their_groups_and_columns_allow() {
+        let groups = Groups::new(0, 1, 192 << 20);
+        let rows = 1 << 19;
+        let large = groups.bytes_of(rows, 60) + rows * 10 * size_of::<i64>();
+        let at_once = |bytes: &[usize], memory| at_once(bytes.iter().copied(), 8, memory);
+        assert_eq!(at_once(&[large, 1, large], 672 << 20), 3);
+        assert_eq!((at_once(&[1, large], 1), at_once(&[1, 2], 672 << 20), at_once(&[], 0)), (1, 8, 1));
     }
 }

@@ -3,15 +3,18 @@
 //! An object is proven if each of these holds:
 //!
 //! - it is listed, and is the one that was converted, by size and etag or modification time;
-//! - its commit accounts for all of its lines, and its rejected lines are kept in the table;
-//! - its records and the rows that were written of them have the same digest, in its commit and in all compactions since;
+//! - its commit accounts for all of its lines, and its rejected lines are kept whole in the table;
+//! - its records and the rows that were written of them have the same digest, in its commit and in all compactions since, and none
+//!   of these left out rows that may differ from those that it kept;
 //! - every live file that may hold its rows was read in this run, and its rows have the digest that its record tells;
 //! - no level has found anything about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use flowquet_parse::RejectReason;
 use flowquet_store::ErrorKind;
-use flowquet_table::{CommitRecord, Log, rejects_key};
+use flowquet_table::{CommitRecord, Dedup, Log, rejects_key};
+use serde::Deserialize;
 
 use super::finding::Trouble;
 use super::report::Verified;
@@ -27,19 +30,29 @@ pub(super) fn find_safe(
 ) -> Result<(), Error> {
     let told: HashSet<String> = verified.findings.iter().map(|f| f.place.clone()).collect();
     let is_sound = verified.findings.iter().all(|f| f.fault.trouble() != Trouble::Records);
-    // Of each task, whether all files that hold its rows are right.
-    let mut tasks: HashMap<u64, bool> = HashMap::new();
+    let without_rows = without_rows(log)?;
+    // Of each task, why files that hold its rows do not prove them, if they do not.
+    let mut tasks: HashMap<u64, Option<&'static str>> = HashMap::new();
     for file in log.state().files().all()? {
-        let is_right = proven.contains(&file.output.key);
-        file.tasks.iter().for_each(|task| *tasks.entry(*task).or_insert(true) &= is_right);
+        let reason = if !proven.contains(&file.output.key) {
+            Some("files")
+        } else if without_rows.contains(&file.output.key) {
+            Some("duplicates")
+        } else {
+            None
+        };
+        for task in file.tasks.iter() {
+            let found = tasks.entry(*task).or_default();
+            *found = found.or(reason);
+        }
     }
     let (mut safe, mut not_safe) = (Vec::new(), BTreeMap::<&'static str, u64>::new());
     let has_digests = verified.records.has_digests;
     log.read_live_commits(|_, commit| {
         let id = u64::from_str_radix(&commit.task, 16).unwrap_or(u64::MAX);
         // Records that no file is told to hold are proven by none.
-        let are_files_right = tasks.get(&id).copied().unwrap_or(commit.counts.records == 0);
-        let mut are_rejects_kept = None;
+        let of_files = tasks.get(&id).copied().unwrap_or((commit.counts.records > 0).then_some("files"));
+        let mut rejects = None;
         for input in commit.inputs.iter().filter(|input| input.failed.is_none()) {
             let Some(mark) = listed.get(&input.object.id()) else { continue };
             let reason = if !is_sound {
@@ -50,13 +63,14 @@ pub(super) fn find_safe(
                 Some("damaged")
             } else if input.digest.is_none() || !has_digests {
                 Some("no-digest")
-            } else if !are_files_right {
-                Some("files")
+            } else if of_files.is_some() {
+                of_files
             } else if input.counts.rejects > 0 {
-                if are_rejects_kept.is_none() {
-                    are_rejects_kept = Some(rejects_are_kept(log, &commit)?);
+                if rejects.is_none() {
+                    rejects = Some(KeptRejects::of(log, &commit)?);
                 }
-                (are_rejects_kept != Some(true)).then_some("rejects")
+                let are_kept = rejects.as_ref().is_some_and(|kept| kept.has_all_of(input.object.url()));
+                (!are_kept).then_some("rejects")
             } else {
                 None
             };
@@ -72,14 +86,70 @@ pub(super) fn find_safe(
     Ok(())
 }
 
-/// Whether all rejected lines of a task are in its file of rejects.
-fn rejects_are_kept(log: &Log, commit: &CommitRecord) -> Result<bool, Error> {
-    if commit.rejects_not_kept > 0 {
-        return Ok(false);
+/// Keys of files that may lack rows which no file has: `flow` leaves out records that differ from the kept one in action or counts. What
+/// `exact` leaves out stands in a file as it was.
+fn without_rows(log: &Log) -> Result<HashSet<String>, Error> {
+    let mut found = HashSet::new();
+    log.read_compactions(|record| {
+        let before = found.len();
+        record.retired.iter().for_each(|file| {
+            found.remove(&file.key);
+        });
+        let left_out_now = record.options.dedup == Some(Dedup::Flow) && record.left_out() > 0;
+        // Later compactions carry the count on, whatever they look for themselves.
+        if left_out_now || found.len() < before {
+            found.extend(record.outputs.into_iter().map(|output| output.key));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// What the table keeps of a task's rejected lines.
+struct KeptRejects {
+    /// Whether each of them has its place in the file of rejects.
+    are_all_there: bool,
+    /// URLs of objects that have a line of which only the beginning is kept.
+    cut: HashSet<String>,
+}
+
+/// What a reject tells of its line.
+#[derive(Deserialize)]
+struct RejectLine {
+    object: String,
+    reason: String,
+}
+
+impl KeptRejects {
+    fn of(log: &Log, commit: &CommitRecord) -> Result<Self, Error> {
+        let mut kept = Self { are_all_there: false, cut: HashSet::new() };
+        if commit.rejects_not_kept > 0 {
+            return Ok(kept);
+        }
+        let bytes = match log.out().get(&rejects_key(&commit.task)) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => return Ok(kept),
+            Err(error) => return Err(error.into()),
+        };
+        let lines = || bytes.split_inclusive(|b| *b == b'\n');
+        kept.are_all_there =
+            lines().filter(|line| line.ends_with(b"\n")).count() as u64 == commit.counts.rejects;
+        let too_long = RejectReason::LineTooLong.name();
+        if commit.rejects_by_reason.contains_key(too_long) {
+            for line in lines() {
+                match serde_json::from_slice::<RejectLine>(line) {
+                    Ok(line) if line.reason == too_long => drop(kept.cut.insert(line.object)),
+                    Ok(_) => {}
+                    // Whose line it was is not known.
+                    Err(_) => kept.are_all_there = false,
+                }
+            }
+        }
+        Ok(kept)
     }
-    match log.out().get(&rejects_key(&commit.task)) {
-        Ok(bytes) => Ok(bytes.iter().filter(|b| **b == b'\n').count() as u64 == commit.counts.rejects),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => Ok(false),
-        Err(error) => Err(error.into()),
+
+    /// Whether the rejected lines of an object are all here, from their beginning to their end.
+    fn has_all_of(&self, url: &str) -> bool {
+        self.are_all_there && !self.cut.contains(url)
     }
 }

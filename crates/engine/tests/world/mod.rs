@@ -2,6 +2,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod found;
+pub(crate) mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquet_engine::{
     Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event, Observer,
-    Pointers, ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, Resume, RollupRequest, Run, compact,
-    convert, perform_shard, plan, reconvert, rollup,
+    Pointers, ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, Resume, RolledUpTable, RollupRequest,
+    Run, compact, convert, perform_shard, plan, reconvert, rollup,
 };
 use flowquet_format::KeyFilter;
 use flowquet_parquet::{RowReader, RowsError, Wanted};
@@ -164,10 +165,25 @@ impl World {
         pointers: Option<&dyn Pointers>,
         dedup: Option<Dedup>,
     ) -> Result<(), Error> {
+        self.compact_sorted(out, pointers, dedup, None)
+    }
+
+    /// Compacts to files that are sorted by a column.
+    pub(crate) fn compact_by(&self, column: &str) -> Result<(), Error> {
+        self.compact_sorted(&self.lake_store(), None, None, Some(vec![column.to_owned()]))
+    }
+
+    fn compact_sorted(
+        &self,
+        out: &Arc<dyn Store>,
+        pointers: Option<&dyn Pointers>,
+        dedup: Option<Dedup>,
+        sort: Option<Vec<String>>,
+    ) -> Result<(), Error> {
         let request = CompactRequest {
             out: out.clone(),
             options: CompactOptions {
-                sort: None,
+                sort,
                 dedup,
                 bloom_filter: Vec::new(),
                 compression: "zstd:3".into(),
@@ -185,8 +201,18 @@ impl World {
 
     /// Rolls the table of another world up into this one's.
     pub(crate) fn rollup(&self, source: &Self, out: &Arc<dyn Store>) -> Result<(), Error> {
+        self.rollup_beside(&source.lake_store(), out, &|_: &Event<'_>| {}).map(drop)
+    }
+
+    /// The same, while `observer` does something beside it.
+    pub(crate) fn rollup_beside(
+        &self,
+        source: &Arc<dyn Store>,
+        out: &Arc<dyn Store>,
+        observer: &dyn Observer,
+    ) -> Result<RolledUpTable, Error> {
         let request = RollupRequest {
-            source: source.lake_store(),
+            source: source.clone(),
             out: out.clone(),
             by: ["hour", "srcaddr", "action"].map(str::to_owned).to_vec(),
             partitions: Vec::new(),
@@ -195,7 +221,7 @@ impl World {
             dry_run: false,
             grace: Duration::ZERO,
         };
-        rollup(&request, None, &|_: &Event<'_>| {}, &AtomicBool::new(false)).map(drop)
+        rollup(&request, None, observer, &AtomicBool::new(false))
     }
 
     pub(crate) fn reconvert(

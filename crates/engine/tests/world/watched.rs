@@ -1,0 +1,95 @@
+//! A store that does something else before it is first asked for anything: what another process may do at that moment.
+
+use std::fmt;
+use std::io::Read;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use flowquet_store::{Error, Fetch, Folder, ObjectMeta, Staged, Store};
+
+type Before = Box<dyn FnOnce() + Send>;
+
+/// Passes on to another store, after `before` was called once.
+pub(crate) struct Watched {
+    inner: Arc<dyn Store>,
+    before: Mutex<Option<Before>>,
+}
+
+impl Watched {
+    pub(crate) fn new(inner: Arc<dyn Store>, before: impl FnOnce() + Send + 'static) -> Arc<dyn Store> {
+        Arc::new(Self { inner, before: Mutex::new(Some(Box::new(before))) })
+    }
+
+    fn inner(&self) -> &dyn Store {
+        let before = self.before.lock().expect("nobody panics").take();
+        if let Some(before) = before {
+            before();
+        }
+        self.inner.as_ref()
+    }
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Store for Watched {
+    fn create(&self) -> Result<(), Error> {
+        self.inner().create()
+    }
+
+    fn list_each(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<(), Error> {
+        self.inner().list_each(prefix, each)
+    }
+
+    fn folder(&self, prefix: &str, folders_max: usize) -> Result<Option<Folder>, Error> {
+        self.inner().folder(prefix, folders_max)
+    }
+
+    fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
+        self.inner().head(key)
+    }
+
+    fn fetch(&self, key: &str, etag: &str, range: Range<u64>, whole: bool) -> Box<dyn Fetch> {
+        self.inner().fetch(key, etag, range, whole)
+    }
+
+    fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
+        self.inner().copy(from, to)
+    }
+
+    fn idle(&self, prefix: &str, least: Duration) -> Result<Vec<String>, Error> {
+        self.inner().idle(prefix, least)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
+        self.inner().rename(from, to)
+    }
+
+    fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
+        self.inner().get(key)
+    }
+
+    fn read(&self, key: &str) -> Result<Box<dyn Read + Send>, Error> {
+        self.inner().read(key)
+    }
+
+    fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.inner().put_if_absent(key, bytes)
+    }
+
+    fn stage(&self, key: &str) -> Result<Box<dyn Staged>, Error> {
+        self.inner().stage(key)
+    }
+
+    fn delete(&self, key: &str) -> Result<(), Error> {
+        self.inner().delete(key)
+    }
+
+    fn url(&self, key: &str) -> String {
+        self.inner.url(key)
+    }
+}
