@@ -435,6 +435,14 @@ fn imports(module: &str, text: &str) -> Vec<String> {
         };
         expand(base.trim_start_matches("::"), rest, &mut found);
     }
+    // Paths that are written out where they are used.
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for path in line.split("crate::").skip(1) {
+            let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            let end = path.find(|c| !is_of_path(c)).unwrap_or(path.len());
+            found.push(path[..end].trim_end_matches(':').to_owned());
+        }
+    }
     found
 }
 

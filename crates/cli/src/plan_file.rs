@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flowquet_command::failure::store_failure;
 use flowquet_engine::Formats;
 use flowquet_plan::{divide, estimated_rows};
 use flowquet_store::{Location, Stores};
@@ -9,7 +10,6 @@ use flowquet_table::{LAYOUT_VERSION, PlanRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
-use crate::failure::exit_of_store_error;
 use crate::forecast::Forecast;
 use crate::output::Failure;
 
@@ -96,7 +96,7 @@ impl PlanFile {
     pub(crate) fn read(stores: &Stores, location: &Location) -> Result<Self, Failure> {
         let wrong =
             |what: String| Failure::message(Exit::Failed, &format!("read plan `{location}`: {what}"), None);
-        let bytes = stores.get(location).map_err(|e| Failure::new(exit_of_store_error(&e), &e, e.hint()))?;
+        let bytes = stores.get(location).map_err(|error| store_failure(&error))?;
         let file: Self = serde_json::from_slice(&bytes)
             .map_err(|e| wrong(format!("expected what `flowquet plan --save` writes, found {e}")))?;
         if file.layout_version != LAYOUT_VERSION {

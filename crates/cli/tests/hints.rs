@@ -93,7 +93,6 @@ fn hints_in_the_sources_name_options_that_exist() {
         "store/src/error.rs",
         "catalog/src/error.rs",
         "aws/src/lib.rs",
-        "parse/src/parser.rs",
     ];
     for file in files {
         for text in literals(crates.join(file)).iter().filter(|t| t.contains("--") && t.contains(' ')) {

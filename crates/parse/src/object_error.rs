@@ -22,21 +22,6 @@ pub enum ObjectError {
     Parquet,
 }
 
-impl ObjectError {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Binary => "check that this is a flow log: text, gzip, zstd or Parquet",
-            Self::CarriageReturns => "make the lines end in newlines: tr '\\r' '\\n' < OLD > NEW",
-            Self::Json => "check that this is a flow log: these are other events, in JSON",
-            Self::NoFormat(_) => {
-                "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
-            }
-            Self::Parquet => "it needs no conversion; `flowquet inspect` shows what is in it",
-        }
-    }
-}
-
 impl fmt::Display for ObjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

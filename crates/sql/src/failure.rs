@@ -6,7 +6,7 @@ use flowquet_command::exit::Exit;
 use flowquet_command::output::{Failure, shown_lines};
 use flowquet_format::nearest;
 
-use crate::lake::FLOWS;
+use crate::names::FLOWS;
 
 /// Words of SQL that are columns of ours too.
 const WORDS: [&str; 1] = ["end"];

@@ -17,12 +17,11 @@ use flowquet_table::{Error as LogError, Log};
 use object_store::path::Path;
 
 use crate::columns::Columns;
+use crate::failure::failure_of;
 use crate::functions::{aggregate_functions, flow_time, scalar_functions};
+use crate::names::FLOWS;
 use crate::object_store::TableStore;
 use crate::provider::{FlowTable, TableFile};
-
-/// What every table is called in a question.
-pub(crate) const FLOWS: &str = "flows";
 
 /// The table as its files have it, which [`FLOWS`] adds columns to.
 const FILES: &str = "flows_as_stored";
@@ -197,5 +196,5 @@ fn context(limits: Limits, store: &Arc<TableStore>) -> EngineResult<SessionConte
 }
 
 fn engine_failure(error: &DataFusionError) -> Failure {
-    crate::failure::failure_of(error, &[])
+    failure_of(error, &[])
 }

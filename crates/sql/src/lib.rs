@@ -20,6 +20,7 @@ mod failure;
 mod functions;
 mod implied;
 mod lake;
+mod names;
 mod object_store;
 mod prompt;
 mod provider;

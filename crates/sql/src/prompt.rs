@@ -10,7 +10,7 @@ use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
 use crate::ask::Asker;
-use crate::lake::FLOWS;
+use crate::names::FLOWS;
 
 const HELP: &str = "\
 Questions are SQL and end in a semicolon: SELECT srcaddr, count(*) FROM flows GROUP BY 1 ORDER BY 2 DESC LIMIT 10;

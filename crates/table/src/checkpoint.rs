@@ -5,12 +5,10 @@
 //! are asked for and written when something in them has changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use flowquet_store::{ErrorKind, Store};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::LAYOUT_VERSION;
 use crate::aside::ASIDE_IDLE_MIN;
@@ -26,6 +24,7 @@ use crate::objects::ObjectId;
 use crate::options::Options;
 use crate::reading::delete_if_there;
 use crate::records::{Counts, Record, RecordError, Task, from_json, to_json, written_by};
+use crate::segment_name::digest;
 use crate::shelf::{Entry, Segment, Shelf, Source, Words};
 use crate::state::{PlanFacts, TableState, Totals};
 
@@ -116,20 +115,6 @@ struct StoredSegment {
     /// Key of its first entry; of objects, shelf and digest in hexadecimal digits.
     first: String,
     entries: u64,
-}
-
-/// Half of the SHA-256 digest of a segment's bytes, in hexadecimal digits.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(32);
-    for byte in &Sha256::digest(bytes)[..16] {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-/// Whether these are the bytes that a segment's key tells.
-pub(crate) fn is_named_after(key: &str, bytes: &[u8]) -> bool {
-    key.rsplit_once('-').is_some_and(|(_, name)| name == digest(bytes))
 }
 
 /// How the key of an entry is written in a checkpoint.

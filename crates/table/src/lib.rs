@@ -47,6 +47,7 @@ mod reading;
 mod records;
 mod rollup;
 mod seal;
+mod segment_name;
 mod settling;
 mod shelf;
 mod state;

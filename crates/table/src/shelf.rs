@@ -10,6 +10,7 @@ use flowquet_store::{ErrorKind, Fetch, Store};
 use crate::error::Error;
 use crate::options::Options;
 use crate::records::RecordError;
+use crate::segment_name::is_named_after;
 
 /// Segments that are read at once.
 const SEGMENTS_AHEAD: usize = 16;
@@ -186,7 +187,7 @@ impl<E: Entry> Shelf<E> {
                 ErrorKind::NotFound => unusable("it is gone".to_owned()),
                 _ => error.into(),
             })?;
-            if !crate::checkpoint::is_named_after(name, &bytes) {
+            if !is_named_after(name, &bytes) {
                 return Err(unusable("its bytes are not those that its name says".to_owned()));
             }
             let entries = E::decode(&bytes, words).map_err(|error| unusable(error.to_string()))?;
@@ -488,7 +489,7 @@ mod tests {
             last = Some(segment.first);
             if let Some(entries) = segment.unsaved() {
                 let bytes = Pair::encode(entries, &mut words);
-                let name = format!("x-{}", crate::checkpoint::digest(&bytes));
+                let name = format!("x-{}", crate::segment_name::digest(&bytes));
                 source.out.put(&name, &bytes).expect("in memory");
                 segment.name = Some(name);
             }

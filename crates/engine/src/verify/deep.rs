@@ -58,8 +58,11 @@ impl Deep<'_> {
         verified: &mut Verified,
     ) -> Result<Option<BTreeMap<String, Digest>>, Error> {
         let totals = log.state().totals();
-        let objects = listed.map_or(totals.objects, |l| l.len() as u64);
-        self.observer.event(&Event::Planned { tasks: 1, objects, bytes: totals.bytes_in, left_over: 0 });
+        let (objects, bytes) = match listed {
+            Some(listed) => (listed.len() as u64, listed.values().map(|o| o.bytes).sum()),
+            None => (totals.objects, totals.bytes_in),
+        };
+        self.observer.event(&Event::Planned { tasks: 1, objects, bytes, left_over: 0 });
         let (mut level, mut findings) = (DeepLevel::default(), Vec::new());
         let mut contexts: BTreeMap<String, Arc<PlanContext>> = BTreeMap::new();
         let mut batch: Vec<Expected> = Vec::new();

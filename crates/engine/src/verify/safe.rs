@@ -54,10 +54,10 @@ pub(super) fn find_safe(
         let of_files = tasks.get(&id).copied().unwrap_or((commit.counts.records > 0).then_some("files"));
         let mut rejects = None;
         for input in commit.inputs.iter().filter(|input| input.failed.is_none()) {
-            let Some(mark) = listed.get(&input.object.id()) else { continue };
+            let Some(object) = listed.get(&input.object.id()) else { continue };
             let reason = if !is_sound {
                 Some("records")
-            } else if *mark != mark_of(&input.object) || told.contains(input.object.url()) {
+            } else if object.mark != mark_of(&input.object) || told.contains(input.object.url()) {
                 Some("changed")
             } else if input.damaged.is_some() {
                 Some("damaged")

@@ -12,8 +12,16 @@ use super::report::{SourceLevel, Verified};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 
-/// Objects that are listed and in the table: what tells whether each is the one that was converted.
-pub(super) type Listed = HashMap<ObjectId, u64>;
+/// Objects that are listed and in the table as they were converted.
+pub(super) type Listed = HashMap<ObjectId, ListedObject>;
+
+/// An object that is listed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ListedObject {
+    /// What tells whether it is the one that was converted.
+    pub(super) mark: u64,
+    pub(super) bytes: u64,
+}
 
 /// What tells two states of an object apart: its size and etag.
 pub(super) fn mark_of(object: &SourceObject) -> u64 {
@@ -64,7 +72,8 @@ impl Sources<'_> {
                     }
                     Standing::Taken { has_changed: false } => {
                         level.in_table += 1;
-                        found.insert(object.id(), mark_of(&object));
+                        let listed = ListedObject { mark: mark_of(&object), bytes: object.bytes };
+                        found.insert(object.id(), listed);
                         continue;
                     }
                     Standing::Taken { has_changed: true } => {

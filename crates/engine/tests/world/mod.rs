@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquet_engine::{
     Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event, Observer,
-    Pointers, ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, Resume, RolledUpTable, RollupRequest,
-    Run, compact, convert, perform_shard, plan, reconvert, rollup,
+    Pointers, ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, Resume, RolledUpTable,
+    RollupRequest, Run, compact, convert, perform_shard, plan, reconvert, rollup,
 };
 use flowquet_format::KeyFilter;
 use flowquet_parquet::{RowReader, RowsError, Wanted};
