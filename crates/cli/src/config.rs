@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `since = 2024-01-01` | `--since=2024-01-01` |
 //! | `register = true` | `--register` |
-//! | `account = ["1", "2"]` | `--account=1,2` |
+//! | `flow-region = ["a", "b"]` | `--flow-region=a,b` |
 //! | `include = ["a*", "b*"]` | `--include=a* --include=b*` |
 //! | `source = "s3://logs/"` | `s3://logs/` |
 
@@ -487,6 +487,7 @@ mod tests {
             "'split'",
             "'AES256'",
             "'listed'",
+            "'111122223333'",
             "'athena'",
             "'text'",
             "true",

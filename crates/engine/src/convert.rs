@@ -274,6 +274,11 @@ impl<'a> Converter<'a> {
                     "skipped {untold} objects: their keys lack the date, account, region or flow log that a filter needs"
                 ));
             }
+            // Where nothing was taken, that no filter is met is said at the end.
+            if listed.objects > 0 && !listed.unmet.is_empty() {
+                let unmet: Vec<String> = listed.unmet.iter().map(ToString::to_string).collect();
+                self.warn(format!("a filter names what no key of the sources does: {}", unmet.join(", ")));
+            }
             self.summary.left_out_tables = listed.tables;
         }
         for warning in self.summary.empty_tags() {

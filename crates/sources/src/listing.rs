@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 
-use flowquet_format::{Descent, KeyFilter, service_of_path};
+use flowquet_format::{Descent, KeyFilter, Named, service_of_path};
 use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, LocalStore, Location, S3_SCHEME, StorageClass, Store};
 use flowquet_table::{RECORDS, SourceObject};
 use serde::Serialize;
@@ -96,6 +96,8 @@ pub struct Listed {
     pub left_out: u64,
     /// Of those: objects whose keys do not tell what a filter asks for.
     pub untold: u64,
+    /// What the filter asks for by a name that no key told, neither of an object nor of a folder.
+    pub unmet: BTreeSet<Named>,
     /// How often objects came again, which counts nowhere else.
     pub repeated: u64,
     /// Names that are no objects.
@@ -372,7 +374,12 @@ impl Lister<'_> {
             if depth == 0 { Descent::Folders } else { self.filter.descent(prefix, depth) }
         };
         let skipped = Mutex::new(BTreeSet::new());
+        // Folders tell of accounts and regions of which no object is listed, since a day or region is not asked for.
+        let unmet = Mutex::new(gatherer.unmet().clone());
         let descent = |prefix: &str, depth: usize| {
+            let mut unmet = unmet.lock().unwrap_or_else(PoisonError::into_inner);
+            meet(&mut unmet, prefix);
+            drop(unmet);
             let descent = descent(prefix, depth);
             if descent == Descent::Skip
                 && let Some(service) = service_of_path(&format!("{prefix}x"))
@@ -394,10 +401,21 @@ impl Lister<'_> {
                 if is_hidden(&key) { Ok(()) } else { gatherer.take(meta, &key) }
             }
         });
+        gatherer.meet_all_but(&unmet.into_inner().unwrap_or_else(PoisonError::into_inner));
         for (service, prefix) in skipped.into_inner().unwrap_or_else(PoisonError::into_inner) {
             gatherer.leave_service_out(&service, 0, &format!("{url}{prefix}"));
         }
         walked
+    }
+}
+
+/// Strikes out what the key of an object or folder tells.
+pub(crate) fn meet(unmet: &mut BTreeSet<Named>, key: &str) {
+    if unmet.is_empty() {
+        return;
+    }
+    for named in Named::told_by(key) {
+        unmet.remove(&named);
     }
 }
 
