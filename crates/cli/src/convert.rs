@@ -135,9 +135,10 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         metrics.converted(&run.summary);
         metrics.end(Vec::new(), exit);
     }
-    if let Some(report) = &args.report {
-        write_report(&stores, report, &json(&run.summary, &facts))?;
-    }
+    let reported = match &args.report {
+        Some(report) => write_report(&stores, report, &json(&run.summary, &facts)),
+        None => Ok(()),
+    };
     if args.dry_run && begun {
         put(&plan_text(&run.summary, planned.as_ref(), &options))?;
     } else if begun && !args.quiet {
@@ -156,7 +157,8 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     }
     match &run.error {
         Some(error) => Err(engine_failure(error)),
-        None => Ok(exit),
+        // What stopped the run is told before what nobody reads.
+        None => reported.map(|()| exit),
     }
 }
 
