@@ -122,6 +122,34 @@ def test_batches_of_a_hundred_and_what_is_refused(server, stub):
     assert register(server, stub)["partitions_updated"] == 1 and stub.location(days[0]) == f"s3://lake/t/date={days[0]}/"
 
 
+def test_a_table_that_is_registered_later_gets_all_its_partitions(server, stub):
+    put_days(server, "one", range(3))
+    s3.convert(server, "s3://logs/one/", "s3://lake/t")
+    put_days(server, "two", [9])
+    to_glue = ["--register", *TABLE, "--glue-endpoint-url", stub.url]
+    assert s3.convert(server, "s3://logs/two/", "s3://lake/t", *to_glue)["registered"]["partitions_created"] == 4
+    # From then on those of the run.
+    put_days(server, "three", [11])
+    assert s3.convert(server, "s3://logs/three/", "s3://lake/t", *to_glue)["registered"]["partitions_unchanged"] == 0
+    assert len(stub.partitions) == 5
+
+
+def test_a_registration_that_failed_is_made_good_by_the_next_run(server, stub):
+    put_days(server, "one", range(3))
+    to_glue = ["--register", *TABLE, "--glue-endpoint-url", stub.url]
+
+    def denied(name, body):
+        if name == "BatchCreatePartition":
+            raise gluestub.Refuse("AccessDeniedException")
+
+    stub.fault = denied
+    s3.convert(server, "s3://logs/one/", "s3://lake/t", *to_glue, check=1)
+    assert not stub.partitions
+    stub.fault = lambda name, body: None
+    # Nothing is new, and yet the partitions are.
+    assert s3.convert(server, "s3://logs/one/", "s3://lake/t", *to_glue)["registered"]["partitions_created"] == 3
+
+
 def test_throttling_and_races(server, stub):
     put_days(server, "few", range(2))
     s3.convert(server, "s3://logs/few/", "s3://lake/t")

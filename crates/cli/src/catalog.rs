@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_catalog::{
-    Error, FormatUse, Glue, NameError, PartitionPlace, Projection, Registered, TableDefinition, TableName,
-    union_columns,
+    Error, FormatUse, Glue, NameError, PartitionPlace, Projection, Registered, TableChange, TableDefinition,
+    TableName, union_columns,
 };
 use flowquet_engine::Pointers;
 use flowquet_format::{HIVE_NULL, PartitionColumn, PartitionSpec, hive_values};
@@ -118,6 +118,11 @@ impl GlueTable {
     pub(crate) fn name(&self) -> String {
         format!("{}.{}", self.database, self.table)
     }
+
+    /// As a table remembers it.
+    pub(crate) fn remembered(&self) -> CatalogTable {
+        CatalogTable::new(&self.database.to_string(), &self.table.to_string())
+    }
 }
 
 /// The catalog's table that the command line names, or else the one that the table in `out` remembers; `None` where neither
@@ -154,8 +159,8 @@ pub(crate) fn failed(error: &Error) -> Failure {
     Failure::message(exit_of_catalog_error(error), &shown_lines(&error.to_string()), error.hint())
 }
 
-/// Registers the table with the partitions of `folders`, or with all of them where it got columns: partitions that do not name
-/// a column show it as null.
+/// Registers the table with the partitions of `folders`, or with all of them where the catalog had no such table, and where it got
+/// columns: partitions that do not name a column show it as null.
 pub(crate) fn register<'a>(
     glue: &Glue,
     table: &TableDefinition,
@@ -166,7 +171,10 @@ pub(crate) fn register<'a>(
 ) -> Result<Registered, Error> {
     let some = places(&table.location, folders, &may_move);
     let mut registered = glue.register(table, &some, create_database)?;
-    if !registered.columns_added.is_empty() {
+    let lacks_others = registered.table == TableChange::Created
+        && table.projection.is_none()
+        && some.len() < partitions.len();
+    if lacks_others || !registered.columns_added.is_empty() {
         let all = places(&table.location, partitions.keys(), &may_move);
         let again = glue.register(table, &all, false)?;
         registered.partitions_created += again.partitions_created;

@@ -157,7 +157,7 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
 
-    /// Register the table in the Glue Data Catalog, with the partitions that this run wrote to
+    /// Register the table in the Glue Data Catalog: the partitions that this run wrote to, and all of them the first time
     #[arg(long, conflicts_with = "dry_run", help_heading = "Glue Data Catalog")]
     pub(crate) register: bool,
 
