@@ -150,6 +150,18 @@ def test_a_registration_that_failed_is_made_good_by_the_next_run(server, stub):
     assert s3.convert(server, "s3://logs/one/", "s3://lake/t", *to_glue)["registered"]["partitions_created"] == 3
 
 
+def test_a_run_that_names_another_table_of_the_catalog_is_refused(server, stub):
+    put_days(server, "one", range(3))
+    s3.convert(server, "s3://logs/one/", "s3://lake/t", *["--register", *TABLE, "--glue-endpoint-url", stub.url])
+    other = ["--database", "lake", "--table", "other", "--glue-endpoint-url", stub.url]
+    hint = "`flowquet register s3://lake/t/ --database lake --table other` registers it as lake.other from now on"
+    for args in [["convert", "s3://logs/one/", "--out", "s3://lake/t", "--register"], ["compact", "s3://lake/t"]]:
+        words = s3.run(server, *args, *other, check=2).stderr
+        assert "the table is registered as lake.flows, and this run names lake.other" in words and hint in words
+    assert s3.run(server, "register", "s3://lake/t", *other).returncode == 0
+    s3.run(server, "convert", "s3://logs/one/", "--out", "s3://lake/t", "--register", *other)
+
+
 def test_throttling_and_races(server, stub):
     put_days(server, "few", range(2))
     s3.convert(server, "s3://logs/few/", "s3://lake/t")

@@ -14,7 +14,7 @@ use flowquet_table::{CatalogTable, LiveFile, TableState};
 use crate::args::{GlueArgs, PartitionsArg};
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of_catalog_error, log_failure};
-use crate::output::{Failure, counted, say, shown_lines};
+use crate::output::{Failure, counted, say, shown, shown_lines};
 use crate::places::S3Args;
 
 /// What a table is called, where it lies, and how its partitions are found.
@@ -125,9 +125,35 @@ impl GlueTable {
     }
 }
 
-/// The catalog's table that the command line names, or else the one that the table in `out` remembers; `None` where neither
-/// does.
+/// The catalog's table that the table in `out` remembers, or the first time the one that the command line names; `None` where
+/// neither does. Another one than is remembered is refused.
 pub(crate) fn glue(args: &GlueArgs, s3: &S3Args, out: &dyn Store) -> Result<Option<GlueTable>, Failure> {
+    let Some(named) = glue_to_be(args, s3, out)? else { return Ok(None) };
+    match CatalogTable::of(out).map_err(log_failure)? {
+        Some(remembered) if remembered != named.remembered() => {
+            let (root, name) = (out.url(""), named.name());
+            let message = format!(
+                "the table is registered as {}.{}, and this run names {name}",
+                remembered.database, remembered.table
+            );
+            let hint = format!(
+                "drop --database and --table; or `flowquet register {} --database {} --table {}` registers it as {name} from now on",
+                shown(&root),
+                named.database,
+                named.table
+            );
+            Err(Failure::message(Exit::Usage, &message, Some(&hint)))
+        }
+        _ => Ok(Some(named)),
+    }
+}
+
+/// The catalog's table that the command line names, whatever the table in `out` remembers, or else the one that it remembers.
+pub(crate) fn glue_to_be(
+    args: &GlueArgs,
+    s3: &S3Args,
+    out: &dyn Store,
+) -> Result<Option<GlueTable>, Failure> {
     let named = match args.database.clone().zip(args.table.clone()) {
         Some(named) => Some(named),
         None => {

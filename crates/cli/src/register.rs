@@ -6,7 +6,7 @@ use flowquet_table::{CatalogTable, Log};
 use indicatif::HumanCount;
 
 use crate::args::{GlueArgs, PartitionsArg, RegisterArgs};
-use crate::catalog::{GlueTable, Naming, catalogued, definition, failed, glue, register};
+use crate::catalog::{GlueTable, Naming, catalogued, definition, failed, glue, glue_to_be, register};
 use crate::exit::Exit;
 use crate::failure::log_failure;
 use crate::output::{Failure, counted, put, say};
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let location = catalogued(&args.source)?;
     let out = table_store(&args.s3.stores(), &args.source);
-    let Some(to) = glue(&args.glue, &args.s3, out.as_ref())? else {
+    let Some(to) = glue_to_be(&args.glue, &args.s3, out.as_ref())? else {
         return Err(Failure::message(Exit::Usage, "--database and --table are required", None));
     };
     let log = Log::open_with_files(&out).map_err(log_failure)?;
