@@ -143,8 +143,11 @@ def test_a_registration_that_failed_is_made_good_by_the_next_run(server, stub):
             raise gluestub.Refuse("AccessDeniedException")
 
     stub.fault = denied
-    s3.convert(server, "s3://logs/one/", "s3://lake/t", *to_glue, check=1)
+    words = s3.run(server, "convert", "s3://logs/one/", "--out", "s3://lake/t", *to_glue, check=1).stderr
     assert not stub.partitions
+    # The conversion itself is done, and said to be.
+    assert "done: 4 lines read, 3 records written" in words and "stopped" not in words
+    assert "hint: the table is written; run `flowquet register s3://lake/t` to register it" in words
     stub.fault = lambda name, body: None
     # Nothing is new, and yet the partitions are.
     assert s3.convert(server, "s3://logs/one/", "s3://lake/t", *to_glue)["registered"]["partitions_created"] == 3

@@ -117,6 +117,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let facts = RunFacts {
         exit,
         error: run.error.as_ref().map(ToString::to_string).or_else(|| not_registered.clone()),
+        is_stopped: run.error.is_some(),
         error_kind: run.error.as_ref().map(Error::kind).or(not_registered.is_some().then_some("register")),
         registered: registered.as_ref().and_then(|r| r.as_ref().ok()).map(|(registered, _)| registered),
         dry_run: args.dry_run,

@@ -63,6 +63,8 @@ pub(crate) struct Report<'a> {
 pub(crate) struct RunFacts<'a> {
     pub(crate) exit: Exit,
     pub(crate) error: Option<String>,
+    /// Whether an error stopped the conversion; where only the catalog failed, it is whole.
+    pub(crate) is_stopped: bool,
     /// The kind of it; `register` where only the catalog failed.
     pub(crate) error_kind: Option<&'static str>,
     pub(crate) registered: Option<&'a Registered>,
@@ -288,20 +290,17 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
     let (o, c) = (&summary.objects, &summary.counts);
     let count = |n: u64| HumanCount(n).to_string();
     let nothing = c.lines == 0 && o.converted == 0 && o.left == o.archived;
-    match facts.exit {
-        Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged => {}
-        _ => {
-            let all = counted(summary.tasks + summary.tasks_left, "task");
-            let again = match facts.records_read.saturating_sub(c.records) {
-                0 => "the next run reads the unfinished ones again".to_owned(),
-                n => format!("{} of unfinished ones will be read again", counted(n, "record")),
-            };
-            return format!(
-                "stopped: {} of {all} finished, {} written; {again}",
-                count(summary.tasks),
-                counted(c.records, "record")
-            );
-        }
+    if facts.is_stopped {
+        let all = counted(summary.tasks + summary.tasks_left, "task");
+        let again = match facts.records_read.saturating_sub(c.records) {
+            0 => "the next run reads the unfinished ones again".to_owned(),
+            n => format!("{} of unfinished ones will be read again", counted(n, "record")),
+        };
+        return format!(
+            "stopped: {} of {all} finished, {} written; {again}",
+            count(summary.tasks),
+            counted(c.records, "record")
+        );
     }
     if !summary.files.is_whole() {
         return NOT_WHOLE.to_owned();
