@@ -91,6 +91,8 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
         dollars_per_vcpu_hour: args.price_vcpu_hour,
         gets: &gets_of,
     };
+    // However it is printed.
+    let exit = exit_of_summary(&planned.summary);
     let forecast = forecast(&asked, frozen).map_err(|e| engine_failure(&e))?;
     let Planned { summary, plan, .. } = planned;
     let mut file = PlanFile {
@@ -107,20 +109,20 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
         beside::write(&stores, save, &json(&file))?;
         if args.jsonl {
             put(&items(&file, save))?;
-            return Ok(Exit::Success);
+            return Ok(exit);
         }
     }
     if args.json {
         file.forecast = Some(forecast);
         put(&json(&file))?;
-        return Ok(Exit::Success);
+        return Ok(exit);
     }
     let written = match &args.save {
         Some(save) => format!("nothing was written but the plan, `{save}`\n"),
         None => "nothing was written\n".to_owned(),
     };
     put(&format!("{rows}{}{written}", text(&summary, &file, &forecast, is_remote)))?;
-    Ok(exit_of_summary(&summary))
+    Ok(exit)
 }
 
 fn json(file: &PlanFile) -> String {
