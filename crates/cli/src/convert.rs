@@ -27,7 +27,7 @@ use crate::output::{Failure, counted, put, say, shown};
 use crate::places::Target;
 use crate::plan_file::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
-use crate::report::{RunFacts, json, quiet_text, text};
+use crate::report::{RunFacts, json, nothing_listed, quiet_text, text};
 use crate::reporter::{Reporter, Work};
 use crate::shard::tasks_of_shard;
 use crate::signals::{listen_for_signals, stop};
@@ -66,6 +66,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         registered_to(&args.glue, &args.job.s3, prepared.out.as_ref())?;
     }
     let sources: Vec<String> = prepared.sources.iter().map(source_text).collect();
+    let filters = args.job.filter.text();
     let request = Request { max_rejects: args.max_rejects, ..prepared.request() };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let metrics = args.metrics.as_ref();
@@ -125,6 +126,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         run_id: &run_id,
         started_s,
         sources: &sources,
+        filters: &filters,
         traffic: stores.traffic(),
         out,
         options: &options,
@@ -141,7 +143,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         None => Ok(()),
     };
     if args.dry_run && begun {
-        put(&plan_text(&run.summary, planned.as_ref(), &options))?;
+        put(&plan_text(&run.summary, planned.as_ref(), &options, &filters))?;
     } else if begun && !args.quiet {
         say(text(&run.summary, &facts).trim_end());
     } else if begun && let Some(line) = quiet_text(&run.summary, &facts) {
@@ -190,8 +192,11 @@ fn write_report(stores: &Stores, report: &Target, text: &str) -> Result<(), Fail
 }
 
 /// What `--dry-run` prints: a line a task, then the sums.
-fn plan_text(summary: &Summary, plan: Option<&PlanRecord>, options: &Options) -> String {
+fn plan_text(summary: &Summary, plan: Option<&PlanRecord>, options: &Options, filters: &str) -> String {
     let mut text = String::new();
+    if plan.is_none() && summary.objects.listed == 0 && summary.tasks_left == 0 {
+        return format!("would convert nothing: {}; nothing was written\n", nothing_listed(summary, filters));
+    }
     if let Some(plan) = plan {
         text.push_str(&tasks_text(plan, options));
     }

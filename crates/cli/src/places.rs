@@ -85,6 +85,11 @@ impl FilterArgs {
         }
         words
     }
+
+    /// The same filters as a shell takes them; empty without any.
+    pub(crate) fn text(&self) -> String {
+        self.words().iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// The id of an account, of a list that may have blanks.
@@ -110,6 +115,16 @@ pub(crate) fn flow_log_id(text: &str) -> Result<String, String> {
 fn one_word(text: &str) -> Option<String> {
     let word = text.trim();
     (!word.is_empty() && !word.contains(char::is_whitespace)).then(|| word.to_owned())
+}
+
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// `-`, a path or an S3 URL.
@@ -160,5 +175,18 @@ mod tests {
         }
         let found = filter(&["--include", ""]).expect("a line");
         assert!(found.filter().is_err(), "an empty glob takes no object");
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        for (word, expected) in [
+            ("s3://b/x", "s3://b/x"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("**/x", "'**/x'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct RunFacts<'a> {
     /// Seconds since 1970.
     pub(crate) started_s: i64,
     pub(crate) sources: &'a [String],
+    /// Filters as they are typed; empty without any.
+    pub(crate) filters: &'a str,
     pub(crate) traffic: &'a Traffic,
     pub(crate) out: String,
     pub(crate) options: &'a Options,
@@ -309,7 +311,7 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
         return "done: nothing to do, the shard has no tasks".to_owned();
     }
     if nothing && o.listed == 0 {
-        return format!("done: nothing to do, {} found and all filtered out", counted(o.left_out, "object"));
+        return format!("done: nothing to do: {}", nothing_listed(summary, facts.filters));
     }
     if nothing {
         let unreadable =
@@ -337,6 +339,15 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
     }
     parts.push(format!("{} records/s", count(per_second(c.records, facts) as u64)));
     format!("done: {}", parts.join(", "))
+}
+
+/// Why nothing was listed that is wanted. `filters` are as they are typed: what they leave out is not always listed, so it has no count.
+pub(crate) fn nothing_listed(summary: &Summary, filters: &str) -> String {
+    match (filters, summary.objects.left_out) {
+        ("", 0) => "no object was found".to_owned(),
+        ("", n) => format!("{} found, of other AWS services", counted(n, "object")),
+        (filters, _) => format!("no object matches {filters}"),
+    }
 }
 
 /// The one line that `--quiet` leaves: what is wrong, if anything is.
