@@ -48,6 +48,13 @@ def test_a_disk(tmp_path):
     assert everything_in(tmp_path) == before
 
 
+def test_a_table_above_its_source(tmp_path):
+    logs = flowlogs(tmp_path / "logs", "--objects", 1, "--records", 5)
+    for out, how in [(tmp_path, "lies within"), (logs, "is")]:
+        line = doctor(logs, "--out", out, check=1)["places"]
+        assert line["state"] == "bad" and f"{logs} {how} the table {out}" in line["what"]
+
+
 def test_a_disk_that_does_not_let_us(tmp_path):
     lines = doctor(tmp_path / "none", "--out", "/proc/x", check=1)
     assert lines["list source"]["state"] == lines["put"]["state"] == "bad"

@@ -56,6 +56,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::NotCompared { .. }
         | Error::NotRolledUp(_)
         | Error::OutIsRollup { .. }
+        | Error::SourceInTable { .. }
         | Error::SourceIsTable { .. }
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
         _ => Exit::Failed,
@@ -267,6 +268,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
         Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
         Error::OutIsRollup { .. } => "choose another folder or prefix for --out",
+        Error::SourceInTable { .. } => "give --out a folder or prefix of its own, beside the logs",
         Error::SourceIsTable { .. } => {
             "name the raw logs as SOURCE and another folder or prefix for the table"
         }

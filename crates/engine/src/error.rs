@@ -123,6 +123,13 @@ pub enum Error {
         /// Its URL.
         url: String,
     },
+    /// A source lies within the table, where nothing is a source.
+    SourceInTable {
+        /// Its URL.
+        url: String,
+        /// That of the table.
+        table: String,
+    },
     /// A source is the table itself.
     SourceIsTable {
         /// Its URL.
@@ -192,6 +199,7 @@ impl Error {
             Self::Options(_) => "options",
             Self::OtherEnrichment { .. } => "other-enrichment",
             Self::OutIsRollup { .. } => "out-is-rollup",
+            Self::SourceInTable { .. } => "source-in-table",
             Self::SourceIsTable { .. } => "source-is-table",
             Self::Parquet(_) => "parquet",
             Self::Sources(error) => error.kind(),
@@ -270,6 +278,9 @@ impl fmt::Display for Error {
             Self::Parquet(_) => f.write_str("write Parquet"),
             Self::OutIsRollup { url } => {
                 write!(f, "`{url}` is a roll-up, whose rows are groups: records would stand among them")
+            }
+            Self::SourceInTable { url, table } => {
+                write!(f, "source `{url}` lies within the table `{table}`, where nothing is read as logs")
             }
             Self::SourceIsTable { url } => {
                 write!(f, "source and table are the same place, `{url}`: a table is never a source")

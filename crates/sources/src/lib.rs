@@ -41,4 +41,6 @@ pub use fetch::{FETCH_BYTES_MAX, Fetcher, WINDOW_BYTES};
 pub use listing::{
     LeftOutService, LeftOutTable, Listed, Lister, Listing, PORTION_OBJECTS, Portion, Unlistable,
 };
-pub use source::{Source, SourceSet, absolute_url, is_remote, root_url, same_place, spool, spool_key};
+pub use source::{
+    Source, SourceSet, absolute_url, is_remote, lies_within, root_url, same_place, spool, spool_key,
+};

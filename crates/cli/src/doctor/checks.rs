@@ -7,9 +7,10 @@ use flowquet_catalog::{ErrorKind as GlueErrorKind, Glue};
 use flowquet_command::machine::{share_of_machine, threads};
 use flowquet_ec2::{ErrorKind as AwsErrorKind, WhoAmI, who_am_i};
 use flowquet_engine::MEMORY_MIN;
+use flowquet_sources::{lies_within, same_place};
 use flowquet_store::{
-    Entry, Error, ErrorKind, Location, ObjectMeta, ProbeStep, Probed, Store, Stores, free_bytes, probe,
-    probe_folder,
+    Entry, Error, ErrorKind, FILE_SCHEME, Location, ObjectMeta, ProbeStep, Probed, Store, Stores, free_bytes,
+    probe, probe_folder,
 };
 use flowquet_table::CONTRACT_KEY;
 use indicatif::HumanBytes;
@@ -59,6 +60,7 @@ pub(super) fn lines(args: &DoctorArgs) -> Vec<Line> {
     let stores = args.s3.stores();
     for source in &args.source {
         of_source(&stores, source, &caller, &mut lines);
+        lines.extend(args.out.as_ref().and_then(|out| of_places(source, out)));
     }
     if let Some(out) = &args.out {
         match out {
@@ -144,6 +146,20 @@ fn first_object(store: &dyn Store) -> Result<Option<ObjectMeta>, Error> {
         _ => ControlFlow::Continue(()),
     })?;
     Ok(first)
+}
+
+/// What is wrong with a source and a table that share a place.
+fn of_places(source: &Location, out: &Location) -> Option<Line> {
+    let out_url = match out {
+        Location::Local(path) => format!("{FILE_SCHEME}{}", absolute(path).display()),
+        s3 => s3.to_string(),
+    };
+    let is_same = same_place(source, &out_url);
+    (is_same || lies_within(source, &out_url)).then(|| {
+        let how = if is_same { "is" } else { "lies within" };
+        let what = format!("{source} {how} the table {out}: give the table a place of its own");
+        Line::new("places", State::Bad, what)
+    })
 }
 
 fn of_source(stores: &Stores, source: &Location, caller: &Caller, lines: &mut Vec<Line>) {
