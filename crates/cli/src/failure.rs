@@ -58,6 +58,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::OutIsRollup { .. }
         | Error::SourceInTable { .. }
         | Error::SourceIsTable { .. }
+        | Error::Sources(SourceError::OnlyTables { .. })
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
         _ => Exit::Failed,
     }
@@ -254,6 +255,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
                 return Some(hint);
             }
             "check the path; names that begin with a dot are skipped"
+        }
+        Error::Sources(SourceError::OnlyTables { .. }) => {
+            "name the raw logs as SOURCE; to have them partitioned otherwise, convert them anew with another --out"
         }
         Error::NoPartition { partitions, .. } => {
             let some = partitions.join(", ");

@@ -22,6 +22,7 @@
 //!     sources: &sources,
 //!     filter: &KeyFilter::default(),
 //!     out_url: "s3://lake/".to_owned(),
+//!     tables_are_wrong: true,
 //!     memory_max: 1 << 20,
 //!     listed: &|_| {},
 //!     stop: &AtomicBool::new(false),

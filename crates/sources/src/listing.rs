@@ -104,6 +104,8 @@ pub struct Listed {
     pub unreadable: u64,
     /// Tables that were left out; the one that is written to is not told.
     pub tables: Vec<LeftOutTable>,
+    /// Whether a source was one of them.
+    pub root_is_table: bool,
     /// What was left out because it is of other services of AWS, by service.
     pub services: BTreeMap<String, LeftOutService>,
 }
@@ -134,6 +136,8 @@ pub struct Lister<'a> {
     pub filter: &'a KeyFilter,
     /// URL of the table root: what lies below it is no source.
     pub out_url: String,
+    /// Whether sources that have nothing but tables are an error; who only looks is shown the tables.
+    pub tables_are_wrong: bool,
     /// Most memory for objects that are listed at once, and for what is known of objects that may come twice.
     pub memory_max: usize,
     /// Hears how many objects are listed so far, from time to time.
@@ -170,7 +174,7 @@ impl Lister<'_> {
     ///
     /// # Errors
     /// [`Error::Store`] where a source does not exist or cannot be listed; [`Error::NoObjects`] where none has any
-    /// and no filter is set;
+    /// and no filter is set; [`Error::OnlyTables`] where they have tables alone, or one is a table;
     /// [`Error::ListingTooLong`] where too many objects may come twice; and what `each` returns.
     pub fn portions<E: From<Error>>(
         &self,
@@ -196,10 +200,17 @@ impl Lister<'_> {
         handed?;
         let listed = listed?;
         let named: Vec<String> = sources.iter().filter_map(Source::name).collect();
-        // A filter that nothing passes is no error: a quiet hour has no objects.
-        let is_empty = listed.objects + listed.unreadable + listed.left_out == 0 && listed.tables.is_empty();
-        if is_empty && self.filter.wants_all() && !named.is_empty() && !sources.contains(&Source::Stdin) {
-            return Err(Error::NoObjects { sources: named }.into());
+        let is_empty = listed.objects + listed.unreadable + listed.left_out == 0;
+        // A filter that nothing passes is no error: a quiet hour has no objects. A source that is a table has none at any hour.
+        let is_wrong = is_empty && (self.filter.wants_all() || listed.root_is_table);
+        if is_wrong && !named.is_empty() && !sources.contains(&Source::Stdin) {
+            if listed.tables.is_empty() {
+                return Err(Error::NoObjects { sources: named }.into());
+            }
+            if self.tables_are_wrong {
+                let tables = listed.tables.into_iter().map(|table| table.url).collect();
+                return Err(Error::OnlyTables { tables }.into());
+            }
         }
         Ok(listed)
     }

@@ -242,6 +242,7 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         let Some(root) = self.roots.last_mut() else { return Ok(()) };
         root.tables.push(key.to_owned());
         let url = format!("{}{key}", root.url);
+        self.listed.root_is_table |= key.is_empty();
         let index = self.add_table(url).inspect(|i| self.listed.tables[*i].objects = held.len() as u64);
         self.table = Some(CurrentTable { key: key.to_owned(), index });
         Ok(())

@@ -15,6 +15,7 @@ fn with_lister<T>(filter: &KeyFilter, out_url: &str, test: impl FnOnce(&Lister<'
         sources: &sources,
         filter,
         out_url: out_url.to_owned(),
+        tables_are_wrong: true,
         memory_max: 1 << 30,
         listed: &|_| {},
         stop: &NEVER,
@@ -126,7 +127,20 @@ fn tables_on_a_disk() {
         assert_eq!(listing.listed.tables, [LeftOutTable { url, objects: 3 }]);
         let listing = lister.list(&[at(root.join("in/t")), at(root.join("in/u"))]).expect("no error");
         assert_eq!((keys(&listing), listing.listed.tables.len()), (vec!["b.log"], 1));
-        assert!(lister.list(&[at(root.join("in/t"))]).expect("no error").all.objects.is_empty());
+        let only_tables = |filter: &KeyFilter| {
+            with_lister(filter, &out, |lister| {
+                let listed = lister.list(&[at(root.join("in/t"))]).map(drop);
+                let looked = Lister { tables_are_wrong: false, ..*lister }.list(&[at(root.join("in/t"))]);
+                assert!(looked.expect("shown").all.objects.is_empty());
+                listed.expect_err("a table has no raw logs")
+            })
+        };
+        let mut days = KeyFilter::default();
+        days.set_days(Some("2024-01-01"), None).expect("a day");
+        for filter in [KeyFilter::default(), days] {
+            let Error::OnlyTables { tables } = only_tables(&filter) else { panic!() };
+            assert_eq!(tables, [format!("file://{}/in/t/", root.display())]);
+        }
         assert!(matches!(lister.list(&[at(root.join("in/out"))]), Err(Error::NoObjects { .. })));
     });
 }
