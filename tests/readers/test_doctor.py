@@ -48,6 +48,12 @@ def test_a_disk(tmp_path):
     assert everything_in(tmp_path) == before
 
 
+def test_a_source_without_anything(tmp_path):
+    (tmp_path / "AWSLogz").mkdir()
+    line = doctor(tmp_path / "AWSLogz", check=1)["read source"]
+    assert line["state"] == "bad" and f"nothing is below {tmp_path / 'AWSLogz'}" in line["what"]
+
+
 def test_a_table_above_its_source(tmp_path):
     logs = flowlogs(tmp_path / "logs", "--objects", 1, "--records", 5)
     for out, how in [(tmp_path, "lies within"), (logs, "is")]:

@@ -185,8 +185,8 @@ fn of_source(stores: &Stores, source: &Location, caller: &Caller, lines: &mut Ve
     let Some(object) = first else {
         lines.push(Line::new(
             "read source",
-            State::Unknown,
-            format!("nothing is below {source}: nothing to read"),
+            State::Bad,
+            format!("nothing is below {source}, and `flowquet convert` would stop: check the path"),
         ));
         return;
     };
