@@ -42,6 +42,7 @@ pub(crate) fn exit_of_summary(summary: &Summary) -> Exit {
 pub(crate) fn exit_of_error(error: &Error) -> Exit {
     match error {
         Error::Interrupted => Exit::Interrupted,
+        Error::PartitionDamaged { .. } => Exit::FilesDamaged,
         Error::TooManyRejects { .. } => Exit::TooManyRejects,
         Error::Catalog(error) => error.downcast_ref().map_or(Exit::Failed, exit_of_catalog_error),
         Error::Store(error) | Error::Log(LogError::Store(error)) => exit_of_store_error(error),
@@ -271,6 +272,12 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::RecordsLost { .. } => "check --format, --fields and --columns, or choose other objects",
         Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
         Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
+        Error::PartitionDamaged { table, .. } => {
+            return Some(format!(
+                "nothing was replaced: `flowquet verify {} --read-data --repair` finds the file and converts its objects again; if it finds none, please report this",
+                shown(table.strip_prefix(FILE_SCHEME).unwrap_or(table))
+            ));
+        }
         Error::OutIsRollup { .. } => "choose another folder or prefix for --out",
         Error::SourceInTable { .. } => "give --out a folder or prefix of its own, beside the logs",
         Error::SourceIsTable { .. } => {

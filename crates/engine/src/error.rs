@@ -137,6 +137,15 @@ pub enum Error {
     },
     /// Encoding or writing a Parquet file failed.
     Parquet(flowquet_parquet::Error),
+    /// Files of a partition hold other rows than were written to them. Nothing of it was replaced.
+    PartitionDamaged {
+        /// URL of the table.
+        table: String,
+        /// The partition.
+        folder: String,
+        /// What they hold, and what the records say.
+        found: String,
+    },
     /// The sources could not be listed, or standard input failed.
     Sources(flowquet_sources::Error),
     /// A store failed.
@@ -202,6 +211,7 @@ impl Error {
             Self::SourceInTable { .. } => "source-in-table",
             Self::SourceIsTable { .. } => "source-is-table",
             Self::Parquet(_) => "parquet",
+            Self::PartitionDamaged { .. } => "partition-damaged",
             Self::Sources(error) => error.kind(),
             Self::Store(error) => error.kind().name(),
             Self::TableFile { .. } => "table-file",
@@ -284,6 +294,9 @@ impl fmt::Display for Error {
             }
             Self::SourceIsTable { url } => {
                 write!(f, "source and table are the same place, `{url}`: a table is never a source")
+            }
+            Self::PartitionDamaged { folder, found, .. } => {
+                write!(f, "a file of `{folder}` is damaged: the partition has {found}")
             }
             Self::Sources(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
