@@ -53,7 +53,7 @@ pub(crate) struct Report<'a> {
     s3_retries: u64,
     s3_throttles: u64,
     /// What to do about objects that could not be read.
-    hints: Vec<&'static str>,
+    hints: Vec<String>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
@@ -115,7 +115,7 @@ pub(crate) fn json(summary: &Summary, facts: &RunFacts<'_>) -> String {
         s3_requests: facts.traffic.requests(),
         s3_retries: facts.traffic.retries(),
         s3_throttles: facts.traffic.throttled(),
-        hints: hints(summary),
+        hints: hints(summary, &facts.out),
         summary,
     };
     format!("{}\n", serde_json::to_string_pretty(&report).expect("plain values with text keys"))
@@ -163,7 +163,7 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     files.lost.iter().for_each(|file| row("lost", lost_text(file)));
     files.truncated.iter().for_each(|file| row("truncated", truncated_text(file)));
     files.stray.iter().for_each(|file| row("stray", stray_text(file)));
-    for hint in hints(summary) {
+    for hint in hints(summary, &facts.out) {
         writeln!(text, "hint: {hint}").expect("a string takes all");
     }
     text.push_str(&last_line(summary, facts));
@@ -172,10 +172,17 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
 }
 
 /// What to do about objects that are not in the table. Who asks for what is archived needs no hint to do so.
-fn hints(summary: &Summary) -> Vec<&'static str> {
+fn hints(summary: &Summary, out: &str) -> Vec<String> {
     let mut hints = object_hints(&summary.failed_objects);
     if summary.restores.is_none() {
         hints.extend(object_hints(&summary.archived_objects));
+    }
+    let mut hints: Vec<String> = hints.into_iter().map(str::to_owned).collect();
+    if summary.objects.changed > 0 {
+        hints.push(format!(
+            "the table has changed objects as they were: `flowquet reconvert {} --object URL` converts one as it is now",
+            shown(out)
+        ));
     }
     hints
 }
@@ -371,8 +378,12 @@ pub(crate) fn quiet_text(summary: &Summary, facts: &RunFacts<'_>) -> Option<Stri
                 parts.push(format!("{} changed since {since} converted", counted(o.changed, "object")));
             }
             // Records tell what is missing; what changed only a listing does.
-            let named_by = if missing > 0 { "`flowquet status`" } else { "the report" };
-            Some(format!("flowquet: {} (exit {code}); {named_by} names them", parts.join(", ")))
+            let named_by = if missing > 0 {
+                "`flowquet status` names them"
+            } else {
+                "--report names them, and so does a run without --quiet"
+            };
+            Some(format!("flowquet: {} (exit {code}); {named_by}", parts.join(", ")))
         }
         _ => None,
     }
