@@ -339,6 +339,12 @@ def test_what_a_collector_is_told_to_read(logs, tmp_path):
     assert used == set(config["receivers"]) and {"otlp"} == set(config["exporters"])
 
 
+def test_a_report_has_the_hint_of_what_stopped_the_run(tmp_path, logs):
+    (logs / "a.log").write_text(f"{naive.V2}\nno record\n")
+    report = convert(logs, tmp_path / "t", "--max-rejects", 0, check=3)
+    assert len(report["hints"]) == 1 and "--max-rejects" in report["hints"][0]
+
+
 def test_what_stopped_a_run_is_told_though_its_report_cannot_be_written(tmp_path, logs):
     (logs / "a.log").write_text(f"{naive.V2}\nno record\n")
     with s3.serve() as server:

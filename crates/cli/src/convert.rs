@@ -19,7 +19,7 @@ use crate::beside;
 use crate::catalog::catalogued;
 use crate::clock::now_s;
 use crate::exit::Exit;
-use crate::failure::{engine_failure, exit_of};
+use crate::failure::{engine_failure, exit_of, hint_of};
 use crate::job::Prepared;
 use crate::logs::has_bar;
 use crate::metrics::{Measured, Metrics};
@@ -118,6 +118,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let facts = RunFacts {
         exit,
         error: run.error.as_ref().map(ToString::to_string).or_else(|| not_registered.clone()),
+        error_hint: run.error.as_ref().and_then(hint_of),
         is_stopped: run.error.is_some(),
         error_kind: run.error.as_ref().map(Error::kind).or(not_registered.is_some().then_some("register")),
         registered: registered.as_ref().and_then(|r| r.as_ref().ok()).map(|(registered, _)| registered),

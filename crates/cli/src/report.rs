@@ -52,7 +52,7 @@ pub(crate) struct Report<'a> {
     s3_requests: u64,
     s3_retries: u64,
     s3_throttles: u64,
-    /// What to do about objects that could not be read.
+    /// What to do about what stopped the run, and about objects that could not be read.
     hints: Vec<String>,
     #[serde(flatten)]
     summary: &'a Summary,
@@ -63,6 +63,8 @@ pub(crate) struct Report<'a> {
 pub(crate) struct RunFacts<'a> {
     pub(crate) exit: Exit,
     pub(crate) error: Option<String>,
+    /// What to do about it.
+    pub(crate) error_hint: Option<String>,
     /// Whether an error stopped the conversion; where only the catalog failed, it is whole.
     pub(crate) is_stopped: bool,
     /// The kind of it; `register` where only the catalog failed.
@@ -115,7 +117,7 @@ pub(crate) fn json(summary: &Summary, facts: &RunFacts<'_>) -> String {
         s3_requests: facts.traffic.requests(),
         s3_retries: facts.traffic.retries(),
         s3_throttles: facts.traffic.throttled(),
-        hints: hints(summary, &facts.out),
+        hints: facts.error_hint.iter().cloned().chain(hints(summary, &facts.out)).collect(),
         summary,
     };
     format!("{}\n", serde_json::to_string_pretty(&report).expect("plain values with text keys"))
