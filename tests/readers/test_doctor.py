@@ -208,6 +208,10 @@ def test_what_is_denied_is_told_as_a_policy():
             "Resource": "arn:aws:s3:::logs",
             "Condition": {"StringLike": {"s3:prefix": "AWSLogs/*"}},
         }
+        # What no policy of the reader helps with.
+        assert "a Requester Pays bucket needs --requester-pays" in lines["list source"]["what"] and "--requester-pays" not in lines["put"]["what"]
+        words = run("inspect", "s3://logs/AWSLogs/", check=1, env=env).stderr
+        assert "hint: the credentials need s3:ListBucket on the bucket; a Requester Pays bucket needs --requester-pays, too" in words
         assert policies["put"] == {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::lake/t/*"}
         assert policies["lifecycle"] == {"Effect": "Allow", "Action": "s3:GetLifecycleConfiguration", "Resource": "arn:aws:s3:::lake"}
         assert policies["database"]["Action"] == ["glue:GetDatabase"]

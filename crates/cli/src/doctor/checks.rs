@@ -120,6 +120,9 @@ fn of_store(check: &'static str, result: Result<(), &Error>, good: &str, policy:
             // What a key denies no permission in the store helps with.
             let key = policy::key(&line.what);
             line.policy = key.or(policy).filter(|_| error.kind() == ErrorKind::Denied);
+            if error.kind() == ErrorKind::Denied && error.is_s3() && check.ends_with(" source") {
+                line.what.push_str("; a Requester Pays bucket needs --requester-pays, too");
+            }
             line
         }
     }
