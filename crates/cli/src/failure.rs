@@ -291,7 +291,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
         Error::Store(error) => return error.hint(),
         Error::TableFile { .. } => {
-            "another program changed the file: `flowquet status` shows what is lost, `flowquet reconvert` converts it again"
+            "another program changed the file: `flowquet verify TABLE --read-data --repair` finds what is lost or damaged and converts it again"
         }
         Error::TooDistinct { memory, .. } => {
             return Some(format!("give more memory, such as --memory {}M", (memory * 4).div_ceil(1 << 20)));
