@@ -354,3 +354,13 @@ def test_what_stopped_a_run_is_told_though_its_report_cannot_be_written(tmp_path
         # Where nothing did, the summary comes first, and the report is what failed.
         done = s3.run(server, "convert", logs, "--out", tmp_path / "t", *report, check=1)
         assert "done: " in done.stderr and "no-such-bucket" in done.stderr
+
+
+def test_an_error_of_usage_names_variables_that_are_set(tmp_path, logs):
+    plan = tmp_path / "plan.json"
+    run("plan", logs, "--out", tmp_path / "lake", "--save", plan)
+    env = {**BARE, "FLOWQUET_SOURCE": str(logs), "FLOWQUET_THREADS": "1"}
+    words = run("convert", "--plan", plan, "--shard", "0/1", env=env, check=2).stderr
+    assert "cannot be used with '[SOURCE]...'" in words and "note: from the environment: FLOWQUET_SOURCE, FLOWQUET_THREADS\n" in words
+    env.pop("FLOWQUET_SOURCE")
+    assert "from the environment" not in run("convert", "--plan", plan, "--shard", "0/1", env=env).stderr
