@@ -245,3 +245,10 @@ def test_more_is_said_with_v(logs, out):
     words = run("-v", "convert", logs, "--out", out).stderr
     told = [line for line in words.splitlines() if "committed a task" in line]
     assert len(told) == 1 and "records=1" in told[0] and "flowquet_table::log" in told[0], words
+
+
+def test_standard_input_that_is_empty_is_a_warning(tmp_path):
+    (tmp_path / "nothing").touch()
+    with (tmp_path / "nothing").open() as nothing:
+        words = run("convert", "-", "--out", tmp_path / "lake", stdin=nothing).stderr
+    assert "warning: standard input was empty: check that the command before the pipe succeeded" in words

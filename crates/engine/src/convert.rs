@@ -69,6 +69,11 @@ pub fn convert(
                 converter = Some(Converter::begin(log, request, at)?);
             }
             let converter = converter.as_mut().expect("begun above");
+            if piped.iter().any(|object| object.bytes == 0) {
+                converter.warn(
+                    "standard input was empty: check that the command before the pipe succeeded".to_owned(),
+                );
+            }
             if !piped.is_empty() {
                 converter.portion(Portion { objects: piped, ..Portion::default() })?;
             }
