@@ -349,10 +349,10 @@ fn hint_of_cause(cause: &str) -> Option<&'static str> {
         "denied" => "check the permissions of the object; the next run tries again",
         "no-columns" => "give --columns at least one field of each log format",
         "no-header" => {
-            "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
+            "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it; several times, where there are several"
         }
         "no-line-fits" => {
-            "check that --format is the format of these objects, then run again with the right one"
+            "check that --format is the format of these objects, then run again with the right one; several times, where there are several"
         }
         "not-a-log" => {
             "skip objects that are no flow logs with `flowquet convert --exclude`, or with `flowquet ignore`"
