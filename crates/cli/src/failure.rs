@@ -59,6 +59,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::OutIsRollup { .. }
         | Error::SourceInTable { .. }
         | Error::SourceIsTable { .. }
+        | Error::TableBelow { .. }
         | Error::Sources(SourceError::OnlyTables { .. })
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
         _ => Exit::Failed,
@@ -278,7 +279,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
                 shown(table.strip_prefix(FILE_SCHEME).unwrap_or(table))
             ));
         }
-        Error::OutIsRollup { .. } => "choose another folder or prefix for --out",
+        Error::OutIsRollup { .. } | Error::TableBelow { .. } => "choose another folder or prefix for --out",
         Error::SourceInTable { .. } => "give --out a folder or prefix of its own, beside the logs",
         Error::SourceIsTable { .. } => {
             "name the raw logs as SOURCE and another folder or prefix for the table"

@@ -130,6 +130,13 @@ pub enum Error {
         /// That of the table.
         table: String,
     },
+    /// A table is to be made above another one.
+    TableBelow {
+        /// Where it was to be.
+        url: String,
+        /// The one that is there.
+        below: String,
+    },
     /// A source is the table itself.
     SourceIsTable {
         /// Its URL.
@@ -210,6 +217,7 @@ impl Error {
             Self::OutIsRollup { .. } => "out-is-rollup",
             Self::SourceInTable { .. } => "source-in-table",
             Self::SourceIsTable { .. } => "source-is-table",
+            Self::TableBelow { .. } => "table-below",
             Self::Parquet(_) => "parquet",
             Self::PartitionDamaged { .. } => "partition-damaged",
             Self::Sources(error) => error.kind(),
@@ -300,6 +308,12 @@ impl fmt::Display for Error {
             }
             Self::Sources(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
+            Self::TableBelow { url, below } => {
+                write!(
+                    f,
+                    "no table is made in `{url}`: the table `{below}` lies below it, and its files would count as this one's"
+                )
+            }
             Self::TableFile { url, what } => write!(f, "read `{url}`: {what}"),
             Self::TooDistinct { url, column, memory } => {
                 write!(
