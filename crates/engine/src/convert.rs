@@ -276,8 +276,10 @@ impl<'a> Converter<'a> {
             self.summary.objects.repeated = listed.repeated;
             if listed.untold > 0 {
                 let untold = listed.untold;
+                let (objects, their) =
+                    if untold == 1 { ("object", "its key lacks") } else { ("objects", "their keys lack") };
                 self.warn(format!(
-                    "skipped {untold} objects: their keys lack the date, account, region or flow log that a filter needs"
+                    "skipped {untold} {objects}: {their} the date, account, region or flow log that a filter needs"
                 ));
             }
             // Where nothing was taken, that no filter is met is said at the end.
