@@ -72,7 +72,10 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     let frozen = frozen(&planned, &sources).map_err(|e| engine_failure(&e))?;
     let objects = || plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);
     let estimate = estimate(plan, planned.summary.objects.listed);
-    let is_remote = [objects().any(|o| o.url().starts_with(S3_SCHEME)), out.starts_with(S3_SCHEME)];
+    // Sources too: of a plan without objects none tells.
+    let from_s3 = request.sources.iter().any(|source| matches!(source, Source::At(at) if at.is_s3()))
+        || objects().any(|o| o.url().starts_with(S3_SCHEME));
+    let is_remote = [from_s3, out.starts_with(S3_SCHEME)];
     let formats = find_formats(&sources, objects().filter(|object| !frozen.holds(object)), &options)
         .map_err(|e| engine_failure(&e))?;
     let rows = plan_rows::text(objects(), &formats, options.catalogue());
