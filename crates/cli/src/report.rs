@@ -216,10 +216,15 @@ fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str,
         row("rejects", tally(&summary.rejects_by_reason, |r| r));
         let files = &summary.reject_files;
         let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
-        row("", format!("kept in {}/{}{more}", facts.out, files.first().map_or("", String::as_str)));
+        if summary.rejects_not_kept < c.rejects {
+            row("", format!("kept in {}/{}{more}", facts.out, files.first().map_or("", String::as_str)));
+        }
         if summary.rejects_not_kept > 0 {
-            let not_kept = count(summary.rejects_not_kept);
-            row("", format!("{not_kept} of them not kept: past --rejects-max, which is for each task"));
+            let kept = match summary.rejects_not_kept {
+                all if all >= c.rejects => "none of them kept".to_owned(),
+                some => format!("{} of them not kept", count(some)),
+            };
+            row("", format!("{kept}: past --rejects-max, which is for each task"));
         }
     }
     if summary.times_out_of_range > 0 {
