@@ -134,7 +134,7 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
         Error::MemoryTooSmall { given, needed } => {
             let (given, needed) = (HumanBytes(*given as u64), needed.div_ceil(1 << 20));
             let message = format!("--memory {given} is too small; at least {needed}M is needed");
-            Failure::message(Exit::Usage, &message, None)
+            Failure::message(Exit::Usage, &message, hint.as_deref())
         }
         Error::TooManyRejects { rejects, lines, limit, first, kept, not_kept } => {
             let mut message = format!(
@@ -303,9 +303,8 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::Catalog(error) => {
             return error.downcast_ref::<flowquet_catalog::Error>()?.hint().map(str::to_owned);
         }
-        Error::MemoryTooSmall { .. } | Error::Sources(_) => {
-            return None;
-        }
+        Error::MemoryTooSmall { .. } => "without --memory it takes what suits the machine",
+        Error::Sources(_) => return None,
     };
     Some(hint.to_owned())
 }

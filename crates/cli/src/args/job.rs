@@ -103,8 +103,8 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_bytes, help_heading = "Bad input")]
     pub(crate) rejects_max: u64,
 
-    /// Memory limit, such as 512M; with less, fewer threads run [default: 240M per thread + 32M; with S3 32M per thread + 80M
-    /// more]
+    /// Memory limit, such as 512M; with less, fewer threads run; at least 208M, with S3 up to 320M [default: 240M per thread + 32M; with
+    /// S3 32M per thread + 80M more]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 
