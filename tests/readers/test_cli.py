@@ -245,3 +245,19 @@ def test_more_is_said_with_v(logs, out):
     words = run("-v", "convert", logs, "--out", out).stderr
     told = [line for line in words.splitlines() if "committed a task" in line]
     assert len(told) == 1 and "records=1" in told[0] and "flowquet_table::log" in told[0], words
+
+
+def test_standard_input_that_is_empty_is_a_warning(tmp_path):
+    (tmp_path / "nothing").touch()
+    with (tmp_path / "nothing").open() as nothing:
+        words = run("convert", "-", "--out", tmp_path / "lake", stdin=nothing).stderr
+    assert "warning: standard input was empty: check that the command before the pipe succeeded" in words
+
+
+def test_no_table_is_made_above_another(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").write_text(f"{naive.V2}\n")
+    convert(tmp_path / "logs", tmp_path / "lake" / "flow_logs")
+    words = run("convert", tmp_path / "logs", "--out", tmp_path / "lake", check=2).stderr
+    assert f"the table `file://{tmp_path}/lake/flow_logs/` lies below it" in words and not (tmp_path / "lake" / "_flowquet").exists()
+    convert(tmp_path / "logs", tmp_path / "lake" / "other")

@@ -48,6 +48,19 @@ def test_a_disk(tmp_path):
     assert everything_in(tmp_path) == before
 
 
+def test_a_source_without_anything(tmp_path):
+    (tmp_path / "AWSLogz").mkdir()
+    line = doctor(tmp_path / "AWSLogz", check=1)["read source"]
+    assert line["state"] == "bad" and f"nothing is below {tmp_path / 'AWSLogz'}" in line["what"]
+
+
+def test_a_table_above_its_source(tmp_path):
+    logs = flowlogs(tmp_path / "logs", "--objects", 1, "--records", 5)
+    for out, how in [(tmp_path, "lies within"), (logs, "is")]:
+        line = doctor(logs, "--out", out, check=1)["places"]
+        assert line["state"] == "bad" and f"{logs} {how} the table {out}" in line["what"]
+
+
 def test_a_disk_that_does_not_let_us(tmp_path):
     lines = doctor(tmp_path / "none", "--out", "/proc/x", check=1)
     assert lines["list source"]["state"] == lines["put"]["state"] == "bad"
@@ -195,6 +208,10 @@ def test_what_is_denied_is_told_as_a_policy():
             "Resource": "arn:aws:s3:::logs",
             "Condition": {"StringLike": {"s3:prefix": "AWSLogs/*"}},
         }
+        # What no policy of the reader helps with.
+        assert "a Requester Pays bucket needs --requester-pays" in lines["list source"]["what"] and "--requester-pays" not in lines["put"]["what"]
+        words = run("inspect", "s3://logs/AWSLogs/", check=1, env=env).stderr
+        assert "hint: the credentials need s3:ListBucket on the bucket; a Requester Pays bucket needs --requester-pays, too" in words
         assert policies["put"] == {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::lake/t/*"}
         assert policies["lifecycle"] == {"Effect": "Allow", "Action": "s3:GetLifecycleConfiguration", "Resource": "arn:aws:s3:::lake"}
         assert policies["database"]["Action"] == ["glue:GetDatabase"]

@@ -154,3 +154,10 @@ def test_restored_objects_are_to_be_converted():
         place = json.loads(s3.run(server, "inspect", "s3://logs/", "--json", check=None).stdout)["results"][0]
         assert {name: n for log in place["logs"] for name, n in log["classes"].items()} == {"GLACIER": 2, "INTELLIGENT_TIERING": 1}
         assert s3.convert(server, "s3://logs/", "s3://lake/t", check=4)["records"] == 1
+
+
+def test_a_plan_without_objects_of_two_buckets():
+    with s3.serve() as server:
+        server.client.put_object(Bucket="logs", Key="AWSLogs/a.log", Body=b"x")
+        words = s3.run(server, "plan", "s3://logs/AWSLogs/", "--out", "s3://lake/t", "--exclude", "**").stdout
+        assert " LIST, " in words and "if both sides were S3" not in words

@@ -122,6 +122,49 @@ def test_batches_of_a_hundred_and_what_is_refused(server, stub):
     assert register(server, stub)["partitions_updated"] == 1 and stub.location(days[0]) == f"s3://lake/t/date={days[0]}/"
 
 
+def test_a_table_that_is_registered_later_gets_all_its_partitions(server, stub):
+    put_days(server, "one", range(3))
+    s3.convert(server, "s3://logs/one/", "s3://lake/t")
+    put_days(server, "two", [9])
+    to_glue = ["--register", *TABLE, "--glue-endpoint-url", stub.url]
+    assert s3.convert(server, "s3://logs/two/", "s3://lake/t", *to_glue)["registered"]["partitions_created"] == 4
+    # From then on those of the run.
+    put_days(server, "three", [11])
+    assert s3.convert(server, "s3://logs/three/", "s3://lake/t", *to_glue)["registered"]["partitions_unchanged"] == 0
+    assert len(stub.partitions) == 5
+
+
+def test_a_registration_that_failed_is_made_good_by_the_next_run(server, stub):
+    put_days(server, "one", range(3))
+    to_glue = ["--register", *TABLE, "--glue-endpoint-url", stub.url]
+
+    def denied(name, body):
+        if name == "BatchCreatePartition":
+            raise gluestub.Refuse("AccessDeniedException")
+
+    stub.fault = denied
+    words = s3.run(server, "convert", "s3://logs/one/", "--out", "s3://lake/t", *to_glue, check=1).stderr
+    assert not stub.partitions
+    # The conversion itself is done, and said to be.
+    assert "done: 4 lines read, 3 records written" in words and "stopped" not in words
+    assert "hint: the table is written; run `flowquet register s3://lake/t` to register it" in words
+    stub.fault = lambda name, body: None
+    # Nothing is new, and yet the partitions are.
+    assert s3.convert(server, "s3://logs/one/", "s3://lake/t", *to_glue)["registered"]["partitions_created"] == 3
+
+
+def test_a_run_that_names_another_table_of_the_catalog_is_refused(server, stub):
+    put_days(server, "one", range(3))
+    s3.convert(server, "s3://logs/one/", "s3://lake/t", *["--register", *TABLE, "--glue-endpoint-url", stub.url])
+    other = ["--database", "lake", "--table", "other", "--glue-endpoint-url", stub.url]
+    hint = "`flowquet register s3://lake/t/ --database lake --table other` registers it as lake.other from now on"
+    for args in [["convert", "s3://logs/one/", "--out", "s3://lake/t", "--register"], ["compact", "s3://lake/t"]]:
+        words = s3.run(server, *args, *other, check=2).stderr
+        assert "the table is registered as lake.flows, and this run names lake.other" in words and hint in words
+    assert s3.run(server, "register", "s3://lake/t", *other).returncode == 0
+    s3.run(server, "convert", "s3://logs/one/", "--out", "s3://lake/t", "--register", *other)
+
+
 def test_throttling_and_races(server, stub):
     put_days(server, "few", range(2))
     s3.convert(server, "s3://logs/few/", "s3://lake/t")

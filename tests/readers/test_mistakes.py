@@ -43,7 +43,9 @@ def test_ignored_objects_raise_no_alarm(logs, out):
     run("status", out, check=4)
     # What is ignored is what failed: another object of that name, or one that nobody has seen yet, is converted.
     run("ignore", out, logs / "bad.log", "--reason", "AWS case 123")
-    assert "is none of the unreadable objects" in run("ignore", out, logs / "new.log", "--reason", "a slip").stderr
+    assert "is not among the unreadable objects of this table" in run("ignore", out, logs / "new.log", "--reason", "a slip").stderr
+    words = run("ignore", out, f"file://{logs}/*.log", "--reason", "all", check=2).stderr
+    assert "hint: a URL is taken as it stands, and no glob" in words
     (logs / "bad.log").write_text(V2)
     (logs / "new.log").write_text(V2 + line(7))
     assert convert(logs, out)["records"] == 3

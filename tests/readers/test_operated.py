@@ -337,3 +337,30 @@ def test_what_a_collector_is_told_to_read(logs, tmp_path):
     assert re.fullmatch(keep["regex"], "flowquet_run_info") and keep["action"] == "keep"
     used = {name for pipeline in config["service"]["pipelines"].values() for name in pipeline["receivers"]}
     assert used == set(config["receivers"]) and {"otlp"} == set(config["exporters"])
+
+
+def test_a_report_has_the_hint_of_what_stopped_the_run(tmp_path, logs):
+    (logs / "a.log").write_text(f"{naive.V2}\nno record\n")
+    report = convert(logs, tmp_path / "t", "--max-rejects", 0, check=3)
+    assert len(report["hints"]) == 1 and "--max-rejects" in report["hints"][0]
+
+
+def test_what_stopped_a_run_is_told_though_its_report_cannot_be_written(tmp_path, logs):
+    (logs / "a.log").write_text(f"{naive.V2}\nno record\n")
+    with s3.serve() as server:
+        report = ["--report", "s3://no-such-bucket/report.json"]
+        stopped = s3.run(server, "convert", logs, "--out", tmp_path / "t", "--max-rejects", 0, *report, check=3)
+        assert "stopped: 0 of 1 task finished" in stopped.stderr and "and --max-rejects allows 0" in stopped.stderr
+        # Where nothing did, the summary comes first, and the report is what failed.
+        done = s3.run(server, "convert", logs, "--out", tmp_path / "t", *report, check=1)
+        assert "done: " in done.stderr and "no-such-bucket" in done.stderr
+
+
+def test_an_error_of_usage_names_variables_that_are_set(tmp_path, logs):
+    plan = tmp_path / "plan.json"
+    run("plan", logs, "--out", tmp_path / "lake", "--save", plan)
+    env = {**BARE, "FLOWQUET_SOURCE": str(logs), "FLOWQUET_THREADS": "1"}
+    words = run("convert", "--plan", plan, "--shard", "0/1", env=env, check=2).stderr
+    assert "cannot be used with '[SOURCE]...'" in words and "note: from the environment: FLOWQUET_SOURCE, FLOWQUET_THREADS\n" in words
+    env.pop("FLOWQUET_SOURCE")
+    assert "from the environment" not in run("convert", "--plan", plan, "--shard", "0/1", env=env).stderr

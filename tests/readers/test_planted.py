@@ -85,6 +85,17 @@ def test_of_a_deduplicated_table(tmp_path, what, lines, args, faults):
     assert found(lake, "--read-data", "--deep") == []
 
 
+def test_compact_says_that_a_file_is_damaged(tmp_path):
+    lake = table(tmp_path / "a", LINES)
+    plant(lake, table(tmp_path / "b", [*without(LINES, 7), LINES[8]]))
+    before = rows(lake)
+    words = run("compact", lake, check=5).stderr
+    assert "error: a file of `date=2024-01-15` is damaged: the partition has rows of digest " in words and "with the table's _flowquet folder" not in words
+    assert f"`flowquet verify {lake} --read-data --repair` finds the file" in words and rows(lake) == before
+    run("verify", lake, "--read-data", "--repair")
+    run("compact", lake)
+
+
 def test_of_an_enriched_table(tmp_path):
     """Digests are of what lines say: of columns that files fill, sizes and checksums tell."""
     for name, team in [("web", "web"), ("wet", "wet")]:

@@ -240,7 +240,7 @@ def test_what_is_refused(tmp_path, out):
     ]:
         assert words in rollup(out, up, by, check=2)
     assert not up.exists()
-    assert "source and table are the same place" in rollup(out, out, check=2)
+    assert "is SOURCE and --out, and groups are a table of their own" in rollup(out, out, check=2)
     for inner in [out / "up", out / "date=2024-01-15" / "up"]:
         assert "lies within the other" in rollup(out, inner, check=2) and not inner.exists()
     rollup(out, up)

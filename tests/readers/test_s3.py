@@ -380,9 +380,9 @@ def test_a_month_is_listed_by_its_own_prefixes(tmp_path, layout):
         assert converted("--include", "**/*T0500Z_x.log", "--exclude", "**/*_2023*", "--exclude", "**/*_2022*")[0] == 72
         # A quiet hour is no error.
         words = s3.run(server, "convert", "s3://logs/deep/", "--out", "s3://lake/n", "--since", "2030-01-01").stderr
-        assert "done: nothing to do" in words
+        assert "done: nothing to do: no object matches --since 2030-01-01" in words
         words = s3.run(server, "convert", "s3://logs/deep/other.txt", "--out", "s3://lake/n", "--since", "2023-01-01").stderr
-        assert "done: nothing to do, 1 object found and all filtered out" in words
+        assert "done: nothing to do: no object matches --since 2023-01-01" in words
     # The same filters on a disk.
     assert conftest.convert(made, tmp_path / "disk", "--since", "2023-06-01", "--until", "2023-06-30")["records"] == 6
 

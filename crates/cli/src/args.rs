@@ -32,7 +32,7 @@ pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDi
 pub(crate) use self::told::ToldArgs;
 pub(crate) use self::verify::VerifyArgs;
 use crate::logs::LogArgs;
-use crate::places::S3Args;
+use crate::places::{S3Args, flow_log_id};
 use crate::signals::StopArgs;
 use crate::size::{parse_bytes, whole};
 
@@ -275,7 +275,7 @@ pub(crate) struct ReconvertArgs {
     pub(crate) lost: bool,
 
     /// Objects of these flow logs (fl-…), comma-separated
-    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Choosing objects")]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = flow_log_id, help_heading = "Choosing objects")]
     pub(crate) flow_log_id: Vec<String>,
 
     #[command(flatten)]

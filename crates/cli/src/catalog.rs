@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_catalog::{
-    Error, FormatUse, Glue, NameError, PartitionPlace, Projection, Registered, TableDefinition, TableName,
-    union_columns,
+    Error, FormatUse, Glue, NameError, PartitionPlace, Projection, Registered, TableChange, TableDefinition,
+    TableName, union_columns,
 };
 use flowquet_engine::Pointers;
 use flowquet_format::{HIVE_NULL, PartitionColumn, PartitionSpec, hive_values};
@@ -14,7 +14,7 @@ use flowquet_table::{CatalogTable, LiveFile, TableState};
 use crate::args::{GlueArgs, PartitionsArg};
 use crate::exit::Exit;
 use crate::failure::{engine_failure, exit_of_catalog_error, log_failure};
-use crate::output::{Failure, counted, say, shown_lines};
+use crate::output::{Failure, counted, say, shown, shown_lines};
 use crate::places::S3Args;
 
 /// What a table is called, where it lies, and how its partitions are found.
@@ -118,11 +118,42 @@ impl GlueTable {
     pub(crate) fn name(&self) -> String {
         format!("{}.{}", self.database, self.table)
     }
+
+    /// As a table remembers it.
+    pub(crate) fn remembered(&self) -> CatalogTable {
+        CatalogTable::new(&self.database.to_string(), &self.table.to_string())
+    }
 }
 
-/// The catalog's table that the command line names, or else the one that the table in `out` remembers; `None` where neither
-/// does.
+/// The catalog's table that the table in `out` remembers, or the first time the one that the command line names; `None` where
+/// neither does. Another one than is remembered is refused.
 pub(crate) fn glue(args: &GlueArgs, s3: &S3Args, out: &dyn Store) -> Result<Option<GlueTable>, Failure> {
+    let Some(named) = glue_to_be(args, s3, out)? else { return Ok(None) };
+    match CatalogTable::of(out).map_err(log_failure)? {
+        Some(remembered) if remembered != named.remembered() => {
+            let (root, name) = (out.url(""), named.name());
+            let message = format!(
+                "the table is registered as {}.{}, and this run names {name}",
+                remembered.database, remembered.table
+            );
+            let hint = format!(
+                "drop --database and --table; or `flowquet register {} --database {} --table {}` registers it as {name} from now on",
+                shown(&root),
+                named.database,
+                named.table
+            );
+            Err(Failure::message(Exit::Usage, &message, Some(&hint)))
+        }
+        _ => Ok(Some(named)),
+    }
+}
+
+/// The catalog's table that the command line names, whatever the table in `out` remembers, or else the one that it remembers.
+pub(crate) fn glue_to_be(
+    args: &GlueArgs,
+    s3: &S3Args,
+    out: &dyn Store,
+) -> Result<Option<GlueTable>, Failure> {
     let named = match args.database.clone().zip(args.table.clone()) {
         Some(named) => Some(named),
         None => {
@@ -154,8 +185,8 @@ pub(crate) fn failed(error: &Error) -> Failure {
     Failure::message(exit_of_catalog_error(error), &shown_lines(&error.to_string()), error.hint())
 }
 
-/// Registers the table with the partitions of `folders`, or with all of them where it got columns: partitions that do not name
-/// a column show it as null.
+/// Registers the table with the partitions of `folders`, or with all of them where the catalog had no such table, and where it got
+/// columns: partitions that do not name a column show it as null.
 pub(crate) fn register<'a>(
     glue: &Glue,
     table: &TableDefinition,
@@ -166,7 +197,10 @@ pub(crate) fn register<'a>(
 ) -> Result<Registered, Error> {
     let some = places(&table.location, folders, &may_move);
     let mut registered = glue.register(table, &some, create_database)?;
-    if !registered.columns_added.is_empty() {
+    let lacks_others = registered.table == TableChange::Created
+        && table.projection.is_none()
+        && some.len() < partitions.len();
+    if lacks_others || !registered.columns_added.is_empty() {
         let all = places(&table.location, partitions.keys(), &may_move);
         let again = glue.register(table, &all, false)?;
         registered.partitions_created += again.partitions_created;

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `since = 2024-01-01` | `--since=2024-01-01` |
 //! | `register = true` | `--register` |
-//! | `account = ["1", "2"]` | `--account=1,2` |
+//! | `flow-region = ["a", "b"]` | `--flow-region=a,b` |
 //! | `include = ["a*", "b*"]` | `--include=a* --include=b*` |
 //! | `source = "s3://logs/"` | `s3://logs/` |
 
@@ -20,7 +20,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use flowquet_format::nearest;
 use toml::{Table, Value};
 
-use crate::environment::key_of;
+use crate::environment::{key_of, variable};
 use crate::exit::Exit;
 use crate::output::Failure;
 
@@ -68,10 +68,10 @@ pub(crate) fn complete(mut words: Vec<OsString>, command: &Command) -> Result<Co
     let Some((_, matches)) = matches.filter(|(_, matches)| matches.subcommand().is_none()) else {
         return unchanged(words);
     };
+    let mut notes: Vec<String> = of_environment(of, matches).into_iter().collect();
     let mut given = Given { command: of, matches, jobs_own: job.is_some(), added: Vec::new() };
     given.add_lines_of_variables();
     let file: Option<PathBuf> = matches.get_one::<PathBuf>(CONFIG).cloned();
-    let mut note = None;
     if file.is_some() || job.is_some() {
         let file = file.unwrap_or_else(|| FILE.into());
         let wrong = |what: &str, hint: Option<&str>| {
@@ -85,15 +85,25 @@ pub(crate) fn complete(mut words: Vec<OsString>, command: &Command) -> Result<Co
         }
         let added: Vec<&str> = given.added[from..].iter().map(|added| &*added.key).collect();
         let of_job = job.map(|job| format!(", job `{job}`")).unwrap_or_default();
-        note =
-            (!added.is_empty()).then(|| format!("from `{}`{of_job}: {}", file.display(), added.join(", ")));
+        if !added.is_empty() {
+            notes.push(format!("from `{}`{of_job}: {}", file.display(), added.join(", ")));
+        }
     }
     // Switches first: an option whose value may be left out would take a word behind it for one.
     let added = given.added.into_iter();
     let (options, values): (Vec<_>, Vec<_>) = added.partition(|added| added.is_option);
     let added: Vec<OsString> = options.into_iter().chain(values).flat_map(|added| added.words).collect();
     words.splice(place + 1..place + 1, added);
+    let note = (!notes.is_empty()).then(|| notes.join("\nnote: "));
     Ok(Completed { words, note })
+}
+
+/// Which variables set options of the command, where any do.
+fn of_environment(command: &Command, matches: &ArgMatches) -> Option<String> {
+    let is_set = |arg: &&Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::EnvVariable);
+    let variables: Vec<String> =
+        command.get_arguments().filter(is_set).filter_map(key_of).map(|key| variable(&key)).collect();
+    (!variables.is_empty()).then(|| format!("from the environment: {}", variables.join(", ")))
 }
 
 /// The place of the command's name in `words`, and the command.
@@ -487,6 +497,7 @@ mod tests {
             "'split'",
             "'AES256'",
             "'listed'",
+            "'111122223333'",
             "'athena'",
             "'text'",
             "true",

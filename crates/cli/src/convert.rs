@@ -20,7 +20,7 @@ use crate::beside;
 use crate::catalog::catalogued;
 use crate::clock::now_s;
 use crate::exit::Exit;
-use crate::failure::{engine_failure, exit_of};
+use crate::failure::{engine_failure, exit_of, hint_of};
 use crate::job::Prepared;
 use crate::logs::has_bar;
 use crate::metrics::{Measured, Metrics};
@@ -28,7 +28,7 @@ use crate::output::{Failure, counted, put, say, shown};
 use crate::places::Target;
 use crate::plan_file::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
-use crate::report::{RunFacts, json, quiet_text, text};
+use crate::report::{RunFacts, json, nothing_listed, quiet_text, text};
 use crate::reporter::{Reporter, Work};
 use crate::shard::tasks_of_shard;
 use crate::signals::{listen_for_signals, stop};
@@ -68,6 +68,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     }
     let sources: Vec<String> = prepared.sources.iter().map(source_text).collect();
     let resume = if args.only_listed { Resume::Listed } else { Resume::All };
+    let filters = args.job.filter.text();
     let request = Request { max_rejects: args.max_rejects, resume, ..prepared.request() };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let metrics = args.metrics.as_ref();
@@ -119,6 +120,8 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let facts = RunFacts {
         exit,
         error: run.error.as_ref().map(ToString::to_string).or_else(|| not_registered.clone()),
+        error_hint: run.error.as_ref().and_then(hint_of),
+        is_stopped: run.error.is_some(),
         error_kind: run.error.as_ref().map(Error::kind).or(not_registered.is_some().then_some("register")),
         registered: registered.as_ref().and_then(|r| r.as_ref().ok()).map(|(registered, _)| registered),
         dry_run: args.dry_run,
@@ -126,6 +129,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         run_id: &run_id,
         started_s,
         sources: &sources,
+        filters: &filters,
         traffic: stores.traffic(),
         out,
         options: &options,
@@ -137,11 +141,12 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
         metrics.converted(&run.summary);
         metrics.end(Vec::new(), exit);
     }
-    if let Some(report) = &args.report {
-        write_report(&stores, report, &json(&run.summary, &facts))?;
-    }
+    let reported = match &args.report {
+        Some(report) => write_report(&stores, report, &json(&run.summary, &facts)),
+        None => Ok(()),
+    };
     if args.dry_run && begun {
-        put(&plan_text(&run.summary, planned.as_ref(), &options))?;
+        put(&plan_text(&run.summary, planned.as_ref(), &options, &filters))?;
     } else if begun && !args.quiet {
         say(text(&run.summary, &facts).trim_end());
     } else if begun && let Some(line) = quiet_text(&run.summary, &facts) {
@@ -158,7 +163,8 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     }
     match &run.error {
         Some(error) => Err(engine_failure(error)),
-        None => Ok(exit),
+        // What stopped the run is told before what nobody reads.
+        None => reported.map(|()| exit),
     }
 }
 
@@ -189,8 +195,11 @@ fn write_report(stores: &Stores, report: &Target, text: &str) -> Result<(), Fail
 }
 
 /// What `--dry-run` prints: a line a task, then the sums.
-fn plan_text(summary: &Summary, plan: Option<&PlanRecord>, options: &Options) -> String {
+fn plan_text(summary: &Summary, plan: Option<&PlanRecord>, options: &Options, filters: &str) -> String {
     let mut text = String::new();
+    if plan.is_none() && summary.objects.listed == 0 && summary.tasks_left == 0 {
+        return format!("would convert nothing: {}; nothing was written\n", nothing_listed(summary, filters));
+    }
     if let Some(plan) = plan {
         text.push_str(&tasks_text(plan, options));
     }

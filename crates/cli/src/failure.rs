@@ -42,6 +42,7 @@ pub(crate) fn exit_of_summary(summary: &Summary) -> Exit {
 pub(crate) fn exit_of_error(error: &Error) -> Exit {
     match error {
         Error::Interrupted => Exit::Interrupted,
+        Error::PartitionDamaged { .. } => Exit::FilesDamaged,
         Error::TooManyRejects { .. } => Exit::TooManyRejects,
         Error::Catalog(error) => error.downcast_ref().map_or(Exit::Failed, exit_of_catalog_error),
         Error::Store(error) | Error::Log(LogError::Store(error)) => exit_of_store_error(error),
@@ -57,7 +58,10 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::NotRolledUp(_)
         | Error::OutIsRollup { .. }
         | Error::SourceIsRollup { .. }
+        | Error::SourceInTable { .. }
         | Error::SourceIsTable { .. }
+        | Error::TableBelow { .. }
+        | Error::Sources(SourceError::OnlyTables { .. })
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
         _ => Exit::Failed,
     }
@@ -132,7 +136,7 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
         Error::MemoryTooSmall { given, needed } => {
             let (given, needed) = (HumanBytes(*given as u64), needed.div_ceil(1 << 20));
             let message = format!("--memory {given} is too small; at least {needed}M is needed");
-            Failure::message(Exit::Usage, &message, None)
+            Failure::message(Exit::Usage, &message, hint.as_deref())
         }
         Error::TooManyRejects { rejects, lines, limit, first, kept, not_kept } => {
             let mut message = format!(
@@ -262,6 +266,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             }
             "check the path; names that begin with a dot are skipped"
         }
+        Error::Sources(SourceError::OnlyTables { .. }) => {
+            "name the raw logs as SOURCE; to have them partitioned otherwise, convert them anew with another --out"
+        }
         Error::NoPartition { partitions, .. } => {
             let some = partitions.join(", ");
             return Some(format!(
@@ -274,7 +281,14 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::RecordsLost { .. } => "check --format, --fields and --columns, or choose other objects",
         Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
         Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
-        Error::OutIsRollup { .. } => "choose another folder or prefix for --out",
+        Error::PartitionDamaged { table, .. } => {
+            return Some(format!(
+                "nothing was replaced: `flowquet verify {} --read-data --repair` finds the file and converts its objects again; if it finds none, please report this",
+                shown(table.strip_prefix(FILE_SCHEME).unwrap_or(table))
+            ));
+        }
+        Error::OutIsRollup { .. } | Error::TableBelow { .. } => "choose another folder or prefix for --out",
+        Error::SourceInTable { .. } => "give --out a folder or prefix of its own, beside the logs",
         Error::SourceIsRollup { .. } => "roll up the table that it was made of: `flowquet status` names it",
         Error::SourceIsTable { .. } => {
             "name the raw logs as SOURCE and another folder or prefix for the table"
@@ -287,7 +301,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
         Error::Store(error) => return error.hint(),
         Error::TableFile { .. } => {
-            "another program changed the file: `flowquet verify TABLE --read-data` shows what is lost or damaged, and how to make it anew"
+            "another program changed the file: `flowquet verify TABLE --read-data` shows what is lost or damaged, and how to rebuild it"
         }
         Error::TooDistinct { memory, .. } => {
             return Some(format!("give more memory, such as --memory {}M", (memory * 4).div_ceil(1 << 20)));
@@ -298,9 +312,8 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::Catalog(error) => {
             return error.downcast_ref::<flowquet_catalog::Error>()?.hint().map(str::to_owned);
         }
-        Error::MemoryTooSmall { .. } | Error::Sources(_) => {
-            return None;
-        }
+        Error::MemoryTooSmall { .. } => "without --memory it takes what suits the machine",
+        Error::Sources(_) => return None,
     };
     Some(hint.to_owned())
 }
@@ -345,10 +358,10 @@ fn hint_of_cause(cause: &str) -> Option<&'static str> {
         "denied" => "check the permissions of the object; the next run tries again",
         "no-columns" => "give --columns at least one field of each log format",
         "no-header" => {
-            "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it"
+            "give the log format: --format v2 for the default, or --format '${version} ${account-id} …' as the flow log has it; several times, where there are several"
         }
         "no-line-fits" => {
-            "check that --format is the format of these objects, then run again with the right one"
+            "check that --format is the format of these objects, then run again with the right one; several times, where there are several"
         }
         "not-a-log" => {
             "skip objects that are not flow logs with `flowquet convert --exclude`, or with `flowquet ignore`"

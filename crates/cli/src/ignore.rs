@@ -28,8 +28,14 @@ pub(crate) fn run(args: &IgnoreArgs) -> Result<Exit, Failure> {
             continue;
         };
         if !log.state().failed().map_err(failed)?.iter().any(|claim| claim.object.url() == url) {
+            if text.contains(['*', '?', '[']) {
+                let message = format!("no unreadable object of the table is called `{text}`");
+                let hint = "a URL is taken as it stands, and no glob: name each object as `flowquet status` shows it";
+                return Err(Failure::message(Exit::Usage, &message, Some(hint)));
+            }
             say(&format!(
-                "warning: `{url}` is none of the unreadable objects of this table; `flowquet status` lists them"
+                "note: `{url}` is not among the unreadable objects of this table, which `flowquet status` lists; \
+                 it is ignored if a run finds it unreadable"
             ));
         }
         ignore(out.as_ref(), &url, reason).map_err(failed)?;

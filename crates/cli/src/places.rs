@@ -2,7 +2,7 @@
 
 use clap::Args;
 pub(crate) use flowquet_command::places::{S3Args, Target, absolute, table_store, target};
-use flowquet_format::KeyFilter;
+use flowquet_format::{KeyFilter, is_account};
 use flowquet_sources::Source;
 use flowquet_store::Location;
 
@@ -22,15 +22,15 @@ pub(crate) struct FilterArgs {
     until: Option<String>,
 
     /// Accounts, comma-separated
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = account)]
     account: Vec<String>,
 
     /// Regions of the flow logs, comma-separated
-    #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
+    #[arg(long, value_name = "REGIONS", value_delimiter = ',', value_parser = region)]
     flow_region: Vec<String>,
 
     /// Flow log ids (fl-…), comma-separated
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = flow_log_id)]
     flow_log_id: Vec<String>,
 
     /// Globs of keys below the source to take; `*` stays within a folder, `**` crosses folders
@@ -85,9 +85,108 @@ impl FilterArgs {
         }
         words
     }
+
+    /// The same filters as a shell takes them; empty without any.
+    pub(crate) fn text(&self) -> String {
+        self.words().iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The id of an account, of a list that may have blanks.
+fn account(text: &str) -> Result<String, String> {
+    let id = text.trim();
+    if is_account(id) {
+        return Ok(id.to_owned());
+    }
+    Err(format!("expected an account id of 12 digits, found `{id}`"))
+}
+
+/// A region, of a list that may have blanks.
+fn region(text: &str) -> Result<String, String> {
+    one_word(text).ok_or_else(|| format!("expected a region such as eu-west-1, found `{}`", text.trim()))
+}
+
+/// The id of a flow log, of a list that may have blanks.
+pub(crate) fn flow_log_id(text: &str) -> Result<String, String> {
+    one_word(text).ok_or_else(|| format!("expected the id of a flow log, fl-…, found `{}`", text.trim()))
+}
+
+/// What names one thing: no blank within, and not nothing.
+fn one_word(text: &str) -> Option<String> {
+    let word = text.trim();
+    (!word.is_empty() && !word.contains(char::is_whitespace)).then(|| word.to_owned())
+}
+
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// `-`, a path or an S3 URL.
 pub(crate) fn source(text: &str) -> Result<Source, String> {
     if text == "-" { Ok(Source::Stdin) } else { Location::parse(text).map(Source::At) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        filter: FilterArgs,
+    }
+
+    #[test]
+    fn lists_may_have_blanks_and_no_holes() {
+        let filter = |words: &[&str]| {
+            let line = Line::try_parse_from(std::iter::once(&"x").chain(words))?;
+            Ok::<_, clap::Error>(line.filter)
+        };
+        let found = filter(&[
+            "--account",
+            "111111111111, 222222222222",
+            "--flow-region",
+            "us-east-1, eu-west-1 ",
+            "--flow-log-id",
+            " fl-1",
+        ]);
+        let found = found.expect("lists").filter().expect("a filter");
+        assert_eq!(found.accounts, ["111111111111", "222222222222"]);
+        assert_eq!(found.regions, ["us-east-1", "eu-west-1"]);
+        assert_eq!(found.flow_log_ids, ["fl-1"]);
+        for (option, text, what) in [
+            ("--account", "1111-1111-1111", "expected an account id of 12 digits, found `1111-1111-1111`"),
+            ("--account", "111111111111,", "expected an account id of 12 digits, found ``"),
+            ("--account", "", "expected an account id of 12 digits, found ``"),
+            ("--flow-region", "", "expected a region such as eu-west-1, found ``"),
+            ("--flow-region", "us-east-1 eu-west-1", "found `us-east-1 eu-west-1`"),
+            ("--flow-log-id", " ", "expected the id of a flow log, fl-…, found ``"),
+        ] {
+            let error = filter(&[option, text]).expect_err(text).to_string();
+            assert!(error.contains(what), "{error}");
+        }
+        let found = filter(&["--include", ""]).expect("a line");
+        assert!(found.filter().is_err(), "an empty glob takes no object");
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        for (word, expected) in [
+            ("s3://b/x", "s3://b/x"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("**/x", "'**/x'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
 }

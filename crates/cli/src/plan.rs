@@ -20,7 +20,7 @@ use crate::forecast::{Asked, Forecast, forecast, frozen};
 use crate::forecast_text::forecast_text;
 use crate::job::Prepared;
 use crate::logs::has_bar;
-use crate::output::{Failure, counted, put};
+use crate::output::{Failure, counted, put, say, shown};
 use crate::places::absolute;
 use crate::plan_file::{Estimate, PlanFile, PlanShard, divided};
 use crate::plan_rows;
@@ -68,11 +68,30 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     reporter.finish();
     let planned = planned.map_err(|e| engine_failure(&e))?;
     let plan = planned.plan.as_ref();
+    if planned.in_open_tasks > 0 && (args.save.is_some() || args.shards.is_some()) {
+        let left_out = counted(planned.in_open_tasks, "object");
+        let hint = format!("`flowquet convert SOURCE --out {}` finishes the unfinished ones", shown(&out));
+        if plan.is_none() {
+            return Err(Failure::message(
+                Exit::Failed,
+                &format!(
+                    "nothing to divide: {left_out} in unfinished tasks of earlier runs, which no shard holds"
+                ),
+                Some(&hint),
+            ));
+        }
+        say(&format!(
+            "warning: {left_out} in unfinished tasks of earlier runs, which no shard holds: {hint}"
+        ));
+    }
     let sources = SourceSet::new(stores.clone());
     let frozen = frozen(&planned, &sources).map_err(|e| engine_failure(&e))?;
     let objects = || plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);
     let estimate = estimate(plan, planned.summary.objects.listed);
-    let is_remote = [objects().any(|o| o.url().starts_with(S3_SCHEME)), out.starts_with(S3_SCHEME)];
+    // Sources too: of a plan without objects none tells.
+    let from_s3 = request.sources.iter().any(|source| matches!(source, Source::At(at) if at.is_s3()))
+        || objects().any(|o| o.url().starts_with(S3_SCHEME));
+    let is_remote = [from_s3, out.starts_with(S3_SCHEME)];
     let formats = find_formats(&sources, objects().filter(|object| !frozen.holds(object)), &options)
         .map_err(|e| engine_failure(&e))?;
     let rows = plan_rows::text(objects(), &formats, options.catalogue());
@@ -91,8 +110,10 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
         dollars_per_vcpu_hour: args.price_vcpu_hour,
         gets: &gets_of,
     };
+    // However it is printed.
+    let exit = exit_of_summary(&planned.summary);
     let forecast = forecast(&asked, frozen).map_err(|e| engine_failure(&e))?;
-    let Planned { summary, plan, .. } = planned;
+    let Planned { summary, plan, in_open_tasks, .. } = planned;
     let mut file = PlanFile {
         formats,
         layout_version: LAYOUT_VERSION,
@@ -107,20 +128,20 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
         beside::write(&stores, save, &json(&file))?;
         if args.jsonl {
             put(&items(&file, save))?;
-            return Ok(Exit::Success);
+            return Ok(exit);
         }
     }
     if args.json {
         file.forecast = Some(forecast);
         put(&json(&file))?;
-        return Ok(Exit::Success);
+        return Ok(exit);
     }
     let written = match &args.save {
         Some(save) => format!("nothing was written but the plan, `{save}`\n"),
         None => "nothing was written\n".to_owned(),
     };
-    put(&format!("{rows}{}{written}", text(&summary, &file, &forecast, is_remote)))?;
-    Ok(exit_of_summary(&summary))
+    put(&format!("{rows}{}{written}", text(&summary, in_open_tasks, &file, &forecast, is_remote)))?;
+    Ok(exit)
 }
 
 fn json(file: &PlanFile) -> String {
@@ -238,7 +259,13 @@ fn gets_of(object: &SourceObject) -> u64 {
 }
 
 /// The plan as text; `is_remote` are the sources and the table.
-fn text(summary: &Summary, file: &PlanFile, forecast: &Forecast, is_remote: [bool; 2]) -> String {
+fn text(
+    summary: &Summary,
+    in_open_tasks: u64,
+    file: &PlanFile,
+    forecast: &Forecast,
+    is_remote: [bool; 2],
+) -> String {
     let PlanFile { estimate, formats, .. } = file;
     let mut text = String::new();
     let mut row =
@@ -248,11 +275,15 @@ fn text(summary: &Summary, file: &PlanFile, forecast: &Forecast, is_remote: [boo
         0 => String::new(),
         n => format!("{} archived, ", HumanCount(n)),
     };
+    let unfinished = match in_open_tasks {
+        0 => String::new(),
+        n => format!("{} in unfinished tasks of earlier runs, ", HumanCount(n)),
+    };
     let (new, bytes) = forecast.to_convert();
     row(
         "objects",
         format!(
-            "{} to convert of {} listed, {} ({archived}{} already in the table, {} filtered out, {} unreadable)",
+            "{} to convert of {} listed, {} ({archived}{unfinished}{} already in the table, {} filtered out, {} unreadable)",
             HumanCount(new),
             HumanCount(objects.listed),
             HumanBytes(bytes),

@@ -82,7 +82,12 @@ fn replace(
     if args.json {
         put(&format!("{}\n", serde_json::to_string_pretty(done).expect("plain values")))?;
     } else if args.dry_run {
-        put(&format!("{}\nnothing was written\n", scope_text(done, "would convert")))?;
+        let folders: String = done.partitions.iter().map(|folder| format!("{folder}\n")).collect();
+        let place = match done.partitions.len() as u64 {
+            0 => String::new(),
+            n => format!(", in {}", counted(n, "partition")),
+        };
+        put(&format!("{folders}{}{place}; nothing was written\n", scope_text(done, "would convert")))?;
     }
     if args.dry_run {
         return Ok(Exit::Success);

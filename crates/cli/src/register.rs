@@ -6,7 +6,7 @@ use flowquet_table::{CatalogTable, Log};
 use indicatif::HumanCount;
 
 use crate::args::{GlueArgs, PartitionsArg, RegisterArgs};
-use crate::catalog::{GlueTable, Naming, catalogued, definition, failed, glue, register};
+use crate::catalog::{GlueTable, Naming, catalogued, definition, failed, glue, glue_to_be, register};
 use crate::exit::Exit;
 use crate::failure::log_failure;
 use crate::output::{Failure, counted, put, say};
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let location = catalogued(&args.source)?;
     let out = table_store(&args.s3.stores(), &args.source);
-    let Some(to) = glue(&args.glue, &args.s3, out.as_ref())? else {
+    let Some(to) = glue_to_be(&args.glue, &args.s3, out.as_ref())? else {
         return Err(Failure::message(Exit::Usage, "--database and --table are required", None));
     };
     let log = Log::open_with_files(&out).map_err(log_failure)?;
@@ -48,8 +48,7 @@ pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
 
 /// Lets the table remember which table of the catalog points at it, so that later commands need not name it.
 fn remember(log: &Log, to: &GlueTable) -> Result<(), Failure> {
-    let catalog = CatalogTable::new(&to.database.to_string(), &to.table.to_string());
-    catalog.remember(log.out().as_ref()).map_err(log_failure)
+    to.remembered().remember(log.out().as_ref()).map_err(log_failure)
 }
 
 /// One line that says what was done.
@@ -80,7 +79,7 @@ pub(crate) fn registered_to(args: &GlueArgs, s3: &S3Args, out: &dyn Store) -> Re
     })
 }
 
-/// Registers what a run wrote. `touched` are partition folders.
+/// Registers what a run wrote, and all that the table has where it was not registered before. `touched` are partition folders.
 pub(crate) fn after_run(
     args: &GlueArgs,
     s3: &S3Args,
@@ -95,8 +94,12 @@ pub(crate) fn after_run(
     let naming = Naming { database: &to.database, table: &to.table, location, partitions };
     let table = definition(log.state(), &[], &naming)?;
     let all = log.state().files().partitions().map_err(log_failure)?;
+    // Only what was registered once has its other partitions.
+    let remembered = CatalogTable::of(store.as_ref()).map_err(log_failure)?;
+    let is_registered = remembered.is_some_and(|c| c == to.remembered());
+    let folders: Vec<&String> = if is_registered { touched.iter().collect() } else { all.keys().collect() };
     // A compaction may have begun since the records were read.
-    let registered = register(&to.glue, &table, &all, touched, |_| true, false).map_err(|e| failed(&e))?;
+    let registered = register(&to.glue, &table, &all, folders, |_| true, false).map_err(|e| failed(&e))?;
     remember(&log, &to)?;
     Ok((registered, to.name()))
 }

@@ -52,8 +52,8 @@ pub(crate) struct Report<'a> {
     s3_requests: u64,
     s3_retries: u64,
     s3_throttles: u64,
-    /// What to do about objects that could not be read.
-    hints: Vec<&'static str>,
+    /// What to do about what stopped the run, and about objects that could not be read.
+    hints: Vec<String>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
@@ -63,6 +63,10 @@ pub(crate) struct Report<'a> {
 pub(crate) struct RunFacts<'a> {
     pub(crate) exit: Exit,
     pub(crate) error: Option<String>,
+    /// What to do about it.
+    pub(crate) error_hint: Option<String>,
+    /// Whether an error stopped the conversion; where only the catalog failed, it is whole.
+    pub(crate) is_stopped: bool,
     /// The kind of it; `register` where only the catalog failed.
     pub(crate) error_kind: Option<&'static str>,
     pub(crate) registered: Option<&'a Registered>,
@@ -73,6 +77,8 @@ pub(crate) struct RunFacts<'a> {
     /// Seconds since 1970.
     pub(crate) started_s: i64,
     pub(crate) sources: &'a [String],
+    /// Filters as they are typed; empty without any.
+    pub(crate) filters: &'a str,
     pub(crate) traffic: &'a Traffic,
     pub(crate) out: String,
     pub(crate) options: &'a Options,
@@ -111,7 +117,7 @@ pub(crate) fn json(summary: &Summary, facts: &RunFacts<'_>) -> String {
         s3_requests: facts.traffic.requests(),
         s3_retries: facts.traffic.retries(),
         s3_throttles: facts.traffic.throttled(),
-        hints: hints(summary),
+        hints: facts.error_hint.iter().cloned().chain(hints(summary, &facts.out)).collect(),
         summary,
     };
     format!("{}\n", serde_json::to_string_pretty(&report).expect("plain values with text keys"))
@@ -159,7 +165,7 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     files.lost.iter().for_each(|file| row("lost", lost_text(file)));
     files.truncated.iter().for_each(|file| row("truncated", truncated_text(file)));
     files.stray.iter().for_each(|file| row("stray", stray_text(file)));
-    for hint in hints(summary) {
+    for hint in hints(summary, &facts.out) {
         writeln!(text, "hint: {hint}").expect("a string takes all");
     }
     text.push_str(&last_line(summary, facts));
@@ -168,10 +174,17 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
 }
 
 /// What to do about objects that are not in the table. Who asks for what is archived needs no hint to do so.
-fn hints(summary: &Summary) -> Vec<&'static str> {
+fn hints(summary: &Summary, out: &str) -> Vec<String> {
     let mut hints = object_hints(&summary.failed_objects);
     if summary.restores.is_none() {
         hints.extend(object_hints(&summary.archived_objects));
+    }
+    let mut hints: Vec<String> = hints.into_iter().map(str::to_owned).collect();
+    if summary.objects.changed > 0 {
+        hints.push(format!(
+            "the table has changed objects as they were: `flowquet reconvert {} --object URL` converts one as it is now",
+            shown(out)
+        ));
     }
     hints
 }
@@ -203,10 +216,15 @@ fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str,
         row("rejects", tally(&summary.rejects_by_reason, |r| r));
         let files = &summary.reject_files;
         let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
-        row("", format!("kept in {}/{}{more}", facts.out, files.first().map_or("", String::as_str)));
+        if summary.rejects_not_kept < c.rejects {
+            row("", format!("kept in {}/{}{more}", facts.out, files.first().map_or("", String::as_str)));
+        }
         if summary.rejects_not_kept > 0 {
-            let not_kept = count(summary.rejects_not_kept);
-            row("", format!("{not_kept} of them not kept (over --rejects-max per task)"));
+            let kept = match summary.rejects_not_kept {
+                all if all >= c.rejects => "none of them kept".to_owned(),
+                some => format!("{} of them not kept", count(some)),
+            };
+            row("", format!("{kept} (over --rejects-max per task)"));
         }
     }
     if summary.times_out_of_range > 0 {
@@ -288,20 +306,17 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
     let (o, c) = (&summary.objects, &summary.counts);
     let count = |n: u64| HumanCount(n).to_string();
     let nothing = c.lines == 0 && o.converted == 0 && o.left == o.archived;
-    match facts.exit {
-        Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged => {}
-        _ => {
-            let again = match facts.records_read.saturating_sub(c.records) {
-                0 => "the next run reads the unfinished ones again".to_owned(),
-                n => format!("{} of the unfinished ones will be read again", counted(n, "record")),
-            };
-            return format!(
-                "stopped: {} of {} tasks finished, {} written; {again}",
-                count(summary.tasks),
-                count(summary.tasks + summary.tasks_left),
-                counted(c.records, "record")
-            );
-        }
+    if facts.is_stopped {
+        let again = match facts.records_read.saturating_sub(c.records) {
+            0 => "the next run reads the unfinished ones again".to_owned(),
+            n => format!("{} of the unfinished ones will be read again", counted(n, "record")),
+        };
+        return format!(
+            "stopped: {} of {} tasks finished, {} written; {again}",
+            count(summary.tasks),
+            count(summary.tasks + summary.tasks_left),
+            counted(c.records, "record")
+        );
     }
     if !summary.files.is_whole() {
         return NOT_WHOLE.to_owned();
@@ -310,7 +325,7 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
         return "done: nothing to do, the shard has no tasks".to_owned();
     }
     if nothing && o.listed == 0 {
-        return format!("done: nothing to do, {} found and all filtered out", counted(o.left_out, "object"));
+        return format!("done: nothing to do: {}", nothing_listed(summary, facts.filters));
     }
     if nothing {
         let unreadable =
@@ -340,6 +355,15 @@ fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
     format!("done: {}", parts.join(", "))
 }
 
+/// Why nothing was listed that is wanted. `filters` are as they are typed: what they leave out is not always listed, so it has no count.
+pub(crate) fn nothing_listed(summary: &Summary, filters: &str) -> String {
+    match (filters, summary.objects.left_out) {
+        ("", 0) => "no object was found".to_owned(),
+        ("", n) => format!("{} found, of other AWS services", counted(n, "object")),
+        (filters, _) => format!("no object matches {filters}"),
+    }
+}
+
 /// The one line that `--quiet` leaves: what is wrong, if anything is.
 pub(crate) fn quiet_text(summary: &Summary, facts: &RunFacts<'_>) -> Option<String> {
     let o = &summary.objects;
@@ -361,8 +385,12 @@ pub(crate) fn quiet_text(summary: &Summary, facts: &RunFacts<'_>) -> Option<Stri
                 parts.push(format!("{} changed since {since} converted", counted(o.changed, "object")));
             }
             // Records tell what is missing; what changed only a listing does.
-            let named_by = if missing > 0 { "`flowquet status`" } else { "the report" };
-            Some(format!("flowquet: {} (exit {code}); {named_by} names them", parts.join(", ")))
+            let named_by = if missing > 0 {
+                "`flowquet status` names them"
+            } else {
+                "--report names them, and so does a run without --quiet"
+            };
+            Some(format!("flowquet: {} (exit {code}); {named_by}", parts.join(", ")))
         }
         _ => None,
     }

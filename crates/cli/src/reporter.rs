@@ -174,10 +174,10 @@ impl Reporter {
                 format!("compacting {objects_text}, {bytes_text}, in {}{rest}", counted(tasks, "partition"))
             }
             Work::Converting => {
-                let rest = if left_over == 0 {
-                    String::new()
-                } else {
-                    format!(", {left_over} of them left by an earlier run")
+                let rest = match left_over {
+                    0 => String::new(),
+                    all if all == tasks => ", left by an earlier run".to_owned(),
+                    some => format!(", {some} of them left by an earlier run"),
                 };
                 format!("converting {objects_text}, {bytes_text}, in {}{rest}", counted(tasks, "task"))
             }
@@ -186,7 +186,11 @@ impl Reporter {
             }
             Work::Verifying => format!("reading {objects_text}, {bytes_text}"),
         };
-        self.line(&line);
+        let begun = self.began.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        // A roll-up begins anew where a file of its source is gone, which a compaction may have replaced.
+        if !(begun && self.work == Work::RollingUp) {
+            self.line(&line);
+        }
         // A long listing is planned in portions.
         self.progress.objects_total.fetch_add(objects, Ordering::Relaxed);
         let total = self.progress.bytes_total.fetch_add(bytes, Ordering::Relaxed) + bytes;

@@ -6,7 +6,7 @@ use flowquet_plan::{Shard, divide};
 use indicatif::HumanCount;
 
 use crate::exit::Exit;
-use crate::output::Failure;
+use crate::output::{Failure, say};
 use crate::plan_file::PlanFile;
 
 /// What `--shard` says.
@@ -48,6 +48,9 @@ pub(crate) fn tasks_of_shard(
 ) -> Result<Vec<usize>, Failure> {
     let divided = file.shards.as_ref().map(|shards| shards.len() as u64);
     let Shard { index, of } = shard(asked, divided, variable)?;
+    if let Some(warning) = other_division(of, divided) {
+        say(&format!("warning: {warning}"));
+    }
     let stored = file.shards.as_ref().filter(|_| divided == Some(of));
     let place = usize::try_from(index).ok();
     Ok(match (stored, place) {
@@ -58,6 +61,15 @@ pub(crate) fn tasks_of_shard(
         }
         (_, None) => Vec::new(),
     })
+}
+
+/// What to mind where a plan is divided otherwise than it was; that it is run as a whole needs no mind.
+fn other_division(of: u64, divided: Option<u64>) -> Option<String> {
+    let divided = divided.filter(|shards| *shards != of && of > 1)?;
+    let (of, divided) = (HumanCount(of), HumanCount(divided));
+    Some(format!(
+        "the plan has {divided} shards, and --shard names {of}: it is divided anew, and all {of} of them make the whole"
+    ))
 }
 
 /// The shard, of the plan's if it is `divided` into so many.
@@ -226,6 +238,15 @@ mod tests {
             "the plan is divided into 6 shards, and the array has 2 tasks",
         );
         check(Some("5"), Some(6), &of("5", "2", "3", "5", "1"), "5/6");
+    }
+
+    #[test]
+    fn a_plan_that_is_divided_anew() {
+        let warning = other_division(5, Some(4)).expect("a warning");
+        assert!(warning.starts_with("the plan has 4 shards, and --shard names 5"), "{warning}");
+        for (of, divided) in [(4, Some(4)), (1, Some(4)), (5, None)] {
+            assert_eq!(other_division(of, divided), None);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use flowquet_engine::Error;
-use flowquet_store::FILE_SCHEME;
+use flowquet_store::{FILE_SCHEME, Location};
 use flowquet_table::{Cause, Log, RollupStatus, Status, status};
 use indicatif::{HumanBytes, HumanCount};
 
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     if args.json {
         put(&format!("{}\n", serde_json::to_string_pretty(&found).expect("plain values with text keys")))?;
     } else {
-        put(&text(&found))?;
+        put(&text(&found, &args.table))?;
     }
     Ok(if !found.check.is_whole() {
         Exit::FilesDamaged
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     })
 }
 
-fn text(status: &Status) -> String {
+fn text(status: &Status, root: &Location) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
         writeln!(text, "  {name:<11} {}", shown(&value)).expect("a string takes all")
@@ -124,23 +124,25 @@ fn text(status: &Status) -> String {
     named("stray", check.stray.iter().map(stray_text).collect());
     let left = check.left.iter();
     named("left over", left.map(|f| format!("{}: replaced, `flowquet compact` deletes it", f.key)).collect());
-    text.push_str(&last_line(status, told.len() as u64, archived.len() as u64));
+    text.push_str(&last_line(status, root, told.len() as u64, archived.len() as u64));
     text.push('\n');
     text
 }
 
 /// What it all comes to.
-fn last_line(status: &Status, unreadable: u64, archived: u64) -> String {
+fn last_line(status: &Status, root: &Location, unreadable: u64, archived: u64) -> String {
     let check = &status.check;
     let (bad, stray) = ((check.lost.len() + check.truncated.len()) as u64, check.stray.len() as u64);
     if bad > 0 {
         let verb = if bad == 1 { "is" } else { "are" };
+        let root = root.to_string();
+        let table = shown(&root);
         let advice = match &status.rollup {
             Some(RollupStatus { source, by, .. }) => {
-                let source = source.strip_prefix(FILE_SCHEME).unwrap_or(source);
-                format!("`flowquet rollup {source} --by {by} --out TABLE` rebuilds them")
+                let source = shown(source.strip_prefix(FILE_SCHEME).unwrap_or(source));
+                format!("`flowquet rollup {source} --by {by} --out {table}` rebuilds them")
             }
-            None => "Keep the raw logs: `flowquet reconvert TABLE --lost` converts them again".to_owned(),
+            None => format!("Keep the raw logs: `flowquet reconvert {table} --lost` converts them again"),
         };
         return format!(
             "table damaged: {} of {} files {verb} lost or damaged. {advice}",

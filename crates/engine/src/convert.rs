@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use flowquet_format::ObjectKey;
 use flowquet_sources::{Listed, PORTION_OBJECTS, Portion, Source, SourceSet, root_url, spool, spool_key};
-use flowquet_store::FILE_SCHEME;
+use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, Store};
 use flowquet_table::{
-    Log, ObjectId, PlanRecord, SourceObject, check_files, check_partitions, delete_if_there,
+    CONTRACT_KEY, Log, ObjectId, PlanRecord, SourceObject, check_files, check_partitions, delete_if_there,
 };
 
 use crate::again::{ChangedFiles, Freed, plan_again};
@@ -71,6 +72,11 @@ pub fn convert(
                 converter = Some(Converter::begin(log, request, at)?);
             }
             let converter = converter.as_mut().expect("begun above");
+            if piped.iter().any(|object| object.bytes == 0) {
+                converter.warn(
+                    "standard input was empty: check that the command before the pipe succeeded".to_owned(),
+                );
+            }
             if !piped.is_empty() {
                 converter.portion(Portion { objects: piped, ..Portion::default() })?;
             }
@@ -326,6 +332,11 @@ impl<'a> Converter<'a> {
                     counted(listed.untold, "object")
                 ));
             }
+            // Where nothing was taken, that no filter is met is said at the end.
+            if listed.objects > 0 && !listed.unmet.is_empty() {
+                let unmet: Vec<String> = listed.unmet.iter().map(ToString::to_string).collect();
+                self.warn(format!("a filter names what no key of the sources does: {}", unmet.join(", ")));
+            }
             self.summary.left_out_tables = listed.tables;
         }
         for warning in self.summary.empty_tags() {
@@ -380,12 +391,51 @@ pub(crate) fn unbalanced(summary: &Summary) -> Option<Error> {
 /// The log of the table that is there, or that is made now.
 fn open_log(request: &Request) -> Result<Log, Error> {
     let (out, options) = (&request.out, &request.options);
+    if request.contract.is_none() {
+        check_has_no_tables(out.as_ref())?;
+    }
     out.create()?;
     if let Some(contract) = &request.contract {
         return Ok(Log::of(out, contract.clone())?);
     }
     let single_writer = !out.honours_conditions()?;
     Ok(Log::make(out, options, single_writer)?)
+}
+
+/// A table is not made where another one lies directly below: its files would be strays of this one.
+fn check_has_no_tables(out: &dyn Store) -> Result<(), Error> {
+    /// A page of a listing.
+    const LISTED_MAX: usize = 1_000;
+    /// Each is a request. Where there are more folders they are something else than tables.
+    const LOOKED_AT_MAX: usize = 100;
+    let (mut listed, mut folders) = (0, Vec::new());
+    let walked = out.walk("", "", true, &mut |entry| {
+        listed += 1;
+        if let Entry::Folder(folder) = entry
+            && !folder.starts_with(['_', '.'])
+        {
+            folders.push(folder);
+        }
+        let is_enough = listed == LISTED_MAX || folders.len() == LOOKED_AT_MAX;
+        if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    match walked {
+        // The folder is made later.
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    for folder in folders {
+        match out.head(&format!("{folder}{CONTRACT_KEY}")) {
+            Ok(_) => return Err(Error::TableBelow { url: out.url(""), below: out.url(&folder) }),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::NotAFolder
+                ) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Records are not converted into a roll-up.

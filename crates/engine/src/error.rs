@@ -132,6 +132,20 @@ pub enum Error {
         /// Its URL.
         url: String,
     },
+    /// A source lies within the table, where nothing is a source.
+    SourceInTable {
+        /// Its URL.
+        url: String,
+        /// That of the table.
+        table: String,
+    },
+    /// A table is to be made above another one.
+    TableBelow {
+        /// Where it was to be.
+        url: String,
+        /// The one that is there.
+        below: String,
+    },
     /// A source is the table itself.
     SourceIsTable {
         /// Its URL.
@@ -139,6 +153,15 @@ pub enum Error {
     },
     /// Encoding or writing a Parquet file failed.
     Parquet(flowquet_parquet::Error),
+    /// Files of a partition hold other rows than were written to them. Nothing of it was replaced.
+    PartitionDamaged {
+        /// URL of the table.
+        table: String,
+        /// The partition.
+        folder: String,
+        /// What they hold, and what the records say.
+        found: String,
+    },
     /// The sources could not be listed, or standard input failed.
     Sources(flowquet_sources::Error),
     /// A store failed.
@@ -202,8 +225,11 @@ impl Error {
             Self::OtherEnrichment { .. } => "other-enrichment",
             Self::OutIsRollup { .. } => "out-is-rollup",
             Self::SourceIsRollup { .. } => "source-is-rollup",
+            Self::SourceInTable { .. } => "source-in-table",
             Self::SourceIsTable { .. } => "source-is-table",
+            Self::TableBelow { .. } => "table-below",
             Self::Parquet(_) => "parquet",
+            Self::PartitionDamaged { .. } => "partition-damaged",
             Self::Sources(error) => error.kind(),
             Self::Store(error) => error.kind().name(),
             Self::TableFile { .. } => "table-file",
@@ -282,11 +308,23 @@ impl fmt::Display for Error {
             Self::SourceIsRollup { url } => {
                 write!(f, "`{url}` is a roll-up itself: its groups would be counted as records")
             }
+            Self::SourceInTable { url, table } => {
+                write!(f, "source `{url}` lies within the table `{table}`, where nothing is read as logs")
+            }
             Self::SourceIsTable { url } => {
                 write!(f, "source and table are the same place, `{url}`: a table is never a source")
             }
+            Self::PartitionDamaged { folder, found, .. } => {
+                write!(f, "a file of `{folder}` is damaged: the partition has {found}")
+            }
             Self::Sources(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
+            Self::TableBelow { url, below } => {
+                write!(
+                    f,
+                    "no table is made in `{url}`: the table `{below}` lies below it, and its files would count as this one's"
+                )
+            }
             Self::TableFile { url, what } => write!(f, "read `{url}`: {what}"),
             Self::TooDistinct { url, column, memory } => {
                 write!(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use flowquet_format::KeyFilter;
-use flowquet_sources::{Lister, Source, SourceSet, root_url, same_place};
+use flowquet_sources::{Lister, Source, SourceSet, lies_within, root_url, same_place};
 use flowquet_store::{Store, Stores};
 use flowquet_table::{Error as LogError, Options, TableContract};
 
@@ -52,18 +52,24 @@ impl Request {
     /// Checks what is asked for against the table that is there.
     ///
     /// # Errors
-    /// [`Error::Log`] where the contract of the table says otherwise than the options; [`Error::SourceIsTable`].
+    /// [`Error::Log`] where the contract of the table says otherwise than the options; [`Error::SourceIsTable`];
+    /// [`Error::SourceInTable`].
     pub(crate) fn check(&self) -> Result<(), Error> {
         let differences = self.contract.as_ref().map(|c| c.differences(&self.options)).unwrap_or_default();
         if !differences.is_empty() {
             return Err(LogError::Contract(differences).into());
         }
         let out_url = root_url(self.out.as_ref());
-        let is_table = |source: &&Source| matches!(source, Source::At(at) if same_place(at, &out_url));
-        match self.sources.iter().find(is_table) {
-            Some(Source::At(location)) => Err(Error::SourceIsTable { url: location.to_string() }),
-            _ => Ok(()),
+        for source in &self.sources {
+            let Source::At(location) = source else { continue };
+            if same_place(location, &out_url) {
+                return Err(Error::SourceIsTable { url: location.to_string() });
+            }
+            if lies_within(location, &out_url) {
+                return Err(Error::SourceInTable { url: location.to_string(), table: out_url });
+            }
         }
+        Ok(())
     }
 
     /// Lists the sources, within the budget.
@@ -77,6 +83,7 @@ impl Request {
             sources,
             filter: &self.filter,
             out_url: root_url(self.out.as_ref()),
+            tables_are_wrong: true,
             memory_max: self.budget.listing_bytes_max(),
             listed,
             stop,

@@ -66,7 +66,7 @@ impl<'a> AwsFolders<'a> {
 const ACCOUNT_DIGITS: usize = 12;
 
 /// Whether `text` can be an account id: twelve digits.
-pub(crate) fn is_account(text: &str) -> bool {
+pub fn is_account(text: &str) -> bool {
     text.len() == ACCOUNT_DIGITS && text.bytes().all(|b| b.is_ascii_digit())
 }
 

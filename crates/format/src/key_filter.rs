@@ -1,6 +1,9 @@
 //! Which objects are wanted, as their keys tell, and which folders can hold them: so that a month is listed by its own
 //! prefixes, not by walking the bucket.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use jiff::civil::Date;
 
@@ -47,6 +50,41 @@ pub enum LeftOut {
     Untold,
 }
 
+/// What a filter asks for by its name, and keys tell.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Named {
+    /// An account's id.
+    Account(String),
+    /// A flow log's id.
+    FlowLog(String),
+    /// A region's code.
+    Region(String),
+}
+
+impl Named {
+    /// What the URL of an object tells, or that of a folder, which ends in a slash.
+    pub fn told_by(url: &str) -> impl Iterator<Item = Self> {
+        let told =
+            if url.ends_with('/') { ObjectKey::parse(&format!("{url}x")) } else { ObjectKey::parse(url) };
+        let named = [
+            told.account.map(Self::Account),
+            told.region.map(Self::Region),
+            told.flow_log_id.map(Self::FlowLog),
+        ];
+        named.into_iter().flatten()
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(id) => write!(f, "account {id}"),
+            Self::FlowLog(id) => write!(f, "flow log {id}"),
+            Self::Region(code) => write!(f, "region {code}"),
+        }
+    }
+}
+
 fn unix_s(date: &str) -> Result<i64, String> {
     let parsed: Date =
         date.parse().map_err(|_| format!("expected a date such as 2024-01-31, found `{date}`"))?;
@@ -60,6 +98,9 @@ fn globs(patterns: &[String]) -> Result<Option<GlobSet>, String> {
     }
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
+        if pattern.is_empty() {
+            return Err("expected a glob such as `**/2024/01/**`, found ``".to_owned());
+        }
         let glob = GlobBuilder::new(pattern).literal_separator(true).build();
         set.add(
             glob.map_err(|e| format!("expected a glob such as `**/2024/01/**`, found `{pattern}`: {e}"))?,
@@ -103,6 +144,15 @@ impl KeyFilter {
         self.include = globs(include)?;
         self.exclude = globs(exclude)?;
         Ok(())
+    }
+
+    /// What is asked for by its name. Flow logs only where no days are asked for: names of folders do not tell them, so that one
+    /// that delivered nothing on these days looks like one that is not there.
+    pub fn named(&self) -> BTreeSet<Named> {
+        let ids = if (self.since_s, self.until_s) == (None, None) { &self.flow_log_ids[..] } else { &[] };
+        let accounts = self.accounts.iter().cloned().map(Named::Account);
+        let regions = self.regions.iter().cloned().map(Named::Region);
+        accounts.chain(regions).chain(ids.iter().cloned().map(Named::FlowLog)).collect()
     }
 
     fn wants_times(&self, from_s: i64, to_s: i64) -> bool {
@@ -294,5 +344,6 @@ mod tests {
             assert!(filter.set_days(since, until).is_err());
         }
         assert!(filter.set_globs(&["a[".to_owned()], &[]).is_err());
+        assert!(filter.set_globs(&[], &[String::new()]).is_err());
     }
 }

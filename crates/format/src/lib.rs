@@ -39,7 +39,7 @@ mod union;
 mod values;
 
 pub use added::{AddedColumn, AddedColumns, AddedError, Origin, Rule};
-pub use aws_folders::lost_zeros;
+pub use aws_folders::{is_account, lost_zeros};
 pub use carried::{CARRIED_MARK, ROWS_MARK, push_carried, put_back};
 pub use catalogue::{
     AddedSpec, Catalogue, CatalogueError, ColumnType, FieldKind, FieldSpec, LogKind, normalised,
@@ -65,7 +65,7 @@ pub use header::{
     is_known_name,
 };
 pub use hive::{HIVE_NULL, hive_folder, hive_values};
-pub use key_filter::{Descent, KeyFilter, LeftOut, service_of_path};
+pub use key_filter::{Descent, KeyFilter, LeftOut, Named, service_of_path};
 pub use key_group::{KeyGroup, KeyOrigin, service_of_name};
 pub use log_format::{FIELDS_MAX, Field, FormatError, GIVEN_MAX, GivenError, LogFormat};
 pub use messages::{is_message, may_be_message, message_column};

@@ -24,7 +24,8 @@ use crate::denied::Denied;
 use crate::faults::{FaultArgs, Faults};
 use crate::memory::{ArchiveArgs, MemoryStore};
 
-/// An S3 server on loopback, for tests.
+/// An S3 server on loopback, for tests. It takes requests that are signed with the access key `flowquet-test` and the secret key
+/// `flowquet-test-secret`.
 #[derive(Debug, Parser)]
 struct Args {
     /// Buckets to make

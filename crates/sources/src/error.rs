@@ -26,6 +26,11 @@ pub enum Error {
         /// What was listed.
         sources: Vec<String>,
     },
+    /// The sources hold nothing but tables, or are tables themselves.
+    OnlyTables {
+        /// Their URLs.
+        tables: Vec<String>,
+    },
     /// Standard input failed.
     Stdin(std::io::Error),
     /// A store failed.
@@ -40,6 +45,7 @@ impl Error {
             Self::ListingTooLong { .. } => "listing-too-long",
             Self::Manifest { .. } => "manifest",
             Self::NoObjects { .. } => "no-objects",
+            Self::OnlyTables { .. } => "only-tables",
             Self::Stdin(_) => "stdin",
             Self::Store(error) => error.kind().name(),
         }
@@ -59,6 +65,10 @@ impl fmt::Display for Error {
             Self::Manifest { manifest, what } => write!(f, "read manifest `{manifest}`: {what}"),
             Self::NoObjects { sources } => {
                 write!(f, "found no files in {}", sources.join(", "))
+            }
+            Self::OnlyTables { tables } => {
+                let tables: Vec<String> = tables.iter().map(|url| format!("`{url}`")).collect();
+                write!(f, "found no raw logs, only what flowquet wrote: {}", tables.join(", "))
             }
             Self::Stdin(_) => f.write_str("read standard input"),
             Self::Store(error) => error.fmt(f),

@@ -22,6 +22,7 @@
 //!     sources: &sources,
 //!     filter: &KeyFilter::default(),
 //!     out_url: "s3://lake/".to_owned(),
+//!     tables_are_wrong: true,
 //!     memory_max: 1 << 20,
 //!     listed: &|_| {},
 //!     stop: &AtomicBool::new(false),
@@ -41,4 +42,6 @@ pub use fetch::{FETCH_BYTES_MAX, Fetcher, WINDOW_BYTES};
 pub use listing::{
     LeftOutService, LeftOutTable, Listed, Lister, Listing, PORTION_OBJECTS, Portion, Unlistable,
 };
-pub use source::{Source, SourceSet, absolute_url, is_remote, root_url, same_place, spool, spool_key};
+pub use source::{
+    Source, SourceSet, absolute_url, is_remote, lies_within, root_url, same_place, spool, spool_key,
+};

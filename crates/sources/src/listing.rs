@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 
-use flowquet_format::{Descent, KeyFilter, service_of_path};
+use flowquet_format::{Descent, KeyFilter, Named, service_of_path};
 use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, LocalStore, Location, S3_SCHEME, StorageClass, Store};
 use flowquet_table::{RECORDS, SourceObject};
 use serde::Serialize;
@@ -96,12 +96,16 @@ pub struct Listed {
     pub left_out: u64,
     /// Of those: objects whose keys do not tell what a filter asks for.
     pub untold: u64,
+    /// What the filter asks for by a name that no key told, neither of an object nor of a folder.
+    pub unmet: BTreeSet<Named>,
     /// How often objects came again, which counts nowhere else.
     pub repeated: u64,
     /// Names that are no objects.
     pub unreadable: u64,
     /// Tables that were left out; the one that is written to is not told.
     pub tables: Vec<LeftOutTable>,
+    /// Whether a source was one of them.
+    pub root_is_table: bool,
     /// What was left out because it is of other services of AWS, by service.
     pub services: BTreeMap<String, LeftOutService>,
 }
@@ -132,6 +136,8 @@ pub struct Lister<'a> {
     pub filter: &'a KeyFilter,
     /// URL of the table root: what lies below it is no source.
     pub out_url: String,
+    /// Whether sources that have nothing but tables are an error; who only looks is shown the tables.
+    pub tables_are_wrong: bool,
     /// Most memory for objects that are listed at once, and for what is known of objects that may come twice.
     pub memory_max: usize,
     /// Hears how many objects are listed so far, from time to time.
@@ -168,7 +174,7 @@ impl Lister<'_> {
     ///
     /// # Errors
     /// [`Error::Store`] where a source does not exist or cannot be listed; [`Error::NoObjects`] where none has any
-    /// and no filter is set;
+    /// and no filter is set; [`Error::OnlyTables`] where they have tables alone, or one is a table;
     /// [`Error::ListingTooLong`] where too many objects may come twice; and what `each` returns.
     pub fn portions<E: From<Error>>(
         &self,
@@ -194,10 +200,17 @@ impl Lister<'_> {
         handed?;
         let listed = listed?;
         let named: Vec<String> = sources.iter().filter_map(Source::name).collect();
-        // A filter that nothing passes is no error: a quiet hour has no objects.
-        let is_empty = listed.objects + listed.unreadable + listed.left_out == 0 && listed.tables.is_empty();
-        if is_empty && self.filter.wants_all() && !named.is_empty() && !sources.contains(&Source::Stdin) {
-            return Err(Error::NoObjects { sources: named }.into());
+        let is_empty = listed.objects + listed.unreadable + listed.left_out == 0;
+        // A filter that nothing passes is no error: a quiet hour has no objects. A source that is a table has none at any hour.
+        let is_wrong = is_empty && (self.filter.wants_all() || listed.root_is_table);
+        if is_wrong && !named.is_empty() && !sources.contains(&Source::Stdin) {
+            if listed.tables.is_empty() {
+                return Err(Error::NoObjects { sources: named }.into());
+            }
+            if self.tables_are_wrong {
+                let tables = listed.tables.into_iter().map(|table| table.url).collect();
+                return Err(Error::OnlyTables { tables }.into());
+            }
         }
         Ok(listed)
     }
@@ -372,7 +385,12 @@ impl Lister<'_> {
             if depth == 0 { Descent::Folders } else { self.filter.descent(prefix, depth) }
         };
         let skipped = Mutex::new(BTreeSet::new());
+        // Folders tell of accounts and regions of which no object is listed, since a day or region is not asked for.
+        let unmet = Mutex::new(gatherer.unmet().clone());
         let descent = |prefix: &str, depth: usize| {
+            let mut unmet = unmet.lock().unwrap_or_else(PoisonError::into_inner);
+            meet(&mut unmet, prefix);
+            drop(unmet);
             let descent = descent(prefix, depth);
             if descent == Descent::Skip
                 && let Some(service) = service_of_path(&format!("{prefix}x"))
@@ -394,10 +412,21 @@ impl Lister<'_> {
                 if is_hidden(&key) { Ok(()) } else { gatherer.take(meta, &key) }
             }
         });
+        gatherer.meet_all_but(&unmet.into_inner().unwrap_or_else(PoisonError::into_inner));
         for (service, prefix) in skipped.into_inner().unwrap_or_else(PoisonError::into_inner) {
             gatherer.leave_service_out(&service, 0, &format!("{url}{prefix}"));
         }
         walked
+    }
+}
+
+/// Strikes out what the key of an object or folder tells.
+pub(crate) fn meet(unmet: &mut BTreeSet<Named>, key: &str) {
+    if unmet.is_empty() {
+        return;
+    }
+    for named in Named::told_by(key) {
+        unmet.remove(&named);
     }
 }
 

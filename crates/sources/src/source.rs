@@ -169,6 +169,30 @@ pub fn same_place(source: &Location, out_url: &str) -> bool {
     }
 }
 
+/// Whether `source` lies below the table at `out_url`, where nothing is ever a source.
+pub fn lies_within(source: &Location, out_url: &str) -> bool {
+    let is_below = |inner: &str, outer: &str| {
+        let (inner, outer) = (inner.trim_matches('/'), outer.trim_matches('/'));
+        !inner.is_empty()
+            && (outer.is_empty() || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/')))
+    };
+    match (source, place(out_url)) {
+        (Location::S3 { bucket, prefix }, Place::S3 { bucket: out, key }) => {
+            bucket == out && is_below(prefix, key)
+        }
+        (Location::S3 { bucket, prefix }, Place::Disk(_)) => {
+            // The root of a bucket may stand without a slash.
+            out_url.strip_prefix(S3_SCHEME) == Some(bucket.as_str()) && is_below(prefix, "")
+        }
+        (Location::Local(path), Place::Disk(_)) if !out_url.starts_with(S3_SCHEME) => {
+            let (inner, outer) =
+                (real(path), real(Path::new(out_url.strip_prefix(FILE_SCHEME).unwrap_or(out_url))));
+            inner != outer && inner.starts_with(outer)
+        }
+        (Location::Local(_), _) => false,
+    }
+}
+
 /// The one name of a path: absolute, links followed as far as it exists, and `.` and `..` resolved behind that.
 fn real(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -239,6 +263,42 @@ pub fn spool_key(object: &SourceObject, root_url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_within_a_table() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().canonicalize().expect("there");
+        LocalStore::new(root.join("lake/logs"), "s").create().expect("writable");
+        std::os::unix::fs::symlink(root.join("lake/logs"), root.join("link")).expect("a link");
+        let lake = format!("file://{}/lake", root.display());
+        let check = |source: &str, out: &str, within: bool| {
+            let source =
+                Location::parse(&source.replace("{}", &root.display().to_string())).expect("a place");
+            assert_eq!(lies_within(&source, out), within, "{source} {out}");
+        };
+        for (source, within) in [
+            ("{}/lake/logs", true),
+            ("{}/lake/not/there/yet", true),
+            ("{}/link", true),
+            ("{}/lake", false),
+            ("{}/lakes", false),
+            ("{}", false),
+            ("s3://logs/lake/logs", false),
+        ] {
+            check(source, &lake, within);
+        }
+        for (source, out, within) in [
+            ("s3://logs/AWSLogs/", "s3://logs/", true),
+            ("s3://logs/AWSLogs/", "s3://logs", true),
+            ("s3://logs/lake/AWSLogs", "s3://logs/lake", true),
+            ("s3://logs/lakes", "s3://logs/lake", false),
+            ("s3://logs/lake/", "s3://logs/lake", false),
+            ("s3://logs/", "s3://logs/", false),
+            ("s3://logs/AWSLogs/", "s3://lake/", false),
+        ] {
+            check(source, out, within);
+        }
+    }
 
     #[test]
     fn one_place_in_many_spellings() {

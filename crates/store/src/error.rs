@@ -218,7 +218,8 @@ impl Error {
         &self.url
     }
 
-    fn is_s3(&self) -> bool {
+    /// Whether it is S3 that failed.
+    pub fn is_s3(&self) -> bool {
         self.url.starts_with("s3://")
     }
 
@@ -267,7 +268,11 @@ impl Error {
                 "s3:PutObject on the object, and kms:GenerateDataKey and kms:Decrypt where a KMS key encrypts it"
             }
         };
-        format!("the credentials need {needed}; docs/S3.md shows a policy that is enough")
+        let payer = match self.action {
+            "list" | "read" => "; a Requester Pays bucket needs --requester-pays, too",
+            _ => "",
+        };
+        format!("the credentials need {needed}{payer}; docs/S3.md shows a policy that is enough")
     }
 }
 

@@ -103,8 +103,8 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_bytes, help_heading = "Bad input")]
     pub(crate) rejects_max: u64,
 
-    /// Memory limit, such as 512M; with less, fewer threads run [default: 240M per thread + 32M; with S3 32M per thread + 80M
-    /// more]
+    /// Memory limit, such as 512M; with less, fewer threads run; at least 208M, with S3 up to 320M [default: 240M per thread + 32M; with
+    /// S3 32M per thread + 80M more]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
 
@@ -162,7 +162,7 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "N", value_parser = whole::<u16, 1, 1024>, help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
 
-    /// Register the table in the Glue Data Catalog, with the partitions that this run wrote to
+    /// Register the table in the Glue Data Catalog: the partitions that this run wrote to, and all of them the first time
     #[arg(long, conflicts_with = "dry_run", help_heading = "Glue Data Catalog")]
     pub(crate) register: bool,
 

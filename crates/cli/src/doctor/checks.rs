@@ -7,9 +7,10 @@ use flowquet_catalog::{ErrorKind as GlueErrorKind, Glue};
 use flowquet_command::machine::{share_of_machine, threads};
 use flowquet_ec2::{ErrorKind as AwsErrorKind, WhoAmI, who_am_i};
 use flowquet_engine::MEMORY_MIN;
+use flowquet_sources::{lies_within, same_place};
 use flowquet_store::{
-    Entry, Error, ErrorKind, Location, ObjectMeta, ProbeStep, Probed, Store, Stores, free_bytes, probe,
-    probe_folder,
+    Entry, Error, ErrorKind, FILE_SCHEME, Location, ObjectMeta, ProbeStep, Probed, Store, Stores, free_bytes,
+    probe, probe_folder,
 };
 use flowquet_table::CONTRACT_KEY;
 use indicatif::HumanBytes;
@@ -59,6 +60,7 @@ pub(super) fn lines(args: &DoctorArgs) -> Vec<Line> {
     let stores = args.s3.stores();
     for source in &args.source {
         of_source(&stores, source, &caller, &mut lines);
+        lines.extend(args.out.as_ref().and_then(|out| of_places(source, out)));
     }
     if let Some(out) = &args.out {
         match out {
@@ -118,6 +120,9 @@ fn of_store(check: &'static str, result: Result<(), &Error>, good: &str, policy:
             // What a key denies no permission in the store helps with.
             let key = policy::key(&line.what);
             line.policy = key.or(policy).filter(|_| error.kind() == ErrorKind::Denied);
+            if error.kind() == ErrorKind::Denied && error.is_s3() && check.ends_with(" source") {
+                line.what.push_str("; a Requester Pays bucket needs --requester-pays, too");
+            }
             line
         }
     }
@@ -146,6 +151,20 @@ fn first_object(store: &dyn Store) -> Result<Option<ObjectMeta>, Error> {
     Ok(first)
 }
 
+/// What is wrong with a source and a table that share a place.
+fn of_places(source: &Location, out: &Location) -> Option<Line> {
+    let out_url = match out {
+        Location::Local(path) => format!("{FILE_SCHEME}{}", absolute(path).display()),
+        s3 => s3.to_string(),
+    };
+    let is_same = same_place(source, &out_url);
+    (is_same || lies_within(source, &out_url)).then(|| {
+        let how = if is_same { "is" } else { "lies within" };
+        let what = format!("{source} {how} the table {out}: give the table a place of its own");
+        Line::new("places", State::Bad, what)
+    })
+}
+
 fn of_source(stores: &Stores, source: &Location, caller: &Caller, lines: &mut Vec<Line>) {
     // A single file is the only one in its folder that matters.
     let (store, key) = match source {
@@ -167,7 +186,11 @@ fn of_source(stores: &Stores, source: &Location, caller: &Caller, lines: &mut Ve
     lines.push(of_store("list source", first.as_ref().map(drop), &source.to_string(), policy));
     let Ok(first) = first else { return };
     let Some(object) = first else {
-        lines.push(Line::new("read source", State::Unknown, format!("{source} is empty: nothing to read")));
+        lines.push(Line::new(
+            "read source",
+            State::Bad,
+            format!("nothing is below {source}, and `flowquet convert` would stop: check the path"),
+        ));
         return;
     };
     if object.bytes == 0 {

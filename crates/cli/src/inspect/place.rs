@@ -10,6 +10,7 @@ use indicatif::HumanBytes;
 use crate::inspect::{Inspector, Place};
 use crate::log_rows::{LogRow, gaps_text, minute, name_in_text, rows_text};
 use crate::output::counted;
+use crate::places::quoted;
 use crate::terminal::{shortened, width};
 
 /// Characters of a detail.
@@ -189,32 +190,4 @@ pub(super) fn next(place: &Place, inspector: &Inspector<'_>) -> Option<String> {
         ([], ..) => give("FORMAT"),
     }
     Some(words.join(" "))
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        for (word, expected) in [
-            ("s3://b/x", "s3://b/x"),
-            ("a b", "'a b'"),
-            ("it's", r"'it'\''s'"),
-            ("**/x", "'**/x'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(word), expected);
-        }
-    }
 }

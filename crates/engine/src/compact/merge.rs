@@ -114,19 +114,22 @@ impl Merger<'_> {
         };
         let (before, after) = record.rows();
         if before != after {
-            let what =
-                format!("{before} rows in the files of `{folder}`, but {after} in those that replace them");
-            return Err(Error::Accounting(what));
+            return Err(self.damaged(folder, &format!("{after} rows, and the records say {before}")));
         }
         if let (Some(before), Some(after)) = record.digests()
             && before != after
         {
-            let what = format!(
-                "rows of digest {before} in the files of `{folder}`, but of {after} in those that replace them"
+            return Err(
+                self.damaged(folder, &format!("rows of digest {after}, and the records say {before}"))
             );
-            return Err(Error::Accounting(what));
         }
         Ok(Some(record))
+    }
+
+    /// The files of a partition gave other rows than their records tell. Which of them it was the sum does not tell.
+    fn damaged(&self, folder: &str, found: &str) -> Error {
+        let (table, folder, found) = (self.out.url(""), folder.to_owned(), found.to_owned());
+        Error::PartitionDamaged { table, folder, found }
     }
 }
 

@@ -149,6 +149,7 @@ pub fn survey(
         sources: &sources,
         filter: request.filter,
         out_url: NO_TABLE.to_owned(),
+        tables_are_wrong: false,
         memory_max: LISTING_BYTES_MAX,
         listed: &|objects| observer.event(&Event::Listed { objects }),
         stop,

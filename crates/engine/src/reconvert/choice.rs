@@ -150,7 +150,9 @@ impl Choice {
                 log.state().failed()?.into_iter().filter(|c| self.admits(&c.object)).cloned().collect();
             chosen.failed.sort_by(|a, b| a.object.url().cmp(b.object.url()));
         }
-        if chosen.tasks.is_empty() && chosen.failed.is_empty() && !dry_run {
+        // What a dry run cannot finish may hide some.
+        let may_be_hidden = dry_run && log.state().files().open().next().is_some();
+        if chosen.tasks.is_empty() && chosen.failed.is_empty() && !may_be_hidden {
             return Err(Error::NothingChosen);
         }
         Ok(chosen)

@@ -17,17 +17,17 @@
 //! Keys of a walk ascend; where a store lists otherwise, each portion is looked through for keys that came twice. One that comes
 //! again in a later portion is in the table by then, and counted so.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flowquet_format::{LeftOut, service_of_path};
+use flowquet_format::{LeftOut, Named, service_of_path};
 use flowquet_store::{ObjectMeta, StorageClass};
 use flowquet_table::{RECORDS, SourceObject};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::listing::hidden::is_hidden;
-use crate::listing::{LeftOutTable, Listed, Lister, Portion, Unlistable};
+use crate::listing::{LeftOutTable, Listed, Lister, Portion, Unlistable, meet};
 
 /// An observer hears of this many objects at once.
 const REPORTED: u64 = 10_000;
@@ -146,7 +146,7 @@ impl<'a, 'b> Gatherer<'a, 'b> {
             hand_on,
             given_up,
             portion: Portion::default(),
-            listed: Listed::default(),
+            listed: Listed { unmet: lister.filter.named(), ..Listed::default() },
             counted: 0,
             ascends: true,
             roots: Vec::new(),
@@ -183,6 +183,16 @@ impl<'a, 'b> Gatherer<'a, 'b> {
     pub(crate) fn finish(mut self) -> Result<Listed, Error> {
         self.flush()?;
         Ok(self.listed)
+    }
+
+    /// What the filter asks for by a name that no key told so far.
+    pub(crate) fn unmet(&self) -> &BTreeSet<Named> {
+        &self.listed.unmet
+    }
+
+    /// Takes note that keys told all but this.
+    pub(crate) fn meet_all_but(&mut self, unmet: &BTreeSet<Named>) {
+        self.listed.unmet.retain(|named| unmet.contains(named));
     }
 
     /// Takes an object that a walk found, under its key below the source.
@@ -232,6 +242,7 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         let Some(root) = self.roots.last_mut() else { return Ok(()) };
         root.tables.push(key.to_owned());
         let url = format!("{}{key}", root.url);
+        self.listed.root_is_table |= key.is_empty();
         let index = self.add_table(url).inspect(|i| self.listed.tables[*i].objects = held.len() as u64);
         self.table = Some(CurrentTable { key: key.to_owned(), index });
         Ok(())
@@ -292,6 +303,7 @@ impl<'a, 'b> Gatherer<'a, 'b> {
     }
 
     fn admit(&mut self, meta: ObjectMeta, key: &str) -> Result<(), Error> {
+        meet(&mut self.listed.unmet, &meta.url);
         if let Err(why) = self.lister.filter.admits(&meta.url, key) {
             self.listed.left_out += 1;
             self.listed.untold += u64::from(why == LeftOut::Untold);

@@ -15,6 +15,7 @@ fn with_lister<T>(filter: &KeyFilter, out_url: &str, test: impl FnOnce(&Lister<'
         sources: &sources,
         filter,
         out_url: out_url.to_owned(),
+        tables_are_wrong: true,
         memory_max: 1 << 30,
         listed: &|_| {},
         stop: &NEVER,
@@ -126,7 +127,21 @@ fn tables_on_a_disk() {
         assert_eq!(listing.listed.tables, [LeftOutTable { url, objects: 3 }]);
         let listing = lister.list(&[at(root.join("in/t")), at(root.join("in/u"))]).expect("no error");
         assert_eq!((keys(&listing), listing.listed.tables.len()), (vec!["b.log"], 1));
-        assert!(lister.list(&[at(root.join("in/t"))]).expect("no error").all.objects.is_empty());
+        let only_tables = |filter: &KeyFilter| {
+            with_lister(filter, &out, |lister| {
+                let listed = lister.list(&[at(root.join("in/t"))]).map(drop);
+                let looked = Lister { tables_are_wrong: false, out_url: out.clone(), ..*lister }
+                    .list(&[at(root.join("in/t"))]);
+                assert!(looked.expect("shown").all.objects.is_empty());
+                listed.expect_err("a table has no raw logs")
+            })
+        };
+        let mut days = KeyFilter::default();
+        days.set_days(Some("2024-01-01"), None).expect("a day");
+        for filter in [KeyFilter::default(), days] {
+            let Error::OnlyTables { tables } = only_tables(&filter) else { panic!() };
+            assert_eq!(tables, [format!("file://{}/in/t/", root.display())]);
+        }
         assert!(matches!(lister.list(&[at(root.join("in/out"))]), Err(Error::NoObjects { .. })));
     });
 }
@@ -330,4 +345,37 @@ fn two_million_keys() {
     });
     assert_eq!((listed.objects, portions), (2_000_000, 20));
     println!("first portion {first:?}, all {:?}, before {before:?}, after {:?}", begun.elapsed(), resident());
+}
+
+#[test]
+fn what_a_filter_names_and_no_key_tells() {
+    let unmet = |filter: &KeyFilter, keys: &[&str]| {
+        let store = Keys::of(keys.iter().copied());
+        with_lister(filter, "s3://lake/", |lister| {
+            let given_up = AtomicBool::new(false);
+            let mut hand_on = |_| Ok(());
+            let mut gatherer = Gatherer::new(lister, 100, &given_up, &mut hand_on);
+            lister.list_prefix(&store, "s3://logs/", "p/".to_owned(), &mut gatherer).expect("listed");
+            gatherer.end_source().expect("listed");
+            let listed = gatherer.finish().expect("listed");
+            listed.unmet.iter().map(ToString::to_string).collect::<Vec<_>>()
+        })
+    };
+    let key = |account: &str, region: &str, id: &str| {
+        format!(
+            "p/AWSLogs/{account}/vpcflowlogs/{region}/2024/01/15/{account}_vpcflowlogs_{region}_{id}_20240115T0000Z_ab.log.gz"
+        )
+    };
+    let (one, other) = ("111111111111".to_owned(), "222222222222".to_owned());
+    let keys = [key(&one, "us-east-1", "fl-1"), key(&one, "eu-west-1", "fl-2")];
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let mut filter = KeyFilter::default();
+    filter.accounts = vec![one, other];
+    filter.regions = vec!["eu-west-1".to_owned(), "eu-west-9".to_owned()];
+    filter.flow_log_ids = vec!["fl-2".to_owned(), "fl-3".to_owned()];
+    assert_eq!(unmet(&filter, &keys), ["account 222222222222", "flow log fl-3", "region eu-west-9"]);
+    // A day without deliveries says nothing of flow logs; of accounts and regions the folders do.
+    filter.set_days(Some("2024-02-01"), None).expect("a day");
+    assert_eq!(unmet(&filter, &keys), ["account 222222222222", "region eu-west-9"]);
+    assert_eq!(unmet(&KeyFilter::default(), &keys), [""; 0]);
 }
