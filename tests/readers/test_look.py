@@ -143,7 +143,7 @@ def test_a_file_that_is_lost_is_told(tmp_path_factory):
     for command in ["top", "cost", "report"]:
         process = run(command, out, "--json", check=None)
         assert process.returncode == 1 and "expected the file, found none" in process.stderr, process.stderr
-        assert "`flowquet verify TABLE --read-data --repair`" in process.stderr
+        assert "`flowquet verify TABLE --read-data`" in process.stderr
 
 
 def test_a_compaction_that_is_under_way(lake, tmp_path):

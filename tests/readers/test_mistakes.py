@@ -120,7 +120,11 @@ def test_lines_of_two_formats_need_both(logs, out):
     (logs / "both.log").write_text(line(1) * 3 + short * 2)
     convert(logs, out, "--format", "v2")
     formats = ["--format", "${srcaddr} ${dstaddr} ${start}"]
-    words = run("reconvert", out, "--rejects", *formats).stderr
+    before = content(out)
+    words = run("reconvert", out, "--rejects", *formats, check=3).stderr
+    assert "the table is unchanged: it has 3 records of these objects, and 2 were read now" in words and "give --format once for each" in words
+    assert content(out) == before
+    words = run("reconvert", out, "--rejects", "--fewer-records", *formats).stderr
     assert "3 records and 2 rejects before, 2 records and 3 rejects read now" in words and "give --format once for each, including those" in words
     words = run("reconvert", out, "--rejects", *formats, "--format", "v2").stderr
     assert "5 records and 0 rejects read now" in words and "hint" not in words and len(rows(out)) == 5

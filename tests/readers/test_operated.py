@@ -364,3 +364,11 @@ def test_an_error_of_usage_names_variables_that_are_set(tmp_path, logs):
     assert "cannot be used with '[SOURCE]...'" in words and "note: from the environment: FLOWQUET_SOURCE, FLOWQUET_THREADS\n" in words
     env.pop("FLOWQUET_SOURCE")
     assert "from the environment" not in run("convert", "--plan", plan, "--shard", "0/1", env=env).stderr
+
+
+def test_a_report_into_a_pipe_leaves_the_pipe(logs, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = subprocess.Popen([FLOWQUET, "convert", logs, "--out", tmp_path / "out", "--quiet", "--report", pipe])
+    assert json.loads(pipe.read_text())["outcome"] == "success"
+    assert process.wait() == 0 and pipe.is_fifo()

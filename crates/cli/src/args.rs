@@ -270,6 +270,10 @@ pub(crate) struct ReconvertArgs {
     #[arg(long, help_heading = "Choosing objects")]
     pub(crate) rejects: bool,
 
+    /// With --rejects, go on even if fewer records come of it
+    #[arg(long, requires = "rejects", help_heading = "Choosing objects")]
+    pub(crate) fewer_records: bool,
+
     /// Objects whose files are lost or truncated
     #[arg(long, help_heading = "Choosing objects")]
     pub(crate) lost: bool,

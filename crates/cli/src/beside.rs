@@ -1,6 +1,7 @@
 //! Files that a command writes beside the table: reports and plans.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::path::Path;
 
 use flowquet_engine::Error;
@@ -9,7 +10,7 @@ use flowquet_store::{LocalStore, Location, Store as _, Stores};
 use crate::exit::Exit;
 use crate::failure::engine_failure;
 use crate::output::Failure;
-use crate::places::absolute;
+use crate::places::{absolute, open_special};
 
 /// Where a local file is written before it has its name.
 const STAGING: &str = ".flowquet-staging";
@@ -47,6 +48,11 @@ pub(crate) fn write(stores: &Stores, location: &Location, text: &str) -> Result<
     let written = match location {
         Location::Local(path) => {
             let path = absolute(path);
+            if let Some(opened) = open_special(&path) {
+                return opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+                    Failure::message(Exit::Failed, &format!("write `{}`: {error}", path.display()), None)
+                });
+            }
             let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             LocalStore::new(folder, STAGING).put(name, text.as_bytes())

@@ -42,6 +42,7 @@ pub(crate) fn exit_of_summary(summary: &Summary) -> Exit {
 pub(crate) fn exit_of_error(error: &Error) -> Exit {
     match error {
         Error::Interrupted => Exit::Interrupted,
+        Error::FewerRecords { .. } => Exit::TooManyRejects,
         Error::PartitionDamaged { .. } => Exit::FilesDamaged,
         Error::TooManyRejects { .. } => Exit::TooManyRejects,
         Error::Catalog(error) => error.downcast_ref().map_or(Exit::Failed, exit_of_catalog_error),
@@ -277,6 +278,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
         Error::NothingChosen => {
             "`flowquet status` shows what the table holds; `--object '**'` chooses all objects"
+        }
+        Error::FewerRecords { .. } => {
+            "if objects mix formats, give --format once for each, including those used before; or allow it with --fewer-records"
         }
         Error::RecordsLost { .. } => "check --format, --fields and --columns, or choose other objects",
         Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",

@@ -1,7 +1,7 @@
 //! Places on the command line: sources, and which of their objects are wanted.
 
 use clap::Args;
-pub(crate) use flowquet_command::places::{S3Args, Target, absolute, table_store, target};
+pub(crate) use flowquet_command::places::{S3Args, Target, absolute, open_special, table_store, target};
 use flowquet_format::{KeyFilter, is_account};
 use flowquet_sources::Source;
 use flowquet_store::Location;

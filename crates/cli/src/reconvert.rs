@@ -46,6 +46,7 @@ fn replace(
         .map_err(|e| Failure::message(Exit::Usage, &format!("--object: {e}"), None))?;
     choice.partitions = args.partition.clone();
     choice.rejects = args.rejects;
+    choice.fewer_records = args.fewer_records;
     choice.lost = args.lost;
     choice.flow_log_ids = args.flow_log_id.clone();
     if choice.is_empty() {

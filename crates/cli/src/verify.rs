@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use flowquet_command::machine::threads;
 use flowquet_engine::{
-    Choice, Error, Fault, Pointers, ReconvertRequest, Repaired, Share, Trouble, Verified, VerifyRequest,
-    repair, verify,
+    Choice, Fault, Pointers, ReconvertRequest, Repaired, Share, Trouble, Verified, VerifyRequest, repair,
+    verify,
 };
 use flowquet_sources::Source;
-use flowquet_store::{LocalStore, Location, S3_SCHEME, Store, Stores};
+use flowquet_store::{Location, S3_SCHEME, Stores};
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::args::VerifyArgs;
+use crate::beside;
 use crate::catalog::{catalogued, glue};
 use crate::exit::Exit;
-use crate::failure::engine_failure;
 use crate::logs::has_bar;
 use crate::metrics::{Measured, of_verification};
 use crate::output::{Failure, counted, put, say};
@@ -85,7 +85,7 @@ fn look(
         return Err(Failure::message(Exit::Usage, "--source: standard input cannot be read again", None));
     }
     if let Some(path) = &args.list_safe {
-        check_list(path)?;
+        beside::check_place(&Location::Local(path.clone()), "--list-safe", "list")?;
         let is_local = |source: &Source| matches!(source, Source::At(at) if !at.is_s3());
         if is_manifest(path) && args.source.iter().any(is_local) {
             let message =
@@ -115,7 +115,7 @@ fn look(
     reporter.finish();
     let verified = verified.map_err(|e| told.failure(&e))?;
     if let Some(path) = &args.list_safe {
-        write_list(path, &verified.safe)?;
+        write_list(&stores, path, &verified.safe)?;
     }
     let mut repaired = None;
     let mut failure = None;
@@ -170,28 +170,13 @@ fn exit_of(verified: &Verified, repaired: Option<&Repaired>) -> Exit {
     }
 }
 
-/// Where a list is written: the folder and the name.
-fn place_of(path: &Path) -> Option<(&Path, String)> {
-    let name = path.file_name()?.to_str()?.to_owned();
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    folder.is_dir().then_some((folder, name))
-}
-
-fn check_list(path: &Path) -> Result<(), Failure> {
-    if place_of(path).is_some() {
-        return Ok(());
-    }
-    let message = format!("write the list `{}`: its folder does not exist", path.display());
-    Err(Failure::message(Exit::Usage, &message, Some("make the folder, or check the path of --list-safe")))
-}
-
 /// Whether a list is one for S3 Batch Operations.
 fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"))
 }
 
 /// Writes the URLs of proven objects.
-fn write_list(path: &Path, urls: &[String]) -> Result<(), Failure> {
+fn write_list(stores: &Stores, path: &Path, urls: &[String]) -> Result<(), Failure> {
     let mut text = String::new();
     for url in urls {
         match is_manifest(path) {
@@ -206,16 +191,7 @@ fn write_list(path: &Path, urls: &[String]) -> Result<(), Failure> {
         }
         text.push('\n');
     }
-    let (folder, name) = place_of(path).ok_or_else(|| {
-        Failure::message(
-            Exit::Failed,
-            &format!("write the list `{}`: its folder is gone", path.display()),
-            None,
-        )
-    })?;
-    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let store = LocalStore::new(folder, ".flowquet-staging");
-    store.put(&name, text.as_bytes()).map_err(|e| engine_failure(&Error::from(e)))
+    beside::write(stores, &Location::Local(path.to_owned()), &text)
 }
 
 /// A key as manifests of S3 Batch Operations have it.

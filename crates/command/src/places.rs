@@ -1,5 +1,7 @@
 //! Places of tables, and how S3 is spoken to.
 
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +106,13 @@ pub fn table_store(stores: &Stores, out: &Location) -> Arc<dyn Store> {
         Location::Local(path) => stores.at(&Location::Local(absolute(path)), STAGING),
         s3 => stores.at(s3, STAGING),
     }
+}
+
+/// Opens a device or a pipe, `/dev/null` for one, to be written to as it is: a file that is renamed to its name would take its place. `None`
+/// where the path is neither.
+pub fn open_special(path: &Path) -> Option<io::Result<File>> {
+    let is_special = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    is_special.then(|| OpenOptions::new().write(true).open(path))
 }
 
 /// A path from the root on.

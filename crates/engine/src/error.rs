@@ -38,6 +38,13 @@ pub enum Error {
     },
     /// Files that fill columns, which cannot do so together.
     Enrichments(String),
+    /// A reconversion for the sake of rejects would leave fewer records than there are. The table is as it was.
+    FewerRecords {
+        /// Records of what was to be replaced.
+        before: u64,
+        /// Records that were read now.
+        after: u64,
+    },
     /// A sum of one group of a roll-up is more than 64 bits hold. Nothing of its partition was replaced.
     GroupTooLarge {
         /// The partition.
@@ -209,6 +216,7 @@ impl Error {
             Self::EnrichmentFile { .. } => "enrichment-file",
             Self::EnrichmentGone { .. } => "enrichment-gone",
             Self::Enrichments(_) => "enrichments",
+            Self::FewerRecords { .. } => "fewer-records",
             Self::GroupTooLarge { .. } => "group-too-large",
             Self::Interrupted => "interrupted",
             Self::MemoryTooSmall { .. } => "memory-too-small",
@@ -298,6 +306,12 @@ impl fmt::Display for Error {
                 )
             }
             Self::NotRolledUp(why) => write!(f, "not rolled up: {why}"),
+            Self::FewerRecords { before, after } => {
+                write!(
+                    f,
+                    "not reconverted, the table is unchanged: it has {before} records of these objects, and {after} were read now"
+                )
+            }
             Self::NotReconverted(why) => write!(f, "not reconverted, the table is unchanged: {why}"),
             Self::NothingChosen => f.write_str("no object of the table is chosen"),
             Self::Options(what) => write!(f, "read the options of a plan record: {what}"),

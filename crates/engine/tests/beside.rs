@@ -84,7 +84,7 @@ fn a_slow_roll_up_leaves_a_newer_one() {
         };
         let (mut from, mut to) = (source.lake_store(), made.lake_store());
         let watched = if is_before_source { &mut from } else { &mut to };
-        *watched = Watched::new(watched.clone(), meanwhile);
+        *watched = Watched::store(watched.clone(), meanwhile);
         made.rollup_beside(&from, &to, &|_: &Event<'_>| {}).expect("undisturbed");
         let expected = World::new();
         expected.rollup(&source, &expected.lake_store()).expect("undisturbed");

@@ -1,5 +1,6 @@
 //! Answers in their forms: rows as they come, to standard output, a file or an object.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,6 +76,8 @@ impl From<datafusion::parquet::errors::ParquetError> for Stop {
 
 /// Where bytes of an answer go. Dropped before its end, it gives up what waits.
 pub(crate) enum Out {
+    /// A device or a pipe.
+    Special(File),
     /// A file or an object that nobody sees before it is whole.
     Staged(Box<dyn Staged>),
     /// Standard output.
@@ -95,6 +98,7 @@ impl Out {
     fn finish(mut self) -> Result<(), Stop> {
         self.let_go()?;
         match self {
+            Self::Special(mut file) => Ok(file.flush()?),
             Self::Staged(staged) => staged.commit().map_err(Stop::Store),
             Self::Stdout { .. } => Ok(io::stdout().flush()?),
         }
@@ -113,6 +117,7 @@ impl Out {
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let held = match self {
+            Self::Special(file) => return file.write(bytes),
             Self::Staged(staged) => return staged.write(bytes),
             Self::Stdout { held, .. } => held,
         };

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use flowquet_command::exit::Exit;
 use flowquet_command::failure::store_failure;
 use flowquet_command::output::{Failure, counted};
-use flowquet_command::places::{Target, absolute};
+use flowquet_command::places::{Target, absolute, open_special};
 use flowquet_command::sql::{Form, SqlArgs};
 use flowquet_command::stop::stop;
 use flowquet_store::{ErrorKind, LocalStore, Location, Store as _, Stores};
@@ -163,6 +163,9 @@ impl<'a> Asker<'a> {
             Target::At(Location::S3 { bucket, prefix }) => self.stores.bucket(bucket).stage(prefix),
             Target::At(Location::Local(path)) => {
                 let path = absolute(path);
+                if let Some(opened) = open_special(&path) {
+                    return Ok(Out::Special(opened?));
+                }
                 let folder = path.parent().unwrap_or(Path::new("/"));
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 LocalStore::new(folder, STAGING).stage(name)

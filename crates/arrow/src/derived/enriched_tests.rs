@@ -64,9 +64,13 @@ fn addresses_of_packets_before_those_of_interfaces() {
             "no part of digests"
         );
     }
-    let kept = rows(names, Types::Aws, &Selection::of(["srcaddr", "start"]), &files, &lines);
-    check(&kept, "src_net_team", &["web", "web", "six", "-", "-"]);
-    assert!(kept.column_by_name("dst_net_team").is_none());
+    // The interface's address is not taken for the packet's where that is left out.
+    let kept = rows(names, Types::Aws, &Selection::of(["srcaddr", "pkt_dstaddr", "start"]), &files, &lines);
+    assert!(kept.column_by_name("src_net_team").is_none());
+    check(&kept, "dst_net_team", &["web", "-", "-", "-", "-"]);
+    let plain = rows("srcaddr", Types::Aws, &Selection::of(["srcaddr"]), &files, &["10.1.0.1", "-"]);
+    check(&plain, "src_net_team", &["web", "-"]);
+    assert!(plain.column_by_name("dst_net_team").is_none());
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct Choice {
     pub partitions: Vec<String>,
     /// Objects that have rejects.
     pub rejects: bool,
+    /// Whether fewer records may come of objects that have rejects.
+    pub fewer_records: bool,
     /// Objects of tasks whose files are lost or truncated.
     pub lost: bool,
     /// Objects of tasks that have rows in these files, by their keys.

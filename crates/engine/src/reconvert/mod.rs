@@ -237,7 +237,8 @@ fn replace(
         return Err(Error::NotReconverted(reason));
     }
     let commits = performed.aside;
-    if let Some(error) = draft.loss(scope, &commits) {
+    let loss = draft.loss(scope, &commits).or_else(|| draft.fewer(scope, &commits, &request.choice));
+    if let Some(error) = loss {
         log.refresh()?;
         late.clear(log)?;
         return Err(error);
@@ -402,6 +403,17 @@ impl Draft {
             url: url.to_owned(),
             why: cause.to_string(),
         })
+    }
+
+    /// Where rejects were to be mended and fewer records would come of it: mostly a format that is missing.
+    fn fewer(&self, scope: &Scope, commits: &[CommitRecord], choice: &Choice) -> Option<Error> {
+        if !choice.rejects || choice.fewer_records {
+            return None;
+        }
+        let anew = commits.iter().filter(|c| !self.rewrites.contains_key(&c.task));
+        let before = scope.superseded.iter().map(|t| t.commit.counts.records).sum();
+        let after = anew.map(|c| c.counts.records).sum();
+        (after < before).then_some(Error::FewerRecords { before, after })
     }
 
     fn push(

@@ -17,7 +17,7 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(inner: Arc<dyn Store>, before: impl FnOnce() + Send + 'static) -> Arc<dyn Store> {
+    pub(crate) fn store(inner: Arc<dyn Store>, before: impl FnOnce() + Send + 'static) -> Arc<dyn Store> {
         Arc::new(Self { inner, before: Mutex::new(Some(Box::new(before))) })
     }
 
