@@ -230,7 +230,7 @@ def test_a_file_that_is_not_as_recorded_stops_it(small_files):
     whole = path.read_bytes()
     path.write_bytes(b"x" * len(whole))
     words = compact(out, check=1)
-    assert key in words and "flowquet reconvert" in words
+    assert key in words and "flowquet verify TABLE --read-data" in words
     path.write_bytes(whole)
     # Partitions that were not the trouble are compacted already.
     assert compact(out)["compacted"] == 1

@@ -44,7 +44,7 @@ def test_a_disk(tmp_path):
     assert everything_in(tmp_path) == before
     run("convert", logs, "--out", tmp_path / "lake", "--quiet")
     before = everything_in(tmp_path)
-    assert "there is one" in doctor("--out", tmp_path / "lake")["table"]["what"]
+    assert "exists: " in doctor("--out", tmp_path / "lake")["table"]["what"]
     assert everything_in(tmp_path) == before
 
 

@@ -138,7 +138,7 @@ def test_archives_are_told_apart_with_what_a_restore_costs():
         assert "--restore bulk      takes up to 48 h" in words and "--restore expedited takes 1 min to 5 min" in words
         # Once a run has met them they are in no plan any more, and told all the same.
         s3.convert(server, "s3://logs/", "s3://lake/t", check=4)
-        again = document(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--json").stdout)["forecast"]
+        again = document(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--json", check=4).stdout)["forecast"]
         assert {a["archive"]: (a["objects"], a["ongoing"]) for a in again["archives"]} == {"GLACIER": (4, 1), "DEEP_ARCHIVE": (2, 0), "ARCHIVE_ACCESS": (2, 0)}
 
 

@@ -350,7 +350,7 @@ def test_what_stopped_a_run_is_told_though_its_report_cannot_be_written(tmp_path
     with s3.serve() as server:
         report = ["--report", "s3://no-such-bucket/report.json"]
         stopped = s3.run(server, "convert", logs, "--out", tmp_path / "t", "--max-rejects", 0, *report, check=3)
-        assert "stopped: 0 of 1 task finished" in stopped.stderr and "and --max-rejects allows 0" in stopped.stderr
+        assert "stopped: 0 of 1 tasks finished" in stopped.stderr and "and --max-rejects allows 0" in stopped.stderr
         # Where nothing did, the summary comes first, and the report is what failed.
         done = s3.run(server, "convert", logs, "--out", tmp_path / "t", *report, check=1)
         assert "done: " in done.stderr and "no-such-bucket" in done.stderr

@@ -413,7 +413,7 @@ def test_what_is_lost_is_made_anew_and_what_lies_is_found(tmp_path, out):
     lost.unlink()
     assert run("verify", up, check=None).returncode != 0
     # What is advised makes it anew.
-    assert f"NOT whole: 1 of {len(files(up)) + 1} files lost or damaged. `flowquet rollup {out} --by {BY} --out TABLE` makes them anew" in run("status", up, check=5).stdout
+    assert f"table damaged: 1 of {len(files(up)) + 1} files is lost or damaged. `flowquet rollup {out} --by {BY} --out {up}` rebuilds them" in run("status", up, check=5).stdout
     said = run("top", up, check=1).stderr
     assert lost.name in said and "hint: another program changed the file: `flowquet verify TABLE --read-data` shows what is lost or damaged" in said and "reconvert" not in said
     assert rollup(out, up)["rolled_up"] == 1

@@ -224,3 +224,17 @@ def test_a_job_beside_a_backfill_leaves_its_shards_alone(logs, tmp_path, whole):
     assert (found["known"], found["converted"], found["resumed"]) == (done, 30 - done, 0)
     assert "nothing to do" in run("convert", "--plan", file, "--shard", "1/2").stderr or shard(file, "--shard", "1/2")["objects"]["converted"] == 0
     assert len(rows(out)) == 30 * 200 + 1
+
+
+def test_a_plan_over_unfinished_tasks_says_that_no_shard_holds_them(logs, tmp_path):
+    file, _, _ = planned(logs, tmp_path, "--shards", 2)
+    shard(file, "--shard", "0/2")
+    again = ["plan", logs, "--out", tmp_path / "out", "--shards", 2, "--save", tmp_path / "again.json"]
+    words = run(*again, check=1).stderr
+    assert "nothing to divide: " in words and "in unfinished tasks of earlier runs, which no shard holds" in words and "`flowquet convert SOURCE --out" in words
+    assert not (tmp_path / "again.json").exists()
+    assert "in unfinished tasks of earlier runs, " in run(*again[:4]).stdout
+    (tmp_path / "late.log").write_text("srcaddr bytes start\n10.0.0.1 40 1705276800\n")
+    process = run(*again[:1], tmp_path / "late.log", *again[1:])
+    assert "warning: " in process.stderr and "which no shard holds" in process.stderr
+    assert sum(len(t["objects"]) for t in json.loads((tmp_path / "again.json").read_text())["plan"]["tasks"]) == 1

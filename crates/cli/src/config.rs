@@ -473,7 +473,7 @@ mod tests {
         let missing = ["flowquet", "convert", "@a", "--config", "/no/such.toml"].map(OsString::from).to_vec();
         let Err(Failure::Told(Exit::Usage, words)) = complete(missing, &crate::command()) else { panic!() };
         assert!(
-            words.contains("read `/no/such.toml`: No such file") && words.contains("hint: jobs stand"),
+            words.contains("read `/no/such.toml`: No such file") && words.contains("hint: jobs are in"),
             "{words}"
         );
     }
