@@ -53,7 +53,7 @@ use crate::size::{parse_bytes, whole};
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) logs: LogArgs,
-    /// Configuration file; `flowquet COMMAND @JOB` applies a job from it [default: flowquet.toml, if @JOB is given]
+    /// Configuration file; `flowquet COMMAND @JOB` applies a job from it [default: flowquet.toml, if a job is named]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]

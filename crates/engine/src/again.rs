@@ -39,7 +39,7 @@ enum Now {
     AsPlanned,
     Changed(SourceObject),
     Denied(String),
-    Gone(String),
+    Gone,
 }
 
 /// Plans `freed` objects anew that can be read, and returns the numbers of the new plans.
@@ -67,13 +67,13 @@ pub(crate) fn plan_again(
             // Stays set aside.
             Now::Changed(_) => {}
             Now::Denied(reason) => drop(denied.insert(object.id(), (object, Cause::Denied(reason)))),
-            Now::Gone(reason) => {
+            Now::Gone => {
                 settle(summary, 1);
                 summary.objects.failed += 1;
                 summary.failed_objects.push(FailedObject {
                     url: object.url().to_owned(),
                     cause: "gone",
-                    reason,
+                    reason: "gone since it was listed or planned".to_owned(),
                 });
             }
         }
@@ -156,7 +156,7 @@ fn look_at(freed: Vec<Freed>, sources: &SourceSet, stop: &AtomicBool) -> Result<
                     ErrorKind::Archived => Now::AsPlanned,
                     ErrorKind::Changed => as_it_is(&freed.object, sources)?,
                     ErrorKind::Denied => Now::Denied(error.to_string()),
-                    kind if is_gone(kind) => Now::Gone(error.to_string()),
+                    kind if is_gone(kind) => Now::Gone,
                     _ => return Err(error.into()),
                 },
             };
@@ -179,7 +179,7 @@ fn as_it_is(object: &SourceObject, sources: &SourceSet) -> Result<Now, Error> {
             Now::Changed(SourceObject::new(object.url().to_owned(), object.key(), bytes, &etag))
         }
         Err(error) if error.kind() == ErrorKind::Denied => Now::Denied(error.to_string()),
-        Err(error) if is_gone(error.kind()) => Now::Gone(error.to_string()),
+        Err(error) if is_gone(error.kind()) => Now::Gone,
         Err(error) => return Err(error.into()),
     })
 }
