@@ -44,8 +44,7 @@ enum Now {
 
 /// Plans `freed` objects anew that can be read, and returns the numbers of the new plans.
 ///
-/// The summary is to have each of them among `left` and `set_aside`; those that are planned are no longer in either, since whoever performs
-/// the plans counts them.
+/// The summary is to have each of them among `left` and `set_aside`, where those that are planned stay until their tasks are performed.
 pub(crate) fn plan_again(
     log: &mut Log,
     freed: Vec<Freed>,
@@ -68,7 +67,7 @@ pub(crate) fn plan_again(
             Now::Changed(_) => {}
             Now::Denied(reason) => drop(denied.insert(object.id(), (object, Cause::Denied(reason)))),
             Now::Gone => {
-                settle(summary, 1);
+                summary.objects.take_up(1);
                 summary.objects.failed += 1;
                 summary.failed_objects.push(FailedObject {
                     url: object.url().to_owned(),
@@ -80,15 +79,16 @@ pub(crate) fn plan_again(
     }
     let mut plans = BTreeSet::new();
     for (options, readable, denied) in by_options {
-        settle(summary, readable.len() as u64);
-        let mut left = 0;
+        let mut planned = 0;
         plans.extend(append_plan(log, &options, &BTreeSet::new(), &mut |state| {
             let free = not_taken(state, &readable)?;
-            left = free.len();
+            planned = free.len();
             Ok(free)
         })?);
         // Another run took the others meanwhile.
-        summary.objects.known += (readable.len() - left) as u64;
+        let taken = (readable.len() - planned) as u64;
+        summary.objects.take_up(taken);
+        summary.objects.known += taken;
         record_denied(log, &options, &denied, summary)?;
     }
     Ok(plans)
@@ -112,19 +112,13 @@ fn record_denied(
     if let Some(plan) = plan {
         log.fail_tasks(plan, &|object| denied[&object.id()].1.clone())?;
     }
-    settle(summary, denied.len() as u64);
+    summary.objects.take_up(denied.len() as u64);
     let files = files.into_iter().map(|(object, cause)| (object, cause));
     let remote = remote.iter().map(|object| (object, &denied[&object.id()].1));
     for (object, cause) in files.chain(remote) {
         summary.fail(object.url(), cause, log.state().is_ignored(object));
     }
     Ok(())
-}
-
-/// Takes objects off those that are left.
-fn settle(summary: &mut Summary, objects: u64) {
-    summary.objects.left -= objects;
-    summary.objects.set_aside -= objects;
 }
 
 /// Looks at objects, some at once: a request each.

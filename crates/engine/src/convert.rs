@@ -209,7 +209,7 @@ impl<'a> Converter<'a> {
         self.budget.divide(gathered + known);
         self.account(&tasks, in_tasks)?;
         for key in spooled {
-            // The same input may be already in the table.
+            // The same input may be in the table already.
             if !tasks.iter().flat_map(|t| &t.task.objects).any(|o| spool_key(o, &root).as_ref() == Some(&key))
             {
                 delete_if_there(request.out.as_ref(), &key)?;
@@ -252,73 +252,87 @@ impl<'a> Converter<'a> {
         // As the plan, which rests on them.
         self.enrichments.keep(&self.log, &plan.options.enrich)?;
         self.enrichments.context(&self.log, &plan.options, &plan.formats)?;
-        let At { sources, stop, .. } = self.at;
-        let (mut mine, freed) = take_shard(&mut self.log, plan, shard, &mut self.summary)?;
+        let (mine, freed) = take_shard(&mut self.log, plan, shard, &mut self.summary)?;
         self.has_begun = true;
-        if !freed.is_empty() {
-            // An earlier run gave their tasks up, and did not come to plan them anew.
-            let summary = &mut self.summary;
-            let plans = plan_again(&mut self.log, freed, ChangedFiles::Take, sources, stop, summary)?;
-            let open = self.log.state().open_tasks().filter(|t| plans.contains(&t.plan));
-            mine.extend(open.map(|t| t.task.id.clone()));
-        }
-        let tasks = tasks_to_perform(&self.log, Some(&mine), &mut self.enrichments)?;
+        // Of freed objects an earlier run gave the tasks up, and did not come to plan them anew.
+        let tasks = self.plan_again(freed, ChangedFiles::Take, mine)?;
         self.perform(tasks, Some(plan.number))
+    }
+
+    /// Plans objects anew whose tasks were given up. Returns their new tasks, and those of the ids `mine`, to be performed.
+    fn plan_again(
+        &mut self,
+        freed: Vec<Freed>,
+        changed_files: ChangedFiles,
+        mut mine: HashSet<String>,
+    ) -> Result<Vec<PlannedTask>, Error> {
+        let At { sources, stop, .. } = self.at;
+        let plans = plan_again(&mut self.log, freed, changed_files, sources, stop, &mut self.summary)?;
+        let planned = self.log.state().open_tasks().filter(|t| plans.contains(&t.plan));
+        mine.extend(planned.map(|t| t.task.id.clone()));
+        let tasks = tasks_to_perform(&self.log, Some(&mine), &mut self.enrichments)?;
+        // Whoever performs a task counts its objects.
+        let planned = tasks.iter().filter(|t| plans.contains(&t.plan_number));
+        self.summary.objects.take_up(planned.map(|t| t.task.objects.len() as u64).sum());
+        Ok(tasks)
     }
 
     /// Performs tasks, and those that are planned anew where an object spoilt one.
     fn perform(&mut self, mut tasks: Vec<PlannedTask>, new_plan: Option<u64>) -> Result<(), Error> {
-        let At { sources, observer, stop } = self.at;
-        for round in 0.. {
-            observer.event(&Event::Planned {
-                tasks: tasks.len() as u64,
-                objects: tasks.iter().map(|t| t.task.objects.len() as u64).sum(),
-                bytes: tasks.iter().flat_map(|t| &t.task.objects).map(|o| o.bytes).sum(),
-                left_over: if round > 0 {
-                    0
-                } else {
-                    tasks.iter().filter(|t| Some(t.plan_number) != new_plan).count() as u64
-                },
-            });
-            let (log, budget, max_rejects) = (&self.log, self.budget, self.request.max_rejects);
-            let performance =
-                Performance { log, max_rejects, budget, tasks: &tasks, sources, observer, stop };
+        let mut left_over = tasks.iter().filter(|t| Some(t.plan_number) != new_plan).count() as u64;
+        for again in (0..=AGAIN_MAX).rev() {
             let set_aside = self.summary.objects.set_aside;
-            let performed = perform(&performance, &mut self.summary);
-            let removed = self.log.remove_files_of(&performed.void.keys().cloned().collect());
-            // What stopped the run is told before what came of tidying up.
-            performed.error.map_or(Ok(()), Err)?;
-            removed?;
-            if performed.void.is_empty() {
-                return Ok(());
+            let void = self.perform_once(&tasks, left_over)?;
+            if void.is_empty() {
+                break;
             }
-            let state = self.log.state();
-            let given_up = tasks.iter().filter(|t| performed.void.contains_key(&t.task.id));
-            let freed: Vec<Freed> = given_up
-                .flat_map(|t| t.task.objects.iter().map(|o| (o, state.options_of(t.plan_number))))
-                .map(|(object, options)| Freed { object: object.clone(), options: options.clone() })
-                .collect();
+            let mut freed = Vec::new();
+            if again > 0 {
+                let state = self.log.state();
+                for task in tasks.iter().filter(|t| void.contains_key(&t.task.id)) {
+                    let options = state.options_of(task.plan_number);
+                    let free =
+                        |object: &SourceObject| Freed { object: object.clone(), options: options.clone() };
+                    freed.extend(task.task.objects.iter().map(free));
+                }
+            }
             // So that the state knows that they were given up.
             self.log.refresh()?;
-            let plans = if round < AGAIN_MAX {
-                let summary = &mut self.summary;
-                plan_again(&mut self.log, freed, ChangedFiles::Leave, sources, stop, summary)?
-            } else {
-                BTreeSet::new()
-            };
+            tasks = self.plan_again(freed, ChangedFiles::Leave, HashSet::new())?;
+            left_over = 0;
             let left = self.summary.objects.set_aside - set_aside;
             if left > 0 {
-                let reason = performed.void.into_values().min().unwrap_or_default();
+                let reason = void.into_values().min().unwrap_or_default();
                 self.warn(format!("{} left for the next run: {reason}", counted(left, "object")));
             }
-            let mine = self.log.state().open_tasks().filter(|t| plans.contains(&t.plan));
-            let mine = mine.map(|t| t.task.id.clone()).collect();
-            tasks = tasks_to_perform(&self.log, Some(&mine), &mut self.enrichments)?;
             if tasks.is_empty() {
-                return Ok(());
+                break;
             }
         }
         Ok(())
+    }
+
+    /// Performs tasks, of which so many were left by earlier runs. Returns the ids of those that were given up, and why.
+    fn perform_once(
+        &mut self,
+        tasks: &[PlannedTask],
+        left_over: u64,
+    ) -> Result<HashMap<String, String>, Error> {
+        let At { sources, observer, stop } = self.at;
+        observer.event(&Event::Planned {
+            tasks: tasks.len() as u64,
+            objects: tasks.iter().map(|t| t.task.objects.len() as u64).sum(),
+            bytes: tasks.iter().flat_map(|t| &t.task.objects).map(|o| o.bytes).sum(),
+            left_over,
+        });
+        let (log, budget, max_rejects) = (&self.log, self.budget, self.request.max_rejects);
+        let performance = Performance { log, max_rejects, budget, tasks, sources, observer, stop };
+        let performed = perform(&performance, &mut self.summary);
+        let removed = self.log.remove_files_of(&performed.void.keys().cloned().collect());
+        // What stopped the run is told before what came of tidying up.
+        performed.error.map_or(Ok(()), Err)?;
+        removed?;
+        Ok(performed.void)
     }
 
     /// The end of a run whose sources came to their end.

@@ -109,3 +109,4 @@ pub use verify::{
     DataLevel, DeepLevel, Fault, Finding, FooterLevel, Level, ListingLevel, RecordLevel, Repaired, Share,
     ShareError, SourceLevel, Trouble, Verified, VerifyRequest, repair, verify,
 };
+pub use words::{counted, grouped};

@@ -40,6 +40,12 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Takes objects that were set aside off those that are left.
+    pub(crate) fn take_up(&mut self, objects: u64) {
+        self.left -= objects;
+        self.set_aside -= objects;
+    }
+
     /// Whether every object is accounted for.
     pub fn balances(&self) -> bool {
         self.listed + self.resumed == self.converted + self.known + self.failed + self.left

@@ -1,7 +1,7 @@
-//! Counts in warnings and errors, for people.
+//! Counts for people.
 
 /// `1,234,567`.
-fn grouped(n: u64) -> String {
+pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -14,7 +14,7 @@ fn grouped(n: u64) -> String {
 }
 
 /// `1 object`, `1,200 objects`.
-pub(crate) fn counted(n: u64, noun: &str) -> String {
+pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 

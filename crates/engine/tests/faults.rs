@@ -39,6 +39,34 @@ fn s1_convert() {
     world.assert_in_place();
 }
 
+/// A run that goes on with another's tasks finds that an object of one is gone. Whatever stops it then is told, and objects add up.
+#[test]
+fn s1_convert_goes_on_with_a_task_whose_object_is_gone() {
+    let world = World::new();
+    let plan = world.plan();
+    world.shard(&world.lake_store(), &plan, 0, 2).expect("undisturbed");
+    let log = Log::open(&world.lake_store()).expect("made above");
+    let several = log.state().open_tasks().find(|t| t.task.objects.len() > 1).expect("a task of several");
+    let gone = several.task.objects[0].key();
+    world.logs.delete(gone).expect("made above");
+    let right = World::new();
+    right.logs.delete(gone).expect("made above");
+    right.convert(&right.lake_store(), right.options()).expect("undisturbed");
+    each_fault(
+        &world,
+        |out| {
+            let run = world.convert(out, world.options());
+            assert!(!matches!(run, Err(Error::Accounting(_))), "{run:?}");
+            run.map(drop)
+        },
+        |fault| {
+            world.convert(&world.lake_store(), world.options()).unwrap_or_else(|e| panic!("{fault}: {e}"));
+            assert_eq!(world.rows(), right.rows(), "{fault}");
+            world.assert_in_place();
+        },
+    );
+}
+
 #[test]
 fn s2_shards_of_a_plan() {
     let world = World::new();

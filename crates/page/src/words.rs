@@ -1,27 +1,10 @@
 //! Numbers, times and values as a page shows them.
 
+pub(crate) use flowquet_engine::{counted, grouped as count};
 use flowquet_format::{protocol_name, utc_text};
 
 /// Characters of a value that are shown.
 const VALUE_CHARACTERS: usize = 160;
-
-/// `1,234,567`.
-pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 flow`, `1,200 flows`.
-pub(crate) fn counted(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
-}
 
 /// `3.61 MiB`.
 pub(crate) fn bytes(n: u64) -> String {
