@@ -52,6 +52,12 @@ const COMPRESSION_PAYS: usize = 16;
 /// or less. Keys are mostly smaller without: a repeat that is there by chance takes more than the codes of its bytes.
 const REPEATS_PAY: usize = 32;
 
+/// Widest keys that are tried in whole bytes. Few row groups have more values of a column.
+const WHOLE_BYTES_WIDTH_MAX: u32 = 16;
+
+/// Keys that show whether whole bytes pay.
+const SAMPLE_KEYS: usize = 8_192;
+
 /// How the pages of a chunk are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packing {
@@ -76,6 +82,7 @@ pub(crate) struct ChunkWriter<'a> {
     dictionary: Option<DictionaryPage>,
     /// Unknown until the first data page is there.
     packing: Option<Packing>,
+    widths: Widths,
     sink: TrackedWrite<Vec<u8>>,
     /// Gets the sink's memory back.
     chunk: &'a mut Vec<u8>,
@@ -87,6 +94,15 @@ pub(crate) struct ChunkWriter<'a> {
     uncompressed_bytes: usize,
     rows: usize,
     page: &'a mut Vec<u8>,
+}
+
+/// What is known of widths of keys, a bit for each width.
+#[derive(Debug, Default)]
+struct Widths {
+    /// Those that were tried.
+    tried: u64,
+    /// Those of them that are rounded up to whole bytes.
+    rounded: u64,
 }
 
 /// Buffers that live from chunk to chunk: fresh memory costs a page fault every 4 KiB.
@@ -117,6 +133,7 @@ impl<'a> ChunkWriter<'a> {
             column_index: ColumnIndexBuilder::new(descr.physical_type()),
             descr,
             packing: codec.is_none().then_some(Packing::Stored),
+            widths: Widths::default(),
             codec,
             shape,
             filter: None,
@@ -168,6 +185,41 @@ impl<'a> ChunkWriter<'a> {
         self.page.clear();
         definition_levels(rows, validity, self.page);
         self.page
+    }
+
+    /// Appends keys of a dictionary, of which `most` is the largest, to the page that was begun: in as many bits as they need, or in
+    /// whole bytes where those compress to less. Compressors give codes to bytes, and bytes of keys that are packed to the bit are
+    /// parts of several. Which it is, each width is tried for once, with the first keys that need it.
+    pub(crate) fn push_keys(&mut self, keys: &[u32], most: u32) -> Result<(), Error> {
+        let packed = rle::bit_width(most);
+        let whole = packed.next_multiple_of(u8::BITS);
+        let bit = 1 << packed;
+        if self.widths.tried & bit == 0 {
+            self.widths.tried |= bit;
+            let sample = &keys[..keys.len().min(SAMPLE_KEYS)];
+            // Several keys of one, two or four bits fill a byte together.
+            let may_pay = !matches!(packed, 1 | 2 | 4) && packed < whole && whole <= WHOLE_BYTES_WIDTH_MAX;
+            if may_pay && self.is_less_in(whole, packed, sample)? {
+                self.widths.rounded |= bit;
+            }
+        }
+        let width = if self.widths.rounded & bit == 0 { packed } else { whole };
+        rle::push_keys(keys, width, self.page);
+        Ok(())
+    }
+
+    /// Whether keys in `whole` bits compress to less than those in `packed` bits take. Never where bytes get no codes.
+    fn is_less_in(&mut self, whole: u32, packed: u32, keys: &[u32]) -> Result<bool, Error> {
+        if self.packing == Some(Packing::Stored) {
+            return Ok(false);
+        }
+        let mut raw = Vec::with_capacity(keys.len() * 2 + 16);
+        rle::encode(keys, packed, &mut raw);
+        let Some(by_entropy) = self.codec.compress_by_entropy(&raw)? else { return Ok(false) };
+        let least = by_entropy.len().min(raw.len());
+        raw.clear();
+        rle::encode(keys, whole, &mut raw);
+        Ok(self.codec.compress_by_entropy(&raw)?.is_some_and(|by_entropy| by_entropy.len() < least))
     }
 
     /// Ends the data page that was begun.

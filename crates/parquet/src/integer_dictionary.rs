@@ -119,7 +119,7 @@ impl Dictionary {
         let (mut keys, mut packed, mut plain, mut dictionary) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         self.keys(sample, table, &mut keys);
-        rle::push_keys(&keys, self.values.len() as u32 - 1, &mut packed);
+        rle::push_keys(&keys, rle::bit_width(self.values.len() as u32 - 1), &mut packed);
         sample.iter().for_each(|value| value.push_plain(&mut plain));
         self.values.iter().for_each(|value| T::narrowed(*value).push_plain(&mut dictionary));
         let of_all = |of_sample: usize| of_sample * count / sample.len();

@@ -94,7 +94,7 @@ fn encode<T: Integer>(
                 dictionary.keys(page, &scratch.table, keys);
                 // The dictionary is sorted: the smallest key is that of the smallest value.
                 let (least, most) = key_bounds(keys);
-                rle::push_keys(keys, most, body);
+                writer.push_keys(keys, most)?;
                 let value = |key: u32| T::narrowed(dictionary.values[key as usize]);
                 (Encoding::RLE_DICTIONARY, Some((value(least), value(most))))
             }

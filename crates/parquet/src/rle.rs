@@ -10,9 +10,8 @@ pub(crate) fn bit_width(max: u32) -> u32 {
     (u32::BITS - max.leading_zeros()).max(1)
 }
 
-/// Appends a page's keys: their bit width, wide enough for `most`, and the keys in it.
-pub(crate) fn push_keys(keys: &[u32], most: u32, out: &mut Vec<u8>) {
-    let width = bit_width(most);
+/// Appends a page's keys, each below `1 << width`: their width and the keys in it.
+pub(crate) fn push_keys(keys: &[u32], width: u32, out: &mut Vec<u8>) {
     out.push(width as u8);
     encode(keys, width, out);
 }

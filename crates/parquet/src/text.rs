@@ -72,7 +72,7 @@ pub(crate) fn encode(
         let (least, most) = key_bounds(ranks);
         let body = writer.begin_page(rows, validity.as_ref());
         let encoding = if has_dictionary && !page.is_empty() {
-            rle::push_keys(ranks, most, body);
+            writer.push_keys(ranks, most)?;
             Encoding::RLE_DICTIONARY
         } else {
             page.iter().for_each(|k| values.push_plain(*k, body));

@@ -80,13 +80,14 @@ pub(crate) fn digest_text(formats: &[String]) -> String {
     formats.iter().map(|format| format!("{format}\n")).collect()
 }
 
-/// Splits a task's objects into units of about one row group each, and smaller ones towards its end, down to a quarter of
-/// one: so that a small task has work for several workers, and none waits long for the last unit of a large one.
+/// Splits a task's objects into units of about half a row group each, so that one whose objects hold up to twice as many records as
+/// their sizes tell still makes a single one; and smaller ones towards its end, down to a quarter, so that a small task has work for
+/// several workers, and none waits long for the last unit of a large one.
 pub fn plan_units(objects: &[SourceObject], row_group_rows: u64) -> Vec<Range<usize>> {
     /// A unit is at most this part of the rows that are left.
     const PART: u64 = 3;
     let mut left: u64 = objects.iter().map(estimated_rows).sum();
-    let unit_rows = |left: u64| (left / PART).clamp(row_group_rows.div_ceil(4), row_group_rows);
+    let unit_rows = |left: u64| (left / PART).clamp(row_group_rows.div_ceil(4), row_group_rows.div_ceil(2));
     let mut units = Vec::new();
     let (mut start, mut rows, mut rows_max) = (0, 0, unit_rows(left));
     for (i, object) in objects.iter().enumerate() {

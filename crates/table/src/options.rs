@@ -71,7 +71,7 @@ impl Default for Options {
             sort: Vec::new(),
             bloom_filter: Vec::new(),
             compression: "zstd:1".to_owned(),
-            row_group_rows: 524_288,
+            row_group_rows: 1 << 20,
             file_bytes: 256 << 20,
             reading: Reading::default(),
             salvage: false,

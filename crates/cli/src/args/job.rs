@@ -86,8 +86,8 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "CODEC", default_value = "zstd", help_heading = "Table")]
     pub(crate) compression: Compression,
 
-    /// Maximum rows in a row group
-    #[arg(long, value_name = "ROWS", default_value_t = 524_288, value_parser = whole::<u64, 1, ROW_GROUP_ROWS_MAX>, help_heading = "Table")]
+    /// Maximum rows in a row group; most have about half as many
+    #[arg(long, value_name = "ROWS", default_value_t = 1_048_576, value_parser = whole::<u64, 1, ROW_GROUP_ROWS_MAX>, help_heading = "Table")]
     pub(crate) row_group_rows: u64,
 
     /// File size at which the next file begins, such as 256M

@@ -104,6 +104,7 @@ impl Layout {
             types: contract.types,
             sort: dimensions.iter().map(|d| d.column.clone()).collect(),
             compression: "zstd:3".to_owned(),
+            row_group_rows: 524_288,
             reading,
             ..Options::default()
         };
