@@ -14,7 +14,7 @@ use flowquet_table::{Dedup, Error as LogError};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::exit::Exit;
-use crate::output::{Failure, counted, error_text, shown, shown_lines};
+use crate::output::{Diagnostic, Failure, counted, shown, shown_lines, with_causes};
 
 /// The option that names files that fill columns.
 pub(crate) const ENRICH: &str = "--enrich";
@@ -83,36 +83,48 @@ pub(crate) fn log_failure(error: LogError) -> Failure {
 
 /// The message for an error of the engine that ends a command.
 pub(crate) fn engine_failure(error: &Error) -> Failure {
-    let hint = hint_of(error);
+    diagnose(error).into()
+}
+
+/// An error of the engine as users are shown it.
+pub(crate) fn diagnose(error: &Error) -> Diagnostic {
+    Diagnostic {
+        exit: exit_of_error(error),
+        kind: Some(error.kind()),
+        message: message_of(error),
+        hint: hint_of(error),
+    }
+}
+
+/// What happened, in this program's words: libraries do not know what options are called.
+fn message_of(error: &Error) -> String {
     match error {
         Error::NoColumn { option, column, formats } => {
             let option = flag(option);
             let mut message = format!("{option} names `{column}`, which is in none of these log formats");
             formats.iter().for_each(|format| message.push_str(&format!("\n  {format}")));
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            message
         }
         Error::GroupTooLarge { folder, column, group } => {
             let mut message = format!("`{column}` overflows 64 bits in one group of `{folder}`");
             for (column, value) in group {
                 message.push_str(&format!("\n  {column} {}", shown(value.as_deref().unwrap_or("null"))));
             }
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            message
         }
         Error::NoDimension { word, buckets, .. } => {
             let (last, others) = buckets.split_last().expect("there are some");
-            let message = format!(
+            format!(
                 "--by names `{word}`, which is neither a time bucket ({} or {last}) nor a column of the table to group by",
                 others.join(", ")
-            );
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            )
         }
         Error::NotCompared { dedup, url, missing, format } => {
             let compares = match dedup {
                 Dedup::Exact => format!("all fields, and --columns left some out of `{url}`"),
                 Dedup::Flow => format!("columns that records of `{url}` do not have"),
             };
-            let message = format!("--dedup {dedup} compares {compares}: {}\n  {format}", missing.join(", "));
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            format!("--dedup {dedup} compares {compares}: {}\n  {format}", missing.join(", "))
         }
         Error::Log(LogError::Contract(differences)) => {
             let mut message = "this table was created with other options".to_owned();
@@ -121,23 +133,15 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
                 let (option, table, asked) = (flag(d.option), word(&d.table), word(&d.asked));
                 message.push_str(&format!("\n  {option}: the table has {table}, this run asks for {asked}"));
             }
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            message
         }
-        Error::OtherEnrichment { name, table, given, .. } => {
-            let message = format!(
-                "{ENRICH} {name}=… names a file other than the one this table uses\n  the table has SHA-256 {table}, this run gives {given}"
-            );
-            Failure::message(Exit::Usage, &message, hint.as_deref())
-        }
-        Error::Enrichments(what) => Failure::message(
-            Exit::Usage,
-            &format!("{ENRICH}, with the files of the table: {what}"),
-            hint.as_deref(),
+        Error::OtherEnrichment { name, table, given, .. } => format!(
+            "{ENRICH} {name}=… names a file other than the one this table uses\n  the table has SHA-256 {table}, this run gives {given}"
         ),
+        Error::Enrichments(what) => format!("{ENRICH}, with the files of the table: {what}"),
         Error::MemoryTooSmall { given, needed } => {
             let (given, needed) = (HumanBytes(*given as u64), needed.div_ceil(1 << 20));
-            let message = format!("--memory {given} is too small; at least {needed}M is needed");
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            format!("--memory {given} is too small; at least {needed}M is needed")
         }
         Error::TooManyRejects { rejects, lines, limit, first, kept, not_kept } => {
             let mut message = format!(
@@ -154,16 +158,14 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
                 };
                 message.push_str(&format!("\n  {which} in {one}{more}"));
             }
-            Failure::message(Exit::TooManyRejects, &message, hint.as_deref())
+            message
         }
+        // It lists partitions or columns, a line each.
+        Error::Catalog(_) => shown_lines(&error.to_string()),
         _ => {
-            let mut text = match error {
-                Error::Catalog(_) => format!("error: {}", shown_lines(&error.to_string())),
-                _ => error_text(error, None),
-            };
-            notes_of(error).iter().for_each(|note| text.push_str(&format!("\n  {}", shown(note))));
-            hint.iter().for_each(|hint| text.push_str(&format!("\nhint: {hint}")));
-            Failure::Told(exit_of_error(error), text)
+            let mut message = with_causes(error);
+            notes_of(error).iter().for_each(|note| message.push_str(&format!("\n  {}", shown(note))));
+            message
         }
     }
 }

@@ -175,7 +175,7 @@ mod tests {
         let asked = asked.map(|text| text.parse().expect("as it is typed"));
         match shard(asked, divided, &look) {
             Ok(Shard { index, of }) => format!("{index}/{of}"),
-            Err(Failure::Told(Exit::Usage, message)) => message,
+            Err(Failure::Error(error)) if error.exit == Exit::Usage => error.to_string(),
             Err(other) => panic!("{other:?}"),
         }
     }

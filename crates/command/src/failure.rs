@@ -4,7 +4,7 @@ use flowquet_store::Error as StoreError;
 use flowquet_table::{Error as LogError, RecordError};
 
 use crate::exit::Exit;
-use crate::output::{Failure, error_text, shown};
+use crate::output::{Diagnostic, Failure, shown, with_causes};
 
 /// What to do where our own invariants do not hold.
 pub const BROKEN: &str =
@@ -39,10 +39,9 @@ pub fn hint_of_log(error: &LogError) -> Option<&'static str> {
 
 /// The message for an error of a store that ends a command.
 pub fn store_failure(error: &StoreError) -> Failure {
-    let mut text = error_text(error, None);
-    error.notes().iter().for_each(|note| text.push_str(&format!("\n  {}", shown(note))));
-    error.hint().iter().for_each(|hint| text.push_str(&format!("\nhint: {hint}")));
-    Failure::Told(exit_of_store_error(error), text)
+    let mut message = with_causes(error);
+    error.notes().iter().for_each(|note| message.push_str(&format!("\n  {}", shown(note))));
+    Diagnostic { hint: error.hint(), ..Diagnostic::new(exit_of_store_error(error), message) }.into()
 }
 
 /// The message for an error of a table's log that ends a command which reads the table.
