@@ -218,6 +218,11 @@ impl Error {
         &self.url
     }
 
+    /// Whether the object may not be there. S3 says so only to those who may list the bucket, and denies it to others.
+    pub fn may_be_missing(&self) -> bool {
+        self.kind == ErrorKind::NotFound || (self.kind == ErrorKind::Denied && self.is_s3())
+    }
+
     /// Whether it is S3 that failed.
     pub fn is_s3(&self) -> bool {
         self.url.starts_with("s3://")

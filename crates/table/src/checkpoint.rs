@@ -369,7 +369,7 @@ pub(crate) fn numbers(out: &dyn Store) -> Result<Vec<u64>, Error> {
 pub(crate) fn read(out: &dyn Store, number: u64) -> Result<Option<CheckpointRecord>, Error> {
     let bytes = match out.get(&checkpoint_key(number)) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.may_be_missing() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     // One that cannot be understood is no reason to stop: the records are there.

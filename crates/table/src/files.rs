@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aside::{aside_key, partition_of};
+use crate::aside::{Places, aside_key, partition_of};
 use crate::compaction::CompactionRecord;
 use crate::error::Error;
 use crate::known::Numbered;
@@ -312,11 +312,10 @@ impl Files {
         Ok(partitions)
     }
 
-    /// The key under which a live file is to be read now. While a compaction is open the file may be aside, where this key is, or
-    /// already in its place; try both.
-    pub fn key_now(&self, file: &LiveFile) -> String {
+    /// Where a live file may be.
+    pub fn places(&self, file: &LiveFile) -> Places {
         let record = self.open().find(|r| r.all_outputs().any(|o| o.key == file.output.key));
-        record.map_or_else(|| file.output.key.clone(), |record| aside_key(record, &file.output))
+        Places::new(record.map(|record| aside_key(record, &file.output)), file.output.key.clone())
     }
 
     /// Each log format that files have, with the options that they were written with.

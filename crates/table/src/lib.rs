@@ -53,7 +53,7 @@ mod shelf;
 mod state;
 mod status;
 
-pub use aside::{aside_folders, aside_key};
+pub use aside::{Places, aside_folders, aside_key};
 pub use audit::{RecordAudit, RecordFault, audit};
 pub use catalog::CatalogTable;
 pub use cause::{Cause, Retry};

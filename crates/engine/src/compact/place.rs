@@ -141,7 +141,6 @@ impl Placing<'_> {
 
     /// Makes the folders of files aside hold all that the partitions hold: whoever is pointed there sees nothing else.
     fn complete_aside(&self, record: &CompactionRecord) -> Result<(), Error> {
-        let out = self.log.out();
         let retired: HashSet<&str> = record.retired.iter().map(|f| f.key.as_str()).collect();
         for output in record.all_outputs() {
             let aside = aside_key(record, output);
@@ -167,10 +166,7 @@ impl Placing<'_> {
                 }
             }
             for (aside, key) in others {
-                match out.copy(&key, &aside) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-                    _ => {}
-                }
+                self.copy_if_there(&key, &aside)?;
             }
         }
         Ok(())
@@ -197,11 +193,8 @@ impl Placing<'_> {
         let out = self.log.out();
         for task in reconversion.tasks.iter().filter(|t| t.commit.counts.rejects > 0) {
             let key = rejects_key(&task.commit.task);
-            match out.copy(&format!("{}/{key}", compacted_folder(&record.id)), &key) {
-                // In place already.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                other => other?,
-            }
+            // Those that are not there are in place already.
+            self.copy_if_there(&format!("{}/{key}", compacted_folder(&record.id)), &key)?;
         }
         for task in &reconversion.superseded {
             delete_if_there(out.as_ref(), &rejects_key(&task.task))?;
@@ -210,21 +203,26 @@ impl Placing<'_> {
     }
 
     fn copy(&self, from: &str, to: &str, bytes: u64) -> Result<(), Error> {
-        match self.log.out().copy(from, to) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        self.copy_if_there(from, to)?;
         match self.bytes_of(to)? {
             Some(found) if found == bytes => Ok(()),
             _ => Err(Error::CompactedFileGone { url: self.log.out().url(from), bytes }),
         }
     }
 
+    /// Copies an object, unless there is none.
+    fn copy_if_there(&self, from: &str, to: &str) -> Result<(), Error> {
+        let Err(error) = self.log.out().copy(from, to) else { return Ok(()) };
+        // What is denied may be to write: then there is something to copy.
+        let is_missing =
+            error.kind() == ErrorKind::NotFound || (error.may_be_missing() && self.bytes_of(from)?.is_none());
+        if is_missing { Ok(()) } else { Err(error.into()) }
+    }
+
     fn bytes_of(&self, key: &str) -> Result<Option<u64>, Error> {
         match self.log.out().head(key) {
             Ok(meta) => Ok(Some(meta.bytes)),
-            // S3 tells only who may list the bucket that an object is not there.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => Ok(None),
+            Err(error) if error.may_be_missing() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

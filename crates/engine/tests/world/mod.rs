@@ -271,8 +271,7 @@ impl World {
         let files = log.state().files();
         let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for file in files.all().expect("in memory") {
-            // In place, or still aside.
-            let bytes = self.lake.get(&file.output.key).or_else(|_| self.lake.get(&files.key_now(file)));
+            let bytes = files.places(file).read(|key| self.lake.get(key), |error| error.may_be_missing());
             let bytes = bytes.expect("a live file is there");
             let lines = rows_of(&bytes);
             assert_eq!(lines.len() as u64, file.output.rows, "{}", file.output.key);

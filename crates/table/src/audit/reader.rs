@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use flowquet_store::{Error as StoreError, ErrorKind, Store};
+use flowquet_store::{Error as StoreError, Store};
 
 use super::fault::RecordFault;
 use super::listed::Listed;
@@ -43,7 +43,7 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
     // Whatever this knows is in records already, so that these are read later.
     let by_checkpoint = match Log::of(out, contract.clone()) {
         Ok(log) => Some(log),
-        Err(Error::Store(error)) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        Err(Error::Store(error)) if !error.may_be_missing() => return Err(error.into()),
         Err(_) => None,
     };
     let listed = Listed::of(out.as_ref())?;
@@ -68,7 +68,7 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
             None
         }
         // One was listed, and is gone.
-        Err(Error::Store(error)) if error.kind() == ErrorKind::NotFound && !faults.is_empty() => None,
+        Err(Error::Store(error)) if error.may_be_missing() && !faults.is_empty() => None,
         Err(error) => return Err(error),
     };
     let mut has_digests = has_digests;
@@ -100,8 +100,7 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
 fn is_there(out: &dyn Store, key: &str) -> Result<bool, Error> {
     match out.head(key) {
         Ok(_) => Ok(true),
-        // S3 tells only who may list the bucket that an object is not there.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => Ok(false),
+        Err(error) if error.may_be_missing() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -316,7 +315,7 @@ impl<'a> Reader<'a> {
         for (key, task) in self.listed.commits.iter().filter(|(key, _)| !self.used.contains(*key)) {
             let stands_for = match self.out.get(key) {
                 Ok(bytes) => from_json::<CommitRecord>(&bytes).map_or_else(|_| task.clone(), |c| c.task),
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) if error.may_be_missing() => continue,
                 Err(error) => return Err(StoreError::into(error)),
             };
             if let Some(known) = self.tasks.get(&stands_for) {
