@@ -193,7 +193,7 @@ fn tasks_text(plan: &PlanRecord, options: &Options) -> String {
         let has_delivery = key.delivery.is_some();
         let folder = has_delivery.then(|| partitions.delivery_folder(&key));
         table.add_row([
-            task.id.clone(),
+            task.id.to_string(),
             HumanCount(task.objects.len() as u64).to_string(),
             HumanBytes(task.objects.iter().map(|o| o.bytes).sum()).to_string(),
             folder.unwrap_or_else(|| "by the records' times".to_owned()),

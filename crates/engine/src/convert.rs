@@ -10,7 +10,8 @@ use flowquet_format::ObjectKey;
 use flowquet_sources::{Listed, PORTION_OBJECTS, Portion, Source, SourceSet, root_url, spool, spool_key};
 use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, Store};
 use flowquet_table::{
-    CONTRACT_KEY, Log, ObjectId, PlanRecord, SourceObject, check_files, check_partitions, delete_if_there,
+    CONTRACT_KEY, Log, ObjectId, PlanRecord, SourceObject, TaskId, check_files, check_partitions,
+    delete_if_there,
 };
 
 use crate::again::{ChangedFiles, Freed, plan_again};
@@ -264,12 +265,12 @@ impl<'a> Converter<'a> {
         &mut self,
         freed: Vec<Freed>,
         changed_files: ChangedFiles,
-        mut mine: HashSet<String>,
+        mut mine: HashSet<TaskId>,
     ) -> Result<Vec<PlannedTask>, Error> {
         let At { sources, stop, .. } = self.at;
         let plans = plan_again(&mut self.log, freed, changed_files, sources, stop, &mut self.summary)?;
         let planned = self.log.state().open_tasks().filter(|t| plans.contains(&t.plan));
-        mine.extend(planned.map(|t| t.task.id.clone()));
+        mine.extend(planned.map(|t| t.task.id));
         let tasks = tasks_to_perform(&self.log, Some(&mine), &mut self.enrichments)?;
         // Whoever performs a task counts its objects.
         let planned = tasks.iter().filter(|t| plans.contains(&t.plan_number));
@@ -317,7 +318,7 @@ impl<'a> Converter<'a> {
         &mut self,
         tasks: &[PlannedTask],
         left_over: u64,
-    ) -> Result<HashMap<String, String>, Error> {
+    ) -> Result<HashMap<TaskId, String>, Error> {
         let At { sources, observer, stop } = self.at;
         observer.event(&Event::Planned {
             tasks: tasks.len() as u64,
@@ -328,7 +329,7 @@ impl<'a> Converter<'a> {
         let (log, budget, max_rejects) = (&self.log, self.budget, self.request.max_rejects);
         let performance = Performance { log, max_rejects, budget, tasks, sources, observer, stop };
         let performed = perform(&performance, &mut self.summary);
-        let removed = self.log.remove_files_of(&performed.void.keys().cloned().collect());
+        let removed = self.log.remove_files_of(&performed.void.keys().copied().collect());
         // What stopped the run is told before what came of tidying up.
         performed.error.map_or(Ok(()), Err)?;
         removed?;
@@ -470,15 +471,15 @@ fn take_shard(
     plan: &PlanRecord,
     shard: &[usize],
     summary: &mut Summary,
-) -> Result<(HashSet<String>, Vec<Freed>), Error> {
+) -> Result<(HashSet<TaskId>, Vec<Freed>), Error> {
     log.take_plan(plan)?;
     let shard: Vec<_> = shard.iter().filter_map(|place| plan.tasks.get(*place)).collect();
-    let open: HashSet<String> = log.state().open_tasks().map(|t| t.task.id.clone()).collect();
+    let open: HashSet<TaskId> = log.state().open_tasks().map(|t| t.task.id).collect();
     let (mut mine, mut settled) = (HashSet::new(), HashMap::new());
     for task in shard {
         summary.objects.listed += task.objects.len() as u64;
         if open.contains(&task.id) {
-            mine.insert(task.id.clone());
+            mine.insert(task.id);
         } else {
             // Committed by an earlier run, or given up.
             log.ask(|state| state.read_known(&task.objects))?;
@@ -500,7 +501,7 @@ fn take_shard(
         let found = before - settled.len();
         if found > 0 {
             summary.objects.resumed += (open.task.objects.len() - found) as u64;
-            mine.insert(open.task.id.clone());
+            mine.insert(open.task.id);
         }
     }
     let mut freed = Vec::new();
@@ -520,16 +521,16 @@ fn take_shard(
 }
 
 /// Ids of tasks without a commit that hold one of these objects.
-fn tasks_that_hold(objects: &HashSet<ObjectId>, log: &Log) -> HashSet<String> {
+fn tasks_that_hold(objects: &HashSet<ObjectId>, log: &Log) -> HashSet<TaskId> {
     let open = log.state().open_tasks();
     let holding = open.filter(|t| t.task.objects.iter().any(|object| objects.contains(&object.id())));
-    holding.map(|t| t.task.id.clone()).collect()
+    holding.map(|t| t.task.id).collect()
 }
 
 /// Tasks without a commit: all of them, or those that are `mine`.
 fn tasks_to_perform(
     log: &Log,
-    mine: Option<&HashSet<String>>,
+    mine: Option<&HashSet<TaskId>>,
     enrichments: &mut EnrichmentFiles<'_>,
 ) -> Result<Vec<PlannedTask>, Error> {
     let mut tasks: Vec<PlannedTask> = Vec::new();

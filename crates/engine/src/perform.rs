@@ -10,7 +10,7 @@ use bytes::Bytes;
 use flowquet_plan::plan_units;
 use flowquet_sources::{Fetcher, SourceSet, root_url, spool_key};
 use flowquet_store::ErrorKind;
-use flowquet_table::{Cause, CommitRecord, Log, SourceObject, rejects_key};
+use flowquet_table::{Cause, CommitRecord, Log, SourceObject, TaskId, rejects_key};
 
 use crate::budget::Budget;
 use crate::commit::{ClosedTask, Outcome};
@@ -68,7 +68,7 @@ struct Shareable<'a> {
     error: Option<Error>,
     /// Commits of tasks whose files stand aside.
     aside: Vec<CommitRecord>,
-    void: HashMap<String, String>,
+    void: HashMap<TaskId, String>,
 }
 
 /// Rejects so far.
@@ -101,7 +101,7 @@ pub(crate) struct Performed {
     pub(crate) aside: Vec<CommitRecord>,
     /// Tasks that were given up, and why. Their objects are among those that are left, and set aside. A run that was killed may have left files
     /// of them.
-    pub(crate) void: HashMap<String, String>,
+    pub(crate) void: HashMap<TaskId, String>,
 }
 
 /// Performs tasks.
@@ -379,7 +379,7 @@ impl Shared<'_> {
             }
             Outcome::Void(reason) => {
                 summary.objects.set_aside += objects;
-                result.void.insert(task.planned.task.id.clone(), reason);
+                result.void.insert(task.planned.task.id, reason);
                 return Ok(());
             }
         }
