@@ -537,7 +537,7 @@ def test_what_a_newcomer_meets(tmp_path, made):
             (["s3://logs/AWSLogs/*/vpcflowlogs/", "--out", "s3://lake/t"], None, "found no files in `s3://logs/AWSLogs/*/vpcflowlogs", "use s3://logs/AWSLogs/ and --include '*/vpcflowlogs/**'"),
             (["s3://logs/", "--out", "s3://lake/locked"], None, "access denied", "s3:PutObject"),
             (["s3://lo gs/", "--out", "s3://lake/t"], None, "expected s3://BUCKET/PREFIX", ""),
-            (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "profile `absent` (--profile): /nonexistent is not there", "aws sso login"),
+            (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "profile `absent` (as given): /nonexistent is not there", "aws sso login"),
         ]:
             words = s3.run(server, "convert", *args, check=None, env=env or s3.ENVIRONMENT).stderr
             assert message in words and hint in words, words

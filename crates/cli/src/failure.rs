@@ -4,7 +4,8 @@
 
 use flowquet_catalog::ErrorKind as CatalogErrorKind;
 pub(crate) use flowquet_command::failure::exit_of_store_error;
-use flowquet_command::failure::{BROKEN, RECORD_EDITED, hint_of_log};
+use flowquet_command::failure::{BROKEN, CREDENTIALS, RECORD_EDITED, hint_of_log, hint_of_store};
+use flowquet_ec2::ErrorKind as Ec2ErrorKind;
 use flowquet_engine::{Error, FailedObject, Run, Summary};
 use flowquet_enrich::What;
 use flowquet_format::nearest;
@@ -57,6 +58,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::OtherEnrichment { .. }
         | Error::NotCompared { .. }
         | Error::NotRolledUp(_)
+        | Error::RolledUpIntoItself { .. }
         | Error::OutIsRollup { .. }
         | Error::SourceIsRollup { .. }
         | Error::SourceInTable { .. }
@@ -160,6 +162,9 @@ fn message_of(error: &Error) -> String {
             }
             message
         }
+        Error::RolledUpIntoItself { url } => {
+            format!("not rolled up: `{url}` is SOURCE and --out, and groups are a table of their own")
+        }
         // It lists partitions or columns, a line each.
         Error::Catalog(_) => shown_lines(&error.to_string()),
         _ => {
@@ -211,6 +216,39 @@ pub(crate) fn hint_of_enrichment(error: &flowquet_enrich::Error) -> Option<Strin
     Some(hint.to_owned())
 }
 
+/// What to do about an error of the catalog, where something can be said.
+pub(crate) fn hint_of_catalog(error: &flowquet_catalog::Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        CatalogErrorKind::Conflict | CatalogErrorKind::Partitions | CatalogErrorKind::Throttled => {
+            "run the same command again: it skips what is done"
+        }
+        CatalogErrorKind::Credentials => CREDENTIALS,
+        CatalogErrorKind::Denied => {
+            "the credentials need glue:GetTable, CreateTable, UpdateTable, BatchGetPartition, BatchCreatePartition and \
+             BatchUpdatePartition on catalog, database and table; docs/ATHENA.md shows a policy"
+        }
+        CatalogErrorKind::Incompatible => {
+            "columns are never removed or retyped: give another --table, or drop the table in Glue, which keeps the files"
+        }
+        CatalogErrorKind::NotFound => "check --database; `flowquet register --create-database` creates it",
+        CatalogErrorKind::Unavailable => "check the network, --region and --glue-endpoint-url",
+        CatalogErrorKind::AlreadyExists | CatalogErrorKind::Other => return None,
+    })
+}
+
+/// What to do about an error of EC2 or STS, where something can be said.
+pub(crate) fn hint_of_ec2(error: &flowquet_ec2::Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        Ec2ErrorKind::Credentials => CREDENTIALS,
+        Ec2ErrorKind::Denied => {
+            "the credentials need ec2:DescribeFlowLogs; or have someone save `aws ec2 describe-flow-logs > FILE`, and give --describe-flow-logs FILE"
+        }
+        Ec2ErrorKind::Throttled => "run the same command again",
+        Ec2ErrorKind::Unavailable => "check the network, --region, AWS_ENDPOINT_URL_EC2 and AWS_ENDPOINT_URL",
+        Ec2ErrorKind::Other | Ec2ErrorKind::Stopped => return None,
+    })
+}
+
 /// What to do about an error, where something can be said.
 pub(crate) fn hint_of(error: &Error) -> Option<String> {
     let hint = match error {
@@ -254,7 +292,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
                 None => format!("columns of the table are {}", columns.join(", ")),
             });
         }
-        Error::NotRolledUp(_) => "check --by, or choose another --out; `flowquet schema` lists all fields",
+        Error::NotRolledUp(_) | Error::RolledUpIntoItself { .. } => {
+            "check --by, or choose another --out; `flowquet schema` lists all fields"
+        }
         Error::NotCompared { dedup: Dedup::Exact, .. } => {
             "records that differ in these alone would be taken for one: name all of them in `flowquet reconvert --columns`, or leave these partitions \
              out with --partition; --dedup flow needs interface, addresses, ports, protocol, start and end alone"
@@ -303,9 +343,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "check the owner and permissions of the folder, or choose another one for the table"
         }
         Error::Store(error) if error.kind() == ErrorKind::NotFound => {
-            return hint_of_glob(error.url()).or_else(|| error.hint());
+            return hint_of_glob(error.url()).or_else(|| hint_of_store(error));
         }
-        Error::Store(error) => return error.hint(),
+        Error::Store(error) => return hint_of_store(error),
         Error::TableFile { .. } => {
             "another program changed the file: `flowquet verify TABLE --read-data` shows what is lost or damaged, and how to rebuild it"
         }
@@ -316,7 +356,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "check that --format fits the objects, then run again with the right one, or with a higher --max-rejects"
         }
         Error::Catalog(error) => {
-            return error.downcast_ref::<flowquet_catalog::Error>()?.hint().map(str::to_owned);
+            return hint_of_catalog(error.downcast_ref()?).map(str::to_owned);
         }
         Error::MemoryTooSmall { .. } => "without --memory it takes what suits the machine",
         Error::Sources(_) => return None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use flowquet_catalog::Registered;
+use flowquet_command::failure::hint_of_permission;
 use flowquet_engine::{Restores, Summary};
 use flowquet_table::Options;
 use indicatif::{HumanBytes, HumanCount};
@@ -129,6 +130,8 @@ fn hints(summary: &Summary, out: &str) -> Vec<String> {
         hints.extend(object_hints(&summary.archived_objects));
     }
     let mut hints: Vec<String> = hints.into_iter().map(str::to_owned).collect();
+    let lacking = summary.restores.as_ref().and_then(|restores| restores.lacking);
+    hints.extend(lacking.map(hint_of_permission));
     if summary.objects.changed > 0 {
         hints.push(format!(
             "the table has changed objects as they were: `flowquet reconvert {} --object URL` converts one as it is now",
