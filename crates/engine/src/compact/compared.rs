@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use flowquet_format::LogFormat;
 use flowquet_table::{Dedup, LiveFile, Log, Options, TaskId};
 
-use super::is_chosen;
 use crate::error::Error;
+use crate::partitions::is_chosen;
 
 /// The columns that rows are compared by must stand in each file that is looked at: with `exact` those of all fields that its records had.
 pub(super) fn check_compared(

@@ -6,8 +6,8 @@ use flowquet_format::ObjectKey;
 use flowquet_table::{FailedClaim, Log, SourceObject, TableState, TaskId, check_files};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::compact::is_chosen;
 use crate::error::Error;
+use crate::partitions::{check_partitions, is_chosen};
 
 /// Which objects; those that satisfy each kind of condition that is set, and of several of one kind any.
 #[derive(Debug, Default)]
@@ -95,7 +95,7 @@ impl Choice {
             narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
         }
         if !self.partitions.is_empty() {
-            crate::compact::check_partitions(&log.state().files().partitions()?, &self.partitions)?;
+            check_partitions(&log.state().files().partitions()?, &self.partitions)?;
             let files = log
                 .state()
                 .files()

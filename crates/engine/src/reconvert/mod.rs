@@ -38,13 +38,13 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::budget::Budget;
-use crate::compact::{Late, Placing, Pointers, are_live, finish_open};
 use crate::convert::checkpoint;
 use crate::enrich::{EnrichmentFile, EnrichmentFiles, next_versions};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
 use crate::perform::{Performance, Performed, perform};
+use crate::replace::{Late, Placing, Pointers, are_live, finish_open};
 use crate::summary::Summary;
 use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;

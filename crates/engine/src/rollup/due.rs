@@ -8,8 +8,8 @@ use flowquet_table::{FileCheck, LiveFile, Log, TableState};
 
 use super::layout::Layout;
 use super::{RolledUpTable, RollupRequest};
-use crate::compact::{check_partitions, folder_of, is_chosen};
 use crate::error::Error;
+use crate::partitions::{check_partitions, folder_of, is_chosen};
 
 /// A partition that is to be made anew, or taken away where its source has none.
 pub(super) struct Due {

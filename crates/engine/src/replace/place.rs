@@ -1,16 +1,15 @@
-//! Putting a compaction's files in place of those that it retired.
+//! Putting files in place of those that their record retired.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flowquet_store::ErrorKind;
+use flowquet_store::{ErrorKind, Store};
 use flowquet_table::{
-    CompactionRecord, FileKind, Log, aside_folders, aside_key, compacted_folder, compaction_done_key,
-    delete_if_there, rejects_key,
+    CompactionRecord, Error as LogError, FileKind, Log, TableState, aside_folders, aside_key,
+    compacted_folder, compaction_done_key, delete_if_there, rejects_key,
 };
 
-use crate::compact::aside;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 
@@ -39,7 +38,7 @@ pub(crate) struct Placing<'a> {
 }
 
 impl Placing<'_> {
-    /// Puts the files of committed compactions in place, as described in [`mod@crate::compact`]. May be done twice.
+    /// Puts the files of committed compactions in place, as described in [`mod@crate::replace`]. May be done twice.
     pub(crate) fn place(&self, records: &[&CompactionRecord]) -> Result<(), Error> {
         if records.is_empty() {
             return Ok(());
@@ -237,4 +236,37 @@ impl Placing<'_> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Puts the files of compactions and reconversions in place left by an earlier run unfinished. Returns how many.
+pub(crate) fn finish_open(
+    log: &mut Log,
+    pointers: Option<&dyn Pointers>,
+    grace: Duration,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<u64, Error> {
+    let open: Vec<CompactionRecord> = log.state().files().open().cloned().collect();
+    Placing { log, pointers, grace, observer, stop }.place(&open.iter().collect::<Vec<_>>())?;
+    open.iter().for_each(|record| log.state_mut().close_compaction(record.number));
+    Ok(open.len() as u64)
+}
+
+/// Folders of compactions whose files are aside, by partition: for catalogs.
+fn aside(out: &dyn Store, records: &[&CompactionRecord]) -> BTreeMap<String, String> {
+    let folders = records.iter().flat_map(|record| aside_folders(record));
+    folders.map(|(partition, folder)| (partition, format!("{}/", out.url(&folder)))).collect()
+}
+
+/// Whether the files of these keys are all live.
+pub(crate) fn are_live<'a>(
+    state: &TableState,
+    keys: impl Iterator<Item = &'a str>,
+) -> Result<bool, LogError> {
+    for key in keys {
+        if state.files().get(key)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
