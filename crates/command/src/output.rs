@@ -112,7 +112,7 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     if text.chars().any(steers) { escaped(text, steers).into() } else { text.into() }
 }
 
-/// The same of a message of several lines that are ours.
+/// A message of several lines that are ours, each as [`shown`] has it.
 pub fn shown_lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")
 }

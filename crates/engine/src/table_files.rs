@@ -115,7 +115,7 @@ impl TableFiles<'_> {
         Ok(OpenFile { file, footer, key: key.to_owned() })
     }
 
-    /// The same of several files, which the threads of `requests` wait for.
+    /// Reads the footers of several files, which the threads of `requests` wait for.
     pub(crate) fn open_all<'f>(
         &self,
         log: &Log,

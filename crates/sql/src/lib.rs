@@ -70,7 +70,7 @@ struct Cli {
     /// What `flowquet` has read already.
     #[arg(long, hide = true)]
     config: Option<PathBuf>,
-    /// The same: questions stop at once.
+    /// What `flowquet` has read already: questions stop at once.
     #[arg(long, hide = true)]
     stop_within: Option<u16>,
     #[command(flatten)]

@@ -130,7 +130,7 @@ impl Error {
         Self { kind, action, url, detail: Some(detail), region: None, notes: Box::default() }
     }
 
-    /// The same after so many attempts, where there were several.
+    /// With the number of attempts, where there were several.
     pub(crate) fn after(mut self, attempts: u32) -> Self {
         if attempts > 1 {
             let detail = self.detail.take().map(|d| format!("{d}, ")).unwrap_or_default();
@@ -139,14 +139,14 @@ impl Error {
         self
     }
 
-    /// The same with `place` before its detail.
+    /// With `place` before its detail.
     pub(crate) fn at(mut self, place: &str) -> Self {
         self.detail =
             Some(self.detail.map_or_else(|| place.to_owned(), |detail| format!("{place}: {detail}")));
         self
     }
 
-    /// The same with `notes`, and the store's own words no longer than their first line.
+    /// With `notes`, and the store's own words no longer than their first line.
     pub(crate) fn noted(mut self, notes: Vec<String>) -> Self {
         let first = |words: String| words.lines().next().unwrap_or_default().to_owned();
         // The chain's own list of what it tried says less than the notes.

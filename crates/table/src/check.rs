@@ -95,7 +95,7 @@ pub fn check_files(log: &mut Log) -> Result<FileCheck, Error> {
     compare(log, listed, None)
 }
 
-/// The same for some partitions, one request each.
+/// Compares the records of some partitions with a listing of each, one request each.
 ///
 /// # Errors
 /// As the store reports.

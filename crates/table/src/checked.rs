@@ -46,7 +46,7 @@ pub(crate) fn folder<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Er
     }
 }
 
-/// The same, kept once.
+/// A partition folder, to be kept once.
 pub(crate) fn shared_folder<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
     folder(from).map(Into::into)
 }

@@ -221,7 +221,7 @@ impl Known {
         self.taken.add(Numbered::of(object))
     }
 
-    /// The same, where another live task may hold it, or this one holds it as it was before.
+    /// A live task holds the object, which another one may hold, or this one as it was before.
     pub(crate) fn take_again(&mut self, object: &SourceObject) {
         self.taken.put(Numbered::of(object));
     }
