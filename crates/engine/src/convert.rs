@@ -21,7 +21,7 @@ use crate::enrich::{EnrichmentFiles, with_columns_of};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
-use crate::perform::{Performance, perform};
+use crate::perform::{Execution, perform};
 use crate::request::{Request, Resume};
 use crate::summary::{FailedObject, Summary};
 use crate::take::{replan_old_layouts, take};
@@ -51,7 +51,7 @@ pub fn convert(
     // Before standard input is read.
     request.check()?;
     let sources = SourceSet::new(request.stores.clone());
-    let at = At { sources: &sources, observer, stop };
+    let run = RunContext { sources: &sources, observer, stop };
     let listed = |objects| observer.event(&Event::Listed { objects });
     let lister = request.lister(&sources, &listed, stop);
     let piped = match request.sources.contains(&Source::Stdin) {
@@ -70,7 +70,7 @@ pub fn convert(
             if let Some(opening) = opening.take() {
                 let opened = opening.map(|opening| opening.join().expect("no panic while waiting"));
                 let log = opened.unwrap_or_else(|| open_log(request))?;
-                converter = Some(Converter::begin(log, request, at)?);
+                converter = Some(Converter::begin(log, request, run)?);
             }
             let converter = converter.as_mut().expect("begun above");
             if piped.iter().any(|object| object.bytes == 0) {
@@ -115,15 +115,15 @@ pub fn perform_shard(
 ) -> Result<Run, Error> {
     request.check()?;
     let sources = SourceSet::new(request.stores.clone());
-    let at = At { sources: &sources, observer, stop };
-    let mut converter = Converter::begin(open_log(request)?, request, at)?;
+    let run = RunContext { sources: &sources, observer, stop };
+    let mut converter = Converter::begin(open_log(request)?, request, run)?;
     converter.shard(plan, shard)?;
     Ok(converter.end(None))
 }
 
 /// What a run reads, who hears of it, and what ends it.
 #[derive(Clone, Copy)]
-struct At<'a> {
+struct RunContext<'a> {
     sources: &'a SourceSet,
     observer: &'a dyn Observer,
     stop: &'a AtomicBool,
@@ -133,7 +133,7 @@ struct At<'a> {
 struct Converter<'a> {
     log: Log,
     request: &'a Request,
-    at: At<'a>,
+    run: RunContext<'a>,
     budget: Budget,
     enrichments: EnrichmentFiles<'a>,
     summary: Summary,
@@ -142,13 +142,13 @@ struct Converter<'a> {
 }
 
 impl<'a> Converter<'a> {
-    fn begin(mut log: Log, request: &'a Request, at: At<'a>) -> Result<Self, Error> {
+    fn begin(mut log: Log, request: &'a Request, run: RunContext<'a>) -> Result<Self, Error> {
         check_is_no_rollup(&log)?;
         log.sweep_spool()?;
         replan_old_layouts(&mut log)?;
         let (budget, summary) = (request.budget, Summary::default());
         let enrichments = EnrichmentFiles::new(&request.enrich);
-        let mut converter = Self { log, request, at, budget, enrichments, summary, has_begun: false };
+        let mut converter = Self { log, request, run, budget, enrichments, summary, has_begun: false };
         if converter.log.state().contract().single_writer {
             converter.warn(SINGLE_WRITER.to_owned());
         }
@@ -160,13 +160,13 @@ impl<'a> Converter<'a> {
     }
 
     fn warn(&mut self, warning: String) {
-        self.at.observer.event(&Event::Warning(&warning));
+        self.run.observer.event(&Event::Warning(&warning));
         self.summary.warnings.push(warning);
     }
 
     /// Takes and converts the objects of a portion, and what earlier runs left.
     fn portion(&mut self, portion: Portion) -> Result<(), Error> {
-        let Self { request, at: At { sources, stop, .. }, .. } = *self;
+        let Self { request, run: RunContext { sources, stop, .. }, .. } = *self;
         if !self.has_begun {
             let mut files = if request.out.url("").starts_with(FILE_SCHEME) {
                 check_files(&mut self.log)?
@@ -267,7 +267,7 @@ impl<'a> Converter<'a> {
         changed_files: ChangedFiles,
         mut mine: HashSet<TaskId>,
     ) -> Result<Vec<PlannedTask>, Error> {
-        let At { sources, stop, .. } = self.at;
+        let RunContext { sources, stop, .. } = self.run;
         let plans = plan_again(&mut self.log, freed, changed_files, sources, stop, &mut self.summary)?;
         let planned = self.log.state().open_tasks().filter(|t| plans.contains(&t.plan));
         mine.extend(planned.map(|t| t.task.id));
@@ -319,7 +319,7 @@ impl<'a> Converter<'a> {
         tasks: &[PlannedTask],
         left_over: u64,
     ) -> Result<HashMap<TaskId, String>, Error> {
-        let At { sources, observer, stop } = self.at;
+        let RunContext { sources, observer, stop } = self.run;
         observer.event(&Event::Planned {
             tasks: tasks.len() as u64,
             objects: tasks.iter().map(|t| t.task.objects.len() as u64).sum(),
@@ -327,8 +327,8 @@ impl<'a> Converter<'a> {
             left_over,
         });
         let (log, budget, max_rejects) = (&self.log, self.budget, self.request.max_rejects);
-        let performance = Performance { log, max_rejects, budget, tasks, sources, observer, stop };
-        let performed = perform(&performance, &mut self.summary);
+        let execution = Execution { log, max_rejects, budget, tasks, sources, observer, stop };
+        let performed = perform(&execution, &mut self.summary);
         let removed = self.log.remove_files_of(&performed.void.keys().copied().collect());
         // What stopped the run is told before what came of tidying up.
         performed.error.map_or(Ok(()), Err)?;

@@ -27,7 +27,7 @@ const FORMATS_TOLD_MAX: usize = 5;
 
 /// A listing, sorted out and taken. Each listed object is in one of these.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct TakenListing {
     /// To be planned. Empty once they are.
     pub(crate) new: Vec<SourceObject>,
     /// In tasks without a commit, those of the new plan among them.
@@ -42,7 +42,7 @@ pub(crate) struct Taken {
     pub(crate) plan_number: Option<u64>,
 }
 
-impl Taken {
+impl TakenListing {
     /// Those that are archived, and that somebody minds.
     pub(crate) fn archived(&self, log: &Log) -> Vec<SourceObject> {
         let is_archived = |(object, cause): &&(SourceObject, Cause)| {
@@ -107,7 +107,7 @@ pub(crate) fn sort_out_and_plan(
     request: &Request,
     sources: &SourceSet,
     stop: &AtomicBool,
-) -> Result<(Taken, Option<PlanRecord>), Error> {
+) -> Result<(TakenListing, Option<PlanRecord>), Error> {
     let mut taken = sort_out(log, listing, request, sources, stop)?;
     let new = std::mem::take(&mut taken.new);
     taken.in_tasks.extend(new.iter().map(SourceObject::id));
@@ -123,8 +123,8 @@ fn sort_out(
     request: &Request,
     sources: &SourceSet,
     stop: &AtomicBool,
-) -> Result<Taken, Error> {
-    let mut taken = Taken::default();
+) -> Result<TakenListing, Error> {
+    let mut taken = TakenListing::default();
     let to_look_at = taken.add(log, listing, &request.options)?;
     for (object, cause) in look_at(to_look_at, sources, stop)? {
         match cause {
@@ -275,7 +275,7 @@ pub(crate) fn take(
     request: &Request,
     sources: &SourceSet,
     stop: &AtomicBool,
-) -> Result<Taken, Error> {
+) -> Result<TakenListing, Error> {
     let listing = free_misread(log, listing, &request.options)?;
     let mut taken = sort_out(log, listing, request, sources, stop)?;
     let mut new = std::mem::take(&mut taken.new);

@@ -43,7 +43,7 @@ use crate::enrich::{EnrichmentFile, EnrichmentFiles, next_versions};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
-use crate::perform::{Performance, Performed, perform};
+use crate::perform::{Execution, Performed, perform};
 use crate::replace::{Late, Placing, Pointers, are_live, finish_open};
 use crate::summary::Summary;
 use crate::take::{append_plan, check_columns, not_taken};
@@ -327,8 +327,8 @@ fn run(
         bytes: all().map(|o| o.bytes).sum(),
         left_over: 0,
     });
-    let performance = Performance { log, max_rejects: None, budget, tasks: planned, sources, observer, stop };
-    let mut performed = perform(&performance, summary);
+    let execution = Execution { log, max_rejects: None, budget, tasks: planned, sources, observer, stop };
+    let mut performed = perform(&execution, summary);
     performed.error.take().map_or(Ok(performed), Err)
 }
 
