@@ -161,7 +161,7 @@ def test_max_rejects(logs, tmp_path):
         report = convert(logs, out, "--max-rejects", limit, check=code)
         assert (len(files(out)) == 0) == (code == 3)
         if code:
-            assert "rejects, found 2 in 101 lines" in report["error"] and report["tasks_left"] == 1
+            assert "2 rejects in 101 lines" in report["error"] and report["tasks_left"] == 1
             assert report["error_kind"] == "too-many-rejects"
             assert convert(logs, out)["records"] == 98, "goes on with another limit"
 

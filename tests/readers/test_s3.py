@@ -200,6 +200,42 @@ def test_who_may_list_some_prefixes_only(tmp_path, made):
         assert "no flowquet table" in s3.run(server, "status", "s3://lake/none", check=1).stderr
 
 
+def test_files_in_place_are_found_by_who_may_list_some_prefixes_only(made):
+    """A compaction deletes what is aside before the log says so: then S3 denies the file aside, and the one in place is read."""
+    with s3.serve("--hide-missing", load=made) as server:
+        total = lambda: json.loads(s3.run(server, "top", "s3://lake/t", "--json").stdout)["total"]
+        s3.convert(server, "s3://logs/AWSLogs", "s3://lake/t")
+        before = total()
+        s3.run(server, "compact", "s3://lake/t", "-q")
+        done = [key for key in server.keys("lake", "t/_flowquet/compactions/") if key.endswith(".done")]
+        for key in done:
+            server.client.delete_object(Bucket="lake", Key=key)
+        assert done and not server.keys("lake", "t/_flowquet/compacted/")
+        assert total() == before
+        s3.run(server, "verify", "s3://lake/t", "--read-data", "-q")
+        assert s3.run(server, "sql", "s3://lake/t", "SELECT count(*) AS n FROM flows").stdout == "n\n20000\n"
+        statement = s3.run(server, "schema", "s3://lake/t", "--as", "duckdb", "--exact").stdout
+        data = [key for key in server.keys("lake", "t/") if key.endswith(".parquet")]
+        assert all(f"s3://lake/{key}" in statement for key in data) and "_flowquet" not in statement
+        # Finished by the next compaction.
+        s3.run(server, "compact", "s3://lake/t", "-q")
+        s3.run(server, "verify", "s3://lake/t", "--read-data", "-q")
+
+
+def test_a_file_that_is_denied_is_no_file_that_is_gone(made):
+    """Whoever may list some prefixes only cannot tell: both are reported as what S3 says."""
+    with s3.serve("--hide-missing", load=made) as server:
+        s3.convert(server, "s3://logs/AWSLogs", "s3://lake/t")
+        lost = [key for key in server.keys("lake", "t/") if key.endswith(".parquet")][0]
+        server.client.delete_object(Bucket="lake", Key=lost)
+        for command in [["top", "s3://lake/t"], ["sql", "s3://lake/t", "SELECT sum(bytes) FROM flows"]]:
+            words = s3.run(server, *command, check=1).stderr
+            assert f"read `s3://lake/{lost}`: access denied" in words and "hint: the credentials need s3:GetObject" in words, words
+        # It lists the table.
+        report = json.loads(s3.run(server, "verify", "s3://lake/t", "--read-data", "--json", check=5).stdout)
+        assert [(found["fault"], f"t/{found['place']}") for found in report["findings"]] == [("file-gone", lost)]
+
+
 def a_plan(server, folder, *args):
     plan = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/t", "--json", *args).stdout
     (folder / "plan.json").write_text(plan)
@@ -501,7 +537,7 @@ def test_what_a_newcomer_meets(tmp_path, made):
             (["s3://logs/AWSLogs/*/vpcflowlogs/", "--out", "s3://lake/t"], None, "found no files in `s3://logs/AWSLogs/*/vpcflowlogs", "use s3://logs/AWSLogs/ and --include '*/vpcflowlogs/**'"),
             (["s3://logs/", "--out", "s3://lake/locked"], None, "access denied", "s3:PutObject"),
             (["s3://lo gs/", "--out", "s3://lake/t"], None, "expected s3://BUCKET/PREFIX", ""),
-            (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "profile `absent` (--profile): /nonexistent is not there", "aws sso login"),
+            (["s3://logs/", "--out", "s3://lake/t", "--profile", "absent"], nobody, "profile `absent` (as given): /nonexistent is not there", "aws sso login"),
         ]:
             words = s3.run(server, "convert", *args, check=None, env=env or s3.ENVIRONMENT).stderr
             assert message in words and hint in words, words

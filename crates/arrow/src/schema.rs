@@ -56,7 +56,7 @@ impl BatchSchema {
         Self::with_added(format, selection, types, &AddedColumns::default())
     }
 
-    /// The same, and those of `added` that have values where these columns are kept.
+    /// The selected columns of `format`, and those of `added` that have values where these columns are kept.
     pub fn with_added(
         format: Arc<LogFormat>,
         selection: &Selection,
@@ -69,7 +69,7 @@ impl BatchSchema {
         Self::of_file(format.clone(), selection, types, &tells)
     }
 
-    /// The same with all of `added`: the columns that a file has. Those that cannot have values are null in all its rows, and no columns of batches.
+    /// The selected columns of `format` and all of `added`: the columns that a file has. Those that cannot have values are null in all its rows, and no columns of batches.
     pub fn of_file(
         format: Arc<LogFormat>,
         selection: &Selection,
@@ -96,7 +96,7 @@ impl BatchSchema {
         Self { format, columns, arrow: Arc::new(Schema::new(fields)), enriching }
     }
 
-    /// The same, and those columns of `enriching` that have values where these columns are kept.
+    /// With those columns of `enriching` that have values where these columns are kept.
     #[must_use]
     pub fn enriched_by(self, enriching: &Enriching) -> Self {
         let fields = self.format.fields();
@@ -114,7 +114,7 @@ impl BatchSchema {
         Self::of_columns(self.format, columns, enriching.clone())
     }
 
-    /// The same with all columns that `enrichments` fill: those that a file has.
+    /// With all columns that `enrichments` fill: those that a file has.
     #[must_use]
     pub fn of_file_enriched_by(self, enrichments: &Enrichments) -> Self {
         let more = enriched_columns(&self.columns, enrichments);

@@ -15,7 +15,7 @@ pub(crate) fn grown(names: &str, text: &str, types: Types, backend: Backend) -> 
     grown_of(Catalogue::builtin(), names, text, types, backend)
 }
 
-/// The same with another field list.
+/// Columns of `names`, by this field list, grown from `text` in two halves a block.
 pub(crate) fn grown_of(
     catalogue: &Catalogue,
     names: &str,

@@ -51,7 +51,7 @@ fn looked_for_in(profile: Option<&str>, env: &dyn Fn(&str) -> Option<String>, re
 fn of_profile(option: Option<&str>, env: &dyn Fn(&str) -> Option<String>, read: Read<'_>) -> String {
     let from_env = env("AWS_PROFILE");
     let (name, from) = match (option, &from_env) {
-        (Some(name), _) => (name, " (--profile)"),
+        (Some(name), _) => (name, " (as given)"),
         (None, Some(name)) => (name.as_str(), " (AWS_PROFILE)"),
         (None, None) => ("default", ""),
     };
@@ -137,7 +137,7 @@ mod tests {
             ],
             [
                 "environment: AWS_SECRET_ACCESS_KEY is not set",
-                "profile `nope` (--profile): /home/me/.aws/config does not name it, /none is not there",
+                "profile `nope` (as given): /home/me/.aws/config does not name it, /none is not there",
                 "web identity: AWS_ROLE_ARN is not set",
                 "role of the container: no credentials from http://169.254.170.23/x",
                 "role of the instance: the metadata service gives none; is this an EC2 instance with a role?",

@@ -82,10 +82,6 @@ pub async fn load(options: &AwsOptions) -> SdkConfig {
     config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
 }
 
-/// What to do where no credentials are found, or none that the service accepts.
-pub const CREDENTIALS_HINT: &str = "give --profile or set AWS_PROFILE (then `aws sso login` where it uses SSO), set AWS_ACCESS_KEY_ID and \
-     AWS_SECRET_ACCESS_KEY, or run with a role; `aws sts get-caller-identity` checks them";
-
 /// Whether an error of the SDK, in its own words, tells that credentials are missing: they are looked for while a request is
 /// made, and the SDK tells their absence only in words.
 pub fn is_credentials_error(words: &str) -> bool {

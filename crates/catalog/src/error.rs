@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use flowquet_aws::CREDENTIALS_HINT;
-
 /// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -46,26 +44,6 @@ impl Error {
     /// The cause.
     pub fn kind(&self) -> ErrorKind {
         self.kind
-    }
-
-    /// What to do about it, where something can be said.
-    pub fn hint(&self) -> Option<&'static str> {
-        Some(match self.kind {
-            ErrorKind::Conflict | ErrorKind::Partitions | ErrorKind::Throttled => {
-                "run the same command again: it skips what is done"
-            }
-            ErrorKind::Credentials => CREDENTIALS_HINT,
-            ErrorKind::Denied => {
-                "the credentials need glue:GetTable, CreateTable, UpdateTable, BatchGetPartition, BatchCreatePartition and \
-                 BatchUpdatePartition on catalog, database and table; docs/ATHENA.md shows a policy"
-            }
-            ErrorKind::Incompatible => {
-                "columns are never removed or retyped: give another --table, or drop the table in Glue, which keeps the files"
-            }
-            ErrorKind::NotFound => "check --database; `flowquet register --create-database` creates it",
-            ErrorKind::Unavailable => "check the network, --region and --glue-endpoint-url",
-            ErrorKind::AlreadyExists | ErrorKind::Other => return None,
-        })
     }
 }
 

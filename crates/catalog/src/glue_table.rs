@@ -176,7 +176,7 @@ pub fn table_input_json(table: &TableDefinition) -> String {
     format!("{}\n", serde_json::to_string_pretty(&table_input_value(table)).expect("plain values"))
 }
 
-/// The same as a value.
+/// The table as a JSON value.
 pub(crate) fn table_input_value(table: &TableDefinition) -> Value {
     serde_json::to_value(table_input(table)).expect("plain values")
 }

@@ -7,8 +7,8 @@ mod inspect;
 mod job;
 mod look;
 mod rollup;
+mod run_report;
 mod schema;
-mod told;
 mod verify;
 
 use std::path::PathBuf;
@@ -28,8 +28,8 @@ pub(crate) use self::inspect::InspectArgs;
 pub(crate) use self::job::{ConvertArgs, JobArgs, PartitionTimeArg, PlanArgs, TableLayout};
 pub(crate) use self::look::{CostArgs, ReportArgs, TopArgs};
 pub(crate) use self::rollup::RollupArgs;
+pub(crate) use self::run_report::RunReportArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
-pub(crate) use self::told::ToldArgs;
 pub(crate) use self::verify::VerifyArgs;
 use crate::logs::LogArgs;
 use crate::places::{S3Args, flow_log_id};
@@ -321,7 +321,7 @@ pub(crate) struct ReconvertArgs {
     pub(crate) json: bool,
 
     #[command(flatten)]
-    pub(crate) told: ToldArgs,
+    pub(crate) run_report: RunReportArgs,
 
     /// Print errors only, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]
@@ -477,7 +477,7 @@ pub(crate) struct CompactArgs {
     pub(crate) json: bool,
 
     #[command(flatten)]
-    pub(crate) told: ToldArgs,
+    pub(crate) run_report: RunReportArgs,
 
     /// Print errors only, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]

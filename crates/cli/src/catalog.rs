@@ -13,7 +13,7 @@ use flowquet_table::{CatalogTable, LiveFile, TableState};
 
 use crate::args::{GlueArgs, PartitionsArg};
 use crate::exit::Exit;
-use crate::failure::{engine_failure, exit_of_catalog_error, log_failure};
+use crate::failure::{engine_failure, exit_of_catalog_error, hint_of_catalog, log_failure};
 use crate::output::{Failure, counted, say, shown, shown_lines};
 use crate::places::S3Args;
 
@@ -182,7 +182,7 @@ pub(crate) fn catalogued(location: &Location) -> Result<String, Failure> {
 
 pub(crate) fn failed(error: &Error) -> Failure {
     // It lists partitions or columns, a line each.
-    Failure::message(exit_of_catalog_error(error), &shown_lines(&error.to_string()), error.hint())
+    Failure::message(exit_of_catalog_error(error), &shown_lines(&error.to_string()), hint_of_catalog(error))
 }
 
 /// Registers the table with the partitions of `folders`, or with all of them where the catalog had no such table, and where it got

@@ -17,7 +17,7 @@ use indicatif::{HumanBytes, HumanCount};
 use crate::args::CompactArgs;
 use crate::catalog::{catalogued, glue};
 use crate::exit::Exit;
-use crate::failure::exit_of;
+use crate::failure::{engine_failure, exit_of};
 use crate::formats::columns_of_names;
 use crate::logs::has_bar;
 use crate::metrics::{Measured, of_compaction};
@@ -25,9 +25,9 @@ use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::budget;
+use crate::run_report::RunReport;
 use crate::signals::{listen_for_signals, stop};
 use crate::table_files::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
-use crate::told::Told;
 
 /// Memory where none is given: one file at a time takes most of it, and small ones share it.
 const MEMORY_DEFAULT: usize = 512 << 20;
@@ -35,23 +35,24 @@ const MEMORY_DEFAULT: usize = 512 << 20;
 pub(crate) fn run(args: &CompactArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let stores = args.s3.stores();
-    let told = Told::begin(Measured::Compact, &args.told, args.dry_run, &args.out, &stores)?;
+    let run_report =
+        RunReport::of_command(Measured::Compact, &args.run_report, args.dry_run, &args.out, &stores)?;
     let mut done = None;
-    let ended = merge(args, &stores, &told, &mut done);
-    told.end(ended, done.as_ref(), done.as_ref().map(of_compaction).unwrap_or_default())
+    let ended = merge(args, &stores, &run_report, &mut done);
+    run_report.end(ended, done.as_ref(), done.as_ref().map(of_compaction).unwrap_or_default())
 }
 
 fn merge(
     args: &CompactArgs,
     stores: &Arc<Stores>,
-    told: &Told,
+    run_report: &RunReport,
     came_to: &mut Option<Compaction>,
 ) -> Result<Exit, Failure> {
     let threads = threads(args.threads);
     let memory = memory_of(args.memory)?;
     let mut exit = Exit::Success;
     if !args.sources.is_empty() {
-        exit = take_in(args, stores, told, threads)?;
+        exit = take_in(args, stores, run_report, threads)?;
     }
     let catalogue = Catalogue::builtin();
     let options = CompactOptions {
@@ -83,9 +84,9 @@ fn merge(
     let reporter = Reporter::new(Work::Compacting, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
     let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
-    let done = compact(&request, pointers, &told.observer(&reporter), stop());
+    let done = compact(&request, pointers, &run_report.observer(&reporter), stop());
     reporter.finish();
-    let done = &*came_to.insert(done.map_err(|e| told.failure(&e))?);
+    let done = &*came_to.insert(done.map_err(|e| engine_failure(&e))?);
     if args.json {
         put(&format!("{}\n", serde_json::to_string_pretty(done).expect("plain values")))?;
     } else if args.dry_run {
@@ -115,9 +116,14 @@ fn memory_of(given: Option<u64>) -> Result<usize, Failure> {
 }
 
 /// Converts what `--in` names, as `flowquet convert` with the table's options does.
-fn take_in(args: &CompactArgs, stores: &Arc<Stores>, told: &Told, threads: usize) -> Result<Exit, Failure> {
+fn take_in(
+    args: &CompactArgs,
+    stores: &Arc<Stores>,
+    run_report: &RunReport,
+    threads: usize,
+) -> Result<Exit, Failure> {
     let out = table_store(stores, &args.out);
-    let contract = Log::find_contract(out.as_ref()).map_err(|e| told.failure(&Error::from(e)))?;
+    let contract = Log::find_contract(out.as_ref()).map_err(|e| engine_failure(&Error::from(e)))?;
     let mut options = Options {
         compression: args.compression.to_string(),
         row_group_rows: args.row_group_rows,
@@ -146,13 +152,13 @@ fn take_in(args: &CompactArgs, stores: &Arc<Stores>, told: &Told, threads: usize
         resume: Resume::All,
     };
     let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
-    let run = convert(&request, &mut std::io::empty(), &told.observer(&reporter), stop());
+    let run = convert(&request, &mut std::io::empty(), &run_report.observer(&reporter), stop());
     reporter.finish();
-    let run = run.map_err(|e| told.failure(&e))?;
-    told.converted(&run.summary);
+    let run = run.map_err(|e| engine_failure(&e))?;
+    run_report.converted(&run.summary);
     let exit = exit_of(&run);
     if let Some(error) = &run.error {
-        return Err(told.failure(error));
+        return Err(engine_failure(error));
     }
     let summary = &run.summary;
     if !args.quiet {

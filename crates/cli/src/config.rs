@@ -348,6 +348,7 @@ fn shown(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Diagnostic;
 
     /// The command line that `file` makes of `typed`.
     fn completed(file: &str, typed: &str) -> Result<Completed, Failure> {
@@ -361,16 +362,24 @@ mod tests {
     }
 
     #[track_caller]
+    fn usage(failure: Failure) -> Diagnostic {
+        match failure {
+            Failure::Error(error) if error.exit == Exit::Usage => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
     fn check(file: &str, typed: &str, expected: &str) {
         let said = match completed(file, typed) {
             Ok(Completed { words, .. }) => {
                 let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
                 words[..words.len() - 2].join(" ")
             }
-            Err(Failure::Told(Exit::Usage, message)) => {
+            Err(failure) => {
+                let message = usage(failure).to_string();
                 message.split_once(".toml`: ").expect("the file is named").1.to_owned()
             }
-            Err(other) => panic!("{other:?}"),
         };
         assert_eq!(said, expected);
     }
@@ -466,16 +475,12 @@ mod tests {
             "flowquet convert",
             "`include`: expected text or a whole number, found a list",
         );
-        let Err(Failure::Told(Exit::Usage, words)) = completed("out = ", "flowquet convert") else {
-            panic!()
-        };
-        assert!(words.contains("line 1"), "{words}");
+        let error = usage(completed("out = ", "flowquet convert").expect_err("no value"));
+        assert!(error.message.contains("line 1"), "{error}");
         let missing = ["flowquet", "convert", "@a", "--config", "/no/such.toml"].map(OsString::from).to_vec();
-        let Err(Failure::Told(Exit::Usage, words)) = complete(missing, &crate::command()) else { panic!() };
-        assert!(
-            words.contains("read `/no/such.toml`: No such file") && words.contains("hint: jobs are in"),
-            "{words}"
-        );
+        let error = usage(complete(missing, &crate::command()).expect_err("no file"));
+        assert!(error.message.starts_with("read `/no/such.toml`: No such file"), "{error}");
+        assert!(error.hint.as_ref().is_some_and(|hint| hint.starts_with("jobs are in")), "{error}");
     }
 
     #[test]

@@ -2,34 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use flowquet_command::machine::threads;
-use flowquet_engine::{
-    Error, Event, Observer as _, Planned, Request, Resume, Run, Summary, convert, perform_shard, plan,
-    restore,
-};
+use flowquet_engine::{Planned, Request, Resume, Run, Summary, convert, perform_shard, plan, restore};
 use flowquet_format::ObjectKey;
 use flowquet_sources::{Source, SourceSet};
-use flowquet_store::{Stores, random_name};
 use flowquet_table::{Options, PlanRecord};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::args::ConvertArgs;
-use crate::beside;
 use crate::catalog::catalogued;
-use crate::clock::now_s;
 use crate::exit::Exit;
-use crate::failure::{engine_failure, exit_of, hint_of};
+use crate::failure::{diagnose, exit_of};
 use crate::job::Prepared;
 use crate::logs::has_bar;
-use crate::metrics::{Measured, Metrics};
-use crate::output::{Failure, counted, put, say, shown};
-use crate::places::Target;
+use crate::metrics::Measured;
+use crate::output::{Diagnostic, Failure, counted, put, say, shown};
 use crate::plan_file::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
-use crate::report::{RunFacts, json, nothing_listed, quiet_text, text};
+use crate::report::{ConversionFacts, json, nothing_listed, quiet_text, text};
 use crate::reporter::{Reporter, Work};
+use crate::run_report::{RunReport, Started};
 use crate::shard::tasks_of_shard;
 use crate::signals::{listen_for_signals, stop};
 use crate::text_table::{plain_table, table_text};
@@ -44,7 +37,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
             hint,
         ));
     }
-    let (started, started_s, run_id) = (Instant::now(), now_s(), random_name());
+    let started = Started::now();
     let stores = args.job.s3.stores();
     let shared = args.plan.as_ref().map(|file| PlanFile::read(&stores, file)).transpose()?;
     let shard = shared.as_ref().map(|file| tasks_of_shard(args.shard, file, &variable)).transpose()?;
@@ -58,9 +51,6 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     }
     let (options, out, location) =
         (prepared.options.clone(), prepared.out_text.clone(), prepared.location.clone());
-    if let Some(Target::At(report)) = &args.report {
-        beside::check_place(report, "--report", "report")?;
-    }
     if args.register {
         // Better told before hours of work than after.
         catalogued(&location)?;
@@ -71,15 +61,10 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let filters = args.job.filter.text();
     let request = Request { max_rejects: args.max_rejects, resume, ..prepared.request() };
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
-    let metrics = args.metrics.as_ref();
-    let metrics = metrics
-        .map(|file| Metrics::begin(file, Measured::Convert, &run_id, &out, started_s, &stores))
-        .transpose()?;
-    let observer = |event: &Event<'_>| {
-        reporter.event(event);
-        metrics.iter().for_each(|metrics| metrics.event(event));
-    };
+    let targets = (args.report.as_ref(), args.metrics.as_deref());
+    let run_report = RunReport::begin(Measured::Convert, targets, args.dry_run, out, started, &stores)?;
     let mut planned = None;
+    let observer = run_report.observer(&reporter);
     let ran = if args.dry_run {
         plan(&request, &observer, stop()).map(|Planned { summary, plan, .. }| {
             planned = plan;
@@ -93,6 +78,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     } else {
         convert(&request, &mut std::io::stdin(), &observer, stop())
     };
+    drop(observer);
     reporter.finish();
     let (mut run, begun) = match ran {
         Ok(run) => (run, true),
@@ -108,43 +94,30 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     // What is committed is registered also where an error stopped the rest.
     let registered =
         (args.register && begun).then(|| after_run(&args.glue, &args.job.s3, &location, &touched(&run)));
-    let exit = match (&registered, exit_of(&run)) {
-        (Some(Err(Failure::Told(exit, _))), Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged) => *exit,
+    let (registered, not_registered) = match registered.transpose() {
+        Ok(registered) => (registered, None),
+        Err(Failure::Error(error)) => (None, Some(Diagnostic { kind: Some("register"), ..error })),
+        Err(Failure::BrokenPipe) => (None, None),
+    };
+    let exit = match (&not_registered, exit_of(&run)) {
+        (Some(error), Exit::Success | Exit::ObjectsLeft | Exit::FilesDamaged) => error.exit,
         (_, exit) => exit,
     };
-    let told = |failure: &Failure| match failure {
-        Failure::Told(_, message) => message.clone(),
-        Failure::BrokenPipe => String::new(),
-    };
-    let not_registered = registered.as_ref().and_then(|r| r.as_ref().err()).map(told);
-    let facts = RunFacts {
-        exit,
-        error: run.error.as_ref().map(ToString::to_string).or_else(|| not_registered.clone()),
-        error_hint: run.error.as_ref().and_then(hint_of),
-        is_stopped: run.error.is_some(),
-        error_kind: run.error.as_ref().map(Error::kind).or(not_registered.is_some().then_some("register")),
-        registered: registered.as_ref().and_then(|r| r.as_ref().ok()).map(|(registered, _)| registered),
-        dry_run: args.dry_run,
+    let stopped = run.error.as_ref().map(diagnose);
+    let ended = run_report.ended(exit, stopped.as_ref().or(not_registered.as_ref()));
+    let facts = ConversionFacts {
+        ended: &ended,
+        is_stopped: stopped.is_some(),
+        registered: registered.as_ref().map(|(registered, _)| registered),
         is_shard: args.plan.is_some(),
-        run_id: &run_id,
-        started_s,
         sources: &sources,
         filters: &filters,
-        traffic: stores.traffic(),
-        out,
         options: &options,
         threads: run.workers,
         records_read: reporter.records_read(),
-        elapsed: started.elapsed(),
     };
-    if let Some(metrics) = metrics {
-        metrics.converted(&run.summary);
-        metrics.end(Vec::new(), exit);
-    }
-    let reported = match &args.report {
-        Some(report) => write_report(&stores, report, &json(&run.summary, &facts)),
-        None => Ok(()),
-    };
+    run_report.converted(&run.summary);
+    let reported = run_report.write(&ended, Vec::new(), || json(&run.summary, &facts));
     if args.dry_run && begun {
         put(&plan_text(&run.summary, planned.as_ref(), &options, &filters))?;
     } else if begun && !args.quiet {
@@ -152,18 +125,18 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     } else if begun && let Some(line) = quiet_text(&run.summary, &facts) {
         say(&line);
     }
-    if let Some(Ok((registered, name))) = &registered
+    if let Some((registered, name)) = &registered
         && !args.quiet
     {
         say(&registered_text(registered, name));
     }
-    if let Some(message) = not_registered {
-        say(&message);
+    if let Some(error) = not_registered {
+        say(&error.to_string());
         say(&format!("hint: the table is written; run `flowquet register {location}` to register it"));
     }
-    match &run.error {
-        Some(error) => Err(engine_failure(error)),
-        // What stopped the run is told before what nobody reads.
+    match stopped {
+        Some(error) => Err(error.into()),
+        // What stopped the run is reported before what nobody reads.
         None => reported.map(|()| exit),
     }
 }
@@ -185,13 +158,6 @@ fn source_text(source: &Source) -> String {
 /// A variable of the environment, of those that schedulers set.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
-}
-
-fn write_report(stores: &Stores, report: &Target, text: &str) -> Result<(), Failure> {
-    match report {
-        Target::Stdout => put(text),
-        Target::At(location) => beside::write(stores, location, text),
-    }
 }
 
 /// What `--dry-run` prints: a line a task, then the sums.
@@ -227,7 +193,7 @@ fn tasks_text(plan: &PlanRecord, options: &Options) -> String {
         let has_delivery = key.delivery.is_some();
         let folder = has_delivery.then(|| partitions.delivery_folder(&key));
         table.add_row([
-            task.id.clone(),
+            task.id.to_string(),
             HumanCount(task.objects.len() as u64).to_string(),
             HumanBytes(task.objects.iter().map(|o| o.bytes).sum()).to_string(),
             folder.unwrap_or_else(|| "by the records' times".to_owned()),

@@ -8,6 +8,7 @@ use flowquet_ec2::{ErrorKind, FlowLog, describe, read_saved};
 use flowquet_format::Catalogue;
 
 use crate::exit::Exit;
+use crate::failure::hint_of_ec2;
 use crate::given::{found_in_text, text_of_file};
 use crate::output::{Failure, shown, shown_lines};
 use crate::places::S3Args;
@@ -99,7 +100,7 @@ fn of_ec2(regions: &[String], asked: &Asked<'_>) -> Result<Vec<FlowLog>, Failure
             ErrorKind::Throttled | ErrorKind::Unavailable => Exit::Unavailable,
             _ => Exit::Failed,
         };
-        Failure::message(exit, &shown_lines(&error.to_string()), error.hint())
+        Failure::message(exit, &shown_lines(&error.to_string()), hint_of_ec2(&error))
     })
 }
 

@@ -4,7 +4,8 @@
 
 use flowquet_catalog::ErrorKind as CatalogErrorKind;
 pub(crate) use flowquet_command::failure::exit_of_store_error;
-use flowquet_command::failure::{BROKEN, RECORD_EDITED, hint_of_log};
+use flowquet_command::failure::{BROKEN, CREDENTIALS, RECORD_EDITED, hint_of_log, hint_of_store};
+use flowquet_ec2::ErrorKind as Ec2ErrorKind;
 use flowquet_engine::{Error, FailedObject, Run, Summary};
 use flowquet_enrich::What;
 use flowquet_format::nearest;
@@ -14,7 +15,7 @@ use flowquet_table::{Dedup, Error as LogError};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::exit::Exit;
-use crate::output::{Failure, counted, error_text, shown, shown_lines};
+use crate::output::{Diagnostic, Failure, counted, shown, shown_lines, with_causes};
 
 /// The option that names files that fill columns.
 pub(crate) const ENRICH: &str = "--enrich";
@@ -57,6 +58,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::OtherEnrichment { .. }
         | Error::NotCompared { .. }
         | Error::NotRolledUp(_)
+        | Error::RolledUpIntoItself { .. }
         | Error::OutIsRollup { .. }
         | Error::SourceIsRollup { .. }
         | Error::SourceInTable { .. }
@@ -83,36 +85,48 @@ pub(crate) fn log_failure(error: LogError) -> Failure {
 
 /// The message for an error of the engine that ends a command.
 pub(crate) fn engine_failure(error: &Error) -> Failure {
-    let hint = hint_of(error);
+    diagnose(error).into()
+}
+
+/// An error of the engine as users are shown it.
+pub(crate) fn diagnose(error: &Error) -> Diagnostic {
+    Diagnostic {
+        exit: exit_of_error(error),
+        kind: Some(error.kind()),
+        message: message_of(error),
+        hint: hint_of(error),
+    }
+}
+
+/// What happened, in this program's words: libraries do not know what options are called.
+fn message_of(error: &Error) -> String {
     match error {
         Error::NoColumn { option, column, formats } => {
             let option = flag(option);
             let mut message = format!("{option} names `{column}`, which is in none of these log formats");
             formats.iter().for_each(|format| message.push_str(&format!("\n  {format}")));
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            message
         }
         Error::GroupTooLarge { folder, column, group } => {
             let mut message = format!("`{column}` overflows 64 bits in one group of `{folder}`");
             for (column, value) in group {
                 message.push_str(&format!("\n  {column} {}", shown(value.as_deref().unwrap_or("null"))));
             }
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            message
         }
         Error::NoDimension { word, buckets, .. } => {
             let (last, others) = buckets.split_last().expect("there are some");
-            let message = format!(
+            format!(
                 "--by names `{word}`, which is neither a time bucket ({} or {last}) nor a column of the table to group by",
                 others.join(", ")
-            );
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            )
         }
         Error::NotCompared { dedup, url, missing, format } => {
             let compares = match dedup {
                 Dedup::Exact => format!("all fields, and --columns left some out of `{url}`"),
                 Dedup::Flow => format!("columns that records of `{url}` do not have"),
             };
-            let message = format!("--dedup {dedup} compares {compares}: {}\n  {format}", missing.join(", "));
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            format!("--dedup {dedup} compares {compares}: {}\n  {format}", missing.join(", "))
         }
         Error::Log(LogError::Contract(differences)) => {
             let mut message = "this table was created with other options".to_owned();
@@ -121,23 +135,15 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
                 let (option, table, asked) = (flag(d.option), word(&d.table), word(&d.asked));
                 message.push_str(&format!("\n  {option}: the table has {table}, this run asks for {asked}"));
             }
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            message
         }
-        Error::OtherEnrichment { name, table, given, .. } => {
-            let message = format!(
-                "{ENRICH} {name}=… names a file other than the one this table uses\n  the table has SHA-256 {table}, this run gives {given}"
-            );
-            Failure::message(Exit::Usage, &message, hint.as_deref())
-        }
-        Error::Enrichments(what) => Failure::message(
-            Exit::Usage,
-            &format!("{ENRICH}, with the files of the table: {what}"),
-            hint.as_deref(),
+        Error::OtherEnrichment { name, table, given, .. } => format!(
+            "{ENRICH} {name}=… names a file other than the one this table uses\n  the table has SHA-256 {table}, this run gives {given}"
         ),
+        Error::Enrichments(what) => format!("{ENRICH}, with the files of the table: {what}"),
         Error::MemoryTooSmall { given, needed } => {
             let (given, needed) = (HumanBytes(*given as u64), needed.div_ceil(1 << 20));
-            let message = format!("--memory {given} is too small; at least {needed}M is needed");
-            Failure::message(Exit::Usage, &message, hint.as_deref())
+            format!("--memory {given} is too small; at least {needed}M is needed")
         }
         Error::TooManyRejects { rejects, lines, limit, first, kept, not_kept } => {
             let mut message = format!(
@@ -154,16 +160,17 @@ pub(crate) fn engine_failure(error: &Error) -> Failure {
                 };
                 message.push_str(&format!("\n  {which} in {one}{more}"));
             }
-            Failure::message(Exit::TooManyRejects, &message, hint.as_deref())
+            message
         }
+        Error::RolledUpIntoItself { url } => {
+            format!("not rolled up: `{url}` is SOURCE and --out, and groups are a table of their own")
+        }
+        // It lists partitions or columns, a line each.
+        Error::Catalog(_) => shown_lines(&error.to_string()),
         _ => {
-            let mut text = match error {
-                Error::Catalog(_) => format!("error: {}", shown_lines(&error.to_string())),
-                _ => error_text(error, None),
-            };
-            notes_of(error).iter().for_each(|note| text.push_str(&format!("\n  {}", shown(note))));
-            hint.iter().for_each(|hint| text.push_str(&format!("\nhint: {hint}")));
-            Failure::Told(exit_of_error(error), text)
+            let mut message = with_causes(error);
+            notes_of(error).iter().for_each(|note| message.push_str(&format!("\n  {}", shown(note))));
+            message
         }
     }
 }
@@ -209,6 +216,39 @@ pub(crate) fn hint_of_enrichment(error: &flowquet_enrich::Error) -> Option<Strin
     Some(hint.to_owned())
 }
 
+/// What to do about an error of the catalog, where something can be said.
+pub(crate) fn hint_of_catalog(error: &flowquet_catalog::Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        CatalogErrorKind::Conflict | CatalogErrorKind::Partitions | CatalogErrorKind::Throttled => {
+            "run the same command again: it skips what is done"
+        }
+        CatalogErrorKind::Credentials => CREDENTIALS,
+        CatalogErrorKind::Denied => {
+            "the credentials need glue:GetTable, CreateTable, UpdateTable, BatchGetPartition, BatchCreatePartition and \
+             BatchUpdatePartition on catalog, database and table; docs/ATHENA.md shows a policy"
+        }
+        CatalogErrorKind::Incompatible => {
+            "columns are never removed or retyped: give another --table, or drop the table in Glue, which keeps the files"
+        }
+        CatalogErrorKind::NotFound => "check --database; `flowquet register --create-database` creates it",
+        CatalogErrorKind::Unavailable => "check the network, --region and --glue-endpoint-url",
+        CatalogErrorKind::AlreadyExists | CatalogErrorKind::Other => return None,
+    })
+}
+
+/// What to do about an error of EC2 or STS, where something can be said.
+pub(crate) fn hint_of_ec2(error: &flowquet_ec2::Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        Ec2ErrorKind::Credentials => CREDENTIALS,
+        Ec2ErrorKind::Denied => {
+            "the credentials need ec2:DescribeFlowLogs; or have someone save `aws ec2 describe-flow-logs > FILE`, and give --describe-flow-logs FILE"
+        }
+        Ec2ErrorKind::Throttled => "run the same command again",
+        Ec2ErrorKind::Unavailable => "check the network, --region, AWS_ENDPOINT_URL_EC2 and AWS_ENDPOINT_URL",
+        Ec2ErrorKind::Other | Ec2ErrorKind::Stopped => return None,
+    })
+}
+
 /// What to do about an error, where something can be said.
 pub(crate) fn hint_of(error: &Error) -> Option<String> {
     let hint = match error {
@@ -252,7 +292,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
                 None => format!("columns of the table are {}", columns.join(", ")),
             });
         }
-        Error::NotRolledUp(_) => "check --by, or choose another --out; `flowquet schema` lists all fields",
+        Error::NotRolledUp(_) | Error::RolledUpIntoItself { .. } => {
+            "check --by, or choose another --out; `flowquet schema` lists all fields"
+        }
         Error::NotCompared { dedup: Dedup::Exact, .. } => {
             "records that differ in these alone would be taken for one: name all of them in `flowquet reconvert --columns`, or leave these partitions \
              out with --partition; --dedup flow needs interface, addresses, ports, protocol, start and end alone"
@@ -301,9 +343,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "check the owner and permissions of the folder, or choose another one for the table"
         }
         Error::Store(error) if error.kind() == ErrorKind::NotFound => {
-            return hint_of_glob(error.url()).or_else(|| error.hint());
+            return hint_of_glob(error.url()).or_else(|| hint_of_store(error));
         }
-        Error::Store(error) => return error.hint(),
+        Error::Store(error) => return hint_of_store(error),
         Error::TableFile { .. } => {
             "another program changed the file: `flowquet verify TABLE --read-data` shows what is lost or damaged, and how to rebuild it"
         }
@@ -314,7 +356,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "check that --format fits the objects, then run again with the right one, or with a higher --max-rejects"
         }
         Error::Catalog(error) => {
-            return error.downcast_ref::<flowquet_catalog::Error>()?.hint().map(str::to_owned);
+            return hint_of_catalog(error.downcast_ref()?).map(str::to_owned);
         }
         Error::MemoryTooSmall { .. } => "without --memory it takes what suits the machine",
         Error::Sources(_) => return None,

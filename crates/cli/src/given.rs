@@ -127,7 +127,7 @@ mod tests {
     fn said(result: Result<LogFormat, Failure>) -> String {
         match result {
             Ok(format) => format.to_string(),
-            Err(Failure::Told(Exit::Usage, message)) => message,
+            Err(Failure::Error(error)) if error.exit == Exit::Usage => error.to_string(),
             Err(other) => panic!("{other:?}"),
         }
     }

@@ -18,10 +18,10 @@ use flowquet_table::Options;
 use crate::args::InspectArgs;
 use crate::described::Asked;
 use crate::exit::Exit;
-use crate::failure::engine_failure;
+use crate::failure::{diagnose, engine_failure};
 use crate::formats::Formats;
 use crate::logs::has_bar;
-use crate::output::{Failure, error_text, put, say};
+use crate::output::{Failure, put, say, with_causes};
 use crate::reporter::{Reporter, Work};
 use crate::signals::{listen_for_signals, stop};
 use crate::terminal::visible;
@@ -103,12 +103,8 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Failure> {
             Err(Error::Interrupted) => return Err(engine_failure(&Error::Interrupted)),
             Err(error) => {
                 exit = Exit::Failed;
-                let told = error_text(&error, None);
-                let error_words = told.strip_prefix("error: ").unwrap_or(&told).to_owned();
-                results.push(json::JsonResult::Error { name, error: error_words });
-                if let Failure::Told(_, message) = engine_failure(&error) {
-                    say(&message);
-                }
+                results.push(json::JsonResult::Error { name, error: with_causes(&error) });
+                say(&diagnose(&error).to_string());
             }
         }
     }

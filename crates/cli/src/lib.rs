@@ -47,6 +47,7 @@ mod report;
 mod reporter;
 mod resources;
 mod rollup;
+mod run_report;
 mod schema;
 mod schema_diff;
 mod shard;
@@ -58,7 +59,6 @@ mod table_files;
 mod table_report;
 mod tags;
 mod text_table;
-mod told;
 mod top;
 mod verify;
 
@@ -69,7 +69,6 @@ pub use flowquet_command::exit::Exit;
 use flowquet_command::{environment, exit, logs, output, size, terminal};
 
 use crate::args::{Cli, Command};
-use crate::output::Failure;
 
 /// The command line as a value: pages, completions and tests are made from it.
 pub fn command() -> clap::Command {
@@ -83,11 +82,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     let command = command();
     let completed = match config::complete(args.into_iter().collect(), &command) {
         Ok(completed) => completed,
-        Err(Failure::Told(exit, message)) => {
-            output::say(&message);
-            return exit;
-        }
-        Err(Failure::BrokenPipe) => return Exit::Success,
+        Err(failure) => return output::finish(Err(failure)),
     };
     let matches = command.try_get_matches_from(&completed.words);
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -104,7 +99,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     logs::begin(&cli.logs);
     signals::begin(&cli.stop);
-    let result = match cli.command {
+    output::finish(match cli.command {
         Command::Convert(args) => convert::run(*args),
         Command::Plan(args) => plan::run(&args),
         Command::Status(args) => status::run(&args),
@@ -123,15 +118,5 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
-    };
-    match result {
-        Ok(exit) => exit,
-        Err(Failure::BrokenPipe) => Exit::Success,
-        Err(Failure::Told(exit, message)) => {
-            if !logs::say_json_failure(exit, &message) {
-                output::say(&message);
-            }
-            exit
-        }
-    }
+    })
 }

@@ -157,8 +157,8 @@ impl Metrics {
         let mut known = lock(&self.known).clone();
         known.done = done;
         let text = text(&self.facts, &known, Some(exit), now_s());
-        if let Err(Failure::Told(_, message)) = beside::write(&self.stores, &self.facts.location, &text) {
-            say(&format!("warning: no metrics were written: {}", message.trim_start_matches("error: ")));
+        if let Err(Failure::Error(error)) = beside::write(&self.stores, &self.facts.location, &text) {
+            say(&error.warning("no metrics were written"));
         }
     }
 }
@@ -171,11 +171,11 @@ fn write_until(end: &Receiver<()>, facts: &Facts, known: &Mutex<Known>, stores: 
     let mut has_failed = false;
     while end.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
         let text = text(facts, &lock(known).clone(), None, now_s());
-        if let Err(Failure::Told(_, message)) = beside::write(stores, &facts.location, &text)
+        if let Err(Failure::Error(error)) = beside::write(stores, &facts.location, &text)
             && !has_failed
         {
             has_failed = true;
-            say(&format!("warning: no metrics are written: {}", message.trim_start_matches("error: ")));
+            say(&error.warning("no metrics are written"));
         }
     }
 }

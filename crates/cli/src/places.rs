@@ -65,7 +65,7 @@ impl FilterArgs {
         &self.flow_log_id
     }
 
-    /// The same filters as words of a command line.
+    /// The filters as words of a command line.
     pub(crate) fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         for (option, value) in [("--since", &self.since), ("--until", &self.until)] {
@@ -86,7 +86,7 @@ impl FilterArgs {
         words
     }
 
-    /// The same filters as a shell takes them; empty without any.
+    /// The filters as a shell takes them; empty without any.
     pub(crate) fn text(&self) -> String {
         self.words().iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     }

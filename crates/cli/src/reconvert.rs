@@ -13,7 +13,7 @@ use crate::catalog::{catalogued, glue};
 use crate::described::Asked;
 use crate::enrich::enriching;
 use crate::exit::Exit;
-use crate::failure::object_hints;
+use crate::failure::{engine_failure, object_hints};
 use crate::formats::Formats;
 use crate::logs::has_bar;
 use crate::metrics::{Measured, of_reconversion};
@@ -21,23 +21,24 @@ use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::budget;
+use crate::run_report::RunReport;
 use crate::signals::{listen_for_signals, stop};
 use crate::table_files::NAMED_MAX;
-use crate::told::Told;
 
 pub(crate) fn run(args: &ReconvertArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let stores = args.s3.stores();
-    let told = Told::begin(Measured::Reconvert, &args.told, args.dry_run, &args.out, &stores)?;
+    let run_report =
+        RunReport::of_command(Measured::Reconvert, &args.run_report, args.dry_run, &args.out, &stores)?;
     let mut done = None;
-    let ended = replace(args, stores, &told, &mut done);
-    told.end(ended, done.as_ref(), done.as_ref().map(of_reconversion).unwrap_or_default())
+    let ended = replace(args, stores, &run_report, &mut done);
+    run_report.end(ended, done.as_ref(), done.as_ref().map(of_reconversion).unwrap_or_default())
 }
 
 fn replace(
     args: &ReconvertArgs,
     stores: Arc<Stores>,
-    told: &Told,
+    run_report: &RunReport,
     came_to: &mut Option<Reconverted>,
 ) -> Result<Exit, Failure> {
     let mut choice = Choice::default();
@@ -77,9 +78,9 @@ fn replace(
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
     let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
-    let done = reconvert(&request, pointers, &told.observer(&reporter), stop());
+    let done = reconvert(&request, pointers, &run_report.observer(&reporter), stop());
     reporter.finish();
-    let done = &*came_to.insert(done.map_err(|e| told.failure(&e))?);
+    let done = &*came_to.insert(done.map_err(|e| engine_failure(&e))?);
     if args.json {
         put(&format!("{}\n", serde_json::to_string_pretty(done).expect("plain values")))?;
     } else if args.dry_run {

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use flowquet_catalog::Registered;
+use flowquet_command::failure::hint_of_permission;
 use flowquet_engine::{Restores, Summary};
-use flowquet_store::Traffic;
 use flowquet_table::Options;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
-use crate::clock::time_text;
 use crate::exit::Exit;
 use crate::failure::object_hints;
 use crate::output::{counted, parts_of_lines, shown};
+use crate::run_report::Ended;
 use crate::table_files::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
 /// Version of the report's form; `schemas/report.schema.json` describes it.
@@ -24,112 +23,63 @@ const REPORT_VERSION: u32 = 2;
 #[derive(Debug, Serialize)]
 pub(crate) struct Report<'a> {
     report_version: u32,
-    flowquet: &'static str,
-    /// Name of the exit code.
-    outcome: &'static str,
-    exit_code: u8,
-    /// What stopped the run.
-    error: Option<String>,
-    /// The kind of it, in a word that stays.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_kind: Option<&'static str>,
-    dry_run: bool,
-    /// Of this run and no other.
-    run_id: &'a str,
-    started_at: String,
-    finished_at: String,
+    #[serde(flatten)]
+    ended: &'a Ended,
     /// What was listed, as it was named.
     sources: &'a [String],
-    out: String,
     options: &'a Options,
     threads: usize,
-    seconds: f64,
     records_per_second: f64,
     /// With `--register`: what was done in the catalog.
     #[serde(skip_serializing_if = "Option::is_none")]
     registered: Option<&'a Registered>,
-    /// Requests to S3, each attempt; of these, how many were tried again, and how many were throttled.
-    s3_requests: u64,
-    s3_retries: u64,
-    s3_throttles: u64,
     /// What to do about what stopped the run, and about objects that could not be read.
     hints: Vec<String>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
 
-/// What a report needs beside the summary.
+/// What the report and the last lines of a conversion need beside its summary.
 #[derive(Debug)]
-pub(crate) struct RunFacts<'a> {
-    pub(crate) exit: Exit,
-    pub(crate) error: Option<String>,
-    /// What to do about it.
-    pub(crate) error_hint: Option<String>,
+pub(crate) struct ConversionFacts<'a> {
+    pub(crate) ended: &'a Ended,
     /// Whether an error stopped the conversion; where only the catalog failed, it is whole.
     pub(crate) is_stopped: bool,
-    /// The kind of it; `register` where only the catalog failed.
-    pub(crate) error_kind: Option<&'static str>,
     pub(crate) registered: Option<&'a Registered>,
-    pub(crate) dry_run: bool,
     /// Whether it ran a shard of a plan.
     pub(crate) is_shard: bool,
-    pub(crate) run_id: &'a str,
-    /// Seconds since 1970.
-    pub(crate) started_s: i64,
     pub(crate) sources: &'a [String],
     /// Filters as they are typed; empty without any.
     pub(crate) filters: &'a str,
-    pub(crate) traffic: &'a Traffic,
-    pub(crate) out: String,
     pub(crate) options: &'a Options,
     pub(crate) threads: usize,
     /// Records that were read, also of tasks that were not finished.
     pub(crate) records_read: u64,
-    pub(crate) elapsed: Duration,
-}
-
-impl RunFacts<'_> {
-    fn seconds(&self) -> f64 {
-        self.elapsed.as_secs_f64()
-    }
 }
 
 /// The report as JSON, ending in a newline.
-pub(crate) fn json(summary: &Summary, facts: &RunFacts<'_>) -> String {
+pub(crate) fn json(summary: &Summary, facts: &ConversionFacts<'_>) -> String {
     let report = Report {
         report_version: REPORT_VERSION,
-        flowquet: env!("CARGO_PKG_VERSION"),
-        outcome: facts.exit.name(),
-        exit_code: facts.exit.code(),
-        error: facts.error.clone(),
-        error_kind: facts.error_kind,
-        dry_run: facts.dry_run,
-        run_id: facts.run_id,
-        started_at: time_text(facts.started_s),
-        finished_at: time_text(facts.started_s.saturating_add_unsigned(facts.elapsed.as_secs())),
+        ended: facts.ended,
         sources: facts.sources,
-        out: facts.out.clone(),
         options: facts.options,
         threads: facts.threads,
-        seconds: facts.seconds(),
         records_per_second: per_second(summary.counts.records, facts),
         registered: facts.registered,
-        s3_requests: facts.traffic.requests(),
-        s3_retries: facts.traffic.retries(),
-        s3_throttles: facts.traffic.throttled(),
-        hints: facts.error_hint.iter().cloned().chain(hints(summary, &facts.out)).collect(),
+        hints: facts.ended.hint.iter().cloned().chain(hints(summary, &facts.ended.out)).collect(),
         summary,
     };
     format!("{}\n", serde_json::to_string_pretty(&report).expect("plain values with text keys"))
 }
 
-fn per_second(n: u64, facts: &RunFacts<'_>) -> f64 {
+fn per_second(n: u64, facts: &ConversionFacts<'_>) -> f64 {
     // A run of microseconds has no rate worth dividing by zero for.
-    n as f64 / facts.seconds().max(1e-6)
+    n as f64 / facts.ended.seconds.max(1e-6)
 }
 
 /// The summary as text. Its last line tells what happened in counts.
-pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
+pub(crate) fn text(summary: &Summary, facts: &ConversionFacts<'_>) -> String {
     let count = |n: u64| HumanCount(n).to_string();
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
@@ -165,7 +115,7 @@ pub(crate) fn text(summary: &Summary, facts: &RunFacts<'_>) -> String {
     files.lost.iter().for_each(|file| row("lost", lost_text(file)));
     files.truncated.iter().for_each(|file| row("truncated", truncated_text(file)));
     files.stray.iter().for_each(|file| row("stray", stray_text(file)));
-    for hint in hints(summary, &facts.out) {
+    for hint in hints(summary, &facts.ended.out) {
         writeln!(text, "hint: {hint}").expect("a string takes all");
     }
     text.push_str(&last_line(summary, facts));
@@ -180,6 +130,8 @@ fn hints(summary: &Summary, out: &str) -> Vec<String> {
         hints.extend(object_hints(&summary.archived_objects));
     }
     let mut hints: Vec<String> = hints.into_iter().map(str::to_owned).collect();
+    let lacking = summary.restores.as_ref().and_then(|restores| restores.lacking);
+    hints.extend(lacking.map(hint_of_permission));
     if summary.objects.changed > 0 {
         hints.push(format!(
             "the table has changed objects as they were: `flowquet reconvert {} --object URL` converts one as it is now",
@@ -205,7 +157,7 @@ fn restores_text(restores: &Restores) -> String {
 }
 
 /// What was read and written.
-fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str, String)) {
+fn work_text(summary: &Summary, facts: &ConversionFacts<'_>, row: &mut impl FnMut(&str, String)) {
     let count = |n: u64| HumanCount(n).to_string();
     let c = &summary.counts;
     row("lines", format!("{} = {}", count(c.lines), parts_of_lines(c)));
@@ -217,7 +169,10 @@ fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str,
         let files = &summary.reject_files;
         let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
         if summary.rejects_not_kept < c.rejects {
-            row("", format!("kept in {}/{}{more}", facts.out, files.first().map_or("", String::as_str)));
+            row(
+                "",
+                format!("kept in {}/{}{more}", facts.ended.out, files.first().map_or("", String::as_str)),
+            );
         }
         if summary.rejects_not_kept > 0 {
             let kept = match summary.rejects_not_kept {
@@ -260,7 +215,7 @@ fn work_text(summary: &Summary, facts: &RunFacts<'_>, row: &mut impl FnMut(&str,
             "{} ({} of text) in {:.1} s",
             HumanBytes(summary.bytes_in),
             HumanBytes(summary.text_bytes),
-            facts.seconds()
+            facts.ended.seconds
         ),
     );
 }
@@ -302,7 +257,7 @@ fn objects_text(summary: &Summary) -> String {
 }
 
 /// What happened, in counts.
-fn last_line(summary: &Summary, facts: &RunFacts<'_>) -> String {
+fn last_line(summary: &Summary, facts: &ConversionFacts<'_>) -> String {
     let (o, c) = (&summary.objects, &summary.counts);
     let count = |n: u64| HumanCount(n).to_string();
     let nothing = c.lines == 0 && o.converted == 0 && o.left == o.archived;
@@ -365,20 +320,19 @@ pub(crate) fn nothing_listed(summary: &Summary, filters: &str) -> String {
 }
 
 /// The one line that `--quiet` leaves: what is wrong, if anything is.
-pub(crate) fn quiet_text(summary: &Summary, facts: &RunFacts<'_>) -> Option<String> {
-    let o = &summary.objects;
-    let code = facts.exit.code();
-    match facts.exit {
+pub(crate) fn quiet_text(summary: &Summary, facts: &ConversionFacts<'_>) -> Option<String> {
+    let (o, out) = (&summary.objects, &facts.ended.out);
+    let code = facts.ended.exit.code();
+    match facts.ended.exit {
         Exit::FilesDamaged => Some(format!(
-            "flowquet: files of {} are lost, damaged or foreign (exit {code}); `flowquet status` lists them",
-            facts.out
+            "flowquet: files of {out} are lost, damaged or foreign (exit {code}); `flowquet status` lists them"
         )),
         Exit::ObjectsLeft => {
             let missing = o.failed - o.ignored + o.archived + o.set_aside;
             let mut parts = Vec::new();
             if missing > 0 {
                 let verb = if missing == 1 { "is" } else { "are" };
-                parts.push(format!("{} {verb} not in {}", counted(missing, "object"), facts.out));
+                parts.push(format!("{} {verb} not in {out}", counted(missing, "object")));
             }
             if o.changed > 0 {
                 let since = if o.changed == 1 { "it was" } else { "they were" };

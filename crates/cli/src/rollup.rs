@@ -10,13 +10,14 @@ use indicatif::{HumanBytes, HumanCount};
 use crate::args::RollupArgs;
 use crate::catalog::{catalogued, glue};
 use crate::exit::Exit;
+use crate::failure::engine_failure;
 use crate::logs::has_bar;
 use crate::metrics::{Measured, of_rollup};
 use crate::output::{Failure, counted, put, say};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
+use crate::run_report::RunReport;
 use crate::signals::{listen_for_signals, stop};
-use crate::told::Told;
 
 /// Memory where none is given: groups of one file, and several row groups at once.
 const MEMORY_DEFAULT: usize = 1 << 30;
@@ -24,16 +25,17 @@ const MEMORY_DEFAULT: usize = 1 << 30;
 pub(crate) fn run(args: &RollupArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let stores = args.s3.stores();
-    let told = Told::begin(Measured::Rollup, &args.told, args.dry_run, &args.out, &stores)?;
+    let run_report =
+        RunReport::of_command(Measured::Rollup, &args.run_report, args.dry_run, &args.out, &stores)?;
     let mut done = None;
-    let ended = roll_up(args, &stores, &told, &mut done);
-    told.end(ended, done.as_ref(), done.as_ref().map(of_rollup).unwrap_or_default())
+    let ended = roll_up(args, &stores, &run_report, &mut done);
+    run_report.end(ended, done.as_ref(), done.as_ref().map(of_rollup).unwrap_or_default())
 }
 
 fn roll_up(
     args: &RollupArgs,
     stores: &Stores,
-    told: &Told,
+    run_report: &RunReport,
     came_to: &mut Option<RolledUpTable>,
 ) -> Result<Exit, Failure> {
     let out = table_store(stores, &args.out);
@@ -58,9 +60,9 @@ fn roll_up(
     let reporter = Reporter::new(Work::RollingUp, args.quiet || args.dry_run, has_bar());
     let started = Instant::now();
     let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
-    let done = rollup(&request, pointers, &told.observer(&reporter), stop());
+    let done = rollup(&request, pointers, &run_report.observer(&reporter), stop());
     reporter.finish();
-    let done = came_to.insert(done.map_err(|e| told.failure(&e))?);
+    let done = came_to.insert(done.map_err(|e| engine_failure(&e))?);
     if args.json {
         put(&format!("{}\n", serde_json::to_string_pretty(done).expect("plain values")))?;
     } else if args.dry_run {

@@ -14,7 +14,7 @@ use flowquet_format::{
 use flowquet_parquet::FileSchema;
 use flowquet_plan::{merged_format, merged_options};
 use flowquet_store::{Location, S3_SCHEME};
-use flowquet_table::{Error as LogError, Files, LiveFile, Log, Options, TableState};
+use flowquet_table::{Error as LogError, LiveFile, Log, Options, TableState};
 use serde_json::json;
 
 use crate::args::{SchemaArgs, SchemaCommand, SchemaForm};
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
         | SchemaForm::Pyspark
         | SchemaForm::Spark
         | SchemaForm::Terraform
-        | SchemaForm::Trino => statement(args, &formats, &enrich, state)?,
+        | SchemaForm::Trino => statement(args, &formats, &enrich, log.as_ref())?,
         SchemaForm::Table
         | SchemaForm::Arrow
         | SchemaForm::Json
@@ -149,8 +149,9 @@ fn statement(
     args: &SchemaArgs,
     formats: &Formats,
     enrich: &Enrichments,
-    state: Option<&TableState>,
+    log: Option<&Log>,
 ) -> Result<String, Failure> {
+    let state = log.map(Log::state);
     let added = formats.added(&args.add)?;
     let options = schema_options(formats, types(args, state)?, &added, enrich);
     let location = match (&args.location, &args.source) {
@@ -203,11 +204,11 @@ fn statement(
         SchemaForm::Athena => athena(&table, &listed) + &trino_view(&table, true, &computed(Dialect::Trino)?),
         SchemaForm::CloudFormation => cloudformation(&table),
         SchemaForm::Duckdb => {
-            let files = state.filter(|_| args.exact).map(|s| s.files());
-            let keys_now = |files: &Files| -> Result<Vec<String>, LogError> {
-                Ok(files.all()?.into_iter().map(|f| files.key_now(f)).collect())
+            let keys_now = |log: &Log| -> Result<Vec<String>, LogError> {
+                let (out, files) = (log.out().as_ref(), log.state().files());
+                Ok(files.all()?.into_iter().map(|file| files.places(file).now(out)).collect())
             };
-            let files = files.map(keys_now).transpose().map_err(log_failure)?;
+            let files = log.filter(|_| args.exact).map(keys_now).transpose().map_err(log_failure)?;
             duckdb(&table, files.as_deref(), &computed(Dialect::DuckDb)?)
         }
         SchemaForm::GlueJson => table_input_json(&table),

@@ -147,7 +147,7 @@ fn place(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Place>, Fai
                 "task {id} of the Slurm array has no place in it: ids {min} to {} are not all {step} apart",
                 max.unwrap_or(id)
             );
-            let hint = "submit --array=0-N; to run some of its tasks again, give --shard I, counted from 0";
+            let hint = "submit with `sbatch --array=0-N`; to run some of its tasks again, give --shard I, counted from 0";
             return Err(Failure::message(Exit::Usage, &message, Some(hint)));
         };
         places.push(Place { variable: "SLURM_ARRAY_TASK_ID", index, of });
@@ -175,7 +175,7 @@ mod tests {
         let asked = asked.map(|text| text.parse().expect("as it is typed"));
         match shard(asked, divided, &look) {
             Ok(Shard { index, of }) => format!("{index}/{of}"),
-            Err(Failure::Told(Exit::Usage, message)) => message,
+            Err(Failure::Error(error)) if error.exit == Exit::Usage => error.to_string(),
             Err(other) => panic!("{other:?}"),
         }
     }

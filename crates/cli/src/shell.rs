@@ -66,7 +66,8 @@ mod tests {
             |words: &[&str]| man(&ManArgs { command: words.iter().map(|w| (*w).to_owned()).collect() });
         assert_eq!(page(&[]).expect("a page"), Exit::Success);
         assert_eq!(page(&["schema", "diff"]).expect("a page"), Exit::Success);
-        let Err(Failure::Told(Exit::Usage, message)) = page(&["schema", "join"]) else { panic!("a page") };
-        assert_eq!(message, "error: `flowquet schema` has no command `join`; it has diff, help");
+        let Err(Failure::Error(error)) = page(&["schema", "join"]) else { panic!("a page") };
+        assert_eq!(error.exit, Exit::Usage);
+        assert_eq!(error.message, "`flowquet schema` has no command `join`; it has diff, help");
     }
 }

@@ -20,14 +20,15 @@ use crate::args::VerifyArgs;
 use crate::beside;
 use crate::catalog::{catalogued, glue};
 use crate::exit::Exit;
+use crate::failure::engine_failure;
 use crate::logs::has_bar;
 use crate::metrics::{Measured, of_verification};
 use crate::output::{Failure, counted, put, say};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::budget;
+use crate::run_report::RunReport;
 use crate::signals::{listen_for_signals, stop};
-use crate::told::Told;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -46,14 +47,14 @@ struct Report<'a> {
 pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let stores = args.s3.stores();
-    let told = Told::begin(Measured::Verify, &args.told, false, &args.out, &stores)?;
+    let run_report = RunReport::of_command(Measured::Verify, &args.run_report, false, &args.out, &stores)?;
     let mut done = None;
-    let ended = look(args, stores, &told, &mut done);
+    let ended = look(args, stores, &run_report, &mut done);
     let report = done.as_ref().map(|done: &Done| done.report(args));
     let samples = done
         .as_ref()
         .map(|done| of_verification(&done.verified, args.list_safe.is_some(), done.repaired.as_ref()));
-    told.end(ended, report.as_ref(), samples.unwrap_or_default())
+    run_report.end(ended, report.as_ref(), samples.unwrap_or_default())
 }
 
 /// What a verification came to.
@@ -78,7 +79,7 @@ impl Done {
 fn look(
     args: &VerifyArgs,
     stores: Arc<Stores>,
-    told: &Told,
+    run_report: &RunReport,
     came_to: &mut Option<Done>,
 ) -> Result<Exit, Failure> {
     if args.source.contains(&Source::Stdin) {
@@ -111,9 +112,9 @@ fn look(
         budget,
     };
     let reporter = Reporter::new(Work::Verifying, args.quiet, has_bar());
-    let verified = verify(&request, &told.observer(&reporter), stop());
+    let verified = verify(&request, &run_report.observer(&reporter), stop());
     reporter.finish();
-    let verified = verified.map_err(|e| told.failure(&e))?;
+    let verified = verified.map_err(|e| engine_failure(&e))?;
     if let Some(path) = &args.list_safe {
         write_list(&stores, path, &verified.safe)?;
     }
@@ -135,11 +136,11 @@ fn look(
             dry_run: false,
         };
         let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
-        let done = repair(request, &verified, pointers, &told.observer(&reporter), stop());
+        let done = repair(request, &verified, pointers, &run_report.observer(&reporter), stop());
         reporter.finish();
         match done {
             Ok(done) => repaired = done,
-            Err(error) => failure = Some(told.failure(&error)),
+            Err(error) => failure = Some(engine_failure(&error)),
         }
     }
     let exit = exit_of(&verified, repaired.as_ref());

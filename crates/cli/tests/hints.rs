@@ -70,33 +70,69 @@ fn hints_of_sessions_name_options_of_their_command() {
     assert!(hints > 15, "{hints}");
 }
 
+/// Crates that speak to whoever types: those of the command lines, and the page, which says what an option would save.
+const SPEAKING: [&str; 4] = ["cli", "command", "page", "sql"];
+
+/// Programs for tests, with options of their own.
+const TOOLS: [&str; 2] = ["s3server", "testkit"];
+
+/// A file of a library that knows an option of another program.
+const OF_ANOTHER: &str = "input/src/framing/mod.rs";
+
+/// Rust files below a folder, but those of tests.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
 /// String literals of a file, before its tests.
-fn literals(path: PathBuf) -> Vec<String> {
+fn literals(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).expect("text");
-    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    text.lines()
+    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    // Those that go on in the next line are one.
+    let mut parts = text.split("\\\n");
+    let mut joined = parts.next().unwrap_or_default().to_owned();
+    parts.for_each(|part| joined.push_str(part.trim_start()));
+    joined
+        .lines()
         .filter(|l| !l.trim_start().starts_with("//"))
         .flat_map(|l| l.split('"').skip(1).step_by(2))
         .map(str::to_owned)
         .collect()
 }
 
-/// Also those that no session provokes: they name options that some command has.
+/// Also those that no session provokes: they name options that some command has. Libraries name none: they do not know which
+/// command runs.
 #[test]
-fn hints_in_the_sources_name_options_that_exist() {
+fn options_in_the_sources_exist_and_libraries_name_none() {
     let command = flowquet_cli::command();
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("crates");
-    let files = [
-        "cli/src/failure.rs",
-        "cli/src/catalog.rs",
-        "cli/src/schema.rs",
-        "store/src/error.rs",
-        "catalog/src/error.rs",
-        "aws/src/lib.rs",
-    ];
-    for file in files {
-        for text in literals(crates.join(file)).iter().filter(|t| t.contains("--") && t.contains(' ')) {
-            check(&command, "", text);
+    let mut checked = 0;
+    for entry in std::fs::read_dir(crates).expect("crates").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if TOOLS.contains(&name.as_str()) {
+            continue;
+        }
+        let mut files = Vec::new();
+        sources(&entry.path().join("src"), &mut files);
+        for file in files {
+            let shown = file.strip_prefix(crates).expect("below").display().to_string();
+            for text in literals(&file).iter().filter(|text| !named_options(text).is_empty()) {
+                if SPEAKING.contains(&name.as_str()) {
+                    check(&command, "", text);
+                    checked += 1;
+                } else {
+                    assert!(shown == OF_ANOTHER, "{shown} names an option: {text}");
+                }
+            }
         }
     }
+    assert!(checked > 100, "{checked}");
 }

@@ -1,10 +1,10 @@
 //! Errors of stores and of a table's log as the programs tell them: exit codes, and what to do.
 
-use flowquet_store::Error as StoreError;
+use flowquet_store::{Error as StoreError, ErrorKind, Permission};
 use flowquet_table::{Error as LogError, RecordError};
 
 use crate::exit::Exit;
-use crate::output::{Failure, error_text, shown};
+use crate::output::{Diagnostic, Failure, shown, with_causes};
 
 /// What to do where our own invariants do not hold.
 pub const BROKEN: &str =
@@ -37,12 +37,69 @@ pub fn hint_of_log(error: &LogError) -> Option<&'static str> {
     })
 }
 
+/// What to do where no credentials are found, or none that the service accepts.
+pub const CREDENTIALS: &str = "give --profile or set AWS_PROFILE (then `aws sso login` where it uses SSO), set AWS_ACCESS_KEY_ID and \
+     AWS_SECRET_ACCESS_KEY, or run with a role; `aws sts get-caller-identity` checks them";
+
+/// What to do about an error of a store, where something can be said.
+pub fn hint_of_store(error: &StoreError) -> Option<String> {
+    let hint = match error.kind() {
+        ErrorKind::Archived => {
+            "restore it: `flowquet convert --restore` asks for it, and converts it once it is restored"
+        }
+        ErrorKind::Changed => "run the same command again: it lists the objects afresh",
+        ErrorKind::Credentials | ErrorKind::NoCredentials => CREDENTIALS,
+        ErrorKind::Denied if error.is_s3() => return Some(hint_of_permission(error.permission())),
+        ErrorKind::Denied => "check the owner and permissions of the folder",
+        ErrorKind::Folder => "name the files in it, or give the folder as SOURCE",
+        ErrorKind::Full => "free some room and run the same command again to finish",
+        ErrorKind::InvalidKey => "rename the file: keys are UTF-8",
+        ErrorKind::NoBucket => "check the bucket's name; a store other than AWS's needs --endpoint-url",
+        ErrorKind::NotAFile => "pipes are read from standard input: `-`",
+        ErrorKind::NotAFolder => "check the path",
+        ErrorKind::NotFound if error.is_s3() => "check bucket and prefix; `aws s3 ls` lists them",
+        ErrorKind::NotFound => "check the path",
+        ErrorKind::Outside => "a table's own folder holds no links: put the folder itself there",
+        ErrorKind::TooLarge => "give a smaller --file-bytes",
+        ErrorKind::TooMany => {
+            "move away what is not part of the table; `flowquet compact` merges many files into few"
+        }
+        ErrorKind::Throttled => "run the same command again later to finish",
+        ErrorKind::Unavailable | ErrorKind::Unreachable => {
+            "check the network, --region and --endpoint-url; then run the same command again to finish"
+        }
+        ErrorKind::WrongRegion => {
+            "give the bucket's own region with --region, or drop the option: the region is detected"
+        }
+        ErrorKind::AlreadyExists | ErrorKind::Interrupted | ErrorKind::Other => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// What the credentials need where S3 denies something.
+pub fn hint_of_permission(permission: Permission) -> String {
+    let needed = match permission {
+        Permission::AbortUpload => "s3:AbortMultipartUpload on the object",
+        Permission::Delete => "s3:DeleteObject on the object",
+        Permission::List => "s3:ListBucket on the bucket",
+        Permission::Read => "s3:GetObject on the object, and kms:Decrypt where a KMS key encrypts it",
+        Permission::Restore => "s3:RestoreObject on the object",
+        Permission::Write => {
+            "s3:PutObject on the object, and kms:GenerateDataKey and kms:Decrypt where a KMS key encrypts it"
+        }
+    };
+    let payer = match permission {
+        Permission::List | Permission::Read => "; a Requester Pays bucket needs --requester-pays, too",
+        _ => "",
+    };
+    format!("the credentials need {needed}{payer}; docs/S3.md shows a policy that is enough")
+}
+
 /// The message for an error of a store that ends a command.
 pub fn store_failure(error: &StoreError) -> Failure {
-    let mut text = error_text(error, None);
-    error.notes().iter().for_each(|note| text.push_str(&format!("\n  {}", shown(note))));
-    error.hint().iter().for_each(|hint| text.push_str(&format!("\nhint: {hint}")));
-    Failure::Told(exit_of_store_error(error), text)
+    let mut message = with_causes(error);
+    error.notes().iter().for_each(|note| message.push_str(&format!("\n  {}", shown(note))));
+    Diagnostic { hint: hint_of_store(error), ..Diagnostic::new(exit_of_store_error(error), message) }.into()
 }
 
 /// The message for an error of a table's log that ends a command which reads the table.

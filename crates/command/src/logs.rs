@@ -105,16 +105,11 @@ pub fn say_json(words: &str) -> bool {
     true
 }
 
-/// The same of a failure that ends a command, as `error: what` with a hint on its last line.
-pub fn say_json_failure(exit: Exit, text: &str) -> bool {
+/// Says why a command ends as a line of JSON, if that is the form; otherwise the caller does.
+pub fn say_json_error(exit: Exit, message: &str, hint: Option<&str>) -> bool {
     if !IS_JSON.load(Ordering::Relaxed) {
         return false;
     }
-    let text = text.strip_prefix("error: ").unwrap_or(text);
-    let (what, hint) = match text.split_once("\nhint: ") {
-        Some((what, hint)) => (what, Some(hint)),
-        None => (text, None),
-    };
-    tracing::event!(target: OURS, Level::ERROR, exit = exit.code(), hint, "{what}");
+    tracing::event!(target: OURS, Level::ERROR, exit = exit.code(), hint, "{message}");
     true
 }

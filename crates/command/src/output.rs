@@ -1,10 +1,12 @@
 //! Writing to standard output and standard error.
 
 use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 use std::io::{self, Write};
 
 use crate::exit::Exit;
-use crate::logs::say_json;
+use crate::logs::{say_json, say_json_error};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use flowquet_table::Counts;
@@ -14,35 +16,92 @@ use flowquet_table::Counts;
 pub enum Failure {
     /// Nobody reads our output any more; that is success.
     BrokenPipe,
-    /// A message, to be told on standard error, and the exit code.
-    Told(Exit, String),
+    /// An error, to be reported on standard error.
+    Error(Diagnostic),
 }
 
 impl Failure {
-    /// An error with its causes and a hint, as all errors are told.
-    pub fn new(exit: Exit, error: &dyn std::error::Error, hint: Option<String>) -> Self {
-        Self::Told(exit, error_text(error, hint.as_deref()))
+    /// An error with its causes and a hint.
+    pub fn new(exit: Exit, error: &dyn Error, hint: Option<String>) -> Self {
+        Diagnostic { hint, ..Diagnostic::new(exit, with_causes(error)) }.into()
     }
 
     /// An error in these words, with a hint.
     pub fn message(exit: Exit, message: &str, hint: Option<&str>) -> Self {
-        let hint = hint.map(|h| format!("\nhint: {h}")).unwrap_or_default();
-        Self::Told(exit, format!("error: {message}{hint}"))
+        Diagnostic { hint: hint.map(str::to_owned), ..Diagnostic::new(exit, message.to_owned()) }.into()
     }
 }
 
-/// `error: what: cause`, then the hint on a line of its own.
-pub fn error_text(error: &dyn std::error::Error, hint: Option<&str>) -> String {
-    let mut text = format!("error: {}", shown(&error.to_string()));
+impl From<Diagnostic> for Failure {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Error(diagnostic)
+    }
+}
+
+/// An error as users are shown it: on standard error, as a line of JSON, and in reports. Its display is the form of standard error:
+///
+/// ```text
+/// error: message: cause
+///   details, a line each
+/// hint: what to do
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The exit code of a command that ends with it.
+    pub exit: Exit,
+    /// The kind of the error, in a word that stays, where reports have one for it.
+    pub kind: Option<&'static str>,
+    /// What happened, with its causes. Details follow on lines of their own.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error in these words.
+    pub fn new(exit: Exit, message: String) -> Self {
+        Self { exit, kind: None, message, hint: None }
+    }
+
+    /// A warning that `what` happened because of this error.
+    pub fn warning(&self, what: &str) -> String {
+        format!("warning: {what}: {}{}", self.message, self.hint_line())
+    }
+
+    fn hint_line(&self) -> String {
+        self.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}{}", self.message, self.hint_line())
+    }
+}
+
+/// An error's message, then those of its causes: `what: cause: its cause`.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = shown(&error.to_string()).into_owned();
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(&format!(": {}", shown(&error.to_string())));
         cause = error.source();
     }
-    if let Some(hint) = hint {
-        text.push_str(&format!("\nhint: {hint}"));
-    }
     text
+}
+
+/// The exit code of a command that has ended. If an error ended it, that is reported on standard error.
+pub fn finish(ended: Result<Exit, Failure>) -> Exit {
+    match ended {
+        Ok(exit) => exit,
+        Err(Failure::BrokenPipe) => Exit::Success,
+        Err(Failure::Error(error)) => {
+            if !say_json_error(error.exit, &error.message, error.hint.as_deref()) {
+                say(&error.to_string());
+            }
+            error.exit
+        }
+    }
 }
 
 /// A name, a key or a message that others have chosen, for a terminal: on one line, and without what steers it.
@@ -53,7 +112,7 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     if text.chars().any(steers) { escaped(text, steers).into() } else { text.into() }
 }
 
-/// The same of a message of several lines that are ours.
+/// A message of several lines that are ours, each as [`shown`] has it.
 pub fn shown_lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")
 }
@@ -159,6 +218,16 @@ mod tests {
             assert_eq!(shown(text), expected);
         }
         let error = io::Error::other("read `a\nerror: b`");
-        assert_eq!(error_text(&error, Some("check")), "error: read `a\\nerror: b`\nhint: check");
+        assert_eq!(with_causes(&error), "read `a\\nerror: b`");
+    }
+
+    #[test]
+    fn errors_have_one_form() {
+        let mut error = Diagnostic::new(Exit::Failed, "read `a`: denied\n  a note".to_owned());
+        assert_eq!(error.to_string(), "error: read `a`: denied\n  a note");
+        error.hint = Some("check".to_owned());
+        assert_eq!(error.to_string(), "error: read `a`: denied\n  a note\nhint: check");
+        let warning = "warning: no metrics are written: read `a`: denied\n  a note\nhint: check";
+        assert_eq!(error.warning("no metrics are written"), warning);
     }
 }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use flowquet_aws::CREDENTIALS_HINT;
-
 /// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -36,21 +34,6 @@ impl Error {
     /// The cause.
     pub fn kind(&self) -> ErrorKind {
         self.kind
-    }
-
-    /// What to do about it, where something can be said.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self.kind {
-            ErrorKind::Credentials => Some(CREDENTIALS_HINT),
-            ErrorKind::Denied => Some(
-                "the credentials need ec2:DescribeFlowLogs; or have someone save `aws ec2 describe-flow-logs > FILE`, and give --describe-flow-logs FILE",
-            ),
-            ErrorKind::Throttled => Some("run the same command again"),
-            ErrorKind::Unavailable => {
-                Some("check the network, --region, AWS_ENDPOINT_URL_EC2 and AWS_ENDPOINT_URL")
-            }
-            ErrorKind::Other | ErrorKind::Stopped => None,
-        }
     }
 }
 

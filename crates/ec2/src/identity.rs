@@ -58,11 +58,11 @@ fn identity_of(body: &str) -> Option<Identity> {
     #[derive(Deserialize)]
     struct Response {
         #[serde(rename = "GetCallerIdentityResult")]
-        result: Told,
+        result: CallerIdentity,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Told {
+    struct CallerIdentity {
         account: String,
         arn: String,
     }

@@ -35,7 +35,7 @@ pub(crate) enum ChangedFiles {
 }
 
 /// What a look at an object finds.
-enum Now {
+enum ObjectState {
     AsPlanned,
     Changed(SourceObject),
     Denied(String),
@@ -61,12 +61,14 @@ pub(crate) fn plan_again(
         });
         let (_, readable, denied) = &mut by_options[at];
         match now {
-            Now::AsPlanned => readable.push(object),
-            Now::Changed(now) if is_remote(&now) || changed_files == ChangedFiles::Take => readable.push(now),
+            ObjectState::AsPlanned => readable.push(object),
+            ObjectState::Changed(now) if is_remote(&now) || changed_files == ChangedFiles::Take => {
+                readable.push(now)
+            }
             // Stays set aside.
-            Now::Changed(_) => {}
-            Now::Denied(reason) => drop(denied.insert(object.id(), (object, Cause::Denied(reason)))),
-            Now::Gone => {
+            ObjectState::Changed(_) => {}
+            ObjectState::Denied(reason) => drop(denied.insert(object.id(), (object, Cause::Denied(reason)))),
+            ObjectState::Gone => {
                 summary.objects.take_up(1);
                 summary.objects.failed += 1;
                 summary.failed_objects.push(FailedObject {
@@ -122,7 +124,11 @@ fn record_denied(
 }
 
 /// Looks at objects, some at once: a request each.
-fn look_at(freed: Vec<Freed>, sources: &SourceSet, stop: &AtomicBool) -> Result<Vec<(Freed, Now)>, Error> {
+fn look_at(
+    freed: Vec<Freed>,
+    sources: &SourceSet,
+    stop: &AtomicBool,
+) -> Result<Vec<(Freed, ObjectState)>, Error> {
     let mut found = Vec::with_capacity(freed.len());
     let mut freed = freed.into_iter().peekable();
     let stopped = || stop.load(Ordering::Relaxed);
@@ -144,13 +150,13 @@ fn look_at(freed: Vec<Freed>, sources: &SourceSet, stop: &AtomicBool) -> Result<
             let now = match read {
                 // Local reads are not conditional.
                 Ok(()) if !is_remote(&freed.object) => as_it_is(&freed.object, sources)?,
-                Ok(()) => Now::AsPlanned,
+                Ok(()) => ObjectState::AsPlanned,
                 Err(error) => match error.kind() {
                     // Whoever performs its task records that.
-                    ErrorKind::Archived => Now::AsPlanned,
+                    ErrorKind::Archived => ObjectState::AsPlanned,
                     ErrorKind::Changed => as_it_is(&freed.object, sources)?,
-                    ErrorKind::Denied => Now::Denied(error.to_string()),
-                    kind if is_gone(kind) => Now::Gone,
+                    ErrorKind::Denied => ObjectState::Denied(error.to_string()),
+                    kind if is_gone(kind) => ObjectState::Gone,
                     _ => return Err(error.into()),
                 },
             };
@@ -164,16 +170,18 @@ fn is_gone(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Folder | ErrorKind::NotAFile | ErrorKind::NotFound)
 }
 
-fn as_it_is(object: &SourceObject, sources: &SourceSet) -> Result<Now, Error> {
+fn as_it_is(object: &SourceObject, sources: &SourceSet) -> Result<ObjectState, Error> {
     Ok(match sources.current(object) {
-        Ok((bytes, etag)) if (bytes, etag.as_str()) == (object.bytes, object.etag()) => Now::AsPlanned,
-        // Its size alone was planned, as some manifests tell it.
-        Ok((bytes, _)) if object.etag().is_empty() && bytes == object.bytes => Now::AsPlanned,
-        Ok((bytes, etag)) => {
-            Now::Changed(SourceObject::new(object.url().to_owned(), object.key(), bytes, &etag))
+        Ok((bytes, etag)) if (bytes, etag.as_str()) == (object.bytes, object.etag()) => {
+            ObjectState::AsPlanned
         }
-        Err(error) if error.kind() == ErrorKind::Denied => Now::Denied(error.to_string()),
-        Err(error) if is_gone(error.kind()) => Now::Gone,
+        // Its size alone was planned, as some manifests tell it.
+        Ok((bytes, _)) if object.etag().is_empty() && bytes == object.bytes => ObjectState::AsPlanned,
+        Ok((bytes, etag)) => {
+            ObjectState::Changed(SourceObject::new(object.url().to_owned(), object.key(), bytes, &etag))
+        }
+        Err(error) if error.kind() == ErrorKind::Denied => ObjectState::Denied(error.to_string()),
+        Err(error) if is_gone(error.kind()) => ObjectState::Gone,
         Err(error) => return Err(error.into()),
     })
 }

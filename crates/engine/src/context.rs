@@ -75,7 +75,7 @@ impl PlanContext {
         })
     }
 
-    /// The same for files that have the columns of all `formats`, which a plan record or a compaction names.
+    /// With the columns of all `formats` in each file, which a plan record or a compaction names.
     ///
     /// # Errors
     /// [`Error::Options`] where a record was edited.
@@ -85,7 +85,7 @@ impl PlanContext {
         Ok(self)
     }
 
-    /// The same, computing the columns that files fill.
+    /// With the files that fill columns, so that these are computed.
     pub(crate) fn enriched_by(mut self, enriching: Enriching) -> Self {
         debug_assert_eq!(enriching.of(), self.enriching.of());
         self.enriching = enriching;

@@ -10,7 +10,8 @@ use flowquet_format::ObjectKey;
 use flowquet_sources::{Listed, PORTION_OBJECTS, Portion, Source, SourceSet, root_url, spool, spool_key};
 use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, Store};
 use flowquet_table::{
-    CONTRACT_KEY, Log, ObjectId, PlanRecord, SourceObject, check_files, check_partitions, delete_if_there,
+    CONTRACT_KEY, Log, ObjectId, PlanRecord, SourceObject, TaskId, check_files, check_partitions,
+    delete_if_there,
 };
 
 use crate::again::{ChangedFiles, Freed, plan_again};
@@ -20,7 +21,7 @@ use crate::enrich::{EnrichmentFiles, with_columns_of};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
-use crate::perform::{Performance, perform};
+use crate::perform::{Execution, perform};
 use crate::request::{Request, Resume};
 use crate::summary::{FailedObject, Summary};
 use crate::take::{replan_old_layouts, take};
@@ -50,7 +51,7 @@ pub fn convert(
     // Before standard input is read.
     request.check()?;
     let sources = SourceSet::new(request.stores.clone());
-    let at = At { sources: &sources, observer, stop };
+    let run = RunContext { sources: &sources, observer, stop };
     let listed = |objects| observer.event(&Event::Listed { objects });
     let lister = request.lister(&sources, &listed, stop);
     let piped = match request.sources.contains(&Source::Stdin) {
@@ -69,7 +70,7 @@ pub fn convert(
             if let Some(opening) = opening.take() {
                 let opened = opening.map(|opening| opening.join().expect("no panic while waiting"));
                 let log = opened.unwrap_or_else(|| open_log(request))?;
-                converter = Some(Converter::begin(log, request, at)?);
+                converter = Some(Converter::begin(log, request, run)?);
             }
             let converter = converter.as_mut().expect("begun above");
             if piped.iter().any(|object| object.bytes == 0) {
@@ -114,15 +115,15 @@ pub fn perform_shard(
 ) -> Result<Run, Error> {
     request.check()?;
     let sources = SourceSet::new(request.stores.clone());
-    let at = At { sources: &sources, observer, stop };
-    let mut converter = Converter::begin(open_log(request)?, request, at)?;
+    let run = RunContext { sources: &sources, observer, stop };
+    let mut converter = Converter::begin(open_log(request)?, request, run)?;
     converter.shard(plan, shard)?;
     Ok(converter.end(None))
 }
 
 /// What a run reads, who hears of it, and what ends it.
 #[derive(Clone, Copy)]
-struct At<'a> {
+struct RunContext<'a> {
     sources: &'a SourceSet,
     observer: &'a dyn Observer,
     stop: &'a AtomicBool,
@@ -132,7 +133,7 @@ struct At<'a> {
 struct Converter<'a> {
     log: Log,
     request: &'a Request,
-    at: At<'a>,
+    run: RunContext<'a>,
     budget: Budget,
     enrichments: EnrichmentFiles<'a>,
     summary: Summary,
@@ -141,13 +142,13 @@ struct Converter<'a> {
 }
 
 impl<'a> Converter<'a> {
-    fn begin(mut log: Log, request: &'a Request, at: At<'a>) -> Result<Self, Error> {
+    fn begin(mut log: Log, request: &'a Request, run: RunContext<'a>) -> Result<Self, Error> {
         check_is_no_rollup(&log)?;
         log.sweep_spool()?;
         replan_old_layouts(&mut log)?;
         let (budget, summary) = (request.budget, Summary::default());
         let enrichments = EnrichmentFiles::new(&request.enrich);
-        let mut converter = Self { log, request, at, budget, enrichments, summary, has_begun: false };
+        let mut converter = Self { log, request, run, budget, enrichments, summary, has_begun: false };
         if converter.log.state().contract().single_writer {
             converter.warn(SINGLE_WRITER.to_owned());
         }
@@ -159,13 +160,13 @@ impl<'a> Converter<'a> {
     }
 
     fn warn(&mut self, warning: String) {
-        self.at.observer.event(&Event::Warning(&warning));
+        self.run.observer.event(&Event::Warning(&warning));
         self.summary.warnings.push(warning);
     }
 
     /// Takes and converts the objects of a portion, and what earlier runs left.
     fn portion(&mut self, portion: Portion) -> Result<(), Error> {
-        let Self { request, at: At { sources, stop, .. }, .. } = *self;
+        let Self { request, run: RunContext { sources, stop, .. }, .. } = *self;
         if !self.has_begun {
             let mut files = if request.out.url("").starts_with(FILE_SCHEME) {
                 check_files(&mut self.log)?
@@ -264,12 +265,12 @@ impl<'a> Converter<'a> {
         &mut self,
         freed: Vec<Freed>,
         changed_files: ChangedFiles,
-        mut mine: HashSet<String>,
+        mut mine: HashSet<TaskId>,
     ) -> Result<Vec<PlannedTask>, Error> {
-        let At { sources, stop, .. } = self.at;
+        let RunContext { sources, stop, .. } = self.run;
         let plans = plan_again(&mut self.log, freed, changed_files, sources, stop, &mut self.summary)?;
         let planned = self.log.state().open_tasks().filter(|t| plans.contains(&t.plan));
-        mine.extend(planned.map(|t| t.task.id.clone()));
+        mine.extend(planned.map(|t| t.task.id));
         let tasks = tasks_to_perform(&self.log, Some(&mine), &mut self.enrichments)?;
         // Whoever performs a task counts its objects.
         let planned = tasks.iter().filter(|t| plans.contains(&t.plan_number));
@@ -317,8 +318,8 @@ impl<'a> Converter<'a> {
         &mut self,
         tasks: &[PlannedTask],
         left_over: u64,
-    ) -> Result<HashMap<String, String>, Error> {
-        let At { sources, observer, stop } = self.at;
+    ) -> Result<HashMap<TaskId, String>, Error> {
+        let RunContext { sources, observer, stop } = self.run;
         observer.event(&Event::Planned {
             tasks: tasks.len() as u64,
             objects: tasks.iter().map(|t| t.task.objects.len() as u64).sum(),
@@ -326,9 +327,9 @@ impl<'a> Converter<'a> {
             left_over,
         });
         let (log, budget, max_rejects) = (&self.log, self.budget, self.request.max_rejects);
-        let performance = Performance { log, max_rejects, budget, tasks, sources, observer, stop };
-        let performed = perform(&performance, &mut self.summary);
-        let removed = self.log.remove_files_of(&performed.void.keys().cloned().collect());
+        let execution = Execution { log, max_rejects, budget, tasks, sources, observer, stop };
+        let performed = perform(&execution, &mut self.summary);
+        let removed = self.log.remove_files_of(&performed.void.keys().copied().collect());
         // What stopped the run is told before what came of tidying up.
         performed.error.map_or(Ok(()), Err)?;
         removed?;
@@ -470,15 +471,15 @@ fn take_shard(
     plan: &PlanRecord,
     shard: &[usize],
     summary: &mut Summary,
-) -> Result<(HashSet<String>, Vec<Freed>), Error> {
+) -> Result<(HashSet<TaskId>, Vec<Freed>), Error> {
     log.take_plan(plan)?;
     let shard: Vec<_> = shard.iter().filter_map(|place| plan.tasks.get(*place)).collect();
-    let open: HashSet<String> = log.state().open_tasks().map(|t| t.task.id.clone()).collect();
+    let open: HashSet<TaskId> = log.state().open_tasks().map(|t| t.task.id).collect();
     let (mut mine, mut settled) = (HashSet::new(), HashMap::new());
     for task in shard {
         summary.objects.listed += task.objects.len() as u64;
         if open.contains(&task.id) {
-            mine.insert(task.id.clone());
+            mine.insert(task.id);
         } else {
             // Committed by an earlier run, or given up.
             log.ask(|state| state.read_known(&task.objects))?;
@@ -500,7 +501,7 @@ fn take_shard(
         let found = before - settled.len();
         if found > 0 {
             summary.objects.resumed += (open.task.objects.len() - found) as u64;
-            mine.insert(open.task.id.clone());
+            mine.insert(open.task.id);
         }
     }
     let mut freed = Vec::new();
@@ -520,16 +521,16 @@ fn take_shard(
 }
 
 /// Ids of tasks without a commit that hold one of these objects.
-fn tasks_that_hold(objects: &HashSet<ObjectId>, log: &Log) -> HashSet<String> {
+fn tasks_that_hold(objects: &HashSet<ObjectId>, log: &Log) -> HashSet<TaskId> {
     let open = log.state().open_tasks();
     let holding = open.filter(|t| t.task.objects.iter().any(|object| objects.contains(&object.id())));
-    holding.map(|t| t.task.id.clone()).collect()
+    holding.map(|t| t.task.id).collect()
 }
 
 /// Tasks without a commit: all of them, or those that are `mine`.
 fn tasks_to_perform(
     log: &Log,
-    mine: Option<&HashSet<String>>,
+    mine: Option<&HashSet<TaskId>>,
     enrichments: &mut EnrichmentFiles<'_>,
 ) -> Result<Vec<PlannedTask>, Error> {
     let mut tasks: Vec<PlannedTask> = Vec::new();

@@ -105,6 +105,11 @@ pub enum Error {
     NotReconverted(String),
     /// A roll-up did not come about: why. The table is as it was.
     NotRolledUp(String),
+    /// A table was to be rolled up into itself.
+    RolledUpIntoItself {
+        /// Its URL.
+        url: String,
+    },
     /// A reconversion would take records away: so many objects gave some, and cannot be read with the options that were asked for.
     RecordsLost {
         /// Objects.
@@ -226,7 +231,7 @@ impl Error {
             Self::NoPartition { .. } => "no-partition",
             Self::NotCompared { .. } => "not-compared",
             Self::NotReconverted(_) => "not-reconverted",
-            Self::NotRolledUp(_) => "not-rolled-up",
+            Self::NotRolledUp(_) | Self::RolledUpIntoItself { .. } => "not-rolled-up",
             Self::RecordsLost { .. } => "records-lost",
             Self::NothingChosen => "nothing-chosen",
             Self::Options(_) => "options",
@@ -306,6 +311,9 @@ impl fmt::Display for Error {
                 )
             }
             Self::NotRolledUp(why) => write!(f, "not rolled up: {why}"),
+            Self::RolledUpIntoItself { url } => {
+                write!(f, "not rolled up: `{url}` is the table, and groups are a table of their own")
+            }
             Self::FewerRecords { before, after } => {
                 write!(
                     f,

@@ -56,16 +56,12 @@ impl Write for StagedFile {
 }
 
 /// Key-value metadata of a data file: what all have, and `more`.
-pub(crate) fn file_metadata<const N: usize>(
-    format: &str,
-    more: [(&str, &String); N],
-) -> Vec<(String, String)> {
+pub(crate) fn file_metadata<const N: usize>(format: &str, more: [(&str, &str); N]) -> Vec<(String, String)> {
     let version = LAYOUT_VERSION.to_string();
     let all = [
         ("flowquet.version", env!("CARGO_PKG_VERSION")),
         ("flowquet.layout_version", &version),
         ("flowquet.log_format", format),
     ];
-    let more = more.iter().map(|(k, v)| (*k, v.as_str()));
     all.into_iter().chain(more).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }

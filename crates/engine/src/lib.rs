@@ -59,10 +59,12 @@ mod goal;
 mod inspect;
 mod limit;
 mod look;
+mod partitions;
 mod perform;
 mod planned;
 mod reconvert;
 mod rejects;
+mod replace;
 mod request;
 mod restore;
 mod rollup;
@@ -80,9 +82,7 @@ mod words;
 mod worker;
 
 pub use budget::{Budget, MEMORY_MIN};
-pub use compact::{
-    COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, LeftOutRows, Pointers, compact,
-};
+pub use compact::{COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, LeftOutRows, compact};
 pub use convert::{Run, convert, perform_shard};
 pub use enrich::EnrichmentFile;
 pub use error::Error;
@@ -100,6 +100,7 @@ pub use look::{
 };
 pub use planned::{Planned, plan};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
+pub use replace::Pointers;
 pub use request::{Request, Resume};
 pub use restore::{Restores, look_at_archives, restore};
 pub use rollup::{ROLLUP_MEMORY_MIN, RolledUpTable, RollupRequest, rollup};

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use flowquet_plan::plan_units;
 use flowquet_sources::{Fetcher, SourceSet, root_url, spool_key};
 use flowquet_store::ErrorKind;
-use flowquet_table::{Cause, CommitRecord, Log, SourceObject, rejects_key};
+use flowquet_table::{Cause, CommitRecord, Log, SourceObject, TaskId, rejects_key};
 
 use crate::budget::Budget;
 use crate::commit::{ClosedTask, Outcome};
@@ -58,17 +58,17 @@ struct Shared<'a> {
     closed: SyncSender<(usize, ClosedTask)>,
     /// Of tasks that were closed, for the limit.
     tally: Mutex<Tally>,
-    result: Mutex<Shareable<'a>>,
+    result: Mutex<Outcomes<'a>>,
     warned: Mutex<HashSet<String>>,
     others_can_be_read: Mutex<Option<bool>>,
 }
 
-struct Shareable<'a> {
+struct Outcomes<'a> {
     summary: &'a mut Summary,
     error: Option<Error>,
     /// Commits of tasks whose files stand aside.
     aside: Vec<CommitRecord>,
-    void: HashMap<String, String>,
+    void: HashMap<TaskId, String>,
 }
 
 /// Rejects so far.
@@ -82,7 +82,7 @@ struct Tally {
 }
 
 /// What is performed.
-pub(crate) struct Performance<'a> {
+pub(crate) struct Execution<'a> {
     pub(crate) log: &'a Log,
     pub(crate) max_rejects: Option<RejectLimit>,
     pub(crate) budget: Budget,
@@ -101,13 +101,13 @@ pub(crate) struct Performed {
     pub(crate) aside: Vec<CommitRecord>,
     /// Tasks that were given up, and why. Their objects are among those that are left, and set aside. A run that was killed may have left files
     /// of them.
-    pub(crate) void: HashMap<String, String>,
+    pub(crate) void: HashMap<TaskId, String>,
 }
 
 /// Performs tasks.
-pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> Performed {
-    let Performance { log, max_rejects, budget, sources, observer, stop, .. } = *performance;
-    let tasks: Vec<ActiveTask<'_>> = performance
+pub(crate) fn perform(execution: &Execution<'_>, summary: &mut Summary) -> Performed {
+    let Execution { log, max_rejects, budget, sources, observer, stop, .. } = *execution;
+    let tasks: Vec<ActiveTask<'_>> = execution
         .tasks
         .iter()
         .map(|planned| ActiveTask {
@@ -144,7 +144,7 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> P
         next: AtomicUsize::new(0),
         closed,
         tally: Mutex::default(),
-        result: Mutex::new(Shareable { summary, error: None, aside: Vec::new(), void: HashMap::new() }),
+        result: Mutex::new(Outcomes { summary, error: None, aside: Vec::new(), void: HashMap::new() }),
         warned: Mutex::new(warned),
         others_can_be_read: Mutex::default(),
     };
@@ -159,7 +159,7 @@ pub(crate) fn perform(performance: &Performance<'_>, summary: &mut Summary) -> P
         let _ended = SetOnDrop(&ended);
         pool.broadcast(|_| shared.work());
     });
-    let Shareable { summary, mut error, aside, void } =
+    let Outcomes { summary, mut error, aside, void } =
         shared.result.into_inner().unwrap_or_else(PoisonError::into_inner);
     let done = summary.tasks + summary.tasks_by_another - done_before + void.len() as u64;
     let left = count.saturating_sub(done);
@@ -379,7 +379,7 @@ impl Shared<'_> {
             }
             Outcome::Void(reason) => {
                 summary.objects.set_aside += objects;
-                result.void.insert(task.planned.task.id.clone(), reason);
+                result.void.insert(task.planned.task.id, reason);
                 return Ok(());
             }
         }

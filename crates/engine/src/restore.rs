@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use flowquet_sources::SourceSet;
 use flowquet_store::{
-    Archived, Asked, Error as StoreError, ErrorKind, Restoration, RestoreRequest, Retrieval,
+    Archived, Asked, Error as StoreError, ErrorKind, Permission, Restoration, RestoreRequest, Retrieval,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -37,6 +37,9 @@ pub struct Restores {
     /// Why the first of those was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,
+    /// What the credentials lack, where that was why.
+    #[serde(skip)]
+    pub lacking: Option<Permission>,
 }
 
 /// Asks for each of some archived objects once that it be restored, unless it is or will be. What goes wrong is counted.
@@ -49,7 +52,7 @@ pub fn restore(
 ) -> Restores {
     let counts: [AtomicU64; 4] = Default::default();
     let [requested, ongoing, restored, refused] = &counts;
-    let refusal: Mutex<Option<(usize, String)>> = Mutex::new(None);
+    let refusal: Mutex<Option<(usize, Refusal)>> = Mutex::new(None);
     let count = |of: &AtomicU64| of.fetch_add(1, Ordering::Relaxed);
     pool(AHEAD.min(urls.len()), "restore").install(|| {
         urls.par_iter().enumerate().for_each(|(at, url)| {
@@ -79,34 +82,40 @@ pub fn restore(
     });
     let [requested, ongoing, restored, refused] = counts.map(AtomicU64::into_inner);
     let refusal = refusal.into_inner().unwrap_or_else(PoisonError::into_inner).map(|(_, why)| why);
-    Restores { retrieval: retrieval.name(), days, requested, ongoing, restored, refused, refusal }
+    let (refusal, lacking) = refusal.map_or((None, None), |Refusal { why, lacking }| (Some(why), lacking));
+    Restores { retrieval: retrieval.name(), days, requested, ongoing, restored, refused, refusal, lacking }
+}
+
+/// Why an object could not be asked for.
+struct Refusal {
+    why: String,
+    lacking: Option<Permission>,
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let lacking = (error.kind() == ErrorKind::Denied).then(|| error.permission());
+        Self { why: error.to_string(), lacking }
+    }
 }
 
 /// Asks for an object to be restored if it is archived. Returns the state that it was in, or why it could not be asked for.
-fn ask(sources: &SourceSet, url: &str, retrieval: Retrieval, days: u16) -> Result<Restoration, String> {
-    let Some(Archived { tier, restoration }) = sources.archived(url).map_err(|e| e.to_string())? else {
+fn ask(sources: &SourceSet, url: &str, retrieval: Retrieval, days: u16) -> Result<Restoration, Refusal> {
+    let Some(Archived { tier, restoration }) = sources.archived(url)? else {
         return Ok(Restoration::Restored);
     };
     if restoration != Restoration::Archived {
         return Ok(restoration);
     }
     if !tier.offers(retrieval) {
-        return Err(format!("restore `{url}`: S3 has no {retrieval} retrieval from {}", tier.name()));
+        let why = format!("restore `{url}`: S3 has no {retrieval} retrieval from {}", tier.name());
+        return Err(Refusal { why, lacking: None });
     }
     let days = tier.is_copied().then_some(days);
-    match sources.restore(url, &RestoreRequest { retrieval, days }) {
-        Ok(Asked::Requested) => Ok(Restoration::Archived),
-        Ok(Asked::Ongoing) => Ok(Restoration::Ongoing),
-        Err(error) => Err(told(&error)),
-    }
-}
-
-/// An error with what to do about it, since it is told in the midst of others.
-fn told(error: &StoreError) -> String {
-    match error.hint() {
-        Some(hint) if error.kind() == ErrorKind::Denied => format!("{error}; {hint}"),
-        _ => error.to_string(),
-    }
+    Ok(match sources.restore(url, &RestoreRequest { retrieval, days })? {
+        Asked::Requested => Restoration::Archived,
+        Asked::Ongoing => Restoration::Ongoing,
+    })
 }
 
 /// Where each of some objects lies in an archive, in their order; `None` for one that can be read as any other, or is gone.

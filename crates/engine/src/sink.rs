@@ -434,7 +434,7 @@ impl TaskFiles {
         Ok(CommitRecord {
             layout_version: self.goal.layout_version().unwrap_or(flowquet_table::LAYOUT_VERSION),
             written_by: written_by(),
-            task: self.task.id.clone(),
+            task: self.task.id,
             plan: self.plan_number,
             void,
             inputs: totals.inputs,

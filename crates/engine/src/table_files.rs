@@ -30,12 +30,12 @@ const LOOKS_MAX: usize = 1 << 12;
 /// Why reading ended early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// A file is gone: a compaction has replaced it, or it is lost.
+    /// A file may be gone: a compaction has replaced it, or it is lost.
     Gone {
         /// Its key in the table.
         key: String,
-        /// Where it was looked for.
-        url: String,
+        /// What the store says, whose URL is where it was looked for.
+        error: Box<StoreError>,
     },
     /// Files in this folder were replaced by others than would have been.
     Replaced {
@@ -58,23 +58,29 @@ pub(crate) fn anew<T>(
 ) -> Result<T, Error> {
     let mut missed: HashMap<String, usize> = HashMap::new();
     for look in 1.. {
-        let (key, url) = match attempt() {
+        let (missing, url) = match attempt() {
             Ok(done) => return Ok(done),
             Err(Stop::Error(error)) => return Err(error),
-            Err(Stop::Gone { key, url }) => (Some(key), url),
+            Err(Stop::Gone { key, error }) => {
+                let url = error.url().to_owned();
+                (Some((key, error)), url)
+            }
             Err(Stop::Replaced { url }) => (None, url),
         };
         if look == LOOKS_MAX {
             let what = "expected the files, found others in their place again and again".to_owned();
             return Err(Error::TableFile { url, what });
         }
-        let Some(key) = key else { continue };
+        let Some((key, error)) = missing else { continue };
         if !Log::open(out)?.ask(|state| Ok(state.files().get(&key)?.is_some()))? {
             continue;
         }
         let times = missed.entry(key).or_default();
         *times += 1;
         if *times == TRIES {
+            if error.kind() != ErrorKind::NotFound {
+                return Err((*error).into());
+            }
             return Err(Error::TableFile { url, what: "expected the file, found none".to_owned() });
         }
     }
@@ -99,12 +105,8 @@ impl TableFiles<'_> {
     /// Reads the footer of a file of the table that `log` is of.
     pub(crate) fn open<'f>(&self, log: &Log, file: &'f LiveFile) -> Result<OpenFile<'f>, Stop> {
         self.go_on()?;
-        let key = log.state().files().key_now(file);
-        match self.open_at(&key, file) {
-            // Whoever puts it in place deletes what stands aside before that is noted.
-            Err(Stop::Gone { .. }) if key != file.output.key => self.open_at(&file.output.key, file),
-            opened => opened,
-        }
+        let is_gone = |stop: &Stop| matches!(stop, Stop::Gone { .. });
+        log.state().files().places(file).read(|key| self.open_at(key, file), is_gone)
     }
 
     fn open_at<'f>(&self, key: &str, file: &'f LiveFile) -> Result<OpenFile<'f>, Stop> {
@@ -113,7 +115,7 @@ impl TableFiles<'_> {
         Ok(OpenFile { file, footer, key: key.to_owned() })
     }
 
-    /// The same of several files, which the threads of `requests` wait for.
+    /// Reads the footers of several files, which the threads of `requests` wait for.
     pub(crate) fn open_all<'f>(
         &self,
         log: &Log,
@@ -153,8 +155,8 @@ impl TableFiles<'_> {
 
     fn told(&self, file: &LiveFile, key: &str, error: RowsError<StoreError>) -> Stop {
         match error {
-            RowsError::Other(error) if error.kind() == ErrorKind::NotFound => {
-                Stop::Gone { key: file.output.key.clone(), url: self.out.url(key) }
+            RowsError::Other(error) if error.may_be_missing() => {
+                Stop::Gone { key: file.output.key.clone(), error: Box::new(error) }
             }
             RowsError::Other(error) if error.kind() == ErrorKind::Interrupted => {
                 Stop::Error(Error::Interrupted)

@@ -10,7 +10,7 @@ use flowquet_sources::{SourceSet, is_remote};
 use flowquet_store::ErrorKind;
 use flowquet_table::{
     Cause, Error as LogError, LAYOUT_VERSION, Log, ObjectId, Options, PlanRecord, SourceObject, Standing,
-    TableState,
+    TableState, TaskId,
 };
 
 use crate::enrich::with_columns_of;
@@ -27,7 +27,7 @@ const FORMATS_TOLD_MAX: usize = 5;
 
 /// A listing, sorted out and taken. Each listed object is in one of these.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct TakenListing {
     /// To be planned. Empty once they are.
     pub(crate) new: Vec<SourceObject>,
     /// In tasks without a commit, those of the new plan among them.
@@ -42,7 +42,7 @@ pub(crate) struct Taken {
     pub(crate) plan_number: Option<u64>,
 }
 
-impl Taken {
+impl TakenListing {
     /// Those that are archived, and that somebody minds.
     pub(crate) fn archived(&self, log: &Log) -> Vec<SourceObject> {
         let is_archived = |(object, cause): &&(SourceObject, Cause)| {
@@ -107,7 +107,7 @@ pub(crate) fn sort_out_and_plan(
     request: &Request,
     sources: &SourceSet,
     stop: &AtomicBool,
-) -> Result<(Taken, Option<PlanRecord>), Error> {
+) -> Result<(TakenListing, Option<PlanRecord>), Error> {
     let mut taken = sort_out(log, listing, request, sources, stop)?;
     let new = std::mem::take(&mut taken.new);
     taken.in_tasks.extend(new.iter().map(SourceObject::id));
@@ -123,8 +123,8 @@ fn sort_out(
     request: &Request,
     sources: &SourceSet,
     stop: &AtomicBool,
-) -> Result<Taken, Error> {
-    let mut taken = Taken::default();
+) -> Result<TakenListing, Error> {
+    let mut taken = TakenListing::default();
     let to_look_at = taken.add(log, listing, &request.options)?;
     for (object, cause) in look_at(to_look_at, sources, stop)? {
         match cause {
@@ -275,7 +275,7 @@ pub(crate) fn take(
     request: &Request,
     sources: &SourceSet,
     stop: &AtomicBool,
-) -> Result<Taken, Error> {
+) -> Result<TakenListing, Error> {
     let listing = free_misread(log, listing, &request.options)?;
     let mut taken = sort_out(log, listing, request, sources, stop)?;
     let mut new = std::mem::take(&mut taken.new);
@@ -309,7 +309,7 @@ fn free_misread(
     }
     let listed: HashSet<&str> = listing.iter().map(SourceObject::url).collect();
     let is_listed = |task: &flowquet_table::Task| task.objects.iter().any(|o| listed.contains(o.url()));
-    let ids = misread.iter().filter(|t| is_listed(t.task)).map(|t| t.task.id.clone()).collect();
+    let ids = misread.iter().filter(|t| is_listed(t.task)).map(|t| t.task.id).collect();
     log.void_tasks(&ids, "planned anew: a later run reads its objects with other options")?;
     Ok(listing)
 }
@@ -317,15 +317,15 @@ fn free_misread(
 /// Plans the open tasks of older layouts anew, with their own options: a program of that layout may be performing them, and
 /// writes other bytes under the same names. Its commit finds that they are void.
 pub(crate) fn replan_old_layouts(log: &mut Log) -> Result<(), Error> {
-    let mut old: Vec<(Arc<Options>, String, Vec<SourceObject>)> = Vec::new();
+    let mut old: Vec<(Arc<Options>, TaskId, Vec<SourceObject>)> = Vec::new();
     for open in log.state().open_tasks().filter(|t| t.layout_version < LAYOUT_VERSION) {
-        old.push((open.options.clone(), open.task.id.clone(), open.task.objects.clone()));
+        old.push((open.options.clone(), open.task.id, open.task.objects.clone()));
     }
     while let Some((options, _, _)) = old.first() {
         let options = options.clone();
         let (these, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|(o, _, _)| **o == *options);
         old = others;
-        let ids = these.iter().map(|(_, id, _)| id.clone()).collect();
+        let ids = these.iter().map(|(_, id, _)| *id).collect();
         let void = log.void_tasks(&ids, "planned anew by a program of a newer layout")?;
         let given_up = these.into_iter().filter(|(_, id, _)| void.contains(id));
         let objects: Vec<SourceObject> = given_up.flat_map(|(_, _, objects)| objects).collect();

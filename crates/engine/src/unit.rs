@@ -92,6 +92,6 @@ pub(crate) trait Taker {
 pub(crate) trait Fetched {
     /// The bytes of the unit's `index`-th object; `None` for one that is opened instead.
     fn take(&self, index: usize) -> Result<Option<Bytes>, StoreError>;
-    /// The same, fetched anew.
+    /// The bytes of the unit's `index`-th object, fetched anew.
     fn again(&self, index: usize) -> Result<Option<Bytes>, StoreError>;
 }

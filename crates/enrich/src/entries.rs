@@ -219,7 +219,7 @@ impl Entries {
         spans(places.flat_map(of), range)
     }
 
-    /// The same of an interface.
+    /// Which row tells of an interface when, in the times of `range`.
     pub(crate) fn interface(&self, id: &str, range: &RangeInclusive<i64>) -> Vec<Span> {
         let Index::Interfaces(places) = &self.keys else { return Vec::new() };
         match places.get(id) {

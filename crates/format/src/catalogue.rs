@@ -288,7 +288,7 @@ impl Catalogue {
         self.with_entries(text, false)
     }
 
-    /// The same; `[[column]]` entries name rules, which only the list that is compiled in has.
+    /// This catalogue and the entries of `text`. `[[column]]` entries name rules, which only the list that is compiled in has.
     fn with_entries(&self, text: &str, is_builtin: bool) -> Result<Catalogue, CatalogueError> {
         let file: CatalogueFile = toml::from_str(text).map_err(|e| CatalogueError::Syntax(e.to_string()))?;
         let mut all = self.clone();

@@ -22,7 +22,7 @@ pub enum Types {
     /// Those of AWS's own Parquet delivery, so that its files and ours stand in one table.
     #[default]
     Aws,
-    /// The same, but times are timestamps, and each address column has a twin that compares as addresses do.
+    /// As [`Self::Aws`], but times are timestamps, and each address column has a twin that compares as addresses do.
     Rich,
 }
 

@@ -141,7 +141,7 @@ impl fmt::Display for PartitionSpec {
 }
 
 impl PartitionSpec {
-    /// The same with a folder for each kind of flow log, before all others unless there is one already.
+    /// With a folder for each kind of flow log, before all others unless there is one already.
     #[must_use]
     pub fn split(mut self) -> Self {
         if !self.contains(PartitionColumn::Log) {
@@ -150,7 +150,7 @@ impl PartitionSpec {
         self
     }
 
-    /// The same without folders for kinds of flow logs.
+    /// Without folders for kinds of flow logs.
     #[must_use]
     pub fn joined(mut self) -> Self {
         self.columns.retain(|c| *c != PartitionColumn::Log);

@@ -31,7 +31,7 @@ pub(crate) struct Stacked<'a> {
     pub(crate) id: &'a str,
     /// What it shows.
     pub(crate) title: &'a str,
-    /// The same in a sentence or two, with numbers.
+    /// What it shows in a sentence or two, with numbers.
     pub(crate) description: &'a str,
     /// Beginning of each time, in Unix seconds, and its values.
     pub(crate) times: Vec<(i64, [u64; 3])>,

@@ -94,7 +94,7 @@ impl Encoder {
         self.encode_rows(batch, schema, !schema.sort().is_empty())
     }
 
-    /// The same for rows that stand in the schema's order already.
+    /// Encodes `batch` as one row group of `schema`, whose order its rows have already.
     ///
     /// # Errors
     /// As [`Self::encode`].

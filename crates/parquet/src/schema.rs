@@ -63,7 +63,7 @@ impl FileSchema {
         Self::new((0..self.columns()).filter(is_kept).map(|i| (self.name(i), self.types[i])))
     }
 
-    /// The same for batches that have only the columns of these names, in this order: the others are null in all rows.
+    /// For batches that have only the columns of these names, in this order: the others are null in all rows.
     pub fn for_batches_of<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         let names: Vec<&str> = names.into_iter().collect();
         let columns = self.root.get_fields().iter();
@@ -71,20 +71,20 @@ impl FileSchema {
         self
     }
 
-    /// The same, with the rows of each row group ordered by the columns of these names, as far as it has them: nulls first,
+    /// With the rows of each row group ordered by the columns of these names, as far as it has them: nulls first,
     /// then ascending. Pages are small then: where the order serves a query, it reads few of them.
     pub fn sorted_by<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.sort = self.positions(names);
         self
     }
 
-    /// The same, with a bloom filter for each of these columns, as far as it has them.
+    /// With a bloom filter for each of these columns, as far as it has them.
     pub fn filtered_by<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.filtered = self.positions(names);
         self
     }
 
-    /// The same, with the values of these columns made of those of others of the row: digests leave them out.
+    /// With the values of these columns made of those of others of the row: digests leave them out.
     pub fn made_of_others<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.made_of_others = self.positions(names);
         self

@@ -58,7 +58,7 @@ impl<'a> FieldColumn<'a> {
         self.rows.iter().map(move |row| bounds(self.ends, *row, self.field))
     }
 
-    /// The same, without a look at the rows, where they allow it.
+    /// Start and end of each value as [`Self::bounds`] has them, without a look at the rows, where they allow it.
     #[inline]
     pub(crate) fn even_bounds(self) -> Option<EvenBounds<'a>> {
         let width = self.even_width?;

@@ -100,7 +100,7 @@ pub(crate) fn classify(
     }
 }
 
-/// The same for a row of a file or document that is not UTF-8 as it stands: bytes are carried in it, or a value is none. It is
+/// Sorts out a row of a file or document that is not UTF-8 as it stands: bytes are carried in it, or a value is none. It is
 /// appended as it is.
 pub(crate) fn classify_row(line: &[u8], format: &LogFormat, clean: &mut Vec<u8>) -> LineKind {
     /// A value is quoted up to so many characters; the whole line is kept beside it.

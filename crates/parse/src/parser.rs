@@ -87,7 +87,7 @@ pub struct Parser {
     from_header: bool,
     /// Behind a header that is not understood: no line is a record until there is another header.
     is_lost: bool,
-    /// The same, from the next block on.
+    /// Whether [`Self::is_lost`] holds from the next block on.
     will_be_lost: bool,
     /// Lines that were two, without a newline between them.
     glued: u64,

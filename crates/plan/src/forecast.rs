@@ -28,7 +28,7 @@ pub const SPEED_BYTES_MIN: u64 = 4 << 20;
 /// What bytes a record the objects that were not tried may have beside those that were, as a part of it.
 const OBJECTS_SPREAD: f64 = 0.05;
 
-/// The same where one object was tried.
+/// What the objects that were not tried may have beside one that was.
 const ONE_OBJECT_SPREAD: f64 = 0.15;
 
 /// What a record takes less, as a part of it, for each ten times that its file has more records: dictionaries and footers are shared by more.
@@ -139,7 +139,7 @@ pub struct Alike {
     pub bytes: u64,
     /// [`estimated_rows`](crate::estimated_rows) of them.
     pub rows_by_size: u64,
-    /// The same of a task of theirs, which is about one file.
+    /// [`estimated_rows`](crate::estimated_rows) of a task of theirs, which is about one file.
     pub task_rows: u64,
 }
 

@@ -60,7 +60,7 @@ mod tests {
 
     fn task(bytes: u64) -> Task {
         let object = SourceObject::new(format!("s3://logs/{bytes}"), "key", bytes, "etag");
-        Task { id: bytes.to_string(), objects: vec![object] }
+        Task { id: bytes.into(), objects: vec![object] }
     }
 
     fn tasks(bytes: &[u64]) -> Vec<Task> {

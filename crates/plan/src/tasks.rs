@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use flowquet_format::ObjectKey;
-use flowquet_table::{LAYOUT_VERSION, Options, SourceObject, Task};
+use flowquet_table::{LAYOUT_VERSION, Options, SourceObject, Task, TaskId};
 use sha2::{Digest, Sha256};
 
 /// Compressed bytes of a record in a gzip or zstd object. Real and synthetic logs of 14 to 29 fields lie between 25 and 45.
@@ -118,10 +118,11 @@ pub fn inputs_digest(objects: &[SourceObject]) -> String {
 
 /// The id of a task. The seed and its place among its tasks are part of it, so that two tasks never share an id, even over inputs
 /// of the same keys and sizes.
-fn task_id(objects: &[SourceObject], seed: &str, index: usize, options: &Options) -> String {
+fn task_id(objects: &[SourceObject], seed: &str, index: usize, options: &Options) -> TaskId {
     let options = serde_json::to_string(options).expect("plain values");
     let text = format!("{LAYOUT_VERSION}\n{seed}\n{index}\n{options}\n{}", inputs_digest(objects));
-    hex(&Sha256::digest(text.as_bytes())[..8])
+    let digest = Sha256::digest(text.as_bytes());
+    u64::from_be_bytes(digest[..8].try_into().expect("eight bytes")).into()
 }
 
 /// Bytes in hexadecimal.

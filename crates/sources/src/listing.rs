@@ -17,7 +17,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 
 use flowquet_format::{Descent, KeyFilter, Named, service_of_path};
-use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, LocalStore, Location, S3_SCHEME, StorageClass, Store};
+use flowquet_store::{Entry, FILE_SCHEME, LocalStore, Location, S3_SCHEME, StorageClass, Store};
 use flowquet_table::{RECORDS, SourceObject};
 use serde::Serialize;
 
@@ -358,8 +358,7 @@ impl Lister<'_> {
                     let name = prefix.rsplit('/').next().unwrap_or(prefix);
                     return gatherer.take(meta, name);
                 }
-                // Whoever may list need not be allowed to read what is not there.
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {}
+                Err(error) if error.may_be_missing() => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -17,7 +17,7 @@ use flowquet_command::output::{Failure, counted};
 use flowquet_command::places::{Target, absolute, open_special};
 use flowquet_command::sql::{Form, SqlArgs};
 use flowquet_command::stop::stop;
-use flowquet_store::{ErrorKind, LocalStore, Location, Store as _, Stores};
+use flowquet_store::{Error as StoreError, ErrorKind, LocalStore, Location, Store as _, Stores};
 use futures::StreamExt as _;
 use indicatif::{HumanBytes, HumanCount};
 use tokio::runtime::Runtime;
@@ -102,8 +102,8 @@ impl<'a> Asker<'a> {
                 }
                 Err(stopped) => {
                     let error = self.lake.store().take_error();
-                    let is_gone = error.as_ref().is_some_and(|e| e.kind() == ErrorKind::NotFound);
-                    if is_gone && tried < TRIES && !has_begun.load(Ordering::Relaxed) {
+                    let may_be_gone = error.as_ref().is_some_and(StoreError::may_be_missing);
+                    if may_be_gone && tried < TRIES && !has_begun.load(Ordering::Relaxed) {
                         self.lake.refresh()?;
                         continue;
                     }
@@ -115,13 +115,15 @@ impl<'a> Asker<'a> {
                             Failure::message(Exit::Failed, &format!("write the answer: {e}"), None)
                         }
                         (Stop::Store(e), _) => store_failure(&e),
-                        (Stop::Engine(_), Some(gone)) if is_gone => Failure::message(
-                            Exit::Failed,
-                            &format!("read `{}`: the file is gone", gone.url()),
-                            Some(
-                                "a compaction replaces files: ask again; `flowquet status` shows what is lost for good",
-                            ),
-                        ),
+                        (Stop::Engine(_), Some(gone)) if gone.kind() == ErrorKind::NotFound => {
+                            Failure::message(
+                                Exit::Failed,
+                                &format!("read `{}`: the file is gone", gone.url()),
+                                Some(
+                                    "a compaction replaces files: ask again; `flowquet status` shows what is lost for good",
+                                ),
+                            )
+                        }
                         (Stop::Engine(_), Some(error)) => store_failure(&error),
                         (Stop::Engine(error), None) => failure_of(&error, &[text]),
                     });

@@ -12,7 +12,7 @@ use flowquet_catalog::{Conflict, TableName};
 use flowquet_command::exit::Exit;
 use flowquet_command::failure::log_failure;
 use flowquet_command::output::Failure;
-use flowquet_store::{ErrorKind, Location, Store};
+use flowquet_store::{Location, Store};
 use flowquet_table::{Error as LogError, Log};
 use object_store::path::Path;
 
@@ -97,7 +97,7 @@ impl Lake {
     fn tell(&mut self) -> Result<(), Failure> {
         let contents = self.log.ask(|state| {
             let files = state.files();
-            let live = files.all()?.into_iter().map(|file| (files.key_now(file), file.output.clone()));
+            let live = files.all()?.into_iter().map(|file| (files.places(file), file.output.clone()));
             Ok((live.collect::<Vec<_>>(), files.formats()?))
         });
         let (live, formats) = contents.map_err(|e: LogError| log_failure(&e))?;
@@ -115,13 +115,10 @@ impl Lake {
             })?;
         self.bytes = live.iter().map(|(_, output)| output.bytes).sum();
         let out = self.log.out();
-        // Whoever puts a file in place deletes what stands aside before that is noted.
-        let is_gone = |key: &str| out.head(key).is_err_and(|error| error.kind() == ErrorKind::NotFound);
         let files: Result<Vec<TableFile>, Failure> = live
             .into_iter()
-            .map(|(key, output)| {
-                let key = if key != output.key && is_gone(&key) { output.key } else { key };
-                let path = Path::parse(&key).map_err(|e| {
+            .map(|(places, output)| {
+                let path = Path::parse(places.now(out.as_ref())).map_err(|e| {
                     Failure::message(Exit::Failed, &format!("read a file of the table: {e}"), None)
                 })?;
                 Ok(TableFile {

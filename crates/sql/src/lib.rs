@@ -35,7 +35,7 @@ use flowquet_command::environment;
 use flowquet_command::exit::Exit;
 use flowquet_command::logs::{self, LogArgs};
 use flowquet_command::machine::{memory, threads};
-use flowquet_command::output::{Failure, say};
+use flowquet_command::output::{Failure, finish, say};
 use flowquet_command::places::table_store;
 use flowquet_command::sql::{ABOUT, EXAMPLES, LONG_ABOUT, SqlArgs};
 use flowquet_command::stop::stop;
@@ -70,7 +70,7 @@ struct Cli {
     /// What `flowquet` has read already.
     #[arg(long, hide = true)]
     config: Option<PathBuf>,
-    /// The same: questions stop at once.
+    /// What `flowquet` has read already: questions stop at once.
     #[arg(long, hide = true)]
     stop_within: Option<u16>,
     #[command(flatten)]
@@ -89,16 +89,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     logs::begin(&cli.logs);
-    match answer(&cli) {
-        Ok(()) => Exit::Success,
-        Err(Failure::BrokenPipe) => Exit::Success,
-        Err(Failure::Told(exit, message)) => {
-            if !logs::say_json_failure(exit, &message) {
-                say(&message);
-            }
-            exit
-        }
-    }
+    finish(answer(&cli).map(|()| Exit::Success))
 }
 
 fn answer(cli: &Cli) -> Result<(), Failure> {

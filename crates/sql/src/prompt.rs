@@ -104,7 +104,7 @@ pub(crate) fn run(asker: &mut Asker<'_>) -> Result<(), Failure> {
                 let _ = editor.add_history_entry(question.replace('\n', " ").as_str());
                 stop().store(false, Ordering::Relaxed);
                 match asker.again(&question) {
-                    Err(Failure::Told(_, message)) => say(&message),
+                    Err(Failure::Error(error)) => say(&error.to_string()),
                     other => other?,
                 }
                 stop().store(false, Ordering::Relaxed);

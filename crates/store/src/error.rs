@@ -40,6 +40,8 @@ pub enum ErrorKind {
     Outside,
     /// The store asks for fewer requests.
     Throttled,
+    /// An object of more parts than S3 takes.
+    TooLarge,
     /// More objects than are held in memory.
     TooMany,
     /// The store answers that it cannot, or not as it should; it may later.
@@ -72,6 +74,7 @@ impl ErrorKind {
             Self::NotFound => "not-found",
             Self::Outside => "outside",
             Self::Throttled => "throttled",
+            Self::TooLarge => "too-large",
             Self::TooMany => "too-many",
             Self::Unavailable => "unavailable",
             Self::Unreachable => "unreachable",
@@ -84,6 +87,23 @@ impl ErrorKind {
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Unavailable | Self::Unreachable)
     }
+}
+
+/// What a call needs to be allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// To give up an upload.
+    AbortUpload,
+    /// To delete an object.
+    Delete,
+    /// To list a bucket.
+    List,
+    /// To read an object.
+    Read,
+    /// To restore an archived object.
+    Restore,
+    /// To write an object.
+    Write,
 }
 
 /// A failed call: what was tried, on which object, and why.
@@ -110,7 +130,7 @@ impl Error {
         Self { kind, action, url, detail: Some(detail), region: None, notes: Box::default() }
     }
 
-    /// The same after so many attempts, where there were several.
+    /// With the number of attempts, where there were several.
     pub(crate) fn after(mut self, attempts: u32) -> Self {
         if attempts > 1 {
             let detail = self.detail.take().map(|d| format!("{d}, ")).unwrap_or_default();
@@ -119,14 +139,14 @@ impl Error {
         self
     }
 
-    /// The same with `place` before its detail.
+    /// With `place` before its detail.
     pub(crate) fn at(mut self, place: &str) -> Self {
         self.detail =
             Some(self.detail.map_or_else(|| place.to_owned(), |detail| format!("{place}: {detail}")));
         self
     }
 
-    /// The same with `notes`, and the store's own words no longer than their first line.
+    /// With `notes`, and the store's own words no longer than their first line.
     pub(crate) fn noted(mut self, notes: Vec<String>) -> Self {
         let first = |words: String| words.lines().next().unwrap_or_default().to_owned();
         // The chain's own list of what it tried says less than the notes.
@@ -218,61 +238,26 @@ impl Error {
         &self.url
     }
 
+    /// Whether the object may not be there. S3 says so only to those who may list the bucket, and denies it to others.
+    pub fn may_be_missing(&self) -> bool {
+        self.kind == ErrorKind::NotFound || (self.kind == ErrorKind::Denied && self.is_s3())
+    }
+
     /// Whether it is S3 that failed.
     pub fn is_s3(&self) -> bool {
         self.url.starts_with("s3://")
     }
 
-    /// What to do about it, where something can be said.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self.kind {
-            ErrorKind::Archived => {
-                "restore it: `flowquet convert --restore` asks for it, and converts it once it is restored"
-            }
-            ErrorKind::Changed => "run the same command again: it lists the objects afresh",
-            ErrorKind::Credentials | ErrorKind::NoCredentials => flowquet_aws::CREDENTIALS_HINT,
-            ErrorKind::Denied if self.is_s3() => return Some(self.permission_hint()),
-            ErrorKind::Denied => "check the owner and permissions of the folder",
-            ErrorKind::Folder => "name the files in it, or give the folder as SOURCE",
-            ErrorKind::Full => "free some room and run the same command again to finish",
-            ErrorKind::InvalidKey => "rename the file: keys are UTF-8",
-            ErrorKind::NoBucket => "check the bucket's name; a store other than AWS's needs --endpoint-url",
-            ErrorKind::NotAFile => "pipes are read from standard input: `-`",
-            ErrorKind::NotAFolder => "check the path",
-            ErrorKind::NotFound if self.is_s3() => "check bucket and prefix; `aws s3 ls` lists them",
-            ErrorKind::NotFound => "check the path",
-            ErrorKind::Outside => "a table's own folder holds no links: put the folder itself there",
-            ErrorKind::TooMany => {
-                "move away what is not part of the table; `flowquet compact` merges many files into few"
-            }
-            ErrorKind::Throttled => "run the same command again later to finish",
-            ErrorKind::Unavailable | ErrorKind::Unreachable => {
-                "check the network, --region and --endpoint-url; then run the same command again to finish"
-            }
-            ErrorKind::WrongRegion => {
-                "give the bucket's own region with --region, or drop the option: the region is detected"
-            }
-            ErrorKind::AlreadyExists | ErrorKind::Interrupted | ErrorKind::Other => return None,
-        };
-        Some(hint.to_owned())
-    }
-
-    fn permission_hint(&self) -> String {
-        let needed = match self.action {
-            "list" => "s3:ListBucket on the bucket",
-            "read" => "s3:GetObject on the object, and kms:Decrypt where a KMS key encrypts it",
-            "delete" => "s3:DeleteObject on the object",
-            "restore" => "s3:RestoreObject on the object",
-            "give up an upload of" => "s3:AbortMultipartUpload on the object",
-            _ => {
-                "s3:PutObject on the object, and kms:GenerateDataKey and kms:Decrypt where a KMS key encrypts it"
-            }
-        };
-        let payer = match self.action {
-            "list" | "read" => "; a Requester Pays bucket needs --requester-pays, too",
-            _ => "",
-        };
-        format!("the credentials need {needed}{payer}; docs/S3.md shows a policy that is enough")
+    /// What the credentials must be allowed to do for this call.
+    pub fn permission(&self) -> Permission {
+        match self.action {
+            "list" => Permission::List,
+            "read" => Permission::Read,
+            "delete" => Permission::Delete,
+            "restore" => Permission::Restore,
+            "give up an upload of" => Permission::AbortUpload,
+            _ => Permission::Write,
+        }
     }
 }
 
@@ -297,6 +282,7 @@ impl fmt::Display for Error {
             ErrorKind::NotFound => "no such file or folder",
             ErrorKind::Outside => "leads out of the table",
             ErrorKind::Throttled => "still throttled",
+            ErrorKind::TooLarge => "too large",
             ErrorKind::TooMany => "too many objects",
             ErrorKind::Unavailable => "the store keeps returning errors",
             ErrorKind::Unreachable => "cannot reach the store",

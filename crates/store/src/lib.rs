@@ -46,7 +46,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use archive::{ArchiveTier, Archived, Asked, Restoration, RestoreRequest, Retrieval, StorageClass};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, Permission};
 pub use failing::{Failing, Fault, Then, When};
 pub use local::LocalStore;
 pub use location::{FILE_SCHEME, Location, S3_SCHEME};

@@ -178,7 +178,7 @@ impl Store for LocalStore {
         let start = self.path(prefix);
         let meta = fs::metadata(&start).map_err(|e| self.error("list", prefix, e))?;
         if meta.is_dir() {
-            self.descend(&start, prefix, "", &mut Met::default(), each)?;
+            self.descend(&start, prefix, "", &mut Walk::default(), each)?;
         } else if !meta.is_file() {
             return Err(Error::new(ErrorKind::NotAFile, "list", self.url(prefix)));
         } else {
@@ -198,7 +198,7 @@ impl Store for LocalStore {
             Err(e) => return Err(self.error("list", prefix, e)),
         }
         let mut found = Vec::new();
-        self.descend(&start, prefix, after, &mut Met::default(), &mut |object| found.push(object))?;
+        self.descend(&start, prefix, after, &mut Walk::default(), &mut |object| found.push(object))?;
         found.sort_by(|a, b| a.key.cmp(&b.key));
         found.into_iter().for_each(each);
         Ok(())
@@ -351,7 +351,7 @@ impl LocalStore {
         folder: &Path,
         prefix: &str,
         after: &str,
-        met: &mut Met,
+        met: &mut Walk,
         each: &mut dyn FnMut(ObjectMeta),
     ) -> Result<(), Error> {
         if met.depth > DEPTH_MAX {
@@ -449,7 +449,7 @@ fn url_of(path: &Path) -> String {
 
 /// Folders on the way of a listing.
 #[derive(Debug, Default)]
-struct Met {
+struct Walk {
     depth: usize,
     files: usize,
     /// Those that links led to: device and number.

@@ -54,7 +54,7 @@ pub fn probe(store: &dyn Store, folder: &str) -> Probed {
     probed
 }
 
-/// The same in a folder of a disk that exists.
+/// Probes a folder of a disk that exists.
 pub fn probe_folder(folder: &Path) -> Probed {
     let staging = format!(".flowquet-doctor-{}", random_name());
     let store = LocalStore::new(folder, &staging);

@@ -40,15 +40,7 @@ impl CatalogTable {
             Ok(bytes) => from_json(&bytes)
                 .map(Some)
                 .map_err(|error| Error::Record { url: out.url(CATALOG_KEY), error }),
-            // S3 tells only who may list the bucket that an object is not there.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::NotAFolder
-                ) =>
-            {
-                Ok(None)
-            }
+            Err(error) if error.may_be_missing() || error.kind() == ErrorKind::NotAFolder => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -29,7 +29,7 @@ pub enum Cause {
     /// It is no flow log: what was expected and found.
     NotALog(String),
     /// Recorded by a program of layout 4, in its words.
-    Told(String),
+    Untyped(String),
 }
 
 /// Whether an object that failed is worth trying again.
@@ -57,7 +57,7 @@ impl Cause {
             }
             Self::NoHeader(_) | Self::NoLineFits { .. } => when(now.reading != then.reading),
             // Those records hold no kinds. Tried once more, it succeeds or gets one.
-            Self::Told(_) => Retry::Now,
+            Self::Untyped(_) => Retry::Now,
         }
     }
 
@@ -71,7 +71,7 @@ impl Cause {
             Self::NoHeader(_) => "no-header",
             Self::NoLineFits { .. } => "no-line-fits",
             Self::NotALog(_) => "not-a-log",
-            Self::Told(_) => "told",
+            Self::Untyped(_) => "told",
         }
     }
 }
@@ -80,7 +80,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Archived => f.write_str("archived and not restored"),
-            Self::Damaged(what) | Self::Denied(what) | Self::NotALog(what) | Self::Told(what) => {
+            Self::Damaged(what) | Self::Denied(what) | Self::NotALog(what) | Self::Untyped(what) => {
                 f.write_str(what)
             }
             Self::NoColumns(format) => write!(f, "none of the chosen columns is in its format {format}"),
@@ -111,7 +111,7 @@ enum Form {
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Either {
-    Told(String),
+    Untyped(String),
     Typed(Form),
 }
 
@@ -125,7 +125,7 @@ impl Serialize for Cause {
             Self::NoHeader(line) => Form::NoHeader { line },
             Self::NoLineFits { lines, first } => Form::NoLineFits { lines, first },
             Self::NotALog(detail) => Form::NotALog { detail },
-            Self::Told(text) => return Either::Told(text).serialize(to),
+            Self::Untyped(text) => return Either::Untyped(text).serialize(to),
         })
         .serialize(to)
     }
@@ -134,7 +134,7 @@ impl Serialize for Cause {
 impl<'de> Deserialize<'de> for Cause {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Ok(match Either::deserialize(from)? {
-            Either::Told(text) => Self::Told(text),
+            Either::Untyped(text) => Self::Untyped(text),
             Either::Typed(Form::Archived {}) => Self::Archived,
             Either::Typed(Form::Damaged { detail }) => Self::Damaged(detail),
             Either::Typed(Form::Denied { detail }) => Self::Denied(detail),
@@ -161,7 +161,7 @@ mod tests {
             Cause::NoHeader(text()),
             Cause::NoLineFits { lines: 2, first: text() },
             Cause::NotALog(text()),
-            Cause::Told(text()),
+            Cause::Untyped(text()),
         ]
     }
 
@@ -171,7 +171,7 @@ mod tests {
             let json = serde_json::to_string(&cause).expect("plain values");
             assert_eq!(serde_json::from_str::<Cause>(&json).expect("as written"), cause, "{json}");
             assert!(
-                matches!(cause, Cause::Told(_)) || json.contains(&format!("\"{}\"", cause.name())),
+                matches!(cause, Cause::Untyped(_)) || json.contains(&format!("\"{}\"", cause.name())),
                 "{json}"
             );
         }
@@ -195,7 +195,7 @@ mod tests {
                 Cause::Damaged(_) => [no, no, no, no, now],
                 Cause::NoColumns(_) | Cause::NotALog(_) => [no, no, now, now, no],
                 Cause::NoHeader(_) | Cause::NoLineFits { .. } => [no, no, now, no, no],
-                Cause::Told(_) => [now; 5],
+                Cause::Untyped(_) => [now; 5],
             };
             assert_eq!(retried, expected, "{cause:?}");
         }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use flowquet_store::{ErrorKind, FILE_SCHEME, ObjectMeta, Store};
+use flowquet_store::{Error as StoreError, ErrorKind, FILE_SCHEME, ObjectMeta, Store};
 use serde::Serialize;
 
-use crate::aside::aside_key;
 use crate::error::Error;
 use crate::files::{FileKind, LiveFile};
 use crate::layout::RECORDS;
@@ -96,7 +95,7 @@ pub fn check_files(log: &mut Log) -> Result<FileCheck, Error> {
     compare(log, listed, None)
 }
 
-/// The same for some partitions, one request each.
+/// Compares the records of some partitions with a listing of each, one request each.
 ///
 /// # Errors
 /// As the store reports.
@@ -173,17 +172,9 @@ fn misplaced(file: &LiveFile, bytes: u64) -> Misplaced {
 
 /// Whether a file that the listing lacks is there all the same: put after it, or still aside.
 fn is_there(log: &Log, file: &LiveFile) -> Result<bool, Error> {
-    let out = log.out().as_ref();
-    let record = log.state().files().open().find(|r| r.all_outputs().any(|o| o.key == file.output.key));
-    let aside = record.map(|record| aside_key(record, &file.output));
-    for key in std::iter::once(file.output.key.clone()).chain(aside) {
-        match out.head(&key) {
-            Ok(meta) if meta.bytes == file.output.bytes => return Ok(true),
-            Ok(_) => {}
-            // S3 tells only who may list the bucket that an object is not there.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {}
-            Err(error) => return Err(error.into()),
-        }
+    match log.state().files().places(file).read(|key| log.out().head(key), StoreError::may_be_missing) {
+        Ok(meta) => Ok(meta.bytes == file.output.bytes),
+        Err(error) if error.may_be_missing() => Ok(false),
+        Err(error) => Err(error.into()),
     }
-    Ok(false)
 }

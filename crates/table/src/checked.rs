@@ -26,15 +26,6 @@ pub(crate) fn id<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error>
     if is_id(&id) { Ok(id) } else { Err(wrong("an id of sixteen hexadecimal digits", &id)) }
 }
 
-/// Ids.
-pub(crate) fn ids<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    let ids = Vec::<String>::deserialize(from)?;
-    match ids.iter().find(|id| !is_id(id)) {
-        None => Ok(ids),
-        Some(id) => Err(wrong("an id of sixteen hexadecimal digits", id)),
-    }
-}
-
 /// The key of a data file: `date=2024-01-15/9c4e0123456789ab-0000.parquet`.
 pub(crate) fn data_key<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let key = String::deserialize(from)?;
@@ -55,7 +46,7 @@ pub(crate) fn folder<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Er
     }
 }
 
-/// The same, kept once.
+/// A partition folder, to be kept once.
 pub(crate) fn shared_folder<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
     folder(from).map(Into::into)
 }

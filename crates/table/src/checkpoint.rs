@@ -27,6 +27,7 @@ use crate::records::{Counts, Record, RecordError, Task, from_json, to_json, writ
 use crate::segment_name::digest;
 use crate::shelf::{Entry, Segment, Shelf, Source, Words};
 use crate::state::{PlanFacts, TableState, Totals};
+use crate::task_id::TaskId;
 
 /// Version of what checkpoints hold and of how they are made. Those of another version are passed over.
 pub(crate) const VERSION: u32 = 2;
@@ -63,8 +64,7 @@ pub(crate) struct CheckpointRecord {
     bytes_in: u64,
     counts: Counts,
     /// Ids of tasks that have rejects.
-    #[serde(deserialize_with = "checked::ids")]
-    with_rejects: Vec<String>,
+    with_rejects: Vec<TaskId>,
     formats: Vec<WrittenFormat>,
     flow_logs: Vec<String>,
     /// Options that are named by their place. More are added behind.
@@ -95,8 +95,7 @@ struct PlanRange {
 #[serde(deny_unknown_fields)]
 struct OpenTasks {
     plan: u64,
-    #[serde(deserialize_with = "checked::ids")]
-    tasks: Vec<String>,
+    tasks: Vec<TaskId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,7 +228,7 @@ pub(crate) fn put(
     let open = state
         .open_by_plan()
         .iter()
-        .map(|(plan, tasks)| OpenTasks { plan: *plan, tasks: tasks.iter().map(|t| t.id.clone()).collect() });
+        .map(|(plan, tasks)| OpenTasks { plan: *plan, tasks: tasks.iter().map(|t| t.id).collect() });
     let Totals { tasks, void, objects, bytes_in, ref counts, ref with_rejects } = state.totals;
     let record = CheckpointRecord {
         layout_version: LAYOUT_VERSION,
@@ -246,7 +245,7 @@ pub(crate) fn put(
         objects,
         bytes_in,
         counts: counts.clone(),
-        with_rejects: with_rejects.iter().map(|id| format!("{id:016x}")).collect(),
+        with_rejects: with_rejects.iter().copied().collect(),
         formats,
         flow_logs,
         options: words.all().iter().map(|o| o.as_ref().clone()).collect(),
@@ -315,9 +314,9 @@ impl CheckpointRecord {
             facts.extend(std::iter::repeat_n(plan, range.plans as usize));
         }
         for open in self.open {
-            let ids: HashSet<&str> = open.tasks.iter().map(String::as_str).collect();
+            let ids: HashSet<TaskId> = open.tasks.iter().copied().collect();
             let tasks = plans.entry(open.plan).or_default();
-            tasks.retain(|task| ids.contains(task.id.as_str()));
+            tasks.retain(|task| ids.contains(&task.id));
             if tasks.len() != ids.len() || open.plan > facts.len() as u64 {
                 return Err(RecordError::Wrong(format!(
                     "expected {} tasks in plan {}",
@@ -326,17 +325,13 @@ impl CheckpointRecord {
                 )));
             }
         }
-        let number = |id: &String| {
-            u64::from_str_radix(id, 16)
-                .map_err(|_| RecordError::Wrong(format!("expected a task's id, found `{id}`")))
-        };
         let totals = Totals {
             tasks: self.tasks,
             void: self.void,
             objects: self.objects,
             bytes_in: self.bytes_in,
             counts: self.counts,
-            with_rejects: self.with_rejects.iter().map(number).collect::<Result<BTreeSet<u64>, _>>()?,
+            with_rejects: self.with_rejects.into_iter().collect(),
         };
         let mut state = TableState::stored(contract, facts, plans, totals);
         state.known =
@@ -369,7 +364,7 @@ pub(crate) fn numbers(out: &dyn Store) -> Result<Vec<u64>, Error> {
 pub(crate) fn read(out: &dyn Store, number: u64) -> Result<Option<CheckpointRecord>, Error> {
     let bytes = match out.get(&checkpoint_key(number)) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.may_be_missing() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     // One that cannot be understood is no reason to stop: the records are there.

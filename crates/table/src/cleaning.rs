@@ -12,6 +12,7 @@ use crate::layout::{
 use crate::log::Log;
 use crate::objects::SourceObject;
 use crate::reading::{delete_if_there, keys_of, list_or_none};
+use crate::task_id::TaskId;
 
 /// What nobody has written for so long is at work for no process any more. Clocks of machines differ by less.
 const IDLE_MIN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -21,7 +22,7 @@ impl Log {
     ///
     /// # Errors
     /// As the store reports.
-    pub fn remove_files_of(&self, void: &HashSet<String>) -> Result<(), Error> {
+    pub fn remove_files_of(&self, void: &HashSet<TaskId>) -> Result<(), Error> {
         if void.is_empty() {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::options::Options;
 use crate::records::{CommitRecord, Counts, OutputRecord, Record};
 use crate::rollup::{Rollup, RollupSums};
+use crate::task_id::TaskId;
 
 /// A file that a record retires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,8 +101,7 @@ pub struct Reconversion {
 #[serde(deny_unknown_fields)]
 pub struct SupersededTask {
     /// Its id.
-    #[serde(deserialize_with = "checked::id")]
-    pub task: String,
+    pub task: TaskId,
     /// Objects that it had converted.
     pub objects: u64,
     /// Their bytes.
@@ -125,8 +125,7 @@ pub struct ReconvertedTask {
 #[serde(deny_unknown_fields)]
 pub struct RewrittenTask {
     /// The task that goes on counting.
-    #[serde(deserialize_with = "checked::id")]
-    pub task: String,
+    pub task: TaskId,
     /// Options that its rows were and are written with.
     pub options: Options,
     /// The files that hold its rows of the partitions in question now.

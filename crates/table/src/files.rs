@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aside::{aside_key, partition_of};
+use crate::aside::{Places, aside_key, partition_of};
 use crate::compaction::CompactionRecord;
 use crate::error::Error;
 use crate::known::Numbered;
@@ -14,6 +14,7 @@ use crate::objects::ObjectId;
 use crate::options::Options;
 use crate::records::{OutputRecord, RecordError};
 use crate::shelf::{Entry, Shelf, Words, from_lines, to_lines};
+use crate::task_id::TaskId;
 
 /// A file that is part of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub struct LiveFile {
     pub options: Arc<Options>,
     /// Whether a compaction wrote it.
     pub is_compacted: bool,
-    /// Tasks whose rows it holds, by their ids as numbers, sorted.
-    pub tasks: Arc<[u64]>,
+    /// Tasks whose rows it holds, sorted.
+    pub tasks: Arc<[TaskId]>,
 }
 
 /// On disk.
@@ -36,7 +37,8 @@ struct LiveFileForm {
     output: OutputRecord,
     options: u32,
     is_compacted: bool,
-    tasks: Arc<[u64]>,
+    /// Their ids as numbers.
+    tasks: Vec<u64>,
 }
 
 impl Entry for LiveFile {
@@ -52,7 +54,7 @@ impl Entry for LiveFile {
             output: file.output.clone(),
             options: words.place(&file.options),
             is_compacted: file.is_compacted,
-            tasks: file.tasks.clone(),
+            tasks: file.tasks.iter().map(|task| task.number()).collect(),
         }))
     }
 
@@ -62,6 +64,7 @@ impl Entry for LiveFile {
         let file = |LiveFileForm { mut output, options, is_compacted, tasks }| {
             output.partition = kept_once(&mut repeated, &output.partition);
             output.format = kept_once(&mut repeated, &output.format);
+            let tasks = tasks.into_iter().map(TaskId::from).collect();
             Ok(Self { output, options: words.get(options)?, is_compacted, tasks })
         };
         forms.into_iter().map(file).collect()
@@ -109,11 +112,6 @@ impl Default for Files {
     }
 }
 
-/// An id as a number.
-pub(crate) fn id_number(id: &str) -> u64 {
-    u64::from_str_radix(id, 16).unwrap_or(u64::MAX)
-}
-
 fn broken(invariant: &'static str, what: String) -> Error {
     Error::Broken { invariant, what }
 }
@@ -131,7 +129,7 @@ impl Files {
         named_after: &str,
         options: &Arc<Options>,
         is_compacted: bool,
-        tasks: &Arc<[u64]>,
+        tasks: &Arc<[TaskId]>,
     ) -> Result<(), Error> {
         let key = output.key.clone();
         let is_named = is_data_key(&key) && task_of_output(&key) == Some(named_after);
@@ -157,12 +155,12 @@ impl Files {
     /// A task is committed.
     pub(crate) fn settle(
         &mut self,
-        task: &str,
+        task: TaskId,
         options: &Arc<Options>,
         outputs: Vec<OutputRecord>,
     ) -> Result<(), Error> {
-        let tasks: Arc<[u64]> = Arc::new([id_number(task)]);
-        outputs.into_iter().try_for_each(|output| self.add(output, task, options, false, &tasks))
+        let tasks: Arc<[TaskId]> = Arc::new([task]);
+        outputs.into_iter().try_for_each(|output| self.add(output, &task, options, false, &tasks))
     }
 
     /// Files were replaced.
@@ -188,7 +186,7 @@ impl Files {
             return Err(broken("L6", what));
         }
         self.last_compaction = record.number;
-        let mut tasks: Vec<u64> = Vec::new();
+        let mut tasks: Vec<TaskId> = Vec::new();
         for file in &record.retired {
             let Some(live) = self.live.remove(&file.key)? else {
                 let what = format!("compaction {} retires `{}`, which is not live", record.number, file.key);
@@ -206,14 +204,15 @@ impl Files {
         if let Some(reconversion) = &record.reconversion {
             self.reconversions += 1;
             for task in &reconversion.tasks {
-                self.settle(&task.commit.task, &Arc::new(task.options.clone()), task.commit.outputs.clone())?;
+                self.settle(task.commit.task, &Arc::new(task.options.clone()), task.commit.outputs.clone())?;
             }
             for task in &reconversion.rewritten {
-                let (options, tasks) = (Arc::new(task.options.clone()), Arc::new([id_number(&task.task)]));
+                let options = Arc::new(task.options.clone());
+                let tasks: Arc<[TaskId]> = Arc::new([task.task]);
                 for output in &task.outputs {
                     // Named after the rewriting, which no commit tells of.
                     let name = task_of_output(&output.key).unwrap_or_default().to_owned();
-                    self.add(output.clone(), &name, &options, false, &(tasks.clone() as Arc<[u64]>))?;
+                    self.add(output.clone(), &name, &options, false, &tasks)?;
                 }
             }
         }
@@ -312,11 +311,10 @@ impl Files {
         Ok(partitions)
     }
 
-    /// The key under which a live file is to be read now. While a compaction is open the file may be aside, where this key is, or
-    /// already in its place; try both.
-    pub fn key_now(&self, file: &LiveFile) -> String {
+    /// Where a live file may be.
+    pub fn places(&self, file: &LiveFile) -> Places {
         let record = self.open().find(|r| r.all_outputs().any(|o| o.key == file.output.key));
-        record.map_or_else(|| file.output.key.clone(), |record| aside_key(record, &file.output))
+        Places::new(record.map(|record| aside_key(record, &file.output)), file.output.key.clone())
     }
 
     /// Each log format that files have, with the options that they were written with.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flowquet_store::{ErrorKind, Store};
+use flowquet_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::LAYOUT_VERSION;
@@ -56,7 +56,7 @@ pub fn stop_ignoring(out: &dyn Store, url: &str) -> Result<bool, Error> {
     let key = ignored_key(url);
     match out.head(&key) {
         Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.may_be_missing() => return Ok(false),
         Err(error) => return Err(error.into()),
     }
     delete_if_there(out, &key)?;

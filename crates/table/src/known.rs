@@ -11,6 +11,7 @@ use crate::objects::{ObjectId, SourceObject};
 use crate::options::Options;
 use crate::records::RecordError;
 use crate::shelf::{Entry, Shelf, Words, from_lines, to_lines};
+use crate::task_id::TaskId;
 
 /// An object that could not be read when a task tried it.
 #[derive(Debug, Clone)]
@@ -23,11 +24,11 @@ pub struct FailedClaim {
     /// Options that it was tried with.
     pub options: Arc<Options>,
     /// The task.
-    pub task: u64,
+    pub task: TaskId,
 }
 
 impl FailedClaim {
-    pub(crate) fn new(object: SourceObject, cause: Cause, options: Arc<Options>, task: u64) -> Self {
+    pub(crate) fn new(object: SourceObject, cause: Cause, options: Arc<Options>, task: TaskId) -> Self {
         Self { id: object.id(), object, cause, options, task }
     }
 }
@@ -39,6 +40,7 @@ struct FailedForm {
     object: SourceObject,
     cause: Cause,
     options: u32,
+    /// Its id as a number.
     task: u64,
 }
 
@@ -55,14 +57,15 @@ impl Entry for FailedClaim {
             object: claim.object.clone(),
             cause: claim.cause.clone(),
             options: words.place(&claim.options),
-            task: claim.task,
+            task: claim.task.number(),
         }))
     }
 
     fn decode(bytes: &[u8], words: &Words) -> Result<Vec<Self>, RecordError> {
         let forms: Vec<FailedForm> = from_lines(bytes)?;
-        let claim =
-            |form: FailedForm| Ok(Self::new(form.object, form.cause, words.get(form.options)?, form.task));
+        let claim = |form: FailedForm| {
+            Ok(Self::new(form.object, form.cause, words.get(form.options)?, form.task.into()))
+        };
         forms.into_iter().map(claim).collect()
     }
 }
@@ -218,7 +221,7 @@ impl Known {
         self.taken.add(Numbered::of(object))
     }
 
-    /// The same, where another live task may hold it, or this one holds it as it was before.
+    /// A live task holds the object, which another one may hold, or this one as it was before.
     pub(crate) fn take_again(&mut self, object: &SourceObject) {
         self.taken.put(Numbered::of(object));
     }
@@ -240,7 +243,7 @@ impl Known {
     }
 
     /// What a task could not read is as if never tried.
-    pub(crate) fn forget_failures_of(&mut self, tasks: &HashSet<u64>) -> Result<(), Error> {
+    pub(crate) fn forget_failures_of(&mut self, tasks: &HashSet<TaskId>) -> Result<(), Error> {
         let all = self.failed.all()?;
         let ids: Vec<ObjectId> = all.into_iter().filter(|c| tasks.contains(&c.task)).map(|c| c.id).collect();
         ids.iter().for_each(|id| self.failed.discard(id));

@@ -52,8 +52,9 @@ mod settling;
 mod shelf;
 mod state;
 mod status;
+mod task_id;
 
-pub use aside::{aside_folders, aside_key};
+pub use aside::{Places, aside_folders, aside_key};
 pub use audit::{RecordAudit, RecordFault, audit};
 pub use catalog::CatalogTable;
 pub use cause::{Cause, Retry};
@@ -86,6 +87,7 @@ pub use records::{
 pub use rollup::{RolledUp, RolledUpFile, Rollup, RollupSums};
 pub use state::{OpenTask, TableState, Totals};
 pub use status::{RollupStatus, Status, Unfinished, Unreadable, status};
+pub use task_id::TaskId;
 
 /// Version of the table's layout: of record forms, task and file names, and of what decides a file's bytes. This program writes
 /// records of this version.

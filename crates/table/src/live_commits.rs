@@ -10,6 +10,7 @@ use crate::log::Log;
 use crate::options::Options;
 use crate::reading::{decode, decode_commit, decode_plan, read_each};
 use crate::records::CommitRecord;
+use crate::task_id::TaskId;
 
 impl Log {
     /// Calls `each` with the options and the commit of each task that counts, as far as the state knows them: those of
@@ -37,11 +38,11 @@ impl Log {
                 each(&Arc::new(task.options), task.commit)?;
             }
         }
-        let open: HashSet<&str> = self.state().open_tasks().map(|t| t.task.id.as_str()).collect();
+        let open: HashSet<TaskId> = self.state().open_tasks().map(|t| t.task.id).collect();
         for number in 1..=self.state().last_plan() {
             let key = plan_key(number);
             let plan = decode_plan(out, &key, &out.get(&key).map_err(Error::from)?)?;
-            let is_committed = |id: &str| !open.contains(id) && !superseded.contains(id);
+            let is_committed = |id: &TaskId| !open.contains(id) && !superseded.contains(id);
             let tasks = plan.tasks.iter().filter(|task| is_committed(&task.id));
             let keys: Vec<String> = tasks.map(|t| commit_key(&t.id, number, plan.layout_version)).collect();
             let mut stopped = None;

@@ -22,6 +22,7 @@ use crate::reading::{decode, decode_commit, decode_plan, keys_of, put_record, re
 use crate::records::{CommitRecord, PlanRecord, plan_to_gzip, to_json};
 use crate::seal::sealed;
 use crate::state::{Settled, TableState};
+use crate::task_id::TaskId;
 
 /// Records after the newest checkpoint that are worth another one: each is a request of every run to come.
 const CHECKPOINT_AFTER: u64 = 8;
@@ -41,7 +42,7 @@ pub struct Log {
     /// Records that the state has and the checkpoint has not.
     records_since: u64,
     /// Commits that were put here and that the state does not have yet.
-    own: Mutex<Vec<(String, Settled)>>,
+    own: Mutex<Vec<(TaskId, Settled)>>,
 }
 
 /// What became of a commit.
@@ -294,16 +295,16 @@ impl Log {
 
     fn add_commit(&mut self, key: &str, bytes: &[u8]) -> Result<(), Error> {
         let commit = decode_commit(self.out.as_ref(), key, bytes)?;
-        let task = commit.task.clone();
+        let task = commit.task;
         self.records_since += 1;
-        self.state.add_commit(&task, Settled::of(commit)?)
+        self.state.add_commit(task, Settled::of(commit)?)
     }
 
     /// Adds the commits that were put here.
     fn add_own(&mut self) -> Result<(), Error> {
         for (task, settled) in std::mem::take(self.own.get_mut().unwrap_or_else(PoisonError::into_inner)) {
             self.records_since += 1;
-            self.state.add_commit(&task, settled)?;
+            self.state.add_commit(task, settled)?;
         }
         Ok(())
     }
@@ -496,13 +497,19 @@ impl Log {
         match self.put(&key, &sealed(to_json(record))) {
             Ok(()) => {
                 let (files, records) = (record.outputs.len(), record.counts.records);
-                tracing::info!(task = record.task, files, records, void = record.void, "committed a task");
-                let own = (record.task.clone(), Settled::of(record.clone())?);
+                tracing::info!(
+                    task = record.task.as_str(),
+                    files,
+                    records,
+                    void = record.void,
+                    "committed a task"
+                );
+                let own = (record.task, Settled::of(record.clone())?);
                 self.own.lock().unwrap_or_else(PoisonError::into_inner).push(own);
                 Ok(CommitPut::Ours)
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                tracing::info!(task = record.task, "another run committed this task first");
+                tracing::info!(task = record.task.as_str(), "another run committed this task first");
                 let theirs = decode_commit(self.out.as_ref(), &key, &self.out.get(&key)?)?;
                 Ok(CommitPut::Theirs(Box::new(theirs)))
             }
@@ -516,9 +523,9 @@ impl Log {
             CommitPut::Ours => record,
             CommitPut::Theirs(theirs) => *theirs,
         };
-        let (task, is_void) = (settled.task.clone(), settled.void.is_some());
+        let (task, is_void) = (settled.task, settled.void.is_some());
         self.records_since += 1;
-        self.state.add_commit(&task, Settled::of(settled)?)?;
+        self.state.add_commit(task, Settled::of(settled)?)?;
         Ok(is_void)
     }
 

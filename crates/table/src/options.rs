@@ -165,7 +165,7 @@ impl Reading {
         })
     }
 
-    /// The same for objects of flow logs whose formats are known: id and text of each.
+    /// With the formats of objects of flow logs that are known: id and text of each.
     ///
     /// # Errors
     /// [`ReadingError`], also where a text is none of the formats.

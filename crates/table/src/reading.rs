@@ -54,7 +54,7 @@ pub(crate) fn read_if_there(
     for (key, fetch) in ahead {
         match fetch.wait(&|| false) {
             Ok(bytes) => each(key, &bytes)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if error.may_be_missing() => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -110,8 +110,7 @@ pub(crate) fn put_record(
             // A run that was killed may have put it just before.
             Ok(there) if there == bytes => return Ok(()),
             Ok(_) => return Err(StoreError::exists(out.url(key))),
-            // S3 tells only who may list the bucket that an object is not there.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {}
+            Err(error) if error.may_be_missing() => {}
             Err(error) => return Err(error),
         }
     }

@@ -16,6 +16,7 @@ use crate::objects::SourceObject;
 use crate::options::Options;
 use crate::rollup::RolledUp;
 use crate::seal::{ENTRY, unsealed};
+use crate::task_id::TaskId;
 use crate::{LAYOUT_VERSION, LAYOUT_VERSION_OLDEST};
 
 /// What records say of the program that wrote them.
@@ -27,9 +28,8 @@ pub fn written_by() -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
-    /// Sixteen hexadecimal digits of a digest of all that decides the task's bytes, and of its place in the table's plans.
-    #[serde(deserialize_with = "checked::id")]
-    pub id: String,
+    /// A digest of all that decides the task's bytes, and of its place in the table's plans.
+    pub id: TaskId,
     /// In key order.
     pub objects: Vec<SourceObject>,
 }
@@ -157,8 +157,7 @@ pub struct CommitRecord {
     /// Version of the program that wrote it.
     pub written_by: String,
     /// The task.
-    #[serde(deserialize_with = "checked::id")]
-    pub task: String,
+    pub task: TaskId,
     /// The plan that holds it.
     pub plan: u64,
     /// Why the task will never be performed: an object changed or vanished between planning and reading, or a run reads its
@@ -200,7 +199,7 @@ impl CommitRecord {
     }
 
     /// A commit that gives a task of plan `plan` up.
-    pub fn void(task: String, plan: u64, layout_version: u32, reason: String) -> Self {
+    pub fn void(task: TaskId, plan: u64, layout_version: u32, reason: String) -> Self {
         Self { void: Some(reason), ..Self::empty(task, plan, layout_version) }
     }
 
@@ -220,10 +219,10 @@ impl CommitRecord {
             damaged: None,
         };
         let inputs = task.objects.iter().map(failed).collect();
-        Self { inputs, ..Self::empty(task.id.clone(), plan, layout_version) }
+        Self { inputs, ..Self::empty(task.id, plan, layout_version) }
     }
 
-    fn empty(task: String, plan: u64, layout_version: u32) -> Self {
+    fn empty(task: TaskId, plan: u64, layout_version: u32) -> Self {
         Self {
             layout_version,
             written_by: written_by(),
@@ -409,7 +408,7 @@ mod tests {
             let key = format!("{prefix}{i:06}.log");
             SourceObject::new(format!("file:///{key}"), &key, 7, "1")
         };
-        let task = Task { id: "0123456789abcdef".into(), objects: (0..4_000).map(object).collect() };
+        let task = Task { id: 0x0123_4567_89ab_cdef.into(), objects: (0..4_000).map(object).collect() };
         let options = Options::default();
         let plan = PlanRecord {
             layout_version: LAYOUT_VERSION,

@@ -62,7 +62,7 @@ mod tests {
     use crate::records::{CommitRecord, from_json, to_json};
 
     fn record() -> CommitRecord {
-        CommitRecord::void("0123456789abcdef".into(), 7, crate::LAYOUT_VERSION, "why".into())
+        CommitRecord::void(0x0123_4567_89ab_cdef.into(), 7, crate::LAYOUT_VERSION, "why".into())
     }
 
     #[test]

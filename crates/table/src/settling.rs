@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::log::Log;
 use crate::objects::SourceObject;
 use crate::records::{CommitRecord, Task};
+use crate::task_id::TaskId;
 
 impl Log {
     /// Gives tasks up that have no commit: their objects are as if never planned. One that another run commits at this moment
@@ -14,16 +15,16 @@ impl Log {
     ///
     /// # Errors
     /// As the store reports.
-    pub fn void_tasks(&mut self, ids: &HashSet<String>, reason: &str) -> Result<HashSet<String>, Error> {
-        let tasks: Vec<(u64, u32, String)> = self
+    pub fn void_tasks(&mut self, ids: &HashSet<TaskId>, reason: &str) -> Result<HashSet<TaskId>, Error> {
+        let tasks: Vec<(u64, u32, TaskId)> = self
             .state()
             .open_tasks()
             .filter(|t| ids.contains(&t.task.id))
-            .map(|t| (t.plan, t.layout_version, t.task.id.clone()))
+            .map(|t| (t.plan, t.layout_version, t.task.id))
             .collect();
         let mut void = HashSet::new();
         for (plan, layout_version, task) in tasks {
-            let record = CommitRecord::void(task.clone(), plan, layout_version, reason.to_owned());
+            let record = CommitRecord::void(task, plan, layout_version, reason.to_owned());
             if self.settle(record, layout_version)? {
                 void.insert(task);
             }

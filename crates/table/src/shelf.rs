@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
-use flowquet_store::{ErrorKind, Fetch, Store};
+use flowquet_store::{Fetch, Store};
 
 use crate::error::Error;
 use crate::options::Options;
@@ -183,9 +183,9 @@ impl<E: Entry> Shelf<E> {
             let Some((place, name, fetch)) = ahead.pop_front() else { return Ok(()) };
             let segment = &self.segments[place];
             let unusable = |what: String| Error::Checkpoint { url: out.url(name), what };
-            let bytes = fetch.wait(&|| false).map_err(|error| match error.kind() {
-                ErrorKind::NotFound => unusable("it is gone".to_owned()),
-                _ => error.into(),
+            let bytes = fetch.wait(&|| false).map_err(|error| match error.may_be_missing() {
+                true => unusable("it is gone".to_owned()),
+                false => error.into(),
             })?;
             if !is_named_after(name, &bytes) {
                 return Err(unusable("its bytes are not those that its name says".to_owned()));

@@ -9,7 +9,7 @@ use crate::cause::Cause;
 use crate::compaction::{CompactionRecord, Reconversion};
 use crate::contract::TableContract;
 use crate::error::Error;
-use crate::files::{FileKind, Files, LiveFile, id_number};
+use crate::files::{FileKind, Files, LiveFile};
 use crate::formats::TableFormats;
 use crate::known::{FailedClaim, Known, Sorted};
 use crate::layout::{rejects_key, task_of_output};
@@ -17,6 +17,7 @@ use crate::objects::{ObjectId, SourceObject, UrlDigest, url_digest};
 use crate::options::Options;
 use crate::records::{CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, Task};
 use crate::shelf::Words;
+use crate::task_id::TaskId;
 
 /// A table at one moment: a fold over its records.
 ///
@@ -44,7 +45,7 @@ pub struct TableState {
     last_tasks: Option<TasksDigest>,
     open: BTreeMap<u64, Vec<Task>>,
     /// Commits of plans that are not read yet.
-    early: HashMap<String, Settled>,
+    early: HashMap<TaskId, Settled>,
     pub(crate) totals: Totals,
     pub(crate) known: Known,
     pub(crate) files: Files,
@@ -95,19 +96,19 @@ pub struct Totals {
     pub bytes_in: u64,
     /// Their lines.
     pub counts: Counts,
-    /// Tasks that have rejects, by their ids as numbers.
-    pub(crate) with_rejects: BTreeSet<u64>,
+    /// Tasks that have rejects.
+    pub(crate) with_rejects: BTreeSet<TaskId>,
 }
 
 impl Totals {
     /// Whether a task that counts has rejects.
-    pub fn has_rejects(&self, task: &str) -> bool {
-        self.with_rejects.contains(&id_number(task))
+    pub fn has_rejects(&self, task: TaskId) -> bool {
+        self.with_rejects.contains(&task)
     }
 
     /// Keys of files of rejects.
     pub fn reject_files(&self) -> impl Iterator<Item = String> {
-        self.with_rejects.iter().map(|id| rejects_key(&format!("{id:016x}")))
+        self.with_rejects.iter().map(|id| rejects_key(id))
     }
 }
 
@@ -292,9 +293,9 @@ impl TableState {
     }
 
     /// Adds a commit. That of a plan that is not known yet waits for it; one that is known already is passed over.
-    pub(crate) fn add_commit(&mut self, task: &str, settled: Settled) -> Result<(), Error> {
+    pub(crate) fn add_commit(&mut self, task: TaskId, settled: Settled) -> Result<(), Error> {
         if settled.plan > self.last_plan {
-            self.early.insert(task.to_owned(), settled);
+            self.early.insert(task, settled);
             return Ok(());
         }
         let Some(open) = self.open.get_mut(&settled.plan) else { return Ok(()) };
@@ -316,7 +317,7 @@ impl TableState {
     fn settle(&mut self, plan: u64, task: &Task, settled: Settled) -> Result<(), Error> {
         let options = self.options_of(plan).clone();
         if settled.counts.rejects > 0 {
-            self.totals.with_rejects.insert(id_number(&task.id));
+            self.totals.with_rejects.insert(task.id);
         }
         self.totals.tasks += 1;
         self.totals.objects += settled.objects;
@@ -324,8 +325,8 @@ impl TableState {
         self.totals.counts.add(&settled.counts);
         self.learn_formats(&settled, task.objects.iter(), &options);
         task.objects.iter().for_each(|object| self.known.convert(object));
-        self.fail_objects(settled.failed, &options, &task.id);
-        self.files.settle(&task.id, &options, settled.outputs)
+        self.fail_objects(settled.failed, &options, task.id);
+        self.files.settle(task.id, &options, settled.outputs)
     }
 
     fn learn_formats<'a>(
@@ -339,9 +340,9 @@ impl TableState {
         objects.filter(|o| !failed.contains(o.url())).for_each(|o| self.formats.add_flow_log_of(o));
     }
 
-    fn fail_objects(&mut self, failed: Vec<(SourceObject, Cause)>, options: &Arc<Options>, task: &str) {
+    fn fail_objects(&mut self, failed: Vec<(SourceObject, Cause)>, options: &Arc<Options>, task: TaskId) {
         for (object, cause) in failed {
-            self.known.fail(FailedClaim::new(object, cause, options.clone(), id_number(task)));
+            self.known.fail(FailedClaim::new(object, cause, options.clone(), task));
         }
     }
 
@@ -363,7 +364,7 @@ impl TableState {
     }
 
     fn add_reconversion(&mut self, reconversion: &Reconversion) -> Result<(), Error> {
-        let ids = reconversion.superseded.iter().map(|t| id_number(&t.task)).collect();
+        let ids = reconversion.superseded.iter().map(|t| t.task).collect();
         self.known.forget_failures_of(&ids)?;
         let totals = &mut self.totals;
         for task in &reconversion.superseded {
@@ -383,7 +384,7 @@ impl TableState {
                 };
                 *sum = left;
             }
-            totals.with_rejects.remove(&id_number(&task.task));
+            totals.with_rejects.remove(&task.task);
         }
         for task in &reconversion.tasks {
             check_commit(&task.commit)?;
@@ -397,14 +398,14 @@ impl TableState {
             let options = Arc::new(task.options.clone());
             let settled = Settled::of(task.commit.clone())?;
             if settled.counts.rejects > 0 {
-                self.totals.with_rejects.insert(id_number(&task.commit.task));
+                self.totals.with_rejects.insert(task.commit.task);
             }
             self.totals.tasks += 1;
             self.totals.objects += settled.objects;
             self.totals.bytes_in += settled.bytes_in;
             self.totals.counts.add(&settled.counts);
             self.learn_formats(&settled, task.commit.inputs.iter().map(|i| &i.object), &options);
-            self.fail_objects(settled.failed, &options, &task.commit.task);
+            self.fail_objects(settled.failed, &options, task.commit.task);
         }
         Ok(())
     }
@@ -556,12 +557,12 @@ impl TableState {
         lines.extend(self.known.taken.all()?.iter().map(|entry| format!("taken {entry:?}")));
         lines.extend(self.known.failed.all()?.iter().map(|claim| {
             let FailedClaim { object, cause, options, task, .. } = claim;
-            format!("failed {object:?} {cause:?} {task:x} {}", json(options))
+            format!("failed {object:?} {cause:?} {task} {}", json(options))
         }));
         lines.extend(self.files.left.all()?.iter().map(|entry| format!("left {entry:?}")));
         lines.extend(self.files.live.all()?.iter().map(|file| {
             let LiveFile { output, options, is_compacted, tasks } = file;
-            format!("live {output:?} {is_compacted} {tasks:x?} {}", json(options))
+            format!("live {output:?} {is_compacted} {tasks:?} {}", json(options))
         }));
         lines.extend(self.files.open.keys().map(|number| format!("moving {number}")));
         lines.extend(self.formats.flow_logs().map(|id| format!("flow log {id}")));

@@ -163,7 +163,7 @@ fn of_state(
     check: FileCheck,
 ) -> Result<Status, Error> {
     let open_tasks = state.open_tasks().map(|open| Unfinished {
-        id: open.task.id.clone(),
+        id: open.task.id.to_string(),
         plan: open.plan,
         objects: open.task.objects.len() as u64,
         bytes: open.task.objects.iter().map(|o| o.bytes).sum(),

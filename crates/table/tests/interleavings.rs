@@ -12,7 +12,8 @@ use bytes::Bytes;
 use flowquet_store::{Error as StoreError, Fetch, Folder, Memory, ObjectMeta, Staged, Store};
 use flowquet_table::{
     Cause, CommitPut, CommitRecord, CompactionRecord, Counts, Crc32, Digest, Duplicates, Error, InputRecord,
-    LAYOUT_VERSION, Log, Options, OutputRecord, PlanRecord, RetiredFile, SourceObject, Task, written_by,
+    LAYOUT_VERSION, Log, Options, OutputRecord, PlanRecord, RetiredFile, SourceObject, Task, TaskId,
+    written_by,
 };
 
 /// As many as the issue of a broken log is worth.
@@ -207,8 +208,8 @@ fn object(n: u64) -> SourceObject {
 }
 
 /// An id that tells what it is of.
-fn id(kind: u64, plan: u64, place: u64) -> String {
-    format!("{kind:04x}{plan:08x}{place:04x}")
+fn id(kind: u64, plan: u64, place: u64) -> TaskId {
+    (kind << 48 | plan << 16 | place).into()
 }
 
 /// What converting a task gives: each object has as many records as its number; every fifth cannot be read.
@@ -245,7 +246,7 @@ fn commit_of(task: &Task, plan: u64) -> CommitRecord {
         outputs: if counts.records > 0 { vec![output] } else { Vec::new() },
         counts,
         void: None,
-        ..CommitRecord::void(task.id.clone(), plan, LAYOUT_VERSION, String::new())
+        ..CommitRecord::void(task.id, plan, LAYOUT_VERSION, String::new())
     }
 }
 
@@ -316,7 +317,7 @@ fn commit(log: &mut Log, choice: u64) -> Result<(), Error> {
     }
     let (plan, task) = &open[choice as usize % open.len()];
     if (choice / 64).is_multiple_of(8) {
-        let void = HashSet::from([task.id.clone()]);
+        let void = HashSet::from([task.id]);
         return log.void_tasks(&void, "an object changed").map(drop);
     }
     let record = commit_of(task, *plan);
@@ -363,7 +364,7 @@ fn compact(log: &mut Log, choice: u64) -> Result<(), Error> {
             layout_version: LAYOUT_VERSION,
             written_by: written_by(),
             number: state.files().last_compaction() + 1,
-            id: name.clone(),
+            id: name.to_string(),
             partition: partition.clone(),
             options: Options::default(),
             formats: Vec::new(),
@@ -394,7 +395,7 @@ fn check_naively(memory: &Memory, log: &Log) {
     for (_, bytes) in below("plans") {
         let plan = flowquet_table::plan_from_gzip(bytes).expect("a plan");
         for task in &plan.tasks {
-            let commit = commits.get(&task.id);
+            let commit = commits.get(task.id.as_str());
             if commit.is_some_and(|c| c.get("void").is_some()) {
                 continue;
             }

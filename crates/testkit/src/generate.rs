@@ -171,7 +171,7 @@ impl Flow {
         self.bytes = self.packets * (40 + random.uneven(1400)) + random.below(40);
     }
 
-    /// The same flow the other way.
+    /// Turns the flow round: what follows is its answer.
     fn turn(&mut self, random: &mut Random) {
         self.outgoing = !self.outgoing;
         self.count(random);

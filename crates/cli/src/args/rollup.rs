@@ -3,7 +3,7 @@
 use clap::Args;
 use flowquet_store::Location;
 
-use super::{GlueArgs, ToldArgs};
+use super::{GlueArgs, RunReportArgs};
 use crate::places::S3Args;
 use crate::size::{parse_bytes, whole};
 
@@ -60,7 +60,7 @@ pub(crate) struct RollupArgs {
     pub(crate) json: bool,
 
     #[command(flatten)]
-    pub(crate) told: ToldArgs,
+    pub(crate) run_report: RunReportArgs,
 
     /// Print errors only
     #[arg(long, short, help_heading = "Reports")]

@@ -5,7 +5,7 @@ use flowquet_engine::Share;
 use flowquet_sources::Source;
 use flowquet_store::Location;
 
-use crate::args::{GlueArgs, ToldArgs};
+use crate::args::{GlueArgs, RunReportArgs};
 use crate::places::{FilterArgs, S3Args, source};
 use crate::size::{parse_bytes, whole};
 
@@ -68,7 +68,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) json: bool,
 
     #[command(flatten)]
-    pub(crate) told: ToldArgs,
+    pub(crate) run_report: RunReportArgs,
 
     /// Print errors only, and one line if something is wrong
     #[arg(long, short, help_heading = "Reports")]

@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::policy;
 use super::{Line, State};
 use crate::args::DoctorArgs;
+use crate::failure::hint_of_ec2;
 use crate::output::counted;
 use crate::places::absolute;
 use crate::signals::stop;
@@ -84,7 +85,7 @@ fn of_identity(who: &WhoAmI) -> Vec<Line> {
                 AwsErrorKind::Unavailable | AwsErrorKind::Throttled => State::Unknown,
                 _ => State::Bad,
             };
-            let hint = error.hint().filter(|_| state == State::Bad);
+            let hint = hint_of_ec2(error).filter(|_| state == State::Bad);
             let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
             Line::new("credentials", state, format!("{error}{hint}"))
         }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use flowquet_format::LogFormat;
-use flowquet_table::{Dedup, LiveFile, Log, Options};
+use flowquet_table::{Dedup, LiveFile, Log, Options, TaskId};
 
-use super::is_chosen;
 use crate::error::Error;
+use crate::partitions::is_chosen;
 
 /// The columns that rows are compared by must stand in each file that is looked at: with `exact` those of all fields that its records had.
 pub(super) fn check_compared(
@@ -50,7 +50,7 @@ pub(super) fn check_compared(
 }
 
 /// Tasks whose rows lack columns of their log formats, with these and the format. Files that compactions made of them do not tell.
-fn lacking_tasks(log: &Log) -> Result<HashMap<u64, (Vec<String>, String)>, Error> {
+fn lacking_tasks(log: &Log) -> Result<HashMap<TaskId, (Vec<String>, String)>, Error> {
     let mut found = HashMap::new();
     let mut is_any_lacking = false;
     for (format, options) in log.state().formats().written() {
@@ -64,8 +64,7 @@ fn lacking_tasks(log: &Log) -> Result<HashMap<u64, (Vec<String>, String)>, Error
             let format = parsed(&output.format, options)?;
             let missing = left_out(&format, options);
             if !missing.is_empty() {
-                let task = u64::from_str_radix(&commit.task, 16).unwrap_or(u64::MAX);
-                found.insert(task, (missing, format.to_string()));
+                found.insert(commit.task, (missing, format.to_string()));
             }
         }
         Ok::<(), Error>(())

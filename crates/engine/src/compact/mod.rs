@@ -1,24 +1,10 @@
-//! Compaction: the files of a partition become few sorted ones.
-//!
-//! # How the table changes hands
-//!
-//! 1. New files are put where no reader looks (`_flowquet/compacted/`), under names that their inputs and options decide.
-//! 2. A numbered record, put if absent, retires the old files. From here on the new ones are the table.
-//! 3. A catalog that points at the partition is pointed at the new files ([`Pointers`]), and readers that began before are
-//!    given time.
-//! 4. The new files are put in place, all of them; only then the old ones are deleted.
-//! 5. The catalog is pointed back, readers are given time again, and what was put aside in step 1 is deleted.
-//!
-//! Each step can be done twice. A process that is killed leaves a record without its mark of completion, and the next
-//! compaction goes on with step 3.
+//! Compaction: the files of a partition become few sorted ones, which take their place as [`crate::replace`] describes.
 
 mod compared;
 mod duplicates;
-mod late;
 mod memory;
 mod merge;
 mod merger;
-mod place;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,23 +15,20 @@ use flowquet_format::LogFormat;
 use flowquet_plan::{Merging, kept_formats, mergings_due};
 use flowquet_store::Store;
 use flowquet_table::{
-    CompactionRecord, Dedup, Error as LogError, FileCheck, Log, Options, TableState, aside_folders,
-    check_files, delete_if_there,
+    CompactionRecord, Dedup, FileCheck, Log, Options, TableState, check_files, delete_if_there,
 };
 use serde::Serialize;
 
 use crate::convert::checkpoint;
 use crate::error::Error;
 use crate::events::{Event, Observer};
+use crate::partitions::{check_partitions, folder_of, is_chosen};
+use crate::replace::{Late, Placing, Pointers, are_live, finish_open};
 use crate::threads::pool;
 
 use compared::check_compared;
 use memory::Memory;
 use merger::Merger;
-
-pub(crate) use late::Late;
-pub(crate) use place::Placing;
-pub use place::Pointers;
 
 /// What rows are ordered by where nothing is asked for: over the queries of `benches/queries` it reads least.
 const DEFAULT_SORT: [&str; 3] = ["srcaddr", "dstaddr", "start"];
@@ -338,22 +321,6 @@ fn wanted_options(state: &TableState, asked: &CompactOptions) -> Options {
     }
 }
 
-/// The partition folder of a data file.
-pub(crate) fn folder_of(key: &str) -> &str {
-    key.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// Each part of the command that names partitions must name some.
-pub(crate) fn check_partitions<V>(partitions: &BTreeMap<String, V>, wanted: &[String]) -> Result<(), Error> {
-    for glob in wanted {
-        if !partitions.keys().any(|folder| is_chosen(folder, std::slice::from_ref(glob))) {
-            let nearest = partitions.keys().rev().take(3).cloned().collect();
-            return Err(Error::NoPartition { glob: glob.clone(), partitions: nearest });
-        }
-    }
-    Ok(())
-}
-
 /// Columns that were asked for by name must stand in some file.
 fn check_columns(state: &TableState, wanted: &Options) -> Result<(), Error> {
     let formats = state.files().formats()?;
@@ -384,44 +351,6 @@ fn are_retired(log: &Mutex<Log>, due: &Due) -> Result<bool, Error> {
         .map_err(Error::from)
 }
 
-/// Whether the files of these keys are all live.
-pub(crate) fn are_live<'a>(
-    state: &TableState,
-    keys: impl Iterator<Item = &'a str>,
-) -> Result<bool, LogError> {
-    for key in keys {
-        if state.files().get(key)?.is_none() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Whether a partition's folder has all parts of one of `wanted`.
-pub(crate) fn is_chosen(folder: &str, wanted: &[String]) -> bool {
-    let has = |part: &str| {
-        folder.split('/').any(|found| match part.strip_suffix('*') {
-            Some(start) => found.starts_with(start),
-            None => found == part,
-        })
-    };
-    wanted.is_empty() || wanted.iter().any(|w| w.split('/').filter(|p| !p.is_empty()).all(has))
-}
-
-/// Puts the files of compactions and reconversions in place left by an earlier run unfinished. Returns how many.
-pub(crate) fn finish_open(
-    log: &mut Log,
-    pointers: Option<&dyn Pointers>,
-    grace: Duration,
-    observer: &dyn Observer,
-    stop: &AtomicBool,
-) -> Result<u64, Error> {
-    let open: Vec<CompactionRecord> = log.state().files().open().cloned().collect();
-    Placing { log, pointers, grace, observer, stop }.place(&open.iter().collect::<Vec<_>>())?;
-    open.iter().for_each(|record| log.state_mut().close_compaction(record.number));
-    Ok(open.len() as u64)
-}
-
 /// Commits a compaction, unless another one has retired some of its files meanwhile.
 fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Outcome, Error> {
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -434,12 +363,6 @@ fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Outcome, Error> {
         Some(record) => Outcome::Committed(Box::new(record)),
         None => Outcome::ByAnother(draft.id),
     })
-}
-
-/// Folders of compactions whose files are aside, by partition: for catalogs.
-fn aside(out: &dyn Store, records: &[&CompactionRecord]) -> BTreeMap<String, String> {
-    let folders = records.iter().flat_map(|record| aside_folders(record));
-    folders.map(|(partition, folder)| (partition, format!("{}/", out.url(&folder)))).collect()
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use flowquet_table::{
 };
 use proptest::prelude::*;
 
-use super::is_chosen;
 use super::memory::Memory;
 use super::merge::{DISTINCT_BYTES_MAX, FILE_MEMORY};
 use super::merger::Merger;
@@ -23,6 +22,7 @@ use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::events::Event;
 use crate::file::file_metadata;
+use crate::partitions::is_chosen;
 
 /// Formats that meet in a partition; the first and the second have the same fields.
 const FORMATS: [&str; 4] = [

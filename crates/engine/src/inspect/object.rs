@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use flowquet_input::{Compression, Input};
 use flowquet_sources::{Error as SourceError, SourceSet, absolute_url};
-use flowquet_store::{Error as StoreError, ErrorKind, Location};
+use flowquet_store::{Error as StoreError, Location};
 use flowquet_table::SourceObject;
 
 use crate::error::Error;
@@ -39,8 +39,7 @@ pub fn named_object(sources: &SourceSet, place: &Location) -> Result<Option<Sour
     }
     match sources.stores().bucket(bucket).head(key) {
         Ok(meta) => Ok(Some(SourceObject::new(meta.url, key, meta.bytes, &meta.etag))),
-        // Whoever may list need not be allowed to read what is not there.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => Ok(None),
+        Err(error) if error.may_be_missing() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

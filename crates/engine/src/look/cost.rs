@@ -79,7 +79,7 @@ pub struct Cost {
     pub other_bytes: u64,
     /// Columns, the dearest first.
     pub columns: Vec<ColumnCost>,
-    /// The same by log format, the dearest first. Empty of a file.
+    /// Costs by log format, the dearest first. Empty of a file.
     pub formats: Vec<FormatCost>,
     /// Columns that are mostly the same as others.
     pub same: Vec<Same>,

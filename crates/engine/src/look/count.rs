@@ -153,7 +153,7 @@ pub(super) fn counted(group: &Group<'_>, by: &[&str], other: Option<&str>) -> (P
     counted_by(group, &keys, values, other)
 }
 
-/// The same for rows that have numbers already.
+/// Counts the rows that are wanted by numbers that they have already, `keys`, which are places in `values`.
 pub(super) fn counted_by(
     group: &Group<'_>,
     keys: &[u32],

@@ -75,7 +75,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The same without the other ends.
+    /// These counts without the other ends.
     pub(super) fn without_others(&self) -> Self {
         let of = |shard: &Vec<Entry>| {
             shard.iter().map(|(value, tally, _)| (value.clone(), *tally, Vec::new())).collect()

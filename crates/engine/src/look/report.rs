@@ -48,7 +48,7 @@ pub struct TableReport {
     pub step_s: i64,
     /// Traffic over time.
     pub times: Vec<TrafficAt>,
-    /// The same by day of UTC.
+    /// Traffic by day of UTC.
     pub days: Vec<TrafficAt>,
     /// Records without a time between 2000 and 2100.
     pub timeless: Traffic,

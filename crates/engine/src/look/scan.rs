@@ -73,7 +73,7 @@ pub(super) struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// The same columns, and other rows that are wanted.
+    /// These columns, with other rows that are wanted.
     pub(super) fn among(&self, wanted: Vec<bool>) -> Self {
         Self { columns: self.columns.clone(), wanted: Some(wanted), ..*self }
     }

@@ -161,7 +161,7 @@ impl Timeline {
         (step, self.by(step))
     }
 
-    /// The same by day.
+    /// Traffic by day.
     pub(super) fn days(&self) -> Vec<TrafficAt> {
         self.by(DAY_S)
     }

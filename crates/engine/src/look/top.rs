@@ -135,7 +135,7 @@ pub fn top(request: &TopRequest, observer: &dyn Observer, stop: &AtomicBool) -> 
     })
 }
 
-/// The same names in the same order, each once.
+/// These names in their order, each once.
 pub(super) fn without_doubles<'a>(names: &[&'a str]) -> Vec<&'a str> {
     let mut once: Vec<&str> = Vec::new();
     for name in names {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use flowquet_format::ObjectKey;
-use flowquet_table::{FailedClaim, Log, SourceObject, TableState, check_files};
+use flowquet_table::{FailedClaim, Log, SourceObject, TableState, TaskId, check_files};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::compact::is_chosen;
 use crate::error::Error;
+use crate::partitions::{check_partitions, is_chosen};
 
 /// Which objects; those that satisfy each kind of condition that is set, and of several of one kind any.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Choice {
 #[derive(Debug, Default)]
 pub(crate) struct Chosen {
     /// Ids of tasks to indices of their objects.
-    pub(crate) tasks: BTreeMap<String, HashSet<usize>>,
+    pub(crate) tasks: BTreeMap<TaskId, HashSet<usize>>,
     /// Objects that had failed.
     pub(crate) failed: Vec<FailedClaim>,
 }
@@ -77,9 +77,9 @@ impl Choice {
     pub(crate) fn choose(&self, log: &mut Log, dry_run: bool) -> Result<Chosen, Error> {
         log.ask(TableState::read_all)?;
         // Of tasks, where files tell.
-        let mut of_files: Option<HashSet<u64>> = None;
-        let mut narrow = |tasks: HashSet<u64>| {
-            let both = |before: HashSet<u64>| before.intersection(&tasks).copied().collect();
+        let mut of_files: Option<HashSet<TaskId>> = None;
+        let mut narrow = |tasks: HashSet<TaskId>| {
+            let both = |before: HashSet<TaskId>| before.intersection(&tasks).copied().collect();
             of_files = Some(of_files.take().map_or_else(|| tasks.clone(), both));
         };
         if self.lost {
@@ -95,7 +95,7 @@ impl Choice {
             narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
         }
         if !self.partitions.is_empty() {
-            crate::compact::check_partitions(&log.state().files().partitions()?, &self.partitions)?;
+            check_partitions(&log.state().files().partitions()?, &self.partitions)?;
             let files = log
                 .state()
                 .files()
@@ -105,35 +105,33 @@ impl Choice {
             narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
         }
         let mut chosen = Chosen::default();
-        let mut superseded: HashSet<String> = HashSet::new();
-        let mut tasks: Vec<(String, Vec<SourceObject>)> = Vec::new();
-        let open: HashSet<String> = log.state().open_tasks().map(|t| t.task.id.clone()).collect();
-        let is_wanted = |id: &str| {
-            let number = u64::from_str_radix(id, 16).unwrap_or(u64::MAX);
-            !open.contains(id) && of_files.as_ref().is_none_or(|tasks| tasks.contains(&number))
-        };
-        let mut take = |id: &str, objects: Vec<SourceObject>| {
+        let mut superseded: HashSet<TaskId> = HashSet::new();
+        let mut tasks: Vec<(TaskId, Vec<SourceObject>)> = Vec::new();
+        let open: HashSet<TaskId> = log.state().open_tasks().map(|t| t.task.id).collect();
+        let is_wanted =
+            |id: TaskId| !open.contains(&id) && of_files.as_ref().is_none_or(|tasks| tasks.contains(&id));
+        let mut take = |id: TaskId, objects: Vec<SourceObject>| {
             if is_wanted(id) && objects.iter().any(|o| self.admits(o)) {
-                tasks.push((id.to_owned(), objects));
+                tasks.push((id, objects));
             }
         };
         log.read_compactions(|record| {
             if let Some(reconversion) = record.reconversion {
                 superseded.extend(reconversion.superseded.into_iter().map(|t| t.task));
                 for task in reconversion.tasks {
-                    take(&task.commit.task, task.commit.inputs.into_iter().map(|i| i.object).collect());
+                    take(task.commit.task, task.commit.inputs.into_iter().map(|i| i.object).collect());
                 }
             }
             Ok(())
         })?;
         log.read_plans(|plan| {
-            plan.tasks.into_iter().for_each(|task| take(&task.id, task.objects));
+            plan.tasks.into_iter().for_each(|task| take(task.id, task.objects));
             Ok(())
         })?;
         let totals = log.state().totals();
         let known = log.state().known();
         for (id, objects) in tasks {
-            let is_left_out = superseded.contains(&id) || self.rejects && !totals.has_rejects(&id);
+            let is_left_out = superseded.contains(&id) || self.rejects && !totals.has_rejects(id);
             if is_left_out || log.state().files().is_void(&id)? {
                 continue;
             }

@@ -27,24 +27,24 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use flowquet_format::{AddedColumns, Enrichments};
-use flowquet_plan::{hex, plan_tasks};
+use flowquet_plan::plan_tasks;
 use flowquet_sources::SourceSet;
 use flowquet_store::{Store, Stores};
 use flowquet_table::{
     CommitRecord, CompactionRecord, LAYOUT_VERSION, Log, Options, Reading, Reconversion, ReconvertedTask,
-    RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, aside_key, written_by,
+    RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, TaskId, aside_key, written_by,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::budget::Budget;
-use crate::compact::{Late, Placing, Pointers, are_live, finish_open};
 use crate::convert::checkpoint;
 use crate::enrich::{EnrichmentFile, EnrichmentFiles, next_versions};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
-use crate::perform::{Performance, Performed, perform};
+use crate::perform::{Execution, Performed, perform};
+use crate::replace::{Late, Placing, Pointers, are_live, finish_open};
 use crate::summary::Summary;
 use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;
@@ -139,9 +139,9 @@ struct Draft {
     id: String,
     planned: Vec<PlannedTask>,
     /// Options of new tasks, by id.
-    options: HashMap<String, Options>,
+    options: HashMap<TaskId, Options>,
     /// The neighbour that a task writes rows of anew, by the id of the task that does.
-    rewrites: HashMap<String, String>,
+    rewrites: HashMap<TaskId, TaskId>,
 }
 
 /// Converts objects anew, until done or `stop` is set.
@@ -327,19 +327,19 @@ fn run(
         bytes: all().map(|o| o.bytes).sum(),
         left_over: 0,
     });
-    let performance = Performance { log, max_rejects: None, budget, tasks: planned, sources, observer, stop };
-    let mut performed = perform(&performance, summary);
+    let execution = Execution { log, max_rejects: None, budget, tasks: planned, sources, observer, stop };
+    let mut performed = perform(&execution, summary);
     performed.error.take().map_or(Ok(performed), Err)
 }
 
-/// An id of what these words say.
-fn id_of(words: &[&str]) -> String {
+/// A digest of these words, of which ids are made.
+fn digest_of(words: &[&str]) -> u64 {
     let mut hash = Sha256::new();
     for word in words {
         hash.update(word.as_bytes());
         hash.update(b"\n");
     }
-    hex(&hash.finalize()[..8])
+    u64::from_be_bytes(hash.finalize()[..8].try_into().expect("eight bytes"))
 }
 
 impl Draft {
@@ -360,10 +360,11 @@ impl Draft {
                 let key = serde_json::to_string(&options).expect("plain values");
                 by_options.entry(key).or_insert_with(|| (options, Vec::new())).1.push(object.clone());
             }
-            words.push(task.id.clone());
+            words.push(task.id.to_string());
         }
         words.extend(by_options.keys().cloned());
-        let id = id_of(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let digest = digest_of(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let id = format!("{digest:016x}");
         let mut draft = Self { planned: Vec::new(), options: HashMap::new(), rewrites: HashMap::new(), id };
         for (key, (options, objects)) in by_options {
             if change.columns.is_some() {
@@ -374,14 +375,14 @@ impl Draft {
             }
             let seed = format!("reconversion {} {key}", draft.id);
             for task in plan_tasks(objects, &seed, &options) {
-                draft.options.insert(task.id.clone(), options.clone());
+                draft.options.insert(task.id, options.clone());
                 draft.push(log, task, &options, None, enrichments)?;
             }
         }
         for neighbour in &scope.neighbours {
-            let task = id_of(&["rewriting", &draft.id, &neighbour.id]);
-            draft.rewrites.insert(task.clone(), neighbour.id.clone());
-            draft.options.insert(task.clone(), (*neighbour.options).clone());
+            let task = TaskId::from(digest_of(&["rewriting", &draft.id, &neighbour.id]));
+            draft.rewrites.insert(task, neighbour.id);
+            draft.options.insert(task, (*neighbour.options).clone());
             let partitions = Some(Arc::new(neighbour.partitions.clone()));
             let task = Task { id: task, objects: neighbour.objects.clone() };
             draft.push(log, task, &neighbour.options, partitions, enrichments)?;
@@ -442,14 +443,14 @@ impl Draft {
         mut commits: Vec<CommitRecord>,
         change: &Change,
     ) -> Result<CompactionRecord, Error> {
-        commits.sort_by(|a, b| a.task.cmp(&b.task));
+        commits.sort_by_key(|commit| commit.task);
         let mut reconversion = Reconversion {
             plan: log.state().last_plan(),
             superseded: scope
                 .superseded
                 .iter()
                 .map(|t| SupersededTask {
-                    task: t.id.clone(),
+                    task: t.id,
                     objects: t.commit.inputs.iter().filter(|i| i.failed.is_none()).count() as u64,
                     bytes_in: t
                         .commit
@@ -473,7 +474,7 @@ impl Draft {
                     for output in &commit.outputs {
                         *rewritten.entry(output.partition.to_string()).or_default() += output.rows;
                     }
-                    let (task, outputs) = (neighbour.clone(), commit.outputs);
+                    let (task, outputs) = (*neighbour, commit.outputs);
                     reconversion.rewritten.push(RewrittenTask { task, options, outputs });
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowquet_sources::{SourceSet, is_remote};
-use flowquet_table::{CommitRecord, FailedClaim, LiveFile, Log, Options, SourceObject};
+use flowquet_table::{CommitRecord, FailedClaim, LiveFile, Log, Options, SourceObject, TaskId};
 
 use crate::error::Error;
 use crate::reconvert::choice::Chosen;
@@ -14,7 +14,7 @@ use crate::words::counted;
 
 /// A task whose chosen objects and companions are converted anew.
 pub(crate) struct Superseded {
-    pub(crate) id: String,
+    pub(crate) id: TaskId,
     pub(crate) options: Arc<Options>,
     pub(crate) commit: CommitRecord,
     /// What it had converted, and whether that is chosen.
@@ -23,7 +23,7 @@ pub(crate) struct Superseded {
 
 /// A task that goes on counting, some of whose rows are written anew.
 pub(crate) struct Neighbour {
-    pub(crate) id: String,
+    pub(crate) id: TaskId,
     pub(crate) options: Arc<Options>,
     pub(crate) objects: Vec<SourceObject>,
     /// Partition folders of those rows.
@@ -40,18 +40,13 @@ pub(crate) struct Scope {
     pub(crate) failed: Vec<FailedClaim>,
 }
 
-/// An id as records of files hold it.
-fn number(id: &str) -> u64 {
-    u64::from_str_radix(id, 16).unwrap_or(u64::MAX)
-}
-
 impl Scope {
     pub(crate) fn new(log: &Log, chosen: Chosen) -> Result<Self, Error> {
-        let superseded: HashSet<u64> = chosen.tasks.keys().map(|id| number(id)).collect();
+        let superseded: HashSet<TaskId> = chosen.tasks.keys().copied().collect();
         let (retired, others) = reach(log.state().files().all()?.into_iter(), &superseded);
         let mut scope =
             Self { superseded: Vec::new(), neighbours: Vec::new(), retired, failed: chosen.failed };
-        let mut wanted: HashMap<u64, Option<BTreeSet<String>>> =
+        let mut wanted: HashMap<TaskId, Option<BTreeSet<String>>> =
             superseded.iter().map(|id| (*id, None)).collect();
         wanted.extend(others.into_iter().map(|(id, partitions)| (id, Some(partitions))));
         scope.read_tasks(log, wanted, &chosen.tasks)?;
@@ -62,29 +57,30 @@ impl Scope {
     fn read_tasks(
         &mut self,
         log: &Log,
-        mut wanted: HashMap<u64, Option<BTreeSet<String>>>,
-        chosen: &BTreeMap<String, HashSet<usize>>,
+        mut wanted: HashMap<TaskId, Option<BTreeSet<String>>>,
+        chosen: &BTreeMap<TaskId, HashSet<usize>>,
     ) -> Result<(), Error> {
-        let mut commits: Vec<(String, Arc<Options>, CommitRecord)> = Vec::new();
+        let mut commits: Vec<(Arc<Options>, CommitRecord)> = Vec::new();
         log.read_compactions(|record| {
             for task in record.reconversion.into_iter().flat_map(|r| r.tasks) {
-                if wanted.contains_key(&number(&task.commit.task)) {
-                    commits.push((task.commit.task.clone(), Arc::new(task.options), task.commit));
+                if wanted.contains_key(&task.commit.task) {
+                    commits.push((Arc::new(task.options), task.commit));
                 }
             }
             Ok(())
         })?;
-        let mut planned: Vec<(String, u64)> = Vec::new();
+        let mut planned: Vec<(TaskId, u64)> = Vec::new();
         log.read_plans(|plan| {
-            let ids = plan.tasks.into_iter().map(|t| t.id).filter(|id| wanted.contains_key(&number(id)));
+            let ids = plan.tasks.into_iter().map(|t| t.id).filter(|id| wanted.contains_key(id));
             planned.extend(ids.map(|id| (id, plan.number)));
             Ok(())
         })?;
         for (id, plan) in planned {
-            commits.push((id.clone(), log.state().options_of(plan).clone(), log.read_commit(&id, plan)?));
+            commits.push((log.state().options_of(plan).clone(), log.read_commit(&id, plan)?));
         }
-        for (id, options, commit) in commits {
-            let Some(partitions) = wanted.remove(&number(&id)) else { continue };
+        for (options, commit) in commits {
+            let id = commit.task;
+            let Some(partitions) = wanted.remove(&id) else { continue };
             let converted = commit.inputs.iter().filter(|i| i.failed.is_none()).map(|i| i.object.clone());
             match partitions {
                 Some(partitions) => {
@@ -100,11 +96,11 @@ impl Scope {
             }
         }
         if let Some(id) = wanted.keys().next() {
-            let what = format!("no record mentions task {id:016x}, whose rows are in the table");
+            let what = format!("no record mentions task {id}, whose rows are in the table");
             return Err(Error::Accounting(what));
         }
-        self.superseded.sort_by(|a, b| a.id.cmp(&b.id));
-        self.neighbours.sort_by(|a, b| a.id.cmp(&b.id));
+        self.superseded.sort_by_key(|task| task.id);
+        self.neighbours.sort_by_key(|task| task.id);
         Ok(())
     }
 
@@ -209,16 +205,16 @@ impl Scope {
 /// Of a task, the rows of a partition are done anew together: which of its files there held which of them nobody knows.
 fn reach<'a>(
     files: impl Iterator<Item = &'a LiveFile>,
-    superseded: &HashSet<u64>,
-) -> (Vec<LiveFile>, BTreeMap<u64, BTreeSet<String>>) {
+    superseded: &HashSet<TaskId>,
+) -> (Vec<LiveFile>, BTreeMap<TaskId, BTreeSet<String>>) {
     let mut by_partition: BTreeMap<&str, Vec<&LiveFile>> = BTreeMap::new();
     for file in files {
         by_partition.entry(&file.output.partition).or_default().push(file);
     }
     let mut retired: Vec<LiveFile> = Vec::new();
-    let mut others: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    let mut others: BTreeMap<TaskId, BTreeSet<String>> = BTreeMap::new();
     for (partition, files) in by_partition {
-        let mut tasks: HashSet<u64> = superseded.clone();
+        let mut tasks: HashSet<TaskId> = superseded.clone();
         let mut rest = files;
         loop {
             let (reached, left): (Vec<_>, Vec<_>) =
@@ -228,7 +224,7 @@ fn reach<'a>(
                 break;
             }
             for file in reached {
-                for task in file.tasks.iter().filter(|t| !superseded.contains(t)) {
+                for task in file.tasks.iter().filter(|t| !superseded.contains(*t)) {
                     tasks.insert(*task);
                     others.entry(*task).or_default().insert(partition.to_owned());
                 }
@@ -258,7 +254,12 @@ mod tests {
             rollup: None,
             crc32: None,
         };
-        LiveFile { output, options: Arc::default(), is_compacted: tasks.len() > 1, tasks: tasks.into() }
+        LiveFile {
+            output,
+            options: Arc::default(),
+            is_compacted: tasks.len() > 1,
+            tasks: tasks.iter().copied().map(TaskId::from).collect(),
+        }
     }
 
     #[test]
@@ -270,13 +271,13 @@ mod tests {
             file("c2", "d2", &[4]),
             file("c3", "d3", &[2]),
         ];
-        let (retired, others) = reach(files.iter(), &HashSet::from([1]));
+        let (retired, others) = reach(files.iter(), &HashSet::from([1.into()]));
         let keys: Vec<&str> = retired.iter().map(|f| f.output.key.as_str()).collect();
         // Task 2 shares a file with task 1 in d2, and another with task 3 there. What it has in d3 stays.
         assert_eq!(keys, ["a1", "a2", "b2"]);
         let of = |p: &str| BTreeSet::from([p.to_owned()]);
-        assert_eq!(others, BTreeMap::from([(2, of("d2")), (3, of("d2"))]));
-        let (retired, others) = reach(files.iter(), &HashSet::from([4]));
+        assert_eq!(others, BTreeMap::from([(2.into(), of("d2")), (3.into(), of("d2"))]));
+        let (retired, others) = reach(files.iter(), &HashSet::from([4.into()]));
         assert_eq!((retired.len(), others.len()), (1, 0));
     }
 }

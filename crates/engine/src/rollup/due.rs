@@ -8,8 +8,8 @@ use flowquet_table::{FileCheck, LiveFile, Log, TableState};
 
 use super::layout::Layout;
 use super::{RolledUpTable, RollupRequest};
-use crate::compact::{check_partitions, folder_of, is_chosen};
 use crate::error::Error;
+use crate::partitions::{check_partitions, folder_of, is_chosen};
 
 /// A partition that is to be made anew, or taken away where its source has none.
 pub(super) struct Due {
@@ -72,9 +72,7 @@ impl Opened {
 fn check_places(source: &Arc<dyn Store>, out: &Arc<dyn Store>) -> Result<(), Error> {
     let (url, out) = (source.url(""), out.url(""));
     if url == out {
-        return Err(Error::NotRolledUp(format!(
-            "`{url}` is SOURCE and --out, and groups are a table of their own"
-        )));
+        return Err(Error::RolledUpIntoItself { url });
     }
     let is_within = |inner: &str, outer: &str| {
         inner.strip_prefix(outer.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))

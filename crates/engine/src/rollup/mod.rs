@@ -27,10 +27,10 @@ use flowquet_table::{
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::compact::{Late, Placing, Pointers, finish_open};
 use crate::convert::checkpoint;
 use crate::error::Error;
 use crate::events::{Event, Observer};
+use crate::replace::{Late, Placing, Pointers, finish_open};
 use crate::table_files::{FOOTERS_AT_ONCE, Stop, TableFiles, anew};
 use crate::threads::pool;
 

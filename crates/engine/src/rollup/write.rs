@@ -74,9 +74,8 @@ impl Writer<'_> {
         let encoded: Vec<EncodedRowGroup> = encoded.into_iter().zip(&places).map(all).collect();
         let key = output_name(self.folder, self.id, number);
         let aside = compacted_key(self.id, &key);
-        let id = self.id.to_owned();
         let more = [
-            ("flowquet.compaction", &id),
+            ("flowquet.compaction", self.id),
             ("flowquet.rollup_of", &self.rolled_up.source),
             ("flowquet.rollup_by", &self.rolled_up.by),
         ];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use flowquet_store::ErrorKind;
+use flowquet_store::{Error as StoreError, ErrorKind};
 use flowquet_table::{Digest, LiveFile, Log, TableState};
 use rayon::prelude::*;
 
@@ -140,18 +140,18 @@ impl Files<'_> {
         level: Level,
         is_stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<FileOutcome>, Error> {
-        let (out, mut key) = {
+        let (out, mut places) = {
             let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-            (log.out().clone(), log.state().files().key_now(file))
+            (log.out().clone(), log.state().files().places(file))
         };
+        let check = |key: &str| FileCheck { out: out.as_ref(), file, key, level, is_stopped }.run();
         let mut looked_again = false;
         loop {
-            let check = FileCheck { out: out.as_ref(), file, key: &key, level, is_stopped };
-            match check.run() {
+            let error = match places.read(check, StoreError::may_be_missing) {
                 Ok(outcome) => return Ok(Some(outcome)),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if error.may_be_missing() => error,
                 Err(error) => return Err(error.into()),
-            }
+            };
             // A compaction may have replaced it, or put it in its place, since the listing.
             let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
             log.refresh()?;
@@ -159,14 +159,16 @@ impl Files<'_> {
             if log.state().files().get(&file.output.key)?.is_none() {
                 return Ok(None);
             }
-            let now = log.state().files().key_now(file);
-            if now == key && looked_again {
+            let now = log.state().files().places(file);
+            if now == places && looked_again {
+                if error.kind() != ErrorKind::NotFound {
+                    return Err(error.into());
+                }
                 let finding = Finding::new(level, Fault::FileGone, file.output.key.as_str());
                 let findings = vec![finding.says(file.output.rows.to_string())];
                 return Ok(Some(FileOutcome { findings, ..FileOutcome::default() }));
             }
-            // The record of a compaction is put before its mark: what it says of the place may be old.
-            key = if looked_again || now != key { now } else { file.output.key.clone() };
+            places = now;
             looked_again = true;
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn check_records(out: &Arc<dyn Store>, verified: &mut Verified) -> Re
     let totals = log.state().totals();
     (verified.records.objects, verified.records.records) = (totals.objects, totals.counts.records);
     for open in log.state().open_tasks() {
-        let is_told = verified.findings.iter().any(|f| f.place.contains(&open.task.id));
+        let is_told = verified.findings.iter().any(|f| f.place.contains(open.task.id.as_str()));
         if !is_told {
             let objects = open.task.objects.len();
             let place = flowquet_table::commit_key(&open.task.id, open.plan, open.layout_version);

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::report::Verified;
-use crate::compact::Pointers;
 use crate::error::Error;
 use crate::events::Observer;
 use crate::reconvert::{ReconvertRequest, Reconverted, reconvert};
+use crate::replace::Pointers;
 use std::sync::atomic::AtomicBool;
 
 /// What was repaired.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use flowquet_parse::RejectReason;
 use flowquet_store::ErrorKind;
-use flowquet_table::{CommitRecord, Dedup, Log, rejects_key};
+use flowquet_table::{CommitRecord, Dedup, Log, TaskId, rejects_key};
 use serde::Deserialize;
 
 use super::finding::Trouble;
@@ -32,7 +32,7 @@ pub(super) fn find_safe(
     let is_sound = verified.findings.iter().all(|f| f.fault.trouble() != Trouble::Records);
     let without_rows = without_rows(log)?;
     // Of each task, why files that hold its rows do not prove them, if they do not.
-    let mut tasks: HashMap<u64, Option<&'static str>> = HashMap::new();
+    let mut tasks: HashMap<TaskId, Option<&'static str>> = HashMap::new();
     for file in log.state().files().all()? {
         let reason = if !proven.contains(&file.output.key) {
             Some("files")
@@ -49,9 +49,9 @@ pub(super) fn find_safe(
     let (mut safe, mut not_safe) = (Vec::new(), BTreeMap::<&'static str, u64>::new());
     let has_digests = verified.records.has_digests;
     log.read_live_commits(|_, commit| {
-        let id = u64::from_str_radix(&commit.task, 16).unwrap_or(u64::MAX);
         // Records that no file is told to hold are proven by none.
-        let of_files = tasks.get(&id).copied().unwrap_or((commit.counts.records > 0).then_some("files"));
+        let of_files =
+            tasks.get(&commit.task).copied().unwrap_or((commit.counts.records > 0).then_some("files"));
         let mut rejects = None;
         for input in commit.inputs.iter().filter(|input| input.failed.is_none()) {
             let Some(object) = listed.get(&input.object.id()) else { continue };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use flowquet_parquet::{CheckedFile, ColumnValues, RowsError};
-use flowquet_store::{Error as StoreError, ErrorKind, Store};
+use flowquet_store::{Error as StoreError, Store};
 use flowquet_table::{LiveFile, RollupSums, TableState};
 
 use super::finding::{Fault, Finding, Level};
@@ -57,26 +57,25 @@ fn sums_of_partition(
 ) -> Result<Option<Found>, Error> {
     let mut found: Found = (0, 0, 0);
     for file in files {
-        // A record is put before its mark, so that what it says of the place may be old.
-        let mut of_file = None;
-        for key in [state.files().key_now(file), file.output.key.clone()] {
+        let read = |key: &str| {
             let range = |range: Range<u64>| -> Result<Bytes, StoreError> {
                 if range.is_empty() {
                     return Ok(Bytes::new());
                 }
-                out.fetch(&key, "", range, false).wait(&|| stop.load(Ordering::Relaxed))
+                out.fetch(key, "", range, false).wait(&|| stop.load(Ordering::Relaxed))
             };
-            match sums_of(file, &range) {
-                Ok(sums) => {
-                    of_file = Some(sums);
-                    break;
-                }
-                Err(RowsError::Other(error)) if error.kind() == ErrorKind::NotFound => {}
-                Err(RowsError::Other(error)) => return Err(error.into()),
-                Err(RowsError::File(what)) => return Err(Error::TableFile { url: out.url(&key), what }),
-            }
-        }
-        let Some((flows, packets, bytes)) = of_file else { return Ok(None) };
+            sums_of(file, &range).map_err(|error| match error {
+                RowsError::Other(error) => Error::from(error),
+                RowsError::File(what) => Error::TableFile { url: out.url(key), what },
+            })
+        };
+        let is_missing = |error: &Error| matches!(error, Error::Store(error) if error.may_be_missing());
+        let (flows, packets, bytes) = match state.files().places(file).read(read, is_missing) {
+            Ok(sums) => sums,
+            // It was just read as a whole, so that whoever is denied it now finds it gone.
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         found = (found.0 + flows, found.1 + packets, found.2 + bytes);
     }
     Ok(Some(found))

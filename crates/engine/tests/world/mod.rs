@@ -204,7 +204,7 @@ impl World {
         self.rollup_beside(&source.lake_store(), out, &|_: &Event<'_>| {}).map(drop)
     }
 
-    /// The same, while `observer` does something beside it.
+    /// Rolls a table up, while `observer` does something beside it.
     pub(crate) fn rollup_beside(
         &self,
         source: &Arc<dyn Store>,
@@ -233,7 +233,7 @@ impl World {
         self.reconvert_beside(out, choice, change, &|_: &Event<'_>| {})
     }
 
-    /// The same, while `observer` does something beside it.
+    /// Reconverts, while `observer` does something beside it.
     pub(crate) fn reconvert_beside(
         &self,
         out: &Arc<dyn Store>,
@@ -271,8 +271,7 @@ impl World {
         let files = log.state().files();
         let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for file in files.all().expect("in memory") {
-            // In place, or still aside.
-            let bytes = self.lake.get(&file.output.key).or_else(|_| self.lake.get(&files.key_now(file)));
+            let bytes = files.places(file).read(|key| self.lake.get(key), |error| error.may_be_missing());
             let bytes = bytes.expect("a live file is there");
             let lines = rows_of(&bytes);
             assert_eq!(lines.len() as u64, file.output.rows, "{}", file.output.key);
@@ -289,7 +288,7 @@ impl World {
         all
     }
 
-    /// The same without records of compactions: which of two partitions gets which number depends on which is first.
+    /// All objects of the table but checkpoints and records of compactions: which of two partitions gets which number depends on which is first.
     pub(crate) fn unnumbered(&self) -> Snapshot {
         let mut all = self.records_and_files();
         all.retain(|key, _| !key.starts_with("_flowquet/compactions/"));

@@ -240,7 +240,7 @@ impl<'a> Reader<'_, 'a> {
             if let Some(first) = self.found.first() {
                 let error = self.error(token.at, token.len, "expected the end of the log format", word);
                 let hint = format!(
-                    "the format that begins with `{}` ends before; a whole file is read by --format @FILE",
+                    "the format that begins with `{}` ends before; to read a whole file, name the file",
                     first.name
                 );
                 return Err(error.hint(hint));

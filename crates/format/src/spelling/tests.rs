@@ -243,7 +243,7 @@ fn nothing_is_guessed() {
         ),
         (
             "LogFormat: '${version}'\nTrafficType: ${srcaddr}",
-            "expected the end of the log format, found `TrafficType` at byte 24; the format that begins with `version` ends before; a whole file is read by --format @FILE",
+            "expected the end of the log format, found `TrafficType` at byte 24; the format that begins with `version` ends before; to read a whole file, name the file",
         ),
         (
             "replace(\"$${version}\", \"a\", \"b\")",

@@ -85,7 +85,7 @@ impl Events {
         self.count_nested(lines, None);
     }
 
-    /// The same of lines of a document within this one, whose events may have times of their own.
+    /// These lines of a document within this one were appended; its events may have times of their own.
     fn count_nested(&mut self, lines: &[u8], times: Option<&EventTimes>) {
         let Some(told) = &self.told else { return };
         let count = lines.iter().filter(|b| **b == b'\n').count() as u64;

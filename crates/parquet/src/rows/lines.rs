@@ -146,14 +146,12 @@ impl RowLines {
         }
         if kept.len() > FIELDS_MAX {
             return Err(format!(
-                "expected at most {FIELDS_MAX} columns, found {}: choose some with --columns",
+                "expected at most {FIELDS_MAX} columns, found {}: choose some of them",
                 kept.len()
             ));
         }
         if let Some((column, what)) = lost {
-            return Err(format!(
-                "expected one value a row in column `{column}`, found {what}: leave it out with --columns"
-            ));
+            return Err(format!("expected one value a row in column `{column}`, found {what}: leave it out"));
         }
         let text = kept.join(" ");
         let format = LogFormat::parse(&text, &wanted.catalogue).map_err(|e| e.to_string())?;

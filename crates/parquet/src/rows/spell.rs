@@ -167,7 +167,7 @@ pub(super) fn split(value: i64, per_second: i64) -> (i64, i64) {
     (value.div_euclid(per_second), value.rem_euclid(per_second) * (NANOS / per_second))
 }
 
-/// The same of a Julian day and nanoseconds of it.
+/// Seconds, and nanoseconds behind them, of a Julian day and nanoseconds of it.
 pub(super) fn split_int96(words: &[u32]) -> (i64, i64) {
     const JULIAN_DAY_OF_1970: i64 = 2_440_588;
     let [low, high, day] = words else { return (0, 0) };

@@ -3,7 +3,7 @@
 use super::tests::{Parsed, parse};
 use super::*;
 
-/// The same by every backend and in windows of several lengths.
+/// What is read, which is the same by every backend and in windows of several lengths.
 #[track_caller]
 fn read(text: &str, given: &[&str]) -> Result<Parsed, ObjectError> {
     let first = parse(text.as_bytes(), given.iter().copied(), Backend::Scalar, usize::MAX >> 1);

@@ -412,7 +412,7 @@ const SEVERAL: [&str; 3] = [
     "srcaddr bytes action",
 ];
 
-/// The same for every backend and window.
+/// What the lines of [`SEVERAL`] formats give, which is the same by every backend and window.
 #[track_caller]
 fn check_several(text: &[u8]) -> Parsed {
     let first = parse(text, SEVERAL, Backend::Scalar, usize::MAX >> 1).expect("readable");

@@ -26,7 +26,7 @@ const CUT_EVERY: Duration = Duration::from_secs(1);
 /// Attempts at a request that fails.
 const ATTEMPTS_MAX: u32 = 10;
 
-/// The same, as long as the store has never answered: probably nobody is there.
+/// Attempts at a request as long as the store has never answered: probably nobody is there.
 const FIRST_ATTEMPTS_MAX: u32 = 5;
 
 /// Attempts at a request that is throttled: the store is well, and asks for patience.

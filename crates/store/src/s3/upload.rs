@@ -57,7 +57,8 @@ impl S3Upload {
         let slot = self.bucket.wait("write", &self.key, slot)?;
         let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
         if number > PARTS_MAX {
-            return Err(self.error("more than 10,000 parts of 8 MiB: give a smaller --file-bytes"));
+            let detail = "more than 10,000 parts of 8 MiB".to_owned();
+            return Err(Error::told(ErrorKind::TooLarge, "write", self.bucket.url(&self.key), detail));
         }
         let (bucket, key, id) = (self.bucket.clone(), self.key.clone(), self.id.clone());
         self.parts.push(self.bucket.runtime.spawn(async move {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use flowquet_store::{Error as StoreError, ErrorKind, Store};
+use flowquet_store::{Error as StoreError, Store};
 
 use super::fault::RecordFault;
 use super::listed::Listed;
@@ -17,6 +17,7 @@ use crate::reading::{decode_commit, decode_plan, read_each};
 use crate::records::{CommitRecord, OutputRecord, PlanRecord, from_json};
 use crate::seal::{ENTRY, Seal, unsealed};
 use crate::state::check_commit;
+use crate::task_id::TaskId;
 
 /// What an audit found.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
     // Whatever this knows is in records already, so that these are read later.
     let by_checkpoint = match Log::of(out, contract.clone()) {
         Ok(log) => Some(log),
-        Err(Error::Store(error)) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        Err(Error::Store(error)) if !error.may_be_missing() => return Err(error.into()),
         Err(_) => None,
     };
     let listed = Listed::of(out.as_ref())?;
@@ -68,7 +69,7 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
             None
         }
         // One was listed, and is gone.
-        Err(Error::Store(error)) if error.kind() == ErrorKind::NotFound && !faults.is_empty() => None,
+        Err(Error::Store(error)) if error.may_be_missing() && !faults.is_empty() => None,
         Err(error) => return Err(error),
     };
     let mut has_digests = has_digests;
@@ -76,7 +77,7 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
         let totals = log.state().totals();
         for (task, rejects) in rejects {
             let key = rejects_key(&task);
-            if totals.has_rejects(&task) && !is_there(out.as_ref(), &key)? {
+            if totals.has_rejects(task) && !is_there(out.as_ref(), &key)? {
                 faults.push(RecordFault::RejectsGone { key, rejects });
             }
         }
@@ -100,8 +101,7 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
 fn is_there(out: &dyn Store, key: &str) -> Result<bool, Error> {
     match out.head(key) {
         Ok(_) => Ok(true),
-        // S3 tells only who may list the bucket that an object is not there.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => Ok(false),
+        Err(error) if error.may_be_missing() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -114,11 +114,11 @@ struct Reader<'a> {
     commits: u64,
     compactions: u64,
     /// Tasks that count no more, since a reconversion took their place.
-    superseded: HashSet<String>,
+    superseded: HashSet<TaskId>,
     /// Tasks whose files compactions retired.
     rested_on: HashSet<String>,
     /// Tasks of plans, and whether each has a commit that is not void.
-    tasks: HashMap<String, Known>,
+    tasks: HashMap<TaskId, Known>,
     /// Keys of commits that belong to tasks of plans.
     used: HashSet<String>,
     /// Committed tasks that count.
@@ -127,7 +127,7 @@ struct Reader<'a> {
     read: Digest,
     has_digests: bool,
     /// Rejects of those that have some in a file.
-    rejects: BTreeMap<String, u64>,
+    rejects: BTreeMap<TaskId, u64>,
 }
 
 /// What is known of a task of a plan.
@@ -239,21 +239,21 @@ impl<'a> Reader<'a> {
         })?;
         for (task, sum, rejects) in reconverted {
             if !self.superseded.contains(&task) {
-                self.settle(&task, sum, rejects);
+                self.settle(task, sum, rejects);
             }
         }
         Ok(())
     }
 
     /// Counts a task that is committed and not superseded.
-    fn settle(&mut self, task: &str, read: Option<Digest>, rejects: u64) {
+    fn settle(&mut self, task: TaskId, read: Option<Digest>, rejects: u64) {
         self.settled += 1;
         match read {
             Some(read) => self.read = self.read.with(read),
             None => self.has_digests = false,
         }
-        if rejects > 0 && !self.listed.rejects.contains(task) {
-            self.rejects.insert(task.to_owned(), rejects);
+        if rejects > 0 && !self.listed.rejects.contains(&*task) {
+            self.rejects.insert(task, rejects);
         }
     }
 
@@ -273,19 +273,19 @@ impl<'a> Reader<'a> {
         for task in &plan.tasks {
             let key = commit_key(&task.id, plan.number, plan.layout_version);
             let known = Known { plan: plan.number, layout_version: plan.layout_version, is_settled: false };
-            self.tasks.insert(task.id.clone(), known);
+            self.tasks.insert(task.id, known);
             if self.listed.commits.contains_key(&key) {
                 self.used.insert(key.clone());
                 keys.push(key);
             }
         }
-        let places: HashMap<&str, usize> =
-            plan.tasks.iter().enumerate().map(|(i, task)| (task.id.as_str(), i)).collect();
+        let places: HashMap<TaskId, usize> =
+            plan.tasks.iter().enumerate().map(|(i, task)| (task.id, i)).collect();
         read_each(self.out, &keys, |key, bytes| {
             self.commits += 1;
             self.check_seal(key, &bytes);
             let Some(commit) = self.taken(key, decode_commit(self.out, key, &bytes))? else { return Ok(()) };
-            let objects = &plan.tasks[places[commit.task.as_str()]].objects;
+            let objects = &plan.tasks[places[&commit.task]].objects;
             if let Some(known) = self.tasks.get_mut(&commit.task) {
                 known.is_settled = true;
             }
@@ -305,7 +305,7 @@ impl<'a> Reader<'a> {
                 }
             } else if commit.void.is_none() && !self.superseded.contains(&commit.task) {
                 let rejects = commit.counts.rejects - commit.rejects_not_kept.min(commit.counts.rejects);
-                self.settle(&commit.task, digest_of(&commit), rejects);
+                self.settle(commit.task, digest_of(&commit), rejects);
             }
             Ok(())
         })
@@ -315,11 +315,13 @@ impl<'a> Reader<'a> {
     fn find_strays(&mut self) -> Result<(), Error> {
         for (key, task) in self.listed.commits.iter().filter(|(key, _)| !self.used.contains(*key)) {
             let stands_for = match self.out.get(key) {
-                Ok(bytes) => from_json::<CommitRecord>(&bytes).map_or_else(|_| task.clone(), |c| c.task),
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Ok(bytes) => {
+                    from_json::<CommitRecord>(&bytes).map_or_else(|_| task.clone(), |c| c.task.to_string())
+                }
+                Err(error) if error.may_be_missing() => continue,
                 Err(error) => return Err(StoreError::into(error)),
             };
-            if let Some(known) = self.tasks.get(&stands_for) {
+            if let Some(known) = self.tasks.get(stands_for.as_str()) {
                 let of = commit_key(&stands_for, known.plan, known.layout_version);
                 self.faults.push(RecordFault::Doubled { key: key.clone(), of });
                 continue;
@@ -339,15 +341,15 @@ impl<'a> Reader<'a> {
 
     /// Tells of commits that were there, as a checkpoint or a compaction knows.
     fn compare_with_checkpoint(&mut self, log: Option<&Log>) {
-        let open: Option<HashSet<&str>> =
-            log.map(|log| log.state().open_tasks().map(|t| t.task.id.as_str()).collect());
+        let open: Option<HashSet<TaskId>> =
+            log.map(|log| log.state().open_tasks().map(|t| t.task.id).collect());
         for (task, known) in self.tasks.iter().filter(|(_, known)| !known.is_settled) {
-            let was_committed = log.zip(open.as_ref()).is_some_and(|(log, open)| {
-                known.plan <= log.state().last_plan() && !open.contains(task.as_str())
-            });
+            let was_committed = log
+                .zip(open.as_ref())
+                .is_some_and(|(log, open)| known.plan <= log.state().last_plan() && !open.contains(task));
             let key = commit_key(task, known.plan, known.layout_version);
-            if (was_committed || self.rested_on.contains(task)) && !self.used.contains(&key) {
-                self.faults.push(RecordFault::CommitGone { key, task: task.clone() });
+            if (was_committed || self.rested_on.contains(task.as_str())) && !self.used.contains(&key) {
+                self.faults.push(RecordFault::CommitGone { key, task: task.to_string() });
             }
         }
         let Some(log) = log else { return };

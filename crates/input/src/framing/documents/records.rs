@@ -104,7 +104,7 @@ impl Records {
         self.keys.fields.iter().zip(values).all(fits)
     }
 
-    /// The same of an object within another: it has addresses and times, or has the fields of those before.
+    /// Whether an object within another is a record: it has addresses and times, or has the fields of those before.
     pub(super) fn is_flow(&mut self, values: &[Value]) -> bool {
         self.is_record(values) && (self.keys.is_flow || !self.header.is_empty())
     }

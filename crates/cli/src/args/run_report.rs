@@ -1,4 +1,4 @@
-//! Arguments of what a run tells those who do not watch it, for commands that print their result as JSON with `--json`.
+//! Arguments of the report and the metrics of a run, for commands that print their result as JSON with `--json`.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::places::{Target, target};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reports")]
-pub(crate) struct ToldArgs {
+pub(crate) struct RunReportArgs {
     /// Write a JSON report of the run to this file or S3 object (`-` for standard output);
     /// schemas/run-report.schema.json describes it
     #[arg(long, value_name = "FILE", value_parser = target)]

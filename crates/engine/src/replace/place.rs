@@ -1,16 +1,15 @@
-//! Putting a compaction's files in place of those that it retired.
+//! Putting files in place of those that their record retired.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flowquet_store::ErrorKind;
+use flowquet_store::{ErrorKind, Store};
 use flowquet_table::{
-    CompactionRecord, FileKind, Log, aside_folders, aside_key, compacted_folder, compaction_done_key,
-    delete_if_there, rejects_key,
+    CompactionRecord, Error as LogError, FileKind, Log, TableState, aside_folders, aside_key,
+    compacted_folder, compaction_done_key, delete_if_there, rejects_key,
 };
 
-use crate::compact::aside;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 
@@ -39,7 +38,7 @@ pub(crate) struct Placing<'a> {
 }
 
 impl Placing<'_> {
-    /// Puts the files of committed compactions in place, as described in [`mod@crate::compact`]. May be done twice.
+    /// Puts the files of committed compactions in place, as described in [`mod@crate::replace`]. May be done twice.
     pub(crate) fn place(&self, records: &[&CompactionRecord]) -> Result<(), Error> {
         if records.is_empty() {
             return Ok(());
@@ -141,7 +140,6 @@ impl Placing<'_> {
 
     /// Makes the folders of files aside hold all that the partitions hold: whoever is pointed there sees nothing else.
     fn complete_aside(&self, record: &CompactionRecord) -> Result<(), Error> {
-        let out = self.log.out();
         let retired: HashSet<&str> = record.retired.iter().map(|f| f.key.as_str()).collect();
         for output in record.all_outputs() {
             let aside = aside_key(record, output);
@@ -167,10 +165,7 @@ impl Placing<'_> {
                 }
             }
             for (aside, key) in others {
-                match out.copy(&key, &aside) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-                    _ => {}
-                }
+                self.copy_if_there(&key, &aside)?;
             }
         }
         Ok(())
@@ -197,11 +192,8 @@ impl Placing<'_> {
         let out = self.log.out();
         for task in reconversion.tasks.iter().filter(|t| t.commit.counts.rejects > 0) {
             let key = rejects_key(&task.commit.task);
-            match out.copy(&format!("{}/{key}", compacted_folder(&record.id)), &key) {
-                // In place already.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                other => other?,
-            }
+            // Those that are not there are in place already.
+            self.copy_if_there(&format!("{}/{key}", compacted_folder(&record.id)), &key)?;
         }
         for task in &reconversion.superseded {
             delete_if_there(out.as_ref(), &rejects_key(&task.task))?;
@@ -210,21 +202,26 @@ impl Placing<'_> {
     }
 
     fn copy(&self, from: &str, to: &str, bytes: u64) -> Result<(), Error> {
-        match self.log.out().copy(from, to) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        self.copy_if_there(from, to)?;
         match self.bytes_of(to)? {
             Some(found) if found == bytes => Ok(()),
             _ => Err(Error::CompactedFileGone { url: self.log.out().url(from), bytes }),
         }
     }
 
+    /// Copies an object, unless there is none.
+    fn copy_if_there(&self, from: &str, to: &str) -> Result<(), Error> {
+        let Err(error) = self.log.out().copy(from, to) else { return Ok(()) };
+        // What is denied may be to write: then there is something to copy.
+        let is_missing =
+            error.kind() == ErrorKind::NotFound || (error.may_be_missing() && self.bytes_of(from)?.is_none());
+        if is_missing { Ok(()) } else { Err(error.into()) }
+    }
+
     fn bytes_of(&self, key: &str) -> Result<Option<u64>, Error> {
         match self.log.out().head(key) {
             Ok(meta) => Ok(Some(meta.bytes)),
-            // S3 tells only who may list the bucket that an object is not there.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => Ok(None),
+            Err(error) if error.may_be_missing() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -239,4 +236,37 @@ impl Placing<'_> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Puts the files of compactions and reconversions in place left by an earlier run unfinished. Returns how many.
+pub(crate) fn finish_open(
+    log: &mut Log,
+    pointers: Option<&dyn Pointers>,
+    grace: Duration,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<u64, Error> {
+    let open: Vec<CompactionRecord> = log.state().files().open().cloned().collect();
+    Placing { log, pointers, grace, observer, stop }.place(&open.iter().collect::<Vec<_>>())?;
+    open.iter().for_each(|record| log.state_mut().close_compaction(record.number));
+    Ok(open.len() as u64)
+}
+
+/// Folders of compactions whose files are aside, by partition: for catalogs.
+fn aside(out: &dyn Store, records: &[&CompactionRecord]) -> BTreeMap<String, String> {
+    let folders = records.iter().flat_map(|record| aside_folders(record));
+    folders.map(|(partition, folder)| (partition, format!("{}/", out.url(&folder)))).collect()
+}
+
+/// Whether the files of these keys are all live.
+pub(crate) fn are_live<'a>(
+    state: &TableState,
+    keys: impl Iterator<Item = &'a str>,
+) -> Result<bool, LogError> {
+    for key in keys {
+        if state.files().get(key)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
