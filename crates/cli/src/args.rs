@@ -278,6 +278,10 @@ pub(crate) struct ReconvertArgs {
     #[arg(long, help_heading = "Choosing objects")]
     pub(crate) lost: bool,
 
+    /// Objects whose files are lost, and whose loss was accepted with `flowquet verify --accept-loss`
+    #[arg(long, help_heading = "Choosing objects")]
+    pub(crate) accepted: bool,
+
     /// Objects of these flow logs (fl-…), comma-separated
     #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = flow_log_id, help_heading = "Choosing objects")]
     pub(crate) flow_log_id: Vec<String>,

@@ -283,7 +283,10 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "if objects mix formats, give --format once for each, including those used before; or allow it with --fewer-records"
         }
         Error::RecordsLost { .. } => "check --format, --fields and --columns, or choose other objects",
-        Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
+        Error::NotReconverted(_) => {
+            "put the raw logs back where they were, or choose other objects; if they are gone and files of the table are lost, \
+             `flowquet verify TABLE --accept-loss REASON` accepts that"
+        }
         Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
         Error::PartitionDamaged { table, .. } => {
             return Some(format!(

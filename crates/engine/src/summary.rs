@@ -39,6 +39,10 @@ pub struct Objects {
     pub damaged: u64,
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Objects {
     /// Takes objects that were set aside off those that are left.
     pub(crate) fn take_up(&mut self, objects: u64) {
@@ -132,7 +136,7 @@ pub struct Summary {
     /// What came of asking that they be restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restores: Option<Restores>,
-    /// Objects that changed after they were converted.
+    /// Objects that changed after they were converted, and that are not ignored.
     pub changed_objects: Vec<FailedObject>,
     /// Tables below the sources.
     pub left_out_tables: Vec<LeftOutTable>,

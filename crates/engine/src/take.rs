@@ -214,7 +214,7 @@ pub(crate) fn append_plan(
     found: &BTreeSet<String>,
     subtract: &mut dyn FnMut(&TableState) -> Result<Vec<SourceObject>, LogError>,
 ) -> Result<Option<u64>, Error> {
-    let mut failed = None;
+    let mut failed: Option<Error> = None;
     let number = log.append_plan(&mut |state| {
         Ok(plan_of(state, subtract(state)?, options, found).unwrap_or_else(|error| {
             failed = Some(error);

@@ -3,6 +3,7 @@
 mod beside;
 mod faults;
 mod hostile;
+mod losses;
 mod records;
 mod verify;
 mod verify_rows;

@@ -27,7 +27,8 @@ use crate::shelf::Words;
 /// - L1: an object is in at most one live task, one that is neither void nor superseded and did not fail to read it.
 /// - L2: plans are numbered from 1 without gaps, and so are compactions and reconversions together.
 /// - L3: a task has one commit.
-/// - L4: a file is live or retired. It is added once, and retired once, when it is live.
+/// - L4: a file is live, retired or lost. It is added once, and retired once, when it is live, or by a reconversion when its loss was
+///   accepted; one that is lost is live again once it is regained.
 /// - L5: lines add up: in each commit, over its inputs, and with the rows of its files. What was read and what was written have the
 ///   same digest.
 /// - L6: a compaction's files hold as many rows as those that it retires, and have the same digest, each with the duplicates that
@@ -563,11 +564,16 @@ impl TableState {
             let LiveFile { output, options, is_compacted, tasks } = file;
             format!("live {output:?} {is_compacted} {tasks:x?} {}", json(options))
         }));
+        lines.extend(self.files.lost.values().map(|lost| {
+            let LiveFile { output, options, is_compacted, tasks } = &lost.file;
+            format!("lost {output:?} {is_compacted} {tasks:x?} {} {:?}", json(options), lost.loss)
+        }));
         lines.extend(self.files.open.keys().map(|number| format!("moving {number}")));
         lines.extend(self.formats.flow_logs().map(|id| format!("flow log {id}")));
         lines.extend(self.formats.written().iter().map(|(f, o)| format!("format {f} {}", json(o))));
         lines.extend(self.ignored.iter().map(|digest| format!("ignored {digest:?}")));
-        lines.push(format!("compactions {} {}", self.files.last_compaction, self.files.reconversions));
+        let Files { last_compaction, reconversions, losses, .. } = &self.files;
+        lines.push(format!("compactions {last_compaction} {reconversions} {losses}"));
         lines.sort();
         text.push_str(&lines.join("\n"));
         Ok(text)

@@ -188,6 +188,7 @@ fn of_state(
         .collect();
     unreadable.sort_by(|a, b| a.url.cmp(&b.url));
     let live = files.all()?;
+    let lost = files.lost().map(|lost| &lost.file);
     let mut partitions: Vec<&str> = live.iter().map(|f| f.output.partition.as_ref()).collect();
     partitions.sort_unstable();
     partitions.dedup();
@@ -205,12 +206,12 @@ fn of_state(
         objects: totals.objects,
         bytes_in: totals.bytes_in,
         counts: totals.counts.clone(),
-        compactions: files.last_compaction() - files.reconversions(),
+        compactions: files.last_compaction() - files.reconversions() - files.losses(),
         reconversions: files.reconversions(),
         open_compactions,
         files: live.len() as u64,
         bytes_out: live.iter().map(|f| f.output.bytes).sum(),
-        duplicates: live.iter().map(|f| f.output.duplicates.rows).sum(),
+        duplicates: live.iter().copied().chain(lost).map(|f| f.output.duplicates.rows).sum(),
         rollup: rollup_status(&live),
         partitions: partitions.len() as u64,
         partition_range: range.map(|(first, last)| ((*first).to_owned(), (*last).to_owned())),

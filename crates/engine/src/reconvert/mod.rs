@@ -19,6 +19,7 @@
 //! reconversion goes on.
 
 mod choice;
+mod gone;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -38,7 +39,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::budget::Budget;
-use crate::compact::{Late, Placing, Pointers, are_live, finish_open};
+use crate::compact::{Late, Placing, Pointers, finish_open};
 use crate::convert::checkpoint;
 use crate::enrich::{EnrichmentFile, EnrichmentFiles, next_versions};
 use crate::error::Error;
@@ -50,6 +51,7 @@ use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;
 
 pub use choice::Choice;
+pub(crate) use gone::gone_tasks;
 use scope::Scope;
 
 /// What a reconversion is asked to do.
@@ -254,9 +256,13 @@ fn replace(
     let reconversions = log.state().files().reconversions();
     let put = log.append_compaction(&mut |state| {
         let files = state.files();
-        let are_live = are_live(state, record.retired.iter().map(|f| f.key.as_str()))?;
+        for file in &record.retired {
+            if !files.is_replaceable(&file.key)? {
+                return Ok(None);
+            }
+        }
         let number = files.last_compaction() + 1;
-        let is_same = are_live && files.reconversions() == reconversions;
+        let is_same = files.reconversions() == reconversions;
         Ok(is_same.then(|| CompactionRecord { number, ..record.clone() }))
     })?;
     let Some(record) = put else {
@@ -333,7 +339,7 @@ fn run(
 }
 
 /// An id of what these words say.
-fn id_of(words: &[&str]) -> String {
+pub(crate) fn id_of(words: &[&str]) -> String {
     let mut hash = Sha256::new();
     for word in words {
         hash.update(word.as_bytes());
@@ -492,6 +498,8 @@ impl Draft {
             outputs: Vec::new(),
             reconversion: Some(reconversion),
             rollup: None,
+            loss: None,
+            regained: Vec::new(),
         })
     }
 }

@@ -83,7 +83,9 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
         let of = |output: &OutputRecord| output.digest.map(|digest| digest.with(output.duplicates.digest));
         // No object gave the rows of a roll-up.
         let files = if log.state().is_rollup() { Vec::new() } else { log.state().files().all()? };
-        let written = Digest::sum(files.iter().map(|f| of(&f.output)));
+        // What was lost was written, and its objects were read.
+        let lost = log.state().files().lost().filter(|_| !log.state().is_rollup()).map(|lost| &lost.file);
+        let written = Digest::sum(files.into_iter().chain(lost).map(|file| of(&file.output)));
         let is_same_moment = totals.tasks == settled && log.state().files().last_compaction() == compactions;
         has_digests &= written.is_some();
         if let (true, true, Some(written)) = (has_digests && faults.is_empty(), is_same_moment, written)
