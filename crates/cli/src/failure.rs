@@ -32,7 +32,7 @@ pub(crate) fn exit_of_summary(summary: &Summary) -> Exit {
     let (objects, files) = (&summary.objects, &summary.files);
     if !files.is_whole() {
         Exit::FilesDamaged
-    } else if objects.failed - objects.ignored + objects.archived + objects.changed + objects.set_aside > 0 {
+    } else if objects.to_be_told() > 0 {
         Exit::ObjectsLeft
     } else {
         Exit::Success

@@ -180,7 +180,7 @@ fn hints(summary: &Summary, out: &str) -> Vec<String> {
         hints.extend(object_hints(&summary.archived_objects));
     }
     let mut hints: Vec<String> = hints.into_iter().map(str::to_owned).collect();
-    if summary.objects.changed > 0 {
+    if !summary.changed_objects.is_empty() {
         hints.push(format!(
             "the table has changed objects as they were: `flowquet reconvert {} --object URL` converts one as it is now",
             shown(out)
@@ -289,6 +289,7 @@ fn objects_text(summary: &Summary) -> String {
         (o.ignored, "of the unreadable ignored"),
         (o.archived, "of those left archived"),
         (o.changed, "changed since they were converted"),
+        (o.changed_ignored, "of the changed ignored"),
         (o.damaged, "damaged, whole lines kept"),
     ]
     .into_iter()
@@ -380,9 +381,10 @@ pub(crate) fn quiet_text(summary: &Summary, facts: &RunFacts<'_>) -> Option<Stri
                 let verb = if missing == 1 { "is" } else { "are" };
                 parts.push(format!("{} {verb} not in {}", counted(missing, "object"), facts.out));
             }
-            if o.changed > 0 {
-                let since = if o.changed == 1 { "it was" } else { "they were" };
-                parts.push(format!("{} changed since {since} converted", counted(o.changed, "object")));
+            let changed = o.changed - o.changed_ignored;
+            if changed > 0 {
+                let since = if changed == 1 { "it was" } else { "they were" };
+                parts.push(format!("{} changed since {since} converted", counted(changed, "object")));
             }
             // Records tell what is missing; what changed only a listing does.
             let named_by = if missing > 0 {

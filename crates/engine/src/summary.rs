@@ -31,6 +31,9 @@ pub struct Objects {
     pub ignored: u64,
     /// Of those in the table: of another size, etag or modification time than then. What they hold now is not in it.
     pub changed: u64,
+    /// Of those that changed: ignored, because somebody said so.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changed_ignored: u64,
     /// Of those left: set aside because they, or an object of the same task, changed while they were read.
     pub set_aside: u64,
     /// Of those left: they lie in an archive and are not restored.
@@ -44,6 +47,11 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl Objects {
+    /// Objects that are not in the table as they are now, and that somebody wants to be told of.
+    pub fn to_be_told(&self) -> u64 {
+        self.failed - self.ignored + self.archived + self.changed - self.changed_ignored + self.set_aside
+    }
+
     /// Takes objects that were set aside off those that are left.
     pub(crate) fn take_up(&mut self, objects: u64) {
         self.left -= objects;

@@ -60,6 +60,10 @@ impl Taken {
         }
         summary.objects.changed += self.changed.len() as u64;
         for (object, bytes) in self.changed {
+            if log.state().is_ignored(&object) {
+                summary.objects.changed_ignored += 1;
+                continue;
+            }
             let reason = if bytes != object.bytes {
                 format!("{bytes} bytes when it was taken into the table, {} now", object.bytes)
             } else if is_remote(&object) {

@@ -116,7 +116,7 @@ pub struct SourceLevel {
     pub missing: u64,
     /// Those that changed since.
     pub changed: u64,
-    /// Those that could not be read, of which somebody said that nobody needs to be told.
+    /// Those that could not be read or changed since, of which somebody said that nobody needs to be told.
     pub ignored: u64,
 }
 
