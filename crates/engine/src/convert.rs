@@ -16,6 +16,7 @@ use flowquet_table::{
 use crate::again::{ChangedFiles, Freed, plan_again};
 use crate::budget::Budget;
 use crate::context::PlanContext;
+use crate::contract::take_contract;
 use crate::enrich::{EnrichmentFiles, with_columns_of};
 use crate::error::Error;
 use crate::events::{Event, Observer};
@@ -143,6 +144,7 @@ struct Converter<'a> {
 impl<'a> Converter<'a> {
     fn begin(mut log: Log, request: &'a Request, at: At<'a>) -> Result<Self, Error> {
         check_is_no_rollup(&log)?;
+        take_contract(&mut log, &request.options)?;
         log.sweep_spool()?;
         replan_old_layouts(&mut log)?;
         let (budget, summary) = (request.budget, Summary::default());

@@ -49,6 +49,7 @@ mod commit;
 mod compact;
 mod consumer;
 mod context;
+mod contract;
 mod convert;
 mod enrich;
 mod error;

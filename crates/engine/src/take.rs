@@ -220,7 +220,16 @@ pub(crate) fn append_plan(
 ) -> Result<Option<u64>, Error> {
     let mut failed: Option<Error> = None;
     let number = log.append_plan(&mut |state| {
-        Ok(plan_of(state, subtract(state)?, options, found).unwrap_or_else(|error| {
+        let new = subtract(state)?;
+        let differences = state.contract().differences(options);
+        let is_free = || -> Result<bool, LogError> {
+            Ok(state.open_tasks().next().is_none() && state.files().is_empty()?)
+        };
+        if !new.is_empty() && !differences.is_empty() && !is_free()? {
+            failed = Some(LogError::Contract(differences).into());
+            return Ok(None);
+        }
+        Ok(plan_of(state, new, options, found).unwrap_or_else(|error| {
             failed = Some(error);
             None
         }))

@@ -351,6 +351,14 @@ impl Files {
         Ok(files)
     }
 
+    /// Whether the table has no files, nor any that it may get back: then nothing is fixed that files have in common.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.lost.is_empty() && self.open.is_empty() && self.last_partitions(1)?.is_empty())
+    }
+
     /// The last `count` partition folders in key order, which are the newest where they are named by date alone; perhaps a few
     /// more.
     ///

@@ -50,6 +50,7 @@ mod remaking;
 mod rollup;
 mod seal;
 mod segment_name;
+mod settled;
 mod settling;
 mod shelf;
 mod state;

@@ -15,7 +15,8 @@ use crate::known::{FailedClaim, Known, Sorted};
 use crate::layout::{rejects_key, task_of_output};
 use crate::objects::{ObjectId, SourceObject, UrlDigest, url_digest};
 use crate::options::Options;
-use crate::records::{CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, Task};
+use crate::records::{Counts, PlanRecord, Task};
+use crate::settled::{Settled, check_commit};
 use crate::shelf::Words;
 
 /// A table at one moment: a fold over its records.
@@ -130,64 +131,8 @@ pub struct OpenTask<'a> {
 /// Objects that plans took since the checkpoint, and that are not sorted in yet, at most.
 const CHANGES_MAX: usize = 1 << 20;
 
-/// What is kept of a commit record.
-#[derive(Debug, Clone)]
-pub(crate) struct Settled {
-    plan: u64,
-    is_void: bool,
-    failed: Vec<(SourceObject, Cause)>,
-    outputs: Vec<OutputRecord>,
-    objects: u64,
-    bytes_in: u64,
-    counts: Counts,
-}
-
 fn broken<T>(invariant: &'static str, what: String) -> Result<T, Error> {
     Err(Error::Broken { invariant, what })
-}
-
-impl Settled {
-    /// Checks a commit and keeps what counts.
-    pub(crate) fn of(commit: CommitRecord) -> Result<Self, Error> {
-        check_commit(&commit)?;
-        let (mut objects, mut bytes_in) = (0, 0);
-        let mut failed = Vec::new();
-        for InputRecord { object, failed: cause, .. } in commit.inputs {
-            match cause {
-                Some(cause) => failed.push((object, cause)),
-                None => {
-                    objects += 1;
-                    bytes_in += object.bytes;
-                }
-            }
-        }
-        Ok(Self {
-            plan: commit.plan,
-            is_void: commit.void.is_some(),
-            failed,
-            outputs: commit.outputs,
-            objects,
-            bytes_in,
-            counts: commit.counts,
-        })
-    }
-}
-
-/// Checks that a commit's lines add up.
-pub(crate) fn check_commit(commit: &CommitRecord) -> Result<(), Error> {
-    let mut counts = Counts::default();
-    commit.inputs.iter().for_each(|input| counts.add(&input.counts));
-    let rows: u64 = commit.outputs.iter().map(|o| o.rows).sum();
-    let is_right = counts == commit.counts
-        && counts.balances()
-        && rows == counts.records
-        && commit.digests_agree()
-        && commit.outputs.iter().all(|output| output.duplicates.is_none())
-        && (commit.void.is_none() || commit.inputs.is_empty() && commit.outputs.is_empty());
-    if is_right {
-        return Ok(());
-    }
-    broken("L5", format!("task {}: {:?}, {rows} rows in files", commit.task, commit.counts))
 }
 
 impl TableState {
@@ -216,7 +161,9 @@ impl TableState {
         open: BTreeMap<u64, Vec<Task>>,
         totals: Totals,
     ) -> Self {
-        Self { last_plan: plans.len() as u64, plans, open, totals, ..Self::new(contract) }
+        let mut state = Self { last_plan: plans.len() as u64, open, totals, ..Self::new(contract) };
+        plans.last().iter().for_each(|plan| state.follow(&plan.options));
+        Self { plans, ..state }
     }
 
     /// What is kept of each plan, by number from 1.
@@ -244,6 +191,7 @@ impl TableState {
             return broken("L2", format!("plan {} follows {}", plan.number, self.last_plan));
         }
         self.last_plan = plan.number;
+        self.follow(&plan.options);
         self.last_tasks = Some(TasksDigest::of(&plan.tasks));
         // Most plans have the options of the one before.
         let options = match self.plans.last() {
@@ -417,6 +365,11 @@ impl TableState {
 
     pub(crate) fn set_ignored(&mut self, ignored: HashSet<UrlDigest>) {
         self.ignored = ignored;
+    }
+
+    /// Files have in common what the newest plan does.
+    pub(crate) fn follow(&mut self, options: &Options) {
+        self.contract.follow(options);
     }
 
     /// The table contract.

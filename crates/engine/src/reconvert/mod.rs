@@ -287,7 +287,8 @@ fn plan_failed(
     let Asked { request, change, scope, sources } = asked;
     let mut by_options: BTreeMap<String, (Options, Vec<SourceObject>)> = BTreeMap::new();
     for claim in &scope.failed {
-        let options = change.apply(&claim.options);
+        // They were tried before the table had files, maybe.
+        let options = log.state().contract().completed(change.apply(&claim.options));
         let key = serde_json::to_string(&options).expect("plain values");
         by_options.entry(key).or_insert_with(|| (options, Vec::new())).1.push(claim.object.clone());
     }

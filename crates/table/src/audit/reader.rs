@@ -16,7 +16,7 @@ use crate::log::Log;
 use crate::reading::{decode_commit, decode_plan, read_each};
 use crate::records::{CommitRecord, OutputRecord, PlanRecord, from_json};
 use crate::seal::{ENTRY, Seal, unsealed};
-use crate::state::check_commit;
+use crate::settled::check_commit;
 
 /// What an audit found.
 #[derive(Debug)]
