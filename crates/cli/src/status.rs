@@ -57,7 +57,12 @@ fn text(status: &Status, root: &Location) -> String {
     }
     row("committed", format!("{} of {}", counted(status.tasks, "task"), counted(status.plans, "plan")));
     let c = &status.counts;
-    row("objects", format!("{} converted, {}", HumanCount(status.objects), HumanBytes(status.bytes_in)));
+    let damaged = match status.damaged_objects {
+        0 => String::new(),
+        n => format!("; {} damaged, whole lines kept", HumanCount(n)),
+    };
+    let (objects, bytes) = (HumanCount(status.objects), HumanBytes(status.bytes_in));
+    row("objects", format!("{objects} converted, {bytes}{damaged}"));
     row("lines", format!("{} = {}", HumanCount(c.lines), parts_of_lines(c)));
     let range = status.partition_range.as_ref().filter(|(first, _)| !first.is_empty());
     let range = range.map(|(first, last)| format!(" ({first} to {last})")).unwrap_or_default();
@@ -167,7 +172,8 @@ fn last_line(status: &Status, root: &Location, unreadable: u64, archived: u64) -
     let (tasks, moving) = (status.open_tasks.len() as u64, status.open_compactions.len() as u64);
     if tasks > 0 {
         return format!(
-            "{} unfinished: a run is in progress or was interrupted; run `flowquet convert` again to finish",
+            "{} unfinished: a run is in progress or was interrupted; run `flowquet convert` again to finish; if too many rejects \
+             stopped it, with the right --format or a higher --max-rejects",
             counted(tasks, "task")
         );
     }

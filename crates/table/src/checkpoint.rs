@@ -30,7 +30,7 @@ use crate::shelf::{Entry, Segment, Shelf, Source, Words};
 use crate::state::{PlanFacts, TableState, Totals};
 
 /// Version of what checkpoints hold and of how they are made. Those of another version are passed over.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// Plans of a table, at most: one an hour for a thousand years. Of each something is in memory, so that a number alone, which a
 /// damaged checkpoint tells, must not decide how much.
@@ -66,6 +66,8 @@ pub(crate) struct CheckpointRecord {
     /// Ids of tasks that have rejects.
     #[serde(deserialize_with = "checked::ids")]
     with_rejects: Vec<String>,
+    /// Damaged objects that were read in part, by ids of tasks.
+    damaged: BTreeMap<String, u64>,
     formats: Vec<WrittenFormat>,
     flow_logs: Vec<String>,
     /// Options that are named by their place. More are added behind.
@@ -272,6 +274,7 @@ pub(crate) fn put(
         bytes_in,
         counts: counts.clone(),
         with_rejects: with_rejects.iter().map(|id| format!("{id:016x}")).collect(),
+        damaged: damaged.iter().map(|(id, objects)| (format!("{id:016x}"), *objects)).collect(),
         formats,
         flow_logs,
         options: words.all().iter().map(|o| o.as_ref().clone()).collect(),

@@ -99,12 +99,29 @@ pub struct Totals {
     pub counts: Counts,
     /// Tasks that have rejects, by their ids as numbers.
     pub(crate) with_rejects: BTreeSet<u64>,
+    /// Objects that are damaged and were read in part, by their tasks' ids as numbers.
+    pub(crate) damaged: BTreeMap<u64, u64>,
 }
 
 impl Totals {
     /// Whether a task that counts has rejects.
     pub fn has_rejects(&self, task: &str) -> bool {
         self.with_rejects.contains(&id_number(task))
+    }
+
+    /// Converted objects that are damaged and were read in part.
+    pub fn damaged_objects(&self) -> u64 {
+        self.damaged.values().sum()
+    }
+
+    /// Counts a task that has rejects or damaged objects.
+    fn mark(&mut self, task: &str, settled: &Settled) {
+        if settled.counts.rejects > 0 {
+            self.with_rejects.insert(id_number(task));
+        }
+        if settled.damaged > 0 {
+            self.damaged.insert(id_number(task), settled.damaged);
+        }
     }
 
     /// Keys of files of rejects.
@@ -264,9 +281,7 @@ impl TableState {
     /// A task of a plan is committed; its objects are taken already.
     fn settle(&mut self, plan: u64, task: &Task, settled: Settled) -> Result<(), Error> {
         let options = self.options_of(plan).clone();
-        if settled.counts.rejects > 0 {
-            self.totals.with_rejects.insert(id_number(&task.id));
-        }
+        self.totals.mark(&task.id, &settled);
         self.totals.tasks += 1;
         self.totals.objects += settled.objects;
         self.totals.bytes_in += settled.bytes_in;
@@ -333,6 +348,7 @@ impl TableState {
                 *sum = left;
             }
             totals.with_rejects.remove(&id_number(&task.task));
+            totals.damaged.remove(&id_number(&task.task));
         }
         for task in &reconversion.tasks {
             check_commit(&task.commit)?;
@@ -345,9 +361,7 @@ impl TableState {
             }
             let options = Arc::new(task.options.clone());
             let settled = Settled::of(task.commit.clone())?;
-            if settled.counts.rejects > 0 {
-                self.totals.with_rejects.insert(id_number(&task.commit.task));
-            }
+            self.totals.mark(&task.commit.task, &settled);
             self.totals.tasks += 1;
             self.totals.objects += settled.objects;
             self.totals.bytes_in += settled.bytes_in;
