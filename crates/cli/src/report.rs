@@ -12,6 +12,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
 use crate::clock::time_text;
+use crate::cost::format_name;
 use crate::exit::Exit;
 use crate::failure::object_hints;
 use crate::output::{counted, parts_of_lines, shown};
@@ -183,6 +184,18 @@ fn hints(summary: &Summary, out: &str) -> Vec<String> {
     if !summary.changed_objects.is_empty() {
         hints.push(format!(
             "the table has changed objects as they were: `flowquet reconvert {} --object URL` converts one as it is now",
+            shown(out)
+        ));
+    }
+    let other = &summary.read_otherwise;
+    if other.objects > 0 {
+        let (was, is_in) = if other.objects == 1 { ("was", "it is") } else { ("were", "they are") };
+        let formats: Vec<String> = other.formats.iter().map(|format| format_name(format)).collect();
+        hints.push(format!(
+            "{} without a header line {was} read with another --format ({}), and {is_in} in the table so: `flowquet reconvert {} \
+             --object URL --format FORMAT` converts one again",
+            counted(other.objects, "object"),
+            formats.join("; "),
             shown(out)
         ));
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_sources::{LeftOutTable, Unlistable};
-use flowquet_table::{Cause, CommitRecord, Counts, FileCheck, SourceObject, rejects_key};
+use flowquet_table::{Cause, CommitRecord, Counts, FileCheck, ReadOtherwise, SourceObject, rejects_key};
 use serde::Serialize;
 
 use crate::restore::Restores;
@@ -150,6 +150,9 @@ pub struct Summary {
     pub left_out_tables: Vec<LeftOutTable>,
     /// Files of the table that are not as its records have them, of the partitions that were looked at.
     pub files: FileCheck,
+    /// Of objects in the table already, where nothing was new: those that were read with formats which the run does not give.
+    #[serde(skip)]
+    pub read_otherwise: ReadOtherwise,
     /// Things to know.
     pub warnings: Vec<String>,
     /// Of columns of tags: rows that have them, and values in them.

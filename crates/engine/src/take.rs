@@ -34,6 +34,8 @@ pub(crate) struct Taken {
     pub(crate) in_tasks: HashSet<ObjectId>,
     /// In the table already.
     known: u64,
+    /// The first of these.
+    pub(crate) first_known: Vec<ObjectId>,
     /// Not readable.
     failed: Vec<(SourceObject, Cause)>,
     /// Known, and changed since. The size that they had then is given.
@@ -85,6 +87,7 @@ impl Taken {
         let sorted = log.sort_out(listing, options)?;
         let state = log.state();
         self.known += sorted.known;
+        self.first_known.extend(sorted.first_known);
         self.in_tasks.extend(sorted.open);
         self.changed.extend(sorted.changed);
         for (object, cause) in sorted.failed {

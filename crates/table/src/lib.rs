@@ -44,6 +44,7 @@ mod log;
 mod loss;
 mod objects;
 mod options;
+mod read_with;
 mod reading;
 mod records;
 mod remaking;
@@ -82,6 +83,7 @@ pub use log::{CommitPut, Log};
 pub use loss::{LAYOUT_VERSION_OF_LOSSES, Loss};
 pub use objects::{ObjectId, SourceObject};
 pub use options::{Options, REJECTS_BYTES_MAX, ROW_GROUP_ROWS_MAX, Reading, ReadingError};
+pub use read_with::ReadOtherwise;
 pub use reading::delete_if_there;
 pub use records::{
     CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, Task, TimeRange, from_json,
