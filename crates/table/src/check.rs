@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use flowquet_store::{ErrorKind, FILE_SCHEME, ObjectMeta, Store};
+use flowquet_store::{Error as StoreError, ErrorKind, FILE_SCHEME, ObjectMeta, Store};
 use serde::Serialize;
 
 use crate::aside::aside_key;
@@ -82,7 +82,10 @@ fn is_visible(key: &str) -> bool {
 }
 
 /// All visible files of a table, apart from its records.
-pub(crate) fn data_files(out: &dyn Store) -> Result<Vec<ObjectMeta>, Error> {
+///
+/// # Errors
+/// As the store reports.
+pub fn data_files(out: &dyn Store) -> Result<Vec<ObjectMeta>, StoreError> {
     let mut found = Vec::new();
     let Some(level) = out.folder("", usize::MAX)? else { return Ok(found) };
     found.extend(level.objects.into_iter().filter(|o| is_visible(&o.key)));

@@ -61,7 +61,7 @@ pub use aside::{aside_folders, aside_key};
 pub use audit::{RecordAudit, RecordFault, audit};
 pub use catalog::CatalogTable;
 pub use cause::{Cause, Retry};
-pub use check::{FileCheck, Misplaced, check_files, check_partitions};
+pub use check::{AcceptedLoss, FileCheck, Misplaced, check_files, check_partitions, data_files};
 pub use compaction::{
     CompactionRecord, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SupersededTask,
 };
