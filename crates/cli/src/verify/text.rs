@@ -332,7 +332,8 @@ fn last_line(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: Exit
         let is_repaired = mended.repaired.is_some() || !mended.regained.is_empty();
         let repaired = is_repaired.then(|| "repaired".to_owned());
         let done: Vec<String> = repaired.into_iter().chain(accepted).collect();
-        return format!("{}; `{}` proves it", done.join(", and "), command(table, " --read-data"));
+        let proves = if is_repaired { "proves it" } else { "checks the rest" };
+        return format!("{}; `{}` {proves}", done.join(", and "), command(table, " --read-data"));
     }
     match exit {
         Exit::Success => {
