@@ -86,7 +86,7 @@ def test_nothing_rests_on_checkpoints(table, spoil):
         shutil.rmtree(out / FOLDER)
     elif spoil == "another version":
         for path in out.glob(f"{FOLDER}/*.json"):
-            path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
+            path.write_text(path.read_text().replace('"version": 3', '"version": 4'))
     for segment in out.glob(f"{FOLDER}/segments/*") if "cut" in spoil or "segment" in spoil else []:
         if spoil == "cut":
             segment.write_bytes(segment.read_bytes()[:-1])

@@ -201,8 +201,15 @@ def test_after_compaction_and_while_files_are_replaced(lake, tmp_path):
     # A file that is gone for good is named.
     path = next(iter(files(table).values()))
     path.unlink()
-    error = sql(table, "SELECT sum(bytes) FROM flows", check=1).stderr
-    assert "gone" in error and path.name in error and "flowquet status" in error
+    day = path.parent.name.removeprefix("date=")
+    for question in ["sum(bytes) FROM flows", "count(*) FROM flows", f"count(*) FROM flows WHERE \"date\" = '{day}'", "1 FROM flows LIMIT 1"]:
+        error = sql(table, f"SELECT {question}", check=1).stderr
+        assert "gone" in error and path.name in error and "flowquet status" in error, question
+    path.write_bytes(b"cut")
+    error = sql(table, "SELECT count(*) FROM flows", check=1).stderr
+    assert path.name in error and "found 3" in error
+    # Other days can still be counted.
+    assert sql(table, f"SELECT count(*) FROM flows WHERE \"date\" <> '{day}'").returncode == 0
     shutil.rmtree(table)
 
 

@@ -152,10 +152,10 @@ pub(crate) enum Command {
             flowquet reconvert s3://lake/vpc_flow_logs/ --partition 'date=2024-01-*' --columns srcaddr,dstaddr,bytes,start"
     )]
     Reconvert(Box<ReconvertArgs>),
-    /// Stop reporting an unreadable object
+    /// Stop reporting an object that is unreadable or changed
     #[command(
-        long_about = "Ignores objects of a table: `convert` and `status` still count them, but neither list them nor exit with 4 \
-                      for them. They are tried again only once they change, or after `--not`.",
+        long_about = "Ignores objects of a table that are unreadable, or changed after they were converted: `convert` and `status` still \
+                      count them, but neither list them nor exit with 4 for them. Unreadable ones are tried again only once they change, or after `--not`.",
         after_long_help = "Examples:\n  \
             flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --reason 'cut short, AWS case 123'\n  \
             flowquet ignore lake/vpc_flow_logs s3://logs/AWSLogs/…/cut.log.gz --not"
@@ -277,6 +277,10 @@ pub(crate) struct ReconvertArgs {
     /// Objects whose files are lost or truncated
     #[arg(long, help_heading = "Choosing objects")]
     pub(crate) lost: bool,
+
+    /// Objects whose files are lost, and whose loss was accepted with `flowquet verify --accept-loss`
+    #[arg(long, help_heading = "Choosing objects")]
+    pub(crate) accepted: bool,
 
     /// Objects of these flow logs (fl-…), comma-separated
     #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = flow_log_id, help_heading = "Choosing objects")]

@@ -33,7 +33,7 @@ pub(crate) fn exit_of_summary(summary: &Summary) -> Exit {
     let (objects, files) = (&summary.objects, &summary.files);
     if !files.is_whole() {
         Exit::FilesDamaged
-    } else if objects.failed - objects.ignored + objects.archived + objects.changed + objects.set_aside > 0 {
+    } else if objects.to_be_told() > 0 {
         Exit::ObjectsLeft
     } else {
         Exit::Success
@@ -325,7 +325,10 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "if objects mix formats, give --format once for each, including those used before; or allow it with --fewer-records"
         }
         Error::RecordsLost { .. } => "check --format, --fields and --columns, or choose other objects",
-        Error::NotReconverted(_) => "put the raw logs back where they were, or choose other objects",
+        Error::NotReconverted(_) => {
+            "put the raw logs back where they were, or choose other objects; if they are gone and files of the table are lost, \
+             `flowquet verify TABLE --accept-loss REASON` accepts that"
+        }
         Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
         Error::PartitionDamaged { table, .. } => {
             return Some(format!(

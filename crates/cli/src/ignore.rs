@@ -2,7 +2,7 @@
 
 use flowquet_engine::Error;
 use flowquet_store::{FILE_SCHEME, Location, S3_SCHEME};
-use flowquet_table::{Log, ignore, stop_ignoring};
+use flowquet_table::{Log, SourceObject, ignore, stop_ignoring};
 
 use crate::args::IgnoreArgs;
 use crate::exit::Exit;
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &IgnoreArgs) -> Result<Exit, Failure> {
     listen_for_signals();
     let out = table_store(&args.s3.stores(), &args.table);
     let failed = |error: flowquet_table::Error| engine_failure(&Error::from(error));
-    let log = Log::open_with_files(&out).map_err(failed)?;
+    let mut log = Log::open_with_files(&out).map_err(failed)?;
     let mut changed = 0;
     for text in &args.urls {
         let url = url_of(text)?;
@@ -33,10 +33,16 @@ pub(crate) fn run(args: &IgnoreArgs) -> Result<Exit, Failure> {
                 let hint = "a URL is taken as it stands, and no glob: name each object as `flowquet status` shows it";
                 return Err(Failure::message(Exit::Usage, &message, Some(hint)));
             }
-            say(&format!(
-                "note: `{url}` is not among the unreadable objects of this table, which `flowquet status` lists; \
-                 it is ignored if a run finds it unreadable"
-            ));
+            let object = SourceObject::new(url.clone(), &url, 0, "");
+            let is_taken = log.ask(|state| state.known().is_taken(&object)).map_err(failed)?;
+            say(&if is_taken {
+                format!("note: `{url}` is in the table; it is ignored if a run finds it changed")
+            } else {
+                format!(
+                    "note: `{url}` is not among the unreadable objects of this table, which `flowquet status` lists; \
+                     it is ignored if a run finds it unreadable or changed"
+                )
+            });
         }
         ignore(out.as_ref(), &url, reason).map_err(failed)?;
         changed += 1;

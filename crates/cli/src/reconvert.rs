@@ -49,9 +49,10 @@ fn replace(
     choice.rejects = args.rejects;
     choice.fewer_records = args.fewer_records;
     choice.lost = args.lost;
+    choice.accepted = args.accepted;
     choice.flow_log_ids = args.flow_log_id.clone();
     if choice.is_empty() {
-        let hint = "choose objects with --object, --partition, --flow-log-id, --rejects or --lost; `--object '**'` takes all";
+        let hint = "choose objects with --object, --partition, --flow-log-id, --rejects, --lost or --accepted; `--object '**'` takes all";
         return Err(Failure::message(Exit::Usage, "no objects are chosen", Some(hint)));
     }
     let formats = Formats::resolve(&args.format, &Asked::of(&args.s3, &[], &args.flow_log_id))?;

@@ -10,6 +10,7 @@ use flowquet_table::Options;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
+use crate::cost::format_name;
 use crate::exit::Exit;
 use crate::failure::object_hints;
 use crate::output::{counted, parts_of_lines, shown};
@@ -132,9 +133,21 @@ fn hints(summary: &Summary, out: &str) -> Vec<String> {
     let mut hints: Vec<String> = hints.into_iter().map(str::to_owned).collect();
     let lacking = summary.restores.as_ref().and_then(|restores| restores.lacking);
     hints.extend(lacking.map(hint_of_permission));
-    if summary.objects.changed > 0 {
+    if !summary.changed_objects.is_empty() {
         hints.push(format!(
             "the table has changed objects as they were: `flowquet reconvert {} --object URL` converts one as it is now",
+            shown(out)
+        ));
+    }
+    let other = &summary.read_otherwise;
+    if other.objects > 0 {
+        let (was, is_in) = if other.objects == 1 { ("was", "it is") } else { ("were", "they are") };
+        let formats: Vec<String> = other.formats.iter().map(|format| format_name(format)).collect();
+        hints.push(format!(
+            "{} without a header line {was} read with another --format ({}), and {is_in} in the table so: `flowquet reconvert {} \
+             --object URL --format FORMAT` converts one again",
+            counted(other.objects, "object"),
+            formats.join("; "),
             shown(out)
         ));
     }
@@ -244,6 +257,7 @@ fn objects_text(summary: &Summary) -> String {
         (o.ignored, "of the unreadable ignored"),
         (o.archived, "of those left archived"),
         (o.changed, "changed since they were converted"),
+        (o.changed_ignored, "of the changed ignored"),
         (o.damaged, "damaged, whole lines kept"),
     ]
     .into_iter()
@@ -334,9 +348,10 @@ pub(crate) fn quiet_text(summary: &Summary, facts: &ConversionFacts<'_>) -> Opti
                 let verb = if missing == 1 { "is" } else { "are" };
                 parts.push(format!("{} {verb} not in {out}", counted(missing, "object")));
             }
-            if o.changed > 0 {
-                let since = if o.changed == 1 { "it was" } else { "they were" };
-                parts.push(format!("{} changed since {since} converted", counted(o.changed, "object")));
+            let changed = o.changed - o.changed_ignored;
+            if changed > 0 {
+                let since = if changed == 1 { "it was" } else { "they were" };
+                parts.push(format!("{} changed since {since} converted", counted(changed, "object")));
             }
             // Records tell what is missing; what changed only a listing does.
             let named_by = if missing > 0 {

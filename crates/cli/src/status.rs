@@ -13,7 +13,9 @@ use crate::failure::engine_failure;
 use crate::output::{Failure, counted, parts_of_lines, put, shown};
 use crate::places::table_store;
 use crate::signals::listen_for_signals;
-use crate::table_files::{NAMED_MAX, lost_text, stray_text, truncated_text};
+use crate::table_files::{
+    NAMED_MAX, accepted_sum, accepted_texts, found_again_text, lost_text, stray_text, truncated_text,
+};
 
 pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     listen_for_signals();
@@ -55,7 +57,12 @@ fn text(status: &Status, root: &Location) -> String {
     }
     row("committed", format!("{} of {}", counted(status.tasks, "task"), counted(status.plans, "plan")));
     let c = &status.counts;
-    row("objects", format!("{} converted, {}", HumanCount(status.objects), HumanBytes(status.bytes_in)));
+    let damaged = match status.damaged_objects {
+        0 => String::new(),
+        n => format!("; {} damaged, whole lines kept", HumanCount(n)),
+    };
+    let (objects, bytes) = (HumanCount(status.objects), HumanBytes(status.bytes_in));
+    row("objects", format!("{objects} converted, {bytes}{damaged}"));
     row("lines", format!("{} = {}", HumanCount(c.lines), parts_of_lines(c)));
     let range = status.partition_range.as_ref().filter(|(first, _)| !first.is_empty());
     let range = range.map(|(first, last)| format!(" ({first} to {last})")).unwrap_or_default();
@@ -118,10 +125,13 @@ fn text(status: &Status, root: &Location) -> String {
     named("unreadable", told.iter().map(|u| format!("`{}`: {}", u.url, u.reason)).collect());
     let reason = |u: &&flowquet_table::Unreadable| u.ignored.clone().unwrap_or_default();
     named("ignored", ignored.iter().map(|u| format!("`{}`: {}", u.url, reason(u))).collect());
+    named("accepted", accepted_texts(&status.check.accepted_losses));
     let check = &status.check;
     named("lost", check.lost.iter().map(lost_text).collect());
     named("truncated", check.truncated.iter().map(truncated_text).collect());
     named("stray", check.stray.iter().map(stray_text).collect());
+    let (found, table) = (check.found_again.iter(), root.to_string());
+    named("found again", found.map(|file| found_again_text(file, &table)).collect());
     let left = check.left.iter();
     named("left over", left.map(|f| format!("{}: replaced, `flowquet compact` deletes it", f.key)).collect());
     text.push_str(&last_line(status, root, told.len() as u64, archived.len() as u64));
@@ -142,7 +152,10 @@ fn last_line(status: &Status, root: &Location, unreadable: u64, archived: u64) -
                 let source = shown(source.strip_prefix(FILE_SCHEME).unwrap_or(source));
                 format!("`flowquet rollup {source} --by {by} --out {table}` rebuilds them")
             }
-            None => format!("Keep the raw logs: `flowquet reconvert {table} --lost` converts them again"),
+            None => format!(
+                "Keep the raw logs: `flowquet reconvert {table} --lost` converts them again; if they are gone for good, \
+                 `flowquet verify {table} --accept-loss REASON` accepts that"
+            ),
         };
         return format!(
             "table damaged: {} of {} files {verb} lost or damaged. {advice}",
@@ -159,7 +172,8 @@ fn last_line(status: &Status, root: &Location, unreadable: u64, archived: u64) -
     let (tasks, moving) = (status.open_tasks.len() as u64, status.open_compactions.len() as u64);
     if tasks > 0 {
         return format!(
-            "{} unfinished: a run is in progress or was interrupted; run `flowquet convert` again to finish",
+            "{} unfinished: a run is in progress or was interrupted; run `flowquet convert` again to finish; if too many rejects \
+             stopped it, with the right --format or a higher --max-rejects",
             counted(tasks, "task")
         );
     }
@@ -171,8 +185,9 @@ fn last_line(status: &Status, root: &Location, unreadable: u64, archived: u64) -
     }
     let files = counted(status.files, "file");
     let missing = [(unreadable, "unreadable object"), (archived, "archived object")];
-    let missing: Vec<String> =
+    let mut missing: Vec<String> =
         missing.iter().filter(|(n, _)| *n > 0).map(|(n, what)| counted(*n, what)).collect();
+    missing.extend(accepted_sum(&status.check.accepted_losses));
     if missing.is_empty() {
         return format!("complete: {} in the table, {files} in place", counted(status.objects, "object"));
     }

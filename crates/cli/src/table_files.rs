@@ -1,6 +1,6 @@
 //! Files of a table that are not as its records have them, in words.
 
-use flowquet_table::Misplaced;
+use flowquet_table::{AcceptedLoss, Misplaced};
 use indicatif::HumanBytes;
 
 use crate::output::counted;
@@ -22,4 +22,35 @@ pub(crate) fn truncated_text(file: &Misplaced) -> String {
 
 pub(crate) fn stray_text(file: &Misplaced) -> String {
     format!("{}: not written by flowquet; readers that list the folder count its rows", file.key)
+}
+
+pub(crate) fn found_again_text(file: &Misplaced, table: &str) -> String {
+    format!(
+        "{}: there again, though its loss was accepted; `flowquet verify {table} --repair` counts its {}",
+        file.key,
+        counted(file.rows, "row")
+    )
+}
+
+/// Losses that were accepted, a line for each time that somebody did so.
+pub(crate) fn accepted_texts(losses: &[AcceptedLoss]) -> Vec<String> {
+    let mut times: Vec<(&str, &str, u64, u64)> = Vec::new();
+    for AcceptedLoss { rows, reason, accepted_at, .. } in losses {
+        match times.iter_mut().find(|(at, why, ..)| at == accepted_at && why == reason) {
+            Some((_, _, files, records)) => (*files, *records) = (*files + 1, *records + rows),
+            None => times.push((accepted_at, reason, 1, *rows)),
+        }
+    }
+    times.sort_unstable();
+    let text = |(at, reason, files, records): (&str, &str, u64, u64)| {
+        let (records, files) = (counted(records, "record"), counted(files, "file"));
+        format!("{records} in {files} lost, accepted {at}: {reason}")
+    };
+    times.into_iter().map(text).collect()
+}
+
+/// `1,234 records lost and accepted`, where there are any.
+pub(crate) fn accepted_sum(losses: &[AcceptedLoss]) -> Option<String> {
+    let records = losses.iter().map(|loss| loss.rows).sum();
+    (!losses.is_empty()).then(|| format!("{} lost and accepted", counted(records, "record")))
 }

@@ -8,22 +8,24 @@ use std::time::Duration;
 
 use flowquet_command::machine::threads;
 use flowquet_engine::{
-    Choice, Fault, Pointers, ReconvertRequest, Repaired, Share, Trouble, Verified, VerifyRequest, repair,
-    verify,
+    AcceptedLosses, Budget, Choice, Error, Fault, LossRequest, Observer, Pointers, ReconvertRequest,
+    Repaired, Share, Trouble, Verified, VerifyRequest, repair, verify,
 };
 use flowquet_sources::Source;
-use flowquet_store::{Location, S3_SCHEME, Stores};
+use flowquet_store::{Location, S3_SCHEME, Store, Stores};
+use flowquet_table::Loss;
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::args::VerifyArgs;
 use crate::beside;
 use crate::catalog::{catalogued, glue};
+use crate::clock::{now_s, time_text};
 use crate::exit::Exit;
 use crate::failure::engine_failure;
 use crate::logs::has_bar;
 use crate::metrics::{Measured, of_verification};
-use crate::output::{Failure, counted, put, say};
+use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::budget;
@@ -42,6 +44,10 @@ struct Report<'a> {
     safe_objects: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repaired: Option<&'a Repaired>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<&'a AcceptedLosses>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    regained: &'a [String],
 }
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
@@ -53,15 +59,38 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     let report = done.as_ref().map(|done: &Done| done.report(args));
     let samples = done
         .as_ref()
-        .map(|done| of_verification(&done.verified, args.list_safe.is_some(), done.repaired.as_ref()));
+        .map(|done| of_verification(&done.verified, args.list_safe.is_some(), done.mended.repaired.as_ref()));
     run_report.end(ended, report.as_ref(), samples.unwrap_or_default())
 }
 
 /// What a verification came to.
 struct Done {
     verified: Verified,
-    repaired: Option<Repaired>,
+    mended: Mended,
     exit: Exit,
+}
+
+/// What was done about what was found.
+#[derive(Default)]
+struct Mended {
+    repaired: Option<Repaired>,
+    accepted: Option<AcceptedLosses>,
+    regained: Vec<String>,
+}
+
+impl Mended {
+    /// Whether anything was done.
+    fn is_any(&self) -> bool {
+        self.repaired.is_some()
+            || self.accepted.as_ref().is_some_and(|a| !a.files.is_empty())
+            || !self.regained.is_empty()
+    }
+
+    /// Whether there is no fault in the file of this key any more.
+    fn has(&self, key: &String) -> bool {
+        self.repaired.as_ref().is_some_and(|r| r.files.contains(key))
+            || self.accepted.as_ref().is_some_and(|a| a.files.contains(key))
+    }
 }
 
 impl Done {
@@ -71,7 +100,9 @@ impl Done {
             outcome: self.exit.name(),
             verified: &self.verified,
             safe_objects: args.list_safe.is_some().then_some(self.verified.safe.len() as u64),
-            repaired: self.repaired.as_ref(),
+            repaired: self.mended.repaired.as_ref(),
+            accepted: self.mended.accepted.as_ref(),
+            regained: &self.mended.regained,
         }
     }
 }
@@ -98,7 +129,8 @@ fn look(
     let out = table_store(&stores, &args.out);
     // Which raw logs a table has come from is not known yet: any may be remote.
     let budget = budget(threads(args.threads), args.memory, true, args.out.is_s3())?;
-    let pointers = if args.repair { glue(&args.glue, &args.s3, out.as_ref())? } else { None };
+    let writes = args.repair || args.accept_loss.is_some();
+    let pointers = if writes { glue(&args.glue, &args.s3, out.as_ref())? } else { None };
     if pointers.is_some() {
         catalogued(&args.out)?;
     }
@@ -118,50 +150,88 @@ fn look(
     if let Some(path) = &args.list_safe {
         write_list(&stores, path, &verified.safe)?;
     }
-    let mut repaired = None;
-    let mut failure = None;
-    // A roll-up is made anew of its table, not of raw logs.
-    if args.repair && verified.rollup_of.is_none() {
-        let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
-        let (choice, change) = (Choice::default(), flowquet_engine::Change::default());
-        let grace = Duration::from_secs(u64::from(args.grace));
-        let request = ReconvertRequest {
-            out,
-            stores,
-            choice,
-            change,
-            enrich: Vec::new(),
-            budget,
-            grace,
-            dry_run: false,
-        };
+    let (mut mended, mut failure) = (Mended::default(), None);
+    if writes {
         let pointers = pointers.as_ref().map(|p| p as &dyn Pointers);
-        let done = repair(request, &verified, pointers, &run_report.observer(&reporter), stop());
+        let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
+        let observer = run_report.observer(&reporter);
+        let mending = Mending { args, stores: &stores, out, budget, pointers, observer: &observer };
+        failure = mending.mend(&verified, &mut mended).err();
         reporter.finish();
-        match done {
-            Ok(done) => repaired = done,
-            Err(error) => failure = Some(engine_failure(&error)),
-        }
     }
-    let exit = exit_of(&verified, repaired.as_ref());
-    let done = &*came_to.insert(Done { verified, repaired, exit });
+    let exit = exit_of(&verified, &mended);
+    let done = &*came_to.insert(Done { verified, mended, exit });
     if args.json {
         let report = done.report(args);
         put(&format!("{}\n", serde_json::to_string_pretty(&report).expect("plain values with text keys")))?;
     } else if !args.quiet {
-        put(&text::of(args, &done.verified, done.repaired.as_ref(), exit))?;
+        put(&text::of(args, &done.verified, &done.mended, exit))?;
     } else if exit != Exit::Success {
         say(&format!("flowquet: {}: {} (exit {})", args.out, text::sum(&done.verified), exit.code()));
     }
     failure.map_or(Ok(exit), Err)
 }
 
-/// The exit code of what was found and not repaired.
-fn exit_of(verified: &Verified, repaired: Option<&Repaired>) -> Exit {
-    let is_repaired = |fault: Fault, place: &String| {
-        fault.is_mendable() && repaired.is_some_and(|r| r.files.contains(place))
-    };
-    let left = verified.findings.iter().filter(|f| !is_repaired(f.fault, &f.place));
+/// How what was found is mended.
+struct Mending<'a> {
+    args: &'a VerifyArgs,
+    stores: &'a Arc<Stores>,
+    out: Arc<dyn Store>,
+    budget: Budget,
+    pointers: Option<&'a dyn Pointers>,
+    observer: &'a dyn Observer,
+}
+
+impl Mending<'_> {
+    /// Does what was asked for: files that have come back first, then those that are gone for good, so that the others can be rebuilt.
+    fn mend(&self, verified: &Verified, mended: &mut Mended) -> Result<(), Failure> {
+        let Self { pointers, observer, .. } = *self;
+        let grace = Duration::from_secs(u64::from(self.args.grace));
+        let losses = LossRequest { out: self.out.clone(), stores: self.stores.clone(), grace };
+        let loss =
+            self.args.accept_loss.clone().map(|reason| Loss { reason, accepted_at: time_text(now_s()) });
+        let accept = |verified: &Verified, is_beyond_repair| match &loss {
+            Some(loss) => losses.accept(verified, loss, is_beyond_repair, pointers, observer, stop()),
+            None => Ok(None),
+        };
+        let failed = |error: Error| engine_failure(&error);
+        if self.args.repair {
+            mended.regained = losses.regain(verified, observer, stop()).map_err(failed)?;
+        }
+        mended.accepted = accept(verified, false).map_err(failed)?;
+        // A roll-up is made anew of its table, not of raw logs.
+        if !self.args.repair || verified.rollup_of.is_some() {
+            return Ok(());
+        }
+        let mut left = verified.clone();
+        left.findings.retain(|finding| !mended.has(&finding.place));
+        let request = ReconvertRequest {
+            out: self.out.clone(),
+            stores: self.stores.clone(),
+            choice: Choice::default(),
+            change: flowquet_engine::Change::default(),
+            enrich: Vec::new(),
+            budget: self.budget,
+            grace,
+            dry_run: false,
+        };
+        match repair(request, &left, pointers, observer, stop()) {
+            Ok(done) => mended.repaired = done,
+            Err(error @ (Error::NotReconverted(_) | Error::RecordsLost { .. })) if loss.is_some() => {
+                say(&format!("warning: {}", shown(&error.to_string())));
+                let more = accept(&left, true).map_err(failed)?.unwrap_or_default();
+                mended.accepted.get_or_insert_default().add(more);
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        Ok(())
+    }
+}
+
+/// The exit code of what was found and not mended.
+fn exit_of(verified: &Verified, mended: &Mended) -> Exit {
+    let is_mended = |fault: Fault, place: &String| fault.is_mendable() && mended.has(place);
+    let left = verified.findings.iter().filter(|f| !is_mended(f.fault, &f.place));
     match left.map(|f| f.fault.trouble()).min().unwrap_or(Trouble::None) {
         Trouble::Records => Exit::RecordsDamaged,
         Trouble::Files => Exit::FilesDamaged,

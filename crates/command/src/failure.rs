@@ -28,7 +28,7 @@ pub fn hint_of_log(error: &LogError) -> Option<&'static str> {
         LogError::NoTable(_) => {
             "check the path; `flowquet convert` creates a table, also from Parquet files that AWS delivered"
         }
-        LogError::Record { error: RecordError::Version(_), .. } => {
+        LogError::Record { error: RecordError::Version { .. }, .. } => {
             "another version of flowquet wrote this table: use that one, or a newer one"
         }
         LogError::Record { .. } => RECORD_EDITED,

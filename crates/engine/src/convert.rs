@@ -17,6 +17,7 @@ use flowquet_table::{
 use crate::again::{ChangedFiles, Freed, plan_again};
 use crate::budget::Budget;
 use crate::context::PlanContext;
+use crate::contract::take_contract;
 use crate::enrich::{EnrichmentFiles, with_columns_of};
 use crate::error::Error;
 use crate::events::{Event, Observer};
@@ -137,6 +138,8 @@ struct Converter<'a> {
     budget: Budget,
     enrichments: EnrichmentFiles<'a>,
     summary: Summary,
+    /// Objects of the first portion that are in the table already.
+    first_known: HashSet<ObjectId>,
     /// Whether anything was planned or performed: an error is then the run's, beside what was done.
     has_begun: bool,
 }
@@ -144,11 +147,14 @@ struct Converter<'a> {
 impl<'a> Converter<'a> {
     fn begin(mut log: Log, request: &'a Request, run: RunContext<'a>) -> Result<Self, Error> {
         check_is_no_rollup(&log)?;
+        take_contract(&mut log, &request.options)?;
         log.sweep_spool()?;
         replan_old_layouts(&mut log)?;
         let (budget, summary) = (request.budget, Summary::default());
         let enrichments = EnrichmentFiles::new(&request.enrich);
-        let mut converter = Self { log, request, run, budget, enrichments, summary, has_begun: false };
+        let first_known = HashSet::new();
+        let mut converter =
+            Self { log, request, run, budget, enrichments, summary, first_known, has_begun: false };
         if converter.log.state().contract().single_writer {
             converter.warn(SINGLE_WRITER.to_owned());
         }
@@ -190,6 +196,9 @@ impl<'a> Converter<'a> {
         let gathered = 2 * portion.memory;
         let listed = portion.objects.len() as u64;
         let mut taken = take(&mut self.log, portion.objects, request, sources, stop)?;
+        if !self.has_begun {
+            self.first_known.extend(taken.first_known.drain(..));
+        }
         self.has_begun = true;
         self.summary.objects.listed += listed + unreadable;
         self.summary.objects.failed += unreadable;
@@ -356,6 +365,12 @@ impl<'a> Converter<'a> {
         }
         for warning in self.summary.empty_tags() {
             self.warn(warning);
+        }
+        let has_new = self.summary.tasks + self.summary.tasks_by_another + self.summary.tasks_left > 0;
+        if !has_new {
+            let found = self.log.read_otherwise(&self.first_known, &self.request.options.reading);
+            // A run that has nothing to do does not fail for a hint.
+            self.summary.read_otherwise = found.unwrap_or_default();
         }
         self.summary.settle();
         let error = unbalanced(&self.summary);

@@ -49,6 +49,7 @@ mod commit;
 mod compact;
 mod consumer;
 mod context;
+mod contract;
 mod convert;
 mod enrich;
 mod error;
@@ -107,7 +108,7 @@ pub use rollup::{ROLLUP_MEMORY_MIN, RolledUpTable, RollupRequest, rollup};
 pub use summary::{FailedObject, Objects, OutputSummary, Summary};
 pub use trial::trial;
 pub use verify::{
-    DataLevel, DeepLevel, Fault, Finding, FooterLevel, Level, ListingLevel, RecordLevel, Repaired, Share,
-    ShareError, SourceLevel, Trouble, Verified, VerifyRequest, repair, verify,
+    AcceptedLosses, DataLevel, DeepLevel, Fault, Finding, FooterLevel, Level, ListingLevel, LossRequest,
+    RecordLevel, Repaired, Share, ShareError, SourceLevel, Trouble, Verified, VerifyRequest, repair, verify,
 };
 pub use words::{counted, grouped};

@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 use flowquet_format::KeyFilter;
 use flowquet_sources::{Lister, Source, SourceSet, lies_within, root_url, same_place};
 use flowquet_store::{Store, Stores};
-use flowquet_table::{Error as LogError, Options, TableContract};
+use flowquet_table::{Log, Options, TableContract};
 
 use crate::budget::Budget;
+use crate::contract::check_contract;
 use crate::enrich::EnrichmentFile;
 use crate::error::Error;
 use crate::limit::RejectLimit;
@@ -55,9 +56,10 @@ impl Request {
     /// [`Error::Log`] where the contract of the table says otherwise than the options; [`Error::SourceIsTable`];
     /// [`Error::SourceInTable`].
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let differences = self.contract.as_ref().map(|c| c.differences(&self.options)).unwrap_or_default();
-        if !differences.is_empty() {
-            return Err(LogError::Contract(differences).into());
+        if let Some(contract) = &self.contract
+            && !contract.differences(&self.options).is_empty()
+        {
+            check_contract(&mut Log::of(&self.out, contract.clone())?, &self.options)?;
         }
         let out_url = root_url(self.out.as_ref());
         for source in &self.sources {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_sources::{LeftOutTable, Unlistable};
-use flowquet_table::{Cause, CommitRecord, Counts, FileCheck, SourceObject, rejects_key};
+use flowquet_table::{Cause, CommitRecord, Counts, FileCheck, ReadOtherwise, SourceObject, rejects_key};
 use serde::Serialize;
 
 use crate::restore::Restores;
@@ -31,6 +31,9 @@ pub struct Objects {
     pub ignored: u64,
     /// Of those in the table: of another size, etag or modification time than then. What they hold now is not in it.
     pub changed: u64,
+    /// Of those that changed: ignored, because somebody said so.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changed_ignored: u64,
     /// Of those left: set aside because they, or an object of the same task, changed while they were read.
     pub set_aside: u64,
     /// Of those left: they lie in an archive and are not restored.
@@ -39,7 +42,16 @@ pub struct Objects {
     pub damaged: u64,
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Objects {
+    /// Objects that are not in the table as they are now, and that somebody wants to be told of.
+    pub fn to_be_told(&self) -> u64 {
+        self.failed - self.ignored + self.archived + self.changed - self.changed_ignored + self.set_aside
+    }
+
     /// Takes objects that were set aside off those that are left.
     pub(crate) fn take_up(&mut self, objects: u64) {
         self.left -= objects;
@@ -132,12 +144,15 @@ pub struct Summary {
     /// What came of asking that they be restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restores: Option<Restores>,
-    /// Objects that changed after they were converted.
+    /// Objects that changed after they were converted, and that are not ignored.
     pub changed_objects: Vec<FailedObject>,
     /// Tables below the sources.
     pub left_out_tables: Vec<LeftOutTable>,
     /// Files of the table that are not as its records have them, of the partitions that were looked at.
     pub files: FileCheck,
+    /// Of objects in the table already, where nothing was new: those that were read with formats which the run does not give.
+    #[serde(skip)]
+    pub read_otherwise: ReadOtherwise,
     /// Things to know.
     pub warnings: Vec<String>,
     /// Of columns of tags: rows that have them, and values in them.

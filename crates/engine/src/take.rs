@@ -34,6 +34,8 @@ pub(crate) struct TakenListing {
     pub(crate) in_tasks: HashSet<ObjectId>,
     /// In the table already.
     known: u64,
+    /// The first of these.
+    pub(crate) first_known: Vec<ObjectId>,
     /// Not readable.
     failed: Vec<(SourceObject, Cause)>,
     /// Known, and changed since. The size that they had then is given.
@@ -60,6 +62,10 @@ impl TakenListing {
         }
         summary.objects.changed += self.changed.len() as u64;
         for (object, bytes) in self.changed {
+            if log.state().is_ignored(&object) {
+                summary.objects.changed_ignored += 1;
+                continue;
+            }
             let reason = if bytes != object.bytes {
                 format!("{bytes} bytes when it was taken into the table, {} now", object.bytes)
             } else if is_remote(&object) {
@@ -81,6 +87,7 @@ impl TakenListing {
         let sorted = log.sort_out(listing, options)?;
         let state = log.state();
         self.known += sorted.known;
+        self.first_known.extend(sorted.first_known);
         self.in_tasks.extend(sorted.open);
         self.changed.extend(sorted.changed);
         for (object, cause) in sorted.failed {
@@ -214,9 +221,18 @@ pub(crate) fn append_plan(
     found: &BTreeSet<String>,
     subtract: &mut dyn FnMut(&TableState) -> Result<Vec<SourceObject>, LogError>,
 ) -> Result<Option<u64>, Error> {
-    let mut failed = None;
+    let mut failed: Option<Error> = None;
     let number = log.append_plan(&mut |state| {
-        Ok(plan_of(state, subtract(state)?, options, found).unwrap_or_else(|error| {
+        let new = subtract(state)?;
+        let differences = state.contract().differences(options);
+        let is_free = || -> Result<bool, LogError> {
+            Ok(state.open_tasks().next().is_none() && state.files().is_empty()?)
+        };
+        if !new.is_empty() && !differences.is_empty() && !is_free()? {
+            failed = Some(LogError::Contract(differences).into());
+            return Ok(None);
+        }
+        Ok(plan_of(state, new, options, found).unwrap_or_else(|error| {
             failed = Some(error);
             None
         }))

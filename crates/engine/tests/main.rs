@@ -1,8 +1,10 @@
 //! The engine as those who call it see it. One program: each that is linked holds the whole of the workspace and of what it rests on.
 
 mod beside;
+mod corrected;
 mod faults;
 mod hostile;
+mod losses;
 mod records;
 mod verify;
 mod verify_rows;

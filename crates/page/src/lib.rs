@@ -180,6 +180,12 @@ fn notes(report: &TableReport) -> Markup {
             counted_is(sizes.unreadable, "object")
         ));
     }
+    if sizes.lost_records > 0 {
+        notes.push(format!(
+            "{} lost with files whose loss was accepted; `flowquet status` says when and why.",
+            counted_is(sizes.lost_records, "record")
+        ));
+    }
     if sizes.unfinished > 0 {
         notes.push(format!(
             "{} not finished: a run is in progress or was interrupted.",

@@ -176,6 +176,14 @@ fn unreadable_objects_are_noted() {
 }
 
 #[test]
+fn accepted_losses_are_noted() {
+    let mut report = report("plain", 10);
+    assert!(!made(&report).contains("whose loss was accepted"));
+    report.sizes.lost_records = 1_234;
+    assert!(made(&report).contains("1,234 records are lost with files whose loss was accepted"));
+}
+
+#[test]
 fn a_year_is_less_than_a_megabyte() {
     let page = made(&report("10.123.123.123", 366));
     assert!(page.len() < 1_000_000, "{}", page.len());

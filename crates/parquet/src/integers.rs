@@ -9,7 +9,7 @@ use crate::integer_dictionary::Dictionary;
 use crate::order::{Bits, RowOrder, gathered};
 use crate::pages::{PageRows, pages, present};
 use crate::scratch::Scratch;
-use crate::{Error, delta, rle};
+use crate::{Error, delta};
 
 /// How the values of a column are encoded.
 enum Plan {

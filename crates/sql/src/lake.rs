@@ -130,7 +130,8 @@ impl Lake {
             })
             .collect();
         let url = ObjectStoreUrl::parse(STORE_URL).map_err(|e| engine_failure(&e))?;
-        self.register(FlowTable::new(files?, columns, url)).map_err(|e| engine_failure(&e))
+        self.register(FlowTable::new(files?, columns, self.store.clone(), url))
+            .map_err(|e| engine_failure(&e))
     }
 
     /// Registers the table under its names, with timestamps beside its times.

@@ -1,5 +1,6 @@
 //! A table's store as the engine reads it: ranges of files, by our own [`Store`], counted.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use flowquet_command::stop::stop;
 use flowquet_store::{Error as StoreError, ErrorKind, Store};
+use flowquet_table::data_files;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use object_store::path::Path;
@@ -45,6 +47,22 @@ impl TableStore {
     /// The first error of the store since this was last asked.
     pub(crate) fn take_error(&self) -> Option<StoreError> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Where a file is, for people.
+    pub(crate) fn url(&self, key: &Path) -> String {
+        self.out.url(key.as_ref())
+    }
+
+    /// Sizes of all data files of the table, by their keys.
+    ///
+    /// # Errors
+    /// As the store reports.
+    pub(crate) async fn sizes(&self) -> Result<HashMap<String, u64>> {
+        self.waiting(&Path::default(), |out, _| {
+            Ok(data_files(out)?.into_iter().map(|file| (file.key, file.bytes)).collect())
+        })
+        .await
     }
 
     /// Our stores wait where they are called, and the threads of the engine must not.

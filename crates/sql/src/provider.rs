@@ -1,5 +1,6 @@
 //! A table as the engine scans it: exactly the files that its log says are live.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray}
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{DFSchema, Result, Statistics, project_schema};
+use datafusion::common::{DFSchema, DataFusionError, Result, Statistics, project_schema};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -21,10 +22,19 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
 use flowquet_format::{HIVE_NULL, hive_values};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 
 use crate::columns::Columns;
 use crate::implied::{implied, is_of_columns};
+use crate::object_store::TableStore;
+
+/// Files that are looked at one by one where none of them is read. Of more, the table is listed: a thousand names a request.
+const LOOKED_AT_MAX: usize = 64;
+
+/// Files that are looked at, at once.
+const LOOKS_AHEAD: usize = 32;
 
 /// Bytes at a file's end that are read first: what most footers with their page index take.
 const FOOTER_BYTES: usize = 32 << 10;
@@ -54,6 +64,8 @@ impl TableFile {
 pub(crate) struct FlowTable {
     files: Vec<TableFile>,
     columns: Columns,
+    /// Where they are.
+    store: Arc<TableStore>,
     /// What its store is registered as.
     url: ObjectStoreUrl,
     /// Files and partitions together.
@@ -61,11 +73,16 @@ pub(crate) struct FlowTable {
 }
 
 impl FlowTable {
-    pub(crate) fn new(files: Vec<TableFile>, columns: Columns, url: ObjectStoreUrl) -> Self {
+    pub(crate) fn new(
+        files: Vec<TableFile>,
+        columns: Columns,
+        store: Arc<TableStore>,
+        url: ObjectStoreUrl,
+    ) -> Self {
         let table = TableSchema::builder(columns.files.clone())
             .with_table_partition_cols(columns.partitions.clone())
             .build();
-        Self { files, columns, url, table }
+        Self { files, columns, store, url, table }
     }
 
     fn partition_names(&self) -> Vec<&str> {
@@ -89,6 +106,16 @@ impl FlowTable {
             return Ok(self.files.iter().collect());
         };
         Ok(self.files.iter().zip(passes).filter(|(_, pass)| *pass == Some(true)).map(|(f, _)| f).collect())
+    }
+
+    /// Looks whether files are there, with their sizes. The engine answers from the log what needs no column, so that nobody would notice.
+    async fn look_at(&self, files: &[&TableFile]) -> Result<()> {
+        let listed = if files.len() > LOOKED_AT_MAX { self.store.sizes().await? } else { HashMap::new() };
+        // One that was put in place since, or is still aside, is in no listing.
+        let left = files.iter().filter(|file| listed.get(file.key.as_ref() as &str) != Some(&file.bytes));
+        let looks: Vec<_> =
+            left.map(|file| look_at(self.store.clone(), file.key.clone(), file.bytes)).collect();
+        stream::iter(looks).buffer_unordered(LOOKS_AHEAD).try_collect::<()>().await
     }
 
     fn statistics_of(&self, rows: u64) -> Statistics {
@@ -125,6 +152,16 @@ impl FlowTable {
     }
 }
 
+/// Looks whether a file is there with its size.
+async fn look_at(store: Arc<TableStore>, key: Path, bytes: u64) -> Result<()> {
+    let found = store.head(&key).await?.size;
+    if found == bytes {
+        return Ok(());
+    }
+    let url = store.url(&key);
+    Err(DataFusionError::Execution(format!("read `{url}`: expected {bytes} bytes, found {found}")))
+}
+
 #[async_trait]
 impl TableProvider for FlowTable {
     fn schema(&self) -> SchemaRef {
@@ -155,6 +192,9 @@ impl TableProvider for FlowTable {
         if files.is_empty() {
             let schema = project_schema(&self.schema(), projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        if projection.is_some_and(Vec::is_empty) {
+            self.look_at(&files).await?;
         }
         let runtime = state.runtime_env();
         let store = runtime.object_store(&self.url)?;

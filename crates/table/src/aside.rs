@@ -27,11 +27,8 @@ pub fn aside_folders(record: &CompactionRecord) -> BTreeMap<String, String> {
 /// Where a record's files of one partition stand aside.
 pub(crate) fn aside_folder(record: &CompactionRecord, partition: &str) -> String {
     let folder = compacted_folder(&record.id);
-    if record.reconversion.is_none() || partition.is_empty() {
-        folder
-    } else {
-        format!("{folder}/{partition}")
-    }
+    let is_of_one = record.reconversion.is_none() && !record.is_of_losses();
+    if is_of_one || partition.is_empty() { folder } else { format!("{folder}/{partition}") }
 }
 
 /// Where a file of a record stands aside.

@@ -6,7 +6,7 @@ use flowquet_store::{Error as StoreError, ErrorKind, FILE_SCHEME, ObjectMeta, St
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::files::{FileKind, LiveFile};
+use crate::files::{FileKind, LiveFile, LostFile};
 use crate::layout::RECORDS;
 use crate::log::Log;
 use crate::state::TableState;
@@ -24,6 +24,27 @@ pub struct Misplaced {
     pub bytes: u64,
 }
 
+/// A file whose loss somebody accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AcceptedLoss {
+    /// Its key below the table root.
+    pub key: String,
+    /// Records that it held.
+    pub rows: u64,
+    /// Why it was accepted.
+    pub reason: String,
+    /// When, in UTC.
+    pub accepted_at: String,
+}
+
+impl AcceptedLoss {
+    fn of(lost: &LostFile) -> Self {
+        let (output, loss) = (&lost.file.output, &lost.loss);
+        let (key, reason) = (output.key.clone(), loss.reason.clone());
+        Self { key, rows: output.rows, reason, accepted_at: loss.accepted_at.clone() }
+    }
+}
+
 /// Records against one listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FileCheck {
@@ -35,6 +56,13 @@ pub struct FileCheck {
     pub stray: Vec<Misplaced>,
     /// Files that were replaced or given up, and that a slow run put once more: `compact` removes them.
     pub left: Vec<Misplaced>,
+    /// Files whose loss was accepted, and that are there again with the size that they had.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub found_again: Vec<Misplaced>,
+    /// All files of the table whose loss was accepted, and whose objects were not converted again since. Objects count their records, which
+    /// stand in no file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepted_losses: Vec<AcceptedLoss>,
 }
 
 impl FileCheck {
@@ -53,7 +81,10 @@ fn is_visible(key: &str) -> bool {
 }
 
 /// All visible files of a table, apart from its records.
-pub(crate) fn data_files(out: &dyn Store) -> Result<Vec<ObjectMeta>, Error> {
+///
+/// # Errors
+/// As the store reports.
+pub fn data_files(out: &dyn Store) -> Result<Vec<ObjectMeta>, StoreError> {
     let mut found = Vec::new();
     let Some(level) = out.folder("", usize::MAX)? else { return Ok(found) };
     found.extend(level.objects.into_iter().filter(|o| is_visible(&o.key)));
@@ -77,7 +108,7 @@ pub(crate) fn data_files(out: &dyn Store) -> Result<Vec<ObjectMeta>, Error> {
             }
         });
         match listed {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
@@ -128,7 +159,8 @@ fn compare(
     })?;
     let (state, out) = (log.state(), log.out().as_ref());
     let files = live_files(state, partitions)?;
-    let mut check = FileCheck::default();
+    let accepted_losses = state.files().lost().map(AcceptedLoss::of).collect();
+    let mut check = FileCheck { accepted_losses, ..FileCheck::default() };
     for file in files {
         let found = listed.binary_search_by(|o| o.key.as_str().cmp(&file.output.key)).ok();
         match found.map(|at| listed[at].bytes) {
@@ -140,9 +172,13 @@ fn compare(
     }
     for object in listed {
         let of = |key: String| Misplaced { key, rows: 0, expected_bytes: 0, bytes: object.bytes };
+        let lost = state.files().lost_at(&object.key).map(|lost| &lost.file);
         match state.kind_of(&object.key)? {
             FileKind::Live | FileKind::UnderWay => {}
             FileKind::Left if state.files().open().any(|r| r.retired.iter().any(|f| f.key == object.key)) => {
+            }
+            FileKind::Left if lost.is_some_and(|file| file.output.bytes == object.bytes) => {
+                check.found_again.extend(lost.map(|file| misplaced(file, object.bytes)));
             }
             // A run that goes on may just have deleted it.
             FileKind::Left if out.head(&object.key).is_ok() => check.left.push(of(object.key)),

@@ -29,11 +29,20 @@ pub(crate) fn id<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error>
 /// The key of a data file: `date=2024-01-15/9c4e0123456789ab-0000.parquet`.
 pub(crate) fn data_key<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let key = String::deserialize(from)?;
-    if is_data_key(&key) && task_of_output(&key).is_some() {
-        Ok(key)
-    } else {
-        Err(wrong("the key of a data file of this table", &key))
+    if is_data_file(&key) { Ok(key) } else { Err(wrong("the key of a data file of this table", &key)) }
+}
+
+/// Keys of data files.
+pub(crate) fn data_keys<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let keys = Vec::<String>::deserialize(from)?;
+    match keys.iter().find(|key| !is_data_file(key)) {
+        None => Ok(keys),
+        Some(key) => Err(wrong("the key of a data file of this table", key)),
     }
+}
+
+fn is_data_file(key: &str) -> bool {
+    is_data_key(key) && task_of_output(key).is_some()
 }
 
 /// A partition folder; empty where the table has no partitions.

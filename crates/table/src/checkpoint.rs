@@ -16,10 +16,11 @@ use crate::checked;
 use crate::compaction::CompactionRecord;
 use crate::contract::TableContract;
 use crate::error::Error;
-use crate::files::Files;
+use crate::files::{Files, LiveFileForm, LostFile};
 use crate::formats::TableFormats;
 use crate::known::Known;
 use crate::layout::{CHECKPOINTS, SEGMENTS, checkpoint_key, checkpoint_number};
+use crate::loss::Loss;
 use crate::objects::ObjectId;
 use crate::options::Options;
 use crate::reading::delete_if_there;
@@ -30,7 +31,7 @@ use crate::state::{PlanFacts, TableState, Totals};
 use crate::task_id::TaskId;
 
 /// Version of what checkpoints hold and of how they are made. Those of another version are passed over.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// Plans of a table, at most: one an hour for a thousand years. Of each something is in memory, so that a number alone, which a
 /// damaged checkpoint tells, must not decide how much.
@@ -65,6 +66,8 @@ pub(crate) struct CheckpointRecord {
     counts: Counts,
     /// Ids of tasks that have rejects.
     with_rejects: Vec<TaskId>,
+    /// Damaged objects that were read in part, by tasks.
+    damaged: BTreeMap<TaskId, u64>,
     formats: Vec<WrittenFormat>,
     flow_logs: Vec<String>,
     /// Options that are named by their place. More are added behind.
@@ -73,6 +76,16 @@ pub(crate) struct CheckpointRecord {
     failed: Vec<StoredSegment>,
     left: Vec<StoredSegment>,
     live: Vec<StoredSegment>,
+    /// Records that accept a loss, or take that back. Programs that do not know them pass such a checkpoint over, and find those records.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    losses: u64,
+    /// Files whose loss was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    lost: Vec<StoredLoss>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Record for CheckpointRecord {
@@ -114,6 +127,13 @@ struct StoredSegment {
     /// Key of its first entry; of objects, shelf and digest in hexadecimal digits.
     first: String,
     entries: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredLoss {
+    file: LiveFileForm,
+    loss: Loss,
 }
 
 /// How the key of an entry is written in a checkpoint.
@@ -225,11 +245,18 @@ pub(crate) fn put(
     let formats = state.formats.written().iter();
     let formats =
         formats.map(|(f, o)| WrittenFormat { format: f.clone(), options: words.place(o) }).collect();
+    let lost = state.files.lost.values();
+    let lost = lost
+        .map(|lost| StoredLoss {
+            file: LiveFileForm::of(&lost.file, &mut words),
+            loss: lost.loss.as_ref().clone(),
+        })
+        .collect();
     let open = state
         .open_by_plan()
         .iter()
         .map(|(plan, tasks)| OpenTasks { plan: *plan, tasks: tasks.iter().map(|t| t.id).collect() });
-    let Totals { tasks, void, objects, bytes_in, ref counts, ref with_rejects } = state.totals;
+    let Totals { tasks, void, objects, bytes_in, ref counts, ref with_rejects, ref damaged } = state.totals;
     let record = CheckpointRecord {
         layout_version: LAYOUT_VERSION,
         written_by: written_by(),
@@ -246,6 +273,7 @@ pub(crate) fn put(
         bytes_in,
         counts: counts.clone(),
         with_rejects: with_rejects.iter().copied().collect(),
+        damaged: damaged.clone(),
         formats,
         flow_logs,
         options: words.all().iter().map(|o| o.as_ref().clone()).collect(),
@@ -253,6 +281,8 @@ pub(crate) fn put(
         failed,
         left,
         live,
+        losses: state.files.losses,
+        lost,
     };
     let source = Source { out: out.clone(), words: Arc::new(words) };
     state.words = source.words.clone();
@@ -332,6 +362,7 @@ impl CheckpointRecord {
             bytes_in: self.bytes_in,
             counts: self.counts,
             with_rejects: self.with_rejects.into_iter().collect(),
+            damaged: self.damaged,
         };
         let mut state = TableState::stored(contract, facts, plans, totals);
         state.known =
@@ -339,6 +370,11 @@ impl CheckpointRecord {
         state.files = Files::of(shelf(self.live, "L4", &source)?, shelf(self.left, "L4", &source)?);
         state.files.last_compaction = self.compaction;
         state.files.reconversions = self.reconversions;
+        state.files.losses = self.losses;
+        for StoredLoss { file, loss } in self.lost {
+            let (file, loss) = (file.file(&words)?, Arc::new(loss));
+            state.files.lost.insert(file.output.key.clone(), LostFile { file, loss });
+        }
         state.files.open = compactions.into_iter().map(|record| (record.number, record)).collect();
         let written = self.formats.into_iter().map(|f| Ok((f.format, words.get(f.options)?)));
         let written = written.collect::<Result<Vec<_>, RecordError>>()?;

@@ -1,10 +1,11 @@
-//! Records that replace files: compactions, and reconversions of objects.
+//! Records that replace files: compactions, reconversions of objects, and losses that somebody accepted.
 
 use serde::{Deserialize, Serialize};
 
 use crate::checked;
 use crate::dedup::Duplicates;
 use crate::digest::Digest;
+use crate::loss::{LAYOUT_VERSION_OF_LOSSES, Loss};
 use crate::options::Options;
 use crate::records::{CommitRecord, Counts, OutputRecord, Record};
 use crate::rollup::{Rollup, RollupSums};
@@ -41,11 +42,11 @@ impl RetiredFile {
 /// Files were replaced by others. From the moment this record is there, the table consists of the new ones.
 ///
 /// A compaction replaces files of one partition by others that hold the same rows, or say which they left out as duplicates. A reconversion replaces what objects gave
-/// before by what they give now, in all partitions.
+/// before by what they give now, in all partitions. An accepted loss replaces files by nothing, and is taken back where they are found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompactionRecord {
-    /// [`crate::LAYOUT_VERSION`] of the program that wrote it.
+    /// [`crate::LAYOUT_VERSION`] of the program that wrote it; [`LAYOUT_VERSION_OF_LOSSES`] where it accepts a loss or takes that back.
     pub layout_version: u32,
     /// The program that wrote it.
     pub written_by: String,
@@ -54,7 +55,7 @@ pub struct CompactionRecord {
     /// Sixteen hexadecimal digits of a digest of the retired files and the options.
     #[serde(deserialize_with = "checked::id")]
     pub id: String,
-    /// Partition folder of a compaction; empty for a reconversion.
+    /// Partition folder of a compaction; empty for a reconversion and for a loss.
     #[serde(deserialize_with = "checked::folder")]
     pub partition: String,
     /// Options that the files of a compaction were written with; those that a reconversion was asked for.
@@ -73,9 +74,17 @@ pub struct CompactionRecord {
     /// What a partition of a roll-up was made of anew.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rollup: Option<Rollup>,
+    /// Why nothing takes the place of the retired files, which are lost.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub loss: Option<Loss>,
+    /// Files that are part of the table again: their loss was accepted, and they are there as they were.
+    #[serde(deserialize_with = "checked::data_keys", skip_serializing_if = "Vec::is_empty", default)]
+    pub regained: Vec<String>,
 }
 
 impl Record for CompactionRecord {
+    const LAYOUT_VERSION_NEWEST: u32 = LAYOUT_VERSION_OF_LOSSES;
+
     fn layout_version(&self) -> u32 {
         self.layout_version
     }
@@ -149,6 +158,16 @@ impl CompactionRecord {
             Digest::sum(self.retired.iter().map(|f| of(f.digest, f.duplicates))),
             Digest::sum(self.all_outputs().map(|o| of(o.digest, o.duplicates))),
         )
+    }
+
+    /// Whether it accepts that files are lost, or takes that back.
+    pub fn is_of_losses(&self) -> bool {
+        self.loss.is_some() || !self.regained.is_empty()
+    }
+
+    /// Whether the new files hold the rows of the retired ones, as those of a compaction do.
+    pub(crate) fn keeps_rows(&self) -> bool {
+        self.reconversion.is_none() && self.rollup.is_none() && !self.is_of_losses()
     }
 
     /// Checks that what a record of a roll-up says adds up; whatever is none does.

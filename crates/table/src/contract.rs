@@ -7,7 +7,7 @@ use crate::LAYOUT_VERSION;
 use crate::options::{Options, text};
 use crate::records::Record;
 
-/// What all files of a table have in common. Written once.
+/// What all files of a table have in common. Once it has a file that never changes; before, it is what the newest plan does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableContract {
@@ -56,6 +56,25 @@ impl TableContract {
             partition_time: options.partition_time,
             types: options.types,
             sort: options.sort.clone(),
+        }
+    }
+
+    /// Has files have in common what `options` say.
+    pub(crate) fn follow(&mut self, options: &Options) {
+        self.partition_by = options.partition_by.clone();
+        self.partition_time = options.partition_time;
+        self.types = options.types;
+        self.sort.clone_from(&options.sort);
+    }
+
+    /// These options with what all files of the table have in common.
+    pub fn completed(&self, options: Options) -> Options {
+        Options {
+            partition_by: self.partition_by.clone(),
+            partition_time: self.partition_time,
+            types: self.types,
+            sort: self.sort.clone(),
+            ..options
         }
     }
 

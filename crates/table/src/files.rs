@@ -10,6 +10,7 @@ use crate::compaction::CompactionRecord;
 use crate::error::Error;
 use crate::known::Numbered;
 use crate::layout::{is_data_key, task_of_output};
+use crate::loss::Loss;
 use crate::objects::ObjectId;
 use crate::options::Options;
 use crate::records::{OutputRecord, RecordError};
@@ -29,16 +30,43 @@ pub struct LiveFile {
     pub tasks: Arc<[TaskId]>,
 }
 
+/// A file whose loss somebody accepted: it is no part of the table, though its tasks count the rows that it had. It becomes one that was
+/// replaced once these are converted again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostFile {
+    /// As it was when it was part of the table.
+    pub file: LiveFile,
+    /// Why and when that was accepted.
+    pub loss: Arc<Loss>,
+}
+
 /// On disk.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LiveFileForm {
+pub(crate) struct LiveFileForm {
     #[serde(flatten)]
     output: OutputRecord,
     options: u32,
     is_compacted: bool,
     /// Their ids as numbers.
     tasks: Vec<u64>,
+}
+
+impl LiveFileForm {
+    pub(crate) fn of(file: &LiveFile, words: &mut Words) -> Self {
+        Self {
+            output: file.output.clone(),
+            options: words.place(&file.options),
+            is_compacted: file.is_compacted,
+            tasks: file.tasks.iter().map(|task| task.number()).collect(),
+        }
+    }
+
+    pub(crate) fn file(self, words: &Words) -> Result<LiveFile, RecordError> {
+        let Self { output, options, is_compacted, tasks } = self;
+        let tasks = tasks.into_iter().map(TaskId::from).collect();
+        Ok(LiveFile { output, options: words.get(options)?, is_compacted, tasks })
+    }
 }
 
 impl Entry for LiveFile {
@@ -50,22 +78,17 @@ impl Entry for LiveFile {
     }
 
     fn encode(entries: &[Self], words: &mut Words) -> Vec<u8> {
-        to_lines(entries.iter().map(|file| LiveFileForm {
-            output: file.output.clone(),
-            options: words.place(&file.options),
-            is_compacted: file.is_compacted,
-            tasks: file.tasks.iter().map(|task| task.number()).collect(),
-        }))
+        to_lines(entries.iter().map(|file| LiveFileForm::of(file, words)))
     }
 
     fn decode(bytes: &[u8], words: &Words) -> Result<Vec<Self>, RecordError> {
         let forms: Vec<LiveFileForm> = from_lines(bytes)?;
         let mut repeated = HashSet::new();
-        let file = |LiveFileForm { mut output, options, is_compacted, tasks }| {
-            output.partition = kept_once(&mut repeated, &output.partition);
-            output.format = kept_once(&mut repeated, &output.format);
-            let tasks = tasks.into_iter().map(TaskId::from).collect();
-            Ok(Self { output, options: words.get(options)?, is_compacted, tasks })
+        let file = |form: LiveFileForm| {
+            let mut file = form.file(words)?;
+            file.output.partition = kept_once(&mut repeated, &file.output.partition);
+            file.output.format = kept_once(&mut repeated, &file.output.format);
+            Ok(file)
         };
         forms.into_iter().map(file).collect()
     }
@@ -99,10 +122,14 @@ pub struct Files {
     pub(crate) live: Shelf<LiveFile>,
     /// Keys of files that were replaced, and ids of tasks that were given up.
     pub(crate) left: Shelf<Numbered>,
+    /// Files whose loss was accepted and whose objects were not converted again since, by key.
+    pub(crate) lost: BTreeMap<String, LostFile>,
     /// Compactions and reconversions whose files are not all in place, by number.
     pub(crate) open: BTreeMap<u64, CompactionRecord>,
     pub(crate) last_compaction: u64,
     pub(crate) reconversions: u64,
+    /// Records that accept a loss, or take that back.
+    pub(crate) losses: u64,
     words: HashSet<Arc<str>>,
 }
 
@@ -119,8 +146,8 @@ fn broken(invariant: &'static str, what: String) -> Error {
 impl Files {
     /// Files of these shelves.
     pub(crate) fn of(live: Shelf<LiveFile>, left: Shelf<Numbered>) -> Self {
-        let (open, words) = (BTreeMap::new(), HashSet::new());
-        Self { live, left, open, last_compaction: 0, reconversions: 0, words }
+        let (lost, open, words) = (BTreeMap::new(), BTreeMap::new(), HashSet::new());
+        Self { live, left, lost, open, last_compaction: 0, reconversions: 0, losses: 0, words }
     }
 
     fn add(
@@ -169,7 +196,11 @@ impl Files {
             let what = format!("compaction {} follows {}", record.number, self.last_compaction);
             return Err(broken("L2", what));
         }
-        let keeps_rows = record.reconversion.is_none() && record.rollup.is_none();
+        let keeps_rows = record.keeps_rows();
+        let has_files = || record.reconversion.is_some() || record.all_outputs().next().is_some();
+        if record.is_of_losses() && has_files() {
+            return Err(broken("L6", format!("record {} of a loss has new files", record.number)));
+        }
         if let Err(what) = record.check_rollup() {
             return Err(broken("L6", format!("roll-up {}: {what}", record.number)));
         }
@@ -187,13 +218,35 @@ impl Files {
         }
         self.last_compaction = record.number;
         let mut tasks: Vec<TaskId> = Vec::new();
+        let loss = record.loss.clone().map(Arc::new);
         for file in &record.retired {
-            let Some(live) = self.live.remove(&file.key)? else {
+            let retired = match self.live.remove(&file.key)? {
+                // Its objects were converted again.
+                None if record.reconversion.is_some() => self.lost.remove(&file.key).map(|lost| lost.file),
+                live => live,
+            };
+            let Some(retired) = retired else {
                 let what = format!("compaction {} retires `{}`, which is not live", record.number, file.key);
                 return Err(broken("L4", what));
             };
-            tasks.extend(live.tasks.iter());
+            tasks.extend(retired.tasks.iter());
             self.leave(&file.key);
+            if let Some(loss) = &loss {
+                self.lost.insert(file.key.clone(), LostFile { file: retired, loss: loss.clone() });
+            }
+        }
+        for key in &record.regained {
+            let Some(lost) = self.lost.remove(key) else {
+                let what = format!("record {} regains `{key}`, whose loss nobody accepted", record.number);
+                return Err(broken("L4", what));
+            };
+            self.left.discard(&ObjectId::of(key));
+            self.live.put(lost.file);
+        }
+        self.losses += u64::from(record.is_of_losses());
+        if record.rollup.is_some() {
+            // The partition was made anew as a whole.
+            self.lost.retain(|_, lost| *lost.file.output.partition != *record.partition);
         }
         tasks.sort_unstable();
         tasks.dedup();
@@ -237,6 +290,29 @@ impl Files {
         self.reconversions
     }
 
+    /// Records among them that accept a loss, or take that back.
+    pub fn losses(&self) -> u64 {
+        self.losses
+    }
+
+    /// Files whose loss was accepted and whose objects were not converted again since, in key order.
+    pub fn lost(&self) -> impl Iterator<Item = &LostFile> {
+        self.lost.values()
+    }
+
+    /// The file of this key, if its loss was accepted.
+    pub fn lost_at(&self, key: &str) -> Option<&LostFile> {
+        self.lost.get(key)
+    }
+
+    /// Whether a reconversion may retire the file of this key: it is live, or its loss was accepted.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn is_replaceable(&self, key: &str) -> Result<bool, Error> {
+        Ok(self.lost.contains_key(key) || self.get(key)?.is_some())
+    }
+
     /// Compactions and reconversions whose files are not all in place, in order.
     pub fn open(&self) -> impl Iterator<Item = &CompactionRecord> {
         self.open.values()
@@ -272,6 +348,14 @@ impl Files {
         let mut files = self.live.starting_at(&prefix, |key| key.starts_with(&prefix))?;
         files.retain(|file| *file.output.partition == *folder);
         Ok(files)
+    }
+
+    /// Whether the table has no files, nor any that it may get back: then nothing is fixed that files have in common.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.lost.is_empty() && self.open.is_empty() && self.last_partitions(1)?.is_empty())
     }
 
     /// The last `count` partition folders in key order, which are the newest where they are named by date alone; perhaps a few

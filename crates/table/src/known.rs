@@ -166,6 +166,9 @@ impl Default for Known {
     }
 }
 
+/// Objects in the table that a sorted listing names: enough to find out about their past.
+const FIRST_KNOWN_MAX: usize = 1_000;
+
 /// A listing, sorted out against what a table holds. Each object is in one of these.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sorted {
@@ -173,6 +176,8 @@ pub struct Sorted {
     pub new: Vec<SourceObject>,
     /// In the table already.
     pub known: u64,
+    /// The first of these.
+    pub first_known: Vec<ObjectId>,
     /// In a task that has no commit.
     pub open: Vec<ObjectId>,
     /// Of those known or in such a task: changed since. The size that they had then is given, which may be the same. What they
@@ -271,6 +276,9 @@ impl Known {
                     sorted.open.push(id);
                 } else {
                     sorted.known += 1;
+                    if sorted.first_known.len() < FIRST_KNOWN_MAX {
+                        sorted.first_known.push(id);
+                    }
                 }
                 if then.differs(&object) {
                     sorted.changed.push((object, then.number));

@@ -41,13 +41,17 @@ mod known;
 mod layout;
 mod live_commits;
 mod log;
+mod loss;
 mod objects;
 mod options;
+mod read_with;
 mod reading;
 mod records;
+mod remaking;
 mod rollup;
 mod seal;
 mod segment_name;
+mod settled;
 mod settling;
 mod shelf;
 mod state;
@@ -58,7 +62,7 @@ pub use aside::{Places, aside_folders, aside_key};
 pub use audit::{RecordAudit, RecordFault, audit};
 pub use catalog::CatalogTable;
 pub use cause::{Cause, Retry};
-pub use check::{FileCheck, Misplaced, check_files, check_partitions};
+pub use check::{AcceptedLoss, FileCheck, Misplaced, check_files, check_partitions, data_files};
 pub use compaction::{
     CompactionRecord, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SupersededTask,
 };
@@ -66,7 +70,7 @@ pub use contract::{Difference, TableContract};
 pub use dedup::{Dedup, Duplicates};
 pub use digest::{Crc32, Digest};
 pub use error::Error;
-pub use files::{FileKind, Files, LiveFile};
+pub use files::{FileKind, Files, LiveFile, LostFile};
 pub use formats::TableFormats;
 pub use ignored::{ignore, ignored, ignored_key, stop_ignoring};
 pub use known::{FailedClaim, Known, Sorted, Standing};
@@ -77,8 +81,10 @@ pub use layout::{
     task_of_output,
 };
 pub use log::{CommitPut, Log};
+pub use loss::{LAYOUT_VERSION_OF_LOSSES, Loss};
 pub use objects::{ObjectId, SourceObject};
 pub use options::{Options, REJECTS_BYTES_MAX, ROW_GROUP_ROWS_MAX, Reading, ReadingError};
+pub use read_with::ReadOtherwise;
 pub use reading::delete_if_there;
 pub use records::{
     CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, Task, TimeRange, from_json,

@@ -21,7 +21,8 @@ use crate::options::Options;
 use crate::reading::{decode, decode_commit, decode_plan, keys_of, put_record, read_each, read_if_there};
 use crate::records::{CommitRecord, PlanRecord, plan_to_gzip, to_json};
 use crate::seal::sealed;
-use crate::state::{Settled, TableState};
+use crate::settled::Settled;
+use crate::state::TableState;
 use crate::task_id::TaskId;
 
 /// Records after the newest checkpoint that are worth another one: each is a request of every run to come.
@@ -35,6 +36,8 @@ const ASKED_MAX: usize = 16;
 pub struct Log {
     out: Arc<dyn Store>,
     state: TableState,
+    /// The contract as it is stored.
+    pub(crate) stored: TableContract,
     /// The newest checkpoint that is there; 0 without any.
     checkpoint: u64,
     /// The checkpoint that the state began with; 0 where it began with the first record.
@@ -130,8 +133,16 @@ impl Log {
 
     /// The log of a table that is not there yet.
     pub fn absent(out: &Arc<dyn Store>, contract: TableContract) -> Self {
-        let (out, state) = (out.clone(), TableState::new(contract));
-        Self { out, state, checkpoint: 0, began_with: 0, records_since: 0, own: Mutex::default() }
+        let (out, state) = (out.clone(), TableState::new(contract.clone()));
+        Self {
+            out,
+            state,
+            stored: contract,
+            checkpoint: 0,
+            began_with: 0,
+            records_since: 0,
+            own: Mutex::default(),
+        }
     }
 
     /// Begins anew with the newest checkpoint that can be used, and reads the records after it. A checkpoint that turned out not
@@ -419,6 +430,7 @@ impl Log {
         let number = plan.number;
         self.records_since += 1;
         self.state.add_plan(plan)?;
+        self.keep_contract()?;
         Ok(Some(number))
     }
 

@@ -246,8 +246,13 @@ impl CommitRecord {
 pub enum RecordError {
     /// No JSON of the expected form.
     Malformed(serde_json::Error),
-    /// Of a layout version that this program does not know, which is given.
-    Version(u64),
+    /// Of a layout version that this program does not know.
+    Version {
+        /// The newest of such records that it knows.
+        newest: u32,
+        /// That of the record.
+        found: u64,
+    },
     /// More text than what is stored of it may inflate to, which is given.
     TooLong(u64),
     /// Well-formed, and says what cannot be.
@@ -260,10 +265,9 @@ impl fmt::Display for RecordError {
             Self::Malformed(error) => {
                 write!(f, "it is not a record of layout version {LAYOUT_VERSION}: {error}")
             }
-            Self::Version(found) => write!(
-                f,
-                "expected layout version {LAYOUT_VERSION_OLDEST} to {LAYOUT_VERSION}, found {found}"
-            ),
+            Self::Version { newest, found } => {
+                write!(f, "expected layout version {LAYOUT_VERSION_OLDEST} to {newest}, found {found}")
+            }
             Self::TooLong(max) => write!(f, "expected text of at most {max} bytes, found more"),
             Self::Wrong(what) => f.write_str(what),
         }
@@ -274,6 +278,9 @@ impl std::error::Error for RecordError {}
 
 /// A record that tells its version.
 pub trait Record: DeserializeOwned {
+    /// The newest version of such records that this program knows.
+    const LAYOUT_VERSION_NEWEST: u32 = LAYOUT_VERSION;
+
     /// [`LAYOUT_VERSION`] of the program that wrote it.
     fn layout_version(&self) -> u32;
 }
@@ -301,7 +308,7 @@ pub fn from_json<T: Record>(bytes: &[u8]) -> Result<T, RecordError> {
         Ok(record) => Versioned { layout_version: u64::from(record.layout_version()) },
         Err(_) => serde_json::from_slice(bytes).map_err(RecordError::Malformed)?,
     };
-    check_version(version)?;
+    check_version(version, T::LAYOUT_VERSION_NEWEST)?;
     read.map_err(RecordError::Malformed)
 }
 
@@ -310,13 +317,9 @@ struct Versioned {
     layout_version: u64,
 }
 
-fn check_version(found: Versioned) -> Result<(), RecordError> {
-    let known = u64::from(LAYOUT_VERSION_OLDEST)..=u64::from(LAYOUT_VERSION);
-    if known.contains(&found.layout_version) {
-        Ok(())
-    } else {
-        Err(RecordError::Version(found.layout_version))
-    }
+fn check_version(found: Versioned, newest: u32) -> Result<(), RecordError> {
+    let (known, found) = (u64::from(LAYOUT_VERSION_OLDEST)..=u64::from(newest), found.layout_version);
+    if known.contains(&found) { Ok(()) } else { Err(RecordError::Version { newest, found }) }
 }
 
 /// Writes a record: indented JSON that ends in a newline.
@@ -352,7 +355,7 @@ pub fn plan_from_gzip(bytes: &[u8]) -> Result<PlanRecord, RecordError> {
         Err(error) if is_too_long(error) => return Err(RecordError::TooLong(max)),
         Err(_) => serde_json::from_reader(text()).map_err(malformed)?,
     };
-    check_version(version)?;
+    check_version(version, LAYOUT_VERSION)?;
     read.map_err(malformed)
 }
 

@@ -15,7 +15,8 @@ use crate::known::{FailedClaim, Known, Sorted};
 use crate::layout::{rejects_key, task_of_output};
 use crate::objects::{ObjectId, SourceObject, UrlDigest, url_digest};
 use crate::options::Options;
-use crate::records::{CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, Task};
+use crate::records::{Counts, PlanRecord, Task};
+use crate::settled::{Settled, check_commit};
 use crate::shelf::Words;
 use crate::task_id::TaskId;
 
@@ -28,7 +29,8 @@ use crate::task_id::TaskId;
 /// - L1: an object is in at most one live task, one that is neither void nor superseded and did not fail to read it.
 /// - L2: plans are numbered from 1 without gaps, and so are compactions and reconversions together.
 /// - L3: a task has one commit.
-/// - L4: a file is live or retired. It is added once, and retired once, when it is live.
+/// - L4: a file is live, retired or lost. It is added once, and retired once, when it is live, or by a reconversion when its loss was
+///   accepted; one that is lost is live again once it is regained.
 /// - L5: lines add up: in each commit, over its inputs, and with the rows of its files. What was read and what was written have the
 ///   same digest.
 /// - L6: a compaction's files hold as many rows as those that it retires, and have the same digest, each with the duplicates that
@@ -98,12 +100,29 @@ pub struct Totals {
     pub counts: Counts,
     /// Tasks that have rejects.
     pub(crate) with_rejects: BTreeSet<TaskId>,
+    /// Objects that are damaged and were read in part, by their tasks.
+    pub(crate) damaged: BTreeMap<TaskId, u64>,
 }
 
 impl Totals {
     /// Whether a task that counts has rejects.
     pub fn has_rejects(&self, task: TaskId) -> bool {
         self.with_rejects.contains(&task)
+    }
+
+    /// Converted objects that are damaged and were read in part.
+    pub fn damaged_objects(&self) -> u64 {
+        self.damaged.values().sum()
+    }
+
+    /// Counts a task that has rejects or damaged objects.
+    fn mark(&mut self, task: TaskId, settled: &Settled) {
+        if settled.counts.rejects > 0 {
+            self.with_rejects.insert(task);
+        }
+        if settled.damaged > 0 {
+            self.damaged.insert(task, settled.damaged);
+        }
     }
 
     /// Keys of files of rejects.
@@ -130,64 +149,8 @@ pub struct OpenTask<'a> {
 /// Objects that plans took since the checkpoint, and that are not sorted in yet, at most.
 const CHANGES_MAX: usize = 1 << 20;
 
-/// What is kept of a commit record.
-#[derive(Debug, Clone)]
-pub(crate) struct Settled {
-    plan: u64,
-    is_void: bool,
-    failed: Vec<(SourceObject, Cause)>,
-    outputs: Vec<OutputRecord>,
-    objects: u64,
-    bytes_in: u64,
-    counts: Counts,
-}
-
 fn broken<T>(invariant: &'static str, what: String) -> Result<T, Error> {
     Err(Error::Broken { invariant, what })
-}
-
-impl Settled {
-    /// Checks a commit and keeps what counts.
-    pub(crate) fn of(commit: CommitRecord) -> Result<Self, Error> {
-        check_commit(&commit)?;
-        let (mut objects, mut bytes_in) = (0, 0);
-        let mut failed = Vec::new();
-        for InputRecord { object, failed: cause, .. } in commit.inputs {
-            match cause {
-                Some(cause) => failed.push((object, cause)),
-                None => {
-                    objects += 1;
-                    bytes_in += object.bytes;
-                }
-            }
-        }
-        Ok(Self {
-            plan: commit.plan,
-            is_void: commit.void.is_some(),
-            failed,
-            outputs: commit.outputs,
-            objects,
-            bytes_in,
-            counts: commit.counts,
-        })
-    }
-}
-
-/// Checks that a commit's lines add up.
-pub(crate) fn check_commit(commit: &CommitRecord) -> Result<(), Error> {
-    let mut counts = Counts::default();
-    commit.inputs.iter().for_each(|input| counts.add(&input.counts));
-    let rows: u64 = commit.outputs.iter().map(|o| o.rows).sum();
-    let is_right = counts == commit.counts
-        && counts.balances()
-        && rows == counts.records
-        && commit.digests_agree()
-        && commit.outputs.iter().all(|output| output.duplicates.is_none())
-        && (commit.void.is_none() || commit.inputs.is_empty() && commit.outputs.is_empty());
-    if is_right {
-        return Ok(());
-    }
-    broken("L5", format!("task {}: {:?}, {rows} rows in files", commit.task, commit.counts))
 }
 
 impl TableState {
@@ -216,7 +179,9 @@ impl TableState {
         open: BTreeMap<u64, Vec<Task>>,
         totals: Totals,
     ) -> Self {
-        Self { last_plan: plans.len() as u64, plans, open, totals, ..Self::new(contract) }
+        let mut state = Self { last_plan: plans.len() as u64, open, totals, ..Self::new(contract) };
+        plans.last().iter().for_each(|plan| state.follow(&plan.options));
+        Self { plans, ..state }
     }
 
     /// What is kept of each plan, by number from 1.
@@ -244,6 +209,7 @@ impl TableState {
             return broken("L2", format!("plan {} follows {}", plan.number, self.last_plan));
         }
         self.last_plan = plan.number;
+        self.follow(&plan.options);
         self.last_tasks = Some(TasksDigest::of(&plan.tasks));
         // Most plans have the options of the one before.
         let options = match self.plans.last() {
@@ -316,9 +282,7 @@ impl TableState {
     /// A task of a plan is committed; its objects are taken already.
     fn settle(&mut self, plan: u64, task: &Task, settled: Settled) -> Result<(), Error> {
         let options = self.options_of(plan).clone();
-        if settled.counts.rejects > 0 {
-            self.totals.with_rejects.insert(task.id);
-        }
+        self.totals.mark(task.id, &settled);
         self.totals.tasks += 1;
         self.totals.objects += settled.objects;
         self.totals.bytes_in += settled.bytes_in;
@@ -385,6 +349,7 @@ impl TableState {
                 *sum = left;
             }
             totals.with_rejects.remove(&task.task);
+            totals.damaged.remove(&task.task);
         }
         for task in &reconversion.tasks {
             check_commit(&task.commit)?;
@@ -397,9 +362,7 @@ impl TableState {
             }
             let options = Arc::new(task.options.clone());
             let settled = Settled::of(task.commit.clone())?;
-            if settled.counts.rejects > 0 {
-                self.totals.with_rejects.insert(task.commit.task);
-            }
+            self.totals.mark(task.commit.task, &settled);
             self.totals.tasks += 1;
             self.totals.objects += settled.objects;
             self.totals.bytes_in += settled.bytes_in;
@@ -417,6 +380,11 @@ impl TableState {
 
     pub(crate) fn set_ignored(&mut self, ignored: HashSet<UrlDigest>) {
         self.ignored = ignored;
+    }
+
+    /// Files have in common what the newest plan does.
+    pub(crate) fn follow(&mut self, options: &Options) {
+        self.contract.follow(options);
     }
 
     /// The table contract.
@@ -564,11 +532,16 @@ impl TableState {
             let LiveFile { output, options, is_compacted, tasks } = file;
             format!("live {output:?} {is_compacted} {tasks:?} {}", json(options))
         }));
+        lines.extend(self.files.lost.values().map(|lost| {
+            let LiveFile { output, options, is_compacted, tasks } = &lost.file;
+            format!("lost {output:?} {is_compacted} {tasks:x?} {} {:?}", json(options), lost.loss)
+        }));
         lines.extend(self.files.open.keys().map(|number| format!("moving {number}")));
         lines.extend(self.formats.flow_logs().map(|id| format!("flow log {id}")));
         lines.extend(self.formats.written().iter().map(|(f, o)| format!("format {f} {}", json(o))));
         lines.extend(self.ignored.iter().map(|digest| format!("ignored {digest:?}")));
-        lines.push(format!("compactions {} {}", self.files.last_compaction, self.files.reconversions));
+        let Files { last_compaction, reconversions, losses, .. } = &self.files;
+        lines.push(format!("compactions {last_compaction} {reconversions} {losses}"));
         lines.sort();
         text.push_str(&lines.join("\n"));
         Ok(text)

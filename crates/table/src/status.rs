@@ -1,6 +1,6 @@
 //! What a table's records and one listing of it say: done, to be done, rejected, lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_store::Store;
 use serde::Serialize;
@@ -84,6 +84,9 @@ pub struct Status {
     pub objects: u64,
     /// Their bytes.
     pub bytes_in: u64,
+    /// Of the objects: damaged, and in the table as far as they could be read, with `--salvage`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub damaged_objects: u64,
     /// Lines of them.
     #[serde(flatten)]
     pub counts: Counts,
@@ -156,6 +159,23 @@ fn rollup_status(live: &[&LiveFile]) -> Option<RollupStatus> {
     Some(RollupStatus { source: first.source.clone(), by: first.by.clone(), flows })
 }
 
+/// The log formats of what is in files: of a merged file, those that logs had and whose fields it has all.
+fn formats_of_logs(state: &TableState) -> Result<Vec<String>, Error> {
+    let fields = |format: &str| format.split(' ').map(str::to_owned).collect::<BTreeSet<String>>();
+    let written: BTreeSet<&str> = state.formats.written().iter().map(|(format, _)| format.as_ref()).collect();
+    let mut found = BTreeSet::new();
+    for (format, _) in state.files().formats()? {
+        let all = fields(&format);
+        let mut parts = written.iter().filter(|part| fields(part).is_subset(&all)).peekable();
+        if written.contains(format.as_str()) || parts.peek().is_none() {
+            found.insert(format);
+        } else {
+            found.extend(parts.map(|part| (*part).to_owned()));
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
 fn of_state(
     state: &TableState,
     ignored: &BTreeMap<String, String>,
@@ -173,9 +193,7 @@ fn of_state(
     let mut open_compactions: Vec<String> = files.open().flat_map(|r| aside_folders(r).into_keys()).collect();
     open_compactions.sort();
     open_compactions.dedup();
-    let mut formats: Vec<String> = files.formats()?.into_iter().map(|(format, _)| format).collect();
-    formats.sort();
-    formats.dedup();
+    let formats = formats_of_logs(state)?;
     let mut unreadable: Vec<Unreadable> = state
         .failed()?
         .into_iter()
@@ -188,6 +206,7 @@ fn of_state(
         .collect();
     unreadable.sort_by(|a, b| a.url.cmp(&b.url));
     let live = files.all()?;
+    let lost = files.lost().map(|lost| &lost.file);
     let mut partitions: Vec<&str> = live.iter().map(|f| f.output.partition.as_ref()).collect();
     partitions.sort_unstable();
     partitions.dedup();
@@ -204,13 +223,14 @@ fn of_state(
         open_tasks: open_tasks.collect(),
         objects: totals.objects,
         bytes_in: totals.bytes_in,
+        damaged_objects: totals.damaged_objects(),
         counts: totals.counts.clone(),
-        compactions: files.last_compaction() - files.reconversions(),
+        compactions: files.last_compaction() - files.reconversions() - files.losses(),
         reconversions: files.reconversions(),
         open_compactions,
         files: live.len() as u64,
         bytes_out: live.iter().map(|f| f.output.bytes).sum(),
-        duplicates: live.iter().map(|f| f.output.duplicates.rows).sum(),
+        duplicates: live.iter().copied().chain(lost).map(|f| f.output.duplicates.rows).sum(),
         rollup: rollup_status(&live),
         partitions: partitions.len() as u64,
         partition_range: range.map(|(first, last)| ((*first).to_owned(), (*last).to_owned())),

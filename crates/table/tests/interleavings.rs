@@ -12,8 +12,8 @@ use bytes::Bytes;
 use flowquet_store::{Error as StoreError, Fetch, Folder, Memory, ObjectMeta, Staged, Store};
 use flowquet_table::{
     Cause, CommitPut, CommitRecord, CompactionRecord, Counts, Crc32, Digest, Duplicates, Error, InputRecord,
-    LAYOUT_VERSION, Log, Options, OutputRecord, PlanRecord, RetiredFile, SourceObject, Task, TaskId,
-    written_by,
+    LAYOUT_VERSION, LAYOUT_VERSION_OF_LOSSES, Log, Loss, Options, OutputRecord, PlanRecord, RetiredFile,
+    SourceObject, Task, TaskId, written_by,
 };
 
 /// As many as the issue of a broken log is worth.
@@ -261,15 +261,16 @@ impl Writer {
             self.log = Some(log);
             return Ok(());
         };
-        match choice % 7 {
-            0 => plan(log, choice / 7),
-            1 | 2 => commit(log, choice / 7),
-            3 => compact(log, choice / 7),
+        match choice % 8 {
+            0 => plan(log, choice / 8),
+            1 | 2 => commit(log, choice / 8),
+            3 => compact(log, choice / 8),
             4 => log.checkpoint(),
             5 => {
-                spoil_checkpoint(&store.memory, choice / 7);
+                spoil_checkpoint(&store.memory, choice / 8);
                 Ok(())
             }
+            6 if (choice / 8).is_multiple_of(4) => lose(log, choice / 32),
             _ => log.refresh(),
         }
     }
@@ -372,6 +373,47 @@ fn compact(log: &mut Log, choice: u64) -> Result<(), Error> {
             outputs: vec![output.clone()],
             reconversion: None,
             rollup: None,
+            loss: None,
+            regained: Vec::new(),
+        }))
+    })?;
+    Ok(())
+}
+
+/// Somebody accepts that a file is lost, or finds one again.
+fn lose(log: &mut Log, choice: u64) -> Result<(), Error> {
+    let lost: Vec<String> = log.state().files().lost().map(|lost| lost.file.output.key.clone()).collect();
+    let regained = lost.into_iter().take(choice as usize % 2).collect::<Vec<_>>();
+    let live: Vec<OutputRecord> =
+        log.ask(|state| Ok(state.files().all()?.into_iter().map(|file| file.output.clone()).collect()))?;
+    let is_loss = regained.is_empty() && !live.is_empty();
+    let retired = live.iter().skip(choice as usize / 2 % live.len().max(1)).take(usize::from(is_loss));
+    let retired: Vec<RetiredFile> = retired.map(RetiredFile::of).collect();
+    if retired.is_empty() && regained.is_empty() {
+        return log.refresh();
+    }
+    let loss = Loss { reason: "a disk broke".to_owned(), accepted_at: "2024-02-01T00:00:00Z".to_owned() };
+    log.append_compaction(&mut |state| {
+        for file in &retired {
+            if state.files().get(&file.key)?.is_none() {
+                return Ok(None);
+            }
+        }
+        let are_lost = regained.iter().all(|key| state.files().lost_at(key).is_some());
+        Ok(are_lost.then(|| CompactionRecord {
+            layout_version: LAYOUT_VERSION_OF_LOSSES,
+            written_by: written_by(),
+            number: state.files().last_compaction() + 1,
+            id: id(3, choice >> 32, choice & 0xffff),
+            partition: String::new(),
+            options: Options::default(),
+            formats: Vec::new(),
+            retired: retired.clone(),
+            outputs: Vec::new(),
+            reconversion: None,
+            rollup: None,
+            loss: is_loss.then(|| loss.clone()),
+            regained: regained.clone(),
         }))
     })?;
     Ok(())
@@ -413,15 +455,19 @@ fn check_naively(memory: &Memory, log: &Log) {
     }
     // L1.
     assert!(live_tasks_of.values().all(|n| *n == 1), "{live_tasks_of:?}");
-    // Every record is in exactly one live file.
+    // Every record is in exactly one live file, or in one whose loss was accepted.
     let files = log.state().files().all().expect("in memory");
-    let rows: u64 = files.iter().map(|f| f.output.rows + f.output.duplicates.rows).sum();
+    let lost: Vec<_> = log.state().files().lost().map(|lost| &lost.file).collect();
+    let rows = files.iter().chain(&lost).map(|f| f.output.rows + f.output.duplicates.rows).sum::<u64>();
     assert_eq!(rows, records);
     assert_eq!(log.state().totals().counts.records, records);
     let mut retired = HashSet::new();
     for (key, bytes) in below("compactions").into_iter().filter(|(k, _)| k.ends_with(".json")) {
         for file in json(bytes)["retired"].as_array().expect("a list") {
             assert!(retired.insert(file["key"].as_str().expect("text").to_owned()), "L4: {key}");
+        }
+        for found in json(bytes)["regained"].as_array().into_iter().flatten() {
+            assert!(retired.remove(found.as_str().expect("text")), "L4: {key}");
         }
     }
     for file in files {
@@ -432,6 +478,7 @@ fn check_naively(memory: &Memory, log: &Log) {
 #[test]
 fn l1_to_l8_random_interleavings_keep_the_invariants() {
     let (mut failures, mut plans, mut compactions, mut checkpoints) = (0, 0, 0, 0);
+    let (mut losses, mut lost) = (0, 0);
     for seed in 0..INTERLEAVINGS {
         let memory = Memory::new("s3://lake");
         let writers = (0..WRITERS).map(|_| Some(Writer::default())).collect();
@@ -464,8 +511,11 @@ fn l1_to_l8_random_interleavings_keep_the_invariants() {
         failures += store.scheduler.lock().expect("one thread").failures;
         plans += log.state().last_plan();
         compactions += log.state().files().last_compaction();
+        losses += log.state().files().losses();
+        lost += log.state().files().lost().count() as u64;
     }
     // A test that never meets what it is about proves nothing.
     assert!(failures > INTERLEAVINGS && plans > INTERLEAVINGS && compactions > INTERLEAVINGS / 10);
     assert!(checkpoints as u64 > INTERLEAVINGS);
+    assert!(lost > INTERLEAVINGS / 10 && losses > lost, "{losses} {lost}");
 }

@@ -16,7 +16,7 @@ pub(crate) const LONG_ABOUT: &str = "Checks that a table holds what was converte
 their footers. --read-data reads every page and compares values with statistics, order and partitions, and rows with the digest that the conversion \
 stored. --source lists the raw logs and names those that are not in the table or changed since. --deep reads the raw logs again and compares every \
 object's lines and digest. Each finding names the record, file, row group, column, page or object. Concurrent runs are not reported as findings. Writes \
-nothing, except with --repair or --list-safe.";
+nothing, except with --repair, --accept-loss or --list-safe.";
 
 pub(crate) const EXITS: &str = "Exit codes: 0 no problems found; 1 the check could not be completed; 4 objects are not in the table; 5 files of \
 the table are lost or damaged; 6 records of the table were edited or are lost; 7 raw logs differ from what the table holds. If several apply, the first of 6, 5, 7, 4";
@@ -26,7 +26,8 @@ pub(crate) const EXAMPLES: &str = "Examples:\n  \
     flowquet verify s3://lake/vpc_flow_logs/ --read-data-subset $(date +%-d)/31\n  \
     flowquet verify s3://lake/vpc_flow_logs/ --source s3://logs/AWSLogs/ --read-data --list-safe safe.txt\n  \
     flowquet verify lake/vpc_flow_logs --deep\n  \
-    flowquet verify lake/vpc_flow_logs --read-data --repair";
+    flowquet verify lake/vpc_flow_logs --read-data --repair\n  \
+    flowquet verify lake/vpc_flow_logs --repair --accept-loss 'disk failed, raw logs expired'";
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
@@ -56,9 +57,15 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE", requires = "source", requires = "read_data", help_heading = "Actions")]
     pub(crate) list_safe: Option<std::path::PathBuf>,
 
-    /// Rebuild lost or damaged files from the raw logs
+    /// Rebuild lost or damaged files from the raw logs; count those again that were lost and have come back
     #[arg(long, help_heading = "Actions")]
     pub(crate) repair: bool,
+
+    /// Accept that the records of lost or damaged files are lost, for this reason, where raw logs are gone that could rebuild them; with
+    /// --repair, also where rebuilding fails. Damaged files are deleted. `flowquet reconvert --accepted` brings the records back if the raw
+    /// logs return
+    #[arg(long, value_name = "REASON", help_heading = "Actions")]
+    pub(crate) accept_loss: Option<String>,
 
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
@@ -85,7 +92,7 @@ pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) glue: GlueArgs,
 
-    /// Seconds to wait before replaced files are deleted by --repair, where a catalog points at the table
+    /// Seconds to wait before files are deleted by --repair or --accept-loss, where a catalog points at the table
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = whole::<u16, 0, 3600>, help_heading = "Glue Data Catalog")]
     pub(crate) grace: u16,
 

@@ -2,22 +2,22 @@
 
 use std::fmt::Write as _;
 
-use flowquet_engine::{Fault, Finding, Level, Repaired, Trouble, Verified};
+use flowquet_engine::{Fault, Finding, Level, Trouble, Verified};
 use indicatif::HumanBytes;
 
-use super::{command, grouped, objects};
+use super::{Mended, command, grouped, objects};
 use crate::args::VerifyArgs;
 use crate::exit::Exit;
 use crate::failure::ENRICH;
 use crate::output::{counted, shown};
-use crate::table_files::NAMED_MAX;
+use crate::table_files::{NAMED_MAX, accepted_sum, accepted_texts};
 
 /// Levels in the order of their rows.
 const LEVELS: [Level; 6] =
     [Level::Records, Level::Listing, Level::Footers, Level::Data, Level::Source, Level::Deep];
 
 /// All of it.
-pub(super) fn of(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>, exit: Exit) -> String {
+pub(super) fn of(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: Exit) -> String {
     let mut text = String::new();
     for level in LEVELS {
         let findings: Vec<&Finding> = verified.findings.iter().filter(|f| f.level == level).collect();
@@ -44,7 +44,38 @@ pub(super) fn of(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repai
             push(&mut text, "", &format!("{} not: {}", objects(*count), not_safe(reason)));
         }
     }
-    if let Some(repaired) = repaired {
+    for (i, loss) in accepted_texts(&verified.accepted_losses).iter().enumerate() {
+        push(&mut text, if i == 0 { "accepted" } else { "" }, loss);
+    }
+    push_mended(&mut text, args, mended);
+    text.push_str(&last_line(args, verified, mended, exit));
+    text.push('\n');
+    text
+}
+
+/// What was done about what was found.
+fn push_mended(text: &mut String, args: &VerifyArgs, mended: &Mended) {
+    if !mended.regained.is_empty() {
+        let files = mended.regained.len() as u64;
+        push(text, "regained", &format!("{} found again and counted again", counted(files, "file")));
+    }
+    if let Some(accepted) = &mended.accepted {
+        let (files, there) = (accepted.files.len() as u64, accepted.rebuildable.len() as u64);
+        if files > 0 {
+            let (records, files) = (counted(accepted.records, "record"), counted(files, "file"));
+            let reason = args.accept_loss.as_deref().unwrap_or_default();
+            push(text, "accepted", &format!("{records} in {files} lost: {reason}"));
+        }
+        if there > 0 && !args.repair {
+            let files = counted(there, "file");
+            push(
+                text,
+                "",
+                &format!("not the loss of {files} whose raw logs are there: add --repair to rebuild"),
+            );
+        }
+    }
+    if let Some(repaired) = &mended.repaired {
         let done = &repaired.reconverted;
         let said = format!(
             "{} replaced by {}: {} converted again",
@@ -52,11 +83,8 @@ pub(super) fn of(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repai
             grouped(done.files_out),
             objects(done.objects + done.companions)
         );
-        push(&mut text, "repaired", &said);
+        push(text, "repaired", &said);
     }
-    text.push_str(&last_line(args, verified, repaired, exit));
-    text.push('\n');
-    text
 }
 
 fn push(text: &mut String, name: &str, value: &str) {
@@ -185,6 +213,9 @@ fn what(finding: &Finding) -> String {
             format!("{} ({found} bytes), recorded {} ({expected} bytes)", bytes(&found), bytes(&expected))
         }
         Fault::FileStray => "not the table's; readers that list the folder count its rows".to_owned(),
+        Fault::FileFoundAgain => {
+            "there again, though its loss was accepted; --repair counts its rows again".to_owned()
+        }
         Fault::FileLeft => "replaced; `flowquet compact` deletes it".to_owned(),
         Fault::FileAside => {
             "left by an interrupted run; `flowquet compact`, or `rollup` of a roll-up, deletes it".to_owned()
@@ -292,17 +323,28 @@ fn other_advice(args: &VerifyArgs, verified: &Verified) -> String {
 }
 
 /// What it all comes to, and what to do.
-fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>, exit: Exit) -> String {
+fn last_line(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: Exit) -> String {
     let table = &args.out;
     let code = exit.code();
-    if let (Some(_), Exit::Success) = (repaired, exit) {
-        return format!("repaired; `{}` proves it", command(table, " --read-data"));
+    if exit == Exit::Success && mended.is_any() {
+        let accepted = mended.accepted.as_ref().filter(|accepted| !accepted.files.is_empty());
+        let accepted = accepted.map(|a| format!("the loss of {} is accepted", counted(a.records, "record")));
+        let is_repaired = mended.repaired.is_some() || !mended.regained.is_empty();
+        let repaired = is_repaired.then(|| "repaired".to_owned());
+        let done: Vec<String> = repaired.into_iter().chain(accepted).collect();
+        let proves = if is_repaired { "proves it" } else { "checks the rest" };
+        return format!("{}; `{}` {proves}", done.join(", and "), command(table, " --read-data"));
     }
     match exit {
         Exit::Success => {
+            let accepted = accepted_sum(&verified.accepted_losses);
             if args.read_data && args.deep && !args.source.is_empty() {
-                return "whole: no problems found".to_owned();
+                return match accepted {
+                    Some(accepted) => format!("no problems found except {accepted}"),
+                    None => "whole: no problems found".to_owned(),
+                };
             }
+            let except = accepted.map(|accepted| format!(" except {accepted}")).unwrap_or_default();
             let further = if args.read_data || args.deep {
                 ""
             } else if args.read_data_subset.is_some() {
@@ -310,7 +352,7 @@ fn last_line(args: &VerifyArgs, verified: &Verified, repaired: Option<&Repaired>
             } else {
                 "; add --read-data to check page contents"
             };
-            format!("no problems found{further}")
+            format!("no problems found{except}{further}")
         }
         Exit::RecordsDamaged => format!(
             "table damaged: {} (exit {code}). Keep the raw logs, and restore the records from a copy or an older version of the object",

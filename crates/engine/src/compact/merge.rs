@@ -111,6 +111,8 @@ impl Merger<'_> {
             outputs: partition.outputs,
             reconversion: None,
             rollup: None,
+            loss: None,
+            regained: Vec::new(),
         };
         let (before, after) = record.rows();
         if before != after {

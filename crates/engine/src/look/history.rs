@@ -127,6 +127,8 @@ pub struct Sizes {
     pub rejects: u64,
     /// Objects that could not be read and are not ignored.
     pub unreadable: u64,
+    /// Of the records, those in files whose loss was accepted.
+    pub lost_records: u64,
     /// Tasks that are not finished.
     pub unfinished: u64,
     /// Partitions.
@@ -184,6 +186,7 @@ impl History {
         (sizes.lines, sizes.records, sizes.rejects) =
             (totals.counts.lines, totals.counts.records, totals.counts.rejects);
         sizes.unreadable = state.failed()?.iter().filter(|f| !state.is_ignored(&f.object)).count() as u64;
+        sizes.lost_records = state.files().lost().map(|lost| lost.file.output.rows).sum();
         sizes.unfinished = state.open_tasks().count() as u64;
         let mut partitions: Vec<&str> = live.iter().map(|f| f.output.partition.as_ref()).collect();
         partitions.sort_unstable();

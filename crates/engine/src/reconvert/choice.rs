@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use flowquet_format::ObjectKey;
-use flowquet_table::{FailedClaim, Log, SourceObject, TableState, TaskId, check_files};
+use flowquet_table::{FailedClaim, LiveFile, Log, SourceObject, TableState, TaskId, check_files};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::error::Error;
@@ -21,6 +21,8 @@ pub struct Choice {
     pub fewer_records: bool,
     /// Objects of tasks whose files are lost or truncated.
     pub lost: bool,
+    /// Objects of tasks whose files are lost, and whose loss was accepted.
+    pub accepted: bool,
     /// Objects of tasks that have rows in these files, by their keys.
     pub files: Option<BTreeSet<String>>,
     /// Flow log ids.
@@ -60,6 +62,7 @@ impl Choice {
             && self.flow_log_ids.is_empty()
             && !self.rejects
             && !self.lost
+            && !self.accepted
             && self.files.is_none()
     }
 
@@ -90,18 +93,20 @@ impl Choice {
                 log.state().files().all()?.into_iter().filter(|f| lost.contains(f.output.key.as_str()));
             narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
         }
+        if self.accepted {
+            narrow(log.state().files().lost().flat_map(|lost| lost.file.tasks.iter().copied()).collect());
+        }
         if let Some(keys) = &self.files {
             let files = log.state().files().all()?.into_iter().filter(|f| keys.contains(&f.output.key));
             narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
         }
         if !self.partitions.is_empty() {
-            check_partitions(&log.state().files().partitions()?, &self.partitions)?;
-            let files = log
-                .state()
-                .files()
-                .all()?
-                .into_iter()
-                .filter(|f| is_chosen(&f.output.partition, &self.partitions));
+            let files = log.state().files();
+            let lost = files.lost().map(|lost| &lost.file);
+            let all: Vec<&LiveFile> = files.all()?.into_iter().chain(lost).collect();
+            let folders = all.iter().map(|f| (f.output.partition.to_string(), ())).collect();
+            check_partitions(&folders, &self.partitions)?;
+            let files = all.into_iter().filter(|f| is_chosen(&f.output.partition, &self.partitions));
             narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
         }
         let mut chosen = Chosen::default();

@@ -19,6 +19,7 @@
 //! reconversion goes on.
 
 mod choice;
+mod gone;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -44,12 +45,13 @@ use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
 use crate::perform::{Execution, Performed, perform};
-use crate::replace::{Late, Placing, Pointers, are_live, finish_open};
+use crate::replace::{Late, Placing, Pointers, finish_open};
 use crate::summary::Summary;
 use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;
 
 pub use choice::Choice;
+pub(crate) use gone::gone_tasks;
 use scope::Scope;
 
 /// What a reconversion is asked to do.
@@ -254,9 +256,13 @@ fn replace(
     let reconversions = log.state().files().reconversions();
     let put = log.append_compaction(&mut |state| {
         let files = state.files();
-        let are_live = are_live(state, record.retired.iter().map(|f| f.key.as_str()))?;
+        for file in &record.retired {
+            if !files.is_replaceable(&file.key)? {
+                return Ok(None);
+            }
+        }
         let number = files.last_compaction() + 1;
-        let is_same = are_live && files.reconversions() == reconversions;
+        let is_same = files.reconversions() == reconversions;
         Ok(is_same.then(|| CompactionRecord { number, ..record.clone() }))
     })?;
     let Some(record) = put else {
@@ -281,7 +287,8 @@ fn plan_failed(
     let Asked { request, change, scope, sources } = asked;
     let mut by_options: BTreeMap<String, (Options, Vec<SourceObject>)> = BTreeMap::new();
     for claim in &scope.failed {
-        let options = change.apply(&claim.options);
+        // They were tried before the table had files, maybe.
+        let options = log.state().contract().completed(change.apply(&claim.options));
         let key = serde_json::to_string(&options).expect("plain values");
         by_options.entry(key).or_insert_with(|| (options, Vec::new())).1.push(claim.object.clone());
     }
@@ -333,7 +340,7 @@ fn run(
 }
 
 /// A digest of these words, of which ids are made.
-fn digest_of(words: &[&str]) -> u64 {
+pub(crate) fn digest_of(words: &[&str]) -> u64 {
     let mut hash = Sha256::new();
     for word in words {
         hash.update(word.as_bytes());
@@ -493,6 +500,8 @@ impl Draft {
             outputs: Vec::new(),
             reconversion: Some(reconversion),
             rollup: None,
+            loss: None,
+            regained: Vec::new(),
         })
     }
 }

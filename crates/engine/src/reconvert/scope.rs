@@ -43,7 +43,10 @@ pub(crate) struct Scope {
 impl Scope {
     pub(crate) fn new(log: &Log, chosen: Chosen) -> Result<Self, Error> {
         let superseded: HashSet<TaskId> = chosen.tasks.keys().copied().collect();
-        let (retired, others) = reach(log.state().files().all()?.into_iter(), &superseded);
+        let files = log.state().files();
+        // Tasks count the rows of files whose loss was accepted, which become part of the table again with theirs.
+        let lost = files.lost().map(|lost| &lost.file);
+        let (retired, others) = reach(files.all()?.into_iter().chain(lost), &superseded);
         let mut scope =
             Self { superseded: Vec::new(), neighbours: Vec::new(), retired, failed: chosen.failed };
         let mut wanted: HashMap<TaskId, Option<BTreeSet<String>>> =

@@ -56,6 +56,10 @@ impl Placing<'_> {
         }
         for record in records {
             self.put(record)?;
+            // A file that was lost may be found again, and be part of the table since.
+            if record.loss.is_some() && self.is_done(record)? {
+                continue;
+            }
             for file in &record.retired {
                 delete_if_there(self.log.out().as_ref(), &file.key)?;
             }

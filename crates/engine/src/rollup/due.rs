@@ -122,6 +122,7 @@ pub(super) fn due(
     if let Some((log, check)) = log {
         made = log.state().files().partitions()?;
         damaged.extend(check.lost.iter().chain(&check.truncated).map(|file| folder_of(&file.key)));
+        damaged.extend(log.state().files().lost().map(|lost| folder_of(&lost.file.output.key)));
     }
     let known: BTreeMap<String, ()> = sources.keys().chain(made.keys()).map(|f| (f.clone(), ())).collect();
     check_partitions(&known, &request.partitions)?;

@@ -243,6 +243,8 @@ impl<'a> Run<'a> {
             outputs,
             reconversion: None,
             rollup: Some(Rollup { source, files: files.iter().map(file).collect(), sums }),
+            loss: None,
+            regained: Vec::new(),
         };
         check_sums(folder, files, &draft)?;
         let (source, by) = (self.request.source.url(""), self.layout.by.as_str());

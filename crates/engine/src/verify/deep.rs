@@ -79,6 +79,10 @@ impl Deep<'_> {
             Ok::<(), Error>(())
         })?;
         self.compare(&batch, &mut level, &mut findings)?;
+        findings.retain(|finding: &Finding| {
+            let object = || SourceObject::new(finding.place.clone(), &finding.place, 0, "");
+            finding.fault != Fault::ObjectChanged || !log.state().is_ignored(&object())
+        });
         let is_all = level.objects == totals.objects && findings.is_empty();
         verified.deep = Some(level);
         verified.findings.extend(findings);

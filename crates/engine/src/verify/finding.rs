@@ -82,6 +82,8 @@ pub enum Fault {
     FileStray,
     /// A file that was replaced and is there once more.
     FileLeft,
+    /// A file that is there again though its loss was accepted.
+    FileFoundAgain,
     /// A file that a run which ended early has left aside.
     FileAside,
     /// The table's copy of a file that fills columns is gone.
@@ -155,7 +157,11 @@ impl Fault {
             | Self::EnrichmentDamaged => Trouble::Files,
             Self::ObjectChanged | Self::PartitionDiffers | Self::RecordsDiffer => Trouble::Sources,
             Self::ObjectMissing | Self::TaskUnfinished => Trouble::Left,
-            Self::FileAside | Self::FileLeft | Self::ObjectGone | Self::RecordUnknown => Trouble::None,
+            Self::FileAside
+            | Self::FileFoundAgain
+            | Self::FileLeft
+            | Self::ObjectGone
+            | Self::RecordUnknown => Trouble::None,
         }
     }
 
@@ -163,6 +169,11 @@ impl Fault {
     pub fn is_mendable(self) -> bool {
         let is_of_rows = !matches!(self, Self::EnrichmentGone | Self::EnrichmentDamaged);
         self.trouble() == Trouble::Files && is_of_rows && !matches!(self, Self::FileStray | Self::SumsDiffer)
+    }
+
+    /// Whether rows of the file may be lost, so that somebody may accept that they are.
+    pub fn loses_rows(self) -> bool {
+        self.is_mendable() && self != Self::FileBytes
     }
 }
 

@@ -10,7 +10,8 @@ use crate::error::Error;
 
 /// Compares the records with a listing of the table. Returns the keys of files that are as recorded, as far as it tells.
 pub(super) fn check_listing(log: &mut Log, verified: &mut Verified) -> Result<BTreeSet<String>, Error> {
-    let check = check_files(log)?;
+    let mut check = check_files(log)?;
+    verified.accepted_losses = std::mem::take(&mut check.accepted_losses);
     let files = log.state().files().all()?;
     let mut level = ListingLevel { files: files.len() as u64, bytes: 0 };
     let mut right: BTreeSet<String> = BTreeSet::new();
@@ -31,6 +32,7 @@ pub(super) fn check_listing(log: &mut Log, verified: &mut Verified) -> Result<BT
     check.lost.iter().for_each(|file| push(Fault::FileGone, file));
     check.truncated.iter().for_each(|file| push(Fault::FileSize, file));
     check.stray.iter().for_each(|file| push(Fault::FileStray, file));
+    check.found_again.iter().for_each(|file| push(Fault::FileFoundAgain, file));
     check.left.iter().for_each(|file| push(Fault::FileLeft, file));
     Ok(right)
 }

@@ -12,6 +12,7 @@
 //! Each level takes for granted what the one before has found right, so that a fault is told once, by the cheapest level that can tell
 //! it. Runs that go on meanwhile change nothing: what is gone is looked for in the log again before anything is said.
 
+mod accept;
 mod beside;
 mod data;
 mod deep;
@@ -27,6 +28,7 @@ mod share;
 mod source;
 mod sums;
 
+pub use accept::{AcceptedLosses, LossRequest};
 pub use finding::{Fault, Finding, Level, Trouble};
 pub use repair::{Repaired, repair};
 pub use report::{DataLevel, DeepLevel, FooterLevel, ListingLevel, RecordLevel, SourceLevel, Verified};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flowquet_table::AcceptedLoss;
 use serde::Serialize;
 
 use super::finding::{Finding, Trouble};
@@ -28,6 +29,9 @@ pub struct Verified {
     pub deep: Option<DeepLevel>,
     /// What was found, in the order of levels and places.
     pub findings: Vec<Finding>,
+    /// Files whose loss somebody accepted: they are no part of the table, though its objects count their records.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepted_losses: Vec<AcceptedLoss>,
     /// URLs of objects whose every line is proven to be in the table.
     #[serde(skip)]
     pub safe: Vec<String>,
@@ -112,7 +116,7 @@ pub struct SourceLevel {
     pub missing: u64,
     /// Those that changed since.
     pub changed: u64,
-    /// Those that could not be read, of which somebody said that nobody needs to be told.
+    /// Those that could not be read or changed since, of which somebody said that nobody needs to be told.
     pub ignored: u64,
 }
 

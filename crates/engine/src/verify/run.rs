@@ -9,6 +9,7 @@ use flowquet_sources::{Source, SourceSet};
 use flowquet_store::{Store, Stores};
 use flowquet_table::{COMPACTIONS, CompactionRecord, Digest, LiveFile, from_json, task_of_output};
 
+use super::accept::partitions_with_losses;
 use super::beside::{check_aside, check_copies};
 use super::data::{Files, Proven};
 use super::deep::Deep;
@@ -117,7 +118,8 @@ pub fn verify(
         // Where files and objects have digests of their own, these say the same, and more exactly.
         if let Some(read) = read.filter(|_| !verified.records.has_digests && proven.read == live.len() as u64)
         {
-            compare_partitions(&read, &proven.partitions, &mut verified);
+            let lossy = partitions_with_losses(&log);
+            compare_partitions(&read, &proven.partitions, &lossy, &mut verified);
         }
     }
     if let Some(listed) = &listed {
@@ -127,13 +129,15 @@ pub fn verify(
     Ok(verified)
 }
 
-/// Compares what all raw logs give with what all files hold.
+/// Compares what all raw logs give with what all files hold, apart from partitions with an accepted loss.
 fn compare_partitions(
     read: &BTreeMap<String, Digest>,
     written: &BTreeMap<String, Digest>,
+    lossy: &HashSet<String>,
     verified: &mut Verified,
 ) {
-    let folders: BTreeSet<&String> = read.keys().chain(written.keys()).collect();
+    let folders = read.keys().chain(written.keys()).filter(|folder| !lossy.contains(*folder));
+    let folders: BTreeSet<&String> = folders.collect();
     for folder in folders {
         let of = |sums: &BTreeMap<String, Digest>| sums.get(folder).copied().unwrap_or_default();
         if of(read) != of(written) {

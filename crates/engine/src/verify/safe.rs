@@ -46,6 +46,9 @@ pub(super) fn find_safe(
             *found = found.or(reason);
         }
     }
+    for lost in log.state().files().lost() {
+        tasks.extend(lost.file.tasks.iter().map(|task| (*task, Some("files"))));
+    }
     let (mut safe, mut not_safe) = (Vec::new(), BTreeMap::<&'static str, u64>::new());
     let has_digests = verified.records.has_digests;
     log.read_live_commits(|_, commit| {

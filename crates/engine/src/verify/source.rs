@@ -77,6 +77,10 @@ impl Sources<'_> {
                         found.insert(object.id(), listed);
                         continue;
                     }
+                    Standing::Taken { has_changed: true } if state.is_ignored(&object) => {
+                        level.ignored += 1;
+                        continue;
+                    }
                     Standing::Taken { has_changed: true } => {
                         level.changed += 1;
                         findings.push(Finding::new(Level::Source, Fault::ObjectChanged, object.url()));

@@ -1,4 +1,4 @@
-//! A store that does something else before it is first asked for anything: what another process may do at that moment.
+//! A store that does something else before it is first asked for anything, or to put a record: what another process may do at that moment.
 
 use std::fmt;
 use std::io::Read;
@@ -14,19 +14,36 @@ type Before = Box<dyn FnOnce() + Send>;
 pub(crate) struct Watched {
     inner: Arc<dyn Store>,
     before: Mutex<Option<Before>>,
+    /// It waits until a record is put whose key has this in it; empty for anything.
+    record: &'static str,
 }
 
 impl Watched {
     pub(crate) fn store(inner: Arc<dyn Store>, before: impl FnOnce() + Send + 'static) -> Arc<dyn Store> {
-        Arc::new(Self { inner, before: Mutex::new(Some(Box::new(before))) })
+        Arc::new(Self { inner, before: Mutex::new(Some(Box::new(before))), record: "" })
+    }
+
+    /// The same before a record is put whose key has `record` in it.
+    pub(crate) fn before_record(
+        inner: Arc<dyn Store>,
+        record: &'static str,
+        before: impl FnOnce() + Send + 'static,
+    ) -> Arc<dyn Store> {
+        Arc::new(Self { inner, before: Mutex::new(Some(Box::new(before))), record })
     }
 
     fn inner(&self) -> &dyn Store {
+        if self.record.is_empty() {
+            self.call();
+        }
+        self.inner.as_ref()
+    }
+
+    fn call(&self) {
         let before = self.before.lock().expect("nobody panics").take();
         if let Some(before) = before {
             before();
         }
-        self.inner.as_ref()
     }
 }
 
@@ -78,7 +95,10 @@ impl Store for Watched {
     }
 
     fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
-        self.inner().put_if_absent(key, bytes)
+        if key.contains(self.record) {
+            self.call();
+        }
+        self.inner.put_if_absent(key, bytes)
     }
 
     fn stage(&self, key: &str) -> Result<Box<dyn Staged>, Error> {

@@ -16,7 +16,7 @@ use crate::log::Log;
 use crate::reading::{decode_commit, decode_plan, read_each};
 use crate::records::{CommitRecord, OutputRecord, PlanRecord, from_json};
 use crate::seal::{ENTRY, Seal, unsealed};
-use crate::state::check_commit;
+use crate::settled::check_commit;
 use crate::task_id::TaskId;
 
 /// What an audit found.
@@ -84,7 +84,9 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
         let of = |output: &OutputRecord| output.digest.map(|digest| digest.with(output.duplicates.digest));
         // No object gave the rows of a roll-up.
         let files = if log.state().is_rollup() { Vec::new() } else { log.state().files().all()? };
-        let written = Digest::sum(files.iter().map(|f| of(&f.output)));
+        // What was lost was written, and its objects were read.
+        let lost = log.state().files().lost().filter(|_| !log.state().is_rollup()).map(|lost| &lost.file);
+        let written = Digest::sum(files.into_iter().chain(lost).map(|file| of(&file.output)));
         let is_same_moment = totals.tasks == settled && log.state().files().last_compaction() == compactions;
         has_digests &= written.is_some();
         if let (true, true, Some(written)) = (has_digests && faults.is_empty(), is_same_moment, written)
