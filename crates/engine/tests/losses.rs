@@ -185,7 +185,7 @@ fn a_file_that_returns_is_counted_again_once_somebody_asks_for_it() {
     // Neither lost nor part of the table: nobody deletes it.
     world.compact(&world.lake_store(), None).expect("undisturbed");
     assert_eq!(world.rows(), expected);
-    assert_eq!(regain(&world), [file.clone()]);
+    assert_eq!(regain(&world), std::slice::from_ref(&file));
     assert_eq!(world.rows(), all);
     assert!(regain(&world).is_empty());
     world.assert_in_place();
