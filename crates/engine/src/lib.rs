@@ -62,6 +62,7 @@ mod look;
 mod perform;
 mod planned;
 mod reconvert;
+mod regions;
 mod rejects;
 mod request;
 mod restore;
