@@ -2,14 +2,19 @@
 
 import datetime
 import decimal
+import gzip
 import json
 import pathlib
+import re
+import subprocess
+import sys
 
 import duckdb
 import numpy
 import pandas
 import polars
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
@@ -229,7 +234,8 @@ def test_a_list_that_is_wanted_is_an_unreadable_object(tmp_path):
     source = written(tmp_path, columns(tags=[["a"], None]))
     report = convert(source, tmp_path / "out", check=4)
     [failed] = report["failed_objects"]
-    assert "column `tags`" in json.dumps(failed) and "--columns" in json.dumps(failed)
+    assert "column `tags`" in failed["reason"] and "exclude" not in json.dumps(report)
+    assert "--columns" in run("convert", source, "--out", tmp_path / "hint", check=4).stderr
     # Leaving it out mends that, in the same folder.
     names = ",".join(NAMES)
     check(tmp_path, source, "--columns", names)
@@ -296,6 +302,19 @@ def test_a_column_of_whole_lines(tmp_path, name):
     assert "none of its" in run("convert", source, "--out", tmp_path / "none", "--format", "v3", check=4).stderr
 
 
+@pytest.mark.parametrize("name", ["value", "0", "data", "content", "record"])
+def test_the_only_column_holds_lines(tmp_path, name):
+    """As `spark.read.text` calls it, or whoever."""
+    source = written(tmp_path, {name: LINES})
+    assert convert(source, tmp_path / "out", "--format", LINES_FORMAT)["records"] == 2
+    assert [tuple(row[n] for n in NAMES) for row in rows(tmp_path / "out")] == ROWS
+    # Who does not know the format is asked for it, and nothing else is taken for lines.
+    assert "give the log format" in run("convert", source, "--out", tmp_path / "none", check=4).stderr
+    source = written(tmp_path, {"_c0": ["2"], "_c1": ["012345678901"]}, name="unnamed.parquet")
+    said = run("convert", source, "--out", tmp_path / "unnamed", "--format", "v2", check=4).stderr
+    assert "`_c0`, `_c1`" in said and "columns called as fields" in said
+
+
 def test_a_column_of_lines_behind_their_header(tmp_path):
     source = written(tmp_path, {"message": [LINES_FORMAT, *LINES]}, row_group_size=1)
     assert convert(source, tmp_path / "out")["records"] == 2
@@ -334,6 +353,41 @@ def test_pages_and_encodings(tmp_path, version, encoding):
     folder = tmp_path / "numbers"
     folder.mkdir()
     check(folder, written(folder, floats, **options))
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"])
+@pytest.mark.parametrize("value", ["a", "", None])
+@pytest.mark.parametrize("count", [1, 2, 300])
+def test_delta_pages_of_nulls_or_of_one_value(tmp_path, encoding, value, count):
+    """Such a page has no lengths behind the head that promises them."""
+    times = {name: pa.array([TIME] * count, pa.int64()) for name in ["start", "end"]}
+    texts = {"srcaddr": pa.array([None] * count, pa.string()), "extra": pa.array([None] * (count - 1) + [value], pa.string())}
+    options = dict(use_dictionary=False, column_encoding={"srcaddr": encoding, "extra": encoding}, data_page_version="2.0")
+    source = written(tmp_path, pa.table({**texts, **times}), **options)
+    report = convert(source, tmp_path / "out")
+    assert (report["records"], report["rejects"]) == (count, 0)
+    # Text without a character is null, as everywhere.
+    found = [row["extra"] for row in rows(tmp_path / "out")]
+    assert sorted(found, key=bool) == [None] * (count - 1) + [value or None]
+
+
+def test_duckdb_with_pages_of_version_2(tmp_path):
+    source = tmp_path / "in.parquet"
+    duckdb.sql(f"COPY (SELECT 2 AS version, '012345678901' AS account_id, NULL::VARCHAR AS srcaddr, {TIME}::BIGINT AS start) TO '{source}' (FORMAT parquet, PARQUET_VERSION v2)")
+    assert convert(source, tmp_path / "out")["records"] == 1
+    assert [(row["account_id"], row["srcaddr"]) for row in rows(tmp_path / "out")] == [("012345678901", None)]
+
+
+def test_parquet_in_gzip_and_arrow_files_are_told_how_to_be_read(tmp_path):
+    source = written(tmp_path, columns())
+    (tmp_path / "in.gz").write_bytes(gzip.compress(source.read_bytes()))
+    said = run("convert", tmp_path / "in.gz", "--out", tmp_path / "gz", check=4).stderr
+    assert "a Parquet file that is compressed as a whole" in said and "`gunzip`" in said
+    feather.write_feather(pa.table(columns()), tmp_path / "in.feather")
+    said = run("convert", tmp_path / "in.feather", "--out", tmp_path / "arrow", check=4).stderr
+    command = re.search("`(python3 .*?)`", said)[1].replace("python3", sys.executable, 1)
+    subprocess.run(command.replace("FILE", str(tmp_path / "in.feather")), shell=True, check=True)
+    check(tmp_path, tmp_path / "in.feather.parquet")
 
 
 def test_pandas(tmp_path):

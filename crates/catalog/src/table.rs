@@ -94,7 +94,7 @@ pub(crate) fn partition_comment(column: PartitionColumn) -> &'static str {
         PartitionColumn::Date => "UTC date of the record, YYYY-MM-DD.",
         PartitionColumn::Hour => "UTC hour of the record, 00 to 23.",
         PartitionColumn::Log => "Kind of the flow log: vpc or tgw.",
-        PartitionColumn::Region => "Region in the path of the flow log.",
+        PartitionColumn::Region => "Region of the record, or of the path where it names none.",
     }
 }
 

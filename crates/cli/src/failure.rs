@@ -390,14 +390,16 @@ fn hint_of_glob(url: &str) -> Option<String> {
 
 /// What to do about objects that could not be read, one hint a kind of cause.
 pub(crate) fn object_hints(objects: &[FailedObject]) -> Vec<&'static str> {
-    let mut hints: Vec<&'static str> = objects.iter().filter_map(|o| hint_of_cause(o.cause)).collect();
+    let mut hints: Vec<&'static str> = objects.iter().filter_map(hint_of_object).collect();
     hints.sort_unstable();
     hints.dedup();
     hints
 }
 
-fn hint_of_cause(cause: &str) -> Option<&'static str> {
-    Some(match cause {
+/// Causes and reasons are words of libraries; here is who knows the options.
+fn hint_of_object(object: &FailedObject) -> Option<&'static str> {
+    let says = |what: &str| object.reason.contains(what);
+    Some(match object.cause {
         "archived" => {
             "`flowquet plan` shows the cost of restoring, `flowquet convert --restore bulk` requests it; later runs convert restored objects"
         }
@@ -411,6 +413,15 @@ fn hint_of_cause(cause: &str) -> Option<&'static str> {
         }
         "no-line-fits" => {
             "check that --format is the format of these objects, then run again with the right one; several times, where there are several"
+        }
+        "not-a-log" if says("expected one value a row in column") || says("columns, found") => {
+            "keep the columns that you need: --columns with their names, such as --columns srcaddr,dstaddr,bytes,start,end"
+        }
+        "not-a-log" if says("which is not read") => {
+            "make such objects readable with the command above, or leave them out with `flowquet convert --exclude`"
+        }
+        "not-a-log" if says("expected columns named after fields") => {
+            "write the file again with columns called as fields of the flow log (`flowquet schema --format v2` names them); skip objects that are not flow logs with `flowquet convert --exclude`, or with `flowquet ignore`"
         }
         "not-a-log" => {
             "skip objects that are not flow logs with `flowquet convert --exclude`, or with `flowquet ignore`"

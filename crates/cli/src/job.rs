@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowquet_engine::{Budget, EnrichmentFile, Error, Request, Resume};
-use flowquet_format::{Enrichments, KeyFilter, PartitionTime};
+use flowquet_format::{Enrichments, KeyFilter, PartitionColumn, PartitionTime};
 use flowquet_sources::Source;
 use flowquet_store::{Location, Store, Stores};
 use flowquet_table::{Log, Options, TableContract};
@@ -122,6 +122,7 @@ fn options(
         Some(TableLayout::One) | None => partition_by,
     };
     Ok(Options {
+        own_region: partition_by.contains(PartitionColumn::Region),
         partition_by,
         partition_time: args
             .partition_time

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowquet_arrow::{BatchSchema, Selection};
 use flowquet_enrich::Enriching;
 use flowquet_format::{
-    AddedColumns, Catalogue, ColumnType, FIELDS_MAX, FieldKind, FormatColumn, LogFormat, LogKind,
+    AddedColumns, Catalogue, ColumnType, FIELDS_MAX, Field, FieldKind, FormatColumn, LogFormat, LogKind,
     PartitionColumn, PartitionSpec, PartitionTime, Types, added_columns, columns_of, enriched_columns,
     union_fields,
 };
@@ -24,13 +24,15 @@ pub(crate) struct PlanContext {
     pub(crate) union: Vec<LogFormat>,
     pub(crate) partitions: PartitionSpec,
     pub(crate) time: PartitionTime,
+    /// Whether records' own regions choose partitions.
+    pub(crate) own_region: bool,
     pub(crate) types: Types,
     pub(crate) selection: Selection,
     /// Columns that are added to those of the fields.
     pub(crate) added: AddedColumns,
     /// Files that fill columns; not read where these are carried and not computed.
     pub(crate) enriching: Enriching,
-    /// Columns of Parquet files that are looked at: selected ones, and the partition time.
+    /// Columns of Parquet files that are looked at: selected ones, and what chooses the partition.
     pub(crate) wanted: Wanted,
     /// Columns that have a bloom filter.
     pub(crate) bloom_filter: Vec<String>,
@@ -60,6 +62,7 @@ impl PlanContext {
             catalogue: options.catalogue().clone(),
             partitions: options.partition_by.clone(),
             time: options.partition_time,
+            own_region: options.own_region,
             types: options.types,
             selection: columns.map_or_else(Selection::all, |c| Selection::of(c.iter().map(String::as_str))),
             added: options.add.clone(),
@@ -85,6 +88,13 @@ impl PlanContext {
         Ok(self)
     }
 
+    /// Whether engines that take values from the names of folders see something else than the column of `field` has.
+    pub(crate) fn hides(&self, field: &Field) -> bool {
+        let is_partition = self.partitions.columns().iter().any(|column| column.name() == field.column());
+        let is_same = self.own_region && field.column() == PartitionColumn::Region.name();
+        is_partition && !is_same && self.selection.contains(field.column())
+    }
+
     /// With the files that fill columns, so that these are computed.
     pub(crate) fn enriched_by(mut self, enriching: Enriching) -> Self {
         debug_assert_eq!(enriching.of(), self.enriching.of());
@@ -98,7 +108,8 @@ pub(crate) fn wanted_columns(options: &Options) -> Wanted {
     let all = Wanted::all(options.catalogue().clone(), options.types);
     let Some(columns) = &options.columns else { return all };
     let time = options.partition_by.slot_s().map(|_| options.partition_time.field());
-    all.only(columns.iter().map(String::as_str).chain(time))
+    let region = options.own_region.then_some("region");
+    all.only(columns.iter().map(String::as_str).chain(time).chain(region))
 }
 
 /// A log format as a plan's options have it converted.
@@ -118,6 +129,8 @@ pub(crate) struct FormatContext {
     pub(crate) tags: Vec<usize>,
     /// Position of `log-status`.
     pub(crate) status: Option<usize>,
+    /// Position of `region`, where it chooses the partition.
+    pub(crate) region: Option<usize>,
 }
 
 impl FormatContext {
@@ -151,6 +164,7 @@ impl FormatContext {
             tags,
             time: time_field.and_then(|t| integers.iter().position(|(f, _)| *f == t)),
             status: format.position("log-status"),
+            region: plan.own_region.then(|| format.position("region")).flatten(),
             integers,
             schema,
         }

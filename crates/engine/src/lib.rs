@@ -64,6 +64,7 @@ mod partitions;
 mod perform;
 mod planned;
 mod reconvert;
+mod regions;
 mod rejects;
 mod replace;
 mod request;

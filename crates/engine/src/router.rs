@@ -15,6 +15,7 @@ use crate::budget::BUILD_BYTES_MAX;
 use crate::consumer::ConsumerError;
 use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
+use crate::regions::Regions;
 use crate::unit::{Destination, Piece, PieceRows, Taker, Times, UnitCounts};
 
 struct Open {
@@ -93,7 +94,8 @@ pub(crate) struct Router {
     folders: HashMap<FolderOf, Arc<str>>,
     open: BTreeMap<Destination, Open>,
     open_bytes: usize,
-    slots: Vec<TimeSlot>,
+    /// Of each row of a block, its slot and the place of its region.
+    slots: Vec<(TimeSlot, u32)>,
     flags: Vec<u8>,
     /// The partition folders whose rows are wanted; all if `None`.
     partitions: Option<Arc<BTreeSet<String>>>,
@@ -260,6 +262,12 @@ impl Router {
         for warning in format.warnings(&self.plan.catalogue) {
             taker.warning(&warning);
         }
+        for field in format.fields().iter().filter(|field| self.plan.hides(field)) {
+            taker.warning(&format!(
+                "column `{0}` of the records is a partition column of the table too: engines show the partition's `{0}` in its place, the files keep both",
+                field.column()
+            ));
+        }
         let integers = IntegerColumns::new(context.integers.clone());
         self.by_text.insert(text.clone(), self.formats.len());
         self.formats.push(KnownFormat { context, text, integers, spare: None });
@@ -303,31 +311,29 @@ impl Router {
             return Ok(());
         }
         let delivery = self.plan.partitions.delivery_slot(context.key);
-        let Some(time) = context.format.time else {
-            if self.plan.partitions.slot_s().is_some() {
-                self.counts.times_missing += rows as u64;
-            }
-            return self.append(block, integers, 0..rows, delivery, context, taker);
-        };
-        // Nearly every block lies within one day: its earliest and latest time tell, without looking at rows.
-        let times = integers.column(time);
-        let (min, max) = times.iter().fold((i64::MAX, i64::MIN), |(min, max), t| (min.min(*t), max.max(*t)));
-        if let (Some(first), Some(last)) = (self.plan.partitions.slot(min), self.plan.partitions.slot(max))
-            && first == last
-        {
-            return self.append(block, integers, 0..rows, first, context, taker);
+        let times = context.format.time.map(|time| integers.column(time));
+        if times.is_none() && self.plan.partitions.slot_s().is_some() {
+            self.counts.times_missing += rows as u64;
+        }
+        let key_region = context.key.region.as_deref();
+        let regions = Regions::of(block, context.format.region, key_region, &mut self.flags);
+        if let (Some(slot), Some(region)) = (self.only_slot(times, delivery), regions.only()) {
+            return self.append(block, integers, 0..rows, (slot, region), context, taker);
         }
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
-        slots.extend(times.iter().map(|&t| {
-            self.plan.partitions.slot(t).unwrap_or_else(|| {
-                if t == NULL {
-                    self.counts.times_missing += 1;
-                } else {
-                    self.counts.times_out_of_range += 1;
-                }
-                delivery
-            })
+        slots.extend((0..rows).map(|row| {
+            let slot = times.map_or(delivery, |times| {
+                self.plan.partitions.slot(times[row]).unwrap_or_else(|| {
+                    if times[row] == NULL {
+                        self.counts.times_missing += 1;
+                    } else {
+                        self.counts.times_out_of_range += 1;
+                    }
+                    delivery
+                })
+            });
+            (slot, regions.of_row(row))
         }));
         if !slots.is_sorted() {
             block.sort_rows_by_key(integers, &mut slots);
@@ -336,11 +342,22 @@ impl Router {
         let mut result = Ok(());
         while start < rows && result.is_ok() {
             let end = start + slots[start..].partition_point(|s| *s == slots[start]);
-            result = self.append(block, integers, start..end, slots[start], context, taker);
+            let (slot, region) = slots[start];
+            let place = (slot, regions.name(region));
+            result = self.append(block, integers, start..end, place, context, taker);
             start = end;
         }
         self.slots = slots;
         result
+    }
+
+    /// The slot of all rows with these times, `delivery` where they have none; `None` where they have several, or one that chooses none.
+    fn only_slot(&self, times: Option<&[i64]>, delivery: TimeSlot) -> Option<TimeSlot> {
+        let Some(times) = times else { return Some(delivery) };
+        // Nearly every block lies within one day: its earliest and latest time tell, without looking at rows.
+        let (min, max) = times.iter().fold((i64::MAX, i64::MIN), |(min, max), t| (min.min(*t), max.max(*t)));
+        let (first, last) = (self.plan.partitions.slot(min)?, self.plan.partitions.slot(max)?);
+        (first == last).then_some(first)
     }
 
     fn append(
@@ -348,12 +365,12 @@ impl Router {
         block: &Block<'_>,
         integers: &IntegerColumns,
         range: Range<usize>,
-        slot: TimeSlot,
+        place: (TimeSlot, Option<&str>),
         context: &BlockContext<'_>,
         taker: &mut dyn Taker,
     ) -> Result<(), Error> {
         let BlockContext { format, text, key } = *context;
-        let to = Destination { folder: self.folder(key, format.kind, slot), format: text.clone() };
+        let to = Destination { folder: self.folder(key, format.kind, place), format: text.clone() };
         if self.partitions.as_ref().is_some_and(|wanted| !wanted.contains(to.folder.as_ref())) {
             self.counts.rows_elsewhere += range.len() as u64;
             return Ok(());
@@ -446,15 +463,16 @@ impl Router {
         all
     }
 
-    fn folder(&mut self, key: &ObjectKey, kind: LogKind, slot: TimeSlot) -> Arc<str> {
+    fn folder(&mut self, key: &ObjectKey, kind: LogKind, place: (TimeSlot, Option<&str>)) -> Arc<str> {
         /// Folders that are remembered; a run over years of forty accounts has fewer.
         const FOLDERS_MAX: usize = 100_000;
         if self.folders.len() > FOLDERS_MAX {
             self.folders.clear();
         }
-        let known = (key.account.clone(), key.region.clone(), kind, slot);
+        let (slot, region) = place;
+        let known = (key.account.clone(), region.map(str::to_owned), kind, slot);
         let partitions = &self.plan.partitions;
-        self.folders.entry(known).or_insert_with(|| partitions.folder(key, kind, slot).into()).clone()
+        self.folders.entry(known).or_insert_with(|| partitions.folder(key, region, kind, slot).into()).clone()
     }
 }
 

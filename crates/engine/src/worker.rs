@@ -235,19 +235,35 @@ impl Worker {
             open: &|| sources.open(object),
             range: &|range| sources.range(object, range),
         };
-        self.reader.read(input_bytes, object.bytes, self.whole_max, salvage, &mut |window, position| {
-            let used = lines.consume(window, position, key, input, taker)?;
-            lines.router.events.forget(lines.parser.counts().lines);
-            input.text_bytes += used as u64;
-            // How far a stream is, guessed from the text so far; exact at the end of the object.
-            if position == Position::More && *reported < object.bytes {
-                let step = (used as u64 / TEXT_PER_COMPRESSED_BYTE).min(object.bytes - *reported);
-                taker.progress(step, 0, 0);
-                *reported += step;
-            }
-            Ok(used)
-        })
+        let read =
+            self.reader.read(input_bytes, object.bytes, self.whole_max, salvage, &mut |window, position| {
+                let used = lines.consume(window, position, key, input, taker)?;
+                lines.router.events.forget(lines.parser.counts().lines);
+                input.text_bytes += used as u64;
+                // How far a stream is, guessed from the text so far; exact at the end of the object.
+                if position == Position::More && *reported < object.bytes {
+                    let step = (used as u64 / TEXT_PER_COMPRESSED_BYTE).min(object.bytes - *reported);
+                    taker.progress(step, 0, 0);
+                    *reported += step;
+                }
+                Ok(used)
+            });
+        if read.is_ok() && self.reader.shape().is_of_table {
+            taker.warning(&warning_of_table(object.url()));
+        }
+        read
     }
+}
+
+/// What is said of a file of a table among raw logs; once for all files of one table.
+fn warning_of_table(url: &str) -> String {
+    let folder = url.rfind('/').map_or(url, |end| &url[..=end]);
+    // Above the folders of partitions.
+    let partition = folder.split_inclusive('/').position(|part| part.contains('='));
+    let table: String = folder.split_inclusive('/').take(partition.unwrap_or(usize::MAX)).collect();
+    format!(
+        "`{table}` has Parquet files that flowquet wrote, which are converted like raw logs: records whose raw logs are converted too are counted twice"
+    )
 }
 
 impl LineTaker {

@@ -19,7 +19,7 @@ pub enum PartitionColumn {
     Hour,
     /// Kind of the flow log, by the fields of its format: `vpc` or `tgw`.
     Log,
-    /// Region in the object's key.
+    /// Region of the record, or in the object's key.
     Region,
 }
 
@@ -37,6 +37,10 @@ impl PartitionColumn {
         }
     }
 }
+
+/// Longest region of a record that names a folder, in bytes. AWS's have some fifteen; with three for each, where they are escaped, a disk still takes
+/// the name.
+pub const REGION_BYTES_MAX: usize = 64;
 
 /// Which time of a record chooses its date and hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,28 +211,34 @@ impl PartitionSpec {
     /// The partition's folder, such as `date=2019-08-20` or `account=123456789012/date=2019-08-20/hour=05`.
     ///
     /// Empty where there are no partition columns; each unknown value is [`crate::HIVE_NULL`].
-    pub fn folder(&self, key: &ObjectKey, kind: LogKind, slot: TimeSlot) -> String {
-        self.folder_of(key, Some(kind), slot)
+    pub fn folder(&self, key: &ObjectKey, region: Option<&str>, kind: LogKind, slot: TimeSlot) -> String {
+        self.folder_of(key, region, Some(kind), slot)
     }
 
     /// The folder of an object's delivery, as far as its key tells: the kind of its flow log is left out.
     pub fn delivery_folder(&self, key: &ObjectKey) -> String {
-        self.folder_of(key, None, self.delivery_slot(key))
+        self.folder_of(key, key.region.as_deref(), None, self.delivery_slot(key))
     }
 
     /// The folders to which records of an object's delivery belong: one, or one of each kind of flow log.
     pub fn delivery_folders(&self, key: &ObjectKey) -> impl Iterator<Item = String> {
         let kinds = if self.contains(PartitionColumn::Log) { &LogKind::ALL[..] } else { &LogKind::ALL[..1] };
         let slot = self.delivery_slot(key);
-        kinds.iter().map(move |kind| self.folder(key, *kind, slot))
+        kinds.iter().map(move |kind| self.folder(key, key.region.as_deref(), *kind, slot))
     }
 
-    fn folder_of(&self, key: &ObjectKey, kind: Option<LogKind>, slot: TimeSlot) -> String {
+    fn folder_of(
+        &self,
+        key: &ObjectKey,
+        region: Option<&str>,
+        kind: Option<LogKind>,
+        slot: TimeSlot,
+    ) -> String {
         let mut parts = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
             let value = match column {
                 PartitionColumn::Account => key.account.clone(),
-                PartitionColumn::Region => key.region.clone(),
+                PartitionColumn::Region => region.map(str::to_owned),
                 PartitionColumn::Date => slot.date(),
                 PartitionColumn::Hour => slot.hour(),
                 PartitionColumn::Log => match kind {
@@ -253,7 +263,7 @@ mod tests {
         let spec: PartitionSpec = spec.parse().expect("valid");
         let key = ObjectKey::parse(key);
         let slot = unix_s.and_then(|t| spec.slot(t)).unwrap_or_else(|| spec.delivery_slot(&key));
-        assert_eq!(spec.folder(&key, LogKind::Tgw, slot), expected);
+        assert_eq!(spec.folder(&key, key.region.as_deref(), LogKind::Tgw, slot), expected);
     }
 
     #[test]

@@ -6,13 +6,13 @@ use crate::framing::Refused;
 use crate::object::{Consume, Input, Position, ReadError, WINDOW_BYTES, consume_whole};
 
 /// Pushes the rows of a Parquet file of `bytes` bytes as lines, the first of which names its columns, of those that are wanted. It is
-/// read once before, so that a damaged one is found out before any of its rows is taken.
+/// read once before, so that a damaged one is found out before any of its rows is taken. Returns whether it is a file of one of our tables.
 pub(crate) fn read_parquet<E, C>(
     input: &Input<'_, E>,
     bytes: u64,
     wanted: &Wanted,
     consume: Consume<'_, C>,
-) -> Result<(), ReadError<E, C>> {
+) -> Result<bool, ReadError<E, C>> {
     let ranges = |range| input.range(range);
     let failed = |error: RowsError<ReadError<E, C>>| match error {
         RowsError::File(what) => ReadError::Damaged(what),
@@ -36,5 +36,6 @@ pub(crate) fn read_parquet<E, C>(
         Ok(())
     });
     read.map_err(failed)?;
-    consume_whole(&text, consume)
+    consume_whole(&text, consume)?;
+    Ok(reader.is_of_table())
 }

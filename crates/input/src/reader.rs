@@ -34,6 +34,8 @@ pub struct Shape {
     pub compression: Option<Compression>,
     /// What its lines are framed in; none of a Parquet file.
     pub framing: Option<Framing>,
+    /// Whether it is a Parquet file of one of our tables.
+    pub is_of_table: bool,
 }
 
 impl Reader {
@@ -145,7 +147,10 @@ impl Reader {
                 Err(ReadError::Damaged(_)) if input.is_healed()? => {
                     self.stream(input, bytes, salvage, consume)
                 }
-                read => read.map(|()| None),
+                read => {
+                    self.shape.is_of_table = read?;
+                    Ok(None)
+                }
             };
         }
         let expected = |e: &io::Error| format!("expected whole {} data, found {e}", compression.name());

@@ -138,6 +138,12 @@ impl RowReader {
         layout_of(&self.meta)
     }
 
+    /// Whether flowquet wrote it, as its metadata say: it is a file of a table, not a raw log.
+    pub fn is_of_table(&self) -> bool {
+        let metadata = self.meta.file_metadata().key_value_metadata();
+        metadata.is_some_and(|pairs| pairs.iter().any(|pair| pair.key == "flowquet.layout_version"))
+    }
+
     /// Rows of all row groups.
     pub fn rows(&self) -> u64 {
         u64::try_from(self.meta.file_metadata().num_rows()).unwrap_or_default()

@@ -30,6 +30,9 @@ pub struct Options {
     pub partition_by: PartitionSpec,
     /// The field whose time chooses date and hour.
     pub partition_time: PartitionTime,
+    /// Whether a record is in the partition of its own region, if it names one. Tasks of earlier programs went by objects' keys alone, and engines that
+    /// take a column's values from folders did not see the records' own.
+    pub own_region: bool,
     /// Types of columns.
     pub types: Types,
     /// Columns to keep, sorted; `None` for all.
@@ -63,6 +66,7 @@ impl Default for Options {
         Self {
             partition_by: PartitionSpec::date(),
             partition_time: PartitionTime::Start,
+            own_region: false,
             types: Types::Aws,
             columns: None,
             add: AddedColumns::default(),
@@ -263,6 +267,8 @@ struct OptionsForm {
     partition_by: PartitionSpec,
     #[serde(with = "text")]
     partition_time: PartitionTime,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    own_region: bool,
     #[serde(with = "text")]
     types: Types,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -322,6 +328,7 @@ impl TryFrom<OptionsForm> for Options {
             .with_flow_logs(form.flow_logs)?,
             partition_by: form.partition_by,
             partition_time: form.partition_time,
+            own_region: form.own_region,
             types: form.types,
             columns: form.columns,
             add: form.add,
@@ -350,6 +357,7 @@ impl From<Options> for OptionsForm {
             fields: options.reading.fields.as_deref().map(str::to_owned),
             partition_by: options.partition_by,
             partition_time: options.partition_time,
+            own_region: options.own_region,
             types: options.types,
             columns: options.columns,
             add: options.add,
@@ -438,6 +446,10 @@ mod tests {
         assert_eq!(of(Some("fl-2")), ["${bytes}"]);
         assert_eq!(of(Some("fl-3")), ["${srcaddr} ${bytes}", "${bytes}"]);
         assert_eq!(of(None).len(), 2);
+        let own = GOLDEN.replace(r#""types""#, r#""own_region":true,"types""#);
+        let options: Options = serde_json::from_str(&own).expect("options");
+        assert!(options.own_region && !Options::default().own_region);
+        assert_eq!(serde_json::to_string(&options).expect("plain values"), own);
         let added = GOLDEN.replace(r#""sort""#, r#""add":["is_nat","start_time","source_line"],"sort""#);
         let options: Options = serde_json::from_str(&added).expect("options");
         assert_eq!(options.add.iter().count(), 3);

@@ -33,6 +33,15 @@ pub(super) const JOINS: [&str; 6] =
 /// Functions that change characters: their first argument is the format, the others hold blanks.
 pub(super) const REPLACES: [&str; 1] = ["replace"];
 
+/// Functions that take the first of their arguments that there is. References are passed over: what stands in the text is the format that is written if
+/// nobody says otherwise.
+pub(super) const FALLBACKS: [&str; 2] = ["coalesce", "try"];
+
+/// Whether `word` refers to a value of Terraform.
+pub(super) fn is_reference(word: &str) -> bool {
+    ["var.", "local.", "module.", "data.", "each.value"].iter().any(|of| word.starts_with(of))
+}
+
 /// Methods without arguments that leave the fields of a format as they are.
 pub(super) const METHODS: [&str; 8] =
     [".strip", ".trim", ".Trim", ".toString", ".trimEnd", ".to_string", ".to_owned", ".into"];

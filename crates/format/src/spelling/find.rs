@@ -240,7 +240,8 @@ impl Document<'_> {
                 Some(_) => return self.line_end(i, column),
             };
             i = match (self.kind(i), self.kind(i + 1)) {
-                (Some(Kind::Word("+")), _) => i + 1,
+                // Not Terraform's plan, which has a `+` before the next line's key.
+                (Some(Kind::Word("+")), _) if self.behind_key(i + 1).is_none() => i + 1,
                 (Some(Kind::Word(method)), Some(Kind::Open('(')))
                     if method == ".join" || METHODS.contains(&method) =>
                 {

@@ -8,6 +8,7 @@ use crate::log_format::FormatError;
 use crate::spelling::grammar::{Named, names};
 use crate::spelling::pattern::{columns, filter_pattern};
 use crate::spelling::plain::plain;
+use crate::spelling::row::row;
 use crate::spelling::{loops, terraform};
 
 /// `text` in words that the grammar knows.
@@ -26,6 +27,10 @@ pub(crate) fn given_names<'a>(
     catalogue: &'a Catalogue,
 ) -> Result<Vec<Named<'a>>, FormatError> {
     let beside = filter_pattern(text).or_else(|| columns(text, catalogue));
+    let beside = match beside {
+        None => row(text, catalogue)?,
+        beside => beside,
+    };
     let names = beside.map_or_else(|| names(text, catalogue), Ok)?;
     Ok(meant(names, catalogue))
 }

@@ -14,7 +14,8 @@ use std::borrow::Cow;
 use crate::catalogue::{Catalogue, is_field_name, normalised};
 use crate::log_format::FormatError;
 use crate::spelling::calls::{
-    DECLARATIONS, JOINS, METHODS, REPLACES, TAGS, WRAPPERS, is_block_mark, is_format_key, is_key,
+    DECLARATIONS, FALLBACKS, JOINS, METHODS, REPLACES, TAGS, WRAPPERS, is_block_mark, is_format_key, is_key,
+    is_reference,
 };
 use crate::spelling::cdk::{Cdk, cdk};
 use crate::spelling::token::{Kind, Side, Token, is_blank, is_dash, is_invisible, tokens};
@@ -94,8 +95,8 @@ pub(super) fn names_of<'a>(
 struct Bracket {
     open: char,
     at: usize,
-    /// Of `replace(…)`: what comes behind its first comma holds no fields.
-    is_replace: bool,
+    /// Of `replace(…)` and the like: what comes behind its first comma holds no fields, but what this says.
+    behind_comma: Option<&'static str>,
     commas: usize,
 }
 
@@ -167,7 +168,7 @@ impl<'a> Reader<'_, 'a> {
                 if !self.at_value {
                     return Err(self.error(token.at, token.len, "expected a field's name", shown));
                 }
-                self.open.push(Bracket { open, at: token.at, is_replace: false, commas: 0 });
+                self.open.push(Bracket { open, at: token.at, behind_comma: None, commas: 0 });
                 self.pass(1, true);
             }
             Kind::Close(close) => {
@@ -202,8 +203,8 @@ impl<'a> Reader<'_, 'a> {
             let error = self.error(token_at, first, "expected a space between fields", shown);
             return Err(error.hint(BLANKS_HINT.into()));
         }
-        if self.open.iter().any(|b| b.is_replace && b.commas > 0) {
-            return Err(self.error(at, raw.len(), "expected only spaces to be replaced", raw));
+        if let Some(expected) = self.open.iter().filter(|b| b.commas > 0).find_map(|b| b.behind_comma) {
+            return Err(self.error(at, raw.len(), expected, raw));
         }
         self.found.push(Named { name, at, len: raw.len(), is_marked });
         self.is_apart = false;
@@ -254,7 +255,9 @@ impl<'a> Reader<'_, 'a> {
                 && matches!(next, Some(Kind::Word(next)) if is_key(next))
                 && matches!(self.kind(self.i + 2), Some(Kind::Assign | Kind::Word(_)));
             let is_option = word.starts_with('-') && is_format_key(word);
-            if is_declaration || is_option || TAGS.contains(&word) || is_block_mark(word) {
+            // The name that YAML gives to a value: `LogFormat: &format ${version}`.
+            let is_anchor = word.strip_prefix('&').is_some_and(is_key);
+            if is_declaration || is_option || is_anchor || TAGS.contains(&word) || is_block_mark(word) {
                 self.joined_by_blank(word, self.i + 1)?;
                 self.pass(1, true);
                 return Ok(());
@@ -333,8 +336,21 @@ impl<'a> Reader<'_, 'a> {
             self.pass(1, true);
         } else if self.at_value && REPLACES.contains(&word) {
             let at = self.tokens[self.i + 1].at;
-            self.open.push(Bracket { open: '(', at, is_replace: true, commas: 0 });
+            let behind_comma = Some("expected only spaces to be replaced");
+            self.open.push(Bracket { open: '(', at, behind_comma, commas: 0 });
             self.pass(2, true);
+        } else if self.at_value && FALLBACKS.contains(&word) {
+            let at = self.tokens[self.i + 1].at;
+            let mut behind = 2;
+            while let (Some(Kind::Word(word)), Some(Kind::Comma)) =
+                (self.kind(self.i + behind), self.kind(self.i + behind + 1))
+                && is_reference(word)
+            {
+                behind += 2;
+            }
+            let behind_comma = Some("expected one log format in the call");
+            self.open.push(Bracket { open: '(', at, behind_comma, commas: 0 });
+            self.pass(behind, true);
         } else if self.at_value && WRAPPERS.contains(&word) {
             self.pass(1, true);
         } else if word == ".join" && self.found.is_empty() {

@@ -15,7 +15,8 @@
 //! | CloudFormation | `LogFormat: !Sub '${!version} ${!vpc-id}'`, `Fn::Sub: >-` |
 //! | CDK | `[ec2.LogFormat.VERSION, ec2.LogFormat.custom('${vpc-id}')]` |
 //! | lists of names | `version, vpc-id`, `["version", "vpcId"]`, `- version` a line |
-//! | CloudWatch Logs, Athena | `[version, eni, action="REJECT"]`, `CREATE TABLE x (version int, …)` |
+//! | CloudWatch Logs, Athena | `[version, eni, action="REJECT"]`, `CREATE TABLE x (version int, …)`, `version int, …` |
+//! | heads of tables | `version\|account-id`, `version;account-id`, `Version, Account Id` |
 
 mod ate;
 mod calls;
@@ -30,9 +31,12 @@ mod loops;
 mod owner;
 mod pattern;
 mod plain;
+mod row;
 mod terraform;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_tools;
 mod token;
 
 pub(crate) use ate::eaten;

@@ -17,7 +17,7 @@ pub(super) fn filter_pattern(text: &str) -> Option<Vec<Named<'_>>> {
     let inner = shown.strip_prefix('[')?.strip_suffix(']')?;
     let mut has_condition = false;
     let mut names = Vec::new();
-    for part in parts(inner) {
+    for part in parts(inner, ',') {
         let named = name(text, part)?;
         let behind = part.trim_start()[named.len..].trim_start();
         has_condition |= !behind.is_empty();
@@ -52,13 +52,13 @@ pub(super) fn columns<'a>(text: &'a str, catalogue: &Catalogue) -> Option<Vec<Na
         depth == 0
     })?;
     let names: Vec<Named<'_>> =
-        parts(&text[open + 1..open + close]).map(|part| name(text, part)).collect::<Option<_>>()?;
+        parts(&text[open + 1..open + close], ',').map(|part| name(text, part)).collect::<Option<_>>()?;
     let known = names.iter().filter(|n| field_of_column(&n.name, catalogue).is_some()).count();
     (known >= COLUMNS_MIN && 2 * known >= names.len()).then_some(names)
 }
 
-/// What stands between commas that are in no quotes and no brackets.
-fn parts(text: &str) -> impl Iterator<Item = &str> {
+/// What stands between signs, such as commas, that are in no quotes and no brackets.
+pub(super) fn parts(text: &str, sign: char) -> impl Iterator<Item = &str> {
     let (mut quote, mut depth) = (None, 0);
     text.split(move |c: char| {
         match (quote, c) {
@@ -68,7 +68,7 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
             (None, ')' | '>') => depth -= 1,
             _ => {}
         }
-        c == ',' && quote.is_none() && depth <= 0
+        c == sign && quote.is_none() && depth <= 0
     })
 }
 

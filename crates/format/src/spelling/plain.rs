@@ -7,6 +7,8 @@
 //! | `<logFormat>…</logFormat>` | `logFormat:"…";` |
 //! | `Log format: …`, and a row of `--output table` | `Log_format: …` |
 //! | `1. version` in each line | `version` |
+//! | dissect's `%{version}`, grok's `%{INT:version}` | `${version}` |
+//! | `parse @message "* *" as version, srcaddr` of Logs Insights | `version, srcaddr` |
 //! | `var.all ? "$${version}" : null` | `"$${version}"` |
 //!
 //! Nothing becomes longer, and lines stay where they are.
@@ -40,10 +42,60 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
             text = Cow::Owned(text.replace(what, instead));
         }
     }
+    if let Some(instead) = parsed_by_insights(&text).or_else(|| placeholders(&text)) {
+        text = Cow::Owned(instead);
+    }
     if let Some(lines) = by_line(&text) {
         text = Cow::Owned(lines);
     }
     text
+}
+
+/// The names in `parse @message "* *" as version, srcaddr`, if each has its `*`.
+fn parsed_by_insights(text: &str) -> Option<String> {
+    let parse = text
+        .find("parse ")
+        .filter(|at| text[..*at].trim_end().is_empty() || text[..*at].trim_end().ends_with('|'))?;
+    let open = parse + text[parse..].find(['"', '\''])?;
+    let quote = text[open..].chars().next()?;
+    let close = open + 1 + text[open + 1..].find(quote)?;
+    let pattern = &text[open + 1..close];
+    let names_at = close + 1 + text[close + 1..].find(" as ")? + 4;
+    let names = text[names_at..].split('|').next().unwrap_or_default();
+    let is_whole = pattern.split(' ').all(|part| part == "*")
+        && text[close + 1..names_at - 4].trim().is_empty()
+        && names.split(',').count() == pattern.split(' ').count();
+    if !is_whole {
+        return None;
+    }
+    let lines = |part: &str| part.matches('\n').map(|_| '\n').collect::<String>();
+    Some(format!("{}{names}{}", lines(&text[..names_at]), lines(&text[names_at + names.len()..])))
+}
+
+/// `${version}` for dissect's `%{version}`, and for grok's `%{INT:version}` where all have a name.
+fn placeholders(text: &str) -> Option<String> {
+    if !text.contains("%{") || text.contains("${") {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut of_grok = None;
+    while let Some(open) = rest.find("%{") {
+        let close = open + rest[open..].find('}')?;
+        let parts: Vec<&str> = rest[open + 2..close].split(':').collect();
+        let name = if parts.len() > 1 { parts[1] } else { parts[0] };
+        if parts.len() > 3
+            || !crate::catalogue::is_field_name(name)
+            || *of_grok.get_or_insert(parts.len() > 1) != (parts.len() > 1)
+        {
+            return None;
+        }
+        out.push_str(&rest[..open]);
+        out.push_str(&format!("${{{name}}}"));
+        rest = &rest[close + 1..];
+    }
+    out.push_str(rest);
+    Some(out)
 }
 
 fn by_line(text: &str) -> Option<String> {
@@ -71,10 +123,11 @@ fn other_line(line: &str) -> Option<String> {
     {
         return Some(format!("{}Log_format:{}", &line[..indent], &shown[11..]));
     }
-    if let Some(cells) = shown.strip_prefix('|') {
-        let (key, value) = cells.split_once('|')?;
-        let (value, behind) =
-            value.trim_end().strip_suffix('|').map(|v| (v, &value[value.trim_end().len()..]))?;
+    if shown.starts_with('|') {
+        // Rows of a table within one have two bars at either end.
+        let (key, value) = shown.trim_start_matches('|').split_once('|')?;
+        let behind = &value[value.trim_end().len()..];
+        let value = value.trim_end().strip_suffix('|')?.trim_end_matches('|');
         let is_pair = !value.contains('|') && super::calls::is_key(key.trim());
         return is_pair.then(|| {
             format!(
@@ -133,6 +186,7 @@ mod tests {
             ("x\n```text\n${type}\n```\n", "x\n       \n${type}\n   \n"),
             ("  log Format: ${type}\n", "  Log_format: ${type}\n"),
             ("| LogFormat | ${type} |\r\n|  A | b |\n+--+", " LogFormat:   ${type}  \r\n A:    b  \n+--+"),
+            ("||  LogFormat | ${type} ||\n", " LogFormat:    ${type}  \n"),
             ("1. type\n 12) end\n\n", "   type\n     end\n\n"),
             ("1. type\nend\n", "1. type\nend\n"),
             ("log_format = var.a ? \"$${type}\" : null\n", "log_format =         \"$${type}\"       \n"),

@@ -226,8 +226,8 @@ fn nothing_is_guessed() {
             "expected a field's name, found `srcadr` at byte 24; did you mean `${srcaddr}`?",
         ),
         (
-            "version;srcaddr",
-            "expected a space between fields, found `;` at byte 7; separate fields by single spaces, as AWS does",
+            "${version};${srcaddr}",
+            "expected a space between fields, found `;` at byte 10; separate fields by single spaces, as AWS does",
         ),
         (
             "'version''srcaddr'",

@@ -140,7 +140,7 @@ impl<'a> Lexer<'a> {
             let side = self.side(c);
             return self.push(Kind::Quote(side), c.len_utf8());
         }
-        if let Some(len) = self.comment() {
+        if let Some(len) = self.comment().or_else(|| self.yaml_comment()) {
             return self.skip(len);
         }
         if let Some((tag_len, close)) = self.heredoc(rest) {
@@ -196,6 +196,20 @@ impl<'a> Lexer<'a> {
         is_comment.then(|| rest.find('\n').unwrap_or(rest.len()))
     }
 
+    /// Bytes of a comment of YAML behind a value that is in no quotes: `LogFormat: ${version} # ours`, `- ${version} # ours`. One with a field is
+    /// a slip more likely.
+    fn yaml_comment(&self) -> Option<usize> {
+        let rest = self.rest();
+        let is_behind = matches!(self.found.last().map(|t| t.kind), Some(Kind::Field(_) | Kind::Word(_)));
+        if self.string.is_some() || !self.blank || !is_behind || !rest.starts_with("# ") {
+            return None;
+        }
+        let line = self.text[..self.at].rsplit('\n').next().unwrap_or_default();
+        let is_yaml = line.trim_start().starts_with("- ") || line.contains(": ");
+        let len = rest.find('\n').unwrap_or(rest.len());
+        (is_yaml && !rest[..len].contains("${")).then_some(len)
+    }
+
     /// `<<EOF`, `<<-EOT`, `<<'EOF'`: its bytes, and where its closing line's word stands.
     fn heredoc(&self, rest: &str) -> Option<(usize, (usize, usize))> {
         let tag = rest.strip_prefix("<<")?;
@@ -229,6 +243,8 @@ impl<'a> Lexer<'a> {
                 && (is_blank(c)
                     || is_quote(c)
                     || matches!(c, ',' | ';' | '(' | ')' | '[' | ']' | '{' | '}' | '=')
+                    // What stands directly before a field, `>` of a tag or `**`, does not hide it.
+                    || (matches!(c, '$' | '\\') && matches!(field(&rest[i..]), Some((Kind::Field(_), _))))
                     || (c == '\\' && (escaped_blank(&rest[i..]).is_some() || next.starts_with(QUOTES)))
                     || (c == ':' && !rest[..i].ends_with(':') && ends_key(next)));
             if ends {

@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use flowquet_format::{CARRIED_MARK, Catalogue, EventTimes};
+use flowquet_parquet::MAGIC;
 
 use self::cli_text::CliText;
 use self::comments::Comments;
@@ -153,8 +154,22 @@ fn is_tagged(line: &[u8]) -> bool {
     begin.is_some_and(|at| exports::is_tag(&line[..=at]))
 }
 
+/// Needs nothing but pyarrow; the names of both files are put behind it.
+const ARROW_TO_PARQUET: &str = "python3 -c 'import sys, pyarrow.feather as f, pyarrow.parquet as p; p.write_table(f.read_table(sys.argv[1]), sys.argv[2])' FILE FILE.parquet";
+
 /// The name of what is known and not read, with what to do.
 fn known_otherwise(text: &[u8]) -> Option<String> {
+    if text.starts_with(MAGIC) {
+        // One that is no more than Parquet is never looked at as text.
+        return Some(
+            "expected flow log lines, found a Parquet file that is compressed as a whole, which is not read: `gunzip`, or `unzstd`, makes a Parquet file of it, which is".to_owned(),
+        );
+    }
+    if text.starts_with(b"ARROW1\0\0") {
+        return Some(format!(
+            "expected flow log lines, found an Arrow file (Feather), which is not read: `{ARROW_TO_PARQUET}` makes a Parquet file of it, which is"
+        ));
+    }
     let (what, command) = match text {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => ("UTF-32 text", "iconv -f UTF-32 -t UTF-8"),
         [0xff, 0xfe, ..] => ("UTF-16 text", "iconv -f UTF-16 -t UTF-8"),
@@ -163,9 +178,6 @@ fn known_otherwise(text: &[u8]) -> Option<String> {
         [b'R', b'a', b'r', b'!', 0x1a, 7, ..] => ("a rar archive", "unrar x"),
         [0x5d, 0, 0, _, ..] => ("lzma data", "unlzma"),
         [0x78, 0x01 | 0x9c | 0xda, ..] => ("zlib data", "pigz -dz"),
-        [b'A', b'R', b'R', b'O', b'W', b'1', 0, 0, ..] => {
-            ("an Arrow file (Feather)", "pyarrow.feather.read_table")
-        }
         [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', ..] => ("bzip2 data", "bunzip2"),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz data", "unxz"),
         [b'7', b'z', 0xbc, 0xaf, ..] => ("a 7z archive", "7z x"),

@@ -75,9 +75,10 @@ pub struct RowLines {
     is_header: bool,
 }
 
-/// The column that holds whole lines, in a file whose columns are no fields.
+/// The column that holds whole lines, in a file whose columns are no fields: one that is called so, or the only one, whatever it is called.
 fn column_of_lines(columns: &[RowColumn], names: &[&str]) -> Option<usize> {
-    let place = names.iter().position(|name| is_message(name)).or_else(|| message_column(names))?;
+    let only = (names.len() == 1).then_some(0);
+    let place = names.iter().position(|name| is_message(name)).or_else(|| message_column(names)).or(only)?;
     let column = &columns[place];
     (column.kind == Ok(Kind::Text) && !names.contains(&OCSF)).then_some(column.index)
 }
@@ -145,13 +146,10 @@ impl RowLines {
             ));
         }
         if kept.len() > FIELDS_MAX {
-            return Err(format!(
-                "expected at most {FIELDS_MAX} columns, found {}: choose some of them",
-                kept.len()
-            ));
+            return Err(format!("expected at most {FIELDS_MAX} columns, found {}", kept.len()));
         }
         if let Some((column, what)) = lost {
-            return Err(format!("expected one value a row in column `{column}`, found {what}: leave it out"));
+            return Err(format!("expected one value a row in column `{column}`, found {what}"));
         }
         let text = kept.join(" ");
         let format = LogFormat::parse(&text, &wanted.catalogue).map_err(|e| e.to_string())?;

@@ -250,12 +250,13 @@ pub(super) fn is_sound_delta(bytes: &[u8], has_prefixes: bool, values_max: u64) 
 fn skip_delta(cursor: &mut Cursor<'_>, values_max: u64) -> Option<()> {
     let (block, minis, values) = (cursor.varint()?, cursor.varint()?, cursor.varint()?);
     cursor.integer()?;
-    if values > values_max || minis == 0 || minis > cursor.0.len() as u64 + 1 || !block.is_multiple_of(minis)
-    {
+    let mut left = values.saturating_sub(1);
+    // Widths stand only where there are differences: a page of nulls, or of one value, ends here.
+    let has_room = left == 0 || minis <= cursor.0.len() as u64;
+    if values > values_max || minis == 0 || !has_room || !block.is_multiple_of(minis) {
         return None;
     }
     let of_mini = block / minis;
-    let mut left = values.saturating_sub(1);
     while left > 0 {
         cursor.integer()?;
         let widths = cursor.0.split_off(..usize::try_from(minis).ok()?)?;
@@ -330,6 +331,13 @@ mod tests {
         let mut many = two.clone();
         many[lengths.len() + 3] = 4;
         assert!(is_sound_delta(&many, false, 3) && !is_sound_delta(&many, true, 3));
+        // Nothing but nulls; one value of one byte: no widths.
+        for (values, behind) in [(0, &b""[..]), (1, b"a"), (1, b"")] {
+            let head = [&[0x80, 0x01, 4, values, 2][..], behind].concat();
+            assert!(is_sound_delta(&head, false, 3), "{values} {behind:?}");
+        }
+        assert!(is_sound_delta(&[0x80, 0x01, 4, 0, 0, 0x80, 0x01, 4, 0, 0], true, 3));
+        assert!(!is_sound_delta(&[0x80, 0x01, 4, 2, 2, 0, 0, 0], false, 3), "widths of two values are cut");
         assert!(!is_sound_delta(&[0x80, 0x01, 0, 3, 10], false, 3) && !is_sound_delta(&[], false, 3));
     }
 }
