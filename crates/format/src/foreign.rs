@@ -33,7 +33,7 @@ const PATTERN_NAMES: [(&str, &str); 7] = [
 
 /// The fields that a list of bare names means, in AWS's spelling: as [`fields_of_columns`], but a name that stands again is itself; and
 /// by the names of filter patterns, where no other name is unknown and half are known without.
-pub(crate) fn fields_of_names<S: AsRef<str>>(names: &[S], catalogue: &Catalogue) -> Vec<String> {
+pub fn fields_of_names<S: AsRef<str>>(names: &[S], catalogue: &Catalogue) -> Vec<String> {
     let mut fields: Vec<String> = names.iter().map(|name| normalised(name.as_ref())).collect();
     let is_unknown = |name: &String| catalogue.field(name).is_none();
     for (i, name) in names.iter().enumerate() {

@@ -5,6 +5,7 @@
 //! | `version account-id new-field` | a header: at least half of its names are known |
 //! | `"version" "logStatus"`, `# version srcaddr`, `#Fields: version srcaddr`, `${version} ${srcaddr}` | the same |
 //! | `action type` | a header at the front of an object only if one of the next lines bears it out: notes and scripts have such words |
+//! | `[version, srcaddr]`, `<version> <srcaddr>`, `version\|srcaddr`, `# format: version srcaddr`, `${!version}` | between records a header |
 //! | `version destination source begin finish` | between records of five fields a header that is not understood |
 //! | `2 10.0.0.1 - 443` | none: a name begins with a letter |
 
@@ -54,6 +55,11 @@ impl HeaderLine {
     /// carriage return, its names may be quoted or written as `${name}`, and it may be commented out.
     pub fn read(line: &[u8], catalogue: &Catalogue) -> Option<Self> {
         Names::read(line, &[' '], catalogue)?.header(catalogue)
+    }
+
+    /// How many of its names are known.
+    pub fn known(&self) -> usize {
+        self.known
     }
 
     /// Whether the names alone tell that this is a header, whatever follows: two known ones, of which one is no word of other texts.
@@ -118,12 +124,12 @@ pub fn header_between<'f>(
         return None;
     }
     let is_list = |line: &[u8]| line.iter().any(|b| matches!(b, b',' | b'\t'));
-    let names = Names::read(line, &[' '], catalogue).or_else(|| {
-        is_list(line)
-            .then(|| Names::read(line, &[' ', ',', '\t'], catalogue))
-            .flatten()
-            .filter(|n| n.words.len() > 1)
-    })?;
+    let list = || {
+        let names = || Names::read(line, &[' ', ',', '\t'], catalogue);
+        is_list(line).then(names).flatten().filter(|n| n.words.len() > 1)
+    };
+    let names =
+        Names::read(line, &[' '], catalogue).or_else(list).or_else(|| Names::amid_marks(line, catalogue))?;
     if let Some(header) = names.header(catalogue) {
         let is_own = || formats.clone().any(|own| *own == header.format);
         let is_meant = header.is_sure() || !names.is_comment;
@@ -163,16 +169,40 @@ impl<'a> Names<'a> {
             is_marked &= is_field;
             words.push(name);
         }
-        if words.is_empty() {
-            return None;
-        }
+        (!words.is_empty()).then(|| Self::of(words, catalogue, is_marked, is_comment))
+    }
+
+    fn of(words: Vec<&'a str>, catalogue: &Catalogue, is_marked: bool, is_comment: bool) -> Self {
         let known = |word: &&&str| field_of_column(word, catalogue).is_some();
         let is_telling = |word: &&&str| !PLAIN_WORDS.contains(&letters(word).as_str());
         let (count, telling) = words
             .iter()
             .filter(known)
             .fold((0, 0), |(count, telling), word| (count + 1, telling + usize::from(is_telling(&word))));
-        Some(Self { words, known: count, telling, is_marked, is_comment })
+        Self { words, known: count, telling, is_marked, is_comment }
+    }
+
+    /// The names of a line in which other marks stand around or between them, and a label before: as programs and people write lists. Three
+    /// are known, so that it is no line of another text.
+    fn amid_marks(line: &'a [u8], catalogue: &Catalogue) -> Option<Self> {
+        const KNOWN_MIN: usize = 3;
+        let text = std::str::from_utf8(line).ok()?;
+        let is_between = |c: char| c.is_ascii_whitespace() || matches!(c, ',' | ';' | '|' | '\u{1}');
+        let is_mark = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_');
+        let mut words: Vec<&str> = Vec::new();
+        for word in text.split(is_between).filter(|word| !word.trim_matches(is_mark).is_empty()) {
+            let name = word.trim_matches(is_mark);
+            if words.is_empty() && word.ends_with(':') {
+                continue;
+            }
+            if name.len() > NAME_BYTES_MAX || words.len() == WORDS_MAX || !is_field_name(name) {
+                return None;
+            }
+            words.push(name);
+        }
+        let is_comment = text.trim_start().starts_with('#');
+        let names = Self::of(words, catalogue, false, is_comment);
+        (names.known >= KNOWN_MIN && names.telling > 0 && !names.is_sentence()).then_some(names)
     }
 
     fn header(&self, catalogue: &Catalogue) -> Option<HeaderLine> {
@@ -242,10 +272,10 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Whether a line begins as a header does: with a letter, or what stands before the first name.
+/// Whether a line begins as a header does: with a letter, or marks that stand before the first name; and not as a value, with a digit or for none.
 fn begins_with_name(line: &[u8]) -> bool {
     let begin = line.iter().find(|b| !matches!(b, b' ' | b'\t'));
-    begin.is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'"' | b'\'' | b'`' | b'$' | b'#' | 0xef))
+    begin.is_some_and(|b| !b.is_ascii_digit() && *b != b'-')
 }
 
 /// What stands behind the label of a W3C log: `#Fields: version srcaddr`.
@@ -378,6 +408,20 @@ mod tests {
             ("\"version\", \"bytes\", \"vpc-id\"", "version bytes vpc-id"),
             ("bytes\tversion\tinterfaceId", "bytes version interface-id"),
             ("action type", "action type"),
+            // Amid other marks.
+            ("[version, interface-id, bytes]", "version interface-id bytes"),
+            ("<version> <interface-id> <bytes>", "version interface-id bytes"),
+            ("version|interface-id|bytes", "version interface-id bytes"),
+            ("version;interface-id;srcaddr;card", "version interface-id srcaddr card"),
+            ("# format: version interface-id srcaddr", "version interface-id srcaddr"),
+            ("fields: ${version} ${interface-id} ${srcaddr}", "version interface-id srcaddr"),
+            ("$${version} $${interface-id} $${srcaddr}", "version interface-id srcaddr"),
+            ("${!version} ${!interface-id} ${!srcaddr}", "version interface-id srcaddr"),
+            ("version \tinterface-id \tsrcaddr", "version interface-id srcaddr"),
+            ("[version, card, octets, begin, finish, when, srcaddr, dstaddr]", "strange"),
+            ("(see the srcaddr and dstaddr)", "none"),
+            ("{\"version\": 2}", "none"),
+            ("[version, bytes]", "none"),
             // As many names as a record has values.
             ("version card octets begin finish", "strange"),
             ("card version octets begin finish", "strange"),
@@ -388,6 +432,7 @@ mod tests {
             ("#version card octets begin finish", "strange"),
             // Of any number.
             ("${card} ${octets}", "strange"),
+            ("<srcaddr> <card> <octets> <dstaddr> <bytes> <x> <y>", "strange"),
             ("version bytes one two three", "strange"),
             ("version one two three four bytes", "strange"),
             // Not surely one, and no record either.

@@ -58,7 +58,7 @@ pub use enriched::{
     Enrichments, EnrichmentsError, Looked, is_enriched_name,
 };
 pub use event_times::{EventTimes, event_ms};
-pub use foreign::{field_of_column, fields_of_columns, normalised_column};
+pub use foreign::{field_of_column, fields_of_columns, fields_of_names, normalised_column};
 pub use guess::{guess_format, name_of_format};
 pub use header::{
     Between, HeaderLine, NAME_BYTES_MAX, TELLING_LINES, first_header, header_between, header_format,

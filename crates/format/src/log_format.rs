@@ -168,7 +168,7 @@ impl LogFormat {
     }
 
     /// The format of columns of these names, as a header line has them; `None` for more than [`FIELDS_MAX`].
-    pub(crate) fn of_columns(names: &[&str], catalogue: &Catalogue) -> Option<Self> {
+    pub fn of_columns(names: &[&str], catalogue: &Catalogue) -> Option<Self> {
         let fields = fields_of_columns(names, catalogue).into_iter().flatten();
         let format = Self::of(fields.map(|name| Field::new(&name, catalogue)).collect())?;
         Some(format.tagged(catalogue))

@@ -52,11 +52,14 @@ mod backend;
 mod block;
 mod careful;
 mod integer;
+mod joined;
+mod line;
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 mod loads;
 pub mod locate;
 mod met;
 mod object_error;
+mod odd;
 mod parser;
 mod reject;
 mod repeats;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use flowquet_format::{Catalogue, header_format};
 
-use crate::careful::is_blank;
+use crate::line::is_blank;
 use crate::reject::excerpt;
 
 /// Why an object cannot be read as flow logs at all.

@@ -1,19 +1,19 @@
 //! The push parser: an object's inflated bytes in, blocks and rejects out.
 
+mod front;
 mod several;
 
 use std::sync::Arc;
 
-use flowquet_format::{
-    CARRIED_MARK, Catalogue, GIVEN_MAX, HeaderLine, LogFormat, ROWS_MARK, TELLING_LINES, put_back,
-};
+use flowquet_format::{Catalogue, GIVEN_MAX, LogFormat, put_back};
 
 use crate::backend::Backend;
 use crate::block::{Block, Row};
-use crate::careful::{BYTE_ORDER_MARK, LineKind, classify, classify_row, is_blank, trimmed, wrong_count};
+use crate::careful::{LineKind, classify, classify_row, unknown_header, wrong_count};
 use crate::locate::Delimiters;
 use crate::met::MetFormats;
-use crate::object_error::{ObjectError, check_magic, no_format};
+use crate::object_error::ObjectError;
+use crate::odd::{begins_as_value, may_be_names, told_by};
 use crate::reject::{Reject, RejectReason, raw_line};
 
 use self::several::Sorted;
@@ -212,7 +212,7 @@ impl Parser {
         }
         self.is_lost |= std::mem::take(&mut self.will_be_lost);
         let consumed = match self.phase {
-            Phase::Start => self.read_start(window, last)?,
+            Phase::Start => self.read_start(window, last, rejects)?,
             Phase::TooLong { of_several } => self.skip_line(window, of_several),
             Phase::Lines | Phase::Several => {
                 let Some(len) = self.locate(window, rejects) else {
@@ -256,77 +256,6 @@ impl Parser {
     /// Bytes of the object's lines so far.
     fn place(&self) -> u64 {
         self.offset.saturating_sub(self.mark_bytes)
-    }
-
-    /// Up to and with the header line, or up to the first record; up to a line that needs another look with more behind it.
-    fn read_start(&mut self, window: &[u8], last: bool) -> Result<usize, ObjectError> {
-        let mut at = 0;
-        // Columns of a file have names, however few of them are known.
-        let mut is_header = false;
-        if self.offset == 0 {
-            check_magic(window)?;
-            let marks = [BYTE_ORDER_MARK, ROWS_MARK, CARRIED_MARK];
-            at = marks.iter().find(|m| window.starts_with(m)).map_or(0, |m| m.len());
-            is_header = window.starts_with(ROWS_MARK);
-            self.are_rows |= is_header || window.starts_with(CARRIED_MARK);
-            self.mark_bytes = if self.are_rows { at as u64 } else { 0 };
-        }
-        while at < window.len() {
-            let rest = &window[at..];
-            let line_len = rest.iter().take(LINE_BYTES_MAX + 1).position(|b| *b == b'\n');
-            let line = &rest[..line_len.unwrap_or(rest.len())];
-            let next = (at + line.len() + 1).min(window.len());
-            if is_blank(line) {
-                self.counts.lines += 1;
-                self.counts.blanks += 1;
-                at = next;
-                continue;
-            }
-            // A mark may stand behind blank lines, where files were joined.
-            let names = trimmed(line);
-            let header = match std::str::from_utf8(names) {
-                Ok(names) if is_header => LogFormat::parse(names, &self.catalogue).ok().map(|f| (f, 1)),
-                _ if line.len() > LINE_BYTES_MAX => None,
-                _ => match HeaderLine::read(names, &self.catalogue) {
-                    // What is told by the next line may not depend on where the window ends.
-                    Some(header)
-                        if !header.is_sure() && !last && at > 0 && window.len() - at < WINDOW_BYTES_MIN =>
-                    {
-                        return Ok(at);
-                    }
-                    header => {
-                        header.filter(|h| self.is_first(h, &window[next..])).map(|h| (h.format, h.count))
-                    }
-                },
-            };
-            self.phase = Phase::Lines;
-            if let Some((format, count)) = header {
-                self.counts.lines += count;
-                self.counts.headers += count;
-                self.glued += count - 1;
-                self.from_header = true;
-                self.format = Some(self.met.shared(format));
-                return Ok(next);
-            }
-            let Some(given) = self.given.first().cloned() else {
-                return Err(no_format(line, &self.catalogue));
-            };
-            self.format = Some(given);
-            if self.given.len() > 1 {
-                self.phase = Phase::Several;
-            }
-            return Ok(at);
-        }
-        Ok(at)
-    }
-
-    /// Whether the first line is a header, and no word or two of another text: by its names, as one that was given, or by a line that
-    /// follows in `rest`.
-    fn is_first(&self, header: &HeaderLine, rest: &[u8]) -> bool {
-        let lines = || rest.split(|b| *b == b'\n').filter(|line| !is_blank(line)).take(TELLING_LINES);
-        header.is_sure()
-            || self.given.iter().any(|given| **given == header.format)
-            || lines().any(|line| header.is_borne_out(line))
     }
 
     fn skip_line(&mut self, window: &[u8], of_several: bool) -> usize {
@@ -393,8 +322,7 @@ impl Parser {
     fn take_block<'a>(&'a mut self, original: &'a [u8], rejects: &mut Vec<Reject>) -> Step<'a> {
         let offset = self.place();
         let format = self.format.clone().expect("set before the first line");
-        let fields = format.fields().len();
-        self.check_lines(original, fields);
+        self.check_lines(original, &format);
         let mut lines = self.found.line_ends().len();
         let is_clean = self.odd.is_empty();
         let mut glued = 0;
@@ -422,26 +350,30 @@ impl Parser {
         Step::Block { consumed, block }
     }
 
-    /// Fills `rows` with the lines of exactly `fields` fields, `odd` with all others, and `line_starts`.
-    fn check_lines(&mut self, text: &[u8], fields: usize) {
+    /// Fills `rows` with the lines of exactly as many fields as `format` has, `odd` with all others, and `line_starts`.
+    fn check_lines(&mut self, text: &[u8], format: &LogFormat) {
         self.rows.clear();
         self.odd.clear();
         self.line_starts.clear();
         self.line_starts.push(0);
         let is_ascii = text.is_ascii();
         // No line has so many.
-        let fields = if self.is_lost { usize::MAX } else { fields };
+        let fields = if self.is_lost { usize::MAX } else { format.fields().len() };
+        let told_by = told_by(format);
         let ends = self.found.ends();
         let (mut before, mut start) = (0, 0);
         for (line, &newline) in self.found.line_ends().iter().enumerate() {
             let end = ends[newline as usize] as usize;
-            // Most lines begin with a digit, which neither a blank line does nor a header.
+            // Where a number belongs a name tells of a header, which may be joined to a record that was cut.
             let is_record = (newline - before) as usize == fields
                 && end > start
                 // A tab there is none of a value's, neither is a zero.
                 && text[end - 1] > b'\r'
-                && (text[start].is_ascii_digit()
-                    || !begins_oddly(text, start, &ends[before as usize..newline as usize]))
+                && text[start] > b' '
+                && (text
+                    .get(ends[before as usize + told_by].wrapping_add(1) as usize)
+                    .is_some_and(|b| begins_as_value(*b))
+                    || told_by == 0 && !may_be_names(text, &ends[before as usize..newline as usize]))
                 && (is_ascii || text[start..end].is_ascii());
             if is_record {
                 self.rows.push(Row { first: before + 1, line: line as u32 });
@@ -455,6 +387,25 @@ impl Parser {
         // A virtual newline stands behind the text; the last line still ends with the text.
         if let Some(end) = self.line_starts.last_mut() {
             *end = (*end).min(text.len() as u32);
+        }
+    }
+
+    /// The reject that a line of the block is, or its beginning, `raw`.
+    fn reject_of(
+        &self,
+        line: usize,
+        raw: &[u8],
+        reason: RejectReason,
+        field: Option<String>,
+        detail: String,
+    ) -> Reject {
+        Reject {
+            line: self.counts.lines - self.glued + line as u64 + 1,
+            offset: self.place() + u64::from(self.line_starts[line]),
+            reason,
+            field,
+            detail,
+            raw: raw_line(raw, self.are_rows),
         }
     }
 
@@ -479,16 +430,14 @@ impl Parser {
                     classify(raw, self.are_rows, format, &self.catalogue, &mut self.clean)
                 };
                 let kind = match kind {
-                    LineKind::Record
-                    | LineKind::Records(_)
-                    | LineKind::Glued(_)
-                    | LineKind::Reject { .. }
-                        if self.is_lost =>
-                    {
+                    LineKind::Record | LineKind::Records(_) | LineKind::Reject { .. } if self.is_lost => {
                         self.clean.truncate(start);
-                        let detail = "expected a header of known fields, as the last one was not understood";
-                        let reason = RejectReason::UnknownHeader;
-                        LineKind::Reject { reason, field: None, detail: detail.to_owned() }
+                        let (reason, detail) = unknown_header();
+                        LineKind::Reject { reason, field: None, detail }
+                    }
+                    LineKind::Glued { end, header, .. } if self.is_lost => {
+                        self.clean.truncate(start);
+                        LineKind::Glued { end, header, fault: Some(unknown_header()) }
                     }
                     // At the front words of any text were no header, as nothing bore them out.
                     LineKind::Header(header)
@@ -501,7 +450,11 @@ impl Parser {
                 match kind {
                     LineKind::Record => {}
                     LineKind::Records(joined) => (records, glued) = (joined, glued + joined - 1),
-                    LineKind::Glued(header) => {
+                    LineKind::Glued { end, header, fault } => {
+                        if let Some((reason, detail)) = fault {
+                            records = 0;
+                            rejects.push(self.reject_of(line, &raw[..end], reason, None, detail));
+                        }
                         self.counts.headers += header.count;
                         glued += header.count;
                         self.upcoming = Some(self.met.shared(header.format));
@@ -528,14 +481,11 @@ impl Parser {
                     }
                     LineKind::Reject { reason, field, detail } => {
                         records = 0;
-                        rejects.push(Reject {
-                            line: self.counts.lines - self.glued + line as u64 + 1,
-                            offset: self.place() + u64::from(self.line_starts[line]),
-                            reason,
-                            field,
-                            detail,
-                            raw: raw_line(raw, self.are_rows),
-                        });
+                        if reason == RejectReason::UnknownHeader && !self.is_lost {
+                            self.will_be_lost = true;
+                            covered = line + 1;
+                        }
+                        rejects.push(self.reject_of(line, raw, reason, field, detail));
                     }
                 }
             } else {
@@ -562,37 +512,6 @@ impl Parser {
         (covered, glued)
     }
 }
-
-/// Whether a line, which begins at `start` and each of whose fields begins behind one of `ends`, goes down the careful path: it begins with
-/// a blank, so that it may be blank and of any number of fields; or each of its fields begins as those of a header do, with a name or empty. Hardly
-/// any record does, since it has numbers.
-#[inline(never)]
-fn begins_oddly(text: &[u8], start: usize, ends: &[u32]) -> bool {
-    let is_of_header =
-        |at: usize| text.get(at).is_none_or(|b| BEGINS_HEADER[usize::from(*b)] & BEGINS_NAME != 0);
-    BEGINS_HEADER[usize::from(text[start])] & BEGINS_LINE != 0
-        && (text[start] <= b' ' || ends.iter().skip(1).all(|end| is_of_header(end.wrapping_add(1) as usize)))
-}
-
-const BEGINS_LINE: u8 = 1;
-const BEGINS_NAME: u8 = 2;
-
-/// With which bytes a line begins that is looked at, and with which each name of a header: a letter, a quote, `${`, or nothing; behind `#`
-/// too the first.
-const BEGINS_HEADER: [u8; 256] = {
-    let mut begins = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        begins[byte] = match byte as u8 {
-            b' ' | b'\n' => BEGINS_LINE | BEGINS_NAME,
-            0..=b' ' | b'#' => BEGINS_LINE,
-            b'a'..=b'z' | b'A'..=b'Z' | b'"' | b'\'' | b'`' | b'$' => BEGINS_LINE | BEGINS_NAME,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    begins
-};
 
 #[cfg(test)]
 mod header_tests;

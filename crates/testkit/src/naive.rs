@@ -3,6 +3,9 @@
 /// Longest line; said again here so that a change of the parser's limit shows.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
+/// Longest name of a field, likewise.
+const NAME_BYTES_MAX: usize = 255;
+
 /// Fields of 32-bit columns.
 const INT32: [&str; 7] =
     ["version", "srcport", "dstport", "protocol", "tcp-flags", "traffic-path", "encryption-status"];
@@ -78,7 +81,11 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
         let is_own = |h: &Vec<String>| {
             own().is_none_or(|own| *h == own || h.len() > 1 && h.len() == own.len()) || may_be(h)
         };
-        if let Some(header) = header(line).filter(is_own) {
+        if let Some(header) = header(line)
+            .or_else(|| amid_marks(line))
+            .filter(is_own)
+            .filter(|_| names.is_none() || !begins_as_record(line, own().as_deref()))
+        {
             read.headers += 1;
             names = Some(header);
             is_lost = false;
@@ -90,16 +97,28 @@ pub fn read(text: &[u8], given: Option<&str>) -> Read {
         if is_strange(line) || replaces(line, own) {
             read.headers += 1;
             is_lost = true;
-        } else if is_lost {
-            read.rejects.push((number, raw.to_vec()));
-        } else if let Some((first, next)) = glued(line, own).filter(|_| !fitting) {
+        } else if let Some((first, next)) =
+            glued(line, own).or_else(|| cut(line, own)).filter(|_| !fitting || is_cut(line, own))
+        {
+            let Some(next) = next else {
+                read.rejects.push((number, raw.to_vec()));
+                is_lost = true;
+                continue;
+            };
             read.lines += 1;
             read.headers += 1;
-            match record(first, own) {
+            match record(first, own).filter(|_| !is_lost) {
                 Some(values) => read.records.push((own.clone(), values)),
-                None => read.rejects.push((number, raw.to_vec())),
+                None if fits(first, own) && !is_lost => read.rejects.push((number, raw.to_vec())),
+                None => {
+                    let end = raw.len() - line.len() + first.len();
+                    read.rejects.push((number, raw[..end].to_vec()));
+                }
             }
             names = Some(next);
+            is_lost = false;
+        } else if is_lost {
+            read.rejects.push((number, raw.to_vec()));
         } else if let Some(records) = joined(line, own).filter(|_| !fitting) {
             read.lines += records.len() as u64 - 1;
             for line in records {
@@ -145,6 +164,30 @@ fn header(line: &[u8]) -> Option<Vec<String>> {
     });
     let known = words.iter().filter(|w| is_known(w)).count();
     (shaped && !text.contains('\t') && known * 2 >= words.len()).then(|| numbered(words))
+}
+
+/// A header amid other marks: at least three known names.
+fn amid_marks(line: &[u8]) -> Option<Vec<String>> {
+    const SENTENCE: &str = " a an and are for has is it its not of or the this was with ";
+    let text = std::str::from_utf8(line).ok()?;
+    if text.trim_start_matches([' ', '\t']).starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+        return None;
+    }
+    let is_mark = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
+    let words = text.split(|c: char| c.is_ascii_whitespace() || ",;|\u{1}".contains(c));
+    let words: Vec<String> = words
+        .filter(|w| !w.trim_matches(is_mark).is_empty())
+        .skip_while(|w| w.ends_with(':'))
+        .map(|w| w.trim_matches(is_mark).to_lowercase().replace('_', "-"))
+        .collect();
+    let shaped = words.iter().all(|w| {
+        w.starts_with(|c: char| c.is_ascii_lowercase())
+            && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    });
+    let is_sentence = words.iter().any(|w| SENTENCE.contains(&format!(" {w} ")));
+    let known = words.iter().filter(|w| is_known(w)).count();
+    (shaped && !is_sentence && known >= 3 && known * 2 >= words.len() && is_sure(&words))
+        .then(|| numbered(words))
 }
 
 /// Whether no other text has these names.
@@ -221,13 +264,74 @@ fn replaces(line: &[u8], own: &[String]) -> bool {
 }
 
 /// A record, and the header that was joined to it without a newline.
-fn glued<'a>(line: &'a [u8], names: &[String]) -> Option<(&'a [u8], Vec<String>)> {
+fn glued<'a>(line: &'a [u8], names: &[String]) -> Option<Glued<'a>> {
     let words: Vec<&[u8]> = line.split(|b| *b == b' ').collect();
     let word = *words.get(names.len() - 1).filter(|_| words.len() > names.len())?;
     let start: usize = words[..names.len() - 1].iter().map(|w| w.len() + 1).sum();
     let at = (1..word.len()).find(|at| std::str::from_utf8(&word[*at..]).is_ok_and(is_known))?;
     let next = header(&line[start + at..]).filter(|h| h.len() > 1)?;
-    Some((&line[..start + at], next))
+    let value = std::str::from_utf8(&word[..at]).ok()?;
+    may_begin(names.last()?, value).then_some((&line[..start + at], Some(next)))
+}
+
+/// What stands before a header in its line, and the names of that, where it is known where they begin.
+type Glued<'a> = (&'a [u8], Option<Vec<String>>);
+
+/// Whether values of a field may begin so.
+fn may_begin(name: &str, begin: &str) -> bool {
+    match first_of_its_name(name) {
+        _ if begin == "-" => true,
+        name if is_integer(name) => begin.chars().all(|c| c.is_ascii_digit()),
+        name if name.ends_with("addr") => begin.chars().all(|c| c.is_ascii_hexdigit() || ".:".contains(c)),
+        "action" | "log-status" => begin.chars().all(|c| c.is_ascii_uppercase()),
+        _ => {
+            begin.strip_suffix('-').is_none_or(|v| !v.is_empty() && v.chars().all(|c| c.is_ascii_lowercase()))
+        }
+    }
+}
+
+/// Whether a line of words begins with a value of the first field.
+fn begins_as_record(line: &[u8], own: Option<&[String]>) -> bool {
+    let first = std::str::from_utf8(line).unwrap_or_default().split(' ').next().unwrap_or_default();
+    let own = own.and_then(|own| own.first());
+    own.is_some_and(|own| !may_be(own, "?") && may_be(own, first)) && !is_known(first)
+}
+
+/// Whether a line that has as many words as a record is none, by the kinds of its values.
+fn is_cut(line: &[u8], names: &[String]) -> bool {
+    let Ok(text) = std::str::from_utf8(line) else { return false };
+    let values: Vec<&str> = text.split(' ').collect();
+    values.len() == names.len() && !names.iter().zip(values).all(|(name, v)| v.is_empty() || may_be(name, v))
+}
+
+/// A record that was cut anywhere, and the header that was joined to it: every way of cutting is tried, and that with the first name of the
+/// header before is taken, or else the first.
+fn cut<'a>(line: &'a [u8], names: &[String]) -> Option<Glued<'a>> {
+    let text = std::str::from_utf8(line).ok()?;
+    let mut ways: Vec<(usize, Vec<String>)> = Vec::new();
+    let mut begin = 0;
+    for word in text.split(' ') {
+        // In the last bytes of a word, however long it is.
+        let from = begin + word.len().saturating_sub(NAME_BYTES_MAX);
+        let end = begin + word.len();
+        let ends_in_name = |at: &usize| is_known(&text[*at..end].to_lowercase().replace('_', "-"));
+        let mut places = (from.max(1)..end).filter(|at| text.is_char_boundary(*at));
+        if let Some(at) = places.find(ends_in_name) {
+            ways.extend(header(&line[at..]).filter(|h| h.len() > 1 && is_sure(h)).map(|h| (at, h)));
+        }
+        begin = end + 1;
+    }
+    let (at, next) = ways.iter().find(|(_, h)| h[0] == names[0]).or(ways.first())?;
+    let before = text[..*at].trim_end_matches([' ', '#']);
+    let values: Vec<&str> = before.split(' ').filter(|v| !v.is_empty()).collect();
+    let (name, last) = (names.get(values.len().checked_sub(1)?), *values.last()?);
+    let is_value =
+        name.is_some_and(|name| if before.len() < *at { may_be(name, last) } else { may_begin(name, last) });
+    if is_value {
+        return Some((before.as_bytes(), Some(next.clone())));
+    }
+    let known = next.iter().filter(|n| is_known(first_of_its_name(n))).count();
+    (known >= 3 && may_be(&names[0], values[0])).then_some((line, None))
 }
 
 /// The lines of records that were joined without a newline: every way of cutting is tried, and one alone may do.

@@ -53,7 +53,7 @@ impl Comments {
         let has_header = header_format(line, &self.catalogue).is_some()
             || is_named(line, &self.catalogue)
             || header.is_empty();
-        let framing = Framing::of(if has_header { text } else { &header }, &self.catalogue)?;
+        let framing = Framing::of_line(if has_header { text } else { &header }, &self.catalogue)?;
         self.state = State::Lines;
         if let Some(mut unframe) = framing.unframer(&self.catalogue, self.events.as_ref()) {
             if !has_header {

@@ -5,19 +5,22 @@
 //! the documents are called, an object's `message` is a line, and an object that surely holds fields is a record. What lies in or
 //! beside an object with lines is none: it says something about them.
 
+mod close;
+mod events;
 mod nested;
 mod path;
 mod records;
 
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, EventTimes, event_ms, is_message, may_be_message};
+use flowquet_format::{Catalogue, EventTimes};
 
-use self::path::{Container, Next, Object, close_with_lines, takes_line};
+use self::events::Events;
+pub(super) use self::nested::is_encoded;
+use self::path::{Container, Next, takes_line};
 use self::records::{FIELDS_MAX, Records, Value};
 use super::exports::is_tag;
 use super::json::{Behind, Token, UNTOLD_BYTES, behind, next_document, token};
-use super::names::{is_events, is_like_record, is_surely_record, only_record};
 use super::values::CARRIED_MARK;
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
@@ -67,36 +70,6 @@ pub(super) struct Documents {
     /// Texts around this one.
     depth: u8,
     events: Events,
-}
-
-/// Where lines are numbered, and who is told the times of their events.
-#[derive(Debug)]
-struct Events {
-    told: Option<EventTimes>,
-    /// Lines so far.
-    lines: u64,
-    /// Time of the event whose lines come next.
-    ms: Option<i64>,
-}
-
-impl Events {
-    /// These lines were appended.
-    fn count(&mut self, lines: &[u8]) {
-        self.count_nested(lines, None);
-    }
-
-    /// These lines of a document within this one were appended; its events may have times of their own.
-    fn count_nested(&mut self, lines: &[u8], times: Option<&EventTimes>) {
-        let Some(told) = &self.told else { return };
-        let count = lines.iter().filter(|b| **b == b'\n').count() as u64;
-        let own = times.map(|times| times.of(1..count + 1)).unwrap_or_default();
-        for i in 0..count {
-            self.lines += 1;
-            if let Some(ms) = own.get(i as usize).copied().flatten().or(self.ms) {
-                told.push(self.lines, ms);
-            }
-        }
-    }
 }
 
 /// What a scan came to.
@@ -160,6 +133,11 @@ impl Documents {
         self.line(line.as_bytes(), out);
     }
 
+    /// Whether what is open is one object with a line, and only its end is missing: no line is lost.
+    fn lacks_bracket(&self) -> bool {
+        matches!(&self.path[..], [Container::Object(object)] if object.has_lines && object.next == Next::Comma)
+    }
+
     /// Takes one token.
     fn token(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> Result<Scan, Refused> {
         if text[0].is_ascii_whitespace() {
@@ -186,6 +164,7 @@ impl Documents {
             (Token::Mark(mark @ (b'{' | b'[')), Next::Value) => {
                 if let Container::Array(array) = container {
                     array.is_empty = false;
+                    array.count += 1;
                 }
                 if self.path.len() == DEPTH_MAX {
                     let what = format!("more than {DEPTH_MAX} objects inside each other");
@@ -216,6 +195,7 @@ impl Documents {
                 match container {
                     Container::Object(object) if next == Next::Key => {
                         (object.key, object.next) = (string, Next::Colon);
+                        object.keys += 1;
                     }
                     _ => self.value(string, false, out)?,
                 }
@@ -256,6 +236,10 @@ impl Documents {
                 if is_separator(&text[..end]) {
                     return Ok(Scan::Taken(end));
                 }
+                let line = std::str::from_utf8(&text[..end]).unwrap_or_default().trim_end();
+                if is_encoded(line.as_bytes()) && self.encoded(line, out)? {
+                    return Ok(Scan::Taken(end));
+                }
                 if !self.has_lines {
                     return Ok(Scan::Broken("text after a document".to_owned(), None));
                 }
@@ -274,53 +258,6 @@ impl Documents {
                 self.line(&line, out);
             }
         }
-    }
-
-    /// A value that is neither an object nor an array has come.
-    fn value(&mut self, text: String, is_bare: bool, out: &mut Vec<u8>) -> Result<(), Refused> {
-        let is_control = self.is_control;
-        let is_inside = self.path.iter().any(|c| matches!(c, Container::Object(_)));
-        let is_about_lines = self.is_about_lines();
-        match self.path.last_mut().expect("a value stands in something") {
-            Container::Array(array) => {
-                (array.next, array.is_empty) = (Next::Comma, false);
-                // Messages alone, as a query of the AWS CLI has them; or beside their times, as Loki has them.
-                let is_line =
-                    if is_inside { is_surely_record(&text) && !is_about_lines } else { text.contains(' ') };
-                if !is_bare && is_line {
-                    array.has_lines = true;
-                    self.message(&text, out)?;
-                }
-            }
-            Container::Object(object) => {
-                object.next = Next::Comma;
-                if is_message(&object.key) && (!is_bare || text == "null") {
-                    (object.has_lines, object.has_message) = (true, true);
-                    if !is_bare && !is_control && !text.starts_with(CONTROL) {
-                        // CloudWatch writes it before the message.
-                        let time = object.values.iter().find(|v| v.key == TIMESTAMP);
-                        self.events.ms = time.and_then(|v| event_ms(&v.text));
-                        self.message_once(&text, out)?;
-                        self.events.ms = None;
-                    }
-                } else {
-                    self.is_control |= object.key == "messageType" && text == "CONTROL_MESSAGE";
-                    let may_be_encoded = nested::may_be_encoded(&object.key) && !is_bare && !is_about_lines;
-                    if may_be_encoded && self.encoded(&text, out)? {
-                        if let Some(Container::Object(object)) = self.path.last_mut() {
-                            object.has_lines = true;
-                        }
-                        return Ok(());
-                    }
-                    let Some(Container::Object(object)) = self.path.last_mut() else { return Ok(()) };
-                    if object.values.len() < FIELDS_MAX {
-                        let key = std::mem::take(&mut object.key);
-                        object.values.push(Value { key, text, is_bare });
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The line of the innermost object, unless it is a copy.
@@ -346,151 +283,10 @@ impl Documents {
             }
         }
         if !text.is_empty() && !self.nested(text, out)? {
-            self.line(text.as_bytes(), out);
+            // Tabs separate values of lines, and belong to those of records.
+            self.line(text.replace('\t', " ").as_bytes(), out);
         }
         Ok(())
-    }
-
-    /// An object or array is over.
-    fn close(&mut self, out: &mut Vec<u8>) -> Result<(), Refused> {
-        let (mut has_lines, mut held) = match self.path.pop().expect("something is open") {
-            Container::Array(array) => {
-                let is_row = !array.has_lines && !array.row.is_empty();
-                let is_record = is_row && (self.records.is_record(&array.row) || self.records.is_all());
-                let has_lines = array.has_lines || is_record;
-                if is_record {
-                    self.push_record(&array.row, out);
-                }
-                (has_lines || (array.is_empty && self.is_of_events()), Vec::new())
-            }
-            Container::Object(object) => {
-                let is_held = matches!(self.path.last(), Some(Container::Object(_)));
-                self.close_object(object, is_held, out)?
-            }
-        };
-        has_lines |= self.is_control;
-        if self.is_about_lines() {
-            held.clear();
-        }
-        if let Some(Container::Object(parent)) = self.path.last_mut() {
-            parent.held.append(&mut held);
-            parent.is_map |= parent.held.len() > HELD_MAX;
-            held = if parent.is_map { std::mem::take(&mut parent.held) } else { Vec::new() };
-        }
-        for values in held {
-            has_lines |= self.record(&values, out);
-        }
-        match self.path.last_mut() {
-            Some(container) => *container.next() = Next::Comma,
-            None if !has_lines => self.refuse(out)?,
-            None => {}
-        }
-        match self.path.last_mut() {
-            Some(Container::Array(array)) => array.has_lines |= has_lines,
-            Some(Container::Object(object)) => object.has_lines |= has_lines,
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// Whether something above has a line: what lies in it says something about that.
-    fn is_about_lines(&self) -> bool {
-        self.path.iter().any(|c| matches!(c, Container::Object(o) if o.has_message))
-    }
-
-    /// Takes what an object holds: whether that gave lines, and values that are records if nothing above tells otherwise.
-    fn close_object(
-        &mut self,
-        object: Object,
-        is_held: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<(bool, Vec<Vec<Value>>), Refused> {
-        if object.has_lines || self.is_control {
-            self.path.push(Container::Object(object));
-            close_with_lines(&mut self.path);
-            return Ok((true, Vec::new()));
-        }
-        let values = &object.values;
-        let value_of = |name: &str| values.iter().find(|v| v.key == name).map(|v| v.text.as_str());
-        if value_of("class_uid").is_some() && !self.has_lines {
-            return Err(ocsf());
-        }
-        // Logs Insights: {"field": "@message", "value": "…"}.
-        if let (Some(name), Some(value)) = (value_of("field"), value_of("value")) {
-            if is_message(name) {
-                self.message(value, out)?;
-                return Ok((true, Vec::new()));
-            }
-            if let Some(Container::Array(array)) = self.path.last_mut() {
-                let value = Value { key: name.to_owned(), text: value.to_owned(), is_bare: false };
-                if array.row.len() < FIELDS_MAX {
-                    array.row.push(value);
-                }
-                return Ok((false, Vec::new()));
-            }
-        }
-        if !self.is_about_lines() {
-            // What is in something else may say but a part of it.
-            if is_held && self.records.is_flow(values) {
-                return Ok((false, vec![object.values]));
-            }
-            if !is_held && self.record(values, out) {
-                return Ok((true, Vec::new()));
-            }
-            let may_be = |v: &&Value| may_be_message(&v.key) && !v.is_bare && is_like_record(&v.text);
-            let texts = || values.iter().filter(|v| !v.is_bare).map(|v| v.text.as_str()).collect::<Vec<_>>();
-            let named = values.iter().find(may_be).map(|v| v.text.as_str());
-            if let Some(line) = named.or_else(|| only_record(&texts()).map(|at| texts()[at])) {
-                let line = line.to_owned();
-                self.path.push(Container::Object(object));
-                self.message_once(&line, out)?;
-                close_with_lines(&mut self.path);
-                return Ok((true, Vec::new()));
-            }
-        }
-        if self.path.is_empty() {
-            let keys: Vec<&str> = values.iter().map(|v| v.key.as_str()).take(KEYS_TOLD_MAX).collect();
-            self.told =
-                if keys.is_empty() { String::new() } else { format!(" with the keys {}", keys.join(", ")) };
-        }
-        Ok((false, object.held))
-    }
-
-    /// Whether the array that was just closed is one of events.
-    fn is_of_events(&self) -> bool {
-        match self.path.last() {
-            Some(Container::Object(object)) => is_events(&object.key),
-            Some(Container::Array(_)) => false,
-            None => true,
-        }
-    }
-
-    /// A document is over that gave no lines.
-    fn refuse(&mut self, out: &mut Vec<u8>) -> Result<(), Refused> {
-        let keys = std::mem::take(&mut self.told);
-        self.reject(
-            &format!(
-                "expected JSON with `message` or `logEvents`, or with one key a field, found a document{keys}"
-            ),
-            out,
-        )
-    }
-
-    /// The line of an object whose keys are fields. Returns whether it is one.
-    fn record(&mut self, values: &[Value], out: &mut Vec<u8>) -> bool {
-        let is_record = self.records.is_record(values);
-        if is_record {
-            self.push_record(values, out);
-        }
-        is_record
-    }
-
-    /// The line of an object whose keys were looked at last.
-    fn push_record(&mut self, values: &[Value], out: &mut Vec<u8>) {
-        self.begin_line(out);
-        let before = out.len();
-        self.records.push(values, out);
-        self.events.count(&out[before..]);
     }
 
     /// Goes on to where the next document begins behind a broken one, if that is in `text`. Returns how much that is. What stands
@@ -558,7 +354,11 @@ impl Unframe for Documents {
             }
         }
         if is_last && at == text.len() && !self.path.is_empty() {
+            let lacks_bracket = self.lacks_bracket();
             self.path.clear();
+            if lacks_bracket {
+                return Ok(at);
+            }
             self.reject("expected whole JSON documents, found the end of the text in the midst of one", out)?;
         }
         Ok(at)

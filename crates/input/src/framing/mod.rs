@@ -73,6 +73,16 @@ impl Framing {
     /// # Errors
     /// [`Refused`], with the name of what it is and the command that helps, if it is known and not read.
     pub fn of(text: &[u8], catalogue: &Catalogue) -> Result<Self, Refused> {
+        let framing = Self::of_line(text, catalogue)?;
+        // Lines may be the title of a table.
+        Ok(match framing {
+            Self::Lines => separated::separator_below_title(text, catalogue).map_or(framing, Self::Separated),
+            framing => framing,
+        })
+    }
+
+    /// The framing of a text by its first line, and for a table's the one below: they are there when they are asked for.
+    fn of_line(text: &[u8], catalogue: &Catalogue) -> Result<Self, Refused> {
         if let Some(what) = known_otherwise(text) {
             return Err(Refused(what));
         }
@@ -84,7 +94,7 @@ impl Framing {
             b'{' | b'[' | 0x1e => Self::Documents,
             _ if comments::is_comment(line) => Self::Comments,
             _ if text.trim_ascii() == MARKER => Self::Marker,
-            _ if is_tagged(line) => Self::Documents,
+            _ if is_tagged(line) || documents::is_encoded(line) => Self::Documents,
             _ if exports::message_of(&exports::uncoloured(line)).is_some() => Self::Exports,
             _ if cli_text::is_of_cli(line) => Self::CliText,
             _ => separated::separator_of(text, catalogue).map_or(Self::Lines, Self::Separated),
@@ -150,7 +160,7 @@ pub fn first_lines(
 
 /// Whether a line is a document behind a time and a tag.
 fn is_tagged(line: &[u8]) -> bool {
-    let begin = line.windows(3).position(|three| three == b"\t{\"");
+    let begin = line.windows(3).position(|three| matches!(three, b"\t{\"" | b" {\""));
     begin.is_some_and(|at| exports::is_tag(&line[..=at]))
 }
 

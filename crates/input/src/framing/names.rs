@@ -1,6 +1,8 @@
 //! Names of fields as tables and documents spell them.
 
-use flowquet_format::{Catalogue, FieldKind, NAME_BYTES_MAX, field_of_column, fields_of_columns};
+use flowquet_format::{
+    Catalogue, FieldKind, NAME_BYTES_MAX, field_of_column, fields_of_columns, fields_of_names,
+};
 
 /// Names of arrays of events. An empty one is no data.
 const EVENTS: [&str; 4] = ["Events", "events", "logEvents", "results"];
@@ -39,6 +41,10 @@ pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Fields {
         return Fields { fields: vec![None; names.len()], ..Fields::default() };
     }
     let names = &without_prefix(names)[..];
+    let by_pattern = by_pattern(names, catalogue);
+    let by_pattern: Option<Vec<&str>> =
+        by_pattern.as_ref().map(|names| names.iter().map(String::as_str).collect());
+    let names = by_pattern.as_deref().unwrap_or(names);
     let is_shaped = |name: &str| {
         name.len() <= NAME_BYTES_MAX
             && name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -64,6 +70,19 @@ pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Fields {
         fields: names.iter().map(|name| is_kept(name).then(|| fields.next().flatten()).flatten()).collect(),
         known: known.len(),
     }
+}
+
+/// Names of filter patterns, common words, mean fields only in a table of so many fields and nothing else.
+const PATTERN_NAMES_MIN: usize = 6;
+
+/// The fields of names as AWS's filter pattern of flow logs has them: `version,account,eni,source,…`.
+fn by_pattern(names: &[&str], catalogue: &Catalogue) -> Option<Vec<String>> {
+    if names.len() < PATTERN_NAMES_MIN || names.iter().all(|name| field_of_column(name, catalogue).is_some())
+    {
+        return None;
+    }
+    let fields = fields_of_names(names, catalogue);
+    fields.iter().all(|name| catalogue.field(name).is_some()).then_some(fields)
 }
 
 /// Names without the table's that Hive and others put before each, with a point between: `flow.srcaddr`.
@@ -98,11 +117,12 @@ pub(super) fn is_surely_record(text: &str) -> bool {
     count >= RECORD_WORDS_MIN && is_like_record(text) && 2 * words().filter(is_value).count() > count
 }
 
-/// The place of the only one of these values that is surely a record.
+/// The place of the only one of these values that is surely a record; of the first, if others are the same.
 pub(super) fn only_record<S: AsRef<[u8]>>(values: &[S]) -> Option<usize> {
     let is_record = |value: &S| std::str::from_utf8(value.as_ref()).is_ok_and(is_surely_record);
-    let mut found = values.iter().enumerate().filter(|(_, value)| is_record(value)).map(|(at, _)| at);
-    found.next().filter(|_| found.next().is_none())
+    let mut found = values.iter().enumerate().filter(|(_, value)| is_record(value));
+    let (at, first) = found.next()?;
+    found.all(|(_, other)| other.as_ref() == first.as_ref()).then_some(at)
 }
 
 #[cfg(test)]
@@ -123,6 +143,11 @@ mod tests {
             fields(&["flow.version", "flow.srcaddr", "flow.log_status"]).0,
             "version srcaddr log-status"
         );
+        let pattern = "version account eni source srcport protocol packets bytes action flowlogstatus";
+        let expected =
+            "version account-id interface-id srcaddr srcport protocol packets bytes action log-status";
+        assert_eq!(fields(&pattern.split(' ').collect::<Vec<_>>()), (expected.to_owned(), true));
+        assert_eq!(fields(&["bytes", "packets", "source"]).0, "bytes packets source");
         for (names, is_sure) in [
             ("a b srcaddr", false),
             ("", false),
@@ -174,6 +199,7 @@ mod tests {
             assert!(!is_surely_record(text), "{text}");
         }
         assert_eq!(only_record(&["x", record, "1"]), Some(1));
-        assert_eq!(only_record(&[record, record]), None);
+        assert_eq!(only_record(&["x", record, record]), Some(1));
+        assert_eq!(only_record(&[record, &record.replace("10.0", "10.1")]), None);
     }
 }

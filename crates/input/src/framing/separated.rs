@@ -3,8 +3,12 @@
 
 use std::sync::Arc;
 
-use flowquet_format::{Catalogue, EventTimes, event_ms, is_message, message_column};
+use flowquet_format::{
+    Catalogue, EventTimes, NAME_BYTES_MAX, event_ms, header_format, is_known_name, is_message,
+    message_column, seconds_of,
+};
 
+use super::exports::is_time;
 use super::names::{Fields, fields_of, is_like_record, only_record};
 use super::values::{CARRIED_MARK, Meaning, Spelling, push_value};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
@@ -83,11 +87,58 @@ impl Separated {
             row = without_end(last.strip_suffix(BYTE_ORDER_MARK).unwrap_or(last));
             headers += 1;
         }
+        // Or into another one, wherever it was cut.
+        if let Some(at) = self.header_at(row) {
+            self.single_row(without_end(&row[..at]), out);
+            row = &row[at..];
+        }
         self.single_row(row, out);
         if headers > 0 {
             let header = self.header.clone();
             (0..headers).for_each(|_| self.single_row(&header, out));
         }
+    }
+
+    /// Where in a row of a table the header of another one begins, which was joined to it: all values from there on are names, and the first may stand behind
+    /// what was cut.
+    fn header_at(&self, row: &[u8]) -> Option<usize> {
+        let columns = match &self.rows {
+            Rows::Fields(columns) => columns.len(),
+            Rows::Message(_) if !self.header.is_empty() => values_of(&self.header, self.separator).len(),
+            _ => return None,
+        };
+        let begins = |value: &[u8]| value.iter().find(|b| **b != b'"').is_some_and(u8::is_ascii_alphabetic);
+        let mut starts = vec![0];
+        starts.extend(row.iter().enumerate().filter(|(_, b)| **b == self.separator).map(|(i, _)| i + 1));
+        let is_value = |at: usize| starts.get(at).is_some_and(|start| !begins(&row[*start..]));
+        // Rows have a number where others have names.
+        let told = match &self.rows {
+            Rows::Fields(columns) => {
+                columns.iter().rposition(|m| matches!(m, Some(Meaning::Integer | Meaning::Time)))
+            }
+            _ => None,
+        };
+        if starts.len() == columns && told.is_none_or(|at| at == 0 || is_value(at)) {
+            return None;
+        }
+        let first_name = (1..starts.len()).rev().take_while(|i| begins(&row[starts[*i]..])).last()?;
+        // From the value before those that begin as names do.
+        (first_name - 1..starts.len() - 1).find_map(|i| {
+            let end = starts[i + 1] - 1;
+            let first = end.saturating_sub(NAME_BYTES_MAX).max(starts[i]).max(1);
+            let at = (first..end).find(|at| {
+                let name = row[*at..end].trim_ascii();
+                begins(&row[*at..*at + 1]) && is_known_name(name, &self.catalogue)
+                    || std::str::from_utf8(name).is_ok_and(|n| is_message(n) || TIMES.contains(&n))
+            })?;
+            let at = if row[..at].ends_with(b"\"") && row[at..end].ends_with(b"\"") { at - 1 } else { at };
+            let values = values_of(&row[at..], self.separator);
+            let names: Vec<&str> =
+                values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
+            let has_message = || names.len() > 1 && names.iter().any(|name| is_message(name));
+            (may_be_names(&values) && (is_sure(&fields_of(&names, &self.catalogue)) || has_message()))
+                .then_some(at)
+        })
     }
 
     /// A row that no other one is joined to.
@@ -106,7 +157,13 @@ impl Separated {
             push_raw(line.trim_ascii().as_bytes(), out);
             return;
         }
-        let values = values_of(row, self.separator);
+        let mut values = values_of(row, self.separator);
+        if let Rows::Fields(columns) = &self.rows {
+            // Some programs end each row with a separator, and not the header.
+            while values.len() > columns.len() && values.last().is_some_and(Vec::is_empty) {
+                values.pop();
+            }
+        }
         if let Rows::Below(named) = self.rows {
             let at = named.filter(|at| is_like_record_at(&values, *at)).or_else(|| only_record(&values));
             self.rows = at.map_or(Rows::All, Rows::Message);
@@ -126,6 +183,10 @@ impl Separated {
                 // No row of this table: a reject says so.
                 None => push_raw(row, out),
             },
+            // A spreadsheet has written fewer digits than it was given: nobody knows the number.
+            Rows::Fields(columns) if columns.iter().zip(&values).any(|(m, value)| is_rounded(*m, value)) => {
+                push_raw(row, out);
+            }
             Rows::Fields(columns) if columns.len() == values.len() => {
                 let kept =
                     values.iter().zip(columns).filter_map(|(value, meaning)| Some((value, (*meaning)?)));
@@ -136,7 +197,8 @@ impl Separated {
                 push_raw(row, out)
             }
             Rows::Lost => push_raw(row, out),
-            Rows::Fields(_) | Rows::All | Rows::Below(_) | Rows::Unknown => {
+            Rows::All => push_row(&values, out),
+            Rows::Fields(_) | Rows::Below(_) | Rows::Unknown => {
                 push_values(values.iter().map(|value| (value, Meaning::Text)), out);
             }
         }
@@ -172,6 +234,15 @@ impl Separated {
         if self.rows == Rows::Unknown {
             // Somebody saw a line in the row below it, or this is a row that has one.
             let is_names = may_be_names(values);
+            // A title above the header is no record.
+            if is_names
+                && message_column(&names).is_none()
+                && names.iter().filter(|n| !n.is_empty()).count() == 1
+            {
+                push_raw(row, out);
+                self.lines += 1;
+                return true;
+            }
             let line = line_of_row(row, values);
             self.rows = match is_names {
                 true => Rows::Below(message_column(&names)),
@@ -205,6 +276,37 @@ impl Unframe for Separated {
     }
 }
 
+/// Lines above a header that may be a title: what a spreadsheet or a report puts there.
+const TITLE_LINES_MAX: usize = 8;
+
+/// Bytes of such a line.
+const TITLE_BYTES_MAX: usize = 1 << 10;
+
+/// The separator of a text that has the header of a table below a title.
+pub(super) fn separator_below_title(text: &[u8], catalogue: &Catalogue) -> Option<u8> {
+    let mut lines = text.split(|b| *b == b'\n').take(TITLE_LINES_MAX);
+    // Not below what is a log by itself.
+    let is_title = |line: &&[u8]| {
+        line.len() <= TITLE_BYTES_MAX
+            && std::str::from_utf8(line).is_ok_and(|line| !is_like_record(line))
+            && header_format(line, catalogue).is_none()
+    };
+    lines.next().filter(is_title)?;
+    lines.take_while(is_title).find_map(|line| named_separator(line.trim_ascii_end(), catalogue))
+}
+
+/// The separator of a line that surely is a header of fields.
+fn named_separator(line: &[u8], catalogue: &Catalogue) -> Option<u8> {
+    let separator = line.iter().copied().find(is_separator)?;
+    let values = values_of(line, separator);
+    let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
+    (may_be_names(&values) && is_sure(&fields_of(&names, catalogue))).then_some(separator)
+}
+
+fn is_separator(byte: &u8) -> bool {
+    matches!(*byte, b',' | b'\t' | b';' | b'|' | CTRL_A)
+}
+
 /// The separator of a text that begins with the header of a table, or a row of one without a header.
 pub(super) fn separator_of(text: &[u8], catalogue: &Catalogue) -> Option<u8> {
     let (line, below) = text.split_at(text.iter().position(|b| *b == b'\n').unwrap_or(text.len()));
@@ -218,7 +320,6 @@ pub(super) fn separator_of(text: &[u8], catalogue: &Catalogue) -> Option<u8> {
     {
         return Some(b' ');
     }
-    let is_separator = |b: &u8| matches!(*b, b',' | b'\t' | b';' | b'|' | CTRL_A);
     let Some(separator) = line.iter().copied().find(is_separator) else {
         // A table of one column.
         let value = values_of(line, b',').swap_remove(0);
@@ -271,8 +372,10 @@ fn has_line_below(names: &[&str], below: &[u8], separator: u8) -> bool {
 /// The place of the line in a row of a table without a header. A flow log's own values may hold commas: so the row is in quotes, or begins
 /// with a time and a separator.
 fn line_of_row(row: &[u8], values: &[Vec<u8>]) -> Option<usize> {
-    let is_time = |value: &Vec<u8>| std::str::from_utf8(value).is_ok_and(|text| event_ms(text).is_some());
-    let is_table = row.starts_with(b"\"") || values.first().is_some_and(is_time);
+    let is_of_event = |value: &Vec<u8>| {
+        is_time(value) || std::str::from_utf8(value).is_ok_and(|text| event_ms(text).is_some())
+    };
+    let is_table = row.starts_with(b"\"") || values.first().is_some_and(is_of_event);
     only_record(values).filter(|_| values.len() > 1 && is_table)
 }
 
@@ -286,22 +389,44 @@ fn is_sure(names: &Fields) -> bool {
 }
 
 /// Whether these are the values of a flow log's record: at least three, none of which has blanks, and among them an address or a time,
-/// or word that there is no data.
+/// or word that there is no data. The time of an event may stand before them.
 fn is_row(values: &[&str]) -> bool {
+    let values = if values.first().is_some_and(|v| is_time(v.as_bytes())) { &values[1..] } else { values };
     let is_number = |v: &str| v.bytes().all(|b| b.is_ascii_digit());
-    let is_time = |v: &str| matches!(v.len(), 10 | 13) && is_number(v);
+    let is_seconds = |v: &str| matches!(v.len(), 10 | 13) && is_number(v);
     let is_address = |v: &str| v.parse::<std::net::IpAddr>().is_ok();
-    let is_word =
-        |v: &str| v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b':' | b'/' | b'_'));
+    // Of ids, and of tags, whose other characters are encoded.
+    let is_of_word = |b: u8| b.is_ascii_alphanumeric() || b"-:/_.%+=@".contains(&b);
+    let is_word = |v: &str| v.bytes().all(is_of_word);
     values.len() >= 3
         && values.iter().all(|v| is_word(v) || is_address(v) || *v == "\\N")
-        && values.iter().any(|v| is_address(v) || is_time(v) || matches!(*v, "NODATA" | "SKIPDATA"))
+        && values.iter().any(|v| is_address(v) || is_seconds(v) || matches!(*v, "NODATA" | "SKIPDATA"))
 }
 
 /// Whether values may be names: none begins with a digit, or stands for no value.
 fn may_be_names(values: &[Vec<u8>]) -> bool {
     let is_name = |v: &Vec<u8>| v.first().is_none_or(|b| b.is_ascii_alphabetic() || matches!(b, b'@' | b'_'));
     values.iter().all(is_name) && values.iter().any(|v| !v.is_empty())
+}
+
+/// Whether a value is a number as a spreadsheet shows one that is too long for its cell: `1.70E+09`.
+fn is_rounded(meaning: Option<Meaning>, value: &[u8]) -> bool {
+    let is_number = matches!(meaning, Some(Meaning::Account | Meaning::Integer | Meaning::Time));
+    let is_of_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'E' | b'+');
+    is_number && value.windows(2).any(|two| two == b"E+") && value.iter().all(is_of_number)
+}
+
+/// A row without a header: all its values, but the time of its event before them. Where none of them is a number of seconds, times are.
+fn push_row(values: &[Vec<u8>], out: &mut Vec<u8>) {
+    let is_seconds = |value: &Vec<u8>| matches!(value.len(), 10 | 13) && value.iter().all(u8::is_ascii_digit);
+    let is_written = |value: &Vec<u8>| is_time(value) && !is_seconds(value);
+    let has_seconds = values.iter().any(is_seconds);
+    let is_behind_time = has_seconds && values.len() > 1 && is_written(&values[0]);
+    let meaning = |value: &Vec<u8>| {
+        let is_time = !has_seconds && std::str::from_utf8(value).is_ok_and(|v| seconds_of(v).is_some());
+        if is_time { Meaning::Time } else { Meaning::Text }
+    };
+    push_values(values[usize::from(is_behind_time)..].iter().map(|value| (value, meaning(value))), out);
 }
 
 fn push_values<'a>(values: impl Iterator<Item = (&'a Vec<u8>, Meaning)>, out: &mut Vec<u8>) {
@@ -394,190 +519,4 @@ pub(super) fn values_of(row: &[u8], separator: u8) -> Vec<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use flowquet_format::put_back;
-
-    use super::*;
-
-    fn lines_at_once(text: &str, separator: u8) -> String {
-        let mut whole = Vec::new();
-        let mut unframe = Separated::new(separator, Arc::new(Catalogue::builtin().clone()), None);
-        assert_eq!(unframe.push(text.as_bytes(), true, usize::MAX, &mut whole).expect("a table"), text.len());
-        let mut lines = whole.strip_prefix(CARRIED_MARK).unwrap_or(&whole).to_vec();
-        put_back(&mut lines);
-        String::from_utf8(lines).expect("text")
-    }
-
-    fn lines(text: &str, separator: u8) -> String {
-        let whole = lines_at_once(text, separator);
-        let catalogue = Arc::new(Catalogue::builtin().clone());
-        // The same, byte by byte.
-        let (mut unframe, mut pieces, mut at) = (Separated::new(separator, catalogue, None), Vec::new(), 0);
-        for end in 1..=text.len() {
-            let is_last = end == text.len();
-            at += unframe.push(&text.as_bytes()[at..end], is_last, usize::MAX, &mut pieces).expect("a table");
-        }
-        let mut pieces = pieces.strip_prefix(CARRIED_MARK).unwrap_or(&pieces).to_vec();
-        put_back(&mut pieces);
-        assert_eq!(String::from_utf8(pieces).expect("text"), whole);
-        whole
-    }
-
-    #[test]
-    fn tables() {
-        let line = "2 1 10.0.0.5 443 6 -";
-        let expected_line = format!("{line}\n");
-        for (text, separator) in [
-            (format!("when,what\n1,{line}\n"), b','),
-            (format!("1704067200000,{line}\n"), b','),
-            (format!("\"x\";\"{line}\"\n"), b';'),
-        ] {
-            assert_eq!(separator_of(text.as_bytes(), Catalogue::builtin()), Some(separator), "{text}");
-            assert_eq!(lines(&text, separator), expected_line, "{text}");
-        }
-        // Lines whose own values have commas.
-        for text in [format!("{line} a,b\n{line} a,b\n"), format!("a,b {line}\n{line} a,b\n")] {
-            assert_eq!(separator_of(text.as_bytes(), Catalogue::builtin()), None, "{text}");
-        }
-        for (text, separator, expected) in [
-            ("version\x01srcaddr\x01start\n2\x01\\N\x011\n", 1, "version srcaddr start\n2 - 1\n"),
-            (
-                "\"version\" \"srcaddr\" \"start\"\n2 \"10.0.0.1\" 1\n",
-                b' ',
-                "version srcaddr start\n2 10.0.0.1 1\n",
-            ),
-            (
-                " version | srcaddr | start\n 2 | 10.0.0.1 | 1\n",
-                b'|',
-                "version srcaddr start\n2 10.0.0.1 1\n",
-            ),
-            ("timestamp,message\n1704067200000,\"2 1 eni-1\"\n", b',', "2 1 eni-1\n"),
-            ("timestamp,message\n1,\"2 1\n\"\n2,\"a \"\"b\"\"\"", b',', "2 1\na \"b\"\n"),
-            (
-                "version,account_id,srcAddr\n2,1,10.0.0.1\n2,,\r\n",
-                b',',
-                "version account-id srcaddr\n2 1 10.0.0.1\n2 - -\n",
-            ),
-            (
-                "@timestamp,srcAddr,dstAddr\n2024-01-01 00:00:00.000,10.0.0.1,10.0.0.2\n",
-                b',',
-                "srcaddr dstaddr\n10.0.0.1 10.0.0.2\n",
-            ),
-            ("version\taccount-id\tend\n2\t1\t\n\n", b'\t', "version account-id end\n2 1 -\n\n"),
-            (
-                "\u{feff}\"version\", \"account-id\", \"end\"\n\"2\", \"1\", \"3\"\n",
-                b',',
-                "version account-id end\n2 1 3\n",
-            ),
-            ("2,1,eni-1,10.0.0.1,10.0.0.2,1,2,6,3\n", b',', "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 3\n"),
-            ("start,srcaddr\n2,10.0.0.1,more\n", b',', "start srcaddr\n2 10.0.0.1 more\n"),
-            (
-                "start,srcaddr,team\n2.0,10.0.0.1,\"a, b\"\n\\N,nan,\" x\"\n",
-                b',',
-                "start srcaddr team\n2 10.0.0.1 a, b\n- -  x\n",
-            ),
-            // Files that were joined, with a newline or without.
-            (
-                "timestamp,message\n1,2 atimestamp,message\n2,2 b\nmessage,timestamp\n2 c,3\n",
-                b',',
-                "2 a\n2 b\n2 c\n",
-            ),
-            ("start,srcaddr\n1,aBstart,srcaddr\n2,b\n", b',', "start srcaddr\n1 aB\nstart srcaddr\n2 b\n"),
-            (
-                "x,start,srcaddr\n7,1,a\nsrcaddr,x,start\nb,7,2\n",
-                b',',
-                "x start srcaddr\n7 1 a\nsrcaddr x start\nb 7 2\n",
-            ),
-            // A header that nobody understands ends the one before it.
-            (
-                "start,end,srcaddr\n1,2,a\nsource,to,start,end,at,now,then\nb,1\nsrcaddr,start\nc,3\n",
-                b',',
-                "start end srcaddr\n1 2 a\nsource,to,start,end,at,now,then\nb,1\nsrcaddr start\nc 3\n",
-            ),
-            ("message\n2 a\n", b',', "2 a\n"),
-            ("message\n2 amessagemessage\n2 b\n", b',', "2 a\n2 b\n"),
-            ("start,srcaddr,action\n1 a b\n", b',', "start srcaddr action\n1 a b\n"),
-            ("timestamp|message\n1|2 a\n", b'|', "2 a\n"),
-            ("timestamp,message\n1,\"2 1\n2,\"2 2\"\n", b',', "2 1\n2 2\n"),
-            // A column of lines by another name, and lines in quotes.
-            ("\"_time\",\"_raw\"\n\"1\",\"2 1 10.0.0.1\"\n2,x\n", b',', "2 1 10.0.0.1\nx\n"),
-            ("Time;_source.message\n1;2 1 10.0.0.1\n", b';', "2 1 10.0.0.1\n"),
-            ("\"log\"\n\"2 1 - - NODATA\"\n", b',', "2 1 - - NODATA\n"),
-            ("\"2 1 10.0.0.1\"\n\"2 - -\"\n\n", b',', "2 1 10.0.0.1\n2 - -\n\n"),
-            (
-                r#""2 a,b \"\u00fc\" \\ 10.0.0.1"
-"2 x"
-"#,
-                b',',
-                "2 a,b \"ü\" \\ 10.0.0.1\n2 x\n",
-            ),
-        ] {
-            assert_eq!(lines(text, separator), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn times_of_events() {
-        for (text, expected) in [
-            (
-                "timestamp,message\n1704067200001,\"2 1 a\"\n\nx,2 1 b\n2024-01-01T00:00:00.002Z,2 1 c\n",
-                vec![Some(1), None, None, Some(2)],
-            ),
-            // Joined without a newline, and with another order of columns.
-            (
-                "timestamp,message\n1704067200001,2 atimestamp,message\n1704067200002,2 b\nmessage,timestamp\n2 c,1704067200003\n",
-                vec![Some(1), Some(2), Some(3)],
-            ),
-            ("message\n2 a\n", vec![None]),
-            // The header is a line where rows have fields; a time without a zone is none.
-            (
-                "@timestamp,srcAddr,dstAddr\n2024-01-01 00:00:00.000,10.0.0.1,10.0.0.2\n1704067200005,10.0.0.1,10.0.0.2\n",
-                vec![None, None, Some(5)],
-            ),
-        ] {
-            let events = EventTimes::default();
-            let catalogue = Arc::new(Catalogue::builtin().clone());
-            let mut unframe = Separated::new(b',', catalogue, Some(events.clone()));
-            let mut out = Vec::new();
-            unframe.push(text.as_bytes(), true, usize::MAX, &mut out).expect("a table");
-            let lines = out.iter().filter(|b| **b == b'\n').count() as u64;
-            let expected: Vec<Option<i64>> =
-                expected.into_iter().map(|ms: Option<i64>| ms.map(|ms| 1_704_067_200_000 + ms)).collect();
-            assert_eq!(events.of(1..lines + 1), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn separators() {
-        for (line, expected) in [
-            ("timestamp,message", Some(b',')),
-            ("@message", Some(b',')),
-            ("version;srcaddr;start", Some(b';')),
-            ("srcaddr|start", Some(b'|')),
-            ("2,10.0.0.1,-,1704067200,1704067260", Some(b',')),
-            ("2\t-\teni-1\tNODATA", Some(b'\t')),
-            ("name,version", None),
-            ("start,end", None),
-            ("region,vpc_id,cidr", None),
-            ("1.1,2,3", None),
-            ("_time,_raw\n1,2 1 10.0.0.1\n", Some(b',')),
-            ("_time,_raw\n1,GET /\n", None),
-            ("_time,_raw", None),
-            ("_raw\r\n2 1 10.0.0.1", Some(b',')),
-            ("\"2 1 10.0.0.1\"", Some(b',')),
-            ("\"version srcaddr start\"", Some(b',')),
-            ("\"hello my world\"", None),
-            (r#""2 a,b \" 10.0.0.1""#, Some(b',')),
-            ("version srcaddr", None),
-            ("hello, world", None),
-        ] {
-            assert_eq!(separator_of(line.as_bytes(), Catalogue::builtin()), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn headers_that_are_joined_again_and_again() {
-        let text = format!("message\n{}\n2 a\n", "message".repeat(100_000));
-        assert_eq!(lines_at_once(&text, b','), "2 a\n");
-    }
-}
+mod tests;

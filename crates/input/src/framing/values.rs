@@ -54,7 +54,9 @@ pub(super) fn push_value(value: &[u8], meaning: Meaning, spelling: Spelling, out
         }
         _ => {}
     }
+    // Cells have lost the zeros where a spreadsheet took ids for numbers.
     let is_number = spelling == Spelling::Bare;
+    let has_lost = spelling == Spelling::Cell && value.iter().all(u8::is_ascii_digit);
     match (meaning, whole(value)) {
         (Meaning::Integer | Meaning::Time, Some(number)) => out.extend_from_slice(number.as_bytes()),
         (Meaning::Time, None) => match std::str::from_utf8(value).ok().and_then(seconds_of) {
@@ -62,7 +64,7 @@ pub(super) fn push_value(value: &[u8], meaning: Meaning, spelling: Spelling, out
             None => push_carried(value, out),
         },
         (Meaning::Account, Some(number)) if is_number => push_account(number.as_bytes(), out),
-        (Meaning::Account, None) if is_number => push_account(value, out),
+        (Meaning::Account, None) if is_number || has_lost => push_account(value, out),
         _ => push_carried(value, out),
     }
 }
@@ -112,7 +114,9 @@ mod tests {
             ("1.0", Meaning::Text, Spelling::Cell, "1.0"),
             ("1234567890", Meaning::Account, Spelling::Bare, "001234567890"),
             ("1234567890.0", Meaning::Account, Spelling::Bare, "001234567890"),
-            ("1234567890", Meaning::Account, Spelling::Cell, "1234567890"),
+            ("1234567890", Meaning::Account, Spelling::Cell, "001234567890"),
+            ("1234567890", Meaning::Account, Spelling::Quoted, "1234567890"),
+            ("unknown", Meaning::Account, Spelling::Cell, "unknown"),
             ("unknown", Meaning::Account, Spelling::Bare, "unknown"),
             ("", Meaning::Text, Spelling::Cell, "-"),
             ("null", Meaning::Text, Spelling::Bare, "-"),

@@ -60,6 +60,44 @@ fn at_the_front() {
 }
 
 #[test]
+fn below_a_title() {
+    check(
+        "A title\nof two lines\n\nend srcaddr log-status\n1704067200 10.0.0.8 OK\n",
+        &[],
+        &["end=1704067200 srcaddr=10.0.0.8 log-status=OK", "1 unknown-header", "2 unknown-header"],
+    );
+    // A text that names fields is none, and neither is one far above.
+    for text in [
+        "Fields are:\nend srcaddr log-status\nas you see\n",
+        "1\n2\n3\n4\n5\n6\n7\n8\n9\nend srcaddr log-status\n1704067200 10.0.0.8 OK\n",
+    ] {
+        assert!(matches!(read(text, &[]), Err(ObjectError::NoFormat(_))), "{text:?}");
+    }
+}
+
+#[test]
+fn joined_to_a_record_that_was_cut() {
+    let record = "10.0.0.1 10.0.0.2 5 1704067200";
+    for end in 1..record.len() {
+        for given in [&[][..], &["srcaddr dstaddr bytes end"], &["srcaddr dstaddr bytes end", "bytes action"]]
+        {
+            let front = if given.is_empty() { "srcaddr dstaddr bytes end\n" } else { "" };
+            let text = format!(
+                "{front}{record}\n{}srcaddr dstaddr end bytes\n10.0.0.3 10.0.0.4 1704067201 6\n",
+                &record[..end]
+            );
+            let parsed = read(&text, given).expect("readable");
+            let (names, values) = parsed.records.last().expect("a record");
+            assert_eq!((&names[2][..], &values[2][..]), ("end", &b"1704067201"[..]), "{text}");
+            // What was cut in its last value is a record, where it may be one.
+            let counts = parsed.counts;
+            assert_eq!(counts.headers, 1 + u64::from(given.is_empty()), "{text}");
+            assert_eq!(parsed.records.len() + parsed.rejects.len(), 3, "{text}");
+        }
+    }
+}
+
+#[test]
 fn another_text_is_no_flow_log() {
     for text in [
         "bytes\n",
@@ -116,6 +154,15 @@ fn understood_among_records() {
         "${dstaddr} ${bytes} ${srcaddr} ${end}",
         "# dstaddr bytes srcaddr end",
         "#dstaddr bytes srcaddr end",
+        "# format: dstaddr bytes srcaddr end",
+        "fields: dstaddr bytes srcaddr end",
+        "[dstaddr, bytes, srcaddr, end]",
+        "<dstaddr> <bytes> <srcaddr> <end>",
+        "dstaddr|bytes|srcaddr|end",
+        "dstaddr;bytes;srcaddr;end",
+        "dstaddr \tbytes \tsrcaddr \tend",
+        "$${dstaddr} $${bytes} $${srcaddr} $${end}",
+        "${!dstaddr} ${!bytes} ${!srcaddr} ${!end}",
     ] {
         for given in [&[][..], &["srcaddr dstaddr bytes end"], &["srcaddr dstaddr bytes end", "bytes action"]]
         {

@@ -10,7 +10,9 @@ use flowquet_format::{Between, Field, HeaderLine, LogFormat, header_between};
 
 use super::{Parser, Phase, Step};
 use crate::block::{Block, Row};
-use crate::careful::{glued, is_blank, trimmed};
+use crate::careful::unknown_header;
+use crate::joined::{Joined, before_header};
+use crate::line::{is_blank, trimmed};
 use crate::reject::{Reject, RejectReason, raw_line};
 
 /// Values that a message quotes are cut to so many characters.
@@ -66,6 +68,8 @@ enum Line {
     Record(u8),
     /// A record of so many bytes, and the header of the next file.
     Glued(u8, usize, HeaderLine),
+    /// So many bytes of a record that was cut, and the header of the next file.
+    Cut(usize, HeaderLine),
     Reject(RejectReason, Option<String>, String),
 }
 
@@ -109,14 +113,33 @@ impl Parser {
                     sorted.glued_at = Some(len);
                     sorted.then = Then::Format(self.met.shared(header.format));
                 }
-                Line::Reject(reason, field, detail) => rejects.push(Reject {
-                    line: first_line + line as u64,
-                    offset: self.place() + start as u64,
-                    reason,
-                    field,
-                    detail,
-                    raw: raw_line(raw, false),
-                }),
+                Line::Cut(len, header) => {
+                    self.counts.headers += header.count;
+                    self.counts.lines += header.count;
+                    self.glued += header.count;
+                    sorted.then = Then::Format(self.met.shared(header.format));
+                    rejects.push(Reject {
+                        line: first_line + line as u64,
+                        offset: self.place() + start as u64,
+                        reason: RejectReason::FitsNoFormat,
+                        field: None,
+                        detail: "expected a record of one log format, found one that the header of the next file cuts short".to_owned(),
+                        raw: raw_line(&trimmed(raw)[..len], false),
+                    });
+                }
+                Line::Reject(reason, field, detail) => {
+                    if reason == RejectReason::UnknownHeader {
+                        sorted.then = Then::Lost;
+                    }
+                    rejects.push(Reject {
+                        line: first_line + line as u64,
+                        offset: self.place() + start as u64,
+                        reason,
+                        field,
+                        detail,
+                        raw: raw_line(raw, false),
+                    });
+                }
             }
             sorted.formats.push(format);
             if !matches!(sorted.then, Then::Several) {
@@ -232,12 +255,22 @@ impl Parser {
         if let Ok(format) = judged {
             return Line::Record(format);
         }
+        let mut cut = None;
         for format in &self.given {
-            if let Some((record, header)) = glued(line, format.fields().len(), &self.catalogue)
-                && let Ok(format) = self.judge(record, words)
-            {
+            let Some(Joined { record, header }) = before_header(line, format, &self.catalogue) else {
+                continue;
+            };
+            let Some(header) = header else {
+                let (reason, detail) = unknown_header();
+                return Line::Reject(reason, None, detail);
+            };
+            if let Ok(format) = self.judge(record, words) {
                 return Line::Glued(format, record.len(), header);
             }
+            cut = cut.or(Some((record.len(), header)));
+        }
+        if let Some((len, header)) = cut {
+            return Line::Cut(len, header);
         }
         let (reason, field, detail) = judged.expect_err("records are taken above");
         Line::Reject(reason, field, detail)

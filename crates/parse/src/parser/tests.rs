@@ -1,6 +1,6 @@
 use super::*;
 use crate::integer::IntegerColumns;
-use flowquet_format::{ColumnType, push_carried};
+use flowquet_format::{ColumnType, ROWS_MARK, push_carried};
 use flowquet_testkit::naive;
 
 /// Line, offset, reason, field and raw line.

@@ -5,7 +5,7 @@
 //! | `"{\"messageType\":…}"`, `"{\"log\":\"2 …\"}"` | documents, as notifications and shippers of containers' logs have them |
 //! | `"\"2 …\""` | a line in quotes |
 //! | `"2024-01-01T00:00:00Z 2 …"` | a line behind its time |
-//! | `"data":"MiAx…"`, `"rawData":"H4sI…"` | lines or documents in base64, with gzip or without: what Lambda gets, and what Firehose could not process |
+//! | `"data":"MiAx…"`, `"rawData":"H4sI…"`, or such a line by itself | lines or documents in base64, with gzip or without: what Lambda gets, and what Firehose could not process |
 
 use std::io::Read as _;
 
@@ -22,8 +22,8 @@ use super::Documents;
 /// Texts within texts: a notification of a shipper's document about a container's line.
 const NESTED_MAX: u8 = 3;
 
-/// Keys of values in base64.
-const ENCODED: [&str; 2] = ["data", "rawData"];
+/// Keys of values in base64, in any case: of Kinesis and its AWS CLI, Firehose, SQS and Kafka.
+const ENCODED: [&str; 4] = ["body", "data", "rawData", "value"];
 
 /// Shortest text in base64 that is looked into: of any record.
 const ENCODED_BYTES_MIN: usize = 24;
@@ -33,7 +33,7 @@ const NESTED_BYTES_MAX: usize = 16 << 20;
 
 /// Whether a value of this key may be in base64.
 pub(super) fn may_be_encoded(key: &str) -> bool {
-    ENCODED.contains(&key)
+    ENCODED.iter().any(|encoded| encoded.eq_ignore_ascii_case(key))
 }
 
 impl Documents {
@@ -99,10 +99,31 @@ impl Documents {
     }
 }
 
-/// The bytes of a text in base64, padded or not.
+/// Whether a line is in base64 and holds lines or documents, as `jq -r .Records[].Data` prints them.
+pub(in super::super) fn is_encoded(line: &[u8]) -> bool {
+    let is_of_base64 = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_');
+    line.len() >= ENCODED_BYTES_MIN
+        && line.iter().all(is_of_base64)
+        && decoded(line).and_then(inflated).is_some_and(|text| {
+            let text = text.trim_start();
+            text.starts_with(['{', '[']) || text.lines().next().is_some_and(is_surely_record)
+        })
+}
+
+/// The bytes of a text in base64, padded or not, of either alphabet, broken into lines or not.
 fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    GeneralPurpose::new(&alphabet::STANDARD, lenient).decode(text.trim_ascii_end()).ok()
+    let plain: Vec<u8> = text
+        .trim_ascii_end()
+        .iter()
+        .filter(|b| !matches!(b, b'\n' | b'\r'))
+        .map(|b| match b {
+            b'-' => b'+',
+            b'_' => b'/',
+            b => *b,
+        })
+        .collect();
+    GeneralPurpose::new(&alphabet::STANDARD, lenient).decode(&plain).ok()
 }
 
 /// The text of bytes, which may be compressed.
@@ -131,6 +152,8 @@ mod tests {
             ("YWI=", Some("ab")),
             ("YWJj", Some("abc")),
             ("Pz4/Pw", Some("?>??")),
+            ("Pz4_Pw", Some("?>??")),
+            ("YW\r\nJj\n", Some("abc")),
             ("Y Q=", None),
         ] {
             assert_eq!(decoded(text.as_bytes()).as_deref(), expected.map(str::as_bytes), "{text}");

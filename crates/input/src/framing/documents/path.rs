@@ -1,9 +1,28 @@
 //! The objects and arrays around where a scan is, and what is known of each.
 
-use super::records::Value;
+use super::records::{FIELDS_MAX, Value};
 
-/// Lines of objects in an object that are kept, to tell a second copy by.
-const INNER_MAX: usize = 4;
+/// Lines of an object, and of objects in it, that are kept, to tell a second copy by.
+const LINES_MAX: usize = 64;
+
+/// Values of a list that are kept, to tell what a field has.
+const PLAIN_MAX: usize = 2;
+
+/// Names of types beside a value, of Avro, DynamoDB and MongoDB.
+const TYPES: [&str; 12] = [
+    "$numberDecimal",
+    "$numberDouble",
+    "$numberInt",
+    "$numberLong",
+    "N",
+    "S",
+    "double",
+    "float",
+    "int",
+    "long",
+    "string",
+    "value",
+];
 
 /// Bytes of a line that is kept so: no record is longer.
 const COPY_BYTES_MAX: usize = 4 << 10;
@@ -23,7 +42,20 @@ pub(super) struct Array {
     pub(super) is_empty: bool,
     /// Values of one row of Logs Insights, which has an object for each.
     pub(super) row: Vec<Value>,
+    /// The first plain values, and whether each is without quotes.
+    plain: Vec<(String, bool)>,
+    /// Values, plain or not.
+    pub(super) count: usize,
     pub(super) has_lines: bool,
+}
+
+impl Array {
+    /// A value that is no line.
+    pub(super) fn push_plain(&mut self, text: String, is_bare: bool) {
+        if self.plain.len() < PLAIN_MAX {
+            self.plain.push((text, is_bare));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -40,9 +72,31 @@ pub(super) struct Object {
     pub(super) has_lines: bool,
     /// Whether it has a line of its own.
     pub(super) has_message: bool,
-    /// That line, and those of the objects in it: programs that ship logs keep what they were given beside what they made of it.
-    pub(super) line: Option<String>,
-    pub(super) inner: Vec<String>,
+    /// Its lines and those of the objects in it, and under which of its keys each stands, by number: programs that ship logs keep what they were
+    /// given beside what they made of it.
+    lines: Vec<Line>,
+    /// Keys so far.
+    pub(super) keys: usize,
+}
+
+/// A line that an object has, or an object in it.
+#[derive(Debug)]
+struct Line {
+    /// Which key of the object it stands under.
+    key: usize,
+    /// Whether it stands there, by itself or in a list, and not in an object.
+    is_own: bool,
+    text: String,
+}
+
+impl Object {
+    /// The value of the last key has come.
+    pub(super) fn push(&mut self, text: String, is_bare: bool) {
+        if self.values.len() < FIELDS_MAX {
+            let key = std::mem::take(&mut self.key);
+            self.values.push(Value { key, text, is_bare });
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -62,10 +116,17 @@ impl Container {
                 is_map: false,
                 has_lines: false,
                 has_message: false,
-                line: None,
-                inner: Vec::new(),
+                lines: Vec::new(),
+                keys: 0,
             }),
-            _ => Self::Array(Array { next: Next::Value, is_empty: true, row: Vec::new(), has_lines: false }),
+            _ => Self::Array(Array {
+                next: Next::Value,
+                is_empty: true,
+                row: Vec::new(),
+                plain: Vec::new(),
+                count: 0,
+                has_lines: false,
+            }),
         }
     }
 
@@ -75,20 +136,59 @@ impl Container {
             Self::Object(object) => &mut object.next,
         }
     }
+
+    /// Whether it gave lines, or holds records.
+    pub(super) fn has_lines(&self) -> bool {
+        match self {
+            Self::Array(array) => array.has_lines || !array.row.is_empty(),
+            Self::Object(object) => object.has_lines || !object.held.is_empty(),
+        }
+    }
+
+    /// The value of a field that this is, and whether it is without quotes: the only one in it, or none where it is empty. What else it is has blanks in it, so
+    /// that its record has more values than fields and becomes a reject.
+    pub(super) fn as_value(&self) -> (String, bool) {
+        let none = || ("null".to_owned(), true);
+        match self {
+            Self::Array(array) if array.is_empty => none(),
+            Self::Array(array) => match &array.plain[..] {
+                [(text, is_bare)] if array.count == 1 => (text.clone(), *is_bare),
+                plain => (several(plain.first().map_or("…", |(text, _)| text), array.count), false),
+            },
+            Self::Object(object) if object.keys == 0 => none(),
+            Self::Object(object) => match &object.values[..] {
+                [value] if object.keys == 1 && TYPES.contains(&value.key.as_str()) => {
+                    (value.text.clone(), value.is_bare)
+                }
+                values => (several(values.first().map_or("…", |value| &value.key), object.keys), false),
+            },
+        }
+    }
 }
 
-/// Whether a line of the innermost object is one: not where an object around it or in it has the same, which is a copy then. Neighbours are none of
-/// each other's.
+fn several(first: &str, count: usize) -> String {
+    let first: String =
+        first.chars().map(|c| if c.is_whitespace() || c.is_control() { '_' } else { c }).collect();
+    format!("{SEVERAL}[{first} … {count}]")
+}
+
+/// Before what stands for a field's value and is none: a byte that JSON's texts have only in an escape.
+pub(super) const SEVERAL: char = '\u{0}';
+
+/// Whether a line of the innermost object, or of a list in it, is one: not where another key of that object has the same, or an object around it,
+/// which is a copy then. Neighbours are none of each other's.
 pub(super) fn takes_line(path: &mut [Container], line: &str) -> bool {
-    let around = path.iter().rev().map_while(|container| match container {
-        Container::Object(object) => Some(object),
-        Container::Array(_) => None,
-    });
-    let is_copy = around.enumerate().any(|(i, object)| {
-        object.line.as_deref() == Some(line) || (i == 0 && object.inner.iter().any(|inner| inner == line))
-    });
-    if let Some(Container::Object(object)) = path.last_mut() {
-        object.line = (line.len() <= COPY_BYTES_MAX).then(|| line.to_owned());
+    let Some(at) = path.iter().rposition(|c| matches!(c, Container::Object(_))) else { return true };
+    let mut is_copy = false;
+    for container in path[..at].iter().rev() {
+        let Container::Object(object) = container else { break };
+        is_copy |= object.lines.iter().any(|other| other.is_own && other.text == line);
+    }
+    let Container::Object(object) = &mut path[at] else { return true };
+    let key = object.keys;
+    is_copy |= object.lines.iter().any(|other| other.key != key && other.text == line);
+    if object.lines.len() < LINES_MAX && line.len() <= COPY_BYTES_MAX {
+        object.lines.push(Line { key, is_own: true, text: line.to_owned() });
     }
     !is_copy
 }
@@ -97,7 +197,8 @@ pub(super) fn takes_line(path: &mut [Container], line: &str) -> bool {
 pub(super) fn close_with_lines(path: &mut Vec<Container>) {
     let Some(Container::Object(object)) = path.pop() else { return };
     if let Some(Container::Object(around)) = path.last_mut() {
-        around.inner.extend(object.line.into_iter().chain(object.inner));
-        around.inner.truncate(INNER_MAX);
+        let key = around.keys;
+        around.lines.extend(object.lines.into_iter().map(|line| Line { key, is_own: false, ..line }));
+        around.lines.truncate(LINES_MAX);
     }
 }

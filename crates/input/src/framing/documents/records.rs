@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use flowquet_format::Catalogue;
+use flowquet_format::{Catalogue, LogFormat, field_of_column};
 
 use super::super::names::fields_of;
 use super::super::values::{Meaning, Spelling, is_integer, push_value};
+use super::path::SEVERAL;
 
 /// Values of an object that are held, and fields of a header line.
 pub(super) const FIELDS_MAX: usize = 256;
@@ -62,6 +63,11 @@ impl Records {
         self.keys.is_all
     }
 
+    /// Whether a key is the name of a known field.
+    pub(super) fn is_field(&self, key: &str) -> bool {
+        field_of_column(key, &self.catalogue).is_some()
+    }
+
     /// How the keys of `values` are read. Most objects have the keys of the one before.
     fn read_keys(&mut self, values: &[Value]) {
         if self.keys.places.len() == self.header.len() && values.iter().map(|v| &v.key).eq(&self.keys.keys) {
@@ -91,17 +97,37 @@ impl Records {
         let fields = || self.keys.fields.iter().flatten();
         let is_like_others =
             fields().next().is_some() && fields().all(|(name, _)| self.header.contains(name));
-        let is_half_known =
-            !self.header.is_empty() && self.keys.known >= 2 && 2 * self.keys.known >= self.keys.keys.len();
+        let is_new = |(name, _): &&(String, Meaning)| {
+            !self.header.contains(name) && self.catalogue.field(name).is_none()
+        };
+        let is_half_known = !self.header.is_empty()
+            && self.keys.known >= 2
+            && 2 * self.keys.known >= self.keys.keys.len()
+            && !fields().any(|field| is_new(&field));
         if !self.header.is_empty() || !self.keys.is_sure || self.keys.is_flow {
-            return self.keys.is_sure || is_like_others || is_half_known;
+            return self.keys.is_sure || (is_like_others || is_half_known) && self.may_be(values);
         }
         // Other services' logs have some fields of these names, but with other values: a version such as 1.1.
         let fits = |(field, value): (&Option<(String, Meaning)>, &Value)| match field {
             Some((_, Meaning::Integer)) => is_integer(&value.text),
-            _ => true,
+            _ => !value.text.starts_with(SEVERAL),
         };
         self.keys.fields.iter().zip(values).all(fits)
+    }
+
+    /// Whether each value may be one of its field: what follows records and has some of their names may be about them, `{"action":"retry"}`.
+    fn may_be(&self, values: &[Value]) -> bool {
+        let fields =
+            || self.keys.fields.iter().zip(values).filter_map(|(field, v)| Some((field.as_ref()?, v)));
+        let names: Vec<&str> = fields().map(|((name, _), _)| name.as_str()).collect();
+        let Some(format) = LogFormat::of_columns(&names, &self.catalogue) else { return false };
+        let mut spelt = Vec::new();
+        for ((_, meaning), value) in fields() {
+            spell(value, *meaning, &mut spelt);
+            spelt.push(b' ');
+        }
+        let words: Vec<&[u8]> = spelt.strip_suffix(b" ").unwrap_or(&spelt).split(|b| *b == b' ').collect();
+        format.may_have(&words)
     }
 
     /// Whether an object within another is a record: it has addresses and times, or has the fields of those before.
@@ -119,10 +145,7 @@ impl Records {
                 out.push(b' ');
             }
             match place.and_then(|at| Some((&values[at], self.keys.fields[at].as_ref()?.1))) {
-                Some((value, meaning)) => {
-                    let spelling = if value.is_bare { Spelling::Bare } else { Spelling::Quoted };
-                    push_value(value.text.as_bytes(), meaning, spelling, out);
-                }
+                Some((value, meaning)) => spell(value, meaning, out),
                 None => out.push(b'-'),
             }
         }
@@ -146,5 +169,16 @@ impl Records {
             self.keys.fields.iter().position(|field| field.as_ref().is_some_and(|(n, _)| n == name))
         };
         self.keys.places = self.header.iter().map(place_of).collect();
+    }
+}
+
+/// Appends a value as lines have it.
+fn spell(value: &Value, meaning: Meaning, out: &mut Vec<u8>) {
+    match value.text.strip_prefix(SEVERAL) {
+        Some(several) => out.extend_from_slice(several.as_bytes()),
+        None => {
+            let spelling = if value.is_bare { Spelling::Bare } else { Spelling::Quoted };
+            push_value(value.text.as_bytes(), meaning, spelling, out);
+        }
     }
 }

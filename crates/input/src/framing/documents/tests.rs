@@ -63,6 +63,24 @@ fn documents() {
         // A record is one whatever it is called, and wherever it is.
         (r#"{"content":"2 1 10.0.0.5 443 6 -","host":"x"}{"resource":{"body":{"stringValue":"2 1 10.0.0.6 443 6 -"}}}"#.to_owned(), "2 1 10.0.0.5 443 6 -\n2 1 10.0.0.6 443 6 -\n"),
         (r#"{"streams":[{"stream":{"a":"b"},"values":[["1704067200000000000","2 1 10.0.0.5 443 6 -"]]}]}"#.to_owned(), "2 1 10.0.0.5 443 6 -\n"),
+        // Copies under other keys, in lists; but not in one list.
+        (r#"{"hits":[{"fields":{"message":["2 1 10.0.0.5 443 6 -"],"message.keyword":["2 1 10.0.0.5 443 6 -"]}}]}"#.to_owned(), "2 1 10.0.0.5 443 6 -\n"),
+        (r#"{"hits":[{"_source":{"message":"2 a"},"fields":{"message":["2 1 10.0.0.5 443 6 -"]}},{"_source":{"message":"2 a"}}]}"#.to_owned(), "2 a\n2 a\n"),
+        (r#"{"_source":{"srcaddr":"10.0.0.5","start":1},"fields":{"srcaddr":["10.0.0.5"],"start":[1]}}"#.to_owned(), "srcaddr start\n10.0.0.5 1\n"),
+        (r#"{"message":["2 1 10.0.0.5 443 6 -","2 1 10.0.0.5 443 6 -"],"event.original":["2 1 10.0.0.5 443 6 -"]}"#.to_owned(), "2 1 10.0.0.5 443 6 -\n2 1 10.0.0.5 443 6 -\n"),
+        (r#"{"lines":["2 1 10.0.0.5 443 6 -"],"message":"2 1 10.0.0.5 443 6 -"}{"a":"2 1 10.0.0.5 443 6 -","b":"2 1 10.0.0.5 443 6 -"}"#.to_owned(), "2 1 10.0.0.5 443 6 -\n2 1 10.0.0.5 443 6 -\n"),
+        // Values with the name of their type, or in a list; what no field can have makes a line with more values.
+        (r#"{"srcaddr":{"string":"10.0.0.5"},"start":{"$numberLong":"1"},"bytes":[840],"end":[],"action":{"S":"ACCEPT"}}"#.to_owned(), "srcaddr start bytes end action\n10.0.0.5 1 840 - ACCEPT\n"),
+        (r#"{"srcaddr":{"ip":"10.0.0.5"},"start":1,"dstaddr":["a b","c"]}"#.to_owned(), "srcaddr start dstaddr\n[ip … 1] 1 [a_b … 2]\n"),
+        (r#"{"srcaddr":"10.0.0.5","start":{"a":{"b":1}}}"#.to_owned(), "srcaddr start\n10.0.0.5 [… … 1]\n"),
+        (r#"{"account":{"srcaddr":"b","start":1}}"#.to_owned(), "srcaddr start\nb 1\n"),
+        // What is no record behind one.
+        (r#"{"version":2,"srcaddr":"a","start":1,"action":"ACCEPT"}/{"version":1,"type":"heartbeat"}/{"start":1704067200,"end":1704067260,"count":2}/{"action":"retry","start":1704067200}/{"version":3}"#.replace('/', "\n"), "version srcaddr start action\n2 a 1 ACCEPT\n{\"version\":1,\"type\":\"heartbeat\"}\n{\"start\":1704067200,\"end\":1704067260,\"count\":2}\n{\"action\":\"retry\",\"start\":1704067200}\n3 - - -\n"),
+        // Tabs for blanks, only a bracket missing, lines in base64, other spellings of keys.
+        ("{\"message\":\"2\\t1\\ta\"}{\"message\":\"2 b\"".to_owned(), "2 1 a\n2 b\n"),
+        ("MiAxIGVuaS0xIDEwLjAuMC41IDQ0MyA2IC0=\nMiAxIGVuaS0xIDEwLjAuMC41IDQ0MyA2IC0\n".to_owned(), "2 1 eni-1 10.0.0.5 443 6 -\n2 1 eni-1 10.0.0.5 443 6 -\n"),
+        (r#"{"Records":[{"Data":"MiAxIGVuaS0xIDEwLjAuMC41IDQ0MyA2IC0="},{"value":"MiAxIGVuaS0xIDEwLjAu\nMC41IDQ0MyA2IC0="},{"Body":"{\"logEvents\":[{\"message\":\"2 1 10.0.0.5 -\"}]}"}]}"#.to_owned(), "2 1 eni-1 10.0.0.5 443 6 -\n2 1 eni-1 10.0.0.5 443 6 -\n2 1 10.0.0.5 -\n"),
+        ("2024-01-01T00:00:00+00:00 eni-1-all {\"message\":\"2 a\"}\n".to_owned(), "2 a\n"),
         // Texts within texts, and encoded ones.
         (r#"{"Type":"Notification","Message":"{\"logEvents\":[{\"message\":\"2 a\"}]}"}{"log":"{\"message\":\"2 b - - - -\"}\n"}"#.to_owned(), "2 a\n2 b - - - -\n"),
         (r#"{"message":"{\"message\":\"2 a\"}"}{"message":"\"2 b\""}{"message":"2024-01-01T00:00:00Z 2 c"}{"message":"[]"}"#.to_owned(), "2 a\n2 b\n2 c\n[]\n"),
@@ -104,12 +122,12 @@ fn documents() {
         ),
         (r#"{"class_uid":4001,"metadata":{}}"#, "OCSF"),
         (r#"{"message":"{\"class_uid\":4001}"}"#, "OCSF"),
-        (r#"{"message":"2 a""#, ""),
+        (r#"{"a":{"message":"2 a""#, ""),
         (r#"{"a" ~ 1}"#, "found `~`"),
     ] {
         match lines(text) {
             Err(found) => assert!(found.contains(words), "{text}: {found}"),
-            Ok(found) => assert_eq!((text, found.lines().count()), (r#"{"message":"2 a""#, 2)),
+            Ok(found) => assert_eq!((text, found.lines().count()), (r#"{"a":{"message":"2 a""#, 2)),
         }
     }
 }
