@@ -27,7 +27,7 @@ pub(crate) fn take_contract(log: &mut Log, options: &Options) -> Result<(), Erro
     if log.state().contract().differences(options).is_empty() {
         return Ok(());
     }
-    let open = log.state().open_tasks().map(|open| open.task.id.clone()).collect();
+    let open = log.state().open_tasks().map(|open| open.task.id).collect();
     log.void_tasks(&open, "planned anew: a later run makes the table with other options")?;
     Ok(log.remake(options)?)
 }

@@ -166,7 +166,7 @@ mod tests {
         assert_ne!(plan(objects.clone(), 2)[0].id, tasks[0].id, "an id is used once in a table");
         let with_formats = |formats: &[&str]| {
             let formats: Vec<String> = formats.iter().map(|f| (*f).to_owned()).collect();
-            plan_tasks(objects.clone(), &seed_of_plan(1, &formats), &options())[0].id.clone()
+            plan_tasks(objects.clone(), &seed_of_plan(1, &formats), &options())[0].id
         };
         assert_eq!(with_formats(&[]), tasks[0].id);
         assert_ne!(with_formats(&["${bytes}"]), tasks[0].id, "other columns, other bytes");

@@ -404,7 +404,7 @@ fn lose(log: &mut Log, choice: u64) -> Result<(), Error> {
             layout_version: LAYOUT_VERSION_OF_LOSSES,
             written_by: written_by(),
             number: state.files().last_compaction() + 1,
-            id: id(3, choice >> 32, choice & 0xffff),
+            id: id(3, choice >> 32, choice & 0xffff).to_string(),
             partition: String::new(),
             options: Options::default(),
             formats: Vec::new(),
