@@ -60,7 +60,7 @@ pub(crate) fn before_header<'a>(
 
 /// Whether a line that is shaped like a header begins as a record does: with a value of the first field, which is no name.
 pub(crate) fn begins_as_record(line: &[u8], format: &LogFormat, catalogue: &Catalogue) -> bool {
-    let first = line.split(|b| *b == b' ').next().unwrap_or_default();
+    let first = line.split(|b| *b == b' ').find(|word| !word.is_empty()).unwrap_or_default();
     let has_form = |field: &&Field| !may_be(field, b"?");
     format.fields().first().filter(has_form).is_some_and(|field| may_be(field, first))
         && !is_known_name(first, catalogue)

@@ -292,7 +292,8 @@ fn may_begin(name: &str, begin: &str) -> bool {
 
 /// Whether a line of words begins with a value of the first field.
 fn begins_as_record(line: &[u8], own: Option<&[String]>) -> bool {
-    let first = std::str::from_utf8(line).unwrap_or_default().split(' ').next().unwrap_or_default();
+    let first =
+        std::str::from_utf8(line).unwrap_or_default().split(' ').find(|w| !w.is_empty()).unwrap_or_default();
     let own = own.and_then(|own| own.first());
     own.is_some_and(|own| !may_be(own, "?") && may_be(own, first)) && !is_known(first)
 }

@@ -122,6 +122,11 @@ impl Separated {
             return None;
         }
         let first_name = (1..starts.len()).rev().take_while(|i| begins(&row[starts[*i]..])).last()?;
+        // A header alone, and what may stand before one: a mark, a value without a name.
+        let is_alone = first_name == 1 && begins(row);
+        if is_alone || row.first().is_none_or(|b| *b == self.separator || *b == b'#') {
+            return None;
+        }
         // From the value before those that begin as names do.
         (first_name - 1..starts.len() - 1).find_map(|i| {
             let end = starts[i + 1] - 1;

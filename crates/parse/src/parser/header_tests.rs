@@ -150,6 +150,7 @@ fn understood_among_records() {
         "dstaddr,bytes,srcaddr,end",
         "\"dstaddr\", \"bytes\", \"srcaddr\", \"end\"",
         "dstaddr\tbytes\tsrcaddr\tend",
+        "  dstaddr bytes srcaddr end",
         "dstAddr numBytes srcAddr endTime",
         "${dstaddr} ${bytes} ${srcaddr} ${end}",
         "# dstaddr bytes srcaddr end",

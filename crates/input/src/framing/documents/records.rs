@@ -104,6 +104,12 @@ impl Records {
             && self.keys.known >= 2
             && 2 * self.keys.known >= self.keys.keys.len()
             && !fields().any(|field| is_new(&field));
+        // Columns, each with a list of its values.
+        let is_several =
+            |(field, value): (&Option<_>, &Value)| field.is_none() || value.text.starts_with(SEVERAL);
+        if self.header.is_empty() && self.keys.fields.iter().zip(values).all(is_several) {
+            return false;
+        }
         if !self.header.is_empty() || !self.keys.is_sure || self.keys.is_flow {
             return self.keys.is_sure || (is_like_others || is_half_known) && self.may_be(values);
         }
@@ -175,6 +181,10 @@ impl Records {
 /// Appends a value as lines have it.
 fn spell(value: &Value, meaning: Meaning, out: &mut Vec<u8>) {
     match value.text.strip_prefix(SEVERAL) {
+        // What is no number is found where its column is kept; no other value is looked at, so that its blanks make it several.
+        Some(several) if matches!(meaning, Meaning::Integer | Meaning::Time) => {
+            push_value(several.as_bytes(), Meaning::Text, Spelling::Quoted, out);
+        }
         Some(several) => out.extend_from_slice(several.as_bytes()),
         None => {
             let spelling = if value.is_bare { Spelling::Bare } else { Spelling::Quoted };

@@ -89,6 +89,21 @@ fn tables() {
             b',',
             "x start srcaddr\n7 1 a\nsrcaddr x start\nb 7 2\n",
         ),
+        (
+            "start,end,srcaddr\n1,2,a\nstart,end,srcaddr\n1,2,b\n#start,srcaddr,end\n",
+            b',',
+            "start end srcaddr\n1 2 a\nstart end srcaddr\n1 2 b\n#start srcaddr end\n",
+        ),
+        (
+            "start,end,srcaddr,type\n1,2,a,x\ntype,srcaddr,end,start\ny,b,2,1\n",
+            b',',
+            "start end srcaddr type\n1 2 a x\ntype srcaddr end start\ny b 2 1\n",
+        ),
+        (
+            ",start,end,srcaddr\n0,1,2,a\n,start,srcaddr,end\n0,1,b,2\n",
+            b',',
+            "start end srcaddr\n1 2 a\nstart srcaddr end\n1 b 2\n",
+        ),
         // A header that nobody understands ends the one before it.
         (
             "start,end,srcaddr\n1,2,a\nsource,to,start,end,at,now,then\nb,1\nsrcaddr,start\nc,3\n",
