@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use flowquet_format::REGION_BYTES_MAX;
+use flowquet_format::folder_region;
 use flowquet_parse::{AS_LAST, Block, repeats};
 
 /// The regions that a block's rows belong to.
@@ -26,16 +26,14 @@ impl Regions {
         let Some(field) = field else { return Self { names: vec![of_key], of_rows: Vec::new() } };
         let rows = block.rows().len();
         let (mut names, mut of_rows) = (Vec::new(), Vec::new());
-        let mut places: HashMap<Option<&[u8]>, u32> = HashMap::new();
+        let mut places: HashMap<Option<&str>, u32> = HashMap::new();
         // Almost always all rows have one: a run of equal ones is looked at once.
         repeats(block.column(field, 0..rows), flags);
         let mut start = 0;
         for run in flags.chunk_by(|_, next| next & AS_LAST != 0) {
-            let value = block.field(block.rows()[start], field);
-            let value = Some(value).filter(|v| !v.is_empty() && *v != b"-" && v.len() <= REGION_BYTES_MAX);
+            let value = folder_region(block.field(block.rows()[start], field));
             let place = *places.entry(value).or_insert_with(|| {
-                let name = value.map(|value| String::from_utf8_lossy(value).into_owned());
-                names.push(name.or_else(|| of_key.clone()));
+                names.push(value.map(str::to_owned).or_else(|| of_key.clone()));
                 (names.len() - 1) as u32
             });
             of_rows.resize(start + run.len(), place);

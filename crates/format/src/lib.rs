@@ -72,7 +72,7 @@ pub use messages::{is_message, may_be_message, message_column};
 pub use nearest::nearest;
 pub use network::Network;
 pub use object_key::{DeliveryTime, ObjectKey};
-pub use partition::{PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime, REGION_BYTES_MAX};
+pub use partition::{PartitionColumn, PartitionSpec, PartitionSpecError, PartitionTime, folder_region};
 pub use spelling::{FoundFormat, find_formats};
 pub use tags::{TAG_FIELDS, TagKey, TagKeyError, percent_decoded, tag_entries};
 pub use time::{

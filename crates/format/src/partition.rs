@@ -40,7 +40,14 @@ impl PartitionColumn {
 
 /// Longest region of a record that names a folder, in bytes. AWS's have some fifteen; with three for each, where they are escaped, a disk still takes
 /// the name.
-pub const REGION_BYTES_MAX: usize = 64;
+const REGION_BYTES_MAX: usize = 64;
+
+/// The region that a record names, as its folder can be called: none of `-`, of what is longer than any region, or holds control characters, which
+/// keys of files may not have.
+pub fn folder_region(value: &[u8]) -> Option<&str> {
+    let value = std::str::from_utf8(value).ok().filter(|v| !v.is_empty() && *v != "-")?;
+    (value.len() <= REGION_BYTES_MAX && !value.contains(char::is_control)).then_some(value)
+}
 
 /// Which time of a record chooses its date and hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,6 +291,28 @@ mod tests {
         check("date", "x", None, "date=__HIVE_DEFAULT_PARTITION__");
         check("date", "x", Some(1_566_328_660_000), "date=__HIVE_DEFAULT_PARTITION__");
         check("date", KEY, Some(156_632_866), "date=2019-08-20");
+    }
+
+    #[test]
+    fn regions_of_records() {
+        let key = ObjectKey::parse(KEY);
+        let spec: PartitionSpec = "region".parse().expect("valid");
+        let folder = |value: &[u8]| {
+            let region = folder_region(value).or(key.region.as_deref());
+            spec.folder(&key, region, LogKind::Vpc, TimeSlot::NULL)
+        };
+        let long = "x".repeat(REGION_BYTES_MAX + 1);
+        for (value, expected) in [
+            (&b"eu-west-1"[..], "region=eu-west-1"),
+            (b"a/../b c", "region=a%2F..%2Fb c"),
+            (b"-", "region=us-east-1"),
+            (b"", "region=us-east-1"),
+            (b"a\xff", "region=us-east-1"),
+            ("a\u{85}".as_bytes(), "region=us-east-1"),
+            (long.as_bytes(), "region=us-east-1"),
+        ] {
+            assert_eq!(folder(value), expected);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Any text as a key: the folders of a table that are made of it stay inside the table, and are such as Hive's readers take apart.
 
 use flowquet_format::{
-    KeyFilter, KeyGroup, LogKind, ObjectKey, PartitionSpec, service_of_name, service_of_path,
+    KeyFilter, KeyGroup, LogKind, ObjectKey, PartitionSpec, folder_region, service_of_name, service_of_path,
 };
 use flowquet_store::Location;
 use flowquet_table::{OutputRecord, output_name, task_of_output};
@@ -28,9 +28,11 @@ pub(super) fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let parsed = ObjectKey::parse(&text);
     assert_eq!(ObjectKey::flow_log_id_of(&text), parsed.flow_log_id.as_deref());
+    // A record may name any text as its region.
+    let region = folder_region(data).or(parsed.region.as_deref());
     for columns in ["date", "account,region,date", "account,region,hour,date"] {
         let Ok(spec) = columns.parse::<PartitionSpec>() else { continue };
-        let folder = spec.folder(&parsed, LogKind::Vpc, spec.delivery_slot(&parsed));
+        let folder = spec.folder(&parsed, region, LogKind::Vpc, spec.delivery_slot(&parsed));
         assert!(is_inside(&folder) && !folder.contains(char::is_control), "{folder:?} of {text:?}");
         let parts: Vec<&str> = folder.split('/').collect();
         assert!(
