@@ -469,7 +469,7 @@ mod tests {
         let options: Options = serde_json::from_str(&deduplicated).expect("options");
         assert_eq!(options.dedup, Some(Dedup::Flow));
         assert_eq!(serde_json::to_string(&options).expect("plain values"), deduplicated);
-        let least = r#"{"partition_by":"date","partition_time":"start","types":"aws","compression":"zstd:1","row_group_rows":524288,"file_bytes":268435456}"#;
+        let least = r#"{"partition_by":"date","partition_time":"start","types":"aws","compression":"zstd:1","row_group_rows":1048576,"file_bytes":268435456}"#;
         assert_eq!(serde_json::to_string(&Options::default()).expect("plain values"), least);
         assert_eq!(serde_json::from_str::<Options>(least).expect("options"), Options::default());
     }

@@ -1,6 +1,6 @@
 //! The objects and arrays around where a scan is, and what is known of each.
 
-use super::records::{FIELDS_MAX, Value};
+use super::records::{FIELDS_MAX, SEVERAL, Value};
 
 /// Lines of an object, and of objects in it, that are kept, to tell a second copy by.
 const LINES_MAX: usize = 64;
@@ -171,9 +171,6 @@ fn several(first: &str, count: usize) -> String {
         first.chars().map(|c| if c.is_whitespace() || c.is_control() { '_' } else { c }).collect();
     format!("{SEVERAL}[{first} … {count}]")
 }
-
-/// Before what stands for a field's value and is none: a byte that JSON's texts have only in an escape.
-pub(super) const SEVERAL: char = '\u{0}';
 
 /// Whether a line of the innermost object, or of a list in it, is one: not where another key of that object has the same, or an object around it,
 /// which is a copy then. Neighbours are none of each other's.

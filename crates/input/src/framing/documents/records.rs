@@ -6,10 +6,12 @@ use flowquet_format::{Catalogue, LogFormat, field_of_column};
 
 use super::super::names::fields_of;
 use super::super::values::{Meaning, Spelling, is_integer, push_value};
-use super::path::SEVERAL;
 
 /// Values of an object that are held, and fields of a header line.
 pub(super) const FIELDS_MAX: usize = 256;
+
+/// Before what stands for a field's value and is none: a byte that JSON's texts have only in an escape.
+pub(super) const SEVERAL: char = '\u{0}';
 
 /// A plain value and its key.
 #[derive(Debug, Clone)]
