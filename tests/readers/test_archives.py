@@ -110,7 +110,8 @@ def test_what_the_store_refuses_stops_nothing():
         assert report["records"] == COLD["INTELLIGENT_TIERING"], "of which the server restored the objects at once"
         restores = report["restores"]
         assert (restores["requested"], restores["refused"]) == (COLD["DEEP_ARCHIVE"], COLD["GLACIER"])
-        assert "access denied" in restores["refusal"] and "s3:RestoreObject" in restores["refusal"]
+        assert "access denied" in restores["refusal"]
+        assert any("s3:RestoreObject" in hint for hint in report["hints"]), report["hints"]
         assert convert(server)["records"] == COLD["DEEP_ARCHIVE"] and len(cold) == 7
 
 
