@@ -5,6 +5,7 @@ mod corrected;
 mod faults;
 mod hostile;
 mod losses;
+mod meanwhile;
 mod records;
 mod verify;
 mod verify_rows;

@@ -152,6 +152,28 @@ fn compare(
 ) -> Result<FileCheck, Error> {
     listed.sort_by(|a, b| a.key.cmp(&b.key));
     log.refresh()?;
+    let mut check = found(log, listed, partitions)?;
+    if check.is_whole() {
+        return Ok(check);
+    }
+    // Another run may have replaced a file, and deleted it, after the log was read: what is gone is lost only if the log still has it.
+    log.refresh()?;
+    log.ask(|state| {
+        for gone in [&mut check.lost, &mut check.truncated] {
+            let kinds = gone.iter().map(|file| state.kind_of(&file.key)).collect::<Result<Vec<_>, _>>()?;
+            let mut kinds = kinds.into_iter();
+            gone.retain(|_| kinds.next() == Some(FileKind::Live));
+        }
+        Ok(check.clone())
+    })
+}
+
+/// What a listing and the log as it was read thereafter have different.
+fn found(
+    log: &mut Log,
+    listed: Vec<ObjectMeta>,
+    partitions: Option<&BTreeSet<String>>,
+) -> Result<FileCheck, Error> {
     // What tells of these files is read now, and begun anew with where it cannot be.
     log.ask(|state| {
         live_files(state, partitions)?;
@@ -165,8 +187,8 @@ fn compare(
         let found = listed.binary_search_by(|o| o.key.as_str().cmp(&file.output.key)).ok();
         match found.map(|at| listed[at].bytes) {
             Some(bytes) if bytes == file.output.bytes => {}
+            _ if is_there(log, file)? => {}
             Some(bytes) => check.truncated.push(misplaced(file, bytes)),
-            None if is_there(log, file)? => {}
             None => check.lost.push(misplaced(file, 0)),
         }
     }
@@ -206,7 +228,7 @@ fn misplaced(file: &LiveFile, bytes: u64) -> Misplaced {
     Misplaced { key: output.key.clone(), rows: output.rows, expected_bytes: output.bytes, bytes }
 }
 
-/// Whether a file that the listing lacks is there all the same: put after it, or still aside.
+/// Whether a file that the listing lacks, or has otherwise, is there all the same: put after it, or still aside.
 fn is_there(log: &Log, file: &LiveFile) -> Result<bool, Error> {
     match log.state().files().places(file).read(|key| log.out().head(key), StoreError::may_be_missing) {
         Ok(meta) => Ok(meta.bytes == file.output.bytes),

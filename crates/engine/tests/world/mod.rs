@@ -36,7 +36,7 @@ pub(crate) struct World {
     pub(crate) catalog: Memory,
 }
 
-type Snapshot = BTreeMap<String, Bytes>;
+pub(crate) type Snapshot = BTreeMap<String, Bytes>;
 
 pub(crate) fn key(account: u64, day: u32, n: u32) -> String {
     format!(
@@ -58,7 +58,7 @@ pub(crate) fn v2_lines(day: u32, n: u32, lines: u32) -> String {
     (0..lines).map(line).collect()
 }
 
-fn header(format: &str) -> String {
+pub(crate) fn header(format: &str) -> String {
     format.replace("${", "").replace('}', "")
 }
 

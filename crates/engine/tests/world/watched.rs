@@ -1,5 +1,6 @@
-//! A store that does something else before it is first asked for anything, or to put a record: what another process may do at that moment.
+//! A store that does something else before it is asked for something: what another process may do at that moment.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::Read;
 use std::ops::Range;
@@ -10,26 +11,47 @@ use flowquet_store::{Error, Fetch, Folder, ObjectMeta, Staged, Store};
 
 type Before = Box<dyn FnOnce() + Send>;
 
-/// Passes on to another store, after `before` was called once.
+/// Passes on to another store.
 pub(crate) struct Watched {
     inner: Arc<dyn Store>,
-    before: Mutex<Option<Before>>,
-    /// It waits until a record is put whose key has this in it; empty for anything.
+    /// What is done, each before the first operation that is not before one of this number.
+    before: Mutex<VecDeque<(usize, Before)>>,
+    operations: Mutex<usize>,
+    /// Operations that count: those that put a record whose key has this in it; empty for all.
     record: &'static str,
 }
 
 impl Watched {
+    /// Calls `before` at first.
     pub(crate) fn store(inner: Arc<dyn Store>, before: impl FnOnce() + Send + 'static) -> Arc<dyn Store> {
-        Arc::new(Self { inner, before: Mutex::new(Some(Box::new(before))), record: "" })
+        Self::at(inner, "", vec![(0, Box::new(before))])
     }
 
-    /// The same before a record is put whose key has `record` in it.
+    /// Calls `before` before a record is put whose key has `record` in it.
     pub(crate) fn before_record(
         inner: Arc<dyn Store>,
         record: &'static str,
         before: impl FnOnce() + Send + 'static,
     ) -> Arc<dyn Store> {
-        Arc::new(Self { inner, before: Mutex::new(Some(Box::new(before))), record })
+        Self::at(inner, record, vec![(0, Box::new(before))])
+    }
+
+    /// Calls `first` before the operation of one number and `second` before that of another.
+    pub(crate) fn twice(inner: Arc<dyn Store>, first: (usize, Before), second: (usize, Before)) -> Arc<Self> {
+        Arc::new(Self::new(inner, "", vec![first, second]))
+    }
+
+    fn at(inner: Arc<dyn Store>, record: &'static str, before: Vec<(usize, Before)>) -> Arc<dyn Store> {
+        Arc::new(Self::new(inner, record, before))
+    }
+
+    fn new(inner: Arc<dyn Store>, record: &'static str, before: Vec<(usize, Before)>) -> Self {
+        Self { inner, before: Mutex::new(before.into()), operations: Mutex::default(), record }
+    }
+
+    /// How much there is that was not done, since there were not as many operations.
+    pub(crate) fn left(&self) -> usize {
+        self.before.lock().expect("nobody panics").len()
     }
 
     fn inner(&self) -> &dyn Store {
@@ -40,8 +62,17 @@ impl Watched {
     }
 
     fn call(&self) {
-        let before = self.before.lock().expect("nobody panics").take();
-        if let Some(before) = before {
+        let operation = {
+            let mut operations = self.operations.lock().expect("nobody panics");
+            *operations += 1;
+            *operations - 1
+        };
+        loop {
+            let next = {
+                let mut before = self.before.lock().expect("nobody panics");
+                before.pop_front_if(|(number, _)| *number <= operation)
+            };
+            let Some((_, before)) = next else { break };
             before();
         }
     }
