@@ -206,6 +206,9 @@ mod tests {
     fn lines() {
         check("", LineKind::Blank, "");
         check("  \t\r", LineKind::Blank, "");
+        for rule in ["+-----+---+", "|:---|---:|", "----- ---", "========\r"] {
+            check(rule, LineKind::Blank, "");
+        }
         check("a b c", LineKind::Record, "a b c\n");
         check("a b c\r", LineKind::Record, "a b c\n");
         check("a b c ", LineKind::Record, "a b c\n");

@@ -18,7 +18,15 @@ pub(crate) fn unmarked(line: &[u8]) -> &[u8] {
     line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
-/// Whether a line holds nothing: blanks, tabs, carriage returns, zeros and old ends of files (Ctrl-Z) only.
+/// Whether a line holds nothing: blanks, tabs, carriage returns, zeros and old ends of files (Ctrl-Z) only; or a rule that clients of databases
+/// draw around a header, `+-----+-----+`, `|:---|---:|` or `----- -----`, whose least width is no value's.
 pub(crate) fn is_blank(line: &[u8]) -> bool {
-    line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r' | 0 | 0x1a))
+    line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r' | 0 | 0x1a)) || is_rule(line)
+}
+
+fn is_rule(line: &[u8]) -> bool {
+    let line = trimmed(line);
+    matches!(line.first(), Some(b'-' | b'=' | b'+' | b'|' | b':' | b' '))
+        && line.iter().all(|b| matches!(b, b'-' | b'=' | b'+' | b'|' | b':' | b' '))
+        && [b"---", b"==="].iter().any(|drawn| line.windows(3).any(|w| w == *drawn))
 }

@@ -350,19 +350,20 @@ impl Parser {
         Step::Block { consumed, block }
     }
 
-    /// Fills `rows` with the lines of exactly as many fields as `format` has, `odd` with all others, and `line_starts`.
+    /// Fills `line_starts`, and `odd` with the lines that are not plainly records of `format`; where there are none, `rows` with all.
     fn check_lines(&mut self, text: &[u8], format: &LogFormat) {
         self.rows.clear();
         self.odd.clear();
         self.line_starts.clear();
-        self.line_starts.push(0);
         let is_ascii = text.is_ascii();
         // No line has so many.
         let fields = if self.is_lost { usize::MAX } else { format.fields().len() };
         let told_by = told_by(format);
-        let ends = self.found.ends();
+        let (ends, line_ends) = (self.found.ends(), self.found.line_ends());
+        self.line_starts.push(0);
+        self.line_starts.extend(line_ends.iter().map(|newline| ends[*newline as usize] + 1));
         let (mut before, mut start) = (0, 0);
-        for (line, &newline) in self.found.line_ends().iter().enumerate() {
+        for (line, &newline) in line_ends.iter().enumerate() {
             let end = ends[newline as usize] as usize;
             // Where a number belongs a name tells of a header, which may be joined to a record that was cut.
             let is_record = (newline - before) as usize == fields
@@ -375,14 +376,15 @@ impl Parser {
                     .is_some_and(|b| begins_as_value(*b))
                     || told_by == 0 && !may_be_names(text, &ends[before as usize..newline as usize]))
                 && (is_ascii || text[start..end].is_ascii());
-            if is_record {
-                self.rows.push(Row { first: before + 1, line: line as u32 });
-            } else {
+            if !is_record {
                 self.odd.push(line as u32);
             }
             before = newline;
             start = end + 1;
-            self.line_starts.push(start as u32);
+        }
+        if self.odd.is_empty() {
+            let rows = (0..line_ends.len() as u32).map(|line| Row { first: line * fields as u32 + 1, line });
+            self.rows.extend(rows);
         }
         // A virtual newline stands behind the text; the last line still ends with the text.
         if let Some(end) = self.line_starts.last_mut() {
