@@ -1,5 +1,6 @@
 //! Committing a task: its files first, then its commit record. Nothing here computes; it only waits for the store.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use flowquet_store::{Staged, Store};
@@ -86,7 +87,8 @@ impl ClosedTask {
 
     /// Deletes what was just put once more although a compaction has retired and deleted it meanwhile.
     fn delete_retired(&self, log: &Log) -> Result<(), Error> {
-        let retired = log.retired_since()?;
+        let mut retired = HashSet::new();
+        log.retire_since(&mut retired)?;
         for output in self.record.outputs.iter().filter(|o| retired.contains(o.key.as_str())) {
             delete_if_there(self.out.as_ref(), &output.key)?;
         }

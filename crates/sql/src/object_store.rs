@@ -79,7 +79,13 @@ impl TableStore {
     async fn range(&self, location: &Path, range: Range<u64>) -> Result<Bytes> {
         let bytes = self
             .waiting(location, move |out, key| {
-                out.fetch(key, "", range, false).wait(&|| stop().load(Ordering::Relaxed))
+                let bytes =
+                    out.fetch(key, "", range.clone(), false).wait(&|| stop().load(Ordering::Relaxed))?;
+                // Of a file that is cut stores give what there is, and the reader of Parquet takes for granted that it is all.
+                match bytes.len() as u64 == range.end - range.start {
+                    true => Ok(bytes),
+                    false => Err(StoreError::cut_short(out.url(key), &range, bytes.len())),
+                }
             })
             .await?;
         self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);

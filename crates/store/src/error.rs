@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 
 use crate::LISTED_MAX;
 
@@ -185,6 +186,12 @@ impl Error {
     pub(crate) fn no_archive(url: String) -> Self {
         let detail = "expected an archived object, found one that can be read".to_owned();
         Self::told(ErrorKind::Other, "restore", url, detail)
+    }
+
+    /// Of `range` of the object at `url` there are only `found` bytes.
+    pub fn cut_short(url: String, range: &Range<u64>, found: usize) -> Self {
+        let detail = format!("expected bytes {} to {}, found {found} bytes", range.start, range.end);
+        Self::told(ErrorKind::Other, "read", url, detail)
     }
 
     /// The folder `path` lies deeper than is listed.

@@ -197,10 +197,10 @@ fn found(
         let lost = state.files().lost_at(&object.key).map(|lost| &lost.file);
         match state.kind_of(&object.key)? {
             FileKind::Live | FileKind::UnderWay => {}
-            FileKind::Left if state.files().open().any(|r| r.retired.iter().any(|f| f.key == object.key)) => {
-            }
             FileKind::Left if lost.is_some_and(|file| file.output.bytes == object.bytes) => {
                 check.found_again.extend(lost.map(|file| misplaced(file, object.bytes)));
+            }
+            FileKind::Left if state.files().open().any(|r| r.retired.iter().any(|f| f.key == object.key)) => {
             }
             // A run that goes on may just have deleted it.
             FileKind::Left if out.head(&object.key).is_ok() => check.left.push(of(object.key)),

@@ -1,6 +1,6 @@
 //! The table contract: what all files of a table have in common.
 
-use flowquet_format::{PartitionSpec, PartitionTime, Types};
+use flowquet_format::{PartitionColumn, PartitionSpec, PartitionTime, Types};
 use serde::{Deserialize, Serialize};
 
 use crate::LAYOUT_VERSION;
@@ -69,7 +69,13 @@ impl TableContract {
 
     /// These options with what all files of the table have in common.
     pub fn completed(&self, options: Options) -> Options {
+        let own_region = if options.partition_by == self.partition_by {
+            options.own_region
+        } else {
+            self.partition_by.contains(PartitionColumn::Region)
+        };
         Options {
+            own_region,
             partition_by: self.partition_by.clone(),
             partition_time: self.partition_time,
             types: self.types,

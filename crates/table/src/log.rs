@@ -541,19 +541,22 @@ impl Log {
         Ok(is_void)
     }
 
-    /// Keys of files that were retired by records that the state does not know yet.
+    /// Adds to `retired` the keys of files that were retired by records that the state does not know yet, and takes those out that became part
+    /// of the table again.
     ///
     /// # Errors
     /// As the store reports; [`Error::Record`].
-    pub fn retired_since(&self) -> Result<HashSet<String>, Error> {
+    pub fn retire_since(&self, retired: &mut HashSet<String>) -> Result<(), Error> {
         let listed = self.list_compactions()?;
-        let (mut retired, out) = (HashSet::new(), self.out.as_ref());
+        let out = self.out.as_ref();
         read_each(out, &listed.new, |key, bytes| {
             let record: CompactionRecord = decode(out, key, &bytes)?;
+            for key in &record.regained {
+                retired.remove(key);
+            }
             retired.extend(record.retired.into_iter().map(|f| f.key));
             Ok(())
-        })?;
-        Ok(retired)
+        })
     }
 
     /// The commit record of a task of a plan.

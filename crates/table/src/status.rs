@@ -190,7 +190,9 @@ fn of_state(
         first_object: open.task.objects.first().map(SourceObject::url).unwrap_or_default().to_owned(),
     });
     let (contract, totals, files) = (state.contract(), state.totals(), state.files());
-    let mut open_compactions: Vec<String> = files.open().flat_map(|r| aside_folders(r).into_keys()).collect();
+    // Of an accepted loss no file is moved.
+    let moving = files.open().filter(|record| !record.is_of_losses());
+    let mut open_compactions: Vec<String> = moving.flat_map(|r| aside_folders(r).into_keys()).collect();
     open_compactions.sort();
     open_compactions.dedup();
     let formats = formats_of_logs(state)?;

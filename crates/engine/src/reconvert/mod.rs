@@ -364,6 +364,8 @@ impl Draft {
         for task in &scope.superseded {
             for (object, is_chosen) in &task.objects {
                 let options = if *is_chosen { change.apply(&task.options) } else { (*task.options).clone() };
+                // A task without files may be older than what files of the table have in common.
+                let options = log.state().contract().completed(options);
                 let key = serde_json::to_string(&options).expect("plain values");
                 by_options.entry(key).or_insert_with(|| (options, Vec::new())).1.push(object.clone());
             }

@@ -56,8 +56,8 @@ impl Placing<'_> {
         }
         for record in records {
             self.put(record)?;
-            // A file that was lost may be found again, and be part of the table since.
-            if record.loss.is_some() && self.is_done(record)? {
+            // What is there under the key of a file that was lost may be that file, found again: who accepts a loss deletes what is damaged.
+            if record.loss.is_some() {
                 continue;
             }
             for file in &record.retired {
@@ -107,12 +107,13 @@ impl Placing<'_> {
         if !self.is_done(record)? {
             return Ok(());
         }
-        let mut retired = self.log.retired_since()?;
+        let mut retired = HashSet::new();
         for output in record.all_outputs() {
             if self.log.state().kind_of(&output.key)? == FileKind::Left {
                 retired.insert(output.key.clone());
             }
         }
+        self.log.retire_since(&mut retired)?;
         let mut superseded = record.all_outputs().filter(|o| retired.contains(&o.key));
         Ok(superseded.try_for_each(|o| delete_if_there(self.log.out().as_ref(), &o.key))?)
     }

@@ -10,7 +10,7 @@ use flowquet_sources::SourceSet;
 use flowquet_store::{ErrorKind, Store, Stores};
 use flowquet_table::{
     CompactionRecord, LAYOUT_VERSION_OF_LOSSES, LiveFile, Log, Loss, Options, RetiredFile, TableState,
-    TaskId, written_by,
+    TaskId, delete_if_there, written_by,
 };
 use serde::Serialize;
 
@@ -108,6 +108,8 @@ impl LossRequest {
         if keys.is_empty() || self.put(&mut log, record, &are_live, pointers, observer, stop)?.is_none() {
             return Ok(Some(accepted));
         }
+        // Not by whoever finishes this run's work later: by then the file may be there again as it was.
+        keys.iter().try_for_each(|key| delete_if_there(self.out.as_ref(), key))?;
         accepted.records = damaged.iter().map(|file| file.output.rows).sum();
         accepted.files = keys;
         Ok(Some(accepted))
