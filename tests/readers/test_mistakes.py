@@ -114,6 +114,36 @@ def test_a_reconversion_takes_no_records_away(logs, out):
     assert {tuple(row) for _, row in rows(out)} == {("srcaddr", "start")}
 
 
+def test_a_reconversion_takes_no_other_object_as_it_is_now(logs, out):
+    for i in range(3):
+        (logs / f"{i}.log").write_text(f"{naive.V2}\n{line(i)}{line(i + 10)}")
+    convert(logs, out)
+    before = sorted(map(str, rows(out)))
+    ours = (logs / "1.log").read_text()
+    choices = [["reconvert", out, "--object", "0.log", "--add", "direction"], ["reconvert", out, "--lost"], ["verify", out, "--repair"],
+               ["verify", out, "--repair", "--accept-loss", "x"]]
+    for text, has in [(ours[: len(naive.V2) + 1], "has 0 records now"), (ours.replace("10.0.", "10.9."), "has as many others now")]:
+        (logs / "1.log").write_text(text)
+        for i, choice in enumerate(choices):
+            if i == 1:
+                lost = next(iter(files(out).values()))
+                whole = lost.read_bytes()
+                lost.unlink()
+            words = run(*choice, check=7).stderr
+            assert "1.log` had 2 records when it was converted" in words and has in words and "--object" in words, words
+        lost.write_bytes(whole)
+        assert sorted(map(str, rows(out))) == before
+    # Put back, its time is another, and that is all.
+    (logs / "1.log").write_text(ours)
+    run(*choices[0])
+    assert len(rows(out)) == 6
+    # It can be taken as it is, and the files with it.
+    (logs / "1.log").write_text(f"{naive.V2}\n{line(1)}")
+    next(iter(files(out).values())).unlink()
+    words = run("reconvert", out, "--object", "1.log").stderr
+    assert "6 records and 0 rejects before, 5 records" in words
+
+
 def test_lines_of_two_formats_need_both(logs, out):
     """A second format alone makes rejects of what the first one read, and that is said."""
     short = "10.0.0.1 10.0.0.2 1566172800\n"

@@ -45,6 +45,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         Error::Interrupted => Exit::Interrupted,
         Error::FewerRecords { .. } => Exit::TooManyRejects,
         Error::PartitionDamaged { .. } => Exit::FilesDamaged,
+        Error::RecordsDiffer { .. } => Exit::SourcesDiffer,
         Error::TooManyRejects { .. } => Exit::TooManyRejects,
         Error::Catalog(error) => error.downcast_ref().map_or(Exit::Failed, exit_of_catalog_error),
         Error::Store(error) | Error::Log(LogError::Store(error)) => exit_of_store_error(error),
@@ -323,6 +324,9 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
         Error::FewerRecords { .. } => {
             "if objects mix formats, give --format once for each, including those used before; or allow it with --fewer-records"
+        }
+        Error::RecordsDiffer { .. } => {
+            "put the raw log back as it was; or take it as it is now with `flowquet reconvert TABLE --object URL`, several times for several"
         }
         Error::RecordsLost { .. } => "check --format, --fields and --columns, or choose other objects",
         Error::NotReconverted(_) => {

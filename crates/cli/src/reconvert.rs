@@ -143,7 +143,7 @@ fn text(done: &Reconverted, is_read_otherwise: bool, elapsed: Duration) -> Strin
     for hint in object_hints(&[&summary.failed_objects[..], &summary.archived_objects].concat()) {
         text.push_str(&format!("hint: {hint}\n"));
     }
-    if is_read_otherwise && summary.counts.rejects > 0 && summary.counts.rejects >= done.rejects_before {
+    if is_read_otherwise && done.rejects_after > 0 && done.rejects_after >= done.rejects_before {
         text.push_str(
             "hint: no fewer lines are rejected than before; if objects mix formats, give --format once for each, \
              including those used before\n",
@@ -157,8 +157,8 @@ fn text(done: &Reconverted, is_read_otherwise: bool, elapsed: Duration) -> Strin
         counted(done.partitions.len() as u64, "partition"),
         counted(done.records_before, "record"),
         counted(done.rejects_before, "reject"),
-        counted(summary.counts.records, "record"),
-        counted(summary.counts.rejects, "reject"),
+        counted(done.records_after, "record"),
+        counted(done.rejects_after, "reject"),
         elapsed.as_secs_f64()
     ));
     text

@@ -1,8 +1,9 @@
 //! What stops a run.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use flowquet_table::{Dedup, Error as LogError};
+use flowquet_table::{Dedup, Error as LogError, TaskId};
 
 use crate::words::counted;
 
@@ -109,6 +110,15 @@ pub enum Error {
     RolledUpIntoItself {
         /// Its URL.
         url: String,
+    },
+    /// Raw logs whose records were to be what they were give others. The table is as it was.
+    RecordsDiffer {
+        /// URL of one.
+        url: String,
+        /// What it had and has, and how many others there are.
+        why: String,
+        /// Tasks that came from them.
+        tasks: BTreeSet<TaskId>,
     },
     /// A reconversion would take records away: so many objects gave some, and cannot be read with the options that were asked for.
     RecordsLost {
@@ -232,6 +242,7 @@ impl Error {
             Self::NotCompared { .. } => "not-compared",
             Self::NotReconverted(_) => "not-reconverted",
             Self::NotRolledUp(_) | Self::RolledUpIntoItself { .. } => "not-rolled-up",
+            Self::RecordsDiffer { .. } => "records-differ",
             Self::RecordsLost { .. } => "records-lost",
             Self::NothingChosen => "nothing-chosen",
             Self::Options(_) => "options",
@@ -321,6 +332,9 @@ impl fmt::Display for Error {
                 )
             }
             Self::NotReconverted(why) => write!(f, "not reconverted, the table is unchanged: {why}"),
+            Self::RecordsDiffer { url, why, .. } => {
+                write!(f, "not reconverted, the table is unchanged: `{url}` {why}")
+            }
             Self::NothingChosen => f.write_str("no object of the table is chosen"),
             Self::Options(what) => write!(f, "read the options of a plan record: {what}"),
             Self::Parquet(_) => f.write_str("write Parquet"),

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use flowquet_engine::{Change, Choice, Error, Fault as Found};
 use flowquet_store::{Failing, Fault, Store, Then, When};
 use flowquet_table::{Error as LogError, Log, Options, Reading, Status, ignore, status};
+use flowquet_testkit::gzip;
 
 use crate::world::checks::Depth;
 use crate::world::found::{assert_nothing_found, live};
 use crate::world::watched::Watched;
-use crate::world::{V2, World, key};
+use crate::world::{V2, World, header, key, v2_lines};
 
 fn by_hour(world: &World) -> Options {
     Options { partition_by: "date,hour".parse().expect("columns"), ..world.options() }
@@ -197,4 +198,81 @@ fn a_run_that_another_with_other_options_overtakes_is_told_at_most_once() {
     assert_eq!(run.summary.objects.left, 0, "{:?}", run.summary.objects);
     assert_nothing_found(&world.verify(Depth::Deep), "overtaken");
     world.assert_in_place();
+}
+
+/// A header alone; what it grows by.
+fn grown(lines: u32) -> Vec<u8> {
+    gzip(format!("{}\n{}", header(V2), v2_lines(15, 12, lines)).as_bytes())
+}
+
+#[test]
+fn an_object_that_gave_no_rows_is_converted_again_with_what_files_have_in_common() {
+    let world = World::new();
+    let logs = world.logs.snapshot();
+    let empty = key(1, 15, 12);
+    world.logs.restore(BTreeMap::new());
+    world.put(&empty, &grown(0));
+    world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    assert!(live(&world).is_empty());
+    world.logs.restore(logs);
+    world.put(&empty, &grown(5));
+    world.convert(&world.lake_store(), by_hour(&world)).expect("the table has no files");
+    let mut choice = Choice::default();
+    choice.set_objects(std::slice::from_ref(&empty)).expect("globs");
+    world.reconvert(&world.lake_store(), choice, Change::default()).expect("undisturbed");
+    assert!(world.rows().keys().all(|folder| folder.contains("/hour=")), "{:?}", world.rows().keys());
+    assert_nothing_found(&world.verify(Depth::Deep), "converted again");
+    world.compact(&world.lake_store(), None).expect("undisturbed");
+}
+
+#[test]
+fn objects_that_cannot_be_read_are_told_after_others_of_their_task_were_converted_again() {
+    let unreadable = |world: &World| -> Vec<String> {
+        told(world).unreadable.into_iter().map(|object| object.url).collect()
+    };
+    for is_lost in [false, true] {
+        let world = World::new();
+        world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+        let before = unreadable(&world);
+        assert_eq!(before.len(), 2);
+        let mut choice = Choice::default();
+        if is_lost {
+            world.lake.delete(&live(&world)[0]).expect("there");
+            choice.lost = true;
+        } else {
+            choice.set_objects(&[key(1, 15, 0)]).expect("globs");
+        }
+        world.reconvert(&world.lake_store(), choice, Change::default()).expect("undisturbed");
+        assert_eq!(unreadable(&world), before, "{is_lost}");
+        world.assert_checkpoints_change_nothing();
+    }
+}
+
+#[test]
+fn what_is_lost_is_not_made_anew_of_other_records() {
+    let world = World::new();
+    world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    world.lake.delete(&live(&world)[0]).expect("there");
+    let before = world.snapshot();
+    let lost = || {
+        let mut choice = Choice::default();
+        choice.lost = true;
+        choice
+    };
+    for lines in [5, 9] {
+        world.put(&key(1, 15, 0), &grown(lines));
+        let done = world.reconvert(&world.lake_store(), lost(), Change::default());
+        let Err(Error::RecordsDiffer { url, tasks, .. }) = &done else { panic!("{done:?}") };
+        assert_eq!((url.as_str(), tasks.len()), (format!("s3://logs/{}", key(1, 15, 0)).as_str(), 1));
+        assert!(world.snapshot() == before, "the table is as it was");
+    }
+    // By name it is taken as it is.
+    let mut choice = Choice::default();
+    choice.set_objects(&[key(1, 15, 0)]).expect("globs");
+    world.reconvert(&world.lake_store(), choice, Change::default()).expect("undisturbed");
+    assert_nothing_found(&world.verify(Depth::Deep), "taken as it is");
+    // And with the bytes that it had, whenever they were put.
+    world.lake.delete(&live(&world)[0]).expect("there");
+    world.put(&key(1, 15, 0), &grown(9));
+    world.reconvert(&world.lake_store(), lost(), Change::default()).expect("undisturbed");
 }

@@ -13,6 +13,7 @@ use flowquet_table::{Log, Loss, check_files};
 
 use crate::world::checks::Depth;
 use crate::world::found::{assert_nothing_found, live};
+use crate::world::watched::Watched;
 use crate::world::{Catalog, World, key};
 
 type Rows = BTreeMap<String, Vec<String>>;
@@ -232,4 +233,43 @@ fn a_fault_at_any_operation_of_accepting_a_loss_changes_nothing_for_good() {
             }
         }
     }
+}
+
+#[test]
+fn a_file_that_returns_before_its_loss_is_through_is_not_deleted() {
+    let world = world(false);
+    let all = world.rows();
+    let (file, bytes, _) = one_file(&world);
+    lose(&world, &file, false);
+    accept(&world);
+    // Killed before its mark.
+    world.lake.delete("_flowquet/compactions/00000001.done").expect("the loss is through");
+    world.put_in_table(&file, &bytes);
+    let mut log = Log::open(&world.lake_store()).expect("a table");
+    assert_eq!(check_files(&mut log).expect("in memory").found_again.len(), 1);
+    world.compact(&world.lake_store(), None).expect("undisturbed");
+    assert_eq!(regain(&world), [file]);
+    assert_eq!(world.rows(), all);
+    assert_nothing_found(&world.verify(Depth::Data), "regained");
+}
+
+#[test]
+fn a_slow_run_leaves_a_file_that_was_found_again() {
+    let world = World::new();
+    let other = World { logs: world.logs.clone(), lake: world.lake.clone(), catalog: world.catalog.clone() };
+    let out = Watched::before_record(world.lake_store(), "/commits/", move || {
+        other.convert(&other.lake_store(), other.options()).expect("undisturbed");
+        let logs = other.logs.snapshot();
+        let (file, bytes, _) = one_file(&other);
+        lose(&other, &file, false);
+        accept(&other);
+        other.put_in_table(&file, &bytes);
+        assert_eq!(regain(&other), [file]);
+        other.logs.restore(logs);
+    });
+    world.convert(&out, world.options()).expect("undisturbed");
+    let undisturbed = World::new();
+    undisturbed.convert(&undisturbed.lake_store(), undisturbed.options()).expect("undisturbed");
+    assert_eq!(world.rows(), undisturbed.rows());
+    world.assert_in_place();
 }

@@ -163,6 +163,12 @@ impl Choice {
         Ok(chosen)
     }
 
+    /// Whether objects are chosen for the sake of files, whose rows are to be what they were, and not by name, to be taken as they are now.
+    pub(crate) fn restores(&self) -> bool {
+        let is_by_name = self.objects.is_some() || !self.flow_log_ids.is_empty();
+        !is_by_name && (self.lost || self.accepted || self.files.is_some())
+    }
+
     /// Whether only objects with rejects are wanted.
     pub(crate) fn wants_rejects(&self) -> bool {
         self.rejects

@@ -19,6 +19,7 @@
 //! reconversion goes on.
 
 mod choice;
+mod differ;
 mod gone;
 mod scope;
 
@@ -32,8 +33,9 @@ use flowquet_plan::plan_tasks;
 use flowquet_sources::SourceSet;
 use flowquet_store::{Store, Stores};
 use flowquet_table::{
-    CommitRecord, CompactionRecord, LAYOUT_VERSION, Log, Options, Reading, Reconversion, ReconvertedTask,
-    RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, TaskId, aside_key, written_by,
+    CommitRecord, CompactionRecord, FailedClaim, LAYOUT_VERSION, Log, Options, Reading, Reconversion,
+    ReconvertedTask, RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, TaskId, aside_key,
+    written_by,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -49,8 +51,10 @@ use crate::replace::{Late, Placing, Pointers, finish_open};
 use crate::summary::Summary;
 use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;
+use crate::words::counted;
 
 pub use choice::Choice;
+use differ::differing;
 pub(crate) use gone::gone_tasks;
 use scope::Scope;
 
@@ -126,6 +130,10 @@ pub struct Reconverted {
     pub records_before: u64,
     /// Their rejects before.
     pub rejects_before: u64,
+    /// Their records now, and those of objects that had failed.
+    pub records_after: u64,
+    /// The same of rejects.
+    pub rejects_after: u64,
     /// Files that were replaced.
     pub files_in: u64,
     /// Files that were written.
@@ -144,6 +152,8 @@ struct Draft {
     options: HashMap<TaskId, Options>,
     /// The neighbour that a task writes rows of anew, by the id of the task that does.
     rewrites: HashMap<TaskId, TaskId>,
+    /// URLs of objects of superseded tasks that must give the records that they gave.
+    restored: HashSet<String>,
 }
 
 /// Converts objects anew, until done or `stop` is set.
@@ -190,7 +200,11 @@ pub fn reconvert(
     if !scope.superseded.is_empty() {
         replace(&mut log, asked, &mut enrichments, pointers, observer, stop, &mut done)?;
     }
-    plan_failed(&mut log, asked, &mut enrichments, observer, stop, &mut done)?;
+    let before = done.summary.counts.clone();
+    plan_failed(&mut log, asked, &scope.failed, change, &mut enrichments, observer, stop, &mut done.summary)?;
+    done.records_after += done.summary.counts.records - before.records;
+    done.rejects_after += done.summary.counts.rejects - before.rejects;
+    try_companions(&mut log, asked, &mut enrichments, observer, stop, &mut done.summary)?;
     log.refresh()?;
     if let Some(warning) = checkpoint(&mut log) {
         observer.event(&Event::Warning(&warning));
@@ -220,7 +234,7 @@ fn replace(
     done: &mut Reconverted,
 ) -> Result<(), Error> {
     let Asked { request, change, scope, sources } = asked;
-    let draft = Draft::new(log, scope, change, enrichments)?;
+    let draft = Draft::new(log, scope, change, request.choice.restores(), enrichments)?;
     let performed = run(
         log,
         enrichments.left_of(request.budget),
@@ -239,12 +253,18 @@ fn replace(
         return Err(Error::NotReconverted(reason));
     }
     let commits = performed.aside;
-    let loss = draft.loss(scope, &commits).or_else(|| draft.fewer(scope, &commits, &request.choice));
+    let anew = || commits.iter().filter(|commit| !draft.rewrites.contains_key(&commit.task));
+    let loss = draft
+        .loss(scope, &commits)
+        .or_else(|| differing(scope, anew(), &draft.restored))
+        .or_else(|| draft.fewer(scope, &commits, &request.choice));
     if let Some(error) = loss {
         log.refresh()?;
         late.clear(log)?;
         return Err(error);
     }
+    done.records_after = anew().map(|commit| commit.counts.records).sum();
+    done.rejects_after = anew().map(|commit| commit.counts.rejects).sum();
     let record = draft.record(log, scope, commits, change)?;
     // One that could not read all any more has cleared the folder.
     let there: HashSet<String> = log.aside(&draft.id)?.into_iter().collect();
@@ -275,18 +295,43 @@ fn replace(
     Ok(())
 }
 
-/// Plans chosen objects that had failed like new ones, and performs those plans.
-fn plan_failed(
+/// Tries objects of superseded tasks again that could not be read, and are not chosen: no record would say any more that they could not.
+/// What fails as before is told by the table, as before.
+fn try_companions(
     log: &mut Log,
     asked: Asked<'_>,
     enrichments: &mut EnrichmentFiles<'_>,
     observer: &dyn Observer,
     stop: &AtomicBool,
-    done: &mut Reconverted,
+    summary: &mut Summary,
 ) -> Result<(), Error> {
-    let Asked { request, change, scope, sources } = asked;
+    let mut own = Summary::default();
+    let claims = &asked.scope.failed_companions;
+    plan_failed(log, asked, claims, &Change::default(), enrichments, observer, stop, &mut own)?;
+    if own.objects.converted > 0 {
+        let objects = counted(own.objects.converted, "object");
+        let warning = format!("{objects} of the same tasks could not be read before, and were converted now");
+        observer.event(&Event::Warning(&warning));
+        summary.warnings.push(warning);
+    }
+    Ok(())
+}
+
+/// Plans objects that had failed like new ones, and performs those plans.
+#[allow(clippy::too_many_arguments, reason = "what is asked, of which objects, and what a run needs")]
+fn plan_failed(
+    log: &mut Log,
+    asked: Asked<'_>,
+    claims: &[FailedClaim],
+    change: &Change,
+    enrichments: &mut EnrichmentFiles<'_>,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+    summary: &mut Summary,
+) -> Result<(), Error> {
+    let Asked { request, sources, .. } = asked;
     let mut by_options: BTreeMap<String, (Options, Vec<SourceObject>)> = BTreeMap::new();
-    for claim in &scope.failed {
+    for claim in claims {
         // They were tried before the table had files, maybe.
         let options = log.state().contract().completed(change.apply(&claim.options));
         let key = serde_json::to_string(&options).expect("plain values");
@@ -306,11 +351,11 @@ fn plan_failed(
         });
     }
     let budget = enrichments.left_of(request.budget);
-    let performed = run(log, budget, &planned, sources, observer, stop, &mut done.summary)?;
+    let performed = run(log, budget, &planned, sources, observer, stop, summary)?;
     if let Some(reason) = performed.void.into_values().min() {
         let warning = format!("left for the next conversion: {reason}");
         observer.event(&Event::Warning(&warning));
-        done.summary.warnings.push(warning);
+        summary.warnings.push(warning);
     }
     Ok(())
 }
@@ -354,8 +399,10 @@ impl Draft {
         log: &Log,
         scope: &Scope,
         change: &Change,
+        is_restored: bool,
         enrichments: &mut EnrichmentFiles<'_>,
     ) -> Result<Self, Error> {
+        let mut restored = HashSet::new();
         let mut words =
             vec!["reconversion".to_owned(), LAYOUT_VERSION.to_string(), log.state().last_plan().to_string()];
         words.extend(scope.retired.iter().map(|f| f.output.key.clone()));
@@ -366,6 +413,9 @@ impl Draft {
                 let options = if *is_chosen { change.apply(&task.options) } else { (*task.options).clone() };
                 // A task without files may be older than what files of the table have in common.
                 let options = log.state().contract().completed(options);
+                if (is_restored || !*is_chosen) && options == *task.options {
+                    restored.insert(object.url().to_owned());
+                }
                 let key = serde_json::to_string(&options).expect("plain values");
                 by_options.entry(key).or_insert_with(|| (options, Vec::new())).1.push(object.clone());
             }
@@ -374,7 +424,8 @@ impl Draft {
         words.extend(by_options.keys().cloned());
         let digest = digest_of(&words.iter().map(String::as_str).collect::<Vec<_>>());
         let id = format!("{digest:016x}");
-        let mut draft = Self { planned: Vec::new(), options: HashMap::new(), rewrites: HashMap::new(), id };
+        let (options, rewrites) = (HashMap::new(), HashMap::new());
+        let mut draft = Self { planned: Vec::new(), options, rewrites, restored, id };
         for (key, (options, objects)) in by_options {
             if change.columns.is_some() {
                 let written = log.state().formats();

@@ -38,6 +38,8 @@ pub(crate) struct Scope {
     pub(crate) retired: Vec<LiveFile>,
     /// Chosen objects that had failed.
     pub(crate) failed: Vec<FailedClaim>,
+    /// Objects of superseded tasks that had failed, and are not chosen.
+    pub(crate) failed_companions: Vec<FailedClaim>,
 }
 
 impl Scope {
@@ -47,12 +49,18 @@ impl Scope {
         // Tasks count the rows of files whose loss was accepted, which become part of the table again with theirs.
         let lost = files.lost().map(|lost| &lost.file);
         let (retired, others) = reach(files.all()?.into_iter().chain(lost), &superseded);
-        let mut scope =
-            Self { superseded: Vec::new(), neighbours: Vec::new(), retired, failed: chosen.failed };
+        let Chosen { failed, tasks: chosen } = chosen;
+        let is_companion = |claim: &FailedClaim| {
+            superseded.contains(&claim.task) && !failed.iter().any(|f| f.object.url() == claim.object.url())
+        };
+        let all_failed = log.state().failed()?.into_iter();
+        let failed_companions = all_failed.filter(|claim| is_companion(claim)).cloned().collect();
+        let (superseded_tasks, neighbours) = (Vec::new(), Vec::new());
+        let mut scope = Self { superseded: superseded_tasks, neighbours, retired, failed, failed_companions };
         let mut wanted: HashMap<TaskId, Option<BTreeSet<String>>> =
             superseded.iter().map(|id| (*id, None)).collect();
         wanted.extend(others.into_iter().map(|(id, partitions)| (id, Some(partitions))));
-        scope.read_tasks(log, wanted, &chosen.tasks)?;
+        scope.read_tasks(log, wanted, &chosen)?;
         Ok(scope)
     }
 
@@ -137,6 +145,8 @@ impl Scope {
         let of_failed = self.failed.iter_mut().map(|claim| &mut claim.object);
         // What failed in a bucket fails again where it is gone, and costs nobody else.
         let of_failed = of_failed.map(|o| (!is_remote(o), o));
+        let of_failed =
+            of_failed.chain(self.failed_companions.iter_mut().map(|claim| (false, &mut claim.object)));
         let needed = of_tasks.chain(of_neighbours).map(|o| (true, o));
         let mut objects: Vec<(bool, &mut SourceObject)> = needed.chain(of_failed).collect();
         let each = objects.len().div_ceil(LOOKS_AHEAD).max(1);

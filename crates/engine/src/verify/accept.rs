@@ -79,6 +79,12 @@ impl LossRequest {
         let mut log = self.log(pointers, observer, stop)?;
         let mut damaged = Vec::new();
         for (key, fault) in faults {
+            // A run that was killed had accepted it, and left what is damaged.
+            if let Some(lost) = log.state().files().lost_at(key)
+                && !self.is_whole(&lost.file, stop)?
+            {
+                delete_if_there(self.out.as_ref(), key)?;
+            }
             // What was replaced since is nobody's loss, nor what has come back.
             if let Some(file) = log.state().files().get(key)?
                 && !(matches!(fault, Fault::FileGone | Fault::FileSize) && self.is_there(file)?)

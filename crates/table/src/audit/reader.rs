@@ -11,7 +11,9 @@ use crate::compaction::CompactionRecord;
 use crate::contract::TableContract;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::layout::{commit_key, compaction_key, plan_key, plan_of_commit, rejects_key, task_of_output};
+use crate::layout::{
+    commit_key, compaction_key, compaction_number, plan_key, plan_of_commit, rejects_key, task_of_output,
+};
 use crate::log::Log;
 use crate::reading::{decode_commit, decode_plan, read_each};
 use crate::records::{CommitRecord, OutputRecord, PlanRecord, from_json};
@@ -75,7 +77,11 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
     let mut has_digests = has_digests;
     if let Some(log) = &log {
         let totals = log.state().totals();
-        for (task, rejects) in rejects {
+        // A reconversion, which may be what is gone, had replaced the rejects of its objects.
+        let may_be_replaced = faults
+            .iter()
+            .any(|fault| matches!(fault, RecordFault::Gone { key } if compaction_number(key).is_some()));
+        for (task, rejects) in rejects.into_iter().filter(|_| !may_be_replaced) {
             let key = rejects_key(&task);
             if totals.has_rejects(task) && !is_there(out.as_ref(), &key)? {
                 faults.push(RecordFault::RejectsGone { key, rejects });
