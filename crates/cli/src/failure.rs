@@ -325,7 +325,11 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "if objects mix formats, give --format once for each, including those used before; or allow it with --fewer-records"
         }
         Error::RecordsLost { .. } => "check --format, --fields and --columns, or choose other objects",
-        Error::NotReconverted(_) => {
+        Error::NotRebuilt { .. } => {
+            "put the raw logs back where they were; if they are gone for good, `flowquet verify TABLE --repair --accept-loss REASON` \
+             accepts that"
+        }
+        Error::NotReconverted(_) | Error::RawLogsDiffer { .. } => {
             "put the raw logs back where they were, or choose other objects; if they are gone and files of the table are lost, \
              `flowquet verify TABLE --accept-loss REASON` accepts that"
         }

@@ -51,7 +51,7 @@ use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;
 
 pub use choice::Choice;
-pub(crate) use gone::gone_tasks;
+pub(crate) use gone::{blocked_tasks, tasks_beyond};
 use scope::Scope;
 
 /// What a reconversion is asked to do.
@@ -233,10 +233,10 @@ fn replace(
     // An equal run works in the same folder aside.
     let mut late = Late::default();
     late.add(draft.id.clone());
-    if let Some(reason) = performed.void.into_values().min() {
+    if !performed.void.is_empty() {
         log.refresh()?;
         late.clear(log)?;
-        return Err(Error::NotReconverted(reason));
+        return Err(draft.changed(performed.void));
     }
     let commits = performed.aside;
     let loss = draft.loss(scope, &commits).or_else(|| draft.fewer(scope, &commits, &request.choice));
@@ -397,19 +397,31 @@ impl Draft {
         Ok(draft)
     }
 
+    /// What tasks that were given up come to. Objects of neighbours are asked for as they were; of the others, what changed did so while it was
+    /// read, and is taken as it is then by another try.
+    fn changed(&self, void: HashMap<TaskId, String>) -> Error {
+        let of = |task: &TaskId| self.rewrites.get(task).copied();
+        let tasks: BTreeSet<TaskId> = void.keys().filter_map(of).collect();
+        let is_told = |task: &TaskId| tasks.is_empty() || of(task).is_some();
+        let why = void.into_iter().filter(|(task, _)| is_told(task)).map(|(_, why)| why).min();
+        let why = why.unwrap_or_default();
+        if tasks.is_empty() { Error::NotReconverted(why) } else { Error::RawLogsDiffer { tasks, why } }
+    }
+
     /// What would be lost: objects that gave records until now, and cannot be read with the options that were asked for.
     fn loss(&self, scope: &Scope, commits: &[CommitRecord]) -> Option<Error> {
-        let inputs = scope.superseded.iter().flat_map(|t| &t.commit.inputs);
-        let gave: HashSet<&str> = inputs.filter(|i| i.counts.records > 0).map(|i| i.object.url()).collect();
+        let inputs = scope.superseded.iter().flat_map(|t| t.commit.inputs.iter().map(|input| (t.id, input)));
+        let gave = inputs.filter(|(_, i)| i.counts.records > 0).map(|(task, i)| (i.object.url(), task));
+        let gave: HashMap<&str, TaskId> = gave.collect();
         let anew = commits.iter().filter(|c| !self.rewrites.contains_key(&c.task)).flat_map(|c| &c.inputs);
-        let mut lost = anew
-            .filter_map(|input| Some((input.object.url(), input.failed.as_ref()?)))
-            .filter(|(url, _)| gave.contains(url));
-        let (url, cause) = lost.next()?;
+        let failed = anew.filter_map(|input| Some((input.object.url(), input.failed.as_ref()?)));
+        let lost: Vec<_> = failed.filter_map(|(url, cause)| Some((url, cause, *gave.get(url)?))).collect();
+        let (url, cause, _) = lost.first()?;
         Some(Error::RecordsLost {
-            objects: 1 + lost.count() as u64,
-            url: url.to_owned(),
+            objects: lost.len() as u64,
+            url: (*url).to_owned(),
             why: cause.to_string(),
+            tasks: lost.iter().map(|(.., task)| *task).collect(),
         })
     }
 
@@ -472,14 +484,15 @@ impl Draft {
             tasks: Vec::new(),
             rewritten: Vec::new(),
         };
-        let mut rewritten: BTreeMap<String, u64> = BTreeMap::new();
+        let mut rewritten: BTreeMap<TaskId, BTreeMap<String, u64>> = BTreeMap::new();
         for commit in commits {
             let options = self.options[&commit.task].clone();
             match self.rewrites.get(&commit.task) {
                 None => reconversion.tasks.push(ReconvertedTask { options, commit }),
                 Some(neighbour) => {
                     for output in &commit.outputs {
-                        *rewritten.entry(output.partition.to_string()).or_default() += output.rows;
+                        let of_task = rewritten.entry(*neighbour).or_default();
+                        *of_task.entry(output.partition.to_string()).or_default() += output.rows;
                     }
                     let (task, outputs) = (*neighbour, commit.outputs);
                     reconversion.rewritten.push(RewrittenTask { task, options, outputs });
