@@ -14,7 +14,7 @@ use flowquet_table::{Dedup, Log, Loss, check_files};
 
 use crate::world::checks::Depth;
 use crate::world::found::{assert_nothing_found, live};
-use crate::world::{Catalog, V2, World, header, key, v2_lines};
+use crate::world::{Catalog, V2, World, each_fault, header, key, v2_lines};
 
 type Rows = BTreeMap<String, Vec<String>>;
 
@@ -369,4 +369,108 @@ fn objects_with_rows_in_no_file_are_not_safe_once_a_file_is_regained() {
     world.logs.restore(logs);
     let after = world.verify(Depth::Deep);
     assert_eq!((after.safe, after.not_safe), (before.safe, before.not_safe));
+}
+
+/// `a.log` of one day and `b.log` of two; files of the first day are one: their keys, that of this file and of the other.
+fn shared() -> (World, [String; 2], [String; 2]) {
+    let world = World::new();
+    world.logs.restore(BTreeMap::new());
+    let keys = [key(1, 15, 5), key(1, 15, 6)];
+    let (first, second) = (v2_lines(15, 6, 9), v2_lines(16, 6, 9));
+    for (key, lines) in [(&keys[0], v2_lines(15, 5, 9)), (&keys[1], first + &second)] {
+        world.put(key, format!("{}\n{lines}", header(V2)).as_bytes());
+        world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    }
+    world.compact(&world.lake_store(), None).expect("undisturbed");
+    let files: [String; 2] = live(&world).try_into().expect("a file a day");
+    (world, keys, files)
+}
+
+#[test]
+fn records_that_were_lost_with_others_return_without_them() {
+    let (world, [a, b], files) = shared();
+    let (all, logs) = (world.rows(), world.logs.snapshot());
+    world.logs.delete(&a).expect("made above");
+    world.lake.delete(&files[0]).expect("there");
+    assert_eq!(accept(&world).files, files[..1]);
+
+    // Another file of the same task is lost later: it can be rebuilt, and what was lost with others returns as well.
+    world.lake.delete(&files[1]).expect("there");
+    assert_eq!(accept(&world).rebuildable, files[1..]);
+    let before = world.snapshot();
+    for is_repair in [true, false] {
+        world.restore(&before);
+        if is_repair {
+            let done = repair_beside(&world, &|_: &Event<'_>| {}).expect("b is there");
+            assert!(done.repaired.is_some() && done.beyond.is_empty() && done.error.is_none());
+        } else {
+            let mut choice = Choice::default();
+            choice.accepted = true;
+            choice.set_objects(&[b.clone()]).expect("a glob");
+            world.reconvert(&world.lake_store(), choice, Change::default()).expect("b is there");
+        }
+        let count = |rows: &Rows| rows.values().map(Vec::len).sum::<usize>();
+        assert_eq!((count(&all), count(&world.rows())), (27, 18));
+        world.assert_in_place();
+        world.assert_checkpoints_change_nothing();
+        let verified = world.verify(Depth::Data);
+        assert_nothing_found(&verified, "b is there");
+        assert!(verified.records.has_digests);
+        assert_eq!(verified.accepted_losses.iter().map(|loss| loss.rows).sum::<u64>(), 9);
+        assert_eq!(verified.accepted_losses[0].reason, "a disk broke");
+        world.compact_by("dstaddr").expect("undisturbed");
+        assert_nothing_found(&world.verify(Depth::Data), "compacted");
+    }
+
+    // What stayed lost returns with its raw log.
+    world.logs.restore(logs);
+    let mut choice = Choice::default();
+    choice.accepted = true;
+    world.reconvert(&world.lake_store(), choice, Change::default()).expect("a is there again");
+    assert_eq!(world.rows(), all);
+    world.assert_in_place();
+    world.assert_checkpoints_change_nothing();
+    let verified = world.verify(Depth::Deep);
+    assert_nothing_found(&verified, "all are there");
+    assert!(verified.accepted_losses.is_empty());
+}
+
+#[test]
+fn a_file_whose_rows_are_read_with_those_of_a_raw_log_that_is_gone_can_be_accepted_as_lost() {
+    let (world, [a, _], files) = shared();
+    world.logs.delete(&a).expect("made above");
+    let half = world.lake.get(&files[1]).expect("there");
+    world.put_in_table(&files[1], &half[..half.len() / 2]);
+    // `b.log` is there, and the first day, whose file is whole, cannot be written anew without `a.log`.
+    let done = repair_beside(&world, &|_: &Event<'_>| {}).expect("undisturbed");
+    assert_eq!((done.repaired, done.beyond), (None, BTreeSet::from([files[1].clone()])));
+    let accepted = accept(&world);
+    assert_eq!((&accepted.files[..], &accepted.rebuildable[..]), (&files[1..], &[][..]));
+    assert_nothing_found(&world.verify(Depth::Data), "accepted");
+}
+
+#[test]
+fn a_fault_while_records_return_without_others_that_were_lost_with_them_changes_nothing_for_good() {
+    let (world, [a, b], files) = shared();
+    world.logs.delete(&a).expect("made above");
+    world.lake.delete(&files[0]).expect("there");
+    accept(&world);
+    let wrong = world.rows();
+    let act = |out: &Arc<dyn Store>| {
+        let mut choice = Choice::default();
+        choice.set_objects(&[b.clone()]).expect("a glob");
+        world.reconvert(out, choice, Change::default()).map(drop)
+    };
+    let before = world.snapshot();
+    act(&world.lake_store()).expect("undisturbed");
+    let right = world.rows();
+    world.restore(&before);
+    each_fault(&world, act, |fault| {
+        let rows = world.rows();
+        assert!(rows == wrong || rows == right, "{fault}: neither as before nor as after");
+        act(&world.lake_store()).unwrap_or_else(|e| panic!("{fault}: {e}"));
+        assert_eq!(world.rows(), right, "{fault}");
+        world.assert_in_place();
+        assert_nothing_found(&world.verify(Depth::Data), fault);
+    });
 }

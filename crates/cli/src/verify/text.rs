@@ -219,7 +219,8 @@ fn what(finding: &Finding) -> String {
             )
         }
         Fault::FileFoundDamaged => {
-            "there again, though its loss was accepted, but damaged or not whole: its rows are not counted".to_owned()
+            "there again, though its loss was accepted, but damaged or not whole: its rows are not counted"
+                .to_owned()
         }
         Fault::FileFoundAgain => {
             "there again, though its loss was accepted; --repair counts its rows again if it is whole"

@@ -1,12 +1,12 @@
 //! Whether tasks can be converted again: whether the raw logs are there that they came from.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use flowquet_sources::SourceSet;
 use flowquet_store::ErrorKind;
-use flowquet_table::{Log, SourceObject, TaskId};
+use flowquet_table::{LiveFile, Log, SourceObject, TaskId};
 
 use super::choice::Chosen;
 use super::scope::{Scope, reach};
@@ -56,16 +56,28 @@ pub(crate) fn tasks_beyond(
 }
 
 /// Tasks that cannot be converted again where raw logs of some are gone or differ: these, and those whose rows stand in files with theirs,
-/// which are written anew together.
+/// which are written anew together. What is lost of them in a partition stays lost there, and is in nobody's way.
 ///
 /// # Errors
 /// As the store reports; see [`flowquet_table::Error::Checkpoint`].
 pub(crate) fn blocked_tasks(log: &Log, tasks: &BTreeSet<TaskId>) -> Result<HashSet<TaskId>, Error> {
     let files = log.state().files();
-    let lost = files.lost().map(|lost| &lost.file);
-    let tasks: HashSet<TaskId> = tasks.iter().copied().collect();
-    let (_, others) = reach(files.all()?.into_iter().chain(lost), &tasks);
-    Ok(tasks.into_iter().chain(others.into_keys()).collect())
+    let live = files.all()?;
+    let mut partitions: HashMap<&str, HashSet<TaskId>> = HashMap::new();
+    for file in &live {
+        let of_file = file.tasks.iter().filter(|task| tasks.contains(*task));
+        partitions.entry(&file.output.partition).or_default().extend(of_file);
+    }
+    let mut blocked: HashSet<TaskId> = tasks.iter().copied().collect();
+    let mut by_partition: HashMap<&str, Vec<&LiveFile>> = HashMap::new();
+    for file in live.iter().copied().chain(files.lost().map(|lost| &lost.file)) {
+        by_partition.entry(&file.output.partition).or_default().push(file);
+    }
+    for (partition, begin) in partitions.iter().filter(|(_, begin)| !begin.is_empty()) {
+        let (_, others) = reach(by_partition[partition].iter().copied(), begin);
+        blocked.extend(others.into_keys());
+    }
+    Ok(blocked)
 }
 
 /// Whether an object that a store answers so for cannot be read: S3 denies what is not there to whoever may not list the bucket.

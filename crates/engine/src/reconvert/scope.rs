@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowquet_sources::{SourceSet, is_remote};
-use flowquet_table::{CommitRecord, FailedClaim, LiveFile, Log, Options, SourceObject, TaskId};
+use flowquet_table::{
+    CommitRecord, FailedClaim, LiveFile, Log, Loss, Options, OutputRecord, SourceObject, StillLost, TaskId,
+    output_name,
+};
 
 use crate::error::Error;
 use crate::reconvert::choice::Chosen;
@@ -29,14 +32,39 @@ pub(crate) struct Neighbour {
     pub(crate) objects: Vec<SourceObject>,
     /// Partition folders of those rows.
     pub(crate) partitions: BTreeSet<String>,
-    /// How many it has in each of these.
-    rows: BTreeMap<String, u64>,
+    /// Files that its commit told of there.
+    outputs: Vec<OutputRecord>,
+    /// Whether all of these rows are lost, and why that was accepted.
+    loss: Option<Arc<Loss>>,
+}
+
+impl Neighbour {
+    /// Its rows by partition.
+    fn rows(&self) -> BTreeMap<String, u64> {
+        let mut rows = BTreeMap::new();
+        for output in &self.outputs {
+            *rows.entry(output.partition.to_string()).or_default() += output.rows;
+        }
+        rows
+    }
+
+    /// Its rows as lost ones, in files of these names.
+    pub(crate) fn still_lost(&self, name: TaskId) -> Option<StillLost> {
+        let mut outputs = self.outputs.clone();
+        for (sequence, output) in outputs.iter_mut().enumerate() {
+            output.key = output_name(&output.partition, &name, sequence);
+        }
+        let (task, options) = (self.id, (*self.options).clone());
+        Some(StillLost { task, options, loss: self.loss.as_deref()?.clone(), outputs })
+    }
 }
 
 /// How far a reconversion reaches.
 pub(crate) struct Scope {
     pub(crate) superseded: Vec<Superseded>,
     pub(crate) neighbours: Vec<Neighbour>,
+    /// Neighbours whose rows stay lost.
+    pub(crate) still_lost: Vec<Neighbour>,
     /// Live files that are replaced, in key order.
     pub(crate) retired: Vec<LiveFile>,
     /// Chosen objects that had failed.
@@ -50,8 +78,13 @@ impl Scope {
         // Tasks count the rows of files whose loss was accepted, which become part of the table again with theirs.
         let lost = files.lost().map(|lost| &lost.file);
         let (retired, others) = reach(files.all()?.into_iter().chain(lost), &superseded);
-        let mut scope =
-            Self { superseded: Vec::new(), neighbours: Vec::new(), retired, failed: chosen.failed };
+        let mut scope = Self {
+            superseded: Vec::new(),
+            neighbours: Vec::new(),
+            still_lost: Vec::new(),
+            retired,
+            failed: chosen.failed,
+        };
         let mut wanted: HashMap<TaskId, Option<BTreeSet<String>>> =
             superseded.iter().map(|id| (*id, None)).collect();
         wanted.extend(others.into_iter().map(|(id, partitions)| (id, Some(partitions))));
@@ -90,12 +123,11 @@ impl Scope {
             let converted = commit.inputs.iter().filter(|i| i.failed.is_none()).map(|i| i.object.clone());
             match partitions {
                 Some(partitions) => {
-                    let mut rows = BTreeMap::new();
-                    for output in commit.outputs.iter().filter(|o| partitions.contains(&*o.partition)) {
-                        *rows.entry(output.partition.to_string()).or_default() += output.rows;
-                    }
                     let objects = converted.collect();
-                    self.neighbours.push(Neighbour { id, options, objects, partitions, rows });
+                    let loss = lost_rows(log, &self.retired, id);
+                    let mut outputs = commit.outputs;
+                    outputs.retain(|output| partitions.contains(&*output.partition));
+                    self.neighbours.push(Neighbour { id, options, objects, partitions, outputs, loss });
                 }
                 None => {
                     // Indices are those of the task's objects, which a commit's inputs follow.
@@ -113,6 +145,19 @@ impl Scope {
         self.superseded.sort_by_key(|task| task.id);
         self.neighbours.sort_by_key(|task| task.id);
         Ok(())
+    }
+
+    /// Those of some tasks that have to be read: whose rows are not lost already as far as they are reached.
+    pub(crate) fn needed_of(&self, tasks: &BTreeSet<TaskId>) -> BTreeSet<TaskId> {
+        let may_stay = |task: &TaskId| self.neighbours.iter().any(|n| n.id == *task && n.loss.is_some());
+        tasks.iter().filter(|task| !may_stay(task)).copied().collect()
+    }
+
+    /// Neighbours of these tasks stay lost as they are, where they may.
+    pub(crate) fn keep_lost(&mut self, tasks: &BTreeSet<TaskId>) {
+        let stays = |n: &Neighbour| n.loss.is_some() && tasks.contains(&n.id);
+        (self.still_lost, self.neighbours) =
+            std::mem::take(&mut self.neighbours).into_iter().partition(stays);
     }
 
     /// Chosen objects that are in the table.
@@ -207,7 +252,8 @@ impl Scope {
                 file.output.rows + file.output.duplicates.rows;
         }
         let mut after: BTreeMap<String, u64> = BTreeMap::new();
-        for (partition, rows) in rewritten.values().flatten() {
+        let still_lost: Vec<_> = self.still_lost.iter().map(Neighbour::rows).collect();
+        for (partition, rows) in rewritten.values().chain(&still_lost).flatten() {
             *after.entry(partition.clone()).or_default() += rows;
         }
         for output in self.superseded.iter().flat_map(|t| &t.commit.outputs) {
@@ -225,10 +271,19 @@ impl Scope {
         let why = format!(
             "raw logs with rows in the same files have changed: {place} had {had} and would now have {has}, the chosen objects counted as before"
         );
-        let differs = |n: &&Neighbour| rewritten.get(&n.id).unwrap_or(&BTreeMap::new()) != &n.rows;
+        let differs = |n: &&Neighbour| rewritten.get(&n.id).unwrap_or(&BTreeMap::new()) != &n.rows();
         let tasks = self.neighbours.iter().filter(differs).map(|n| n.id).collect();
         Err(Error::RawLogsDiffer { tasks, why })
     }
+}
+
+/// Why it was accepted that rows of a task are lost, where all files of `retired` that hold some are.
+fn lost_rows(log: &Log, retired: &[LiveFile], task: TaskId) -> Option<Arc<Loss>> {
+    let files = log.state().files();
+    let mut of_task =
+        retired.iter().filter(|f| f.tasks.contains(&task)).map(|f| files.lost_at(&f.output.key));
+    let first = of_task.next()??.loss.clone();
+    of_task.all(|lost| lost.is_some()).then_some(first)
 }
 
 /// The live files that are replaced if these tasks are superseded, and the tasks whose rows stand in them too, with the partitions.
@@ -270,7 +325,7 @@ pub(super) fn reach<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flowquet_table::{Duplicates, OutputRecord};
+    use flowquet_table::Duplicates;
 
     fn file(key: &str, partition: &str, tasks: &[u64]) -> LiveFile {
         let output = OutputRecord {
