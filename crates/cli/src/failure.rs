@@ -329,7 +329,11 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "put the raw log back as it was; or take it as it is now with `flowquet reconvert TABLE --object URL`, several times for several"
         }
         Error::RecordsLost { .. } => "check --format, --fields and --columns, or choose other objects",
-        Error::NotReconverted(_) => {
+        Error::NotRebuilt { .. } => {
+            "put the raw logs back where they were; if they are gone for good, `flowquet verify TABLE --repair --accept-loss REASON` \
+             accepts that"
+        }
+        Error::NotReconverted(_) | Error::RawLogsDiffer { .. } => {
             "put the raw logs back where they were, or choose other objects; if they are gone and files of the table are lost, \
              `flowquet verify TABLE --accept-loss REASON` accepts that"
         }

@@ -25,8 +25,18 @@ pub(crate) fn stray_text(file: &Misplaced) -> String {
 }
 
 pub(crate) fn found_again_text(file: &Misplaced, table: &str) -> String {
+    if file.bytes != file.expected_bytes {
+        return format!(
+            "{}: there again with {} bytes of {}, though its loss was accepted; once it is whole, `flowquet verify {table} --repair` counts its {}. Delete it \
+             if it is no copy",
+            file.key,
+            file.bytes,
+            file.expected_bytes,
+            counted(file.rows, "row")
+        );
+    }
     format!(
-        "{}: there again, though its loss was accepted; `flowquet verify {table} --repair` counts its {}",
+        "{}: there again, though its loss was accepted; `flowquet verify {table} --repair` counts its {} if it is whole",
         file.key,
         counted(file.rows, "row")
     )

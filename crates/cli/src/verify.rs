@@ -9,7 +9,7 @@ use std::time::Duration;
 use flowquet_command::machine::threads;
 use flowquet_engine::{
     AcceptedLosses, Budget, Choice, Error, Fault, LossRequest, Observer, Pointers, ReconvertRequest,
-    Repaired, Share, Trouble, Verified, VerifyRequest, repair, verify,
+    Regained, Repaired, Share, Trouble, Verified, VerifyRequest, repair, verify,
 };
 use flowquet_sources::Source;
 use flowquet_store::{Location, S3_SCHEME, Store, Stores};
@@ -75,7 +75,7 @@ struct Done {
 struct Mended {
     repaired: Option<Repaired>,
     accepted: Option<AcceptedLosses>,
-    regained: Vec<String>,
+    regained: Regained,
 }
 
 impl Mended {
@@ -83,7 +83,7 @@ impl Mended {
     fn is_any(&self) -> bool {
         self.repaired.is_some()
             || self.accepted.as_ref().is_some_and(|a| !a.files.is_empty())
-            || !self.regained.is_empty()
+            || !self.regained.files.is_empty()
     }
 
     /// Whether there is no fault in the file of this key any more.
@@ -102,7 +102,7 @@ impl Done {
             safe_objects: args.list_safe.is_some().then_some(self.verified.safe.len() as u64),
             repaired: self.mended.repaired.as_ref(),
             accepted: self.mended.accepted.as_ref(),
-            regained: &self.mended.regained,
+            regained: &self.mended.regained.files,
         }
     }
 }
@@ -146,7 +146,7 @@ fn look(
     let reporter = Reporter::new(Work::Verifying, args.quiet, has_bar());
     let verified = verify(&request, &run_report.observer(&reporter), stop());
     reporter.finish();
-    let verified = verified.map_err(|e| engine_failure(&e))?;
+    let mut verified = verified.map_err(|e| engine_failure(&e))?;
     if let Some(path) = &args.list_safe {
         write_list(&stores, path, &verified.safe)?;
     }
@@ -158,6 +158,7 @@ fn look(
         let mending = Mending { args, stores: &stores, out, budget, pointers, observer: &observer };
         failure = mending.mend(&verified, &mut mended).err();
         reporter.finish();
+        verified.amend(&mended.regained.damaged);
     }
     let exit = exit_of(&verified, &mended);
     let done = &*came_to.insert(Done { verified, mended, exit });
@@ -190,15 +191,15 @@ impl Mending<'_> {
         let losses = LossRequest { out: self.out.clone(), stores: self.stores.clone(), grace };
         let loss =
             self.args.accept_loss.clone().map(|reason| Loss { reason, accepted_at: time_text(now_s()) });
-        let accept = |verified: &Verified, is_beyond_repair| match &loss {
-            Some(loss) => losses.accept(verified, loss, is_beyond_repair, pointers, observer, stop()),
+        let accept = |verified: &Verified, tried| match &loss {
+            Some(loss) => losses.accept(verified, loss, tried, pointers, observer, stop()),
             None => Ok(None),
         };
         let failed = |error: Error| engine_failure(&error);
         if self.args.repair {
             mended.regained = losses.regain(verified, observer, stop()).map_err(failed)?;
         }
-        mended.accepted = accept(verified, false).map_err(failed)?;
+        mended.accepted = accept(verified, None).map_err(failed)?;
         // A roll-up is made anew of its table, not of raw logs.
         if !self.args.repair || verified.rollup_of.is_some() {
             return Ok(());
@@ -215,16 +216,16 @@ impl Mending<'_> {
             grace,
             dry_run: false,
         };
-        match repair(request, &left, pointers, observer, stop()) {
-            Ok(done) => mended.repaired = done,
-            Err(error @ (Error::NotReconverted(_) | Error::RecordsLost { .. })) if loss.is_some() => {
-                say(&format!("warning: {}", shown(&error.to_string())));
-                let more = accept(&left, true).map_err(failed)?.unwrap_or_default();
-                mended.accepted.get_or_insert_default().add(more);
-            }
-            Err(error) => return Err(failed(error)),
+        let done = repair(request, &left, pointers, observer, stop()).map_err(failed)?;
+        mended.repaired = done.repaired;
+        let Some(error) = done.error else { return Ok(()) };
+        if loss.is_none() || done.beyond.is_empty() {
+            return Err(failed(error));
         }
-        Ok(())
+        say(&format!("warning: {}", shown(&error.to_string())));
+        let more = accept(&left, Some(&done.beyond)).map_err(failed)?.unwrap_or_default();
+        mended.accepted.get_or_insert_default().add(more);
+        if matches!(error, Error::RecordsDiffer { .. }) { Err(failed(error)) } else { Ok(()) }
     }
 }
 

@@ -12,6 +12,8 @@ fn sessions() {
     cases.env("COLUMNS", "100").env("NO_COLOR", "1").env("RUST_BACKTRACE", "0");
     // No credentials and no settings of the machine that runs this are to be seen.
     cases.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_CONFIG_FILE", "/dev/null");
-    cases.register_bin("rm", Path::new("/bin/rm"));
+    for program in ["cp", "mkdir", "rm"] {
+        cases.register_bin(program, Path::new("/bin").join(program));
+    }
     cases.case("tests/cmd/*.trycmd");
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use flowquet_table::{Dedup, Error as LogError, TaskId};
 
-use crate::words::counted;
+use crate::words::{counted, grouped};
 
 /// What stops a run. Bad lines and unreadable objects do not; they are counted and reported.
 #[derive(Debug)]
@@ -102,7 +102,16 @@ pub enum Error {
         /// Log format of its rows.
         format: String,
     },
-    /// A reconversion did not come about: why. The table is as it was.
+    /// Files that are lost or damaged cannot be rebuilt, since raw logs of theirs are gone or differ. They are as they were.
+    NotRebuilt {
+        /// How many.
+        files: u64,
+        /// Of so many that were to be rebuilt; the others were.
+        of: u64,
+        /// What is wrong with the raw logs.
+        why: String,
+    },
+    /// A reconversion did not come about: why. The table is as it was, and another try may succeed.
     NotReconverted(String),
     /// A roll-up did not come about: why. The table is as it was.
     NotRolledUp(String),
@@ -110,6 +119,13 @@ pub enum Error {
     RolledUpIntoItself {
         /// Its URL.
         url: String,
+    },
+    /// Raw logs that a reconversion needs are gone, or are not what they were. The table is as it was.
+    RawLogsDiffer {
+        /// Tasks that came from them.
+        tasks: BTreeSet<TaskId>,
+        /// Which, and how they differ.
+        why: String,
     },
     /// Raw logs whose records were to be what they were give others. The table is as it was.
     RecordsDiffer {
@@ -128,6 +144,8 @@ pub enum Error {
         url: String,
         /// Why it cannot be read.
         why: String,
+        /// Tasks that came from such objects.
+        tasks: BTreeSet<TaskId>,
     },
     /// A reconversion that no object of the table is chosen for.
     NothingChosen,
@@ -240,7 +258,9 @@ impl Error {
             Self::NoDimension { .. } => "no-dimension",
             Self::NoPartition { .. } => "no-partition",
             Self::NotCompared { .. } => "not-compared",
-            Self::NotReconverted(_) => "not-reconverted",
+            Self::NotRebuilt { .. } | Self::NotReconverted(_) | Self::RawLogsDiffer { .. } => {
+                "not-reconverted"
+            }
             Self::NotRolledUp(_) | Self::RolledUpIntoItself { .. } => "not-rolled-up",
             Self::RecordsDiffer { .. } => "records-differ",
             Self::RecordsLost { .. } => "records-lost",
@@ -302,7 +322,7 @@ impl fmt::Display for Error {
             Self::NotCompared { url, missing, format, .. } => {
                 write!(f, "records of `{url}` cannot be compared: no {}\n  {format}", missing.join(", no "))
             }
-            Self::RecordsLost { objects, url, why } => {
+            Self::RecordsLost { objects, url, why, .. } => {
                 let such_as = if *objects == 1 { ":" } else { ", such as" };
                 write!(
                     f,
@@ -331,7 +351,13 @@ impl fmt::Display for Error {
                     "not reconverted, the table is unchanged: it has {before} records of these objects, and {after} were read now"
                 )
             }
-            Self::NotReconverted(why) => write!(f, "not reconverted, the table is unchanged: {why}"),
+            Self::NotRebuilt { files, of, why } => {
+                let of = counted(*of, "lost or damaged file");
+                write!(f, "not rebuilt: {} of {of}: {why}", grouped(*files))
+            }
+            Self::NotReconverted(why) | Self::RawLogsDiffer { why, .. } => {
+                write!(f, "not reconverted, the table is unchanged: {why}")
+            }
             Self::RecordsDiffer { url, why, .. } => {
                 write!(f, "not reconverted, the table is unchanged: `{url}` {why}")
             }

@@ -478,7 +478,7 @@ fn s8_nothing_is_changed_where_raw_logs_are_gone() {
     let before = world.snapshot();
     world.logs.delete(&world::key(1, 16, 0)).expect("made above");
     let done = world.reconvert(&world.lake_store(), choice(&["headerless.log"]), v2());
-    assert!(matches!(done, Err(Error::NotReconverted(_))), "{done:?}");
+    assert!(matches!(done, Err(Error::RawLogsDiffer { .. })), "{done:?}");
     assert!(world.snapshot() == before, "the table is as it was");
 }
 

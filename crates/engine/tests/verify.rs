@@ -273,7 +273,9 @@ fn what_is_lost_is_repaired() {
         for key in logs.keys() {
             world.logs.delete(key).expect("there");
         }
-        repair(request(), &verified, None, &|_: &Event<'_>| {}, &stop).expect_err("nothing to convert");
+        let done = repair(request(), &verified, None, &|_: &Event<'_>| {}, &stop).expect("nothing fails");
+        assert!(done.repaired.is_none() && done.error.is_some());
+        assert_eq!(done.beyond, files[..2].iter().cloned().collect());
         let files_of = |s: &BTreeMap<String, bytes::Bytes>| -> Vec<String> {
             s.keys().filter(|k| k.ends_with(".parquet")).cloned().collect()
         };
@@ -282,7 +284,7 @@ fn what_is_lost_is_repaired() {
         world.logs.restore(logs);
         let repaired =
             repair(request(), &verified, None, &|_: &Event<'_>| {}, &stop).expect("logs are there");
-        let repaired = repaired.expect("files were lost");
+        let repaired = repaired.repaired.expect("files were lost");
         assert_eq!(repaired.files, {
             let mut two = files[..2].to_vec();
             two.sort();
@@ -293,6 +295,7 @@ fn what_is_lost_is_repaired() {
         assert!(
             repair(request(), &world.verify(Depth::Data), None, &|_: &Event<'_>| {}, &stop)
                 .expect("whole")
+                .repaired
                 .is_none()
         );
     }

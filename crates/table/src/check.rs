@@ -56,7 +56,7 @@ pub struct FileCheck {
     pub stray: Vec<Misplaced>,
     /// Files that were replaced or given up, and that a slow run put once more: `compact` removes them.
     pub left: Vec<Misplaced>,
-    /// Files whose loss was accepted, and that are there again with the size that they had.
+    /// Files whose loss was accepted, and that are there again, with the size that they had or another.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub found_again: Vec<Misplaced>,
     /// All files of the table whose loss was accepted, and whose objects were not converted again since. Objects count their records, which
@@ -197,7 +197,8 @@ fn found(
         let lost = state.files().lost_at(&object.key).map(|lost| &lost.file);
         match state.kind_of(&object.key)? {
             FileKind::Live | FileKind::UnderWay => {}
-            FileKind::Left if lost.is_some_and(|file| file.output.bytes == object.bytes) => {
+            // Of another size it may be a copy that is still being put back: nobody deletes it.
+            FileKind::Left if lost.is_some() => {
                 check.found_again.extend(lost.map(|file| misplaced(file, object.bytes)));
             }
             FileKind::Left if state.files().open().any(|r| r.retired.iter().any(|f| f.key == object.key)) => {

@@ -46,7 +46,8 @@ impl RetiredFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompactionRecord {
-    /// [`crate::LAYOUT_VERSION`] of the program that wrote it; [`LAYOUT_VERSION_OF_LOSSES`] where it accepts a loss or takes that back.
+    /// [`crate::LAYOUT_VERSION`] of the program that wrote it; [`LAYOUT_VERSION_OF_LOSSES`] where it accepts a loss, takes that back, or tells what is
+    /// lost still.
     pub layout_version: u32,
     /// The program that wrote it.
     pub written_by: String,
@@ -103,6 +104,10 @@ pub struct Reconversion {
     /// Tasks that go on counting, some of whose rows stood in retired files and were written anew as they were.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub rewritten: Vec<RewrittenTask>,
+    /// Tasks that go on counting, some of whose rows stood in retired files whose loss was accepted, and are lost still: their raw logs cannot
+    /// be read.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub still_lost: Vec<StillLost>,
 }
 
 /// A task that a reconversion replaced, and what it had counted.
@@ -138,6 +143,20 @@ pub struct RewrittenTask {
     /// Options that its rows were and are written with.
     pub options: Options,
     /// The files that hold its rows of the partitions in question now.
+    pub outputs: Vec<OutputRecord>,
+}
+
+/// Rows of a task that were lost together with others', which are there again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StillLost {
+    /// The task that goes on counting.
+    pub task: TaskId,
+    /// Options that its rows were written with.
+    pub options: Options,
+    /// Why and when it was accepted that they are lost.
+    pub loss: Loss,
+    /// Files that would hold them alone, as its commit told of them, under names of their own. There are none such.
     pub outputs: Vec<OutputRecord>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::aside::{Places, aside_key, partition_of};
-use crate::compaction::CompactionRecord;
+use crate::compaction::{CompactionRecord, StillLost};
 use crate::error::Error;
 use crate::known::Numbered;
 use crate::layout::{is_data_key, task_of_output};
@@ -174,6 +174,28 @@ impl Files {
         self.left.put(Numbered { id: ObjectId::of(path), etag: 0, number: 0 });
     }
 
+    /// Rows of a task stay lost, though others are there again that were lost with them.
+    fn keep_lost(&mut self, still: &StillLost) -> Result<(), Error> {
+        let (options, loss) = (Arc::new(still.options.clone()), Arc::new(still.loss.clone()));
+        let tasks: Arc<[TaskId]> = Arc::new([still.task]);
+        for output in &still.outputs {
+            let key = output.key.clone();
+            if !is_data_key(&key)
+                || task_of_output(&key).is_none()
+                || *output.partition != *partition_of(&key)
+            {
+                return Err(broken("L8", format!("`{key}` is not the name of a file")));
+            }
+            let (output, options) = (output.clone(), options.clone());
+            let file = LiveFile { output, options, is_compacted: false, tasks: tasks.clone() };
+            if self.lost.insert(key.clone(), LostFile { file, loss: loss.clone() }).is_some() {
+                return Err(broken("L4", format!("`{key}` was lost twice")));
+            }
+            self.leave(&key);
+        }
+        Ok(())
+    }
+
     /// A task is given up.
     pub(crate) fn void(&mut self, task: &str) {
         self.leave(task);
@@ -268,6 +290,9 @@ impl Files {
                     self.add(output.clone(), &name, &options, false, &tasks)?;
                 }
             }
+        }
+        for still in record.reconversion.iter().flat_map(|r| &r.still_lost) {
+            self.keep_lost(still)?;
         }
         if !is_in_place {
             self.open.insert(record.number, record);

@@ -64,7 +64,7 @@ pub use catalog::CatalogTable;
 pub use cause::{Cause, Retry};
 pub use check::{AcceptedLoss, FileCheck, Misplaced, check_files, check_partitions, data_files};
 pub use compaction::{
-    CompactionRecord, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SupersededTask,
+    CompactionRecord, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, StillLost, SupersededTask,
 };
 pub use contract::{Difference, TableContract};
 pub use dedup::{Dedup, Duplicates};

@@ -55,8 +55,8 @@ pub(super) fn of(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: 
 
 /// What was done about what was found.
 fn push_mended(text: &mut String, args: &VerifyArgs, mended: &Mended) {
-    if !mended.regained.is_empty() {
-        let files = mended.regained.len() as u64;
+    if !mended.regained.files.is_empty() {
+        let files = mended.regained.files.len() as u64;
         push(text, "regained", &format!("{} found again and counted again", counted(files, "file")));
     }
     if let Some(accepted) = &mended.accepted {
@@ -213,8 +213,18 @@ fn what(finding: &Finding) -> String {
             format!("{} ({found} bytes), recorded {} ({expected} bytes)", bytes(&found), bytes(&expected))
         }
         Fault::FileStray => "not the table's; readers that list the folder count its rows".to_owned(),
+        Fault::FileFoundAgain if !found.is_empty() => {
+            format!(
+                "there again with {found} bytes of {expected}, though its loss was accepted; once it is whole, --repair counts its rows again"
+            )
+        }
+        Fault::FileFoundDamaged => {
+            "there again, though its loss was accepted, but damaged or not whole: its rows are not counted"
+                .to_owned()
+        }
         Fault::FileFoundAgain => {
-            "there again, though its loss was accepted; --repair counts its rows again".to_owned()
+            "there again, though its loss was accepted; --repair counts its rows again if it is whole"
+                .to_owned()
         }
         Fault::FileLeft => "replaced; `flowquet compact` deletes it".to_owned(),
         Fault::FileAside => {
@@ -308,6 +318,9 @@ fn other_advice(args: &VerifyArgs, verified: &Verified) -> String {
             "Delete the files of these partitions: `flowquet rollup {source} --by {by} --out {out}` rebuilds them"
         ));
     }
+    if has(Fault::FileFoundDamaged) {
+        advice.push("Delete what is there again and damaged, or put a whole copy in its place".to_owned());
+    }
     if has(Fault::FileStray) {
         advice.push("Move what is not the table's out of its folders".to_owned());
     }
@@ -329,7 +342,7 @@ fn last_line(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: Exit
     if exit == Exit::Success && mended.is_any() {
         let accepted = mended.accepted.as_ref().filter(|accepted| !accepted.files.is_empty());
         let accepted = accepted.map(|a| format!("the loss of {} is accepted", counted(a.records, "record")));
-        let is_repaired = mended.repaired.is_some() || !mended.regained.is_empty();
+        let is_repaired = mended.repaired.is_some() || !mended.regained.files.is_empty();
         let repaired = is_repaired.then(|| "repaired".to_owned());
         let done: Vec<String> = repaired.into_iter().chain(accepted).collect();
         let proves = if is_repaired { "proves it" } else { "checks the rest" };

@@ -10,7 +10,8 @@
 //! 3. of **neighbours**, tasks whose rows stand in files with those of the first two, the rows of the partitions in question, with
 //!    the options that they had.
 //!
-//! The tasks of the first two are superseded: new ones count in their place. Neighbours go on counting.
+//! The tasks of the first two are superseded: new ones count in their place. Neighbours go on counting. Where raw logs of a neighbour cannot
+//! be read, and all of its rows in question are lost already, they stay so, and keep nobody else's from being there again.
 //!
 //! # How the table changes hands
 //!
@@ -33,9 +34,9 @@ use flowquet_plan::plan_tasks;
 use flowquet_sources::SourceSet;
 use flowquet_store::{Store, Stores};
 use flowquet_table::{
-    CommitRecord, CompactionRecord, FailedClaim, LAYOUT_VERSION, Log, Options, Reading, Reconversion,
-    ReconvertedTask, RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, TaskId, aside_key,
-    written_by,
+    CommitRecord, CompactionRecord, FailedClaim, LAYOUT_VERSION, LAYOUT_VERSION_OF_LOSSES, Log, Options,
+    Reading, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task,
+    TaskId, aside_key, written_by,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -55,7 +56,7 @@ use crate::words::counted;
 
 pub use choice::Choice;
 use differ::differing;
-pub(crate) use gone::gone_tasks;
+pub(crate) use gone::{blocked_tasks, tasks_beyond};
 use scope::Scope;
 
 /// What a reconversion is asked to do.
@@ -167,22 +168,50 @@ pub fn reconvert(
     stop: &AtomicBool,
 ) -> Result<Reconverted, Error> {
     let mut log = Log::open(&request.out)?;
-    let mut done = Reconverted::default();
-    if request.dry_run {
-        done.finished = log.state().files().open().count() as u64;
+    let finished = if request.dry_run {
+        log.state().files().open().count() as u64
     } else {
-        done.finished = finish_open(&mut log, pointers, request.grace, observer, stop)?;
-    }
+        finish_open(&mut log, pointers, request.grace, observer, stop)?
+    };
     let enrich = next_versions(log.state(), &request.change.enrich)?;
     let change = &Change { enrich, ..request.change.clone() };
-    let mut enrichments = EnrichmentFiles::new(&request.enrich);
     let sources = SourceSet::new(request.stores.clone());
-    let chosen = request.choice.choose(&mut log, request.dry_run)?;
-    let mut scope = Scope::new(&log, chosen)?;
-    if request.choice.wants_rejects() {
-        scope.keep_rejects();
+    // Tasks whose raw logs cannot be read.
+    let mut unread = BTreeSet::new();
+    loop {
+        let chosen = request.choice.choose(&mut log, request.dry_run)?;
+        let mut scope = Scope::new(&log, chosen)?;
+        scope.keep_lost(&unread);
+        if request.choice.wants_rejects() {
+            scope.keep_rejects();
+        }
+        let done = Reconverted { finished, ..Reconverted::default() };
+        let refreshed = scope.refresh(&sources, stop);
+        let asked = Asked { request, change, scope: &scope, sources: &sources };
+        match refreshed.and_then(|()| reconvert_once(&mut log, asked, pointers, observer, stop, done)) {
+            Err(Error::RawLogsDiffer { tasks, why }) => {
+                let needed = scope.needed_of(&tasks);
+                if !needed.is_empty() {
+                    return Err(Error::RawLogsDiffer { tasks: needed, why });
+                }
+                unread.extend(tasks);
+            }
+            ended => return ended,
+        }
     }
-    scope.refresh(&sources, stop)?;
+}
+
+/// Converts anew what is asked for, unless raw logs that it needs are gone or differ.
+fn reconvert_once(
+    log: &mut Log,
+    asked: Asked<'_>,
+    pointers: Option<&dyn Pointers>,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+    mut done: Reconverted,
+) -> Result<Reconverted, Error> {
+    let Asked { request, change, scope, .. } = asked;
+    let mut enrichments = EnrichmentFiles::new(&request.enrich);
     done.objects = scope.chosen().count() as u64;
     done.companions = scope.companions().count() as u64;
     done.failed_before = scope.failed.len() as u64;
@@ -195,18 +224,17 @@ pub fn reconvert(
     if request.dry_run {
         return Ok(done);
     }
-    enrichments.keep(&log, &change.enrich)?;
-    let asked = Asked { request, change, scope: &scope, sources: &sources };
+    enrichments.keep(log, &change.enrich)?;
     if !scope.superseded.is_empty() {
-        replace(&mut log, asked, &mut enrichments, pointers, observer, stop, &mut done)?;
+        replace(log, asked, &mut enrichments, pointers, observer, stop, &mut done)?;
     }
     let before = done.summary.counts.clone();
-    plan_failed(&mut log, asked, &scope.failed, change, &mut enrichments, observer, stop, &mut done.summary)?;
+    plan_failed(log, asked, &scope.failed, change, &mut enrichments, observer, stop, &mut done.summary)?;
     done.records_after += done.summary.counts.records - before.records;
     done.rejects_after += done.summary.counts.rejects - before.rejects;
-    try_companions(&mut log, asked, &mut enrichments, observer, stop, &mut done.summary)?;
+    try_companions(log, asked, &mut enrichments, observer, stop, &mut done.summary)?;
     log.refresh()?;
-    if let Some(warning) = checkpoint(&mut log) {
+    if let Some(warning) = checkpoint(log) {
         observer.event(&Event::Warning(&warning));
         done.summary.warnings.push(warning);
     }
@@ -247,10 +275,10 @@ fn replace(
     // An equal run works in the same folder aside.
     let mut late = Late::default();
     late.add(draft.id.clone());
-    if let Some(reason) = performed.void.into_values().min() {
+    if !performed.void.is_empty() {
         log.refresh()?;
         late.clear(log)?;
-        return Err(Error::NotReconverted(reason));
+        return Err(draft.changed(performed.void));
     }
     let commits = performed.aside;
     let anew = || commits.iter().filter(|commit| !draft.rewrites.contains_key(&commit.task));
@@ -422,6 +450,7 @@ impl Draft {
             words.push(task.id.to_string());
         }
         words.extend(by_options.keys().cloned());
+        words.extend(scope.still_lost.iter().map(|n| format!("still lost {}", n.id)));
         let digest = digest_of(&words.iter().map(String::as_str).collect::<Vec<_>>());
         let id = format!("{digest:016x}");
         let (options, rewrites) = (HashMap::new(), HashMap::new());
@@ -440,7 +469,7 @@ impl Draft {
             }
         }
         for neighbour in &scope.neighbours {
-            let task = TaskId::from(digest_of(&["rewriting", &draft.id, &neighbour.id]));
+            let task = draft.rewriting_of(neighbour.id);
             draft.rewrites.insert(task, neighbour.id);
             draft.options.insert(task, (*neighbour.options).clone());
             let partitions = Some(Arc::new(neighbour.partitions.clone()));
@@ -450,19 +479,36 @@ impl Draft {
         Ok(draft)
     }
 
+    /// The name of what a neighbour's rows are written anew as.
+    fn rewriting_of(&self, neighbour: TaskId) -> TaskId {
+        TaskId::from(digest_of(&["rewriting", &self.id, &neighbour]))
+    }
+
+    /// What tasks that were given up come to. Objects of neighbours are asked for as they were; of the others, what changed did so while it was
+    /// read, and is taken as it is then by another try.
+    fn changed(&self, void: HashMap<TaskId, String>) -> Error {
+        let of = |task: &TaskId| self.rewrites.get(task).copied();
+        let tasks: BTreeSet<TaskId> = void.keys().filter_map(of).collect();
+        let is_told = |task: &TaskId| tasks.is_empty() || of(task).is_some();
+        let why = void.into_iter().filter(|(task, _)| is_told(task)).map(|(_, why)| why).min();
+        let why = why.unwrap_or_default();
+        if tasks.is_empty() { Error::NotReconverted(why) } else { Error::RawLogsDiffer { tasks, why } }
+    }
+
     /// What would be lost: objects that gave records until now, and cannot be read with the options that were asked for.
     fn loss(&self, scope: &Scope, commits: &[CommitRecord]) -> Option<Error> {
-        let inputs = scope.superseded.iter().flat_map(|t| &t.commit.inputs);
-        let gave: HashSet<&str> = inputs.filter(|i| i.counts.records > 0).map(|i| i.object.url()).collect();
+        let inputs = scope.superseded.iter().flat_map(|t| t.commit.inputs.iter().map(|input| (t.id, input)));
+        let gave = inputs.filter(|(_, i)| i.counts.records > 0).map(|(task, i)| (i.object.url(), task));
+        let gave: HashMap<&str, TaskId> = gave.collect();
         let anew = commits.iter().filter(|c| !self.rewrites.contains_key(&c.task)).flat_map(|c| &c.inputs);
-        let mut lost = anew
-            .filter_map(|input| Some((input.object.url(), input.failed.as_ref()?)))
-            .filter(|(url, _)| gave.contains(url));
-        let (url, cause) = lost.next()?;
+        let failed = anew.filter_map(|input| Some((input.object.url(), input.failed.as_ref()?)));
+        let lost: Vec<_> = failed.filter_map(|(url, cause)| Some((url, cause, *gave.get(url)?))).collect();
+        let (url, cause, _) = lost.first()?;
         Some(Error::RecordsLost {
-            objects: 1 + lost.count() as u64,
-            url: url.to_owned(),
+            objects: lost.len() as u64,
+            url: (*url).to_owned(),
             why: cause.to_string(),
+            tasks: lost.iter().map(|(.., task)| *task).collect(),
         })
     }
 
@@ -524,15 +570,21 @@ impl Draft {
                 .collect(),
             tasks: Vec::new(),
             rewritten: Vec::new(),
+            still_lost: scope
+                .still_lost
+                .iter()
+                .filter_map(|neighbour| neighbour.still_lost(self.rewriting_of(neighbour.id)))
+                .collect(),
         };
-        let mut rewritten: BTreeMap<String, u64> = BTreeMap::new();
+        let mut rewritten: BTreeMap<TaskId, BTreeMap<String, u64>> = BTreeMap::new();
         for commit in commits {
             let options = self.options[&commit.task].clone();
             match self.rewrites.get(&commit.task) {
                 None => reconversion.tasks.push(ReconvertedTask { options, commit }),
                 Some(neighbour) => {
                     for output in &commit.outputs {
-                        *rewritten.entry(output.partition.to_string()).or_default() += output.rows;
+                        let of_task = rewritten.entry(*neighbour).or_default();
+                        *of_task.entry(output.partition.to_string()).or_default() += output.rows;
                     }
                     let (task, outputs) = (*neighbour, commit.outputs);
                     reconversion.rewritten.push(RewrittenTask { task, options, outputs });
@@ -541,8 +593,10 @@ impl Draft {
         }
         scope.check_rows(&rewritten)?;
         let first = scope.superseded.first().map(|t| (*t.options).clone()).unwrap_or_default();
+        let layout_version =
+            if scope.still_lost.is_empty() { LAYOUT_VERSION } else { LAYOUT_VERSION_OF_LOSSES };
         Ok(CompactionRecord {
-            layout_version: LAYOUT_VERSION,
+            layout_version,
             written_by: written_by(),
             number: 0,
             id: self.id.clone(),

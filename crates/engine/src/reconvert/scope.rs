@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowquet_sources::{SourceSet, is_remote};
-use flowquet_table::{CommitRecord, FailedClaim, LiveFile, Log, Options, SourceObject, TaskId};
+use flowquet_table::{
+    CommitRecord, FailedClaim, LiveFile, Log, Loss, Options, OutputRecord, SourceObject, StillLost, TaskId,
+    output_name,
+};
 
 use crate::error::Error;
 use crate::reconvert::choice::Chosen;
+use crate::reconvert::gone::is_gone;
 use crate::take::LOOKS_AHEAD;
 use crate::words::counted;
 
@@ -28,12 +32,39 @@ pub(crate) struct Neighbour {
     pub(crate) objects: Vec<SourceObject>,
     /// Partition folders of those rows.
     pub(crate) partitions: BTreeSet<String>,
+    /// Files that its commit told of there.
+    outputs: Vec<OutputRecord>,
+    /// Whether all of these rows are lost, and why that was accepted.
+    loss: Option<Arc<Loss>>,
+}
+
+impl Neighbour {
+    /// Its rows by partition.
+    fn rows(&self) -> BTreeMap<String, u64> {
+        let mut rows = BTreeMap::new();
+        for output in &self.outputs {
+            *rows.entry(output.partition.to_string()).or_default() += output.rows;
+        }
+        rows
+    }
+
+    /// Its rows as lost ones, in files of these names.
+    pub(crate) fn still_lost(&self, name: TaskId) -> Option<StillLost> {
+        let mut outputs = self.outputs.clone();
+        for (sequence, output) in outputs.iter_mut().enumerate() {
+            output.key = output_name(&output.partition, &name, sequence);
+        }
+        let (task, options) = (self.id, (*self.options).clone());
+        Some(StillLost { task, options, loss: self.loss.as_deref()?.clone(), outputs })
+    }
 }
 
 /// How far a reconversion reaches.
 pub(crate) struct Scope {
     pub(crate) superseded: Vec<Superseded>,
     pub(crate) neighbours: Vec<Neighbour>,
+    /// Neighbours whose rows stay lost.
+    pub(crate) still_lost: Vec<Neighbour>,
     /// Live files that are replaced, in key order.
     pub(crate) retired: Vec<LiveFile>,
     /// Chosen objects that had failed.
@@ -55,8 +86,14 @@ impl Scope {
         };
         let all_failed = log.state().failed()?.into_iter();
         let failed_companions = all_failed.filter(|claim| is_companion(claim)).cloned().collect();
-        let (superseded_tasks, neighbours) = (Vec::new(), Vec::new());
-        let mut scope = Self { superseded: superseded_tasks, neighbours, retired, failed, failed_companions };
+        let mut scope = Self {
+            superseded: Vec::new(),
+            neighbours: Vec::new(),
+            still_lost: Vec::new(),
+            retired,
+            failed,
+            failed_companions,
+        };
         let mut wanted: HashMap<TaskId, Option<BTreeSet<String>>> =
             superseded.iter().map(|id| (*id, None)).collect();
         wanted.extend(others.into_iter().map(|(id, partitions)| (id, Some(partitions))));
@@ -95,7 +132,11 @@ impl Scope {
             let converted = commit.inputs.iter().filter(|i| i.failed.is_none()).map(|i| i.object.clone());
             match partitions {
                 Some(partitions) => {
-                    self.neighbours.push(Neighbour { id, options, objects: converted.collect(), partitions });
+                    let objects = converted.collect();
+                    let loss = lost_rows(log, &self.retired, id);
+                    let mut outputs = commit.outputs;
+                    outputs.retain(|output| partitions.contains(&*output.partition));
+                    self.neighbours.push(Neighbour { id, options, objects, partitions, outputs, loss });
                 }
                 None => {
                     // Indices are those of the task's objects, which a commit's inputs follow.
@@ -113,6 +154,19 @@ impl Scope {
         self.superseded.sort_by_key(|task| task.id);
         self.neighbours.sort_by_key(|task| task.id);
         Ok(())
+    }
+
+    /// Those of some tasks that have to be read: whose rows are not lost already as far as they are reached.
+    pub(crate) fn needed_of(&self, tasks: &BTreeSet<TaskId>) -> BTreeSet<TaskId> {
+        let may_stay = |task: &TaskId| self.neighbours.iter().any(|n| n.id == *task && n.loss.is_some());
+        tasks.iter().filter(|task| !may_stay(task)).copied().collect()
+    }
+
+    /// Neighbours of these tasks stay lost as they are, where they may.
+    pub(crate) fn keep_lost(&mut self, tasks: &BTreeSet<TaskId>) {
+        let stays = |n: &Neighbour| n.loss.is_some() && tasks.contains(&n.id);
+        (self.still_lost, self.neighbours) =
+            std::mem::take(&mut self.neighbours).into_iter().partition(stays);
     }
 
     /// Chosen objects that are in the table.
@@ -139,23 +193,27 @@ impl Scope {
     /// Takes objects as they are now: all that are files, since their modification times may have changed without their bytes, and of those in
     /// buckets what is chosen. The others must be what they were, and are asked for by their etags anyway.
     pub(crate) fn refresh(&mut self, sources: &SourceSet, stop: &AtomicBool) -> Result<(), Error> {
-        let of_tasks = self.superseded.iter_mut().flat_map(|t| &mut t.objects);
-        let of_tasks = of_tasks.filter(|(o, is_chosen)| *is_chosen || !is_remote(o)).map(|(o, _)| o);
-        let of_neighbours = self.neighbours.iter_mut().flat_map(|n| &mut n.objects).filter(|o| !is_remote(o));
-        let of_failed = self.failed.iter_mut().map(|claim| &mut claim.object);
+        let of_tasks = self.superseded.iter_mut().flat_map(|t| t.objects.iter_mut().map(|o| (t.id, o)));
+        let of_tasks = of_tasks.filter(|(_, (o, is_chosen))| *is_chosen || !is_remote(o));
+        let of_tasks = of_tasks.map(|(id, (o, _))| (true, id, o));
+        let of_neighbours = self.neighbours.iter_mut().flat_map(|n| n.objects.iter_mut().map(|o| (n.id, o)));
+        let of_neighbours = of_neighbours.filter(|(_, o)| !is_remote(o)).map(|(id, o)| (true, id, o));
         // What failed in a bucket fails again where it is gone, and costs nobody else.
-        let of_failed = of_failed.map(|o| (!is_remote(o), o));
-        let of_failed =
-            of_failed.chain(self.failed_companions.iter_mut().map(|claim| (false, &mut claim.object)));
-        let needed = of_tasks.chain(of_neighbours).map(|o| (true, o));
-        let mut objects: Vec<(bool, &mut SourceObject)> = needed.chain(of_failed).collect();
+        let of_failed = self.failed.iter_mut().map(|claim| (claim.task, &mut claim.object));
+        let of_failed = of_failed.map(|(id, o)| (!is_remote(o), id, o));
+        let of_companions = self.failed_companions.iter_mut();
+        let of_companions = of_companions.map(|claim| (false, claim.task, &mut claim.object));
+        let mut objects: Vec<(bool, TaskId, &mut SourceObject)> =
+            of_tasks.chain(of_neighbours).chain(of_failed).chain(of_companions).collect();
         let each = objects.len().div_ceil(LOOKS_AHEAD).max(1);
         let unreadable = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for some in objects.chunks_mut(each) {
                 let unreadable = &unreadable;
                 scope.spawn(move || {
-                    for (is_needed, object) in some.iter_mut().take_while(|_| !stop.load(Ordering::Relaxed)) {
+                    for (is_needed, task, object) in
+                        some.iter_mut().take_while(|_| !stop.load(Ordering::Relaxed))
+                    {
                         match sources.current(object) {
                             Ok((bytes, etag)) if !object.etag().is_empty() || is_remote(object) => {
                                 **object =
@@ -163,10 +221,11 @@ impl Scope {
                             }
                             Ok(_) => {}
                             Err(_) if !*is_needed => {}
-                            Err(error) => unreadable
-                                .lock()
-                                .unwrap_or_else(PoisonError::into_inner)
-                                .push((object.url().to_owned(), error)),
+                            Err(error) => unreadable.lock().unwrap_or_else(PoisonError::into_inner).push((
+                                object.url().to_owned(),
+                                *task,
+                                error,
+                            )),
                         }
                     }
                 });
@@ -175,26 +234,39 @@ impl Scope {
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
-        let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let count = unreadable.len() as u64;
-        match unreadable.into_iter().min_by(|a, b| a.0.cmp(&b.0)) {
+        let mut unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
+        unreadable.sort_by(|a, b| a.0.cmp(&b.0));
+        // A store that does not answer says nothing about raw logs.
+        if let Some(at) = unreadable.iter().position(|(.., error)| !is_gone(error.kind())) {
+            return Err(unreadable.swap_remove(at).2.into());
+        }
+        let tasks = unreadable.iter().map(|(_, task, _)| *task).collect();
+        let count = counted(unreadable.len() as u64, "raw log");
+        match unreadable.first() {
             None => Ok(()),
-            Some((_, first)) => Err(Error::NotReconverted(format!(
-                "{} needed for it cannot be read: {first}",
-                counted(count, "raw log")
-            ))),
+            Some((.., first)) => {
+                let why = format!("{count} needed for it cannot be read: {first}");
+                Err(Error::RawLogsDiffer { tasks, why })
+            }
         }
     }
 
     /// Checks that neighbours gave as many rows as before: rows of retired files are those of superseded tasks and theirs.
-    /// `rewritten` are rows of neighbours now, by partition.
-    pub(crate) fn check_rows(&self, rewritten: &BTreeMap<String, u64>) -> Result<(), Error> {
+    /// `rewritten` are rows of neighbours now, by task and partition.
+    pub(crate) fn check_rows(
+        &self,
+        rewritten: &BTreeMap<TaskId, BTreeMap<String, u64>>,
+    ) -> Result<(), Error> {
         let mut before: BTreeMap<String, u64> = BTreeMap::new();
         for file in &self.retired {
             *before.entry(file.output.partition.to_string()).or_default() +=
                 file.output.rows + file.output.duplicates.rows;
         }
-        let mut after = rewritten.clone();
+        let mut after: BTreeMap<String, u64> = BTreeMap::new();
+        let still_lost: Vec<_> = self.still_lost.iter().map(Neighbour::rows).collect();
+        for (partition, rows) in rewritten.values().chain(&still_lost).flatten() {
+            *after.entry(partition.clone()).or_default() += rows;
+        }
         for output in self.superseded.iter().flat_map(|t| &t.commit.outputs) {
             *after.entry(output.partition.to_string()).or_default() += output.rows;
         }
@@ -207,16 +279,28 @@ impl Scope {
         let rows_of = |rows: Option<&u64>| counted(rows.copied().unwrap_or(0), "row");
         let (had, has) = (rows_of(before.get(partition)), rows_of(after.get(partition)));
         let place = if partition.is_empty() { "the table".to_owned() } else { format!("`{partition}`") };
-        Err(Error::NotReconverted(format!(
+        let why = format!(
             "raw logs with rows in the same files have changed: {place} had {had} and would now have {has}, the chosen objects counted as before"
-        )))
+        );
+        let differs = |n: &&Neighbour| rewritten.get(&n.id).unwrap_or(&BTreeMap::new()) != &n.rows();
+        let tasks = self.neighbours.iter().filter(differs).map(|n| n.id).collect();
+        Err(Error::RawLogsDiffer { tasks, why })
     }
+}
+
+/// Why it was accepted that rows of a task are lost, where all files of `retired` that hold some are.
+fn lost_rows(log: &Log, retired: &[LiveFile], task: TaskId) -> Option<Arc<Loss>> {
+    let files = log.state().files();
+    let mut of_task =
+        retired.iter().filter(|f| f.tasks.contains(&task)).map(|f| files.lost_at(&f.output.key));
+    let first = of_task.next()??.loss.clone();
+    of_task.all(|lost| lost.is_some()).then_some(first)
 }
 
 /// The live files that are replaced if these tasks are superseded, and the tasks whose rows stand in them too, with the partitions.
 ///
 /// Of a task, the rows of a partition are done anew together: which of its files there held which of them nobody knows.
-fn reach<'a>(
+pub(super) fn reach<'a>(
     files: impl Iterator<Item = &'a LiveFile>,
     superseded: &HashSet<TaskId>,
 ) -> (Vec<LiveFile>, BTreeMap<TaskId, BTreeSet<String>>) {
@@ -252,7 +336,7 @@ fn reach<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flowquet_table::{Duplicates, OutputRecord};
+    use flowquet_table::Duplicates;
 
     fn file(key: &str, partition: &str, tasks: &[u64]) -> LiveFile {
         let output = OutputRecord {

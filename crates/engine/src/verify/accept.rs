@@ -1,7 +1,7 @@
 //! Losses: files that are lost or damaged, and cannot be made anew, are no part of the table any more where somebody accepts that; and
 //! are again once they are found.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::report::Verified;
 use crate::convert::checkpoint;
 use crate::error::Error;
 use crate::events::{Event, Observer};
-use crate::reconvert::{digest_of, gone_tasks};
+use crate::reconvert::{digest_of, tasks_beyond};
 use crate::replace::{Placing, Pointers, are_live, finish_open};
 
 /// Where losses are accepted, or taken back.
@@ -54,9 +54,18 @@ impl AcceptedLosses {
     }
 }
 
+/// What came of looking at files that are there again though their loss was accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Regained {
+    /// Files that are part of the table again.
+    pub files: Vec<String>,
+    /// Findings about those that do not hold what they held, and stay what they are.
+    pub damaged: Vec<Finding>,
+}
+
 impl LossRequest {
     /// Takes the files out of the table that `verified` found lost or without rows that were written, unless they can be converted
-    /// again, or all of them where `are_beyond_repair` says that this was tried. Nothing is done where there are none.
+    /// again; or of these files all, where it was tried. Nothing is done where there are none.
     ///
     /// # Errors
     /// As stores report; then the table is as it was.
@@ -64,42 +73,41 @@ impl LossRequest {
         &self,
         verified: &Verified,
         loss: &Loss,
-        are_beyond_repair: bool,
+        tried: Option<&BTreeSet<String>>,
         pointers: Option<&dyn Pointers>,
         observer: &dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Option<AcceptedLosses>, Error> {
-        let mut faults: BTreeMap<&str, Fault> = BTreeMap::new();
-        for finding in verified.findings.iter().filter(|f| f.fault.loses_rows()) {
-            faults.entry(&finding.place).or_insert(finding.fault);
-        }
-        if faults.is_empty() {
+        let is_asked = |f: &&Finding| f.fault.loses_rows() && tried.is_none_or(|t| t.contains(&f.place));
+        let keys: BTreeSet<&str> =
+            verified.findings.iter().filter(is_asked).map(|f| f.place.as_str()).collect();
+        if keys.is_empty() {
             return Ok(None);
         }
         let mut log = self.log(pointers, observer, stop)?;
         let mut damaged = Vec::new();
-        for (key, fault) in faults {
+        for key in keys {
             // A run that was killed had accepted it, and left what is damaged.
             if let Some(lost) = log.state().files().lost_at(key)
-                && !self.is_whole(&lost.file, stop)?
+                && !self.faults(&lost.file, stop)?.is_empty()
             {
                 delete_if_there(self.out.as_ref(), key)?;
             }
-            // What was replaced since is nobody's loss, nor what has come back.
+            // What was replaced since is nobody's loss, nor what has come back or was put right while the verification went on.
             if let Some(file) = log.state().files().get(key)?
-                && !(matches!(fault, Fault::FileGone | Fault::FileSize) && self.is_there(file)?)
+                && self.faults(file, stop)?.into_iter().any(Fault::loses_rows)
             {
                 damaged.push(file.clone());
             }
         }
         let mut accepted = AcceptedLosses::default();
-        if !are_beyond_repair {
+        if tried.is_none() {
             let tasks: BTreeSet<TaskId> = damaged.iter().flat_map(|f| f.tasks.iter().copied()).collect();
             let sources = SourceSet::new(self.stores.clone());
-            let gone = gone_tasks(&log, &tasks, &sources, stop)?;
+            let beyond = tasks_beyond(&log, &tasks, &sources, stop)?;
             // A roll-up has no tasks, and is made anew as a whole.
             let is_lost =
-                |file: &LiveFile| file.tasks.is_empty() || file.tasks.iter().any(|t| gone.contains(t));
+                |file: &LiveFile| file.tasks.is_empty() || file.tasks.iter().any(|t| beyond.contains(t));
             let (lost, there): (Vec<_>, Vec<_>) = damaged.into_iter().partition(is_lost);
             accepted.rebuildable = there.into_iter().map(|file| file.output.key).collect();
             damaged = lost;
@@ -121,8 +129,8 @@ impl LossRequest {
         Ok(Some(accepted))
     }
 
-    /// Makes files part of the table again that `verified` found there though their loss was accepted, if they hold what they held.
-    /// Returns their keys.
+    /// Makes files part of the table again that `verified` found there though their loss was accepted, if they hold what they held, and tells
+    /// of those that do not.
     ///
     /// # Errors
     /// As stores report; then the table is as it was.
@@ -131,31 +139,35 @@ impl LossRequest {
         verified: &Verified,
         observer: &dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Regained, Error> {
+        let mut done = Regained::default();
         let is_found = |finding: &&Finding| finding.fault == Fault::FileFoundAgain;
         let found: BTreeSet<&str> =
             verified.findings.iter().filter(is_found).map(|f| f.place.as_str()).collect();
         if found.is_empty() {
-            return Ok(Vec::new());
+            return Ok(done);
         }
         let mut log = self.log(None, observer, stop)?;
         let mut regained: Vec<LiveFile> = Vec::new();
         for key in found {
-            if let Some(lost) = log.state().files().lost_at(key)
-                && self.is_whole(&lost.file, stop)?
-            {
+            let Some(lost) = log.state().files().lost_at(key) else { continue };
+            let faults = self.faults(&lost.file, stop)?;
+            if faults.is_empty() {
                 regained.push(lost.file.clone());
+            } else if !faults.contains(&Fault::FileGone) {
+                done.damaged.push(Finding::new(Level::Listing, Fault::FileFoundDamaged, key));
             }
         }
         if regained.is_empty() {
-            return Ok(Vec::new());
+            return Ok(done);
         }
         let keys: Vec<String> = regained.iter().map(|file| file.output.key.clone()).collect();
         let record =
             CompactionRecord { regained: keys.clone(), ..record("regained", &keys, regained.first()) };
         let are_lost = |state: &TableState| Ok(keys.iter().all(|key| state.files().lost_at(key).is_some()));
         let put = self.put(&mut log, record, &are_lost, None, observer, stop)?;
-        Ok(if put.is_some() { keys } else { Vec::new() })
+        done.files = if put.is_some() { keys } else { Vec::new() };
+        Ok(done)
     }
 
     /// The log, with all that is asked of it in memory, and nothing that is half done.
@@ -195,18 +207,17 @@ impl LossRequest {
         Ok(Some(()))
     }
 
-    /// Whether a file is there with the size that it should have.
-    fn is_there(&self, file: &LiveFile) -> Result<bool, Error> {
+    /// What is wrong with a file as it is now, which is read whole; nothing where it holds what its record says.
+    fn faults(&self, file: &LiveFile, stop: &AtomicBool) -> Result<Vec<Fault>, Error> {
         match self.out.head(&file.output.key) {
-            Ok(meta) => Ok(meta.bytes == file.output.bytes),
+            Ok(meta) if meta.bytes == file.output.bytes => {}
+            Ok(_) => return Ok(vec![Fault::FileSize]),
             // S3 tells only who may list the bucket that an object is not there.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => {
+                return Ok(vec![Fault::FileGone]);
+            }
+            Err(error) => return Err(error.into()),
         }
-    }
-
-    /// Whether a file holds what its record says.
-    fn is_whole(&self, file: &LiveFile, stop: &AtomicBool) -> Result<bool, Error> {
         let is_stopped = || stop.load(Ordering::Relaxed);
         let check = FileCheck {
             out: self.out.as_ref(),
@@ -216,8 +227,8 @@ impl LossRequest {
             is_stopped: &is_stopped,
         };
         match check.run() {
-            Ok(outcome) => Ok(outcome.findings.is_empty()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Ok(outcome) => Ok(outcome.findings.iter().map(|f| f.fault).collect()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(vec![Fault::FileGone]),
             Err(error) => Err(error.into()),
         }
     }

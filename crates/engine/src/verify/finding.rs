@@ -84,6 +84,8 @@ pub enum Fault {
     FileLeft,
     /// A file that is there again though its loss was accepted.
     FileFoundAgain,
+    /// A file that is there again though its loss was accepted, and does not hold what it held.
+    FileFoundDamaged,
     /// A file that a run which ended early has left aside.
     FileAside,
     /// The table's copy of a file that fills columns is gone.
@@ -143,6 +145,7 @@ impl Fault {
             Self::FileGone
             | Self::FileSize
             | Self::FileStray
+            | Self::FileFoundDamaged
             | Self::FileDamaged
             | Self::FileOfAnother
             | Self::FileBytes
@@ -168,7 +171,8 @@ impl Fault {
     /// Whether converting anew the objects whose rows stood in the file mends it.
     pub fn is_mendable(self) -> bool {
         let is_of_rows = !matches!(self, Self::EnrichmentGone | Self::EnrichmentDamaged);
-        self.trouble() == Trouble::Files && is_of_rows && !matches!(self, Self::FileStray | Self::SumsDiffer)
+        let is_others = matches!(self, Self::FileFoundDamaged | Self::FileStray | Self::SumsDiffer);
+        self.trouble() == Trouble::Files && is_of_rows && !is_others
     }
 
     /// Whether rows of the file may be lost, so that somebody may accept that they are.

@@ -26,6 +26,9 @@ pub(super) fn check_listing(log: &mut Log, verified: &mut Verified) -> Result<BT
         verified.findings.push(match fault {
             Fault::FileGone => finding.says(file.rows.to_string()),
             Fault::FileSize => finding.differs(file.expected_bytes, file.bytes),
+            Fault::FileFoundAgain if file.bytes != file.expected_bytes => {
+                finding.differs(file.expected_bytes, file.bytes)
+            }
             _ => finding,
         });
     };

@@ -28,9 +28,9 @@ mod share;
 mod source;
 mod sums;
 
-pub use accept::{AcceptedLosses, LossRequest};
+pub use accept::{AcceptedLosses, LossRequest, Regained};
 pub use finding::{Fault, Finding, Level, Trouble};
-pub use repair::{Repaired, repair};
+pub use repair::{Repair, Repaired, repair};
 pub use report::{DataLevel, DeepLevel, FooterLevel, ListingLevel, RecordLevel, SourceLevel, Verified};
 pub use run::{VerifyRequest, verify};
 pub use share::{Share, ShareError};

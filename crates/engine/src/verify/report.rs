@@ -49,6 +49,14 @@ impl Verified {
         self.findings.iter().map(|f| f.fault.trouble()).min().unwrap_or(Trouble::None)
     }
 
+    /// Adds findings about files, in place of what was found about these that somebody may want to know.
+    pub fn amend(&mut self, findings: &[Finding]) {
+        let is_told = |place: &str| findings.iter().any(|f| f.place == place);
+        self.findings.retain(|f| f.fault.trouble() != Trouble::None || !is_told(&f.place));
+        self.findings.extend_from_slice(findings);
+        self.settle();
+    }
+
     pub(super) fn settle(&mut self) {
         self.findings.sort();
         self.findings.dedup();

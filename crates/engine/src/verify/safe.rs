@@ -94,6 +94,10 @@ pub(super) fn find_safe(
 fn without_rows(log: &Log) -> Result<HashSet<String>, Error> {
     let mut found = HashSet::new();
     log.read_compactions(|record| {
+        // A file that is lost may be regained, and lacks then what it lacked.
+        if record.is_of_losses() {
+            return Ok(());
+        }
         let before = found.len();
         record.retired.iter().for_each(|file| {
             found.remove(&file.key);
