@@ -360,7 +360,7 @@ fn a_repair_that_another_run_gets_ahead_of_is_tried_again() {
     let beside = |event: &Event<'_>| {
         if matches!(event, Event::Planned { .. }) && !has_begun.swap(true, Ordering::Relaxed) {
             let mut choice = Choice::default();
-            choice.set_objects(&[one.clone()]).expect("a glob");
+            choice.set_objects(std::slice::from_ref(&one)).expect("a glob");
             world.reconvert(&world.lake_store(), choice, Change::default()).expect("undisturbed");
         }
     };
@@ -446,7 +446,7 @@ fn records_that_were_lost_with_others_return_without_them() {
         } else {
             let mut choice = Choice::default();
             choice.accepted = true;
-            choice.set_objects(&[b.clone()]).expect("a glob");
+            choice.set_objects(std::slice::from_ref(&b)).expect("a glob");
             world.reconvert(&world.lake_store(), choice, Change::default()).expect("b is there");
         }
         let count = |rows: &Rows| rows.values().map(Vec::len).sum::<usize>();
@@ -498,7 +498,7 @@ fn a_fault_while_records_return_without_others_that_were_lost_with_them_changes_
     let wrong = world.rows();
     let act = |out: &Arc<dyn Store>| {
         let mut choice = Choice::default();
-        choice.set_objects(&[b.clone()]).expect("a glob");
+        choice.set_objects(std::slice::from_ref(&b)).expect("a glob");
         world.reconvert(out, choice, Change::default()).map(drop)
     };
     let before = world.snapshot();
