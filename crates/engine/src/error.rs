@@ -359,7 +359,7 @@ impl fmt::Display for Error {
                 write!(f, "not reconverted, the table is unchanged: {why}")
             }
             Self::RecordsDiffer { url, why, .. } => {
-                write!(f, "not reconverted, the table is unchanged: `{url}` {why}")
+                write!(f, "not reconverted, the table is unchanged: `{url}`{why}")
             }
             Self::NothingChosen => f.write_str("no object of the table is chosen"),
             Self::Options(what) => write!(f, "read the options of a plan record: {what}"),

@@ -43,7 +43,7 @@ pub(super) fn differing<'a>(
     };
     Some(Error::RecordsDiffer {
         url: before.object.url().to_owned(),
-        why: format!("had {had} when it was converted, and {has}{others}"),
+        why: format!(" had {had} when it was converted, and {has}{others}"),
         tasks: differing.iter().map(|(task, ..)| *task).collect(),
     })
 }

@@ -57,7 +57,7 @@ use crate::words::counted;
 pub use choice::Choice;
 use differ::differing;
 pub(crate) use gone::{blocked_tasks, tasks_beyond};
-use scope::Scope;
+use scope::{Rows, Scope};
 
 /// What a reconversion is asked to do.
 #[derive(Debug)]
@@ -194,6 +194,9 @@ pub fn reconvert(
                 if !needed.is_empty() {
                     return Err(Error::RawLogsDiffer { tasks: needed, why });
                 }
+                unread.extend(tasks);
+            }
+            Err(Error::RecordsDiffer { tasks, .. }) if scope.needed_of(&tasks).is_empty() => {
                 unread.extend(tasks);
             }
             ended => return ended,
@@ -576,16 +579,13 @@ impl Draft {
                 .filter_map(|neighbour| neighbour.still_lost(self.rewriting_of(neighbour.id)))
                 .collect(),
         };
-        let mut rewritten: BTreeMap<TaskId, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut rewritten: BTreeMap<TaskId, BTreeMap<String, Rows>> = BTreeMap::new();
         for commit in commits {
             let options = self.options[&commit.task].clone();
             match self.rewrites.get(&commit.task) {
                 None => reconversion.tasks.push(ReconvertedTask { options, commit }),
                 Some(neighbour) => {
-                    for output in &commit.outputs {
-                        let of_task = rewritten.entry(*neighbour).or_default();
-                        *of_task.entry(output.partition.to_string()).or_default() += output.rows;
-                    }
+                    rewritten.insert(*neighbour, Rows::of(&commit.outputs));
                     let (task, outputs) = (*neighbour, commit.outputs);
                     reconversion.rewritten.push(RewrittenTask { task, options, outputs });
                 }

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowquet_sources::{SourceSet, is_remote};
 use flowquet_table::{
-    CommitRecord, FailedClaim, LiveFile, Log, Loss, Options, OutputRecord, SourceObject, StillLost, TaskId,
-    output_name,
+    CommitRecord, Digest, FailedClaim, LiveFile, Log, Loss, Options, OutputRecord, SourceObject, StillLost,
+    TaskId, output_name,
 };
 
 use crate::error::Error;
 use crate::reconvert::choice::Chosen;
 use crate::reconvert::gone::is_gone;
 use crate::take::LOOKS_AHEAD;
-use crate::words::counted;
+use crate::words::{counted, grouped};
 
 /// A task whose chosen objects and companions are converted anew.
 pub(crate) struct Superseded {
@@ -38,14 +38,37 @@ pub(crate) struct Neighbour {
     loss: Option<Arc<Loss>>,
 }
 
+/// How many rows there are, and their digest, where it is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows {
+    rows: u64,
+    digest: Option<Digest>,
+}
+
+impl Rows {
+    /// Those of files, by partition.
+    pub(crate) fn of(outputs: &[OutputRecord]) -> BTreeMap<String, Self> {
+        let mut all: BTreeMap<String, Self> = BTreeMap::new();
+        for output in outputs {
+            let none = Self { rows: 0, digest: Some(Digest::default()) };
+            let of_partition = all.entry(output.partition.to_string()).or_insert(none);
+            of_partition.rows += output.rows;
+            of_partition.digest = Digest::sum([of_partition.digest, output.digest]);
+        }
+        all
+    }
+
+    /// Whether these may be the same rows.
+    fn may_be(&self, other: &Self) -> bool {
+        let differ = self.digest.zip(other.digest).is_some_and(|(ours, theirs)| ours != theirs);
+        self.rows == other.rows && !differ
+    }
+}
+
 impl Neighbour {
     /// Its rows by partition.
-    fn rows(&self) -> BTreeMap<String, u64> {
-        let mut rows = BTreeMap::new();
-        for output in &self.outputs {
-            *rows.entry(output.partition.to_string()).or_default() += output.rows;
-        }
-        rows
+    fn rows(&self) -> BTreeMap<String, Rows> {
+        Rows::of(&self.outputs)
     }
 
     /// Its rows as lost ones, in files of these names.
@@ -251,12 +274,37 @@ impl Scope {
         }
     }
 
-    /// Checks that neighbours gave as many rows as before: rows of retired files are those of superseded tasks and theirs.
+    /// Checks that neighbours gave the rows that they gave before: rows of retired files are those of superseded tasks and theirs.
     /// `rewritten` are rows of neighbours now, by task and partition.
     pub(crate) fn check_rows(
         &self,
-        rewritten: &BTreeMap<TaskId, BTreeMap<String, u64>>,
+        rewritten: &BTreeMap<TaskId, BTreeMap<String, Rows>>,
     ) -> Result<(), Error> {
+        let none = BTreeMap::new();
+        let differs = |n: &&Neighbour| {
+            let (before, now) = (n.rows(), rewritten.get(&n.id).unwrap_or(&none));
+            before.len() != now.len()
+                || before.iter().any(|(partition, rows)| !now.get(partition).is_some_and(|r| r.may_be(rows)))
+        };
+        let differing: Vec<&Neighbour> = self.neighbours.iter().filter(differs).collect();
+        if let Some(first) = differing.first() {
+            let sum = |rows: &BTreeMap<String, Rows>| rows.values().map(|r| r.rows).sum();
+            let (had, has) = (sum(&first.rows()), sum(rewritten.get(&first.id).unwrap_or(&none)));
+            let has = match has == had {
+                true => "as many others now".to_owned(),
+                false => format!("{} now", grouped(has)),
+            };
+            let one_of = if first.objects.len() == 1 { "" } else { ", or another raw log of its task," };
+            let url = first.objects.first().map_or_else(String::new, |object| object.url().to_owned());
+            return Err(Error::RecordsDiffer {
+                url,
+                why: format!(
+                    "{one_of} had {} in the same files when it was converted, and has {has}",
+                    counted(had, "record")
+                ),
+                tasks: differing.iter().map(|n| n.id).collect(),
+            });
+        }
         let mut before: BTreeMap<String, u64> = BTreeMap::new();
         for file in &self.retired {
             *before.entry(file.output.partition.to_string()).or_default() +=
@@ -265,26 +313,18 @@ impl Scope {
         let mut after: BTreeMap<String, u64> = BTreeMap::new();
         let still_lost: Vec<_> = self.still_lost.iter().map(Neighbour::rows).collect();
         for (partition, rows) in rewritten.values().chain(&still_lost).flatten() {
-            *after.entry(partition.clone()).or_default() += rows;
+            *after.entry(partition.clone()).or_default() += rows.rows;
         }
         for output in self.superseded.iter().flat_map(|t| &t.commit.outputs) {
             *after.entry(output.partition.to_string()).or_default() += output.rows;
         }
         before.retain(|_, rows| *rows > 0);
         after.retain(|_, rows| *rows > 0);
-        let partitions = before.keys().chain(after.keys());
-        let Some(partition) = partitions.filter(|p| before.get(*p) != after.get(*p)).min() else {
+        if before == after {
             return Ok(());
-        };
-        let rows_of = |rows: Option<&u64>| counted(rows.copied().unwrap_or(0), "row");
-        let (had, has) = (rows_of(before.get(partition)), rows_of(after.get(partition)));
-        let place = if partition.is_empty() { "the table".to_owned() } else { format!("`{partition}`") };
-        let why = format!(
-            "raw logs with rows in the same files have changed: {place} had {had} and would now have {has}, the chosen objects counted as before"
-        );
-        let differs = |n: &&Neighbour| rewritten.get(&n.id).unwrap_or(&BTreeMap::new()) != &n.rows();
-        let tasks = self.neighbours.iter().filter(differs).map(|n| n.id).collect();
-        Err(Error::RawLogsDiffer { tasks, why })
+        }
+        let what = format!("retired files have other rows than their tasks: {before:?}, {after:?}");
+        Err(Error::Accounting(what))
     }
 }
 
