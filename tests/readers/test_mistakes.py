@@ -1,6 +1,7 @@
 """A mistake is never final: the right command gives the table that it would have given at once, and every command tells the present."""
 
 import json
+import shutil
 
 import naive
 from conftest import content, convert, files, rejects, rows, run
@@ -142,6 +143,29 @@ def test_a_reconversion_takes_no_other_object_as_it_is_now(logs, out):
     next(iter(files(out).values())).unlink()
     words = run("reconvert", out, "--object", "1.log").stderr
     assert "4 records and 0 rejects before, 3 records" in words
+
+
+def test_a_reconversion_takes_no_rows_of_others_in_the_same_files_as_they_are_now(logs, out):
+    for i in range(2):
+        (logs / f"{i}.log").write_text(f"{naive.V2}\n{line(i)}")
+        convert(logs, out)
+    run("compact", out)
+    before = content(out)
+    (logs / "1.log").write_text(f"{naive.V2}\n{line(5)}")
+    words = run("reconvert", out, "--object", "0.log", "--add", "direction", check=7).stderr
+    assert "1.log` had 1 record in the same files when it was converted, and has as many others now" in words
+    assert content(out) == before
+    (logs / "1.log").write_text(f"{naive.V2}\n{line(1)}")
+
+
+def test_a_table_whose_log_was_lost_is_converted_again(logs, out):
+    (logs / "0.log").write_text(f"{naive.V2}\n{line(0)}")
+    convert(logs, out)
+    before = sorted(map(str, rows(out)))
+    shutil.rmtree(out / "_flowquet")
+    words = run("convert", logs, "--out", out).stderr
+    assert "stray" not in words and "damaged" not in words
+    assert sorted(map(str, rows(out))) == before
 
 
 def test_lines_of_two_formats_need_both(logs, out):

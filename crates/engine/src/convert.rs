@@ -10,8 +10,8 @@ use flowquet_format::ObjectKey;
 use flowquet_sources::{Listed, PORTION_OBJECTS, Portion, Source, SourceSet, root_url, spool, spool_key};
 use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, Store};
 use flowquet_table::{
-    CONTRACT_KEY, Log, ObjectId, PlanRecord, SourceObject, TaskId, check_files, check_partitions,
-    delete_if_there,
+    CONTRACT_KEY, FileKind, Log, Misplaced, ObjectId, PlanRecord, SourceObject, TaskId, check_files,
+    check_partitions, delete_if_there,
 };
 
 use crate::again::{ChangedFiles, Freed, plan_again};
@@ -366,6 +366,12 @@ impl<'a> Converter<'a> {
         for warning in self.summary.empty_tags() {
             self.warn(warning);
         }
+        // What nobody knew at the beginning may be what this run has put, where the log of a table is lost and its files are not.
+        let stray = std::mem::take(&mut self.summary.files.stray);
+        let is_stray = |file: &Misplaced| {
+            self.log.state().kind_of(&file.key).map_or(true, |kind| kind == FileKind::Foreign)
+        };
+        self.summary.files.stray = stray.into_iter().filter(is_stray).collect();
         let has_new = self.summary.tasks + self.summary.tasks_by_another + self.summary.tasks_left > 0;
         if !has_new {
             let found = self.log.read_otherwise(&self.first_known, &self.request.options.reading);

@@ -59,7 +59,7 @@ pub(crate) struct FormatArgs {
     #[arg(long, help_heading = "Log format")]
     pub(crate) decode_tags: bool,
 
-    /// Columns to keep, comma-separated: fewer columns, smaller files [default: all]
+    /// Columns to keep, comma-separated: fewer columns, smaller files [default: all; with `reconvert`, those that objects had]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Log format")]
     pub(crate) columns: Option<Vec<String>>,
 }

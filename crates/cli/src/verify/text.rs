@@ -274,6 +274,7 @@ fn not_safe(reason: &str) -> &'static str {
     match reason {
         "changed" => "changed since it was converted, or found otherwise above",
         "damaged" => "read in part, with --salvage",
+        "name" => "a line break or another control character in the name, which no list of names can hold",
         "duplicates" => "--dedup flow left out records that may differ from the kept ones",
         "files" => "files that hold its rows were not read, or are not right",
         "no-digest" => "converted by a version of flowquet that stored no digests",

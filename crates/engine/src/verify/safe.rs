@@ -68,6 +68,9 @@ pub(super) fn find_safe(
                 Some("no-digest")
             } else if of_files.is_some() {
                 of_files
+            } else if input.object.url().contains(char::is_control) {
+                // A list of a URL a line would name others.
+                Some("name")
             } else if input.counts.rejects > 0 {
                 if rejects.is_none() {
                     rejects = Some(KeptRejects::of(log, &commit)?);
