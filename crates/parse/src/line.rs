@@ -28,5 +28,5 @@ fn is_rule(line: &[u8]) -> bool {
     let line = trimmed(line);
     matches!(line.first(), Some(b'-' | b'=' | b'+' | b'|' | b':' | b' '))
         && line.iter().all(|b| matches!(b, b'-' | b'=' | b'+' | b'|' | b':' | b' '))
-        && [b"---", b"==="].iter().any(|drawn| line.windows(3).any(|w| w == *drawn))
+        && line.windows(3).any(|three| matches!(three, [b'-', b'-', b'-'] | [b'=', b'=', b'=']))
 }
