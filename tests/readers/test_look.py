@@ -104,6 +104,18 @@ def test_what_cannot_match_is_not_read(lake):
     assert look("top", lake, "--protocol", 200)["reading"]["bytes_read"] == 0
 
 
+def test_conditions_on_columns_that_no_file_has(tmp_path):
+    flowlogs(tmp_path / "logs", "--objects", 2, "--records", 50)
+    convert(tmp_path / "logs", tmp_path / "narrow", "--columns", "srcaddr,bytes,packets")
+    asked = [("--action", "REJECT", "action"), ("--port", "22", "dstport"), ("--protocol", "tcp", "protocol"), ("--dst", "10.0.0.0/8", "dstaddr"),
+             ("--since", "2024-01-15", "start"), ("--until", "2024-01-16", "start")]
+    for option, value, column in asked:
+        words = run("top", tmp_path / "narrow", option, value, check=2).stderr
+        assert f"{option} names `{column}`, which is in none of these log formats" in words
+    assert "--since names `start`" in run("report", tmp_path / "narrow", "--json", "--since", "2024-01-15", check=2).stderr
+    assert look("top", tmp_path / "narrow", "--src", "0.0.0.0/0")["total"]["flows"] > 0
+
+
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_threads_change_nothing(lake, threads):
     args = ("--by", "srcaddr,dstport", "--limit", 100)

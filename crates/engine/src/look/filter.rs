@@ -3,12 +3,13 @@
 use std::ops::RangeInclusive;
 
 use flowquet_format::{
-    ADDRESS_BYTES, Network, TIME_MAX_S, TIME_MIN_S, TWIN_SUFFIX, address_bytes, seconds_of,
+    ADDRESS_BYTES, LogFormat, Network, TIME_MAX_S, TIME_MIN_S, TWIN_SUFFIX, address_bytes, seconds_of,
 };
 use flowquet_parquet::{CheckedFile, ColumnValues, GroupBounds, TextValues};
-use flowquet_table::LiveFile;
+use flowquet_table::{LiveFile, TableState};
 
 use super::values::Columns;
+use crate::error::Error;
 
 /// Which records are wanted: those that pass all that is asked for. A record without a value passes nothing that asks for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,15 +33,43 @@ pub struct RecordFilter {
 impl RecordFilter {
     /// The columns that it looks at, where the table is partitioned by `time`.
     pub(super) fn columns(&self, time: &'static str) -> Vec<&'static str> {
+        self.asked(time).map(|(_, column)| column).collect()
+    }
+
+    /// What is asked for, as options spell it, with the column that it is asked of.
+    fn asked(&self, time: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
         let all = [
-            (self.asks_time(), time),
-            (!self.actions.is_empty(), "action"),
-            (!self.ports.is_empty(), "dstport"),
-            (!self.protocols.is_empty(), "protocol"),
-            (!self.sources.is_empty(), "srcaddr"),
-            (!self.targets.is_empty(), "dstaddr"),
+            (self.since_s.is_some(), "since", time),
+            (self.since_s.is_none() && self.until_s.is_some(), "until", time),
+            (!self.actions.is_empty(), "action", "action"),
+            (!self.ports.is_empty(), "port", "dstport"),
+            (!self.protocols.is_empty(), "protocol", "protocol"),
+            (!self.sources.is_empty(), "src", "srcaddr"),
+            (!self.targets.is_empty(), "dst", "dstaddr"),
         ];
-        all.into_iter().filter(|(asked, _)| *asked).map(|(_, column)| column).collect()
+        all.into_iter().filter(|(is_asked, ..)| *is_asked).map(|(_, option, column)| (option, column))
+    }
+
+    /// Checks that what is asked for can be answered: some file has each column.
+    ///
+    /// # Errors
+    /// [`Error::NoColumn`]; [`Error::Options`].
+    pub(super) fn check(&self, state: &TableState) -> Result<(), Error> {
+        let formats = state.files().formats()?;
+        let mut missing: Vec<_> = self.asked(state.contract().partition_time.field()).collect();
+        for (format, options) in &formats {
+            let parsed =
+                LogFormat::parse(format, options.catalogue()).map_err(|e| Error::Options(e.to_string()))?;
+            let columns = options.columns_of(&parsed);
+            missing.retain(|(_, asked)| !columns.iter().any(|column| column.name == *asked));
+        }
+        match missing.first().filter(|_| !formats.is_empty()) {
+            None => Ok(()),
+            Some(&(option, column)) => {
+                let formats = formats.into_iter().map(|(format, _)| format).collect();
+                Err(Error::NoColumn { option, column: column.to_owned(), formats })
+            }
+        }
     }
 
     fn asks_time(&self) -> bool {

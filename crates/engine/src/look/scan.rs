@@ -113,6 +113,7 @@ impl Scan<'_> {
         count: impl Fn(&Group<'_>) -> P + Sync,
         mut add: impl FnMut(Vec<P>) + Send,
     ) -> Result<Reading, Stop> {
+        self.filter.check(log.state())?;
         let live = log.state().files().all()?;
         let mut reading = Reading { files: live.len() as u64, ..Reading::default() };
         for file in &live {
