@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use flowquet_sources::SourceSet;
-use flowquet_store::ErrorKind;
 use flowquet_table::{LiveFile, Log, SourceObject, TaskId};
 
 use super::choice::Chosen;
-use super::scope::{Scope, reach};
+use super::scope::{Scope, is_gone, reach};
 use crate::error::Error;
 use crate::take::LOOKS_AHEAD;
 
@@ -78,17 +77,4 @@ pub(crate) fn blocked_tasks(log: &Log, tasks: &BTreeSet<TaskId>) -> Result<HashS
         blocked.extend(others.into_keys());
     }
     Ok(blocked)
-}
-
-/// Whether an object that a store answers so for cannot be read: S3 denies what is not there to whoever may not list the bucket.
-pub(super) fn is_gone(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Denied
-            | ErrorKind::Folder
-            | ErrorKind::NoBucket
-            | ErrorKind::NotAFile
-            | ErrorKind::NotAFolder
-            | ErrorKind::NotFound
-    )
 }

@@ -19,6 +19,7 @@
 //! put in place and the old ones deleted. Killed before the record, nothing has changed; killed after it, the next compaction or
 //! reconversion goes on.
 
+mod change;
 mod choice;
 mod differ;
 mod gone;
@@ -29,14 +30,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use flowquet_format::{AddedColumns, Enrichments};
 use flowquet_plan::plan_tasks;
 use flowquet_sources::SourceSet;
 use flowquet_store::{Store, Stores};
 use flowquet_table::{
     CommitRecord, CompactionRecord, FailedClaim, LAYOUT_VERSION, LAYOUT_VERSION_OF_LOSSES, Log, Options,
-    Reading, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task,
-    TaskId, aside_key, written_by,
+    Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, TaskId,
+    aside_key, written_by,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -54,6 +54,7 @@ use crate::take::{append_plan, check_columns, not_taken};
 use crate::union::formats_of;
 use crate::words::counted;
 
+pub use change::Change;
 pub use choice::Choice;
 use differ::differing;
 pub(crate) use gone::{blocked_tasks, tasks_beyond};
@@ -78,40 +79,6 @@ pub struct ReconvertRequest {
     pub grace: Duration,
     /// Say what would be done and do nothing.
     pub dry_run: bool,
-}
-
-/// Options that chosen objects get; what is `None` stays as it was for each.
-#[derive(Debug, Clone, Default)]
-pub struct Change {
-    /// Field list and log formats; each that is not given stays too.
-    pub reading: Option<Reading>,
-    /// Columns to keep.
-    pub columns: Option<Vec<String>>,
-    /// Columns to add to those that are there.
-    pub add: AddedColumns,
-    /// Files that fill columns; one of a name takes the place of what the objects had.
-    pub enrich: Enrichments,
-    /// Whether the whole lines of a damaged object are kept.
-    pub salvage: Option<bool>,
-    /// Bytes of rejects that are kept of a task.
-    pub rejects_max: Option<u64>,
-}
-
-impl Change {
-    fn apply(&self, options: &Options) -> Options {
-        Options {
-            reading: match &self.reading {
-                Some(reading) => reading.completed_by(&options.reading),
-                None => options.reading.clone(),
-            },
-            columns: self.columns.clone().or_else(|| options.columns.clone()),
-            add: options.add.clone().with(&self.add),
-            enrich: options.enrich.clone().with(&self.enrich),
-            salvage: self.salvage.unwrap_or(options.salvage),
-            rejects_max: self.rejects_max.unwrap_or(options.rejects_max),
-            ..options.clone()
-        }
-    }
 }
 
 /// What a reconversion did.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowquet_sources::{SourceSet, is_remote};
+use flowquet_store::ErrorKind;
 use flowquet_table::{
     CommitRecord, Digest, FailedClaim, LiveFile, Log, Loss, Options, OutputRecord, SourceObject, StillLost,
     TaskId, output_name,
@@ -12,7 +13,6 @@ use flowquet_table::{
 
 use crate::error::Error;
 use crate::reconvert::choice::Chosen;
-use crate::reconvert::gone::is_gone;
 use crate::take::LOOKS_AHEAD;
 use crate::words::{counted, grouped};
 
@@ -335,6 +335,19 @@ fn lost_rows(log: &Log, retired: &[LiveFile], task: TaskId) -> Option<Arc<Loss>>
         retired.iter().filter(|f| f.tasks.contains(&task)).map(|f| files.lost_at(&f.output.key));
     let first = of_task.next()??.loss.clone();
     of_task.all(|lost| lost.is_some()).then_some(first)
+}
+
+/// Whether an object that a store answers so for cannot be read: S3 denies what is not there to whoever may not list the bucket.
+pub(super) fn is_gone(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Denied
+            | ErrorKind::Folder
+            | ErrorKind::NoBucket
+            | ErrorKind::NotAFile
+            | ErrorKind::NotAFolder
+            | ErrorKind::NotFound
+    )
 }
 
 /// The live files that are replaced if these tasks are superseded, and the tasks whose rows stand in them too, with the partitions.
