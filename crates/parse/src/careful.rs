@@ -206,9 +206,6 @@ mod tests {
     fn lines() {
         check("", LineKind::Blank, "");
         check("  \t\r", LineKind::Blank, "");
-        for rule in ["+-----+---+", "|:---|---:|", "----- ---", "========\r"] {
-            check(rule, LineKind::Blank, "");
-        }
         check("a b c", LineKind::Record, "a b c\n");
         check("a b c\r", LineKind::Record, "a b c\n");
         check("a b c ", LineKind::Record, "a b c\n");

@@ -18,15 +18,7 @@ pub(crate) fn unmarked(line: &[u8]) -> &[u8] {
     line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
-/// Whether a line holds nothing: blanks, tabs, carriage returns, zeros and old ends of files (Ctrl-Z) only; or a rule that clients of databases
-/// draw around a header, `+-----+-----+`, `|:---|---:|` or `----- -----`, whose least width is no value's.
+/// Whether a line holds nothing: blanks, tabs, carriage returns, zeros and old ends of files (Ctrl-Z) only.
 pub(crate) fn is_blank(line: &[u8]) -> bool {
-    line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r' | 0 | 0x1a)) || is_rule(line)
-}
-
-fn is_rule(line: &[u8]) -> bool {
-    let line = trimmed(line);
-    matches!(line.first(), Some(b'-' | b'=' | b'+' | b'|' | b':' | b' '))
-        && line.iter().all(|b| matches!(b, b'-' | b'=' | b'+' | b'|' | b':' | b' '))
-        && line.windows(3).any(|three| matches!(three, [b'-', b'-', b'-'] | [b'=', b'=', b'=']))
+    line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r' | 0 | 0x1a))
 }
