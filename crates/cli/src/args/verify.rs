@@ -62,7 +62,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) repair: bool,
 
     /// Accept that the records of lost or damaged files are lost, for this reason, where raw logs are gone that could rebuild them; with
-    /// --repair, also where raw logs are not what they were. Damaged files are deleted. `flowquet reconvert --accepted` brings the records back if the raw
+    /// --repair, also where they cannot be read any more. Damaged files are deleted. `flowquet reconvert --accepted` brings the records back if the raw
     /// logs return
     #[arg(long, value_name = "REASON", help_heading = "Actions")]
     pub(crate) accept_loss: Option<String>,
