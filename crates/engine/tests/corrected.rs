@@ -30,11 +30,6 @@ fn is_refused<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::Log(LogError::Contract(_))))
 }
 
-/// The world as another process has it.
-fn same(world: &World) -> World {
-    World { logs: world.logs.clone(), lake: world.lake.clone(), catalog: world.catalog.clone() }
-}
-
 #[test]
 fn a_table_without_a_file_takes_the_options_of_the_next_run() {
     let world = World::new();
@@ -111,7 +106,7 @@ fn of_two_runs_with_different_options_one_makes_the_table() {
     world.logs.restore(BTreeMap::from([("headerless.log".to_owned(), logs["headerless.log"].clone())]));
     world.convert(&world.lake_store(), world.options()).expect("undisturbed");
     world.logs.restore(logs);
-    let other = same(&world);
+    let other = world.same();
     let out = Watched::before_record(world.lake_store(), "/plans/", move || {
         other.convert(&other.lake_store(), by_hour(&other)).expect("undisturbed");
     });
@@ -188,7 +183,7 @@ fn a_run_with_another_format_and_nothing_new_tells_what_was_read_otherwise() {
 #[test]
 fn a_run_that_another_with_other_options_overtakes_is_told_at_most_once() {
     let world = World::new();
-    let other = same(&world);
+    let other = world.same();
     let out = Watched::before_record(world.lake_store(), "/commits/", move || {
         other.convert(&other.lake_store(), other.with_format(V2)).expect("undisturbed");
     });

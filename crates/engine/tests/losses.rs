@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flowquet_engine::{
-    AcceptedLosses, Budget, Change, Choice, Error, Event, Fault as Found, LossRequest, Observer, Pointers,
-    ReconvertRequest, Regained, Repair, Trouble, Verified, repair,
+    AcceptedLosses, Change, Choice, Error, Event, Fault as Found, LossRequest, Observer, Pointers, Regained,
+    Repair, Trouble, Verified, repair,
 };
 use flowquet_store::{Failing, Fault, Store, Then, When};
 use flowquet_table::{Dedup, Log, Loss, check_files};
@@ -269,7 +269,7 @@ fn a_file_that_returns_before_its_loss_is_through_is_not_deleted() {
 #[test]
 fn a_slow_run_leaves_a_file_that_was_found_again() {
     let world = World::new();
-    let other = World { logs: world.logs.clone(), lake: world.lake.clone(), catalog: world.catalog.clone() };
+    let other = world.same();
     let out = Watched::before_record(world.lake_store(), "/commits/", move || {
         other.convert(&other.lake_store(), other.options()).expect("undisturbed");
         let logs = other.logs.snapshot();
@@ -289,16 +289,7 @@ fn a_slow_run_leaves_a_file_that_was_found_again() {
 
 /// Rebuilds what is lost or damaged, while `observer` does something beside it.
 fn repair_beside(world: &World, observer: &dyn Observer) -> Result<Repair, Error> {
-    let request = ReconvertRequest {
-        out: world.lake_store(),
-        stores: world.stores(),
-        choice: Choice::default(),
-        change: Change::default(),
-        enrich: Vec::new(),
-        budget: Budget::new(1, None, true, false).expect("enough"),
-        grace: Duration::ZERO,
-        dry_run: false,
-    };
+    let request = world.reconvert_request(&world.lake_store(), Choice::default(), Change::default());
     repair(request, &world.verify(Depth::Data), None, observer, &AtomicBool::new(false))
 }
 

@@ -247,7 +247,7 @@ fn a_file_in_the_place_of_another_is_found() {
 
 #[test]
 fn what_is_lost_is_repaired() {
-    use flowquet_engine::{Budget, Event, ReconvertRequest, repair};
+    use flowquet_engine::{Event, repair};
     for (i, world) in tables().iter().enumerate() {
         let rows = world.rows();
         let files = live(world);
@@ -257,16 +257,7 @@ fn what_is_lost_is_repaired() {
         world.put_in_table(&files[1], &damaged);
         world.lake.delete(&files[0]).expect("there");
         let verified = world.verify(Depth::Data);
-        let request = || ReconvertRequest {
-            out: world.lake_store(),
-            stores: world.stores(),
-            choice: Choice::default(),
-            change: Change::default(),
-            enrich: Vec::new(),
-            budget: Budget::new(1, None, true, false).expect("enough"),
-            grace: std::time::Duration::ZERO,
-            dry_run: false,
-        };
+        let request = || world.reconvert_request(&world.lake_store(), Choice::default(), Change::default());
         let stop = std::sync::atomic::AtomicBool::new(false);
         // A raw log that is gone: nothing is changed.
         let (before, logs) = (world.snapshot(), world.logs.snapshot());

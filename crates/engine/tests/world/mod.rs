@@ -233,15 +233,13 @@ impl World {
         self.reconvert_beside(out, choice, change, &|_: &Event<'_>| {})
     }
 
-    /// Reconverts, while `observer` does something beside it.
-    pub(crate) fn reconvert_beside(
+    pub(crate) fn reconvert_request(
         &self,
         out: &Arc<dyn Store>,
         choice: Choice,
         change: Change,
-        observer: &dyn Observer,
-    ) -> Result<Reconverted, Error> {
-        let request = ReconvertRequest {
+    ) -> ReconvertRequest {
+        ReconvertRequest {
             out: out.clone(),
             stores: self.stores(),
             choice,
@@ -250,8 +248,24 @@ impl World {
             budget: Budget::new(1, None, true, false).expect("enough"),
             grace: Duration::ZERO,
             dry_run: false,
-        };
+        }
+    }
+
+    /// Reconverts, while `observer` does something beside it.
+    pub(crate) fn reconvert_beside(
+        &self,
+        out: &Arc<dyn Store>,
+        choice: Choice,
+        change: Change,
+        observer: &dyn Observer,
+    ) -> Result<Reconverted, Error> {
+        let request = self.reconvert_request(out, choice, change);
         reconvert(&request, None, observer, &AtomicBool::new(false))
+    }
+
+    /// The world as another process has it.
+    pub(crate) fn same(&self) -> Self {
+        Self { logs: self.logs.clone(), lake: self.lake.clone(), catalog: self.catalog.clone() }
     }
 
     /// All objects of table and catalog.
