@@ -73,7 +73,7 @@ def test_a_loss_is_accepted_told_and_taken_back(table, cut):
 
     report = out.parent / "report.json"
     found = verify(out, "--accept-loss", REASON, "--report", report)
-    assert found["accepted"] == {"files": [key], "records": lost, "rebuildable": []}
+    assert found["accepted"] == {"files": [key], "records": lost, "reject_files": [], "rejects": 0, "rebuildable": []}
     told = json.loads(report.read_text())
     schema("run-report").validate(told)
     assert told["done"]["accepted"]["files"] == [key]
@@ -128,7 +128,7 @@ def test_what_can_be_rebuilt_is_not_accepted_as_lost(table):
     key, path = sorted(files(out).items())[0]
     path.unlink()
     found = verify(out, "--accept-loss", REASON, check=5)
-    assert found["accepted"] == {"files": [], "records": 0, "rebuildable": [key]}
+    assert found["accepted"] == {"files": [], "records": 0, "reject_files": [], "rejects": 0, "rebuildable": [key]}
     words = run("verify", out, "--accept-loss", REASON, check=5).stdout
     assert "raw logs are there: add --repair to rebuild" in words
     found = verify(out, "--accept-loss", REASON, "--repair")

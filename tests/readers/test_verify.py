@@ -189,11 +189,76 @@ def test_objects_with_rejects_are_safe_while_these_are_kept(tmp_path):
     args = ["--read-data", "--source", logs, "--list-safe", safe]
     assert verify(out, *args)["safe_objects"] == 1
     [rejects] = (out / "_flowquet/rejects").iterdir()
+    kept = rejects.read_text()
+    for other in ["", kept[:-1], kept + kept, kept.replace('"raw":"bad"', '"raw":"bat"')]:
+        rejects.write_text(other)
+        found = verify(out, *args, check=5)
+        assert faults(found) == [("data", "rejects-differ", f"_flowquet/rejects/{rejects.name}")], other
+        assert found["safe_objects"] == 0 and found["not_safe"] == {"rejects": 1}
+    verify(out, "--read-data", "--repair")
+    [rejects] = (out / "_flowquet/rejects").iterdir()
+    assert rejects.read_text() == kept
+    assert verify(out, *args)["data"]["rejects"] == 1
+
+    # Another rejected line in the raw log, whose size is the same, and whose records are.
+    (logs / "a.log").write_text(f"{naive.V2}\n{line}\nbat\n")
+    found = verify(out, "--deep", check=7)
+    assert [(f["fault"], f["expected"], f["found"]) for f in found["findings"]] == [("records-differ", "1 rejected line", "as many others")]
     rejects.write_text("")
-    found = verify(out, *args)
-    assert found["safe_objects"] == 0 and found["not_safe"] == {"rejects": 1}
+    process = run("verify", out, "--read-data", "--repair", check=7)
+    assert "has other rejected lines now" in process.stderr
+    rejects.write_text(kept)
+    (logs / "a.log").write_text(f"{naive.V2}\n{line}\nbad\n")
+    verify(out, "--read-data", "--deep")
     rejects.unlink()
-    assert [f[1] for f in faults(verify(out, *args, check=6))] == ["rejects-gone"]
+    assert [f[1] for f in faults(verify(out, "--read-data", check=5))] == ["rejects-gone"]
+    verify(out, "--repair")
+    verify(out, "--read-data", "--deep")
+
+
+def test_the_loss_of_rejected_lines_is_accepted_once_their_raw_logs_are_gone(tmp_path):
+    logs, out = tmp_path / "logs", tmp_path / "out"
+    logs.mkdir()
+    line = "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 4 1705276800 1705276860 ACCEPT OK"
+    (logs / "a.log").write_text(f"{naive.V2}\n{line}\nbad\nworse\n")
+    convert(logs, out)
+    [rejects] = (out / "_flowquet/rejects").iterdir()
+    key, kept = f"_flowquet/rejects/{rejects.name}", rejects.read_text()
+    rejects.unlink()
+    found = verify(out, "--accept-loss", "privacy", check=5)
+    assert found["accepted"]["rebuildable"] == [key] and not found["accepted"]["reject_files"], "the raw log is there"
+    (logs / "a.log").rename(tmp_path / "a.log")
+    found = verify(out, "--repair", "--accept-loss", "privacy")
+    assert (found["accepted"]["reject_files"], found["accepted"]["rejects"]) == ([key], 2)
+    for options in [[], ["--read-data"]]:
+        found = verify(out, *options)
+        [lost] = found["lost_rejects"]
+        assert found["findings"] == [] and (lost["key"], lost["rejects"], lost["reason"]) == (key, 2, "privacy")
+    assert "2 rejected lines lost, accepted 20" in run("verify", out).stdout
+
+    # Here again as they were, they are told of no more once they are read; with others, they are lost still.
+    rejects.write_text(kept)
+    found = verify(out, "--read-data")
+    assert "lost_rejects" not in found and found["data"]["rejects"] == 2
+    rejects.write_text(kept[1:])
+    assert len(verify(out, "--read-data")["lost_rejects"]) == 1
+
+    # What takes their place has all lines.
+    (tmp_path / "a.log").rename(logs / "a.log")
+    run("reconvert", out, "--object", "**/a.log", "--quiet")
+    [rejects] = (out / "_flowquet/rejects").iterdir()
+    assert rejects.read_text() == kept
+    assert "lost_rejects" not in verify(out, "--read-data", "--deep")
+
+
+def test_digests_of_rejected_lines_are_as_defined(tmp_path):
+    logs, out = tmp_path / "logs", tmp_path / "out"
+    logs.mkdir()
+    (logs / "a.log").write_bytes(naive.V2.encode() + b"\nbad\n\xff\x00 worse\n\n")
+    convert(logs, out)
+    word = lambda line, raw: mix(xxhash.xxh3_64_intdigest(raw) + mix(line) & M)
+    [commit] = records(out, "commits")
+    assert commit["inputs"][0]["rejects_digest"] == f"{word(2, b'bad') + word(3, bytes([255, 0]) + b' worse') & M:016x}"
 
 
 def test_objects_are_not_safe_while_only_the_beginning_of_a_line_is_kept(tmp_path):

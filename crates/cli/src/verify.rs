@@ -82,14 +82,14 @@ impl Mended {
     /// Whether anything was done.
     fn is_any(&self) -> bool {
         self.repaired.is_some()
-            || self.accepted.as_ref().is_some_and(|a| !a.files.is_empty())
+            || self.accepted.as_ref().is_some_and(AcceptedLosses::is_any)
             || !self.regained.files.is_empty()
     }
 
     /// Whether there is no fault in the file of this key any more.
     fn has(&self, key: &String) -> bool {
         self.repaired.as_ref().is_some_and(|r| r.files.contains(key))
-            || self.accepted.as_ref().is_some_and(|a| a.files.contains(key))
+            || self.accepted.as_ref().is_some_and(|a| a.has(key))
     }
 }
 

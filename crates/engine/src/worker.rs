@@ -13,7 +13,7 @@ use flowquet_table::{Cause, Counts, InputRecord, SourceObject};
 use crate::consumer::ConsumerError;
 use crate::context::PlanContext;
 use crate::error::Error;
-use crate::rejects::push_json_lines;
+use crate::rejects::{digest_of, push_json_lines};
 use crate::router::Router;
 use crate::unit::{Fetched, Taker, UnitCounts};
 
@@ -120,14 +120,7 @@ impl Worker {
         ahead: &dyn Fetched,
         taker: &mut dyn Taker,
     ) -> Result<InputRecord, UnitError> {
-        let mut input = InputRecord {
-            object: object.clone(),
-            counts: Counts::default(),
-            text_bytes: 0,
-            digest: None,
-            failed: None,
-            damaged: None,
-        };
+        let mut input = InputRecord::unread(object.clone());
         let key = ObjectKey::parse(object.url());
         self.lines.router.begin_object(object.url(), &key);
         let mut reported = 0;
@@ -142,8 +135,7 @@ impl Worker {
         );
         if matches!(read, Err(ReadError::Consumer(ConsumerError::Again))) {
             // A line fits behind more rejects than are held. Nothing was taken yet.
-            input.counts = Counts::default();
-            input.text_bytes = 0;
+            input = InputRecord::unread(object.clone());
             read = self.read_object(
                 index,
                 object,
@@ -368,7 +360,9 @@ impl LineTaker {
         input.counts.rejects += self.rejects.len() as u64;
         let mut lines = Vec::new();
         push_json_lines(input.object.url(), &self.rejects, &mut lines);
+        let digest = input.rejects_digest.get_or_insert_default();
         for reject in self.rejects.drain(..) {
+            *digest = digest.with(digest_of(reject.line, &reject.raw));
             *self.router.counts.rejects_by_reason.entry(reject.reason.name()).or_default() += 1;
         }
         taker.rejects(lines).map_err(ConsumerError::Run)

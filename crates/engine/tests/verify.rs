@@ -95,7 +95,7 @@ fn plant(world: &World, random: &mut Random) -> Option<Planted> {
     let files = live(world);
     let file = random.one_of(&files).clone();
     let bytes = world.lake.get(&file).expect("there").to_vec();
-    match random.next(12) {
+    match random.next(13) {
         0 => {
             world.lake.delete(&file).expect("there");
             planted(Level::Listing, &[Fault::FileGone], &file, Depth::Footers)
@@ -161,6 +161,12 @@ fn plant(world: &World, random: &mut Random) -> Option<Planted> {
             world.lake.delete(&kept).expect("there");
             planted(Level::Records, &[Fault::RejectsGone], &kept, Depth::Footers)
         }
+        11 => {
+            let kept = random.one_of(&keys(world, "_flowquet/rejects/")).clone();
+            let bytes = world.lake.get(&kept).expect("there");
+            world.put_in_table(&kept, &other_rejects(&bytes, random));
+            planted(Level::Data, &[Fault::RejectsDiffer], &kept, Depth::Data)
+        }
         _ => {
             // A line of a raw log is gone, or another.
             let logs = world.logs.snapshot();
@@ -180,6 +186,25 @@ fn plant(world: &World, random: &mut Random) -> Option<Planted> {
             planted(Level::Source, &[Fault::ObjectChanged], &format!("s3://logs/{object}"), depth)
         }
     }
+}
+
+/// Kept rejected lines that are not what they were.
+fn other_rejects(kept: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut lines: Vec<Vec<u8>> = kept.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+    let place = random.next(lines.len());
+    match random.next(5) {
+        0 => return Vec::new(),
+        1 => return kept[..random.next(kept.len() - 1)].to_vec(),
+        2 => drop(lines.remove(place)),
+        3 => lines.push(lines[place].clone()),
+        _ => {
+            let mut line: serde_json::Value = serde_json::from_slice(&lines[place]).expect("a reject");
+            let raw = line["raw"].as_str().expect("text");
+            line["raw"] = format!("{raw} ").into();
+            lines[place] = format!("{line}\n").into_bytes();
+        }
+    }
+    lines.concat()
 }
 
 /// As many as make a fault of each kind, at many places of each kind of record and file.
@@ -227,6 +252,7 @@ fn each_random_fault_is_found_and_nothing_else_is_blamed() {
         "task-unfinished",
         "record-doubled",
         "rejects-gone",
+        "rejects-differ",
         "object-changed",
     ] {
         assert!(kinds.contains(kind), "{kind} was never found: {found:?}");
@@ -251,6 +277,10 @@ fn what_is_lost_is_repaired() {
     for (i, world) in tables().iter().enumerate() {
         let rows = world.rows();
         let files = live(world);
+        let rejects = keys(world, "_flowquet/rejects/");
+        let kept = |key: &String| world.lake.get(key).expect("there");
+        let rejected: BTreeSet<Vec<u8>> = rejects.iter().map(|key| kept(key).to_vec()).collect();
+        world.put_in_table(&rejects[0], b"");
         let mut damaged = world.lake.get(&files[1]).expect("there").to_vec();
         let middle = damaged.len() / 2;
         damaged[middle] ^= 1;
@@ -266,7 +296,8 @@ fn what_is_lost_is_repaired() {
         }
         let done = repair(request(), &verified, None, &|_: &Event<'_>| {}, &stop).expect("nothing fails");
         assert!(done.repaired.is_none() && done.error.is_some());
-        assert_eq!(done.beyond, files[..2].iter().cloned().collect());
+        let lost = || files[..2].iter().chain(&rejects[..1]).cloned();
+        assert_eq!(done.beyond, lost().collect());
         let files_of = |s: &BTreeMap<String, bytes::Bytes>| -> Vec<String> {
             s.keys().filter(|k| k.ends_with(".parquet")).cloned().collect()
         };
@@ -276,12 +307,14 @@ fn what_is_lost_is_repaired() {
         let repaired =
             repair(request(), &verified, None, &|_: &Event<'_>| {}, &stop).expect("logs are there");
         let repaired = repaired.repaired.expect("files were lost");
-        assert_eq!(repaired.files, {
-            let mut two = files[..2].to_vec();
-            two.sort();
-            two
-        });
+        assert_eq!(repaired.files, lost().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>());
         assert_eq!(world.rows(), rows, "table {i}");
+        let rejects = keys(world, "_flowquet/rejects/");
+        assert_eq!(
+            rejects.iter().map(|key| kept(key).to_vec()).collect::<BTreeSet<_>>(),
+            rejected,
+            "table {i}"
+        );
         assert_nothing_found(&world.verify(Depth::Deep), &format!("table {i}"));
         assert!(
             repair(request(), &world.verify(Depth::Data), None, &|_: &Event<'_>| {}, &stop)

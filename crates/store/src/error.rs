@@ -214,11 +214,17 @@ impl Error {
 
     /// Writing to a staged object failed.
     pub fn write(url: String, source: io::Error) -> Self {
-        // An error of ours comes back as it went in.
-        match source.downcast::<Self>() {
-            Ok(error) => error,
-            Err(source) => Self::io("write", url, source),
-        }
+        Self::through_io("write", url, source)
+    }
+
+    /// Reading an object a part at a time failed.
+    pub fn read(url: String, source: io::Error) -> Self {
+        Self::through_io("read", url, source)
+    }
+
+    /// An error of ours comes back as it went in.
+    fn through_io(action: &'static str, url: String, source: io::Error) -> Self {
+        source.downcast::<Self>().unwrap_or_else(|source| Self::io(action, url, source))
     }
 
     pub(crate) fn io(action: &'static str, url: String, source: io::Error) -> Self {

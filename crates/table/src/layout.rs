@@ -7,6 +7,7 @@
 //! | `_flowquet/commits/by-plan/00000001-7d1f….json` | commit record of task `7d1f…` of plan 1 |
 //! | `_flowquet/commits/7d1f….json` | the same, of a plan of layout 4 |
 //! | `_flowquet/rejects/7d1f….jsonl` | its rejects, if any |
+//! | `_flowquet/rejects/7d1f….lost.json` | somebody accepted that these are lost |
 //! | `_flowquet/compactions/00000001.json` | record 1 of compactions and reconversions |
 //! | `_flowquet/compactions/00000001.done` | its files are in place, and those that it retired are gone |
 //! | `_flowquet/compacted/9c4e…/9c4e…-0000.parquet` | a file of compaction `9c4e…` until it is in place |
@@ -198,6 +199,21 @@ pub(crate) fn is_incoming(key: &str) -> bool {
 pub fn spooled_name(key: &str) -> Option<&str> {
     let name = key.strip_prefix(SPOOL)?.strip_prefix('/')?;
     is_sha256(name).then_some(name)
+}
+
+/// Key of the record that the loss of a task's rejects is accepted.
+pub fn rejects_loss_key(task_id: &str) -> String {
+    format!("{REJECTS}/{task_id}.lost.json")
+}
+
+/// The task of such a record.
+pub(crate) fn task_of_rejects_loss(key: &str) -> Option<&str> {
+    key.strip_prefix(REJECTS)?.strip_prefix('/')?.strip_suffix(".lost.json").filter(|id| is_id(id))
+}
+
+/// The task whose rejects stand under this key.
+pub fn task_of_rejects(key: &str) -> Option<&str> {
+    key.strip_prefix(REJECTS)?.strip_prefix('/')?.strip_suffix(".jsonl").filter(|id| is_id(id))
 }
 
 /// Key of a task's rejects.

@@ -97,12 +97,30 @@ pub struct InputRecord {
     /// Digest of its records; none where it could not be read, and in records of programs that did not know it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<Digest>,
+    /// Digest of its rejected lines; none where it has none, and in records of programs that did not know it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rejects_digest: Option<Digest>,
     /// Why nothing of it is in the table. [`Cause::retry`] tells when it is tried again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failed: Option<Cause>,
     /// Where reading stopped, with `--salvage`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub damaged: Option<String>,
+}
+
+impl InputRecord {
+    /// An object of which nothing was read yet.
+    pub fn unread(object: SourceObject) -> Self {
+        Self {
+            object,
+            counts: Counts::default(),
+            text_bytes: 0,
+            digest: None,
+            rejects_digest: None,
+            failed: None,
+            damaged: None,
+        }
+    }
 }
 
 /// Smallest and largest time, as UTC text.
@@ -211,12 +229,8 @@ impl CommitRecord {
         cause_of: &dyn Fn(&SourceObject) -> Cause,
     ) -> Self {
         let failed = |object: &SourceObject| InputRecord {
-            object: object.clone(),
-            counts: Counts::default(),
-            text_bytes: 0,
-            digest: None,
             failed: Some(cause_of(object)),
-            damaged: None,
+            ..InputRecord::unread(object.clone())
         };
         let inputs = task.objects.iter().map(failed).collect();
         Self { inputs, ..Self::empty(task.id, plan, layout_version) }

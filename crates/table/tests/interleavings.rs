@@ -219,12 +219,10 @@ fn commit_of(task: &Task, plan: u64) -> CommitRecord {
         let is_bad = object.bytes.is_multiple_of(5);
         let records = if is_bad { 0 } else { object.bytes };
         InputRecord {
-            object: object.clone(),
             counts: Counts { lines: records, records, ..Counts::default() },
-            text_bytes: 0,
             digest: (!is_bad).then(|| Digest(object.bytes.wrapping_mul(u64::MAX / 7))),
             failed: is_bad.then_some(Cause::Archived),
-            damaged: None,
+            ..InputRecord::unread(object.clone())
         }
     };
     let inputs: Vec<InputRecord> = task.objects.iter().map(input).collect();

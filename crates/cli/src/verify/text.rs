@@ -44,8 +44,13 @@ pub(super) fn of(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: 
             push(&mut text, "", &format!("{} not: {}", objects(*count), not_safe(reason)));
         }
     }
-    for (i, loss) in accepted_texts(&verified.accepted_losses).iter().enumerate() {
-        push(&mut text, if i == 0 { "accepted" } else { "" }, loss);
+    let lost_rejects = verified.lost_rejects.iter().map(|lost| {
+        let lines = counted(lost.rejects, "rejected line");
+        format!("{lines} lost, accepted {}: {}", lost.accepted_at, lost.reason)
+    });
+    let losses = accepted_texts(&verified.accepted_losses).into_iter().chain(lost_rejects.take(NAMED_MAX));
+    for (i, loss) in losses.enumerate() {
+        push(&mut text, if i == 0 { "accepted" } else { "" }, &loss);
     }
     push_mended(&mut text, args, mended);
     text.push_str(&last_line(args, verified, mended, exit));
@@ -65,6 +70,11 @@ fn push_mended(text: &mut String, args: &VerifyArgs, mended: &Mended) {
             let (records, files) = (counted(accepted.records, "record"), counted(files, "file"));
             let reason = args.accept_loss.as_deref().unwrap_or_default();
             push(text, "accepted", &format!("{records} in {files} lost: {reason}"));
+        }
+        if !accepted.reject_files.is_empty() {
+            let lines = counted(accepted.rejects, "rejected line");
+            let reason = args.accept_loss.as_deref().unwrap_or_default();
+            push(text, if files > 0 { "" } else { "accepted" }, &format!("{lines} lost: {reason}"));
         }
         if there > 0 && !args.repair {
             let files = counted(there, "file");
@@ -133,7 +143,11 @@ fn row(verified: &Verified, level: Level) -> Option<(&'static str, String)> {
             };
             let read =
                 format!("{} of {} read, {}", counted(d.files, "file"), grouped(d.of), HumanBytes(d.bytes));
-            ("data", format!("{read}, {}{no_digest}", counted(d.rows, "row")))
+            let rejects = match d.rejects {
+                0 => String::new(),
+                n => format!(", {}", counted(n, "rejected line")),
+            };
+            ("data", format!("{read}, {}{rejects}{no_digest}", counted(d.rows, "row")))
         }
         Level::Source => {
             let s = verified.source.as_ref()?;
@@ -201,6 +215,8 @@ fn what(finding: &Finding) -> String {
         }
         Fault::RecordsBroken => format!("records contradict each other: {said}"),
         Fault::RejectsGone => format!("gone, with {expected} rejected lines"),
+        Fault::RejectsDiffer if said.is_empty() => format!("{found} rejected lines, recorded {expected}"),
+        Fault::RejectsDiffer => said,
         Fault::TaskUnfinished => {
             format!(
                 "not committed: {} in progress or left by an interrupted run",
@@ -341,8 +357,11 @@ fn last_line(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: Exit
     let table = &args.out;
     let code = exit.code();
     if exit == Exit::Success && mended.is_any() {
-        let accepted = mended.accepted.as_ref().filter(|accepted| !accepted.files.is_empty());
-        let accepted = accepted.map(|a| format!("the loss of {} is accepted", counted(a.records, "record")));
+        let accepted = mended.accepted.as_ref().filter(|accepted| accepted.is_any());
+        let accepted = accepted.map(|a| match a.files.len() {
+            0 => format!("the loss of {} is accepted", counted(a.rejects, "rejected line")),
+            _ => format!("the loss of {} is accepted", counted(a.records, "record")),
+        });
         let is_repaired = mended.repaired.is_some() || !mended.regained.files.is_empty();
         let repaired = is_repaired.then(|| "repaired".to_owned());
         let done: Vec<String> = repaired.into_iter().chain(accepted).collect();

@@ -25,7 +25,8 @@ pub(super) fn differing<'a>(
         let now = anew.get(before.object.url())?;
         let is_same = now.failed.is_none()
             && now.counts.records == before.counts.records
-            && (before.digest.is_none() || now.digest == before.digest);
+            && (before.digest.is_none() || now.digest == before.digest)
+            && !has_other_rejects(before, now);
         (!is_same).then_some((task, before, *now))
     });
     let differing: Vec<_> = differing.collect();
@@ -38,6 +39,9 @@ pub(super) fn differing<'a>(
     let had = counted(before.counts.records, "record");
     let has = match &now.failed {
         Some(cause) => format!("cannot be read now: {cause}"),
+        None if now.digest == before.digest && has_other_rejects(before, now) => {
+            "has other rejected lines now".to_owned()
+        }
         None if now.counts.records == before.counts.records => "has as many others now".to_owned(),
         None => format!("has {} now", counted(now.counts.records, "record")),
     };
@@ -46,4 +50,11 @@ pub(super) fn differing<'a>(
         why: format!(" had {had} when it was converted, and {has}{others}"),
         tasks: differing.iter().map(|(task, ..)| *task).collect(),
     })
+}
+
+/// Whether an object has as many rejected lines as before, which are others.
+fn has_other_rejects(before: &InputRecord, now: &InputRecord) -> bool {
+    before.rejects_digest.is_some()
+        && now.counts.rejects == before.counts.rejects
+        && now.rejects_digest != before.rejects_digest
 }

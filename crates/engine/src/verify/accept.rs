@@ -10,12 +10,13 @@ use flowquet_sources::SourceSet;
 use flowquet_store::{ErrorKind, Store, Stores};
 use flowquet_table::{
     CompactionRecord, LAYOUT_VERSION_OF_LOSSES, LiveFile, Log, Loss, Options, RetiredFile, TableState,
-    TaskId, delete_if_there, written_by,
+    TaskId, accept_loss_of_rejects, delete_if_there, rejects_key, written_by,
 };
 use serde::Serialize;
 
 use super::file::FileCheck;
 use super::finding::{Fault, Finding, Level};
+use super::rejects::still_wrong;
 use super::report::Verified;
 use crate::convert::checkpoint;
 use crate::error::Error;
@@ -41,15 +42,31 @@ pub struct AcceptedLosses {
     pub files: Vec<String>,
     /// Records that they held.
     pub records: u64,
-    /// Files that are still part of the table: all raw logs are there that their rows came from.
+    /// Files of rejected lines that the table does without from now on.
+    pub reject_files: Vec<String>,
+    /// The lines that they held.
+    pub rejects: u64,
+    /// Files that are still part of the table: all raw logs are there that their lines came from.
     pub rebuildable: Vec<String>,
 }
 
 impl AcceptedLosses {
+    /// Whether anything was accepted.
+    pub fn is_any(&self) -> bool {
+        !self.files.is_empty() || !self.reject_files.is_empty()
+    }
+
+    /// Whether the loss of this file was accepted.
+    pub fn has(&self, key: &String) -> bool {
+        self.files.contains(key) || self.reject_files.contains(key)
+    }
+
     /// Adds what came of accepting more.
     pub fn add(&mut self, other: Self) {
         self.files.extend(other.files);
         self.records += other.records;
+        self.reject_files.extend(other.reject_files);
+        self.rejects += other.rejects;
         self.rebuildable = other.rebuildable;
     }
 }
@@ -65,7 +82,7 @@ pub struct Regained {
 
 impl LossRequest {
     /// Takes the files out of the table that `verified` found lost or without rows that were written, unless they can be converted
-    /// again; or of these files all, where it was tried. Nothing is done where there are none.
+    /// again; or of these files all, where it was tried. Files of rejected lines are done without. Nothing is done where there are none.
     ///
     /// # Errors
     /// As stores report; then the table is as it was.
@@ -78,10 +95,13 @@ impl LossRequest {
         observer: &dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Option<AcceptedLosses>, Error> {
-        let is_asked = |f: &&Finding| f.fault.loses_rows() && tried.is_none_or(|t| t.contains(&f.place));
-        let keys: BTreeSet<&str> =
-            verified.findings.iter().filter(is_asked).map(|f| f.place.as_str()).collect();
-        if keys.is_empty() {
+        let places = |is_asked: &dyn Fn(Fault) -> bool| -> BTreeSet<&str> {
+            let is_tried = |f: &&Finding| tried.is_none_or(|tried| tried.contains(&f.place));
+            let asked = verified.findings.iter().filter(|f| is_asked(f.fault)).filter(is_tried);
+            asked.map(|f| f.place.as_str()).collect()
+        };
+        let (keys, of_rejects) = (places(&Fault::loses_rows), places(&Fault::is_of_rejects));
+        if keys.is_empty() && of_rejects.is_empty() {
             return Ok(None);
         }
         let mut log = self.log(pointers, observer, stop)?;
@@ -101,8 +121,10 @@ impl LossRequest {
             }
         }
         let mut accepted = AcceptedLosses::default();
+        let mut rejects = still_wrong(&log, &of_rejects)?;
         if tried.is_none() {
-            let tasks: BTreeSet<TaskId> = damaged.iter().flat_map(|f| f.tasks.iter().copied()).collect();
+            let tasks = damaged.iter().flat_map(|f| f.tasks.iter().copied());
+            let tasks: BTreeSet<TaskId> = tasks.chain(rejects.iter().map(|(task, _)| *task)).collect();
             let sources = SourceSet::new(self.stores.clone());
             let beyond = tasks_beyond(&log, &tasks, &sources, stop)?;
             // A roll-up has no tasks, and is made anew as a whole.
@@ -111,6 +133,18 @@ impl LossRequest {
             let (lost, there): (Vec<_>, Vec<_>) = damaged.into_iter().partition(is_lost);
             accepted.rebuildable = there.into_iter().map(|file| file.output.key).collect();
             damaged = lost;
+            rejects.retain(|(task, _)| {
+                let is_lost = beyond.contains(task);
+                if !is_lost {
+                    accepted.rebuildable.push(rejects_key(task));
+                }
+                is_lost
+            });
+        }
+        for (task, lines) in rejects {
+            accept_loss_of_rejects(self.out.as_ref(), task, lines, loss)?;
+            accepted.reject_files.push(rejects_key(&task));
+            accepted.rejects += lines;
         }
         let keys: Vec<String> = damaged.iter().map(|file| file.output.key.clone()).collect();
         let record = CompactionRecord {

@@ -11,6 +11,7 @@ use flowquet_store::{Error as StoreError, ErrorKind};
 use flowquet_table::{Cause, Digest, InputRecord, Log, Options, SourceObject};
 
 use super::finding::{Fault, Finding, Level};
+use super::rejects::complete;
 use super::report::{DeepLevel, Verified};
 use super::source::Listed;
 use crate::budget::Budget;
@@ -18,6 +19,7 @@ use crate::context::PlanContext;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::unit::{Fetched, Piece, Taker};
+use crate::words::counted;
 use crate::worker::{UnitError, Worker};
 
 /// Objects that are read together: as many as take little memory, and keep all workers busy.
@@ -66,7 +68,8 @@ impl Deep<'_> {
         let (mut level, mut findings) = (DeepLevel::default(), Vec::new());
         let mut contexts: BTreeMap<String, Arc<PlanContext>> = BTreeMap::new();
         let mut batch: Vec<Expected> = Vec::new();
-        log.read_live_commits(|options, commit| {
+        log.read_live_commits(|options, mut commit| {
+            complete(log.out().as_ref(), &mut commit)?;
             let context = context_of(options, &mut contexts)?;
             let is_wanted = |input: &InputRecord| {
                 input.failed.is_none() && listed.is_none_or(|listed| listed.contains_key(&input.object.id()))
@@ -136,6 +139,9 @@ impl Deep<'_> {
             } else if told.digest.is_some() && found.digest != told.digest {
                 let text = |input: &InputRecord| input.digest.map(|d| d.to_string()).unwrap_or_default();
                 findings.push(finding.differs(text(told), text(&found)));
+            } else if told.rejects_digest.is_some() && found.rejects_digest != told.rejects_digest {
+                let rejects = counted(told.counts.rejects, "rejected line");
+                findings.push(finding.differs(rejects, "as many others"));
             }
         }
         Ok(())

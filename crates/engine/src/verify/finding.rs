@@ -72,6 +72,8 @@ pub enum Fault {
     RecordsBroken,
     /// Rejected lines that were kept are gone.
     RejectsGone,
+    /// Rejected lines that are kept are not those that were rejected.
+    RejectsDiffer,
     /// A task is planned and not committed.
     TaskUnfinished,
     /// A file is gone.
@@ -140,8 +142,7 @@ impl Fault {
             | Self::RecordGone
             | Self::RecordOrphan
             | Self::RecordUnreadable
-            | Self::RecordsBroken
-            | Self::RejectsGone => Trouble::Records,
+            | Self::RecordsBroken => Trouble::Records,
             Self::FileGone
             | Self::FileSize
             | Self::FileStray
@@ -149,6 +150,8 @@ impl Fault {
             | Self::FileDamaged
             | Self::FileOfAnother
             | Self::FileBytes
+            | Self::RejectsDiffer
+            | Self::RejectsGone
             | Self::RowsDiffer
             | Self::StatisticsLie
             | Self::OrderBroken
@@ -168,16 +171,21 @@ impl Fault {
         }
     }
 
-    /// Whether converting anew the objects whose rows stood in the file mends it.
+    /// Whether converting anew the objects whose rows or rejected lines stood in the file mends it.
     pub fn is_mendable(self) -> bool {
-        let is_of_rows = !matches!(self, Self::EnrichmentGone | Self::EnrichmentDamaged);
+        let is_of_lines = !matches!(self, Self::EnrichmentGone | Self::EnrichmentDamaged);
         let is_others = matches!(self, Self::FileFoundDamaged | Self::FileStray | Self::SumsDiffer);
-        self.trouble() == Trouble::Files && is_of_rows && !is_others
+        self.trouble() == Trouble::Files && is_of_lines && !is_others
+    }
+
+    /// Whether it is about rejected lines that are kept.
+    pub fn is_of_rejects(self) -> bool {
+        matches!(self, Self::RejectsDiffer | Self::RejectsGone)
     }
 
     /// Whether rows of the file may be lost, so that somebody may accept that they are.
     pub fn loses_rows(self) -> bool {
-        self.is_mendable() && self != Self::FileBytes
+        self.is_mendable() && !self.is_of_rejects() && self != Self::FileBytes
     }
 }
 

@@ -20,6 +20,7 @@ mod file;
 mod finding;
 mod listing;
 mod record;
+mod rejects;
 mod repair;
 mod report;
 mod run;

@@ -17,6 +17,7 @@ pub(super) fn check_records(out: &Arc<dyn Store>, verified: &mut Verified) -> Re
     let records = &mut verified.records;
     (records.plans, records.commits, records.compactions) = (audit.plans, audit.commits, audit.compactions);
     records.has_digests = audit.has_digests;
+    verified.lost_rejects = audit.lost_rejects;
     verified.findings.extend(audit.faults.into_iter().map(Finding::of_records));
     let Some(log) = audit.log else { return Ok(None) };
     let totals = log.state().totals();

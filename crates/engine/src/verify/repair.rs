@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_table::{Log, TableState};
+use flowquet_table::{Log, TableState, rejects_key};
 use serde::Serialize;
 
 use super::report::Verified;
@@ -83,7 +83,8 @@ pub fn repair(
         let mut log = Log::open(&request.out)?;
         log.ask(TableState::read_all)?;
         let blocked = blocked_tasks(&log, tasks)?;
-        let mut beyond = BTreeSet::new();
+        let mut beyond: BTreeSet<String> = blocked.iter().map(|task| rejects_key(task)).collect();
+        beyond.retain(|key| files.contains(key));
         for key in &files {
             let file = log.state().files().get(key)?;
             if file.is_some_and(|file| file.tasks.iter().any(|task| blocked.contains(task))) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flowquet_table::AcceptedLoss;
+use flowquet_table::{AcceptedLoss, LostRejects};
 use serde::Serialize;
 
 use super::finding::{Finding, Trouble};
@@ -32,6 +32,9 @@ pub struct Verified {
     /// Files whose loss somebody accepted: they are no part of the table, though its objects count their records.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub accepted_losses: Vec<AcceptedLoss>,
+    /// Rejected lines whose loss somebody accepted: the table does not keep them any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost_rejects: Vec<LostRejects>,
     /// URLs of objects whose every line is proven to be in the table.
     #[serde(skip)]
     pub safe: Vec<String>,
@@ -109,6 +112,8 @@ pub struct DataLevel {
     pub bytes: u64,
     /// Rows that were decoded.
     pub rows: u64,
+    /// Rejected lines that the table keeps, and that were read.
+    pub rejects: u64,
     /// Of the files, those whose records have no digest: what they hold is compared with rows and statistics alone.
     pub without_digest: u64,
 }

@@ -16,6 +16,7 @@ use super::deep::Deep;
 use super::finding::{Fault, Finding, Level, Trouble};
 use super::listing::check_listing;
 use super::record::check_records;
+use super::rejects::check_rejects;
 use super::report::Verified;
 use super::safe::find_safe;
 use super::share::Share;
@@ -88,13 +89,14 @@ pub fn verify(
     only_footers.retain(|key| chosen.as_ref().is_none_or(|chosen| !chosen.contains(key.as_str())));
     let mut proven = Proven::default();
     files.footers(&live, &mut only_footers, &mut verified)?;
-    if let Some(chosen) = &chosen {
+    if let (Some(share), Some(chosen)) = (request.data, &chosen) {
         let whole: Vec<&LiveFile> = live
             .iter()
             .filter(|f| right.contains(&f.output.key) && chosen.contains(f.output.key.as_str()))
             .collect();
         proven = files.data(&whole, live.len() as u64, &mut right, &mut verified)?;
         let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        check_rejects(&log, (share, chosen), request.budget.workers, stop, &mut verified)?;
         check_sums(request.out.as_ref(), log.state(), &live, &proven.files, &mut verified, stop)?;
     }
     let mut log = log.into_inner().unwrap_or_else(PoisonError::into_inner);

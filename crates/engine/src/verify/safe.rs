@@ -3,7 +3,7 @@
 //! An object is proven if each of these holds:
 //!
 //! - it is listed, and is the one that was converted, by size and etag or modification time;
-//! - its commit accounts for all of its lines, and its rejected lines are kept whole in the table;
+//! - its commit accounts for all of its lines, and its rejected lines are kept whole in the table, with the digest that its commit tells;
 //! - its records and the rows that were written of them have the same digest, in its commit and in all compactions since, and none
 //!   of these left out rows that may differ from those that it kept;
 //! - every live file that may hold its rows was read in this run, and its rows have the digest that its record tells;
@@ -11,12 +11,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use flowquet_parse::RejectReason;
-use flowquet_store::ErrorKind;
-use flowquet_table::{CommitRecord, Dedup, Log, TaskId, rejects_key};
-use serde::Deserialize;
+use flowquet_table::{Dedup, Log, TaskId};
 
 use super::finding::Trouble;
+use super::rejects::WholeRejects;
 use super::report::Verified;
 use super::source::{Listed, mark_of};
 use crate::error::Error;
@@ -73,9 +71,9 @@ pub(super) fn find_safe(
                 Some("name")
             } else if input.counts.rejects > 0 {
                 if rejects.is_none() {
-                    rejects = Some(KeptRejects::of(log, &commit)?);
+                    rejects = Some(WholeRejects::of(log.out().as_ref(), commit.task)?);
                 }
-                let are_kept = rejects.as_ref().is_some_and(|kept| kept.has_all_of(input.object.url()));
+                let are_kept = rejects.as_ref().is_some_and(|kept| kept.has_all_of(input));
                 (!are_kept).then_some("rejects")
             } else {
                 None
@@ -113,53 +111,4 @@ fn without_rows(log: &Log) -> Result<HashSet<String>, Error> {
         Ok(())
     })?;
     Ok(found)
-}
-
-/// What the table keeps of a task's rejected lines.
-struct KeptRejects {
-    /// Whether each of them has its place in the file of rejects.
-    are_all_there: bool,
-    /// URLs of objects that have a line of which only the beginning is kept.
-    cut: HashSet<String>,
-}
-
-/// What a reject tells of its line.
-#[derive(Deserialize)]
-struct RejectLine {
-    object: String,
-    reason: String,
-}
-
-impl KeptRejects {
-    fn of(log: &Log, commit: &CommitRecord) -> Result<Self, Error> {
-        let mut kept = Self { are_all_there: false, cut: HashSet::new() };
-        if commit.rejects_not_kept > 0 {
-            return Ok(kept);
-        }
-        let bytes = match log.out().get(&rejects_key(&commit.task)) {
-            Ok(bytes) => bytes,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied) => return Ok(kept),
-            Err(error) => return Err(error.into()),
-        };
-        let lines = || bytes.split_inclusive(|b| *b == b'\n');
-        kept.are_all_there =
-            lines().filter(|line| line.ends_with(b"\n")).count() as u64 == commit.counts.rejects;
-        let too_long = RejectReason::LineTooLong.name();
-        if commit.rejects_by_reason.contains_key(too_long) {
-            for line in lines() {
-                match serde_json::from_slice::<RejectLine>(line) {
-                    Ok(line) if line.reason == too_long => drop(kept.cut.insert(line.object)),
-                    Ok(_) => {}
-                    // Whose line it was is not known.
-                    Err(_) => kept.are_all_there = false,
-                }
-            }
-        }
-        Ok(kept)
-    }
-
-    /// Whether the rejected lines of an object are all here, from their beginning to their end.
-    fn has_all_of(&self, url: &str) -> bool {
-        self.are_all_there && !self.cut.contains(url)
-    }
 }

@@ -53,17 +53,24 @@ impl FromStr for Share {
 }
 
 impl Share {
+    /// Whether a file is in it that is none of the data files, of which these are `chosen`.
+    pub(super) fn has(self, key: &str, chosen: &BTreeSet<&str>) -> bool {
+        let hash = |key: &str| hash_text(key.as_bytes());
+        match self {
+            Self::All => true,
+            Self::Percent(percent) => hash(key) as f64 <= percent / 100.0 * u64::MAX as f64,
+            Self::Part(part, parts) => hash(key) % parts == part - 1,
+            // As large a part of them as of data files.
+            Self::Bytes(_) => chosen.iter().map(|key| hash(key)).max().is_some_and(|last| hash(key) <= last),
+        }
+    }
+
     /// Keys of the files that are in it.
     pub(super) fn choose<'a>(self, files: &[&'a LiveFile]) -> BTreeSet<&'a str> {
         let keys = files.iter().map(|f| f.output.key.as_str());
         match self {
-            Self::All => keys.collect(),
-            Self::Percent(percent) => {
-                let most = percent / 100.0 * u64::MAX as f64;
-                keys.filter(|key| hash_text(key.as_bytes()) as f64 <= most).collect()
-            }
-            Self::Part(part, parts) => {
-                keys.filter(|key| hash_text(key.as_bytes()) % parts == part - 1).collect()
+            Self::All | Self::Percent(_) | Self::Part(..) => {
+                keys.filter(|key| self.has(key, &BTreeSet::new())).collect()
             }
             Self::Bytes(bytes) => {
                 let mut in_order: Vec<(u64, &'a LiveFile)> =
@@ -128,5 +135,9 @@ mod tests {
         assert_eq!(Share::Percent(100.0).choose(&files).len(), 1_000);
         assert_eq!(Share::Bytes(950).choose(&files).len(), 10);
         assert_eq!(Share::Bytes(1 << 40).choose(&files).len(), 1_000);
+        let chosen = Share::Bytes(50_000).choose(&files);
+        let others = (0..1_000).filter(|i| Share::Bytes(50_000).has(&format!("{i}.jsonl"), &chosen)).count();
+        assert!((400..600).contains(&others), "{others} of 1,000 beside half of the files");
+        assert!(!Share::Bytes(1).has("0.jsonl", &BTreeSet::new()));
     }
 }

@@ -7,9 +7,9 @@ use flowquet_store::{ErrorKind, Store};
 use crate::checked;
 use crate::error::Error;
 use crate::layout::{
-    CATALOG_KEY, COMPACTED, CONTRACT_KEY, IGNORED, RECORDS, REJECTS, SEGMENTS, SPOOL, STAGING,
-    checkpoint_number, compaction_done_number, compaction_number, enrichment_of_key, is_id, plan_number,
-    task_of_commit,
+    CATALOG_KEY, COMPACTED, CONTRACT_KEY, IGNORED, RECORDS, SEGMENTS, SPOOL, STAGING, checkpoint_number,
+    compaction_done_number, compaction_number, enrichment_of_key, plan_number, task_of_commit,
+    task_of_rejects, task_of_rejects_loss,
 };
 
 /// Keys of records.
@@ -23,6 +23,8 @@ pub(super) struct Listed {
     pub(super) commits: BTreeMap<String, String>,
     /// Tasks that have files of rejects.
     pub(super) rejects: BTreeSet<String>,
+    /// Tasks whose rejects somebody accepted to be lost.
+    pub(super) lost_rejects: BTreeSet<String>,
     /// What is none of these, and nothing else that a table has.
     pub(super) unknown: Vec<String>,
 }
@@ -48,6 +50,8 @@ impl Listed {
             self.commits.insert(key, task);
         } else if let Some(task) = task_of_rejects(&key) {
             self.rejects.insert(task.to_owned());
+        } else if let Some(task) = task_of_rejects_loss(&key) {
+            self.lost_rejects.insert(task.to_owned());
         } else if let Some(number) = compaction_done_number(&key) {
             self.done.insert(number);
         } else if !is_other(&key) {
@@ -58,10 +62,6 @@ impl Listed {
 
 fn within<'a>(key: &'a str, folder: &str) -> Option<&'a str> {
     key.strip_prefix(folder)?.strip_prefix('/')
-}
-
-fn task_of_rejects(key: &str) -> Option<&str> {
-    within(key, REJECTS)?.strip_suffix(".jsonl").filter(|id| is_id(id))
 }
 
 /// Whether it is something that a table has beside its records, or that a run which was killed may have left.

@@ -17,6 +17,7 @@ use crate::layout::{
 use crate::log::Log;
 use crate::reading::{decode_commit, decode_plan, read_each};
 use crate::records::{CommitRecord, OutputRecord, PlanRecord, from_json};
+use crate::rejects_loss::{LostRejects, loss_of_rejects};
 use crate::seal::{ENTRY, Seal, unsealed};
 use crate::settled::check_commit;
 use crate::task_id::TaskId;
@@ -34,6 +35,8 @@ pub struct RecordAudit {
     pub compactions: u64,
     /// Whether all objects and files have a digest, by which what was read is compared with what was written.
     pub has_digests: bool,
+    /// Rejected lines whose loss was accepted.
+    pub lost_rejects: Vec<LostRejects>,
     /// The log, read from records alone; none where they contradict each other so that nothing can be said about files.
     pub log: Option<Log>,
 }
@@ -74,7 +77,7 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
         Err(Error::Store(error)) if error.may_be_missing() && !faults.is_empty() => None,
         Err(error) => return Err(error),
     };
-    let mut has_digests = has_digests;
+    let (mut has_digests, mut lost_rejects) = (has_digests, Vec::new());
     if let Some(log) = &log {
         let totals = log.state().totals();
         // A reconversion, which may be what is gone, had replaced the rejects of its objects.
@@ -83,9 +86,13 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
             .any(|fault| matches!(fault, RecordFault::Gone { key } if compaction_number(key).is_some()));
         for (task, rejects) in rejects.into_iter().filter(|_| !may_be_replaced) {
             let key = rejects_key(&task);
-            if totals.has_rejects(task) && !is_there(out.as_ref(), &key)? {
+            let is_accepted = listed.lost_rejects.contains(task.as_str());
+            if totals.has_rejects(task) && !is_accepted && !is_there(out.as_ref(), &key)? {
                 faults.push(RecordFault::RejectsGone { key, rejects });
             }
+        }
+        for task in totals.with_rejects().filter(|task| listed.lost_rejects.contains(task.as_str())) {
+            lost_rejects.extend(loss_of_rejects(out.as_ref(), &task, rejects_key(&task))?);
         }
         let of = |output: &OutputRecord| output.digest.map(|digest| digest.with(output.duplicates.digest));
         // No object gave the rows of a roll-up.
@@ -103,7 +110,7 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
     }
     faults.sort();
     faults.dedup();
-    Ok(RecordAudit { faults, plans, commits, compactions, has_digests, log })
+    Ok(RecordAudit { faults, plans, commits, compactions, has_digests, lost_rejects, log })
 }
 
 fn is_there(out: &dyn Store, key: &str) -> Result<bool, Error> {

@@ -1,0 +1,73 @@
+//! Rejected lines that are lost for good, as the raw logs are that had them, and that somebody said so.
+//!
+//! Nothing but a verification goes by the rejected lines that a table keeps, so that this is no record of the log: it stands beside them.
+
+use flowquet_store::Store;
+use serde::{Deserialize, Serialize};
+
+use crate::LAYOUT_VERSION;
+use crate::error::Error;
+use crate::layout::rejects_loss_key;
+use crate::loss::Loss;
+use crate::reading::decode;
+use crate::records::{Record, to_json, written_by};
+use crate::task_id::TaskId;
+
+/// What stands in `_flowquet/rejects/….lost.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RejectsLossRecord {
+    layout_version: u32,
+    written_by: String,
+    rejects: u64,
+    loss: Loss,
+}
+
+impl Record for RejectsLossRecord {
+    fn layout_version(&self) -> u32 {
+        self.layout_version
+    }
+}
+
+/// Rejected lines of a task whose loss was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LostRejects {
+    /// Key of the file that held them.
+    pub key: String,
+    /// How many they were.
+    pub rejects: u64,
+    /// Why.
+    pub reason: String,
+    /// When, in UTC, as text.
+    pub accepted_at: String,
+}
+
+/// Accepts that the `rejects` lines are lost that the table kept of a task.
+///
+/// # Errors
+/// As the store reports.
+pub fn accept_loss_of_rejects(out: &dyn Store, task: TaskId, rejects: u64, loss: &Loss) -> Result<(), Error> {
+    let record = RejectsLossRecord {
+        layout_version: LAYOUT_VERSION,
+        written_by: written_by(),
+        rejects,
+        loss: loss.clone(),
+    };
+    Ok(out.put(&rejects_loss_key(&task), &to_json(&record))?)
+}
+
+/// What was said of a task's rejected lines; none where nobody did, or does any more.
+pub(crate) fn loss_of_rejects(
+    out: &dyn Store,
+    task: &str,
+    key: String,
+) -> Result<Option<LostRejects>, Error> {
+    let bytes = match out.get(&rejects_loss_key(task)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.may_be_missing() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let RejectsLossRecord { rejects, loss: Loss { reason, accepted_at }, .. } =
+        decode(out, &rejects_loss_key(task), &bytes)?;
+    Ok(Some(LostRejects { key, rejects, reason, accepted_at }))
+}
