@@ -202,7 +202,7 @@ pub fn spooled_name(key: &str) -> Option<&str> {
 }
 
 /// Key of the record that the loss of a task's rejects is accepted.
-pub fn rejects_loss_key(task_id: &str) -> String {
+pub(crate) fn rejects_loss_key(task_id: &str) -> String {
     format!("{REJECTS}/{task_id}.lost.json")
 }
 
@@ -212,7 +212,7 @@ pub(crate) fn task_of_rejects_loss(key: &str) -> Option<&str> {
 }
 
 /// The task whose rejects stand under this key.
-pub fn task_of_rejects(key: &str) -> Option<&str> {
+pub(crate) fn task_of_rejects(key: &str) -> Option<&str> {
     key.strip_prefix(REJECTS)?.strip_prefix('/')?.strip_suffix(".jsonl").filter(|id| is_id(id))
 }
 

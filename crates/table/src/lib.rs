@@ -78,8 +78,8 @@ pub use known::{FailedClaim, Known, Sorted, Standing};
 pub use layout::{
     COMMITS, COMPACTED, COMPACTIONS, CONTRACT_KEY, ENRICHMENTS, PLANS, RECORDS, REJECTS, SPOOL, STAGING,
     commit_key, compacted_folder, compacted_key, compaction_done_key, compaction_key, compaction_number,
-    enrichment_key, incoming_key, output_name, plan_key, plan_number, rejects_key, rejects_loss_key,
-    spooled_name, task_of_output, task_of_rejects,
+    enrichment_key, incoming_key, output_name, plan_key, plan_number, rejects_key, spooled_name,
+    task_of_output,
 };
 pub use log::{CommitPut, Log};
 pub use loss::{LAYOUT_VERSION_OF_LOSSES, Loss};
@@ -91,7 +91,7 @@ pub use records::{
     CommitRecord, Counts, InputRecord, OutputRecord, PlanRecord, RecordError, Task, TimeRange, from_json,
     plan_from_gzip, plan_to_gzip, to_json, written_by,
 };
-pub use rejects_loss::{LostRejects, accept_loss_of_rejects};
+pub use rejects_loss::{LostRejects, accept_loss_of_rejects, end_loss_of_rejects, lost_rejects};
 pub use rollup::{RolledUp, RolledUpFile, Rollup, RollupSums};
 pub use state::{OpenTask, TableState, Totals};
 pub use status::{RollupStatus, Status, Unfinished, Unreadable, status};

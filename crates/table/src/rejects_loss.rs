@@ -2,15 +2,17 @@
 //!
 //! Nothing but a verification goes by the rejected lines that a table keeps, so that this is no record of the log: it stands beside them.
 
+use std::collections::BTreeSet;
+
 use flowquet_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::LAYOUT_VERSION;
 use crate::error::Error;
-use crate::layout::rejects_loss_key;
+use crate::layout::{REJECTS, rejects_key, rejects_loss_key, task_of_rejects_loss};
 use crate::loss::Loss;
-use crate::reading::decode;
-use crate::records::{Record, to_json, written_by};
+use crate::reading::{delete_if_there, keys_of};
+use crate::records::{Record, from_json, to_json, written_by};
 use crate::task_id::TaskId;
 
 /// What stands in `_flowquet/rejects/….lost.json`.
@@ -56,18 +58,35 @@ pub fn accept_loss_of_rejects(out: &dyn Store, task: TaskId, rejects: u64, loss:
     Ok(out.put(&rejects_loss_key(&task), &to_json(&record))?)
 }
 
-/// What was said of a task's rejected lines; none where nobody did, or does any more.
-pub(crate) fn loss_of_rejects(
-    out: &dyn Store,
-    task: &str,
-    key: String,
-) -> Result<Option<LostRejects>, Error> {
-    let bytes = match out.get(&rejects_loss_key(task)) {
+/// Ends that: they are there.
+///
+/// # Errors
+/// As the store reports.
+pub fn end_loss_of_rejects(out: &dyn Store, task: TaskId) -> Result<(), Error> {
+    Ok(delete_if_there(out, &rejects_loss_key(&task))?)
+}
+
+/// Keys of the files of rejects whose loss was accepted.
+///
+/// # Errors
+/// As the store reports.
+pub fn lost_rejects(out: &dyn Store) -> Result<BTreeSet<String>, Error> {
+    let keys = keys_of(out, REJECTS)?;
+    Ok(keys.iter().filter_map(|key| task_of_rejects_loss(key)).map(rejects_key).collect())
+}
+
+/// What was said of a task's rejected lines; none where nobody did, or nobody can read what was said.
+pub(crate) fn loss_of_rejects(out: &dyn Store, task: TaskId) -> Result<Option<LostRejects>, Error> {
+    let bytes = match out.get(&rejects_loss_key(&task)) {
         Ok(bytes) => bytes,
         Err(error) if error.may_be_missing() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let RejectsLossRecord { rejects, loss: Loss { reason, accepted_at }, .. } =
-        decode(out, &rejects_loss_key(task), &bytes)?;
-    Ok(Some(LostRejects { key, rejects, reason, accepted_at }))
+    let read = from_json::<RejectsLossRecord>(&bytes).ok();
+    Ok(read.map(|RejectsLossRecord { rejects, loss: Loss { reason, accepted_at }, .. }| LostRejects {
+        key: rejects_key(&task),
+        rejects,
+        reason,
+        accepted_at,
+    }))
 }

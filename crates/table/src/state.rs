@@ -125,11 +125,6 @@ impl Totals {
         }
     }
 
-    /// Tasks that count and have rejects.
-    pub fn with_rejects(&self) -> impl Iterator<Item = TaskId> {
-        self.with_rejects.iter().copied()
-    }
-
     /// Keys of files of rejects.
     pub fn reject_files(&self) -> impl Iterator<Item = String> {
         self.with_rejects.iter().map(|id| rejects_key(id))

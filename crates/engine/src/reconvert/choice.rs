@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use flowquet_format::ObjectKey;
-use flowquet_table::{
-    FailedClaim, LiveFile, Log, SourceObject, TableState, TaskId, check_files, rejects_key,
-};
+use flowquet_table::{FailedClaim, LiveFile, Log, SourceObject, TableState, TaskId, check_files};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::error::Error;
@@ -25,7 +23,7 @@ pub struct Choice {
     pub lost: bool,
     /// Objects of tasks whose files are lost, and whose loss was accepted.
     pub accepted: bool,
-    /// Objects of tasks that have rows or rejected lines in these files, by their keys.
+    /// Objects of tasks that have rows in these files, by their keys.
     pub files: Option<BTreeSet<String>>,
     /// Flow log ids.
     pub flow_log_ids: Vec<String>,
@@ -100,10 +98,7 @@ impl Choice {
         }
         if let Some(keys) = &self.files {
             let files = log.state().files().all()?.into_iter().filter(|f| keys.contains(&f.output.key));
-            let mut tasks: HashSet<TaskId> = files.flat_map(|f| f.tasks.iter().copied()).collect();
-            let with_rejects = log.state().totals().with_rejects();
-            tasks.extend(with_rejects.filter(|task| keys.contains(&rejects_key(task))));
-            narrow(tasks);
+            narrow(files.flat_map(|f| f.tasks.iter().copied()).collect());
         }
         if !self.partitions.is_empty() {
             let files = log.state().files();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flowquet_store::{ErrorKind, Store};
 use flowquet_table::{
     CompactionRecord, Error as LogError, FileKind, Log, TableState, aside_folders, aside_key,
-    compacted_folder, compaction_done_key, delete_if_there, rejects_key, rejects_loss_key,
+    compacted_folder, compaction_done_key, delete_if_there, end_loss_of_rejects, rejects_key,
 };
 
 use crate::error::Error;
@@ -202,7 +202,7 @@ impl Placing<'_> {
         }
         for task in &reconversion.superseded {
             delete_if_there(out.as_ref(), &rejects_key(&task.task))?;
-            delete_if_there(out.as_ref(), &rejects_loss_key(&task.task))?;
+            end_loss_of_rejects(out.as_ref(), task.task)?;
         }
         Ok(())
     }

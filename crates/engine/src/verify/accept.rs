@@ -10,13 +10,12 @@ use flowquet_sources::SourceSet;
 use flowquet_store::{ErrorKind, Store, Stores};
 use flowquet_table::{
     CompactionRecord, LAYOUT_VERSION_OF_LOSSES, LiveFile, Log, Loss, Options, RetiredFile, TableState,
-    TaskId, accept_loss_of_rejects, delete_if_there, rejects_key, written_by,
+    TaskId, delete_if_there, written_by,
 };
 use serde::Serialize;
 
 use super::file::FileCheck;
 use super::finding::{Fault, Finding, Level};
-use super::rejects::still_wrong;
 use super::report::Verified;
 use crate::convert::checkpoint;
 use crate::error::Error;
@@ -82,7 +81,8 @@ pub struct Regained {
 
 impl LossRequest {
     /// Takes the files out of the table that `verified` found lost or without rows that were written, unless they can be converted
-    /// again; or of these files all, where it was tried. Files of rejected lines are done without. Nothing is done where there are none.
+    /// again; or of these files all, where it was tried. Files of rejected lines are done without where they cannot be made anew. Nothing
+    /// is done where there are none.
     ///
     /// # Errors
     /// As stores report; then the table is as it was.
@@ -121,10 +121,8 @@ impl LossRequest {
             }
         }
         let mut accepted = AcceptedLosses::default();
-        let mut rejects = still_wrong(&log, &of_rejects)?;
         if tried.is_none() {
-            let tasks = damaged.iter().flat_map(|f| f.tasks.iter().copied());
-            let tasks: BTreeSet<TaskId> = tasks.chain(rejects.iter().map(|(task, _)| *task)).collect();
+            let tasks: BTreeSet<TaskId> = damaged.iter().flat_map(|f| f.tasks.iter().copied()).collect();
             let sources = SourceSet::new(self.stores.clone());
             let beyond = tasks_beyond(&log, &tasks, &sources, stop)?;
             // A roll-up has no tasks, and is made anew as a whole.
@@ -133,18 +131,7 @@ impl LossRequest {
             let (lost, there): (Vec<_>, Vec<_>) = damaged.into_iter().partition(is_lost);
             accepted.rebuildable = there.into_iter().map(|file| file.output.key).collect();
             damaged = lost;
-            rejects.retain(|(task, _)| {
-                let is_lost = beyond.contains(task);
-                if !is_lost {
-                    accepted.rebuildable.push(rejects_key(task));
-                }
-                is_lost
-            });
-        }
-        for (task, lines) in rejects {
-            accept_loss_of_rejects(self.out.as_ref(), task, lines, loss)?;
-            accepted.reject_files.push(rejects_key(&task));
-            accepted.rejects += lines;
+            self.accept_rejects(&log, &of_rejects, loss, &mut accepted)?;
         }
         let keys: Vec<String> = damaged.iter().map(|file| file.output.key.clone()).collect();
         let record = CompactionRecord {
@@ -205,7 +192,7 @@ impl LossRequest {
     }
 
     /// The log, with all that is asked of it in memory, and nothing that is half done.
-    fn log(
+    pub(super) fn log(
         &self,
         pointers: Option<&dyn Pointers>,
         observer: &dyn Observer,

@@ -203,7 +203,7 @@ impl Deep<'_> {
     }
 }
 
-fn context_of(
+pub(super) fn context_of(
     options: &Arc<Options>,
     contexts: &mut BTreeMap<String, Arc<PlanContext>>,
 ) -> Result<Arc<PlanContext>, Error> {

@@ -83,7 +83,7 @@ pub(super) fn check_rejects(
     if log.state().totals().reject_files().next().is_none() {
         return Ok(());
     }
-    let Verified { data, findings, lost_rejects, .. } = verified;
+    let Verified { data, findings, .. } = verified;
     let level = data.get_or_insert_default();
     let out = log.out().as_ref();
     let pool = pool(FILES_AT_ONCE.min(workers * 4), "flowquet-verify");
@@ -99,19 +99,11 @@ pub(super) fn check_rejects(
         };
         let found: Result<Vec<_>, Error> =
             pool.install(|| batch.par_iter().with_max_len(1).map(one).collect());
-        for (told, read) in batch.drain(..).zip(found?) {
-            let Some((lines, finding)) = read else { continue };
+        for (lines, finding) in found?.into_iter().flatten() {
             level.rejects += lines;
-            let key = rejects_key(&told.task);
-            match finding {
-                Some(finding) if lost_rejects.iter().all(|lost| lost.key != key) => {
-                    findings.push(finding);
-                }
-                Some(_) => {}
-                // It is there again as it was.
-                None => lost_rejects.retain(|lost| lost.key != key),
-            }
+            findings.extend(finding);
         }
+        batch.clear();
         Ok(())
     };
     log.read_live_commits(|_, commit| {
@@ -123,23 +115,10 @@ pub(super) fn check_rejects(
     compare(&mut batch)
 }
 
-/// Of files of rejects, by their keys, the tasks of those that are still not what they were, and how many lines they had.
-pub(super) fn still_wrong(log: &Log, keys: &BTreeSet<&str>) -> Result<Vec<(TaskId, u64)>, Error> {
-    let mut wrong = Vec::new();
-    if keys.is_empty() {
-        return Ok(wrong);
-    }
-    log.read_live_commits(|_, commit| {
-        if keys.contains(rejects_key(&commit.task).as_str()) {
-            let told = Told::of(commit);
-            let kept = KeptRejects::read(log.out().as_ref(), told.task)?;
-            if kept.is_none_or(|kept| told.compare(&kept).is_some()) {
-                wrong.push((told.task, told.kept));
-            }
-        }
-        Ok::<(), Error>(())
-    })?;
-    Ok(wrong)
+/// Whether the file of a task's rejects is there, and is what its commit tells.
+pub(super) fn are_right(out: &dyn Store, commit: &CommitRecord) -> Result<bool, Error> {
+    let kept = KeptRejects::read(out, commit.task)?;
+    Ok(kept.is_some_and(|kept| Told::of(commit.clone()).compare(&kept).is_none()))
 }
 
 /// Which objects of a task have all their rejected lines in the table, from their beginning to their end.

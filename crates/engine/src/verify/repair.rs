@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_table::{Log, TableState, rejects_key};
+use flowquet_table::{Log, TableState};
 use serde::Serialize;
 
+use super::finding::Finding;
 use super::report::Verified;
 use crate::error::Error;
 use crate::events::Observer;
@@ -52,8 +53,9 @@ pub fn repair(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Repair, Error> {
+    let is_of_rows = |f: &&Finding| f.fault.is_mendable() && !f.fault.is_of_rejects();
     let mut files: BTreeSet<String> =
-        verified.findings.iter().filter(|f| f.fault.is_mendable()).map(|f| f.place.clone()).collect();
+        verified.findings.iter().filter(is_of_rows).map(|f| f.place.clone()).collect();
     let of = files.len() as u64;
     let (mut done, mut why, mut differing, mut attempts) = (Repair::default(), None, None, 1);
     while !files.is_empty() {
@@ -83,8 +85,7 @@ pub fn repair(
         let mut log = Log::open(&request.out)?;
         log.ask(TableState::read_all)?;
         let blocked = blocked_tasks(&log, tasks)?;
-        let mut beyond: BTreeSet<String> = blocked.iter().map(|task| rejects_key(task)).collect();
-        beyond.retain(|key| files.contains(key));
+        let mut beyond = BTreeSet::new();
         for key in &files {
             let file = log.state().files().get(key)?;
             if file.is_some_and(|file| file.tasks.iter().any(|task| blocked.contains(task))) {

@@ -86,13 +86,14 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
             .any(|fault| matches!(fault, RecordFault::Gone { key } if compaction_number(key).is_some()));
         for (task, rejects) in rejects.into_iter().filter(|_| !may_be_replaced) {
             let key = rejects_key(&task);
-            let is_accepted = listed.lost_rejects.contains(task.as_str());
-            if totals.has_rejects(task) && !is_accepted && !is_there(out.as_ref(), &key)? {
-                faults.push(RecordFault::RejectsGone { key, rejects });
+            if !totals.has_rejects(task) || is_there(out.as_ref(), &key)? {
+                continue;
             }
-        }
-        for task in totals.with_rejects().filter(|task| listed.lost_rejects.contains(task.as_str())) {
-            lost_rejects.extend(loss_of_rejects(out.as_ref(), &task, rejects_key(&task))?);
+            let is_accepted = listed.lost_rejects.contains(task.as_str());
+            match if is_accepted { loss_of_rejects(out.as_ref(), task)? } else { None } {
+                Some(lost) => lost_rejects.push(lost),
+                None => faults.push(RecordFault::RejectsGone { key, rejects }),
+            }
         }
         let of = |output: &OutputRecord| output.digest.map(|digest| digest.with(output.duplicates.digest));
         // No object gave the rows of a roll-up.
