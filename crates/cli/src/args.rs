@@ -278,7 +278,8 @@ pub(crate) struct ReconvertArgs {
     #[arg(long, help_heading = "Choosing objects")]
     pub(crate) lost: bool,
 
-    /// Objects whose files are lost, and whose loss was accepted with `flowquet verify --accept-loss`
+    /// Objects whose files are lost, and whose loss was accepted with `flowquet verify --accept-loss`; those whose raw logs cannot be read
+    /// stay lost
     #[arg(long, help_heading = "Choosing objects")]
     pub(crate) accepted: bool,
 
