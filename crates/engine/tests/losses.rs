@@ -559,3 +559,20 @@ fn accepted_losses_whose_raw_logs_are_gone_or_differ_keep_no_others_from_returni
     world.assert_in_place();
     assert_nothing_found(&world.verify(Depth::Data), "b is there");
 }
+
+#[test]
+fn a_roll_up_of_a_table_of_which_all_is_lost_is_empty() {
+    let (world, _) = two_tasks();
+    let made = World { lake: Memory::new("s3://sums"), ..World::new() };
+    made.rollup(&world, &made.lake_store()).expect("undisturbed");
+    assert_eq!(made.rows().len(), 2);
+    live(&world).iter().for_each(|file| world.lake.delete(file).expect("there"));
+    world.logs.restore(BTreeMap::new());
+    accept(&world);
+    made.rollup(&world, &made.lake_store()).expect("there is nothing to roll up");
+    assert!(made.rows().is_empty());
+    assert_nothing_found(&made.verify(Depth::Data), "renewed");
+    let new = World { lake: Memory::new("s3://new"), ..World::new() };
+    new.rollup(&world, &new.lake_store()).expect("there is nothing to roll up");
+    assert!(new.rows().is_empty());
+}
