@@ -173,12 +173,14 @@ fn a_run_with_another_format_and_nothing_new_tells_what_was_read_otherwise() {
     assert_eq!(otherwise(world.with_format(&swapped)).0, 0);
     assert_eq!(otherwise(world.options()).0, 0, "none is given");
     // One object has no header line.
-    assert_eq!(otherwise(world.with_format(V2)), (1, vec![swapped]));
+    assert_eq!(otherwise(world.with_format(V2)), (1, vec![swapped.clone()]));
     let change = Change { reading: Some(Reading::new(None, Some(V2)).expect("valid")), ..Change::default() };
     let mut choice = Choice::default();
     choice.set_objects(&["headerless.log".to_owned()]).expect("globs");
     world.reconvert(&world.lake_store(), choice, change).expect("undisturbed");
     assert_eq!(otherwise(world.with_format(V2)).0, 0);
+    // As it was read last, whatever its plan said.
+    assert_eq!(otherwise(world.with_format(&swapped)), (1, vec![V2.to_owned()]));
 }
 
 #[test]
