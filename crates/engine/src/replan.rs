@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flowquet_table::{LAYOUT_VERSION, Log, OpenTask, Options, SourceObject, TableContract, TaskId};
+use flowquet_table::{
+    Difference, Error as LogError, LAYOUT_VERSION, Log, OpenTask, Options, SourceObject, TableContract,
+    TaskId,
+};
 
 use crate::contract::check_contract;
 use crate::error::Error;
@@ -12,10 +15,20 @@ use crate::take::{append_plan, not_taken};
 /// Has a table without files be one of the options of this run. Open tasks that were planned with others are planned anew.
 ///
 /// # Errors
-/// As [`check_contract`].
+/// As [`check_contract`]; [`Error::StaleContract`] where the run may ask for what the stored contract said, and nobody else.
 pub(crate) fn take_contract(log: &mut Log, options: &Options) -> Result<(), Error> {
-    log.keep_contract()?;
-    check_contract(log, options)?;
+    let stale = log.keep_contract()?;
+    check_contract(log, options).map_err(|error| match (error, stale) {
+        (Error::Log(LogError::Contract(differences)), Some(stale)) => {
+            let told = stale.differences(options);
+            let is_new = |of_table: &Difference| told.iter().all(|told| told.option != of_table.option);
+            match differences.iter().any(is_new) {
+                true => Error::StaleContract(differences),
+                false => LogError::Contract(differences).into(),
+            }
+        }
+        (error, _) => error,
+    })?;
     if log.state().contract().differences(options).is_empty() {
         return Ok(());
     }
