@@ -72,7 +72,7 @@ def duckdb_rows(out):
     found = []
     connection = duckdb.connect()
     for key, path in files(out).items():
-        result = connection.execute(f"select * from read_parquet('{path}', hive_partitioning = false)")
+        result = connection.execute("select * from read_parquet(?, hive_partitioning = false)", [str(path)])
         names = [d[0] for d in result.description]
         found += [(os.path.dirname(key), dict(zip(names, row))) for row in result.fetchall()]
     return found

@@ -293,3 +293,28 @@ def test_report_of_rejects_gaps_and_skipdata(tmp_path, out):
     run("report", out, "-o", page)
     text = page.read_text()
     assert "too few fields" in text and "1 day" in text and re.search(r"2024-01-15 01:55 to 2024-01-15 05:00 UTC", text)
+
+
+@pytest.mark.parametrize("by", ["date", "none"])
+@pytest.mark.parametrize("types", ["aws", "rich"])
+def test_records_without_a_time_are_told_where_one_is_asked_for(logs, out, by, types):
+    header = "srcaddr dstaddr dstport bytes action start end"
+    times = ["1705276800", "1705276800", "5", "-", "9999999999"]
+    lines = [f"10.0.0.{i} 10.0.1.1 {443 if i % 2 else 80} 40 ACCEPT {time} {time}" for i, time in enumerate(times)]
+    (logs / "a.log").write_text("\n".join([header, *lines]) + "\n")
+    (logs / "b.log").write_text("srcaddr dstaddr dstport bytes action\n10.0.0.9 10.0.1.1 443 40 ACCEPT\n")
+    convert(logs, out, "--partition-by", by, "--types", types)
+    for args, flows, timeless in [
+        ([], 6, 0),
+        (["--since", "1970-01-01"], 2, 4),
+        (["--until", "2150-01-01"], 2, 4),
+        (["--since", "1970-01-01", "--port", "443"], 1, 2),
+        (["--since", "2025-01-01"], 0, 4),
+    ]:
+        for command in ["top", "report"]:
+            found = look(command, out, *args)
+            assert (found["total"]["flows"], found["reading"]["timeless"]) == (flows, timeless), (command, args)
+        words = run("top", out, *args).stdout
+        assert (f"left out {timeless} flows whose time is not between 2000 and 2100" in words) == (timeless > 0), words
+    run("report", out, "-o", out.parent / "report.html", "--since", "1970-01-01")
+    assert "4 flows are left out: no time between 2000 and 2100." in (out.parent / "report.html").read_text()

@@ -96,6 +96,31 @@ def test_contract(logs, out):
     assert "--partition-time: the table has `start`, this run asks for `end`" in words
 
 
+@pytest.mark.parametrize("becomes", ["gone", "stale"])
+def test_a_contract_that_is_stale_or_gone_is_put_right(logs, out, becomes):
+    (logs / "a.log").write_text(f"{naive.V2}\n{line(1)}")
+    convert(logs, out, "--partition-by", "date,hour")
+    contract = out / "_flowquet/table.json"
+    right = contract.read_text()
+
+    def spoil():
+        contract.unlink() if becomes == "gone" else contract.write_text(right.replace("date,hour", "date"))
+
+    spoil()
+    (logs / "b.log").write_text(f"{naive.V2}\n{line(2)}")
+    report = convert(logs, out)
+    assert (report["records"], report["options"]["partition_by"], contract.read_text()) == (1, "date,hour", right)
+    # Standard input is read once, and an option that was given and does not fit is told as one.
+    spoil()
+    with open(logs / "b.log") as stdin:
+        words = run("convert", "-", "--out", out, check=1, stdin=stdin).stderr
+    assert "table.json` was missing or out of date, and has been written again" in words and "run the same command again" in words
+    assert contract.read_text() == right
+    spoil()
+    words = run("convert", logs, "--out", out, "--partition-by", "account", check=2).stderr
+    assert "--partition-by: the table has `date,hour`, this run asks for `account`" in words, words
+
+
 def test_the_table_inside_the_source(logs):
     (logs / "a.log").write_text(f"{naive.V2}\n{line(1)}")
     for records in [1, 0]:

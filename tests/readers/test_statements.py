@@ -193,6 +193,33 @@ def test_engines_read_mixed_formats_as_one_table(logs, out, types):
         (out / "date=2024-01-15/aws.parquet").unlink()
 
 
+@pytest.mark.parametrize("name, another", [("a[b]c", "abc"), ("d*e", "dXe"), ("f?g", "fXg"), ("h'{i}", "h'i")])
+def test_paths_that_look_like_globs(logs, tmp_path, name, another):
+    """Each engine reads the table that the path names, and none whose path it matches as a glob."""
+    for folder, count in [(name, 3), (another, 5)]:
+        source = logs / folder
+        source.mkdir()
+        lines = [" ".join(values(MIXED["v2"], i)) for i in range(count)]
+        (source / "a.log").write_text("\n".join([MIXED["v2"], *lines]) + "\n")
+        convert(source, tmp_path / folder)
+    out = tmp_path / name
+    for exact in [[], ["--exact"]]:
+        duckdb.sql(schema(out, "--as", "duckdb", "--table", "globs", *exact))
+        assert duckdb.sql("select count(*) from globs").fetchall()[0] == (3,), exact
+    names = {}
+    exec(schema(out, "--as", "polars"), names)
+    assert names["flows"].collect().height == 3
+    exec(schema(out, "--as", "pandas"), names)
+    assert len(names["flows"]) == 3
+    spark.session()
+    exec(schema(out, "--as", "pyspark"), names)
+    assert names["flows"].count() == 3
+    spark.session().sql("create database if not exists lake")
+    spark.create(schema(out, "--as", "spark", "--database", "lake", "--table", "globs"))
+    assert spark.session().sql("select * from lake.globs").count() == 3
+    spark.session().sql("drop table lake.globs")
+
+
 @pytest.mark.parametrize("by", ["date", "date,hour", "region,date", "account,region,date,hour", "account", "none"])
 def test_projection_computes_every_partition(tmp_path, out, by):
     flowlogs(tmp_path / "logs", "--objects", 12, "--records", 20, "--accounts", 2, "--every-s", 7_200)

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use flowquet_format::ColumnType;
 
-use crate::statements::folders_glob;
+use crate::statements::{as_glob, folders_glob};
 use crate::table::TableDefinition;
 
 /// Polars: `scan_parquet` with the schema.
@@ -17,7 +17,7 @@ pub fn polars(table: &TableDefinition) -> String {
         ColumnType::String => "pl.String",
         ColumnType::TimestampMs => "pl.Datetime(\"ms\", \"UTC\")",
     };
-    let files = format!("{}{}*.parquet", path(table), folders_glob(&table.partition_by));
+    let files = format!("{}{}*.parquet", as_glob(path(table)), folders_glob(&table.partition_by));
     let mut text =
         format!("import polars as pl\n\nflows = pl.scan_parquet(\n    {},\n    schema={{\n", string(&files));
     for column in &table.columns {
@@ -65,9 +65,17 @@ pub fn pyspark(table: &TableDefinition) -> String {
         Some(rest) => format!("s3a://{rest}"),
         None => table.location.clone(),
     };
+    // It reads a glob, as Hadoop does.
+    let mut glob = String::with_capacity(place.len());
+    for c in place.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
+            glob.push('\\');
+        }
+        glob.push(c);
+    }
     format!(
         "from pyspark.sql import SparkSession\n\nspark = SparkSession.builder.getOrCreate()\nflows = spark.read.option(\"mergeSchema\", \"true\").parquet({})\n",
-        string(&place)
+        string(&glob)
     )
 }
 

@@ -123,11 +123,13 @@ const VIEW_SUFFIX: &str = "_computed";
 /// when it was printed, whatever happens to it meanwhile. `computed` are names and expressions of columns that the view has besides.
 pub fn duckdb(table: &TableDefinition, files: Option<&[String]>, computed: &[(&str, String)]) -> String {
     let keys = table.partition_by.columns();
-    let root = table.location.strip_prefix("file://").unwrap_or(&table.location);
+    let root = as_glob(table.location.strip_prefix("file://").unwrap_or(&table.location));
     let source = match files {
         Some(files) => {
-            let files: Vec<String> =
-                files.iter().map(|f| format!("    {}", sql_string(&format!("{root}{f}")))).collect();
+            let files: Vec<String> = files
+                .iter()
+                .map(|f| format!("    {}", sql_string(&format!("{root}{}", as_glob(f)))))
+                .collect();
             format!("[\n{}\n  ]", files.join(",\n"))
         }
         None => sql_string(&format!("{root}{}*.parquet", folders_glob(&table.partition_by))),
@@ -144,6 +146,18 @@ pub fn duckdb(table: &TableDefinition, files: Option<&[String]>, computed: &[(&s
     }
     text.push_str("\n);\n");
     text
+}
+
+/// A path as a glob that finds it alone, as DuckDB and Polars read globs.
+pub(crate) fn as_glob(path: &str) -> String {
+    let mut glob = String::with_capacity(path.len());
+    for c in path.chars() {
+        match c {
+            '*' | '?' | '[' => glob.extend(['[', c, ']']),
+            c => glob.push(c),
+        }
+    }
+    glob
 }
 
 /// Only the folders of partitions, so that nothing below `_flowquet/` is taken for data.

@@ -32,7 +32,7 @@ pub(crate) use self::run_report::RunReportArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 pub(crate) use self::verify::VerifyArgs;
 use crate::logs::LogArgs;
-use crate::places::{S3Args, flow_log_id};
+use crate::places::{S3Args, flow_log_id, reason};
 use crate::signals::StopArgs;
 use crate::size::{parse_bytes, whole};
 
@@ -278,7 +278,8 @@ pub(crate) struct ReconvertArgs {
     #[arg(long, help_heading = "Choosing objects")]
     pub(crate) lost: bool,
 
-    /// Objects whose files are lost, and whose loss was accepted with `flowquet verify --accept-loss`
+    /// Objects whose files are lost, and whose loss was accepted with `flowquet verify --accept-loss`; those whose raw logs cannot be read
+    /// stay lost
     #[arg(long, help_heading = "Choosing objects")]
     pub(crate) accepted: bool,
 
@@ -346,7 +347,7 @@ pub(crate) struct IgnoreArgs {
     pub(crate) urls: Vec<String>,
 
     /// Why they are ignored
-    #[arg(long, value_name = "TEXT", required_unless_present = "not")]
+    #[arg(long, value_name = "TEXT", value_parser = reason, required_unless_present = "not")]
     pub(crate) reason: Option<String>,
 
     /// Stop ignoring them

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use flowquet_command::machine::threads;
-use flowquet_engine::{Planned, Request, Resume, Run, Summary, convert, perform_shard, plan, restore};
+use flowquet_engine::{Error, Planned, Request, Resume, Run, Summary, convert, perform_shard, plan, restore};
 use flowquet_format::ObjectKey;
 use flowquet_sources::{Source, SourceSet};
 use flowquet_table::{Options, PlanRecord};
@@ -49,7 +49,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
             None,
         ));
     }
-    let (options, out, location) =
+    let (mut options, out, location) =
         (prepared.options.clone(), prepared.out_text.clone(), prepared.location.clone());
     if args.register {
         // Better told before hours of work than after.
@@ -59,7 +59,9 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let sources: Vec<String> = prepared.sources.iter().map(source_text).collect();
     let resume = if args.only_listed { Resume::Listed } else { Resume::All };
     let filters = args.job.filter.text();
-    let request = Request { max_rejects: args.max_rejects, resume, ..prepared.request() };
+    let request_of =
+        |prepared: Prepared| Request { max_rejects: args.max_rejects, resume, ..prepared.request() };
+    let mut request = request_of(prepared);
     let reporter = Reporter::new(Work::Converting, args.quiet || args.dry_run, has_bar());
     let targets = (args.report.as_ref(), args.metrics.as_deref());
     let run_report = RunReport::begin(Measured::Convert, targets, args.dry_run, out, started, &stores)?;
@@ -76,7 +78,17 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
             None => Ok(Run { summary: Summary::default(), workers: 0, error: None }),
         }
     } else {
-        convert(&request, &mut std::io::stdin(), &observer, stop())
+        let ran = convert(&request, &mut std::io::stdin(), &observer, stop());
+        let is_stale = matches!(ran, Err(Error::StaleContract(_)));
+        if is_stale && !request.sources.contains(&Source::Stdin) {
+            // Its contract is right now, and tells what is not typed.
+            let prepared = Prepared::new(&args.job, threads(args.threads), stores.clone(), None)?;
+            options = prepared.options.clone();
+            request = request_of(prepared);
+            convert(&request, &mut std::io::stdin(), &observer, stop())
+        } else {
+            ran
+        }
     };
     drop(observer);
     reporter.finish();

@@ -278,6 +278,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "give more --memory, or convert in parts with --since, --until, --account or --flow-region"
         }
         Error::Log(LogError::Contract(_)) => "drop the option, or choose another --out",
+        Error::StaleContract(_) => "run the same command again",
         Error::Log(error) => return hint_of_log(error).map(str::to_owned),
         Error::Options(_) => RECORD_EDITED,
         Error::Sources(SourceError::Manifest { .. }) => {

@@ -111,6 +111,14 @@ pub(crate) fn flow_log_id(text: &str) -> Result<String, String> {
     one_word(text).ok_or_else(|| format!("expected the id of a flow log, fl-…, found `{}`", text.trim()))
 }
 
+/// Why somebody does something, for whoever asks later.
+pub(crate) fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("expected a reason in words, found nothing".to_owned()),
+        words => Ok(words.to_owned()),
+    }
+}
+
 /// What names one thing: no blank within, and not nothing.
 fn one_word(text: &str) -> Option<String> {
     let word = text.trim();

@@ -120,6 +120,13 @@ fn scope_text(done: &Reconverted, verb: &str) -> String {
     if done.neighbours > 0 {
         text.push_str(&format!(", and rows of {} in the same files", counted(done.neighbours, "other task")));
     }
+    if let Some(why) = &done.still_lost_why {
+        let lost = match done.still_lost {
+            1 => "1 object stays lost".to_owned(),
+            lost => format!("{} stay lost", counted(lost, "object")),
+        };
+        text.push_str(&format!("; {lost} ({})", shown(why)));
+    }
     text
 }
 
@@ -162,4 +169,25 @@ fn text(done: &Reconverted, is_read_otherwise: bool, elapsed: Duration) -> Strin
         elapsed.as_secs_f64()
     ));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_lost_is_told() {
+        let check = |still_lost, expected: &str| {
+            let still_lost_why =
+                (still_lost > 0).then(|| "1 raw log needed for it cannot be read".to_owned());
+            let done = Reconverted { objects: 2, still_lost, still_lost_why, ..Reconverted::default() };
+            assert_eq!(scope_text(&done, "converted"), expected);
+        };
+        check(0, "converted 2 objects again");
+        check(1, "converted 2 objects again; 1 object stays lost (1 raw log needed for it cannot be read)");
+        check(
+            1200,
+            "converted 2 objects again; 1,200 objects stay lost (1 raw log needed for it cannot be read)",
+        );
+    }
 }

@@ -114,6 +114,11 @@ fn text(top: &Top) -> String {
         HumanBytes(reading.bytes_read),
     )
     .expect("a string takes all");
+    if reading.timeless > 0 {
+        let left_out = counted(reading.timeless, "flow");
+        writeln!(text, "note: left out {left_out} whose time is not between 2000 and 2100; leave out --since and --until to count all")
+            .expect("a string takes all");
+    }
     if top.forgotten.values > 0 {
         let what = match top.order {
             Order::Bytes => "bytes",

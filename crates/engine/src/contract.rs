@@ -16,18 +16,3 @@ pub(crate) fn check_contract(log: &mut Log, options: &Options) -> Result<(), Err
     }
     Err(LogError::Contract(differences).into())
 }
-
-/// Has a table without files be one of the options of this run. Open tasks that were planned with others are given up.
-///
-/// # Errors
-/// As [`check_contract`].
-pub(crate) fn take_contract(log: &mut Log, options: &Options) -> Result<(), Error> {
-    log.keep_contract()?;
-    check_contract(log, options)?;
-    if log.state().contract().differences(options).is_empty() {
-        return Ok(());
-    }
-    let open = log.state().open_tasks().map(|open| open.task.id).collect();
-    log.void_tasks(&open, "planned anew: a later run makes the table with other options")?;
-    Ok(log.remake(options)?)
-}

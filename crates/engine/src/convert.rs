@@ -17,15 +17,15 @@ use flowquet_table::{
 use crate::again::{ChangedFiles, Freed, plan_again};
 use crate::budget::Budget;
 use crate::context::PlanContext;
-use crate::contract::take_contract;
 use crate::enrich::{EnrichmentFiles, with_columns_of};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
 use crate::perform::{Execution, perform};
+use crate::replan::{replan_old_layouts, take_contract};
 use crate::request::{Request, Resume};
 use crate::summary::{FailedObject, Summary};
-use crate::take::{replan_old_layouts, take};
+use crate::take::take;
 use crate::words::counted;
 
 /// What became of a run.
@@ -140,6 +140,8 @@ struct Converter<'a> {
     summary: Summary,
     /// Objects of the first portion that are in the table already.
     first_known: HashSet<ObjectId>,
+    /// Objects that were in tasks which this run gave up, and that it has not listed.
+    given_up: HashSet<ObjectId>,
     /// Whether anything was planned or performed: an error is then the run's, beside what was done.
     has_begun: bool,
 }
@@ -152,9 +154,9 @@ impl<'a> Converter<'a> {
         replan_old_layouts(&mut log)?;
         let (budget, summary) = (request.budget, Summary::default());
         let enrichments = EnrichmentFiles::new(&request.enrich);
-        let first_known = HashSet::new();
+        let (first_known, given_up) = (HashSet::new(), HashSet::new());
         let mut converter =
-            Self { log, request, run, budget, enrichments, summary, first_known, has_begun: false };
+            Self { log, request, run, budget, enrichments, summary, first_known, given_up, has_begun: false };
         if converter.log.state().contract().single_writer {
             converter.warn(SINGLE_WRITER.to_owned());
         }
@@ -195,10 +197,16 @@ impl<'a> Converter<'a> {
         // While this portion is converted, the next one is gathered.
         let gathered = 2 * portion.memory;
         let listed = portion.objects.len() as u64;
+        if !self.given_up.is_empty() {
+            for object in &portion.objects {
+                self.given_up.remove(&object.id());
+            }
+        }
         let mut taken = take(&mut self.log, portion.objects, request, sources, stop)?;
         if !self.has_begun {
             self.first_known.extend(taken.first_known.drain(..));
         }
+        self.given_up.extend(taken.given_up.drain());
         self.has_begun = true;
         self.summary.objects.listed += listed + unreadable;
         self.summary.objects.failed += unreadable;
@@ -365,6 +373,13 @@ impl<'a> Converter<'a> {
         }
         for warning in self.summary.empty_tags() {
             self.warn(warning);
+        }
+        if !self.given_up.is_empty() {
+            self.warn(format!(
+                "gave up unfinished tasks, since this run reads their objects with other options; it does not list {} of them: the next run \
+                 over their source converts them",
+                counted(self.given_up.len() as u64, "object")
+            ));
         }
         // What nobody knew at the beginning may be what this run has put, where the log of a table is lost and its files are not.
         let stray = std::mem::take(&mut self.summary.files.stray);

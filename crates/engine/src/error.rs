@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use flowquet_table::{Dedup, Error as LogError, TaskId};
+use flowquet_table::{Dedup, Difference, Error as LogError, TaskId};
 
 use crate::words::{counted, grouped};
 
@@ -222,6 +222,8 @@ pub enum Error {
         /// Bytes that the compaction may take.
         memory: usize,
     },
+    /// The stored contract of the table was gone, or older than its plans, and the run began with what it said. It has been put right.
+    StaleContract(Vec<Difference>),
     /// More rejects than allowed.
     TooManyRejects {
         /// Rejects so far.
@@ -275,6 +277,7 @@ impl Error {
             Self::Parquet(_) => "parquet",
             Self::PartitionDamaged { .. } => "partition-damaged",
             Self::Sources(error) => error.kind(),
+            Self::StaleContract(_) => "stale-contract",
             Self::Store(error) => error.kind().name(),
             Self::TableFile { .. } => "table-file",
             Self::TooDistinct { .. } => "too-distinct",
@@ -344,6 +347,12 @@ impl fmt::Display for Error {
             Self::NotRolledUp(why) => write!(f, "not rolled up: {why}"),
             Self::RolledUpIntoItself { url } => {
                 write!(f, "not rolled up: `{url}` is the table, and groups are a table of their own")
+            }
+            Self::StaleContract(differences) => {
+                f.write_str("`_flowquet/table.json` was missing or out of date, and has been written again")?;
+                differences.iter().try_for_each(|d| {
+                    write!(f, "\n  {}: the table has `{}`, not `{}`", d.option, d.table, d.asked)
+                })
             }
             Self::FewerRecords { before, after } => {
                 write!(

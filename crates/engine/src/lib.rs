@@ -67,6 +67,7 @@ mod reconvert;
 mod regions;
 mod rejects;
 mod replace;
+mod replan;
 mod request;
 mod restore;
 mod rollup;

@@ -1,7 +1,6 @@
 //! Taking listed objects into a table: what is new is planned, and what stands in its way is put right.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use flowquet_format::{LogFormat, TWIN_SUFFIX};
@@ -40,6 +39,8 @@ pub(crate) struct TakenListing {
     failed: Vec<(SourceObject, Cause)>,
     /// Known, and changed since. The size that they had then is given.
     changed: Vec<(SourceObject, u64)>,
+    /// Not listed, and in no task any more: theirs was given up for the sake of others.
+    pub(crate) given_up: HashSet<ObjectId>,
     /// The number of the plan that was made, if one was.
     pub(crate) plan_number: Option<u64>,
 }
@@ -292,8 +293,9 @@ pub(crate) fn take(
     sources: &SourceSet,
     stop: &AtomicBool,
 ) -> Result<TakenListing, Error> {
-    let listing = free_misread(log, listing, &request.options)?;
+    let given_up = free_misread(log, &listing, &request.options)?;
     let mut taken = sort_out(log, listing, request, sources, stop)?;
+    taken.given_up = given_up;
     let mut new = std::mem::take(&mut taken.new);
     let found = look_and_check(log.state(), &new, &request.options, sources, stop)?;
     taken.plan_number = append_plan(log, &request.options, &found, &mut |state| {
@@ -312,42 +314,29 @@ pub(crate) fn take(
 }
 
 /// Gives tasks up that have no commit and would read listed objects otherwise than this run: whoever runs again with another
-/// format, or another set of columns, means these objects. All objects of such a task are free; this run plans those it lists.
+/// format, or another set of columns, means these objects. All objects of such a task are free; this run plans those it lists. Returns the others.
 fn free_misread(
     log: &mut Log,
-    listing: Vec<SourceObject>,
+    listing: &[SourceObject],
     options: &Options,
-) -> Result<Vec<SourceObject>, Error> {
+) -> Result<HashSet<ObjectId>, Error> {
     let options = &with_columns_of(log.state(), options)?;
     let misread: Vec<_> = log.state().open_tasks().filter(|t| t.options.reads_otherwise(options)).collect();
     if misread.is_empty() {
-        return Ok(listing);
+        return Ok(HashSet::new());
     }
     let listed: HashSet<&str> = listing.iter().map(SourceObject::url).collect();
     let is_listed = |task: &flowquet_table::Task| task.objects.iter().any(|o| listed.contains(o.url()));
-    let ids = misread.iter().filter(|t| is_listed(t.task)).map(|t| t.task.id).collect();
-    log.void_tasks(&ids, "planned anew: a later run reads its objects with other options")?;
-    Ok(listing)
-}
-
-/// Plans the open tasks of older layouts anew, with their own options: a program of that layout may be performing them, and
-/// writes other bytes under the same names. Its commit finds that they are void.
-pub(crate) fn replan_old_layouts(log: &mut Log) -> Result<(), Error> {
-    let mut old: Vec<(Arc<Options>, TaskId, Vec<SourceObject>)> = Vec::new();
-    for open in log.state().open_tasks().filter(|t| t.layout_version < LAYOUT_VERSION) {
-        old.push((open.options.clone(), open.task.id, open.task.objects.clone()));
-    }
-    while let Some((options, _, _)) = old.first() {
-        let options = options.clone();
-        let (these, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|(o, _, _)| **o == *options);
-        old = others;
-        let ids = these.iter().map(|(_, id, _)| *id).collect();
-        let void = log.void_tasks(&ids, "planned anew by a program of a newer layout")?;
-        let given_up = these.into_iter().filter(|(_, id, _)| void.contains(id));
-        let objects: Vec<SourceObject> = given_up.flat_map(|(_, _, objects)| objects).collect();
-        append_plan(log, &options, &BTreeSet::new(), &mut |state| not_taken(state, &objects))?;
-    }
-    Ok(())
+    let tasks: Vec<_> = misread.into_iter().map(|open| open.task).filter(|task| is_listed(task)).collect();
+    let unlisted = |task: &flowquet_table::Task| -> Vec<ObjectId> {
+        let objects = task.objects.iter().filter(|object| !listed.contains(object.url()));
+        objects.map(SourceObject::id).collect()
+    };
+    let left: Vec<(TaskId, Vec<ObjectId>)> = tasks.iter().map(|task| (task.id, unlisted(task))).collect();
+    let ids = left.iter().map(|(id, _)| *id).collect();
+    let void = log.void_tasks(&ids, "planned anew: a later run reads its objects with other options")?;
+    let left = left.into_iter().filter(|(id, _)| void.contains(id));
+    Ok(left.flat_map(|(_, objects)| objects).collect())
 }
 
 /// Those of some objects that no live task holds.

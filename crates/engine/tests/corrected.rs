@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flowquet_engine::{Change, Choice, Error, Fault as Found};
-use flowquet_store::{Failing, Fault, Store, Then, When};
+use flowquet_engine::{Change, Choice, Error, Fault as Found, Request, Run};
+use flowquet_sources::Source;
+use flowquet_store::{Failing, Fault, Location, Store, Then, When};
 use flowquet_table::{Error as LogError, Log, Options, Reading, Status, ignore, status};
 use flowquet_testkit::gzip;
 
@@ -172,12 +173,14 @@ fn a_run_with_another_format_and_nothing_new_tells_what_was_read_otherwise() {
     assert_eq!(otherwise(world.with_format(&swapped)).0, 0);
     assert_eq!(otherwise(world.options()).0, 0, "none is given");
     // One object has no header line.
-    assert_eq!(otherwise(world.with_format(V2)), (1, vec![swapped]));
+    assert_eq!(otherwise(world.with_format(V2)), (1, vec![swapped.clone()]));
     let change = Change { reading: Some(Reading::new(None, Some(V2)).expect("valid")), ..Change::default() };
     let mut choice = Choice::default();
     choice.set_objects(&["headerless.log".to_owned()]).expect("globs");
     world.reconvert(&world.lake_store(), choice, change).expect("undisturbed");
     assert_eq!(otherwise(world.with_format(V2)).0, 0);
+    // As it was read last, whatever its plan said.
+    assert_eq!(otherwise(world.with_format(&swapped)), (1, vec![V2.to_owned()]));
 }
 
 #[test]
@@ -270,4 +273,48 @@ fn what_is_lost_is_not_made_anew_of_other_records() {
     world.lake.delete(&live(&world)[0]).expect("there");
     world.put(&key(1, 15, 0), &grown(9));
     world.reconvert(&world.lake_store(), lost(), Change::default()).expect("undisturbed");
+}
+
+/// A run that was killed when it had planned all objects; and another one, of the one object at `key`.
+fn after_a_plan(world: &World, key: &str, options: Options) -> Run {
+    let plan = world.plan();
+    let mut log = Log::make(&world.lake_store(), &world.options(), false).expect("memory does not fail");
+    log.take_plan(&plan).expect("there is none");
+    let source = Location::parse(&format!("s3://logs/{key}")).expect("a location");
+    let request = world.request(&world.lake_store(), options);
+    world.run(&Request { sources: vec![Source::At(source)], ..request }).expect("undisturbed")
+}
+
+#[test]
+fn unfinished_tasks_of_another_source_are_planned_anew_for_a_table_of_other_options() {
+    for by_format in [false, true] {
+        let world = World::new();
+        let format = if by_format { world.with_format(V2) } else { world.options() };
+        let run =
+            after_a_plan(&world, &key(1, 15, 0), Options { reading: format.reading, ..by_hour(&world) });
+        assert!(world.rows().keys().all(|folder| folder.contains("/hour=")), "{:?}", world.rows().keys());
+        let objects = run.summary.objects.clone();
+        assert!(objects.resumed > 0, "{objects:?}");
+        // Nothing is left but what the run gave up to read it otherwise, and said so.
+        let told = run.summary.warnings.iter().any(|warning| warning.contains("gave up unfinished tasks"));
+        let again = world.convert(&world.lake_store(), by_hour(&world)).expect("undisturbed").summary;
+        assert_eq!(again.objects.converted > 0, told, "{by_format}: {:?}", run.summary.warnings);
+        assert!(!told || by_format);
+        assert_nothing_found(&world.verify(Depth::Deep), "planned anew");
+    }
+}
+
+#[test]
+fn objects_of_tasks_that_were_given_up_and_that_nobody_lists_are_told() {
+    let world = World::new();
+    let plan = world.plan();
+    let task = plan.tasks.iter().find(|task| task.objects.len() > 1).expect("tasks of several objects");
+    let left = task.objects.len() as u64 - 1;
+    let run = after_a_plan(&world, task.objects[0].key(), world.with_format(V2));
+    let told: Vec<&String> = run.summary.warnings.iter().filter(|w| w.contains("gave up")).collect();
+    assert!(told.len() == 1 && told[0].contains(&format!("does not list {left} object")), "{told:?}");
+    let run = world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    assert_eq!(run.summary.objects.converted + run.summary.objects.failed, left + 2, "two cannot be read");
+    assert!(!run.summary.warnings.iter().any(|w| w.contains("gave up")));
+    assert_nothing_found(&world.verify(Depth::Deep), "all are listed");
 }

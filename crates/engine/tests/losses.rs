@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flowquet_engine::{
-    AcceptedLosses, Change, Choice, Error, Event, Fault as Found, LossRequest, Observer, Pointers, Regained,
-    Repair, Trouble, Verified, repair,
+    AcceptedLosses, Change, Choice, Error, Event, Fault as Found, LossRequest, Observer, Pointers,
+    Reconverted, Regained, Repair, Trouble, Verified, repair,
 };
-use flowquet_store::{Failing, Fault, Store, Then, When};
+use flowquet_store::{Failing, Fault, Memory, Store, Then, When};
 use flowquet_table::{Dedup, Log, Loss, check_files};
 
 use crate::world::checks::Depth;
@@ -504,4 +504,75 @@ fn a_fault_while_records_return_without_others_that_were_lost_with_them_changes_
         world.assert_in_place();
         assert_nothing_found(&world.verify(Depth::Data), fault);
     });
+}
+
+fn reconvert_accepted(world: &World) -> Result<Reconverted, Error> {
+    let mut choice = Choice::default();
+    choice.accepted = true;
+    world.reconvert(&world.lake_store(), choice, Change::default())
+}
+
+#[test]
+fn accepted_losses_whose_raw_logs_are_gone_or_differ_keep_no_others_from_returning() {
+    for is_gone in [true, false] {
+        let (world, [bad, _]) = two_tasks();
+        let (all, logs) = (world.rows(), world.logs.snapshot());
+        live(&world).iter().for_each(|file| world.lake.delete(file).expect("there"));
+        world.logs.restore(BTreeMap::new());
+        assert_eq!(accept(&world).files.len(), 2);
+        let before = world.snapshot();
+        let done = reconvert_accepted(&world);
+        assert!(matches!(done, Err(Error::RawLogsDiffer { .. })), "none is there: {done:?}");
+        assert!(world.snapshot() == before, "the table is as it was");
+
+        world.logs.restore(logs.clone());
+        if is_gone {
+            world.logs.delete(&bad).expect("made above");
+        } else {
+            world.put(&bad, b"no log any more\n");
+        }
+        let done = reconvert_accepted(&world).expect("one is there");
+        assert_eq!((done.objects, done.still_lost), (1, 1), "gone: {is_gone}");
+        assert!(done.still_lost_why.is_some_and(|why| why.contains(&bad)));
+        let left: Rows = all.clone().into_iter().filter(|(folder, _)| !folder.contains("01-15")).collect();
+        assert_eq!(world.rows(), left);
+        world.assert_in_place();
+        assert_nothing_found(&world.verify(Depth::Data), "one is there");
+
+        world.logs.restore(logs);
+        let done = reconvert_accepted(&world).expect("both are there");
+        assert_eq!((done.objects, done.still_lost, done.still_lost_why), (1, 0, None));
+        assert_eq!(world.rows(), all);
+        assert_nothing_found(&world.verify(Depth::Deep), "both are there");
+    }
+    // Of a file with records of both, those of the other return.
+    let (world, [a, _], files) = shared();
+    let logs = world.logs.snapshot();
+    files.iter().for_each(|file| world.lake.delete(file).expect("there"));
+    world.logs.restore(BTreeMap::new());
+    assert_eq!(accept(&world).files, files);
+    world.logs.restore(logs);
+    world.logs.delete(&a).expect("made above");
+    let done = reconvert_accepted(&world).expect("b is there");
+    assert_eq!((done.objects, done.still_lost), (1, 1));
+    assert_eq!(world.rows().values().map(Vec::len).sum::<usize>(), 18);
+    world.assert_in_place();
+    assert_nothing_found(&world.verify(Depth::Data), "b is there");
+}
+
+#[test]
+fn a_roll_up_of_a_table_of_which_all_is_lost_is_empty() {
+    let (world, _) = two_tasks();
+    let made = World { lake: Memory::new("s3://sums"), ..World::new() };
+    made.rollup(&world, &made.lake_store()).expect("undisturbed");
+    assert_eq!(made.rows().len(), 2);
+    live(&world).iter().for_each(|file| world.lake.delete(file).expect("there"));
+    world.logs.restore(BTreeMap::new());
+    accept(&world);
+    made.rollup(&world, &made.lake_store()).expect("there is nothing to roll up");
+    assert!(made.rows().is_empty());
+    assert_nothing_found(&made.verify(Depth::Data), "renewed");
+    let new = World { lake: Memory::new("s3://new"), ..World::new() };
+    new.rollup(&world, &new.lake_store()).expect("there is nothing to roll up");
+    assert!(new.rows().is_empty());
 }

@@ -199,6 +199,12 @@ fn notes(report: &TableReport) -> Markup {
             counted(timeless, "flow")
         ));
     }
+    if report.reading.timeless > 0 {
+        notes.push(format!(
+            "{} left out: no time between 2000 and 2100.",
+            counted_is(report.reading.timeless, "flow")
+        ));
+    }
     if report.forgotten.values > 0 {
         notes.push(format!(
             "Too many distinct values to count all exactly: counts of sources, targets and ports may be up to {} too low.",

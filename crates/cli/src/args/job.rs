@@ -21,6 +21,10 @@ use crate::size::{parse_bytes, whole};
 /// Transit Gateway ones.
 const DEFAULT_SORT: &str = "interface-id,tgw-attachment-id,srcaddr,dstaddr,start";
 
+/// Sources of a plan: standard input is read once, by the run that converts it.
+const PLANNED: &str =
+    "Files, folders and S3 prefixes (s3://BUCKET/PREFIX) to convert; standard input cannot be planned";
+
 /// What is converted into which table.
 #[derive(Debug, Args)]
 pub(crate) struct JobArgs {
@@ -187,6 +191,7 @@ pub(crate) struct ConvertArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("sources", |sources| sources.help(PLANNED)))]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,

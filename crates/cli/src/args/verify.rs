@@ -6,7 +6,7 @@ use flowquet_sources::Source;
 use flowquet_store::Location;
 
 use crate::args::{GlueArgs, RunReportArgs};
-use crate::places::{FilterArgs, S3Args, source};
+use crate::places::{FilterArgs, S3Args, reason, source};
 use crate::size::{parse_bytes, whole};
 
 pub(crate) const ABOUT: &str =
@@ -64,7 +64,7 @@ pub(crate) struct VerifyArgs {
     /// Accept that the records of lost or damaged files are lost, for this reason, where raw logs are gone that could rebuild them; with
     /// --repair, also where they cannot be read any more. Damaged files are deleted. `flowquet reconvert --accepted` brings the records back if the raw
     /// logs return
-    #[arg(long, value_name = "REASON", help_heading = "Actions")]
+    #[arg(long, value_name = "REASON", value_parser = reason, help_heading = "Actions")]
     pub(crate) accept_loss: Option<String>,
 
     #[command(flatten)]

@@ -85,8 +85,13 @@ impl RecordFilter {
     pub(super) fn may_be_in_file(&self, file: &LiveFile) -> bool {
         let Some(time) = file.output.time.as_ref().filter(|_| self.asks_time()) else { return true };
         let (Some(min), Some(max)) = (seconds_of(&time.min), seconds_of(&time.max)) else { return true };
+        self.may_be_between(min, max)
+    }
+
+    /// Whether a record may be wanted whose time is one of these; or is left out for being no time, which is told.
+    fn may_be_between(&self, min: i64, max: i64) -> bool {
         let wanted = self.times();
-        min < wanted.end && max >= wanted.start
+        min < wanted.end && max >= wanted.start || min < TIME_MIN_S || max >= TIME_MAX_S
     }
 
     /// Whether a row group may have records that are wanted, as far as statistics tell.
@@ -95,14 +100,15 @@ impl RecordFilter {
     }
 
     fn may_be_in_column(&self, file: &CheckedFile, group: usize, column: &str, time: &str) -> bool {
-        let Some(is_time_ms) = file.is_time(column) else { return false };
+        // Records without a time are left out, and told.
+        let Some(is_time_ms) = file.is_time(column) else { return column == time };
         let bounds = file.group_bounds(group, column);
         match (column, bounds) {
+            (_, Some(GroupBounds::Nulls)) if column == time => true,
             (_, Some(GroupBounds::Nulls)) => false,
             (_, Some(GroupBounds::Integers(min, max))) if column == time => {
                 let seconds = |number: i64| if is_time_ms { number.div_euclid(1000) } else { number };
-                let wanted = self.times();
-                seconds(min) < wanted.end && seconds(max) >= wanted.start
+                self.may_be_between(seconds(min), seconds(max))
             }
             ("dstport", Some(GroupBounds::Integers(min, max))) => {
                 self.ports.iter().any(|ports| *ports.start() <= max && min <= *ports.end())
@@ -117,6 +123,24 @@ impl RecordFilter {
             ("dstaddr", _) => may_be_in_twin(file, group, column, &self.targets),
             _ => true,
         }
+    }
+
+    /// Which rows are left out since they have no time, where one is asked for, and would be wanted otherwise; `None` for none.
+    pub(super) fn timeless(&self, columns: &Columns, time: &'static str) -> Option<Vec<bool>> {
+        if !self.asks_time() {
+            return None;
+        }
+        let times = columns.times(time);
+        let has_time = |row: usize| times.as_ref().is_some_and(|times| times(row).is_some());
+        let mut rows: Vec<bool> = (0..columns.rows).map(|row| !has_time(row)).collect();
+        if !rows.contains(&true) {
+            return None;
+        }
+        let others = Self { since_s: None, until_s: None, ..self.clone() };
+        if let Some(wanted) = others.rows(columns, time) {
+            rows.iter_mut().zip(wanted).for_each(|(row, wanted)| *row &= wanted);
+        }
+        Some(rows)
     }
 
     /// Which rows are wanted; `None` for all.

@@ -41,6 +41,8 @@ pub struct Reading {
     pub bytes: u64,
     /// Bytes that were read, without footers.
     pub bytes_read: u64,
+    /// Records that are left out since they have no time between 2000 and 2100, where a time was asked for.
+    pub timeless: u64,
 }
 
 /// Looks at a table as its log has it; anew where files were replaced meanwhile.
@@ -70,6 +72,8 @@ pub(super) struct Group<'a> {
     pub(super) columns: Arc<Columns>,
     /// Which rows are wanted; `None` for all.
     pub(super) wanted: Option<Vec<bool>>,
+    /// Records that are left out for having no time.
+    timeless: u64,
 }
 
 impl Group<'_> {
@@ -141,14 +145,15 @@ impl Scan<'_> {
             for some in groups.chunks(GROUPS_A_THREAD * self.workers.max(1)) {
                 let one = |(file, group): &(&OpenFile<'_>, usize)| {
                     let (group, bytes) = self.read(log, file, *group)?;
-                    Ok((count(&group), group.columns.rows as u64, bytes))
+                    Ok((count(&group), group.columns.rows as u64, group.timeless, bytes))
                 };
-                let counted: Vec<Result<(P, u64, u64), Stop>> =
+                let counted: Vec<Result<(P, u64, u64, u64), Stop>> =
                     workers.install(|| some.par_iter().with_max_len(1).map(one).collect());
                 let mut parts = Vec::with_capacity(counted.len());
                 for counted in counted {
-                    let (part, rows, bytes) = counted?;
+                    let (part, rows, timeless, bytes) = counted?;
                     reading.rows_read += rows;
+                    reading.timeless += timeless;
                     reading.bytes_read += bytes;
                     parts.push(part);
                 }
@@ -206,6 +211,14 @@ impl Scan<'_> {
         let names: Arc<[String]> = names.into_iter().map(str::to_owned).collect();
         let columns = Columns::new(rows, names, values);
         let wanted = self.filter.rows(&columns, time);
-        Ok((Group { file: file.file, is_rollup, columns: Arc::new(columns), wanted }, bytes))
+        let timeless = self.filter.timeless(&columns, time);
+        let columns = Arc::new(columns);
+        let mut group = Group { file: file.file, is_rollup, columns, wanted, timeless: 0 };
+        if let Some(timeless) = timeless {
+            let left_out = group.among(timeless);
+            let records = left_out.records();
+            group.timeless = left_out.rows().map(records).sum();
+        }
+        Ok((group, bytes))
     }
 }

@@ -169,6 +169,11 @@ impl Choice {
         !is_by_name && (self.lost || self.accepted || self.files.is_some())
     }
 
+    /// Whether objects are chosen for their accepted loss: those that cannot be read may stay lost.
+    pub(crate) fn may_leave_lost(&self) -> bool {
+        self.accepted && self.restores()
+    }
+
     /// Whether only objects with rejects are wanted.
     pub(crate) fn wants_rejects(&self) -> bool {
         self.rejects

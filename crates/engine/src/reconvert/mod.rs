@@ -11,7 +11,8 @@
 //!    the options that they had.
 //!
 //! The tasks of the first two are superseded: new ones count in their place. Neighbours go on counting. Where raw logs of a neighbour cannot
-//! be read, and all of its rows in question are lost already, they stay so, and keep nobody else's from being there again.
+//! be read, and all of its rows in question are lost already, they stay so, and keep nobody else's from being there again. Nor do chosen objects
+//! that are chosen for their accepted loss alone.
 //!
 //! # How the table changes hands
 //!
@@ -22,7 +23,9 @@
 mod change;
 mod choice;
 mod differ;
+mod done;
 mod gone;
+mod left;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -38,7 +41,6 @@ use flowquet_table::{
     Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, TaskId,
     aside_key, written_by,
 };
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::budget::Budget;
@@ -57,7 +59,9 @@ use crate::words::counted;
 pub use change::Change;
 pub use choice::Choice;
 use differ::differing;
+pub use done::Reconverted;
 pub(crate) use gone::{blocked_tasks, tasks_beyond};
+use left::Left;
 use scope::{Rows, Scope};
 
 /// What a reconversion is asked to do.
@@ -79,37 +83,6 @@ pub struct ReconvertRequest {
     pub grace: Duration,
     /// Say what would be done and do nothing.
     pub dry_run: bool,
-}
-
-/// What a reconversion did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Reconverted {
-    /// Objects that were chosen, and were in the table.
-    pub objects: u64,
-    /// Objects that were chosen, and had failed: they are planned anew like new ones.
-    pub failed_before: u64,
-    /// Objects of the same tasks, done anew as they were.
-    pub companions: u64,
-    /// Tasks whose rows of some partitions were written anew as they were.
-    pub neighbours: u64,
-    /// Compactions and reconversions left by an earlier run unfinished.
-    pub finished: u64,
-    /// Records of chosen objects and companions before.
-    pub records_before: u64,
-    /// Their rejects before.
-    pub rejects_before: u64,
-    /// Their records now, and those of objects that had failed.
-    pub records_after: u64,
-    /// The same of rejects.
-    pub rejects_after: u64,
-    /// Files that were replaced.
-    pub files_in: u64,
-    /// Files that were written.
-    pub files_out: u64,
-    /// Partition folders that changed.
-    pub partitions: Vec<String>,
-    /// What was read and written, of all that was done anew.
-    pub summary: Summary,
 }
 
 /// Tasks of a reconversion, and what each is for.
@@ -145,28 +118,38 @@ pub fn reconvert(
     let sources = SourceSet::new(request.stores.clone());
     // Tasks whose raw logs cannot be read.
     let mut unread = BTreeSet::new();
+    let mut left = Left::default();
     loop {
-        let chosen = request.choice.choose(&mut log, request.dry_run)?;
+        let mut chosen = request.choice.choose(&mut log, request.dry_run)?;
+        let still_lost = left.leave(&mut chosen);
         let mut scope = Scope::new(&log, chosen)?;
         scope.keep_lost(&unread);
         if request.choice.wants_rejects() {
             scope.keep_rejects();
         }
-        let done = Reconverted { finished, ..Reconverted::default() };
+        let still_lost_why = left.why.clone();
+        let done = Reconverted { finished, still_lost, still_lost_why, ..Reconverted::default() };
         let refreshed = scope.refresh(&sources, stop);
         let asked = Asked { request, change, scope: &scope, sources: &sources };
-        match refreshed.and_then(|()| reconvert_once(&mut log, asked, pointers, observer, stop, done)) {
-            Err(Error::RawLogsDiffer { tasks, why }) => {
-                let needed = scope.needed_of(&tasks);
-                if !needed.is_empty() {
-                    return Err(Error::RawLogsDiffer { tasks: needed, why });
+        let error =
+            match refreshed.and_then(|()| reconvert_once(&mut log, asked, pointers, observer, stop, done)) {
+                Err(Error::RawLogsDiffer { tasks, why }) => {
+                    let needed = scope.needed_of(&tasks);
+                    if needed.is_empty() {
+                        unread.extend(tasks);
+                        continue;
+                    }
+                    Error::RawLogsDiffer { tasks: needed, why }
                 }
-                unread.extend(tasks);
-            }
-            Err(Error::RecordsDiffer { tasks, .. }) if scope.needed_of(&tasks).is_empty() => {
-                unread.extend(tasks);
-            }
-            ended => return ended,
+                Err(Error::RecordsDiffer { tasks, .. }) if scope.needed_of(&tasks).is_empty() => {
+                    unread.extend(tasks);
+                    continue;
+                }
+                Err(error) => error,
+                ended => return ended,
+            };
+        if !request.choice.may_leave_lost() || !left.add(&log, &scope, &error)? {
+            return Err(error);
         }
     }
 }

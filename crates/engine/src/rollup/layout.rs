@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use flowquet_format::{Catalogue, ColumnType, FieldKind, FormatColumn, LogFormat, normalised_column};
 use flowquet_plan::hex;
@@ -134,9 +135,30 @@ impl Layout {
 
 /// A column of the source's files, which is given as `word`.
 fn column_of(source: &TableState, name: &str, word: &str) -> Result<Found, Error> {
-    let formats = source.files().formats()?;
-    let (mut all, mut others) = (None::<Found>, BTreeSet::new());
-    for (text, options) in &formats {
+    let live = source.files().formats()?;
+    let mut others = BTreeSet::new();
+    if let Some(found) = column_in(&live, name, &mut others)? {
+        return Ok(found);
+    }
+    // A roll-up of what is lost meanwhile has columns of it still.
+    let lost =
+        source.files().lost().map(|lost| (lost.file.output.format.to_string(), lost.file.options.clone()));
+    let found = column_in(&lost.collect::<Vec<_>>(), name, &mut others)?;
+    found.ok_or_else(|| Error::NoDimension {
+        word: word.trim().to_owned(),
+        buckets: BUCKETS.map(|(name, _)| name).to_vec(),
+        columns: others.into_iter().collect(),
+    })
+}
+
+/// A column of files with these formats and options. Adds to `others` those that records may be grouped by.
+fn column_in(
+    formats: &[(String, Arc<Options>)],
+    name: &str,
+    others: &mut BTreeSet<String>,
+) -> Result<Option<Found>, Error> {
+    let mut all = None::<Found>;
+    for (text, options) in formats {
         let format =
             LogFormat::parse(text, options.catalogue()).map_err(|e| Error::Options(e.to_string()))?;
         let columns = options.columns_of(&format);
@@ -159,11 +181,7 @@ fn column_of(source: &TableState, name: &str, word: &str) -> Result<Found, Error
             _ => all = Some(found),
         }
     }
-    all.ok_or_else(|| Error::NoDimension {
-        word: word.trim().to_owned(),
-        buckets: BUCKETS.map(|(name, _)| name).to_vec(),
-        columns: others.into_iter().collect(),
-    })
+    Ok(all)
 }
 
 /// Describes a column that the field list does not have as a field, so that it is one of its type in the roll-up.
