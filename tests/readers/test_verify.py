@@ -221,34 +221,49 @@ def test_the_loss_of_rejected_lines_is_accepted_once_their_raw_logs_are_gone(tmp
     logs.mkdir()
     line = "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 4 1705276800 1705276860 ACCEPT OK"
     (logs / "a.log").write_text(f"{naive.V2}\n{line}\nbad\nworse\n")
+    (logs / "b.log").write_text(f"{naive.V2}\n{line}\n")
     convert(logs, out)
     [rejects] = (out / "_flowquet/rejects").iterdir()
     key, kept = f"_flowquet/rejects/{rejects.name}", rejects.read_text()
     rejects.unlink()
     found = verify(out, "--accept-loss", "privacy", check=5)
     assert found["accepted"]["rebuildable"] == [key] and not found["accepted"]["reject_files"], "the raw log is there"
+    # That of another object, which has no rejected lines, is not needed.
+    (logs / "b.log").unlink()
+    assert verify(out, "--repair", "--accept-loss", "privacy")["restored_rejects"] == [key]
+    assert rejects.read_text() == kept
+
+    rejects.unlink()
     (logs / "a.log").rename(tmp_path / "a.log")
+    process = run("verify", out, "--repair", check=1)
+    assert "not rebuilt: 1 of 1 lost or damaged file" in process.stderr and "a.log` cannot be read" in process.stderr
     found = verify(out, "--repair", "--accept-loss", "privacy")
     assert (found["accepted"]["reject_files"], found["accepted"]["rejects"]) == ([key], 2)
-    for options in [[], ["--read-data"]]:
+    for options in [[], ["--read-data"], ["--repair"]]:
         found = verify(out, *options)
         [lost] = found["lost_rejects"]
         assert found["findings"] == [] and (lost["key"], lost["rejects"], lost["reason"]) == (key, 2, "privacy")
     assert "2 rejected lines lost, accepted 20" in run("verify", out).stdout
 
-    # Here again as they were, they are told of no more once they are read; with others, they are lost still.
-    rejects.write_text(kept)
-    found = verify(out, "--read-data")
-    assert "lost_rejects" not in found and found["data"]["rejects"] == 2
+    # Here again as they were, they are told of no more; with others, that is found.
     rejects.write_text(kept[1:])
-    assert len(verify(out, "--read-data")["lost_rejects"]) == 1
+    assert faults(verify(out, "--read-data", check=5)) == [("data", "rejects-differ", key)]
+    rejects.write_text(kept)
+    marker = rejects.with_suffix(".lost.json")
+    assert marker.exists() and "lost_rejects" not in verify(out, "--read-data", "--repair") and not marker.exists()
 
-    # What takes their place has all lines.
+    # What nobody can read says nothing.
+    rejects.unlink()
+    marker.write_text("{")
+    assert faults(verify(out, check=5)) == [("records", "rejects-gone", key)]
+    verify(out, "--accept-loss", "privacy")
+    assert verify(out)["lost_rejects"]
     (tmp_path / "a.log").rename(logs / "a.log")
-    run("reconvert", out, "--object", "**/a.log", "--quiet")
-    [rejects] = (out / "_flowquet/rejects").iterdir()
-    assert rejects.read_text() == kept
-    assert "lost_rejects" not in verify(out, "--read-data", "--deep")
+    found = verify(out, "--repair")
+    assert found["restored_rejects"] == [key] and "lost_rejects" not in found
+    assert rejects.read_text() == kept and not marker.exists()
+    (logs / "b.log").write_text(f"{naive.V2}\n{line}\n")
+    verify(out, "--read-data", "--deep")
 
 
 def test_digests_of_rejected_lines_are_as_defined(tmp_path):

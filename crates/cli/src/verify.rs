@@ -9,7 +9,7 @@ use std::time::Duration;
 use flowquet_command::machine::threads;
 use flowquet_engine::{
     AcceptedLosses, Budget, Choice, Error, Fault, LossRequest, Observer, Pointers, ReconvertRequest,
-    Regained, Repaired, Share, Trouble, Verified, VerifyRequest, repair, verify,
+    Regained, Repaired, RestoredRejects, Share, Trouble, Verified, VerifyRequest, repair, verify,
 };
 use flowquet_sources::Source;
 use flowquet_store::{Location, S3_SCHEME, Store, Stores};
@@ -48,6 +48,8 @@ struct Report<'a> {
     accepted: Option<&'a AcceptedLosses>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     regained: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    restored_rejects: &'a [String],
 }
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
@@ -76,6 +78,7 @@ struct Mended {
     repaired: Option<Repaired>,
     accepted: Option<AcceptedLosses>,
     regained: Regained,
+    restored: RestoredRejects,
 }
 
 impl Mended {
@@ -84,11 +87,13 @@ impl Mended {
         self.repaired.is_some()
             || self.accepted.as_ref().is_some_and(AcceptedLosses::is_any)
             || !self.regained.files.is_empty()
+            || !self.restored.files.is_empty()
     }
 
     /// Whether there is no fault in the file of this key any more.
     fn has(&self, key: &String) -> bool {
         self.repaired.as_ref().is_some_and(|r| r.files.contains(key))
+            || self.restored.files.contains(key)
             || self.accepted.as_ref().is_some_and(|a| a.has(key))
     }
 }
@@ -103,6 +108,7 @@ impl Done {
             repaired: self.mended.repaired.as_ref(),
             accepted: self.mended.accepted.as_ref(),
             regained: &self.mended.regained.files,
+            restored_rejects: &self.mended.restored.files,
         }
     }
 }
@@ -159,6 +165,7 @@ fn look(
         failure = mending.mend(&verified, &mut mended).err();
         reporter.finish();
         verified.amend(&mended.regained.damaged);
+        verified.lost_rejects.retain(|lost| !mended.restored.files.contains(&lost.key));
     }
     let exit = exit_of(&verified, &mended);
     let done = &*came_to.insert(Done { verified, mended, exit });
@@ -184,8 +191,18 @@ struct Mending<'a> {
 }
 
 impl Mending<'_> {
-    /// Does what was asked for: files that have come back first, then those that are gone for good, so that the others can be rebuilt.
+    /// Does what was asked for.
     fn mend(&self, verified: &Verified, mended: &mut Mended) -> Result<(), Failure> {
+        self.mend_files(verified, mended)?;
+        match mended.restored.error.take() {
+            Some(Error::NotRebuilt { .. }) if self.args.accept_loss.is_some() => Ok(()),
+            Some(error) => Err(engine_failure(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Files that have come back first, then those that are gone for good, so that the others can be rebuilt.
+    fn mend_files(&self, verified: &Verified, mended: &mut Mended) -> Result<(), Failure> {
         let Self { pointers, observer, .. } = *self;
         let grace = Duration::from_secs(u64::from(self.args.grace));
         let losses = LossRequest { out: self.out.clone(), stores: self.stores.clone(), grace };
@@ -198,6 +215,8 @@ impl Mending<'_> {
         let failed = |error: Error| engine_failure(&error);
         if self.args.repair {
             mended.regained = losses.regain(verified, observer, stop()).map_err(failed)?;
+            mended.restored =
+                losses.restore_rejects(verified, self.budget, observer, stop()).map_err(failed)?;
         }
         mended.accepted = accept(verified, None).map_err(failed)?;
         // A roll-up is made anew of its table, not of raw logs.

@@ -111,7 +111,7 @@ pub use summary::{FailedObject, Objects, OutputSummary, Summary};
 pub use trial::trial;
 pub use verify::{
     AcceptedLosses, DataLevel, DeepLevel, Fault, Finding, FooterLevel, Level, ListingLevel, LossRequest,
-    RecordLevel, Regained, Repair, Repaired, RestoredRejects, Share, ShareError, SourceLevel, Trouble, Verified,
-    VerifyRequest, repair, verify,
+    RecordLevel, Regained, Repair, Repaired, RestoredRejects, Share, ShareError, SourceLevel, Trouble,
+    Verified, VerifyRequest, repair, verify,
 };
 pub use words::{counted, grouped};

@@ -13,7 +13,7 @@ pub(crate) const ABOUT: &str =
     "Verify a table: its records, files, contents, and the raw logs they came from";
 
 pub(crate) const LONG_ABOUT: &str = "Checks that a table holds what was converted. Without options it reads all records, lists the table's files and reads \
-their footers. --read-data reads every page and compares values with statistics, order and partitions, and rows with the digest that the conversion \
+their footers. --read-data reads every page and compares values with statistics, order and partitions, and rows and kept rejected lines with the digests that the conversion \
 stored. --source lists the raw logs and names those that are not in the table or changed since. --deep reads the raw logs again and compares every \
 object's lines and digest. Each finding names the record, file, row group, column, page or object. Concurrent runs are not reported as findings. Writes \
 nothing, except with --repair, --accept-loss or --list-safe.";
@@ -57,11 +57,11 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE", requires = "source", requires = "read_data", help_heading = "Actions")]
     pub(crate) list_safe: Option<std::path::PathBuf>,
 
-    /// Rebuild lost or damaged files from the raw logs; count those again that were lost and have come back
+    /// Rebuild lost or damaged files from the raw logs, those of rejected lines too; count those again that were lost and have come back
     #[arg(long, help_heading = "Actions")]
     pub(crate) repair: bool,
 
-    /// Accept that the records of lost or damaged files are lost, for this reason, where raw logs are gone that could rebuild them; with
+    /// Accept that the records or rejected lines of lost or damaged files are lost, for this reason, where raw logs are gone that could rebuild them; with
     /// --repair, also where they cannot be read any more. Damaged files are deleted. `flowquet reconvert --accepted` brings the records back if the raw
     /// logs return
     #[arg(long, value_name = "REASON", value_parser = reason, help_heading = "Actions")]

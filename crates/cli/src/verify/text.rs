@@ -64,6 +64,10 @@ fn push_mended(text: &mut String, args: &VerifyArgs, mended: &Mended) {
         let files = mended.regained.files.len() as u64;
         push(text, "regained", &format!("{} found again and counted again", counted(files, "file")));
     }
+    if !mended.restored.files.is_empty() {
+        let files = mended.restored.files.len() as u64;
+        push(text, "restored", &format!("{} of rejected lines made anew", counted(files, "file")));
+    }
     if let Some(accepted) = &mended.accepted {
         let (files, there) = (accepted.files.len() as u64, accepted.rebuildable.len() as u64);
         if files > 0 {
@@ -362,7 +366,9 @@ fn last_line(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: Exit
             0 => format!("the loss of {} is accepted", counted(a.rejects, "rejected line")),
             _ => format!("the loss of {} is accepted", counted(a.records, "record")),
         });
-        let is_repaired = mended.repaired.is_some() || !mended.regained.files.is_empty();
+        let is_repaired = mended.repaired.is_some()
+            || !mended.regained.files.is_empty()
+            || !mended.restored.files.is_empty();
         let repaired = is_repaired.then(|| "repaired".to_owned());
         let done: Vec<String> = repaired.into_iter().chain(accepted).collect();
         let proves = if is_repaired { "proves it" } else { "checks the rest" };

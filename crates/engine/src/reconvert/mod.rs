@@ -62,6 +62,7 @@ use differ::differing;
 pub use done::Reconverted;
 pub(crate) use gone::{blocked_tasks, tasks_beyond};
 use left::Left;
+pub(crate) use scope::is_gone;
 use scope::{Rows, Scope};
 
 /// What a reconversion is asked to do.

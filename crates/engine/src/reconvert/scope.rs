@@ -338,7 +338,7 @@ fn lost_rows(log: &Log, retired: &[LiveFile], task: TaskId) -> Option<Arc<Loss>>
 }
 
 /// Whether an object that a store answers so for cannot be read: S3 denies what is not there to whoever may not list the bucket.
-pub(super) fn is_gone(kind: ErrorKind) -> bool {
+pub(crate) fn is_gone(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::Denied

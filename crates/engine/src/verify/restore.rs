@@ -37,7 +37,8 @@ pub struct RestoredRejects {
     pub files: Vec<String>,
     /// Files of which a raw log is gone.
     pub beyond: BTreeSet<String>,
-    /// Why others are not: a raw log can be read, and has other lines than it had.
+    /// Why others are not: [`Error::RecordsDiffer`] where a raw log can be read and has other lines than it had, else
+    /// [`Error::NotRebuilt`].
     pub error: Option<Error>,
 }
 
@@ -58,7 +59,7 @@ impl LossRequest {
         let found: BTreeSet<String> = found.map(|f| f.place.clone()).collect();
         let mut asked = lost_rejects(self.out.as_ref())?;
         asked.extend(found.iter().cloned());
-        let mut done = RestoredRejects::default();
+        let (mut done, mut why) = (RestoredRejects::default(), None);
         if asked.is_empty() {
             return Ok(done);
         }
@@ -88,7 +89,12 @@ impl LossRequest {
                     end_loss_of_rejects(out, commit.task)?;
                     done.files.push(key);
                 }
-                Outcome::Gone => drop(found.contains(&key).then(|| done.beyond.insert(key))),
+                // What is accepted to be lost may stay lost.
+                Outcome::Gone(url) if found.contains(&key) => {
+                    done.beyond.insert(key);
+                    why.get_or_insert_with(|| format!("`{url}` cannot be read"));
+                }
+                Outcome::Gone(_) => {}
                 Outcome::Differs(url, why) => {
                     let tasks = BTreeSet::from([commit.task]);
                     done.error.get_or_insert(Error::RecordsDiffer { url, why, tasks });
@@ -96,6 +102,10 @@ impl LossRequest {
             }
             Ok::<(), Error>(())
         })?;
+        if let (Some(why), None) = (why, &done.error) {
+            let files = done.beyond.len() as u64;
+            done.error = Some(Error::NotRebuilt { files, of: found.len() as u64, why });
+        }
         Ok(done)
     }
 
@@ -142,8 +152,8 @@ impl LossRequest {
 /// What became of a file.
 enum Outcome {
     Made,
-    /// A raw log is gone.
-    Gone,
+    /// The raw log of this URL is gone.
+    Gone(String),
     /// The raw log of this URL is not what it was, and how.
     Differs(String, String),
 }
@@ -167,23 +177,26 @@ impl Lines<'_> {
     ) -> Result<Outcome, Error> {
         let mut worker = Worker::counting(context.clone(), budget.inflate_bytes_max)?;
         for input in commit.inputs.iter().filter(|input| input.counts.rejects > 0) {
+            let url = || input.object.url().to_owned();
             let object = match now(&input.object, sources) {
                 Ok(object) => object,
-                Err(error) if is_gone(error.kind()) => return Ok(Outcome::Gone),
+                Err(error) if is_gone(error.kind()) => return Ok(Outcome::Gone(url())),
                 Err(error) => return Err(error.into()),
             };
             let read = worker.run_unit(std::slice::from_ref(&object), None, sources, &Opened, &mut self);
             let found = match read {
                 Ok(mut counts) => counts.inputs.pop().expect("one object was read"),
-                Err(UnitError::Denied(_)) => return Ok(Outcome::Gone),
+                Err(UnitError::Denied(_)) => return Ok(Outcome::Gone(url())),
                 Err(UnitError::Run(error)) => return Err(error),
-                Err(UnitError::Changed(_)) if sources.current(&object).is_err() => return Ok(Outcome::Gone),
+                Err(UnitError::Changed(_)) if sources.current(&object).is_err() => {
+                    return Ok(Outcome::Gone(url()));
+                }
                 Err(UnitError::Changed(why)) => {
-                    return Ok(Outcome::Differs(input.object.url().to_owned(), format!(": {why}")));
+                    return Ok(Outcome::Differs(url(), format!(": {why}")));
                 }
             };
             if let Some(why) = difference(input, &found) {
-                return Ok(Outcome::Differs(input.object.url().to_owned(), why));
+                return Ok(Outcome::Differs(url(), why));
             }
         }
         if self.kept.lines() + commit.rejects_not_kept != commit.counts.rejects {
