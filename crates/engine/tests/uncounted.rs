@@ -26,6 +26,7 @@ fn converted(uncounted: &Uncounted) -> World {
         Uncounted::Enriched => {
             let list = Bytes::from_static(b"cidr,team\n10.0.0.0/8,TCP\n");
             request.enrich = vec![EnrichmentFile::read("net".into(), list).expect("a list")];
+            request.options.enrich = EnrichmentFile::enrichments(&request.enrich).expect("one name");
         }
         Uncounted::None => {}
     }
