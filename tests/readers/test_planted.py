@@ -96,6 +96,41 @@ def test_compact_says_that_a_file_is_damaged(tmp_path):
     run("compact", lake)
 
 
+@pytest.mark.parametrize("column", ["src_net_team", "protocol_name"])
+@pytest.mark.parametrize("types", ["aws", "rich"])
+def test_compact_proves_columns_that_digests_leave_out(tmp_path, column, types):
+    """A file that is filled otherwise, or a value that was changed on the disk: the digest is that of the record."""
+    filled = lambda team: (tmp_path / f"{team}.csv").write_text(f"cidr,team\n10.0.0.0/16,{team}\n") and f"net={tmp_path}/{team}.csv"
+    if column == "src_net_team":
+        lake = table(tmp_path / "a", LINES, "--types", types, "--enrich", filled("web"))
+        plant(lake, table(tmp_path / "b", LINES, "--types", types, "--enrich", filled("wet")), fits=False)
+        right, wrong = "web", "wet"
+    else:
+        lake = table(tmp_path / "a", LINES, "--types", types, "--add", "protocol_name")
+        _, path = only_file(lake)
+        whole = path.read_bytes()
+        path.write_bytes(whole.replace(b"\x03\0\0\0TCP", b"\x03\0\0\0UCP"))
+        right, wrong = "TCP", "UCP"
+    values = lambda: {row[column] for _, row in rows(lake)}
+    key, path = only_file(lake)
+    told = next(o["crc32"] for record in lake.glob("_flowquet/commits/**/*.json") for o in json.loads(record.read_text())["outputs"])
+    for args in [[], ["--dedup", "exact"]]:
+        words = run("compact", lake, *args, check=5).stderr
+        assert f"error: `{key}` is damaged: expected bytes of CRC-32 {told}, found {zlib.crc32(path.read_bytes()):08x}" in words
+        assert f"nothing was replaced: `flowquet verify {lake} --read-data --repair` converts its objects again" in words and values() == {wrong}
+    run("verify", lake, "--read-data", "--repair", check=None)
+    run("compact", lake, "--sort", "start")
+    assert values() == {right} and found(lake, "--read-data", "--deep") == []
+    # What a compaction wrote is proven as well.
+    _, path = only_file(lake)
+    whole = path.read_bytes()
+    at = whole.index(b"flowquet.compaction")
+    path.write_bytes(whole[:at] + b"F" + whole[at + 1 :])
+    assert "expected bytes of CRC-32" in run("compact", lake, check=5).stderr
+    path.write_bytes(whole)
+    run("compact", lake)
+
+
 def test_of_an_enriched_table(tmp_path):
     """Digests are of what lines say: of columns that files fill, sizes and checksums tell."""
     for name, team in [("web", "web"), ("wet", "wet")]:

@@ -44,7 +44,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
     match error {
         Error::Interrupted => Exit::Interrupted,
         Error::FewerRecords { .. } => Exit::TooManyRejects,
-        Error::PartitionDamaged { .. } => Exit::FilesDamaged,
+        Error::FileDamaged { .. } | Error::PartitionDamaged { .. } => Exit::FilesDamaged,
         Error::RecordsDiffer { .. } => Exit::SourcesDiffer,
         Error::TooManyRejects { .. } => Exit::TooManyRejects,
         Error::Catalog(error) => error.downcast_ref().map_or(Exit::Failed, exit_of_catalog_error),
@@ -339,6 +339,12 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
              `flowquet verify TABLE --accept-loss REASON` accepts that"
         }
         Error::Parquet(_) => "check that the disk has room, then run the same command again to finish",
+        Error::FileDamaged { table, .. } => {
+            return Some(format!(
+                "nothing was replaced: `flowquet verify {} --read-data --repair` converts its objects again",
+                shown(table.strip_prefix(FILE_SCHEME).unwrap_or(table))
+            ));
+        }
         Error::PartitionDamaged { table, .. } => {
             return Some(format!(
                 "nothing was replaced: `flowquet verify {} --read-data --repair` finds the file and converts its objects again; if it finds none, please report this",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use flowquet_table::{Dedup, Difference, Error as LogError, TaskId};
+use flowquet_table::{Crc32, Dedup, Difference, Error as LogError, TaskId};
 
 use crate::words::{counted, grouped};
 
@@ -39,6 +39,17 @@ pub enum Error {
     },
     /// Files that fill columns, which cannot do so together.
     Enrichments(String),
+    /// A file holds other bytes than were written to it, and values that nothing else proves. Nothing of its partition was replaced.
+    FileDamaged {
+        /// URL of the table.
+        table: String,
+        /// The file, by its key below the table root.
+        key: String,
+        /// The checksum in its record.
+        expected: Crc32,
+        /// That of its bytes.
+        found: Crc32,
+    },
     /// A reconversion for the sake of rejects would leave fewer records than there are. The table is as it was.
     FewerRecords {
         /// Records of what was to be replaced.
@@ -275,7 +286,7 @@ impl Error {
             Self::SourceIsTable { .. } => "source-is-table",
             Self::TableBelow { .. } => "table-below",
             Self::Parquet(_) => "parquet",
-            Self::PartitionDamaged { .. } => "partition-damaged",
+            Self::FileDamaged { .. } | Self::PartitionDamaged { .. } => "partition-damaged",
             Self::Sources(error) => error.kind(),
             Self::StaleContract(_) => "stale-contract",
             Self::Store(error) => error.kind().name(),
@@ -353,6 +364,9 @@ impl fmt::Display for Error {
                 differences.iter().try_for_each(|d| {
                     write!(f, "\n  {}: the table has `{}`, not `{}`", d.option, d.table, d.asked)
                 })
+            }
+            Self::FileDamaged { key, expected, found, .. } => {
+                write!(f, "`{key}` is damaged: expected bytes of CRC-32 {expected}, found {found}")
             }
             Self::FewerRecords { before, after } => {
                 write!(

@@ -63,6 +63,7 @@ mod look;
 mod partitions;
 mod perform;
 mod planned;
+mod proof;
 mod reconvert;
 mod regions;
 mod rejects;

@@ -11,8 +11,8 @@ use flowquet_parquet::{
 };
 use flowquet_plan::{Merging, compaction_id, formats_of_union, is_raw};
 use flowquet_table::{
-    CompactionRecord, Digest, Duplicates, LAYOUT_VERSION, LiveFile, Options, OutputRecord, RetiredFile,
-    RolledUp, RollupSums, TimeRange, compacted_key, output_name, written_by,
+    CompactionRecord, Crc32, Digest, Duplicates, LAYOUT_VERSION, LiveFile, Options, OutputRecord,
+    RetiredFile, RolledUp, RollupSums, TimeRange, compacted_key, output_name, written_by,
 };
 use rayon::prelude::*;
 
@@ -22,6 +22,7 @@ use crate::context::{FormatContext, PlanContext};
 use crate::error::Error;
 use crate::events::Event;
 use crate::file::{EndedFile, StagedFile, file_metadata};
+use crate::proof::{Gaps, uncounted_columns};
 
 /// What the rows of one file may take while they are merged, as [`Weight::bytes`] has it. Decides bytes of files, so it must
 /// not be configurable.
@@ -77,10 +78,11 @@ impl Merger<'_> {
             left_out,
             outputs: Vec::new(),
             kept: HashSet::new(),
+            proven: HashSet::new(),
         };
         for file in files {
             // A file that stays cannot say what was left out for its sake.
-            partition.take(&file.output, options.dedup.is_some() || is_raw(file, options))?;
+            partition.take(file, options.dedup.is_some() || is_raw(file, options))?;
         }
         partition.end_file()?;
         retired.retain(|file| !partition.kept.contains(&file.key));
@@ -154,6 +156,8 @@ struct Source {
     first_row: u64,
     /// Whether it would be written otherwise, were it alone.
     is_raw: bool,
+    /// What its bytes come to, where it has values that no digest proves.
+    crc32: Option<Crc32>,
 }
 
 /// What one file gets.
@@ -184,11 +188,15 @@ struct Partition<'a> {
     outputs: Vec<OutputRecord>,
     /// Keys of files that stay: each would become one of the same rows, since its neighbours do not fit into its memory.
     kept: HashSet<String>,
+    /// Keys of files whose bytes were compared with their records.
+    proven: HashSet<String>,
 }
 
 impl Partition<'_> {
     /// Takes the row groups of a file, and ends new files where they are large enough.
-    fn take(&mut self, output: &OutputRecord, is_raw: bool) -> Result<(), Error> {
+    fn take(&mut self, live: &LiveFile, is_raw: bool) -> Result<(), Error> {
+        let output = &live.output;
+        let crc32 = output.crc32.filter(|_| !uncounted_columns(live).is_empty());
         let file = Arc::new(self.merger.open(output)?);
         let schema = &self.context.file_schema;
         let is_compressed = self.plan.compression != Compression::None;
@@ -208,7 +216,7 @@ impl Partition<'_> {
                 Some(source) => source.groups.end = group + 1,
                 None => {
                     let (output, file, groups) = (output.clone(), file.clone(), group..group + 1);
-                    let source = Source { output, file, groups, first_row: self.rows, is_raw };
+                    let source = Source { output, file, groups, first_row: self.rows, is_raw, crc32 };
                     self.part.sources.push(source);
                 }
             }
@@ -253,7 +261,8 @@ impl Partition<'_> {
         // What one row group holds cannot be told apart: it takes what there is.
         let distinct_bytes_max =
             if groups > 1 { self.merger.distinct_bytes_max } else { self.merger.memory.all() / 4 };
-        let mut merge = Merge::new(&self.context.file_schema, distinct_bytes_max);
+        let context = self.context;
+        let mut merge = Merge::new(&context.file_schema, distinct_bytes_max);
         self.read(sources, &mut merge)?;
         let url = |source: &Source| self.merger.out.url(&source.output.key);
         let first_row = sources.first().map_or(0, |source| source.first_row);
@@ -276,23 +285,36 @@ impl Partition<'_> {
         }
     }
 
-    /// Adds the bytes of row groups to `merge`.
-    fn read(&self, sources: &[Source], merge: &mut Merge<'_>) -> Result<(), Error> {
+    /// Adds the bytes of row groups to `merge`. Of a file with values that no digest proves all others are read with the first of them, and
+    /// compared with its record: what is merged is what was compared.
+    fn read(&mut self, sources: &[Source], merge: &mut Merge<'_>) -> Result<(), Error> {
         let out = self.merger.out;
         for (first, some) in sources.chunks(FETCHES).enumerate() {
             let mut fetches = Vec::with_capacity(some.len());
-            for Source { output, file, groups, .. } in some {
+            for Source { output, file, groups, crc32, .. } in some {
                 let ranges = file.ranges(groups.clone(), &self.context.file_schema);
-                let ranges = ranges.map_err(|what| Error::TableFile { url: out.url(&output.key), what })?;
+                let mut ranges =
+                    ranges.map_err(|what| Error::TableFile { url: out.url(&output.key), what })?;
+                let crc32 = crc32.filter(|_| !self.proven.contains(&output.key));
+                let proof =
+                    crc32.map(|crc32| (crc32, Gaps::between(out, &output.key, output.bytes, &mut ranges)));
                 let fetch = |range: Range<u64>| (range.start, out.fetch(&output.key, "", range, false));
-                fetches.push(ranges.into_iter().map(fetch).collect::<Vec<_>>());
+                fetches.push((ranges.into_iter().map(fetch).collect::<Vec<_>>(), proof));
             }
-            for (place, (Source { output, file, groups, .. }, fetches)) in
+            for (place, (Source { output, file, groups, .. }, (fetches, proof))) in
                 some.iter().zip(fetches).enumerate()
             {
                 let mut parts = Vec::with_capacity(fetches.len());
                 for (start, fetch) in fetches {
                     parts.push((start, fetch.wait(&|| self.merger.is_stopped())?));
+                }
+                if let Some((expected, gaps)) = proof {
+                    let found = gaps.crc32(&parts, &|| self.merger.is_stopped())?;
+                    if found != expected {
+                        let (table, key) = (out.url(""), output.key.clone());
+                        return Err(Error::FileDamaged { table, key, expected, found });
+                    }
+                    self.proven.insert(output.key.clone());
                 }
                 let added = merge.add(first * FETCHES + place, file, groups.clone(), parts);
                 added.map_err(|what| Error::TableFile { url: out.url(&output.key), what })?;

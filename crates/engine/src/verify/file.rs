@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use flowquet_format::{LogFormat, PartitionColumn, TIME_MAX_S, TIME_MIN_S, Types, utc_text};
+use flowquet_format::{PartitionColumn, TIME_MAX_S, TIME_MIN_S, Types, utc_text};
 use flowquet_parquet::{CheckedFile, CheckedGroup, FileFault, FileFaultKind, RowsError};
 use flowquet_store::{Error as StoreError, Store};
 use flowquet_table::{Crc32, Digest, LiveFile, task_of_output};
 
 use super::finding::{Fault, Finding, Level};
+use crate::proof::uncounted_columns;
 
 /// Most bytes of a row group and what stands before it. Ours are far smaller.
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -126,16 +127,6 @@ impl FileCheck<'_> {
         }
     }
 
-    /// The columns that were computed from others.
-    fn derived(&self) -> Vec<String> {
-        let options = &self.file.options;
-        let Ok(format) = LogFormat::parse(&self.file.output.format, options.catalogue()) else {
-            return Vec::new();
-        };
-        let added = options.columns_of(&format).into_iter().filter(|c| c.field().is_none());
-        added.filter(|c| c.is_made_of_others()).map(|c| c.name).collect()
-    }
-
     /// Whether a stored time says which partition its row belongs to. Timestamps do not: a number of milliseconds became one, and did
     /// not choose the partition.
     fn tells_partition(&self) -> bool {
@@ -168,7 +159,7 @@ impl FileCheck<'_> {
         let mut crc32 = crc32fast::Hasher::new();
         let (mut read, mut rows) = (0, 0);
         let mut digest = Some(0_u64);
-        let (time, derived) = (self.file.options.partition_time.field(), self.derived());
+        let (time, uncounted) = (self.file.options.partition_time.field(), uncounted_columns(self.file));
         for group in 0..file.row_groups() {
             let range = file.range(group).map_err(RowsError::File)?;
             if range.start < read || range.end - read > SEGMENT_BYTES_MAX {
@@ -177,7 +168,7 @@ impl FileCheck<'_> {
             let bytes = self.range(read..range.end).map_err(RowsError::Other)?;
             crc32.update(&bytes);
             let within = TIME_MIN_S..TIME_MAX_S;
-            let checked = file.check_group(group, (read, bytes), time, &within, &derived);
+            let checked = file.check_group(group, (read, bytes), time, &within, &uncounted);
             read = range.end;
             rows += checked.rows as u64;
             digest = digest.zip(checked.digest).map(|(sum, of)| sum.wrapping_add(of));
