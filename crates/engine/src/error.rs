@@ -253,6 +253,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// The tasks whose raw logs are not what they were, or are gone, and what is wrong with one; `None` where that is not the reason.
+    pub(crate) fn raw_logs(&self) -> Option<(&BTreeSet<TaskId>, String)> {
+        match self {
+            Self::RawLogsDiffer { tasks, why } => Some((tasks, why.clone())),
+            Self::RecordsDiffer { tasks, url, why } => Some((tasks, format!("`{url}`{why}"))),
+            Self::RecordsLost { tasks, url, why, .. } => {
+                Some((tasks, format!("`{url}` is not what it was: {why}")))
+            }
+            _ => None,
+        }
+    }
+
     /// The kind of error, as reports name it.
     pub fn kind(&self) -> &'static str {
         match self {

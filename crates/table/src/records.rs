@@ -206,6 +206,11 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl CommitRecord {
+    /// How many rejected lines the task's file of rejects holds.
+    pub fn rejects_kept(&self) -> u64 {
+        self.counts.rejects.saturating_sub(self.rejects_not_kept)
+    }
+
     /// Whether what was read and what was written have the same digest, as far as they have any.
     pub fn digests_agree(&self) -> bool {
         let read = self.inputs.iter().filter(|input| input.failed.is_none()).map(|input| input.digest);

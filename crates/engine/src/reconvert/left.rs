@@ -29,14 +29,7 @@ impl Left {
     /// # Errors
     /// As [`blocked_tasks`].
     pub(super) fn add(&mut self, log: &Log, scope: &Scope, error: &Error) -> Result<bool, Error> {
-        let (tasks, why) = match error {
-            Error::RawLogsDiffer { tasks, why } => (tasks, why.clone()),
-            Error::RecordsDiffer { tasks, url, why } => (tasks, format!("`{url}`{why}")),
-            Error::RecordsLost { tasks, url, why, .. } => {
-                (tasks, format!("`{url}` is not what it was: {why}"))
-            }
-            _ => return Ok(false),
-        };
+        let Some((tasks, why)) = error.raw_logs() else { return Ok(false) };
         let blocked = blocked_tasks(log, tasks)?;
         let (out, rest): (Vec<_>, Vec<_>) =
             scope.superseded.iter().map(|task| task.id).partition(|task| blocked.contains(task));

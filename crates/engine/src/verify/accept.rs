@@ -85,7 +85,7 @@ impl LossRequest {
     /// is done where there are none.
     ///
     /// # Errors
-    /// As stores report; then the table is as it was.
+    /// As stores report; then the table has the files that it had.
     pub fn accept(
         &self,
         verified: &Verified,

@@ -149,23 +149,16 @@ impl Deep<'_> {
 
     /// Reads objects, several at once.
     fn read(&self, batch: &[Expected]) -> Result<Vec<Outcome>, Error> {
-        // Local objects are taken as they are now: their modification times may have changed without their bytes.
         let mut objects: Vec<Result<SourceObject, Outcome>> = Vec::with_capacity(batch.len());
         for Expected { input, .. } in batch {
-            let object = &input.object;
-            objects.push(if is_remote(object) || object.etag().is_empty() {
-                Ok(object.clone())
-            } else {
-                match self.sources.current(object) {
-                    Ok((bytes, _)) if bytes != object.bytes => {
-                        Err(Outcome::Changed(format!("{} bytes then, {bytes} now", object.bytes)))
-                    }
-                    Ok((bytes, etag)) => {
-                        Ok(SourceObject::new(object.url().to_owned(), object.key(), bytes, &etag))
-                    }
-                    Err(error) if error.kind() == ErrorKind::NotFound => Err(Outcome::Gone),
-                    Err(error) => Err(Outcome::Unread(error.to_string())),
+            let bytes = input.object.bytes;
+            objects.push(match as_it_is(&input.object, self.sources) {
+                Ok(now) if now.bytes != bytes => {
+                    Err(Outcome::Changed(format!("{bytes} bytes then, {} now", now.bytes)))
                 }
+                Ok(now) => Ok(now),
+                Err(error) if error.kind() == ErrorKind::NotFound => Err(Outcome::Gone),
+                Err(error) => Err(Outcome::Unread(error.to_string())),
             });
         }
         let fetched: Vec<&[SourceObject]> =
@@ -201,6 +194,15 @@ impl Deep<'_> {
         };
         Ok(objects.into_iter().map(of).collect())
     }
+}
+
+/// An object as it is to be read: a local one as it is now, since its modification time may have changed without its bytes.
+pub(super) fn as_it_is(object: &SourceObject, sources: &SourceSet) -> Result<SourceObject, StoreError> {
+    if is_remote(object) || object.etag().is_empty() {
+        return Ok(object.clone());
+    }
+    let (bytes, etag) = sources.current(object)?;
+    Ok(SourceObject::new(object.url().to_owned(), object.key(), bytes, &etag))
 }
 
 pub(super) fn context_of(

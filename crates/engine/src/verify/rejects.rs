@@ -29,13 +29,12 @@ struct Told {
 }
 
 impl Told {
-    fn of(commit: CommitRecord) -> Self {
-        let CommitRecord { task, counts, rejects_not_kept, inputs, .. } = commit;
+    fn of(commit: &CommitRecord) -> Self {
         Self {
-            task,
-            kept: counts.rejects.saturating_sub(rejects_not_kept),
-            is_full: rejects_not_kept > 0,
-            inputs: inputs.into_iter().filter(|input| input.counts.rejects > 0).collect(),
+            task: commit.task,
+            kept: commit.rejects_kept(),
+            is_full: commit.rejects_not_kept > 0,
+            inputs: commit.inputs.iter().filter(|input| input.counts.rejects > 0).cloned().collect(),
         }
     }
 
@@ -108,7 +107,7 @@ pub(super) fn check_rejects(
     };
     log.read_live_commits(|_, commit| {
         if commit.counts.rejects > 0 && share.has(&rejects_key(&commit.task), chosen) {
-            batch.push(Told::of(commit));
+            batch.push(Told::of(&commit));
         }
         if batch.len() == FILES_AT_ONCE { compare(&mut batch) } else { Ok(()) }
     })?;
@@ -118,7 +117,7 @@ pub(super) fn check_rejects(
 /// Whether the file of a task's rejects is there, and is what its commit tells.
 pub(super) fn are_right(out: &dyn Store, commit: &CommitRecord) -> Result<bool, Error> {
     let kept = KeptRejects::read(out, commit.task)?;
-    Ok(kept.is_some_and(|kept| Told::of(commit.clone()).compare(&kept).is_none()))
+    Ok(kept.is_some_and(|kept| Told::of(commit).compare(&kept).is_none()))
 }
 
 /// Which objects of a task have all their rejected lines in the table, from their beginning to their end.

@@ -67,19 +67,15 @@ pub fn repair(
             }
             Err(error) => error,
         };
-        let (tasks, differs) = match &error {
-            Error::RawLogsDiffer { tasks, why } => (tasks, Some(why.clone())),
-            Error::RecordsLost { tasks, url, why, .. } => {
-                (tasks, Some(format!("`{url}` is not what it was: {why}")))
-            }
-            Error::RecordsDiffer { tasks, .. } => (tasks, None),
+        let (tasks, differs) = match (&error, error.raw_logs()) {
+            (_, Some(found)) => found,
             // Another run got ahead, or a raw log changed while it was read.
-            Error::NotReconverted(_) if attempts < ATTEMPTS_MAX => {
+            (Error::NotReconverted(_), None) if attempts < ATTEMPTS_MAX => {
                 attempts += 1;
                 continue;
             }
             // It has replaced all of them.
-            Error::NothingChosen if attempts > 1 => break,
+            (Error::NothingChosen, None) if attempts > 1 => break,
             _ => return Err(error),
         };
         let mut log = Log::open(&request.out)?;
@@ -96,13 +92,12 @@ pub fn repair(
             return Err(error);
         }
         files.retain(|key| !beyond.contains(key));
-        match differs {
-            Some(differs) => {
-                done.beyond.extend(beyond);
-                why.get_or_insert(differs);
-            }
+        if matches!(error, Error::RecordsDiffer { .. }) {
             // The records that are still there would be lost with the others.
-            None => drop(differing.get_or_insert(error)),
+            differing.get_or_insert(error);
+        } else {
+            done.beyond.extend(beyond);
+            why.get_or_insert(differs);
         }
     }
     let files = done.beyond.len() as u64;

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use flowquet_sources::{SourceSet, is_remote};
+use flowquet_sources::SourceSet;
 use flowquet_store::{Error as StoreError, Staged};
 use flowquet_table::{
-    CommitRecord, InputRecord, Log, Loss, SourceObject, accept_loss_of_rejects, delete_if_there,
-    end_loss_of_rejects, lost_rejects, rejects_key,
+    CommitRecord, InputRecord, Log, Loss, accept_loss_of_rejects, delete_if_there, end_loss_of_rejects,
+    lost_rejects, rejects_key,
 };
 
 use super::accept::{AcceptedLosses, LossRequest};
-use super::deep::context_of;
+use super::deep::{as_it_is, context_of};
 use super::rejects::are_right;
 use super::report::Verified;
 use crate::budget::Budget;
@@ -136,7 +136,7 @@ impl LossRequest {
                 }
             }
             if is_lost {
-                let lines = commit.counts.rejects - commit.rejects_not_kept.min(commit.counts.rejects);
+                let lines = commit.rejects_kept();
                 accept_loss_of_rejects(out, commit.task, lines, loss)?;
                 delete_if_there(out, &key)?;
                 accepted.rejects += lines;
@@ -178,7 +178,7 @@ impl Lines<'_> {
         let mut worker = Worker::counting(context.clone(), budget.inflate_bytes_max)?;
         for input in commit.inputs.iter().filter(|input| input.counts.rejects > 0) {
             let url = || input.object.url().to_owned();
-            let object = match now(&input.object, sources) {
+            let object = match as_it_is(&input.object, sources) {
                 Ok(object) => object,
                 Err(error) if is_gone(error.kind()) => return Ok(Outcome::Gone(url())),
                 Err(error) => return Err(error.into()),
@@ -188,18 +188,19 @@ impl Lines<'_> {
                 Ok(mut counts) => counts.inputs.pop().expect("one object was read"),
                 Err(UnitError::Denied(_)) => return Ok(Outcome::Gone(url())),
                 Err(UnitError::Run(error)) => return Err(error),
-                Err(UnitError::Changed(_)) if sources.current(&object).is_err() => {
-                    return Ok(Outcome::Gone(url()));
-                }
                 Err(UnitError::Changed(why)) => {
-                    return Ok(Outcome::Differs(url(), format!(": {why}")));
+                    return match sources.current(&object) {
+                        Ok(_) => Ok(Outcome::Differs(url(), format!(": {why}"))),
+                        Err(error) if is_gone(error.kind()) => Ok(Outcome::Gone(url())),
+                        Err(error) => Err(error.into()),
+                    };
                 }
             };
             if let Some(why) = difference(input, &found) {
                 return Ok(Outcome::Differs(url(), why));
             }
         }
-        if self.kept.lines() + commit.rejects_not_kept != commit.counts.rejects {
+        if self.kept.lines() != commit.rejects_kept() {
             let (kept, task) = (self.kept.lines(), commit.task);
             return Err(Error::Accounting(format!("{kept} rejects kept anew, in task {task}")));
         }
@@ -207,15 +208,6 @@ impl Lines<'_> {
         self.staged.commit()?;
         Ok(Outcome::Made)
     }
-}
-
-/// A local object as it is now: its modification time may have changed without its bytes.
-fn now(object: &SourceObject, sources: &SourceSet) -> Result<SourceObject, StoreError> {
-    if is_remote(object) || object.etag().is_empty() {
-        return Ok(object.clone());
-    }
-    let (bytes, etag) = sources.current(object)?;
-    Ok(SourceObject::new(object.url().to_owned(), object.key(), bytes, &etag))
 }
 
 /// In what an object differs from what it was.

@@ -246,9 +246,7 @@ impl<'a> Reader<'a> {
                 let is_done = self.listed.done.contains(&record.number);
                 reconverted.extend(reconversion.tasks.into_iter().map(|t| {
                     let sum = digest_of(&t.commit);
-                    let kept =
-                        t.commit.counts.rejects - t.commit.rejects_not_kept.min(t.commit.counts.rejects);
-                    (t.commit.task, sum, if is_done { kept } else { 0 })
+                    (t.commit.task, sum, if is_done { t.commit.rejects_kept() } else { 0 })
                 }));
             }
             Ok(())
@@ -320,8 +318,7 @@ impl<'a> Reader<'a> {
                     self.faults.push(RecordFault::Unreadable { key: key.to_owned(), what });
                 }
             } else if commit.void.is_none() && !self.superseded.contains(&commit.task) {
-                let rejects = commit.counts.rejects - commit.rejects_not_kept.min(commit.counts.rejects);
-                self.settle(commit.task, digest_of(&commit), rejects);
+                self.settle(commit.task, digest_of(&commit), commit.rejects_kept());
             }
             Ok(())
         })
