@@ -63,7 +63,7 @@ impl<'a> FieldColumn<'a> {
     pub(crate) fn even_bounds(self) -> Option<EvenBounds<'a>> {
         let width = self.even_width?;
         let at = self.rows.first()?.first as usize + self.field - 1;
-        Some(EvenBounds { ends: self.ends, at, width, left: self.rows.len() })
+        Some(EvenBounds { ends: &self.ends[at..][..(self.rows.len() - 1) * width + 2], width })
     }
 
     /// The text that bounds refer to.
@@ -119,11 +119,9 @@ impl<'a> FieldSpan<'a> {
 
 /// Bounds that lie evenly in the table of delimiters.
 pub(crate) struct EvenBounds<'a> {
+    /// From the delimiter before the next value to the one behind the last value.
     ends: &'a [u32],
-    /// Index of the delimiter before the next value.
-    at: usize,
     width: usize,
-    left: usize,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -136,9 +134,9 @@ impl EvenBounds<'_> {
     /// Start and end of the next four values, of bounds that are apart; `None`, and none taken, where fewer are left.
     #[inline(always)]
     pub(crate) fn next_four(&mut self) -> Option<[(usize, usize); 4]> {
-        self.left = self.left.checked_sub(4)?;
-        let mut rows = self.ends[self.at..].chunks(self.width);
-        self.at += 4 * self.width;
+        let four = self.ends.get(..3 * self.width + 2)?;
+        self.ends = &self.ends[(4 * self.width).min(self.ends.len())..];
+        let mut rows = four.chunks(self.width);
         let mut next = || match rows.next() {
             Some([before, end, ..]) => (before.wrapping_add(1) as usize, *end as usize),
             _ => unreachable!("a row has all its fields"),
@@ -152,10 +150,9 @@ impl Iterator for EvenBounds<'_> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<(usize, usize)> {
-        self.left = self.left.checked_sub(1)?;
-        let pair = &self.ends[self.at..][..2];
-        self.at += self.width;
-        Some((pair[0].wrapping_add(1) as usize, pair[1] as usize))
+        let [before, end] = *self.ends.first_chunk()?;
+        self.ends = &self.ends[self.width.min(self.ends.len())..];
+        Some((before.wrapping_add(1) as usize, end as usize))
     }
 }
 

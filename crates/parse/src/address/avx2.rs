@@ -32,7 +32,8 @@ fn pack_avx2(text: &[u8], bounds: impl Iterator<Item = (usize, usize)>, out: &mu
     for (packed, (start, end)) in out.iter_mut().zip(bounds) {
         let len = end - start;
         *packed = match loads.at(start) {
-            Some(bytes) if len <= LEN_MAX => sixteen(load16(bytes), load16(&MASKS[len]), len),
+            // One compare: no length at all is past all of them.
+            Some(bytes) if len.wrapping_sub(1) < LEN_MAX => sixteen(load16(bytes), load16(&MASKS[len]), len),
             _ => pack_address(&text[start..end]),
         };
     }
@@ -44,7 +45,7 @@ fn sixteen(text: __m128i, mask: __m128i, len: usize) -> PackedAddress {
     let digits = _mm_sub_epi8(text, _mm_set1_epi8(b'0'.cast_signed()));
     let is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
     let is_dot = _mm_cmpeq_epi8(text, _mm_set1_epi8(b'.'.cast_signed()));
-    if len == 0 || _mm_testc_si128(_mm_or_si128(is_digit, is_dot), mask) == 0 {
+    if _mm_testc_si128(_mm_or_si128(is_digit, is_dot), mask) == 0 {
         return UNPACKED;
     }
     let nibbles = _mm_and_si128(_mm_and_si128(text, mask), _mm_set1_epi8(0x0f));
