@@ -18,6 +18,9 @@ use crate::error::Error;
 /// Bytes of an object that hold its header line, compressed or not.
 pub(crate) const HEAD_BYTES: u64 = 16 << 10;
 
+/// Most text that these bytes are inflated to: a header stands above all records, and a few bytes may inflate to gigabytes.
+const HEAD_TEXT_BYTES_MAX: u64 = 1 << 20;
+
 /// Objects without AWS's names are asked one by one, up to this many.
 pub(crate) const NAMELESS_MAX: usize = 1_000;
 
@@ -182,19 +185,40 @@ fn first_line(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<Vec<u8>> {
 /// The lines in the first bytes of an object, without what frames them: as many as tell whether the first one is a header.
 fn text_of_head(head: &[u8], catalogue: &Arc<Catalogue>) -> Option<Vec<u8>> {
     let mut text = Vec::new();
+    let mut line_ends = 0;
     let mut buffer = [0; 4_096];
-    let mut reader = text_of(Box::new(std::io::Cursor::new(head.to_vec()))).ok()?.1;
+    let reader = text_of(Box::new(std::io::Cursor::new(head.to_vec()))).ok()?.1;
+    let mut reader = reader.take(HEAD_TEXT_BYTES_MAX);
     // Compressed data ends in the midst here; what came before that is enough.
     loop {
-        match reader.read(&mut buffer) {
+        let read = match reader.read(&mut buffer) {
             Ok(0) | Err(_) => break,
-            Ok(len) => text.extend_from_slice(&buffer[..len]),
-        }
-        let has_enough = text.iter().filter(|b| **b == b'\n').count() > TELLING_LINES;
-        if has_enough && Framing::of(&text, catalogue).is_ok_and(|f| f == Framing::Lines) {
+            Ok(len) => &buffer[..len],
+        };
+        text.extend_from_slice(read);
+        line_ends += read.iter().filter(|b| **b == b'\n').count();
+        if line_ends > TELLING_LINES && Framing::of(&text, catalogue).is_ok_and(|f| f == Framing::Lines) {
             break;
         }
     }
     let (_, lines) = first_lines(&text, false, catalogue).ok()?;
     Some(lines.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&lines).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use flowquet_testkit::gzip;
+
+    use super::*;
+
+    #[test]
+    fn no_more_text_is_inflated_than_a_header_needs() {
+        let catalogue = Arc::new(Catalogue::builtin().clone());
+        let head = gzip(&vec![b'a'; 8 << 20]);
+        assert!(head.len() as u64 <= HEAD_BYTES, "all of it is in the first bytes of its object");
+        assert_eq!(text_of_head(&head, &catalogue).map(|text| text.len() as u64), Some(HEAD_TEXT_BYTES_MAX));
+        let header = gzip(b"srcaddr dstaddr start end\n10.0.0.1 10.0.0.2 1 2\n");
+        let format = format_of(&header, &catalogue).map(|format| format.to_string());
+        assert_eq!(format.as_deref(), Some("${srcaddr} ${dstaddr} ${start} ${end}"));
+    }
 }
