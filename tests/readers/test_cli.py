@@ -260,4 +260,11 @@ def test_no_table_is_made_above_another(tmp_path):
     convert(tmp_path / "logs", tmp_path / "lake" / "flow_logs")
     words = run("convert", tmp_path / "logs", "--out", tmp_path / "lake", check=2).stderr
     assert f"the table `file://{tmp_path}/lake/flow_logs/` lies below it" in words and not (tmp_path / "lake" / "_flowquet").exists()
+    words = run("convert", tmp_path / "logs", "--out", tmp_path / "lake", "--dry-run", check=2).stderr
+    assert "lies below it" in words
+    within = tmp_path / "lake" / "flow_logs" / "date=2026-11-24"
+    for more in ([], ["--dry-run"]):
+        words = run("convert", tmp_path / "logs", "--out", within, *more, check=2).stderr
+        assert f"no table is made in `file://{within}`: it lies within the table `file://{tmp_path}/lake/flow_logs/`" in words, words
+        assert f"hint: use --out {tmp_path}/lake/flow_logs/, or" in words and not within.exists()
     convert(tmp_path / "logs", tmp_path / "lake" / "other")

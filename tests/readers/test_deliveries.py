@@ -228,6 +228,24 @@ def test_blanks_in_values_of_tables_and_documents_are_kept(tmp_path):
         assert reject["offset"] == len(text.encode()), reject
 
 
+def test_days_of_what_firehose_delivered(tmp_path):
+    """Its names tell the time; those of an export of a log group tell none, which is no quiet day."""
+    lines = records(20)
+    for day in (26, 27):
+        folder = tmp_path / "fh" / "2026" / "11" / str(day) / "00"
+        folder.mkdir(parents=True)
+        (folder / f"flow-1-2026-11-{day}-00-00-01-0a1b2c3d-0000-1111-2222-0123456789ab.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    export = tmp_path / "cw" / "0a1b2c3d-0000-1111-2222-0123456789ab" / "eni-0a-all"
+    export.mkdir(parents=True)
+    (export / "000000.gz").write_bytes(gzip.compress("\n".join(f"{iso(line)} {line}" for line in lines).encode()))
+    report = convert(tmp_path / "fh", tmp_path / "t", "--since", "2026-11-27", "--format", "v2")
+    assert (report["objects"]["converted"], report["objects"]["left_out"]) == (1, 1)
+    words = run("convert", tmp_path / "cw", "--out", tmp_path / "t2", "--since", "2026-11-27", "--format", "v2", "--quiet", check=1).stderr
+    assert "error: a filter asks for what no key tells" in words and "hint: leave out the filter" in words, words
+    both = run("convert", tmp_path / "cw", tmp_path / "fh", "--out", tmp_path / "t", "--since", "2026-11-27", "--format", "v2").stderr
+    assert "warning: skipped 1 object without a date" in both and "1 object already in the table" in both, both
+
+
 def test_all_of_them_in_a_bucket(tmp_path):
     """The same objects as in a folder, in every compression."""
     lines = records(80)

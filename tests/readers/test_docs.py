@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 
 import duckdb
@@ -73,6 +74,17 @@ def test_queries_run(table, tmp_path):
         assert rows and rows[0][-1] > 0, text
     for name in ["vpc_flow_logs", "rich"]:
         spark.session().sql(f"drop table lake.{name}")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd")
+def test_systemd_takes_the_units(tmp_path):
+    page = (ROOT / "docs/OPERATING.md").read_text()
+    block = re.search(r"### systemd\n\n```ini\n(.*?)```", page, re.S)[1]
+    units = re.findall(r"# /etc/systemd/system/(flowquet\.\w+)\n(.*?)(?=# /etc/systemd|\Z)", block, re.S)
+    assert [name for name, _ in units] == ["flowquet.service", "flowquet.timer"]
+    for name, text in units:
+        (tmp_path / name).write_text(text.replace("ExecStart=flowquet ", "ExecStart=/bin/true "))
+    subprocess.run(["systemd-analyze", "verify", *(tmp_path / name for name, _ in units)], check=True)
 
 
 def test_quick_start_prints_what_the_readme_shows(tmp_path):

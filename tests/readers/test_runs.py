@@ -4,9 +4,11 @@ import gzip
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -301,6 +303,16 @@ def test_unwritable_output(logs, tmp_path):
     (tmp_path / "file").write_text("")
     words = run("convert", logs, "--out", tmp_path / "file" / "out", check=1).stderr
     assert words.startswith("error: ") and "a part of the path is a file, not a folder\nhint: " in words
+
+
+def test_a_file_that_does_not_fit_is_told(tmp_path, out):
+    """Where it was to be, and why not; a limit of the process stands for a full disk."""
+    logs = flowlogs(tmp_path / "logs", "--objects", 1, "--records", 20_000)
+    limited = f"import resource, os, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); os.execv(sys.argv[1], sys.argv[1:])"
+    process = subprocess.run([sys.executable, "-c", limited, FLOWQUET, "convert", logs, "--out", out], capture_output=True, text=True)
+    assert process.returncode == 1, process.stderr
+    assert re.search(rf"^error: write `file://{out}/date=[-0-9]+/[0-9a-f]+-0000.parquet`: failed: File too large", process.stderr, re.M), process.stderr
+    assert convert(logs, out)["records"] == 20_000
 
 
 def test_records_fit_their_schemas(tmp_path, out):

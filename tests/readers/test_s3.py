@@ -290,6 +290,12 @@ def test_objects_that_may_not_be_read_cost_nobody_else(tmp_path, made):
         s3.run(server, "ignore", "s3://lake/t", f"s3://logs/{denied[0].relative_to(made)}", "--reason", "not ours")
         assert s3.convert(server, "s3://logs/", "s3://lake/t", check=4)["objects"]["ignored"] == 1
         kept = server.fetch("t", tmp_path / "t")
+        planned = json.loads(s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/p", "--save", "s3://lake/plan.json", "--shards", 2, "--json", check=4).stdout)
+        assert planned["formats"]["unreadable"]["objects"] == 20 and "access denied" in planned["formats"]["unreadable"]["reason"]
+        text = s3.run(server, "plan", "s3://logs/", "--out", "s3://lake/p", check=4).stdout
+        assert f"format      unknown (20 objects), such as `s3://logs/{below}" in text, text
+        shards = [json.loads(s3.run(server, "convert", "--plan", "s3://lake/plan.json", "--shard", f"{i}/2", "--quiet", "--report", "-", check=None).stdout) for i in range(2)]
+        assert sum(shard["objects"]["converted"] for shard in shards) == 20 and sum(shard["objects"]["failed"] for shard in shards) == 20
         words = s3.run(server, "convert", f"s3://logs/{below}", "--out", "s3://lake/none", check=1).stderr
         assert "access denied" in words and "s3:GetObject" in words, "where nothing may be read it is the credentials"
     for path in denied:
@@ -417,8 +423,15 @@ def test_a_month_is_listed_by_its_own_prefixes(tmp_path, layout):
         # A quiet hour is no error.
         words = s3.run(server, "convert", "s3://logs/deep/", "--out", "s3://lake/n", "--since", "2030-01-01").stderr
         assert "done: nothing to do: no object matches --since 2030-01-01" in words
-        words = s3.run(server, "convert", "s3://logs/deep/other.txt", "--out", "s3://lake/n", "--since", "2023-01-01").stderr
-        assert "done: nothing to do: no object matches --since 2023-01-01" in words
+        # What can never match is one.
+        for args, told in [
+            (["s3://logs/deep/other.txt", "--since", "2023-01-01"], "a filter asks for what no key tells: found no date, account, region or flow log in that of 1 object"),
+            (["s3://logs/deep/", "--account", "222222222223"], "found no logs of account 222222222223; there are logs of account"),
+            (["s3://logs/deep/", "--flow-region", "eu-west-9", "--since", "2030-01-01"], "found no logs of region eu-west-9; there are logs of region"),
+        ]:
+            for command in (["convert"], ["plan"], ["convert", "--dry-run"]):
+                words = s3.run(server, *command, *args, "--out", "s3://lake/n", check=1).stderr
+                assert f"error: {told}" in words and "hint: " in words, words
     # The same filters on a disk.
     assert conftest.convert(made, tmp_path / "disk", "--since", "2023-06-01", "--until", "2023-06-30")["records"] == 6
 
@@ -521,6 +534,26 @@ def test_a_listing_that_cannot_go_on(tmp_path):
     server.server_close()
     assert process.returncode == 75, process.stderr
     assert "list `s3://logs/`: " in process.stderr and "the store does not support ListObjectsV2" in process.stderr
+
+
+def test_a_profile_that_is_given_comes_before_the_environment(tmp_path, made):
+    """As with AWS's own tools: the profile of the option alone is asked, and one of `AWS_PROFILE` where the environment has no keys."""
+    (tmp_path / "credentials").write_text(
+        f"[good]\naws_access_key_id = {s3.KEY}\naws_secret_access_key = {s3.SECRET}\n"
+        f"[bad]\naws_access_key_id = {s3.KEY}\naws_secret_access_key = wrong\n"
+    )
+    good = s3.ENVIRONMENT | {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    bad = good | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    with s3.serve(load=made) as server:
+        def inspect(env, *args):
+            return s3.run(server, "inspect", "s3://logs/", *args, check=None, env=env)
+
+        assert inspect(bad, "--profile", "good").returncode == 0
+        assert inspect(good | {"AWS_PROFILE": "bad"}).returncode == 0
+        refused = inspect(good, "--profile", "bad")
+        assert refused.returncode == 1 and "does not accept the AWS credentials" in refused.stderr
+        refused = inspect(good, "--profile", "nope")
+        assert refused.returncode == 1 and f"profile `nope` (as given): {s3.ENVIRONMENT['AWS_CONFIG_FILE']} is not there, {tmp_path}/credentials does not name it" in refused.stderr
 
 
 def test_what_a_newcomer_meets(tmp_path, made):

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Where the SDK looks for credentials, in its order, each with what keeps it from finding some there. `profile` is the one that
-/// an option names.
+/// Where credentials are looked for, in order, each with what keeps them from being found there: where the SDK looks, or in
+/// `profile` alone where an option names it.
 ///
 /// Source: docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html, with the order of the Rust SDK.
 pub fn looked_for(profile: Option<&str>) -> Vec<String> {
@@ -15,6 +15,9 @@ pub fn looked_for(profile: Option<&str>) -> Vec<String> {
 type Read<'a> = &'a dyn Fn(&Path) -> std::io::Result<String>;
 
 fn looked_for_in(profile: Option<&str>, env: &dyn Fn(&str) -> Option<String>, read: Read<'_>) -> Vec<String> {
+    if profile.is_some() {
+        return vec![of_profile(profile, env, read)];
+    }
     let unset = |name: &str| format!("{name} is not set");
     let static_key = match (env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY")) {
         (None, _) => unset("AWS_ACCESS_KEY_ID"),
@@ -41,7 +44,7 @@ fn looked_for_in(profile: Option<&str>, env: &dyn Fn(&str) -> Option<String>, re
     };
     vec![
         format!("environment: {static_key}"),
-        of_profile(profile, env, read),
+        of_profile(None, env, read),
         format!("web identity: {web_identity}"),
         format!("role of the container: {container}"),
         format!("role of the instance: {instance}"),
@@ -102,7 +105,7 @@ mod tests {
     use std::io::{Error, ErrorKind};
 
     #[track_caller]
-    fn check(profile: Option<&str>, set: &[(&str, &str)], expected: [&str; 5]) {
+    fn check(profile: Option<&str>, set: &[(&str, &str)], expected: &[&str]) {
         let env = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
         let read = |path: &Path| match path.to_str() {
             Some("/home/me/.aws/config") => Ok("[default]\nregion = x\n[ profile  work ]\n".to_owned()),
@@ -118,7 +121,7 @@ mod tests {
         check(
             None,
             &[("HOME", "/home/me"), ("AWS_EC2_METADATA_DISABLED", "true")],
-            [
+            &[
                 "environment: AWS_ACCESS_KEY_ID is not set",
                 "profile `default`: /home/me/.aws/config names it, /home/me/.aws/credentials cannot be read: permission denied; no credentials come of it",
                 "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set",
@@ -126,18 +129,26 @@ mod tests {
                 "role of the instance: AWS_EC2_METADATA_DISABLED is set",
             ],
         );
+        let files = [("AWS_CONFIG_FILE", "/home/me/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "/none")];
+        // The environment has no part in it.
         check(
             Some("nope"),
+            &[("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x"), files[0], files[1]],
+            &["profile `nope` (as given): /home/me/.aws/config does not name it, /none is not there"],
+        );
+        check(
+            None,
             &[
                 ("AWS_ACCESS_KEY_ID", "x"),
-                ("AWS_CONFIG_FILE", "/home/me/.aws/config"),
-                ("AWS_SHARED_CREDENTIALS_FILE", "/none"),
+                ("AWS_PROFILE", "work"),
+                files[0],
+                files[1],
                 ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"),
                 ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/x"),
             ],
-            [
+            &[
                 "environment: AWS_SECRET_ACCESS_KEY is not set",
-                "profile `nope` (as given): /home/me/.aws/config does not name it, /none is not there",
+                "profile `work` (AWS_PROFILE): /home/me/.aws/config names it, /none is not there; no credentials come of it",
                 "web identity: AWS_ROLE_ARN is not set",
                 "role of the container: no credentials from http://169.254.170.23/x",
                 "role of the instance: the metadata service gives none; is this an EC2 instance with a role?",

@@ -20,6 +20,8 @@ mod request;
 use std::error::Error;
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::sts::AssumeRoleProvider;
@@ -46,7 +48,8 @@ pub struct AwsOptions {
     pub endpoint_url: Option<String>,
     /// Region; by default the configured one.
     pub region: Option<String>,
-    /// Profile of the shared configuration.
+    /// Profile of the shared configuration. Credentials come from it alone, whatever the environment has, as with AWS's own tools;
+    /// one that `AWS_PROFILE` names comes after keys in the environment.
     pub profile: Option<String>,
     /// Role to assume with the credentials that the chain finds.
     pub role_arn: Option<String>,
@@ -58,7 +61,7 @@ pub async fn load(options: &AwsOptions) -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new();
     let http = http.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
+        .http_client(http.clone())
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build());
@@ -75,6 +78,18 @@ pub async fn load(options: &AwsOptions) -> SdkConfig {
     let config = match config.region() {
         Some(_) => config,
         None => config.into_builder().region(Region::new(DEFAULT_REGION)).build(),
+    };
+    let config = match &options.profile {
+        None => config,
+        Some(profile) => {
+            let of_profile =
+                ProviderConfig::without_region().with_region(config.region().cloned()).with_http_client(http);
+            let provider = ProfileFileCredentialsProvider::builder()
+                .configure(&of_profile)
+                .profile_name(profile)
+                .build();
+            config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+        }
     };
     let Some(role) = &options.role_arn else { return config };
     let provider =

@@ -16,6 +16,7 @@ use indicatif::{HumanBytes, HumanCount};
 
 use crate::exit::Exit;
 use crate::output::{Diagnostic, Failure, counted, shown, shown_lines, with_causes};
+use crate::places::quoted;
 
 /// The option that names files that fill columns.
 pub(crate) const ENRICH: &str = "--enrich";
@@ -64,6 +65,7 @@ pub(crate) fn exit_of_error(error: &Error) -> Exit {
         | Error::SourceIsRollup { .. }
         | Error::SourceInTable { .. }
         | Error::SourceIsTable { .. }
+        | Error::TableAbove { .. }
         | Error::TableBelow { .. }
         | Error::Sources(SourceError::OnlyTables { .. })
         | Error::Log(LogError::Contract(_)) => Exit::Usage,
@@ -311,6 +313,12 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             }
             "check the path; names that begin with a dot are skipped"
         }
+        Error::Sources(SourceError::NothingNamed { .. }) => {
+            "check the spelling; `flowquet inspect` shows what the sources hold"
+        }
+        Error::Sources(SourceError::NothingTold { .. }) => {
+            "leave out the filter: objects that are in the table are skipped anyway; or choose folders with --include"
+        }
         Error::Sources(SourceError::OnlyTables { .. }) => {
             "name the raw logs as SOURCE; to have them partitioned otherwise, convert them anew with another --out"
         }
@@ -350,6 +358,10 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
                 "nothing was replaced: `flowquet verify {} --read-data --repair` finds the file and converts its objects again; if it finds none, please report this",
                 shown(table.strip_prefix(FILE_SCHEME).unwrap_or(table))
             ));
+        }
+        Error::TableAbove { above, .. } => {
+            let above = above.strip_prefix(FILE_SCHEME).unwrap_or(above);
+            return Some(format!("use --out {}, or choose a folder or prefix beside it", quoted(above)));
         }
         Error::OutIsRollup { .. } | Error::TableBelow { .. } => "choose another folder or prefix for --out",
         Error::SourceInTable { .. } => "give --out a folder or prefix of its own, beside the logs",

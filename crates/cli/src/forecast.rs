@@ -7,7 +7,7 @@ use flowquet_engine::{Error, Planned, Request, look_at_archives, trial};
 use flowquet_format::KeyGroup;
 use flowquet_plan::{Alike, Expected, Span, Trial, estimated_rows, expect};
 use flowquet_sources::SourceSet;
-use flowquet_store::{ArchiveTier, Archived, Restoration, StorageClass};
+use flowquet_store::{ArchiveTier, Archived, ErrorKind, Restoration, StorageClass};
 use flowquet_table::{ObjectId, PlanRecord, SourceObject};
 use serde::Serialize;
 
@@ -266,7 +266,12 @@ fn tried(
     let mut tried = HashMap::new();
     for (i, objects) in chosen.into_iter().filter(|(_, objects)| !objects.is_empty()) {
         let began = Instant::now();
-        let found = trial(asked.request, plan, objects.into_iter().cloned().collect(), stop())?;
+        let found = match trial(asked.request, plan, objects.into_iter().cloned().collect(), stop()) {
+            Ok(found) => found,
+            // None of them may be read: what they come to, others tell.
+            Err(Error::Store(error)) if error.kind() == ErrorKind::Denied => continue,
+            Err(error) => return Err(error),
+        };
         tried.insert(i, Trial { seconds: began.elapsed().as_secs_f64(), ..found });
     }
     tried.retain(|_, trial| trial.records > 0);

@@ -36,6 +36,7 @@ mod job;
 mod json_schema;
 mod log_rows;
 mod metrics;
+mod one_dash;
 mod places;
 mod plan;
 mod plan_file;
@@ -84,7 +85,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(completed) => completed,
         Err(failure) => return output::finish(Err(failure)),
     };
-    let matches = command.try_get_matches_from(&completed.words);
+    let matches = match one_dash::mistake(&command, &completed.words) {
+        Some(error) => Err(error),
+        None => command.try_get_matches_from(&completed.words),
+    };
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use flowquet_command::machine::threads;
-use flowquet_engine::{Event, Observer as _, Planned, Summary, find_formats, plan};
+use flowquet_engine::{Event, Observer as _, Planned, Summary, UnreadFormats, find_formats, plan};
 use flowquet_format::ObjectKey;
 use flowquet_plan::estimated_rows;
 use flowquet_sources::{Source, SourceSet};
@@ -111,7 +111,10 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
         gets: &gets_of,
     };
     // However it is printed.
-    let exit = exit_of_summary(&planned.summary);
+    let exit = match exit_of_summary(&planned.summary) {
+        Exit::Success if formats.unreadable.is_some() => Exit::ObjectsLeft,
+        exit => exit,
+    };
     let forecast = forecast(&asked, frozen).map_err(|e| engine_failure(&e))?;
     let Planned { summary, plan, in_open_tasks, .. } = planned;
     let mut file = PlanFile {
@@ -308,6 +311,10 @@ fn text(
             "",
             format!("and {} without a flow log id, not looked at", counted(formats.not_looked_at, "object")),
         );
+    }
+    if let Some(UnreadFormats { objects, example, reason }) = &formats.unreadable {
+        let cannot = format!("unknown ({}), such as `{example}`: {reason}", counted(*objects, "object"));
+        row("format", cannot);
     }
     let partitions = &estimate.partitions;
     row("partitions", format!("{}", HumanCount(partitions.len() as u64)));

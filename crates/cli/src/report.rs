@@ -151,6 +151,15 @@ fn hints(summary: &Summary, out: &str) -> Vec<String> {
             shown(out)
         ));
     }
+    if summary.new_columns > 0 {
+        hints.push(format!(
+            "older files of the table lack {} of another log format, which engines that read files by themselves may not see: `flowquet schema {} \
+             --as duckdb` shows how to, and `flowquet compact {}` gives all files all columns",
+            counted(summary.new_columns, "column"),
+            shown(out),
+            shown(out)
+        ));
+    }
     hints
 }
 
@@ -216,9 +225,10 @@ fn work_text(summary: &Summary, facts: &ConversionFacts<'_>, row: &mut impl FnMu
     row(
         "written",
         format!(
-            "{} in {}, {}",
+            "{} in {} of {}, {}",
             counted(summary.outputs.len() as u64, "file"),
             counted(summary.partitions, "partition"),
+            facts.ended.out,
             HumanBytes(summary.bytes_out)
         ),
     );

@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use flowquet_format::ObjectKey;
 use flowquet_sources::{Listed, PORTION_OBJECTS, Portion, Source, SourceSet, root_url, spool, spool_key};
-use flowquet_store::{Entry, ErrorKind, FILE_SCHEME, Store};
+use flowquet_store::FILE_SCHEME;
 use flowquet_table::{
-    CONTRACT_KEY, FileKind, Log, Misplaced, ObjectId, PlanRecord, SourceObject, TaskId, check_files,
-    check_partitions, delete_if_there,
+    FileKind, Log, Misplaced, ObjectId, PlanRecord, SourceObject, TaskId, check_files, check_partitions,
+    delete_if_there,
 };
 
 use crate::again::{ChangedFiles, Freed, plan_again};
@@ -21,6 +20,7 @@ use crate::enrich::{EnrichmentFiles, with_columns_of};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
+use crate::new_table::check_stands_alone;
 use crate::perform::{Execution, perform};
 use crate::replan::{replan_old_layouts, take_contract};
 use crate::request::{Request, Resume};
@@ -443,7 +443,7 @@ pub(crate) fn unbalanced(summary: &Summary) -> Option<Error> {
 fn open_log(request: &Request) -> Result<Log, Error> {
     let (out, options) = (&request.out, &request.options);
     if request.contract.is_none() {
-        check_has_no_tables(out.as_ref())?;
+        check_stands_alone(out.as_ref(), &request.stores)?;
     }
     out.create()?;
     if let Some(contract) = &request.contract {
@@ -451,42 +451,6 @@ fn open_log(request: &Request) -> Result<Log, Error> {
     }
     let single_writer = !out.honours_conditions()?;
     Ok(Log::make(out, options, single_writer)?)
-}
-
-/// A table is not made where another one lies directly below: its files would be strays of this one.
-fn check_has_no_tables(out: &dyn Store) -> Result<(), Error> {
-    /// A page of a listing.
-    const LISTED_MAX: usize = 1_000;
-    /// Each is a request. Where there are more folders they are something else than tables.
-    const LOOKED_AT_MAX: usize = 100;
-    let (mut listed, mut folders) = (0, Vec::new());
-    let walked = out.walk("", "", true, &mut |entry| {
-        listed += 1;
-        if let Entry::Folder(folder) = entry
-            && !folder.starts_with(['_', '.'])
-        {
-            folders.push(folder);
-        }
-        let is_enough = listed == LISTED_MAX || folders.len() == LOOKED_AT_MAX;
-        if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    match walked {
-        // The folder is made later.
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    for folder in folders {
-        match out.head(&format!("{folder}{CONTRACT_KEY}")) {
-            Ok(_) => return Err(Error::TableBelow { url: out.url(""), below: out.url(&folder) }),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::NotAFolder
-                ) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 /// Records are not converted into a roll-up.

@@ -190,6 +190,13 @@ pub enum Error {
         /// That of the table.
         table: String,
     },
+    /// A table is to be made within another one.
+    TableAbove {
+        /// Where it was to be.
+        url: String,
+        /// The one that is there.
+        above: String,
+    },
     /// A table is to be made above another one.
     TableBelow {
         /// Where it was to be.
@@ -296,6 +303,7 @@ impl Error {
             Self::SourceIsRollup { .. } => "source-is-rollup",
             Self::SourceInTable { .. } => "source-in-table",
             Self::SourceIsTable { .. } => "source-is-table",
+            Self::TableAbove { .. } => "table-above",
             Self::TableBelow { .. } => "table-below",
             Self::Parquet(_) => "parquet",
             Self::FileDamaged { .. } | Self::PartitionDamaged { .. } => "partition-damaged",
@@ -416,6 +424,12 @@ impl fmt::Display for Error {
             }
             Self::Sources(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
+            Self::TableAbove { url, above } => {
+                write!(
+                    f,
+                    "no table is made in `{url}`: it lies within the table `{above}`, and its files would count as that one's"
+                )
+            }
             Self::TableBelow { url, below } => {
                 write!(
                     f,

@@ -51,6 +51,20 @@ pub struct Formats {
     pub looks: u64,
     /// Objects without a flow log's id beyond the first thousand, which were not.
     pub not_looked_at: u64,
+    /// Those of flow logs of which the object that was looked at cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<UnreadFormats>,
+}
+
+/// Objects whose log formats nobody knows, since the looks failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnreadFormats {
+    /// How many, those of the same flow logs included.
+    pub objects: u64,
+    /// The first one that was looked at.
+    pub example: String,
+    /// Why it cannot be read.
+    pub reason: String,
 }
 
 struct Group<'a> {
@@ -103,16 +117,26 @@ pub fn find_formats<'a>(
             ahead.push_back((group, fetch));
         }
         let Some((group, fetch)) = ahead.pop_front() else { break };
-        let head = match fetch.wait(&|| false) {
-            Ok(head) => head,
+        let looked_at = fetch.wait(&|| false).map_err(Error::from).and_then(|head| {
+            let format = format_of_object(group.first, &head, sources, &context.catalogue, &context.wanted)?;
+            Ok((head, format))
+        });
+        let (head, format) = match looked_at {
+            Ok(looked_at) => looked_at,
             // Of a class whose archives a listing does not tell.
-            Err(error) if error.kind() == ErrorKind::Archived => {
+            Err(Error::Store(error)) if error.kind() == ErrorKind::Archived => {
                 found.not_looked_at += group.objects;
                 continue;
             }
-            Err(error) => return Err(error.into()),
+            // As a conversion has it: these objects are told, and cost nobody else.
+            Err(Error::Store(error)) if is_of_the_object(error.kind()) => {
+                let (example, reason) = (group.first.url().to_owned(), error.to_string());
+                let unread = found.unreadable.get_or_insert(UnreadFormats { objects: 0, example, reason });
+                unread.objects += group.objects;
+                continue;
+            }
+            Err(error) => return Err(error),
         };
-        let format = format_of_object(group.first, &head, sources, &context.catalogue, &context.wanted)?;
         let format = format.or_else(|| given_format(&context, group.flow_log.as_deref(), &head));
         let text = format.map(|f| f.to_string());
         let entry = formats.entry(text.clone()).or_insert_with(|| FoundFormat {
@@ -128,6 +152,12 @@ pub fn find_formats<'a>(
     }
     found.formats = formats.into_values().collect();
     Ok(found)
+}
+
+/// Whether an error tells of one object, which is reported when it is converted, and not of the store.
+pub(crate) fn is_of_the_object(kind: ErrorKind) -> bool {
+    use ErrorKind::{Archived, Changed, Denied, InvalidKey, NotAFile, NotAFolder, NotFound};
+    matches!(kind, Archived | Changed | Denied | InvalidKey | NotAFile | NotAFolder | NotFound)
 }
 
 /// The log format that an object tells, whose first bytes `head` has; `None` where it tells none.

@@ -60,6 +60,7 @@ mod goal;
 mod inspect;
 mod limit;
 mod look;
+mod new_table;
 mod partitions;
 mod perform;
 mod planned;
@@ -91,7 +92,7 @@ pub use convert::{Run, convert, perform_shard};
 pub use enrich::EnrichmentFile;
 pub use error::Error;
 pub use events::{Event, Observer};
-pub use formats::{Formats, FoundFormat, find_formats};
+pub use formats::{Formats, FoundFormat, UnreadFormats, find_formats};
 pub use inspect::{
     Found, Limits, Lines, Look, Looker, Other, OtherKind, Survey, SurveyRequest, SurveyedLog, ToldBy,
     look_at, look_at_stdin, named_object, survey,

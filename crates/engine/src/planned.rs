@@ -10,6 +10,7 @@ use flowquet_table::{Log, ObjectId, PlanRecord, SourceObject, TableContract};
 use crate::convert::{check_is_no_rollup, unbalanced};
 use crate::error::Error;
 use crate::events::{Event, Observer};
+use crate::new_table::check_stands_alone;
 use crate::request::Request;
 use crate::summary::{FailedObject, Summary};
 use crate::take::sort_out_and_plan;
@@ -83,6 +84,9 @@ fn log_as_it_is(request: &Request) -> Result<Log, Error> {
             check_is_no_rollup(&log)?;
             Ok(log)
         }
-        None => Ok(Log::absent(&request.out, TableContract::of(&request.options))),
+        None => {
+            check_stands_alone(request.out.as_ref(), &request.stores)?;
+            Ok(Log::absent(&request.out, TableContract::of(&request.options)))
+        }
     }
 }

@@ -153,6 +153,9 @@ pub struct Summary {
     /// Of objects in the table already, where nothing was new: those that were read with formats which the run does not give.
     #[serde(skip)]
     pub read_otherwise: ReadOtherwise,
+    /// Columns of files of this run that no file of the table had before, since they are of another log format.
+    #[serde(skip)]
+    pub new_columns: u64,
     /// Things to know.
     pub warnings: Vec<String>,
     /// Of columns of tags: rows that have them, and values in them.

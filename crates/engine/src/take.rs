@@ -16,7 +16,7 @@ use crate::enrich::with_columns_of;
 use crate::error::Error;
 use crate::request::Request;
 use crate::summary::{FailedObject, Summary};
-use crate::union::{Looks, formats_of, look};
+use crate::union::{Looks, formats_of, look, new_columns};
 
 /// Objects that are looked at, at once.
 pub(crate) const LOOKS_AHEAD: usize = 32;
@@ -43,6 +43,8 @@ pub(crate) struct TakenListing {
     pub(crate) given_up: HashSet<ObjectId>,
     /// The number of the plan that was made, if one was.
     pub(crate) plan_number: Option<u64>,
+    /// Columns of its files that no file of the table had before.
+    pub(crate) new_columns: u64,
 }
 
 impl TakenListing {
@@ -57,6 +59,7 @@ impl TakenListing {
     /// Tells the summary.
     pub(crate) fn report(self, log: &Log, summary: &mut Summary) {
         debug_assert!(self.new.is_empty(), "what is new is planned");
+        summary.new_columns = summary.new_columns.max(self.new_columns);
         summary.objects.known += self.known;
         for (object, cause) in &self.failed {
             summary.fail(object.url(), cause, log.state().is_ignored(object));
@@ -298,6 +301,11 @@ pub(crate) fn take(
     taken.given_up = given_up;
     let mut new = std::mem::take(&mut taken.new);
     let found = look_and_check(log.state(), &new, &request.options, sources, stop)?;
+    if !new.is_empty() {
+        let known = log.state().formats();
+        let options = &with_columns_of(log.state(), &request.options)?;
+        taken.new_columns = new_columns(&known, &formats_of(&known, &found, options)?, options)?;
+    }
     taken.plan_number = append_plan(log, &request.options, &found, &mut |state| {
         // What another run took since the listing was sorted out.
         let ours = not_taken(state, &new)?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowquet_format::{Enrichments, KeyFilter};
 use flowquet_plan::{Trial, plan_tasks, seed_of_plan};
-use flowquet_store::Memory;
+use flowquet_store::{Memory, Store as _};
 use flowquet_table::{LAYOUT_VERSION, PlanRecord, SourceObject};
 
 use crate::convert::perform_shard;
@@ -38,11 +38,12 @@ pub fn trial(
     let mut budget = request.budget;
     budget.divide(PLANNED_BYTES * plan.tasks.iter().map(|task| task.objects.len()).sum::<usize>());
     budget.workers = 1;
+    let out = Memory::new(NOWHERE);
     let tried = Request {
         sources: Vec::new(),
         filter: KeyFilter::default(),
         stores: request.stores.clone(),
-        out: Arc::new(Memory::new(NOWHERE)),
+        out: Arc::new(out.clone()),
         contract: None,
         options: options.clone(),
         enrich: request.enrich.clone(),
@@ -75,13 +76,24 @@ pub fn trial(
     // What cannot be read has no records, and what is empty tells nothing.
     each.retain(|(bytes, records)| *bytes > 0 && *records > 0);
     let summary = run.summary;
+    let footers = summary.outputs.iter().map(|output| Ok(footer_bytes(&out.get(&output.key)?)));
+    let footers: Vec<u64> = footers.collect::<Result<_, Error>>()?;
     Ok(Trial {
         objects: summary.objects.converted,
         bytes: summary.bytes_in,
         text_bytes: summary.text_bytes,
         records: summary.counts.records,
         parquet_bytes: summary.bytes_out,
+        files: footers.len() as u64,
+        footer_bytes: footers.iter().sum(),
         seconds: 0.0,
         each,
     })
+}
+
+/// The length of a Parquet file's footer, which stands before its last word.
+fn footer_bytes(file: &[u8]) -> u64 {
+    let end = file.len().saturating_sub(4);
+    let len = file.get(end.saturating_sub(4)..end).and_then(|bytes| bytes.try_into().ok());
+    len.map_or(0, |bytes| u64::from(u32::from_le_bytes(bytes)))
 }

@@ -4,18 +4,18 @@
 //! New files have the columns of all of them (`plan/src/union.rs`). A format that no look finds turns up while its objects are
 //! converted: then its files have its own columns besides, and the files of later runs have them too.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flowquet_format::ObjectKey;
+use flowquet_format::{LogFormat, ObjectKey, PartitionColumn, union_fields};
 use flowquet_plan::formats_of_union;
 use flowquet_sources::SourceSet;
-use flowquet_store::{ErrorKind, Fetch};
+use flowquet_store::Fetch;
 use flowquet_table::{Options, SourceObject, TableFormats};
 
-use crate::context::wanted_columns;
+use crate::context::{PlanContext, wanted_columns};
 use crate::error::Error;
-use crate::formats::{AHEAD, HEAD_BYTES, NAMELESS_MAX, format_of_object};
+use crate::formats::{AHEAD, HEAD_BYTES, NAMELESS_MAX, format_of_object, is_of_the_object};
 
 /// Objects of a flow log that are looked at until one tells its format: the first may be damaged.
 const LOOKS_MAX: usize = 3;
@@ -40,6 +40,26 @@ pub(crate) fn formats_of(
     let given: Vec<String> = options.reading.formats().iter().map(|f| f.to_string()).collect();
     all.extend(found.iter().chain(&given).map(|f| (f.as_str(), options.reading.fields())));
     formats_of_union(all, options).map_err(|e| Error::Options(e.to_string()))
+}
+
+/// How many columns files of `formats` have that no file of the table had before; none of a table without files, and where kinds of flow logs
+/// lie in folders of their own.
+///
+/// # Errors
+/// [`Error::Options`] where `formats` contradict each other.
+pub(crate) fn new_columns(known: &TableFormats, formats: &[String], options: &Options) -> Result<u64, Error> {
+    let is_split = options.partition_by.contains(PartitionColumn::Log);
+    if known.written().is_empty() || is_split {
+        return Ok(0);
+    }
+    let plan = PlanContext::new(options)?.with_union(formats)?;
+    let written = known.written().iter().map(|(format, _)| LogFormat::parse(format, &plan.catalogue));
+    let written: Vec<LogFormat> = written.filter_map(Result::ok).collect();
+    let had: HashSet<String> =
+        union_fields(&written, &plan.catalogue).iter().map(|field| field.column().to_owned()).collect();
+    let has = union_fields(&plan.union, &plan.catalogue);
+    let is_new = |column: &&str| plan.selection.contains(column) && !had.contains(*column);
+    Ok(has.iter().map(|field| field.column()).filter(is_new).count() as u64)
 }
 
 /// Formats of objects of flow logs that the table has not seen, and of objects without AWS's names.
@@ -111,12 +131,6 @@ fn keep_first<'a>(objects: &mut Vec<&'a SourceObject>, object: &'a SourceObject,
 fn first(objects: &mut Vec<&SourceObject>, max: usize) {
     objects.sort_unstable_by(|a, b| (a.key(), a.url()).cmp(&(b.key(), b.url())));
     objects.truncate(max);
-}
-
-/// Whether an error tells of one object, which is reported when it is converted, and not of the store.
-pub(crate) fn is_of_the_object(kind: ErrorKind) -> bool {
-    use ErrorKind::{Archived, Changed, Denied, InvalidKey, NotAFile, NotAFolder, NotFound};
-    matches!(kind, Archived | Changed | Denied | InvalidKey | NotAFile | NotAFolder | NotFound)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use jiff::civil::Date;
 
 use crate::aws_folders::{AwsFolders, FLOW_LOGS, is_account};
+use crate::key_group::KeyGroup;
 use crate::object_key::ObjectKey;
 use crate::time::midnight;
 
@@ -73,15 +74,38 @@ impl Named {
         ];
         named.into_iter().flatten()
     }
+
+    /// The account in whose folder of logs a folder is, by its URL, whatever these are logs of.
+    pub fn account_of_folder(url: &str) -> Option<Self> {
+        let parts: Vec<&str> = url.split('/').filter(|part| !part.is_empty()).collect();
+        AwsFolders::of(&parts)?.account.map(|id| Self::Account(id.to_owned()))
+    }
+
+    /// Whether both are accounts, both flow logs or both regions.
+    pub fn is_kind_of(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
+    /// What it is, in words.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Account(_) => "account",
+            Self::FlowLog(_) => "flow log",
+            Self::Region(_) => "region",
+        }
+    }
+
+    /// The id or code.
+    pub fn value(&self) -> &str {
+        match self {
+            Self::Account(text) | Self::FlowLog(text) | Self::Region(text) => text,
+        }
+    }
 }
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Account(id) => write!(f, "account {id}"),
-            Self::FlowLog(id) => write!(f, "flow log {id}"),
-            Self::Region(code) => write!(f, "region {code}"),
-        }
+        write!(f, "{} {}", self.kind(), self.value())
     }
 }
 
@@ -112,15 +136,16 @@ fn globs(patterns: &[String]) -> Result<Option<GlobSet>, String> {
 impl KeyFilter {
     /// Whether no filter is set: every flow log is wanted.
     pub fn wants_all(&self) -> bool {
-        let lists = [&self.accounts, &self.regions, &self.flow_log_ids];
-        let days = (self.since_s, self.until_s);
-        lists.iter().all(|list| list.is_empty())
-            && days == (None, None)
-            && self.include.is_none()
-            && self.exclude.is_none()
+        self.is_by_globs() && self.include.is_none() && self.exclude.is_none()
     }
 
-    /// Wants objects that AWS delivered on these days, both included, as `YYYY-MM-DD`, UTC.
+    /// Whether nothing is asked for that keys tell.
+    fn is_by_globs(&self) -> bool {
+        let lists = [&self.accounts, &self.regions, &self.flow_log_ids];
+        lists.iter().all(|list| list.is_empty()) && (self.since_s, self.until_s) == (None, None)
+    }
+
+    /// Wants objects that AWS or Firehose delivered on these days, both included, as `YYYY-MM-DD`, UTC.
     ///
     /// # Errors
     /// A message, where one is no date or they stand the wrong way round.
@@ -168,6 +193,14 @@ impl KeyFilter {
         if other_service(path) {
             return Err(LeftOut::Filtered);
         }
+        let is_matched = self.include.as_ref().is_none_or(|g| g.is_match(key))
+            && !self.exclude.as_ref().is_some_and(|g| g.is_match(key));
+        if !is_matched {
+            return Err(LeftOut::Filtered);
+        }
+        if self.is_by_globs() {
+            return Ok(());
+        }
         let told = ObjectKey::parse(url);
         let among = |wanted: &[String], found: &Option<String>| match found {
             _ if wanted.is_empty() => Ok(()),
@@ -179,14 +212,14 @@ impl KeyFilter {
         among(&self.regions, &told.region)?;
         among(&self.flow_log_ids, &told.flow_log_id)?;
         if self.since_s.is_some() || self.until_s.is_some() {
-            let day_s = told.delivery.ok_or(LeftOut::Untold)?.unix_s;
+            // Names that Firehose gives tell the time, too.
+            let delivery = told.delivery.or_else(|| KeyGroup::of(url, key).1);
+            let day_s = delivery.ok_or(LeftOut::Untold)?.unix_s;
             if !self.wants_times(day_s, day_s + 1) {
                 return Err(LeftOut::Filtered);
             }
         }
-        let is_matched = self.include.as_ref().is_none_or(|g| g.is_match(key))
-            && !self.exclude.as_ref().is_some_and(|g| g.is_match(key));
-        if is_matched { Ok(()) } else { Err(LeftOut::Filtered) }
+        Ok(())
     }
 
     /// What to do with a folder, given as its whole path in the bucket; `depth` is how many folders it lies below the source.
@@ -319,6 +352,20 @@ mod tests {
         assert_eq!(march.admits(&key("07"), "x"), Ok(()));
         assert_eq!(march.admits(&key("08"), "x"), Err(LeftOut::Filtered));
         assert_eq!(march.admits("s3://b/other.log", "other.log"), Err(LeftOut::Untold));
+        let firehose = |day| {
+            let key = format!(
+                "fh/2024/03/{day}/00/flow-1-2024-03-{day}-00-00-01-0a1b2c3d-0000-1111-2222-0123456789ab"
+            );
+            march.admits(&format!("s3://b/{key}"), &key)
+        };
+        assert_eq!((firehose("05"), firehose("08")), (Ok(()), Err(LeftOut::Filtered)));
+        let mut without = march.clone();
+        without.set_globs(&[], &["other.*".to_owned()]).expect("globs");
+        assert_eq!(
+            without.admits("s3://b/other.log", "other.log"),
+            Err(LeftOut::Filtered),
+            "no longer a question"
+        );
         let mut globs = KeyFilter::default();
         globs.set_globs(&["**/*.log.gz".to_owned()], &["tmp/**".to_owned()]).expect("globs");
         assert_eq!(globs.admits("s3://b/a/x.log.gz", "a/x.log.gz"), Ok(()));

@@ -31,9 +31,16 @@ const OBJECTS_SPREAD: f64 = 0.05;
 /// What the objects that were not tried may have beside one that was.
 const ONE_OBJECT_SPREAD: f64 = 0.15;
 
-/// What a record takes less, as a part of it, for each ten times that its file has more records: dictionaries and footers are shared by more.
+/// What a record takes less, as a part of it, for each ten times that its file has more records: dictionaries are shared by more.
 /// From the least to the most that was measured, of v2 and v5 records (docs/SCALE.md).
 const LONGER_FILES: Span = Span { low: 0.07, likely: 0.10, high: 0.13 };
+
+/// Bytes of a file for each byte of its footer that do not grow with its records: footer, indexes, and what begins pages and dictionaries. Measured
+/// of v2 and v5 records: files of 200 and of 600 of them.
+const FIXED_BYTES_PER_FOOTER_BYTE: f64 = 2.1;
+
+/// Largest part of files that does not grow with their records.
+const FIXED_PART_MAX: f64 = 0.8;
 
 /// Records of the longest file of which that was measured.
 const LONGER_FILE_RECORDS_MAX: f64 = 1.5e6;
@@ -92,6 +99,12 @@ pub struct Trial {
     pub records: u64,
     /// Bytes of the files that were made of them.
     pub parquet_bytes: u64,
+    /// How many files that are.
+    #[serde(skip)]
+    pub files: u64,
+    /// Bytes of their footers.
+    #[serde(skip)]
+    pub footer_bytes: u64,
     /// How long it took, reading included.
     pub seconds: f64,
     /// Bytes and records of each of them.
@@ -107,6 +120,8 @@ impl Trial {
         self.text_bytes += other.text_bytes;
         self.records += other.records;
         self.parquet_bytes += other.parquet_bytes;
+        self.files += other.files;
+        self.footer_bytes += other.footer_bytes;
         self.seconds += other.seconds;
         self.each.extend_from_slice(&other.each);
     }
@@ -218,7 +233,13 @@ fn parquet_bytes_per_record(trial: &Trial, alike: Alike) -> Span {
         likely: part(LONGER_FILES.likely, 0.0),
         high: part(LONGER_FILES.low, OBJECTS_SPREAD),
     };
-    parts.times(trial.parquet_bytes as f64 / trial.records as f64)
+    // A file has what does not grow once, however few records the trial's had.
+    let bytes = trial.parquet_bytes as f64;
+    let fixed = (FIXED_BYTES_PER_FOOTER_BYTE * trial.footer_bytes as f64).min(FIXED_PART_MAX * bytes);
+    let of_a_file = fixed / (trial.files as f64).max(1.0);
+    parts
+        .times((bytes - fixed) / trial.records as f64)
+        .plus(Span::exactly(of_a_file / (alike.task_rows as f64).max(1.0)))
 }
 
 #[cfg(test)]
@@ -233,6 +254,8 @@ mod tests {
             text_bytes: 5 * bytes,
             records,
             parquet_bytes: records * 20,
+            files: 0,
+            footer_bytes: 0,
             seconds,
             each: each.to_vec(),
         }
@@ -247,6 +270,24 @@ mod tests {
         assert!((found.core_seconds.likely - (0.54e-3 + 1.86e-3)).abs() < 1e-9);
         // What tells nothing changes nothing.
         assert_eq!(expect(alike, Some(&trial(&[(10, 0)], 1.0)), &Trial::default()), found);
+    }
+
+    #[test]
+    fn short_files_tell_of_long_ones() {
+        // Three files of 200 v2 records, and of as many v5 records; a file of 60,000 had 17.2 and 25.4 bytes a record.
+        for (file, footer, expected) in [(8_555, 1_958, 17.2), (15_369, 4_065, 25.4)] {
+            let short = Trial {
+                parquet_bytes: 3 * file,
+                files: 3,
+                footer_bytes: 3 * footer,
+                ..trial(&[(6_400, 200), (6_400, 200), (6_400, 200)], 0.1)
+            };
+            let alike = Alike { objects: 300, bytes: 1_920_000, rows_by_size: 60_000, task_rows: 60_000 };
+            let found = expect(alike, Some(&short), &Trial::default()).parquet_bytes;
+            let [low, likely, high] = [found.low, found.likely, found.high].map(|bytes| bytes / 60_000.0);
+            assert!(low < expected && expected < high, "{low} to {high}");
+            assert!((likely / expected - 1.0).abs() < 0.1, "{likely}");
+        }
     }
 
     #[test]

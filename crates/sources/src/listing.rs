@@ -7,6 +7,7 @@
 
 mod gather;
 mod hidden;
+mod met;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -174,7 +175,8 @@ impl Lister<'_> {
     ///
     /// # Errors
     /// [`Error::Store`] where a source does not exist or cannot be listed; [`Error::NoObjects`] where none has any
-    /// and no filter is set; [`Error::OnlyTables`] where they have tables alone, or one is a table;
+    /// and no filter is set; [`Error::NothingNamed`] and [`Error::NothingTold`] where a filter cannot mean any of them;
+    /// [`Error::OnlyTables`] where they have tables alone, or one is a table;
     /// [`Error::ListingTooLong`] where too many objects may come twice; and what `each` returns.
     pub fn portions<E: From<Error>>(
         &self,
@@ -198,12 +200,21 @@ impl Lister<'_> {
             (handed, lists.join().expect("no panic while listing"))
         });
         handed?;
-        let listed = listed?;
+        let (mut listed, met) = listed?;
         let named: Vec<String> = sources.iter().filter_map(Source::name).collect();
         let is_empty = listed.objects + listed.unreadable + listed.left_out == 0;
+        let is_listed = !named.is_empty() && !sources.contains(&Source::Stdin);
         // A filter that nothing passes is no error: a quiet hour has no objects. A source that is a table has none at any hour.
         let is_wrong = is_empty && (self.filter.wants_all() || listed.root_is_table);
-        if is_wrong && !named.is_empty() && !sources.contains(&Source::Stdin) {
+        if is_listed
+            && !is_wrong
+            && listed.objects + listed.unreadable == 0
+            && let Some(error) = met.why_nothing(listed.left_out, listed.untold)
+        {
+            return Err(error.into());
+        }
+        listed.unmet = met.into_unmet();
+        if is_wrong && is_listed {
             if listed.tables.is_empty() {
                 return Err(Error::NoObjects { sources: named }.into());
             }
@@ -385,11 +396,9 @@ impl Lister<'_> {
         };
         let skipped = Mutex::new(BTreeSet::new());
         // Folders tell of accounts and regions of which no object is listed, since a day or region is not asked for.
-        let unmet = Mutex::new(gatherer.unmet().clone());
+        let met = Mutex::new(gatherer.met().clone());
         let descent = |prefix: &str, depth: usize| {
-            let mut unmet = unmet.lock().unwrap_or_else(PoisonError::into_inner);
-            meet(&mut unmet, prefix);
-            drop(unmet);
+            met.lock().unwrap_or_else(PoisonError::into_inner).meet(prefix);
             let descent = descent(prefix, depth);
             if descent == Descent::Skip
                 && let Some(service) = service_of_path(&format!("{prefix}x"))
@@ -411,21 +420,11 @@ impl Lister<'_> {
                 if is_hidden(&key) { Ok(()) } else { gatherer.take(meta, &key) }
             }
         });
-        gatherer.meet_all_but(&unmet.into_inner().unwrap_or_else(PoisonError::into_inner));
+        gatherer.met().add(met.into_inner().unwrap_or_else(PoisonError::into_inner));
         for (service, prefix) in skipped.into_inner().unwrap_or_else(PoisonError::into_inner) {
             gatherer.leave_service_out(&service, 0, &format!("{url}{prefix}"));
         }
         walked
-    }
-}
-
-/// Strikes out what the key of an object or folder tells.
-pub(crate) fn meet(unmet: &mut BTreeSet<Named>, key: &str) {
-    if unmet.is_empty() {
-        return;
-    }
-    for named in Named::told_by(key) {
-        unmet.remove(&named);
     }
 }
 

@@ -469,7 +469,11 @@ struct StagedFile {
 impl Write for StagedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.file {
-            Some(file) => file.write(bytes),
+            // As ours, which tells where. What was interrupted is tried again by whoever writes.
+            Some(file) => file.write(bytes).map_err(|e| match e.kind() {
+                io::ErrorKind::Interrupted => e,
+                _ => io::Error::other(self.store.error("write", &self.key, e)),
+            }),
             None => Err(io::Error::other("written to after it was sealed")),
         }
     }

@@ -22,9 +22,9 @@ use flowquet_table::{Cause, Options, SourceObject};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::formats::AHEAD;
+use crate::formats::is_of_the_object;
 use crate::inspect::look::{Found, Limits, Look, Looker, ToldBy};
 use crate::summary::FailedObject;
-use crate::union::is_of_the_object;
 
 /// Bytes of an object that a look reads. Most objects of flow logs that are delivered every five minutes are smaller.
 const LOOK_BYTES: u64 = 256 << 10;

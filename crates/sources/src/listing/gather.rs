@@ -17,17 +17,18 @@
 //! Keys of a walk ascend; where a store lists otherwise, each portion is looked through for keys that came twice. One that comes
 //! again in a later portion is in the table by then, and counted so.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flowquet_format::{LeftOut, Named, service_of_path};
+use flowquet_format::{LeftOut, service_of_path};
 use flowquet_store::{ObjectMeta, StorageClass};
 use flowquet_table::{RECORDS, SourceObject};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::listing::hidden::is_hidden;
-use crate::listing::{LeftOutTable, Listed, Lister, Portion, Unlistable, meet};
+use crate::listing::met::Met;
+use crate::listing::{LeftOutTable, Listed, Lister, Portion, Unlistable};
 
 /// An observer hears of this many objects at once.
 const REPORTED: u64 = 10_000;
@@ -67,6 +68,7 @@ pub(crate) struct Gatherer<'a, 'b> {
     given_up: &'b AtomicBool,
     portion: Portion,
     listed: Listed,
+    met: Met,
     counted: u64,
     /// Whether the URLs of the portion ascend: then none of them is there twice.
     ascends: bool,
@@ -146,7 +148,8 @@ impl<'a, 'b> Gatherer<'a, 'b> {
             hand_on,
             given_up,
             portion: Portion::default(),
-            listed: Listed { unmet: lister.filter.named(), ..Listed::default() },
+            listed: Listed::default(),
+            met: Met::new(lister.filter.named()),
             counted: 0,
             ascends: true,
             roots: Vec::new(),
@@ -179,20 +182,15 @@ impl<'a, 'b> Gatherer<'a, 'b> {
         Ok(())
     }
 
-    /// Hands on what is left, and tells what was listed.
-    pub(crate) fn finish(mut self) -> Result<Listed, Error> {
+    /// Hands on what is left, and tells what was listed, and what of the filter was met.
+    pub(crate) fn finish(mut self) -> Result<(Listed, Met), Error> {
         self.flush()?;
-        Ok(self.listed)
+        Ok((self.listed, self.met))
     }
 
-    /// What the filter asks for by a name that no key told so far.
-    pub(crate) fn unmet(&self) -> &BTreeSet<Named> {
-        &self.listed.unmet
-    }
-
-    /// Takes note that keys told all but this.
-    pub(crate) fn meet_all_but(&mut self, unmet: &BTreeSet<Named>) {
-        self.listed.unmet.retain(|named| unmet.contains(named));
+    /// What of the filter was met so far.
+    pub(crate) fn met(&mut self) -> &mut Met {
+        &mut self.met
     }
 
     /// Takes an object that a walk found, under its key below the source.
@@ -303,7 +301,7 @@ impl<'a, 'b> Gatherer<'a, 'b> {
     }
 
     fn admit(&mut self, meta: ObjectMeta, key: &str) -> Result<(), Error> {
-        meet(&mut self.listed.unmet, &meta.url);
+        self.met.meet(&meta.url);
         if let Err(why) = self.lister.filter.admits(&meta.url, key) {
             self.listed.left_out += 1;
             self.listed.untold += u64::from(why == LeftOut::Untold);

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use flowquet_format::LeftOut;
 use flowquet_store::Stores;
 
+use super::met::Met;
 use super::walk::tests::Keys;
 use super::*;
 
@@ -51,7 +53,7 @@ fn portions_of(store: &Keys, root: &str, portion_objects: usize) -> (Vec<Vec<Str
         let mut gatherer = Gatherer::new(lister, portion_objects, &given_up, &mut hand_on);
         lister.list_prefix(store, "s3://logs/", root.to_owned(), &mut gatherer).expect("listed");
         gatherer.end_source().expect("listed");
-        gatherer.finish().expect("listed")
+        gatherer.finish().expect("listed").0
     });
     (portions, listed)
 }
@@ -332,7 +334,7 @@ fn two_million_keys() {
                 let mut hand_on = |portion| sender.send(portion).map_err(|_| Error::Interrupted);
                 let mut gatherer = Gatherer::new(lister, PORTION_OBJECTS, &given_up, &mut hand_on);
                 lister.list_prefix(&store, "s3://logs/", String::new(), &mut gatherer).expect("listed");
-                gatherer.finish().expect("listed")
+                gatherer.finish().expect("listed").0
             });
             for portion in receiver {
                 first.get_or_insert_with(|| begun.elapsed());
@@ -357,8 +359,8 @@ fn what_a_filter_names_and_no_key_tells() {
             let mut gatherer = Gatherer::new(lister, 100, &given_up, &mut hand_on);
             lister.list_prefix(&store, "s3://logs/", "p/".to_owned(), &mut gatherer).expect("listed");
             gatherer.end_source().expect("listed");
-            let listed = gatherer.finish().expect("listed");
-            listed.unmet.iter().map(ToString::to_string).collect::<Vec<_>>()
+            let (_, met) = gatherer.finish().expect("listed");
+            met.into_unmet().iter().map(ToString::to_string).collect::<Vec<_>>()
         })
     };
     let key = |account: &str, region: &str, id: &str| {
@@ -378,4 +380,52 @@ fn what_a_filter_names_and_no_key_tells() {
     filter.set_days(Some("2024-02-01"), None).expect("a day");
     assert_eq!(unmet(&filter, &keys), ["account 222222222222", "region eu-west-9"]);
     assert_eq!(unmet(&KeyFilter::default(), &keys), [""; 0]);
+}
+
+#[test]
+fn a_filter_that_nothing_passes_is_wrong_or_met_on_another_day() {
+    let (filter, day) =
+        (KeyFilter::default, |filter: &mut KeyFilter| filter.set_days(Some("2024-02-01"), None));
+    let why = |change: &dyn Fn(&mut KeyFilter), keys: &[&str]| {
+        let mut filter = filter();
+        change(&mut filter);
+        let mut met = Met::new(filter.named());
+        let (mut left_out, mut untold) = (0, 0);
+        for key in keys {
+            met.meet(key);
+            let Err(why) = filter.admits(key, key) else { continue };
+            left_out += 1;
+            untold += u64::from(why == LeftOut::Untold);
+        }
+        met.why_nothing(left_out, untold).map(|error| error.to_string())
+    };
+    let key = |account: &str| {
+        format!(
+            "AWSLogs/{account}/vpcflowlogs/us-east-1/2024/01/15/{account}_vpcflowlogs_us-east-1_fl-1_20240115T0000Z_ab.log.gz"
+        )
+    };
+    let all: Vec<String> = (0..7).map(|n| key(&format!("11111111111{n}"))).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let one = &all[..1];
+    let account = |filter: &mut KeyFilter| filter.accounts = vec!["222222222222".to_owned()];
+    let region = |filter: &mut KeyFilter| filter.regions = vec!["eu-west-1".to_owned()];
+    let (found, told) = ("found no logs of account 222222222222", "; there are logs of account");
+    assert_eq!(why(&account, one), Some(format!("{found}{told} 111111111110")));
+    let five = "111111111110, 111111111111, 111111111112, 111111111113, 111111111114, … (7)";
+    assert_eq!(why(&account, &all), Some(format!("{found}{told}s {five}")));
+    assert_eq!(why(&account, &["a.log"]), Some(found.to_owned()));
+    let both = |filter: &mut KeyFilter| {
+        account(filter);
+        region(filter);
+    };
+    let expected = format!("{found}, region eu-west-1{told} 111111111110, of region us-east-1");
+    assert_eq!(why(&both, one), Some(expected));
+    // A day without deliveries is met on another day, and a prefix without objects may have some tomorrow.
+    let on_day = |filter: &mut KeyFilter| day(filter).expect("a day");
+    assert_eq!(why(&on_day, one), None);
+    assert_eq!(why(&account, &[]), None);
+    let blind = "a filter asks for what no key tells: found no date, account, region or flow log in that of ";
+    assert_eq!(why(&on_day, &["a.log"]), Some(format!("{blind}1 object")));
+    assert_eq!(why(&on_day, &["a.log", "b.log"]), Some(format!("{blind}2 objects")));
+    assert_eq!(why(&on_day, &["a.log", all[0]]), None);
 }
