@@ -174,10 +174,51 @@ def test_a_program_that_does_not_know_the_record_names_it(table):
     verify(out, "--accept-loss", REASON)
     record = out / "_flowquet/compactions/00000001.json"
     assert json.loads(record.read_text())["layout_version"] == 6
-    record.write_text(record.read_text().replace('"layout_version": 6', '"layout_version": 7').replace('"loss"', '"debt"'))
+    record.write_text(record.read_text().replace('"layout_version": 6', '"layout_version": 8').replace('"loss"', '"debt"'))
     shutil.rmtree(out / "_flowquet/checkpoints", ignore_errors=True)
     error = run("status", out, check=1).stderr
-    assert "00000001.json" in error and "7" in error and "another version of flowquet" in error
+    assert "00000001.json" in error and "8" in error and "another version of flowquet" in error
+
+
+def test_one_raw_log_of_a_run_returns_while_the_others_are_gone(tmp_path):
+    logs = flowlogs(tmp_path / "logs", "--objects", "4", "--records", "300", "--every-s", "43200")
+    out, hidden = tmp_path / "lake", tmp_path / "hidden"
+    convert(logs, out)
+    run("compact", out)
+    assert len(list((out / "_flowquet/commits").iterdir())) == 1
+    paths = sorted(path for path in logs.rglob("*") if path.is_file())
+    shutil.copytree(logs, hidden)
+    before, key = rows(out), sorted(files(out))[1]
+    lost = duckdb.sql(f"SELECT count(*) FROM read_parquet('{files(out)[key]}')").fetchall()[0][0]
+    files(out)[key].unlink()
+    shutil.rmtree(logs)
+    verify(out, "--repair", "--accept-loss", REASON)
+    assert len(rows(out)) == len(before) - lost
+    assert "put the raw logs back" in run("reconvert", out, "--accepted", check=1).stderr
+
+    left = lost
+    for number, path in enumerate(paths):
+        # Found in another place, it has another time; and the one that was found before is gone again.
+        shutil.rmtree(logs, ignore_errors=True)
+        path.parent.mkdir(parents=True)
+        path.write_bytes((hidden / path.relative_to(logs)).read_bytes())
+        args = ["--object", f"**/{path.name}"] if number % 2 else ["--accepted"]
+        words = run("reconvert", out, *args).stderr
+        assert "converted 1 object again" in words
+        assert ("stay lost" in words or "stays lost" in words) == (number % 2 == 0 and number < 3)
+        again = convert(logs, out)
+        assert again["objects"]["known"] == 1 and again["objects"]["changed"] == 0
+        still = sum(loss["rows"] for loss in status(out).get("accepted_losses", []))
+        assert still <= left and len(rows(out)) == len(before) - still
+        assert "accepted" not in verify(out, "--read-data", "--source", logs)
+        left = still
+        for record in sorted((out / "_flowquet/compactions").glob("*.json")):
+            schema("compaction").validate(json.loads(record.read_text()))
+    assert left == 0 and rows(out) == before
+    shutil.rmtree(logs)
+    hidden.rename(logs)
+    run("compact", out)
+    assert rows(out) == before
 
 
 def test_in_s3(tmp_path):

@@ -279,7 +279,7 @@ pub(crate) struct ReconvertArgs {
     pub(crate) lost: bool,
 
     /// Objects whose files are lost, and whose loss was accepted with `flowquet verify --accept-loss`; those whose raw logs cannot be read
-    /// stay lost
+    /// stay lost, and keep no others from returning
     #[arg(long, help_heading = "Choosing objects")]
     pub(crate) accepted: bool,
 

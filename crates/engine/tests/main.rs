@@ -7,6 +7,7 @@ mod hostile;
 mod losses;
 mod meanwhile;
 mod records;
+mod returns;
 mod uncounted;
 mod verify;
 mod verify_rows;
