@@ -110,7 +110,7 @@ impl Draft {
         let tasks: BTreeSet<TaskId> = void.keys().filter_map(of).collect();
         if tasks.is_empty() {
             let (tasks, why) = scope.unlike(sources)?;
-            let changed = || Error::NotReconverted(void.into_values().min().unwrap_or_default());
+            let changed = || Error::Overtaken(void.into_values().min().unwrap_or_default());
             return Ok(if tasks.is_empty() { changed() } else { Error::RawLogsDiffer { tasks, why } });
         }
         let why = void.into_iter().filter(|(task, _)| of(task).is_some()).map(|(_, why)| why).min();

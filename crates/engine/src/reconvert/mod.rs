@@ -39,7 +39,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::AtomicBool;
 
 use flowquet_sources::SourceSet;
-use flowquet_table::{CompactionRecord, FailedClaim, Log, Options, SourceObject, aside_key};
+use flowquet_table::{
+    CompactionRecord, Error as LogError, FailedClaim, Log, Options, SourceObject, TableState, aside_key,
+};
 
 use crate::convert::checkpoint;
 use crate::enrich::{EnrichmentFiles, next_versions};
@@ -60,6 +62,7 @@ pub(crate) use gone::{blocked_tasks, tasks_beyond};
 pub(crate) use id::digest_of;
 use left::Left;
 use performing::run;
+use request::ATTEMPTS_MAX;
 pub use request::ReconvertRequest;
 use returns::Returns;
 use scope::Scope;
@@ -70,6 +73,25 @@ pub(crate) use scope::is_gone;
 /// # Errors
 /// [`Error`]; unless the record of the reconversion is put, the table is as it was.
 pub fn reconvert(
+    request: &ReconvertRequest,
+    pointers: Option<&dyn Pointers>,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Reconverted, Error> {
+    let mut overtaken = None;
+    for _ in 0..ATTEMPTS_MAX {
+        match reconvert_chosen(request, pointers, observer, stop) {
+            Err(Error::Overtaken(why)) => overtaken = Some(Error::Overtaken(why)),
+            // What was chosen the last time is what the other run has replaced.
+            Err(Error::NothingChosen) if overtaken.is_some() => break,
+            done => return done,
+        }
+    }
+    Err(overtaken.unwrap_or(Error::NothingChosen))
+}
+
+/// Converts objects anew, unless another run gets ahead.
+fn reconvert_chosen(
     request: &ReconvertRequest,
     pointers: Option<&dyn Pointers>,
     observer: &dyn Observer,
@@ -214,6 +236,9 @@ fn replace(
 ) -> Result<(), Error> {
     let Asked { request, change, scope, sources } = asked;
     let draft = Draft::new(log, scope, change, request.choice.restores(), enrichments)?;
+    let is_lost = |key: &&String| log.state().files().lost_at(key).is_some();
+    let lost = scope.retired.iter().map(|file| &file.output.key).filter(is_lost);
+    let still_lost: HashSet<String> = lost.filter(|_| !scope.still_lost.is_empty()).cloned().collect();
     let performed = run(
         log,
         enrichments.left_of(request.budget),
@@ -245,28 +270,34 @@ fn replace(
     done.records_after = anew().map(|commit| commit.counts.records).sum();
     done.rejects_after = anew().map(|commit| commit.counts.rejects).sum();
     let record = draft.record(log, scope, commits, change)?;
-    // One that could not read all any more has cleared the folder.
-    let there: HashSet<String> = log.aside(&draft.id)?.into_iter().collect();
-    if record.all_outputs().any(|output| !there.contains(&aside_key(&record, output))) {
-        return Err(Error::NotReconverted(
-            "a concurrent run with the same options gave up and removed its files".to_owned(),
-        ));
-    }
     let reconversions = log.state().files().reconversions();
-    let put = log.append_compaction(&mut |state| {
+    let is_right = |state: &TableState| -> Result<bool, LogError> {
         let files = state.files();
         for file in &record.retired {
-            if !files.is_replaceable(&file.key)? {
-                return Ok(None);
+            // A file that was found again has the rows that are to stay lost.
+            let is_lost = files.lost_at(&file.key).is_some();
+            if !files.is_replaceable(&file.key)? || still_lost.contains(&file.key) && !is_lost {
+                return Ok(false);
             }
         }
-        let number = files.last_compaction() + 1;
-        let is_same = files.reconversions() == reconversions;
-        Ok(is_same.then(|| CompactionRecord { number, ..record.clone() }))
+        Ok(files.reconversions() == reconversions)
+    };
+    // One that could not read all any more has cleared the folder, and so has one that is through.
+    let there: HashSet<String> = log.aside(&draft.id)?.into_iter().collect();
+    if record.all_outputs().any(|output| !there.contains(&aside_key(&record, output))) {
+        log.refresh()?;
+        if !log.ask(is_right)? {
+            late.clear(log)?;
+        }
+        return Err(Error::Overtaken("a concurrent run with the same options removed its files".to_owned()));
+    }
+    let put = log.append_compaction(&mut |state| {
+        let number = state.files().last_compaction() + 1;
+        Ok(is_right(state)?.then(|| CompactionRecord { number, ..record.clone() }))
     })?;
     let Some(record) = put else {
         late.clear(log)?;
-        return Err(Error::NotReconverted("another run replaced some of its files meanwhile".to_owned()));
+        return Err(Error::Overtaken("another run replaced some of its files meanwhile".to_owned()));
     };
     done.files_out += record.all_outputs().count() as u64;
     Placing { log, pointers, grace: request.grace, observer, stop }.place(&[&record])?;

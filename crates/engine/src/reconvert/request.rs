@@ -10,6 +10,9 @@ use super::choice::Choice;
 use crate::budget::Budget;
 use crate::enrich::EnrichmentFile;
 
+/// How often a reconversion is tried that other runs get ahead of.
+pub(super) const ATTEMPTS_MAX: u32 = 5;
+
 /// What a reconversion is asked to do.
 #[derive(Debug)]
 pub struct ReconvertRequest {

@@ -21,7 +21,7 @@ use super::done::Reconverted;
 use super::id::digest_of;
 use super::part::{Group, LostParts};
 use super::performing::run;
-use super::request::ReconvertRequest;
+use super::request::{ATTEMPTS_MAX, ReconvertRequest};
 use super::scope::is_gone;
 use crate::convert::checkpoint;
 use crate::enrich::EnrichmentFiles;
@@ -32,9 +32,6 @@ use crate::replace::{Late, Placing, Pointers};
 use crate::take::LOOKS_AHEAD;
 use crate::union::formats_of;
 use crate::words::counted;
-
-/// How often this is tried where other runs get ahead, or raw logs change while they are read.
-const ATTEMPTS_MAX: u32 = 5;
 
 /// An input of a task's commit, by its place.
 type Place = (TaskId, u32);
@@ -52,8 +49,8 @@ pub(super) struct Returns<'a> {
 /// Objects that are there as they were, and why others are not.
 struct There {
     objects: BTreeMap<Place, SourceObject>,
-    /// Chosen objects whose records stay lost.
-    still_lost: u64,
+    /// How many chosen objects of each task stay as they are.
+    still_lost: BTreeMap<TaskId, u64>,
     why: Option<String>,
 }
 
@@ -81,22 +78,16 @@ impl Returns<'_> {
             self.leave_found(log, &mut parts)?;
             let there = self.there(&parts, &chosen, &differing)?;
             // Objects that are named, and not chosen for their loss, return all or not at all.
-            let is_whole = there.still_lost == 0 && chosen.failed.is_empty();
+            let is_whole = there.still_lost.is_empty() && chosen.failed.is_empty();
             if there.objects.is_empty() || !self.request.choice.accepted && !is_whole {
                 return Ok(None);
             }
-            let overtaken = match self.restore_once(log, &parts, there, done.clone())? {
+            match self.restore_once(log, &parts, there, done.clone())? {
                 Once::Done(done) => return Ok(Some(*done)),
-                Once::Differing(found) => {
-                    differing.extend(found);
-                    continue;
-                }
-                Once::Overtaken(why) => why,
-            };
-            if attempts == ATTEMPTS_MAX {
-                return Err(Error::NotReconverted(overtaken));
+                Once::Differing(found) => differing.extend(found),
+                Once::Overtaken(_) if attempts < ATTEMPTS_MAX => attempts += 1,
+                Once::Overtaken(why) => return Err(Error::Overtaken(why)),
             }
-            attempts += 1;
         }
     }
 
@@ -128,18 +119,18 @@ impl Returns<'_> {
         differing: &HashMap<Place, String>,
     ) -> Result<There, Error> {
         let mut asked: Vec<(Place, &SourceObject)> = Vec::new();
-        let (mut still_lost, mut why) = (0, None);
+        let (mut still_lost, mut why) = (BTreeMap::new(), None);
         for (task, places) in &chosen.tasks {
             let lost = parts.inputs_of(*task);
             if lost.is_empty() {
-                still_lost += places.len() as u64;
+                still_lost.insert(*task, places.len() as u64);
                 continue;
             }
             let (_, commit) = &parts.tasks[task];
             for place in places.iter().map(|place| *place as u32).filter(|place| lost.contains(place)) {
                 match differing.get(&(*task, place)) {
                     Some(differs) => {
-                        still_lost += 1;
+                        *still_lost.entry(*task).or_default() += 1;
                         why.get_or_insert_with(|| differs.clone());
                     }
                     None => asked.push(((*task, place), &commit.inputs[place as usize].object)),
@@ -180,7 +171,9 @@ impl Returns<'_> {
         if let Some(at) = failed.iter().position(|(_, error)| !is_gone(error.kind())) {
             return Err(failed.swap_remove(at).1.into());
         }
-        still_lost += failed.len() as u64;
+        for ((task, _), _) in &failed {
+            *still_lost.entry(*task).or_default() += 1;
+        }
         if let Some((_, first)) = failed.first() {
             let count = counted(failed.len() as u64, "raw log");
             why = Some(format!("{count} needed for it cannot be read: {first}"));
@@ -197,8 +190,8 @@ impl Returns<'_> {
     ) -> Result<Once, Error> {
         let draft = Draft::new(parts, there.objects, log.state().last_plan());
         done.objects += draft.objects.len() as u64;
-        done.still_lost = there.still_lost;
-        done.still_lost_why = (there.still_lost > 0).then_some(there.why.or(done.still_lost_why)).flatten();
+        done.still_lost = there.still_lost.values().sum();
+        done.still_lost_why = there.why.or(done.still_lost_why).filter(|_| done.still_lost > 0);
         done.files_in += draft.groups.iter().map(|group| group.files.len() as u64).sum::<u64>();
         let partitions = draft.groups.iter().map(|group| group.partition.clone());
         done.partitions =
@@ -257,6 +250,11 @@ impl Returns<'_> {
         Placing { log, pointers, grace: request.grace, observer, stop }.place(&[&record])?;
         log.state_mut().close_compaction(record.number);
         log.refresh()?;
+        // Objects that are gone may have had no rows in what was lost.
+        let is_lost = |task| log.state().files().lost().any(|lost| lost.file.tasks.contains(task));
+        done.still_lost =
+            there.still_lost.iter().filter(|(task, _)| is_lost(task)).map(|(_, count)| count).sum();
+        done.still_lost_why = done.still_lost_why.filter(|_| done.still_lost > 0);
         if let Some(warning) = checkpoint(log) {
             observer.event(&Event::Warning(&warning));
             done.summary.warnings.push(warning);
