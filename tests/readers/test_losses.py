@@ -1,5 +1,6 @@
 """Files that are lost with the raw logs that they came from: `flowquet verify --accept-loss`, and all that goes on after it."""
 
+import gzip
 import json
 import re
 import shutil
@@ -174,10 +175,126 @@ def test_a_program_that_does_not_know_the_record_names_it(table):
     verify(out, "--accept-loss", REASON)
     record = out / "_flowquet/compactions/00000001.json"
     assert json.loads(record.read_text())["layout_version"] == 6
-    record.write_text(record.read_text().replace('"layout_version": 6', '"layout_version": 7').replace('"loss"', '"debt"'))
+    record.write_text(record.read_text().replace('"layout_version": 6', '"layout_version": 8').replace('"loss"', '"debt"'))
     shutil.rmtree(out / "_flowquet/checkpoints", ignore_errors=True)
     error = run("status", out, check=1).stderr
-    assert "00000001.json" in error and "7" in error and "another version of flowquet" in error
+    assert "00000001.json" in error and "8" in error and "another version of flowquet" in error
+
+
+def test_one_raw_log_of_a_run_returns_while_the_others_are_gone(tmp_path):
+    logs = flowlogs(tmp_path / "logs", "--objects", "4", "--records", "300", "--every-s", "43200")
+    out, hidden = tmp_path / "lake", tmp_path / "hidden"
+    convert(logs, out)
+    run("compact", out)
+    assert len(list((out / "_flowquet/commits").iterdir())) == 1
+    paths = sorted(path for path in logs.rglob("*") if path.is_file())
+    shutil.copytree(logs, hidden)
+    before, key = rows(out), sorted(files(out))[1]
+    lost = duckdb.sql(f"SELECT count(*) FROM read_parquet('{files(out)[key]}')").fetchall()[0][0]
+    files(out)[key].unlink()
+    shutil.rmtree(logs)
+    verify(out, "--repair", "--accept-loss", REASON)
+    assert len(rows(out)) == len(before) - lost
+    assert "put the raw logs back" in run("reconvert", out, "--accepted", check=1).stderr
+
+    left = lost
+    for number, path in enumerate(paths):
+        # Found in another place, it has another time; and the one that was found before is gone again.
+        shutil.rmtree(logs, ignore_errors=True)
+        path.parent.mkdir(parents=True)
+        path.write_bytes((hidden / path.relative_to(logs)).read_bytes())
+        args = ["--object", f"**/{path.name}"] if number % 2 else ["--accepted"]
+        words = run("reconvert", out, *args).stderr
+        assert "converted 1 object again" in words
+        again = convert(logs, out)
+        assert again["objects"]["known"] == 1 and again["objects"]["changed"] == 0
+        still = sum(loss["rows"] for loss in status(out).get("accepted_losses", []))
+        assert still <= left and len(rows(out)) == len(before) - still
+        assert "accepted" not in verify(out, "--read-data", "--source", logs)
+        # What is named and is there leaves nothing of it lost.
+        assert ("stay lost" in words or "stays lost" in words) == (number % 2 == 0 and still > 0)
+        left = still
+        for record in sorted((out / "_flowquet/compactions").glob("*.json")):
+            schema("compaction").validate(json.loads(record.read_text()))
+        if left == 0:
+            break
+    assert number > 0 and left == 0 and rows(out) == before
+    shutil.rmtree(logs)
+    hidden.rename(logs)
+    run("compact", out)
+    assert rows(out) == before
+
+
+def test_a_file_of_which_only_bytes_changed_is_written_anew(table):
+    out, logs, hidden = table
+    before = rows(out)
+    key, path = sorted(files(out).items())[0]
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"flowquet.version", b"flowquet.versioN"))
+    logs.rename(hidden)
+    assert [f["fault"] for f in verify(out, "--read-data", check=5)["findings"]] == ["file-bytes"]
+    assert verify(out, "--read-data", "--repair")["rewritten"] == [key]
+    assert not path.exists() and rows(out) == before
+    assert verify(out, "--read-data")["findings"] == []
+
+
+def test_rejected_lines_that_are_lost_are_told_by_status(tmp_path):
+    logs = flowlogs(tmp_path / "logs", "--objects", "2", "--records", "50")
+    path = next(path for path in logs.rglob("*") if path.is_file())
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"no record\n"))
+    out = tmp_path / "lake"
+    convert(logs, out)
+    (kept,) = status(out)["reject_files"]
+    (out / kept).unlink()
+    shutil.rmtree(logs)
+    verify(out, "--accept-loss", REASON)
+    found = status(out)
+    assert found["reject_files"] == [] and [(lost["key"], lost["rejects"], lost["reason"]) for lost in found["lost_rejects"]] == [(kept, 1, REASON)]
+    assert f"1 rejected line lost, accepted {found['lost_rejects'][0]['accepted_at']}: {REASON}" in run("status", out).stdout
+    assert verify(out, "--read-data")["lost_rejects"] == found["lost_rejects"]
+
+    # What belongs to nothing is told, and does no harm.
+    junk = [f"_flowquet/rejects/{name}" for name in ["0123456789abcdef.jsonl", "0123456789abcdef.lost.json", "notes.txt"]]
+    for name in junk:
+        (out / name).write_text("{}\n")
+    assert [(f["fault"], f["place"]) for f in verify(out)["findings"]] == [("record-unknown", name) for name in junk]
+
+
+def test_a_replaced_file_that_was_put_back_is_told_by_status(table):
+    out, logs, hidden = table
+    before = rows(out)
+    key, path = sorted(files(out).items())[0]
+    content = path.read_bytes()
+    run("compact", out)
+    assert not path.exists() and rows(out) == before
+    path.write_bytes(content)
+    assert len(rows(out)) > len(before)
+    assert [file["key"] for file in status(out, check=4)["left"]] == [key]
+    assert run("status", out, check=4).stdout.splitlines()[-1] == "1 replaced file is there again: readers that list count records twice until `flowquet compact` has run"
+    run("compact", out)
+    status(out)
+    assert rows(out) == before
+
+
+def test_a_table_is_verified_where_its_sources_cannot_be_listed(table):
+    out, logs, hidden = table
+    safe = out.parent / "safe.txt"
+    empty = out.parent / "empty"
+    empty.mkdir()
+    for source in [empty, out.parent / "nowhere"]:
+        found = verify(out, "--read-data", "--deep", "--source", source, "--list-safe", safe, check=1)
+        assert found["outcome"] == "failed" and found["unlisted"] and found["data"]["files"] == len(files(out))
+        assert "source" not in found and "deep" not in found and "safe_objects" not in found and not safe.exists()
+        told = run("verify", out, "--source", source, check=1)
+        assert "not listed: " in told.stdout and "error: " in told.stderr
+        assert told.stdout.splitlines()[-1] == "no problems found in the table, but the sources could not be listed"
+    path = sorted(files(out).items())[0][1]
+    content = path.read_bytes()
+    path.unlink()
+    found = verify(out, "--source", empty, check=5)
+    assert [f["fault"] for f in found["findings"]] == ["file-gone"] and found["unlisted"]
+    assert "warning: " in run("verify", out, "--source", empty, check=5).stderr
+    path.write_bytes(content)
 
 
 def test_in_s3(tmp_path):

@@ -96,7 +96,7 @@ pub(crate) enum Command {
     #[command(
         long_about = "Compares a table's records with a listing of its files. Shows what is converted, what is unfinished or could \
                       not be read, and which files are lost, truncated or not the table's own. Exits with 0 if the table is \
-                      complete, 4 if something is missing, 5 if files are lost or damaged.",
+                      complete, 4 if something is missing or left over, 5 if files are lost or damaged.",
         after_long_help = "Examples:\n  \
             flowquet status lake/vpc_flow_logs\n  \
             flowquet status s3://lake/vpc_flow_logs/ --json"
@@ -279,7 +279,7 @@ pub(crate) struct ReconvertArgs {
     pub(crate) lost: bool,
 
     /// Objects whose files are lost, and whose loss was accepted with `flowquet verify --accept-loss`; those whose raw logs cannot be read
-    /// stay lost
+    /// stay lost, and keep no others from returning
     #[arg(long, help_heading = "Choosing objects")]
     pub(crate) accepted: bool,
 

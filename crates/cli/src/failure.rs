@@ -342,7 +342,8 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             "put the raw logs back where they were; if they are gone for good, `flowquet verify TABLE --repair --accept-loss REASON` \
              accepts that"
         }
-        Error::NotReconverted(_) | Error::RawLogsDiffer { .. } => {
+        Error::Overtaken(_) => "run the same command again",
+        Error::RawLogsDiffer { .. } => {
             "put the raw logs back where they were, or choose other objects; if they are gone and files of the table are lost, \
              `flowquet verify TABLE --accept-loss REASON` accepts that"
         }

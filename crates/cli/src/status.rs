@@ -14,7 +14,8 @@ use crate::output::{Failure, counted, parts_of_lines, put, shown};
 use crate::places::table_store;
 use crate::signals::listen_for_signals;
 use crate::table_files::{
-    NAMED_MAX, accepted_sum, accepted_texts, found_again_text, lost_text, stray_text, truncated_text,
+    NAMED_MAX, accepted_sum, accepted_texts, found_again_text, lost_rejects_texts, lost_text, stray_text,
+    truncated_text,
 };
 
 pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
     }
     Ok(if !found.check.is_whole() {
         Exit::FilesDamaged
-    } else if found.is_complete() {
+    } else if found.is_complete() && found.check.left.is_empty() {
         Exit::Success
     } else {
         Exit::ObjectsLeft
@@ -125,7 +126,8 @@ fn text(status: &Status, root: &Location) -> String {
     named("unreadable", told.iter().map(|u| format!("`{}`: {}", u.url, u.reason)).collect());
     let reason = |u: &&flowquet_table::Unreadable| u.ignored.clone().unwrap_or_default();
     named("ignored", ignored.iter().map(|u| format!("`{}`: {}", u.url, reason(u))).collect());
-    named("accepted", accepted_texts(&status.check.accepted_losses));
+    let accepted = accepted_texts(&status.check.accepted_losses).into_iter();
+    named("accepted", accepted.chain(lost_rejects_texts(&status.lost_rejects)).collect());
     let check = &status.check;
     named("lost", check.lost.iter().map(lost_text).collect());
     named("truncated", check.truncated.iter().map(truncated_text).collect());
@@ -181,6 +183,14 @@ fn last_line(status: &Status, root: &Location, unreadable: u64, archived: u64) -
         return format!(
             "{} unfinished: readers that list may count records twice until `flowquet compact` has run",
             counted(moving, "compaction")
+        );
+    }
+    let left = check.left.len() as u64;
+    if left > 0 {
+        let is = if left == 1 { "is" } else { "are" };
+        let files = counted(left, "replaced file");
+        return format!(
+            "{files} {is} there again: readers that list count records twice until `flowquet compact` has run"
         );
     }
     let files = counted(status.files, "file");

@@ -1,6 +1,6 @@
 //! Files of a table that are not as its records have them, in words.
 
-use flowquet_table::{AcceptedLoss, Misplaced};
+use flowquet_table::{AcceptedLoss, LostRejects, Misplaced};
 use indicatif::HumanBytes;
 
 use crate::output::counted;
@@ -57,6 +57,19 @@ pub(crate) fn accepted_texts(losses: &[AcceptedLoss]) -> Vec<String> {
         format!("{records} in {files} lost, accepted {at}: {reason}")
     };
     times.into_iter().map(text).collect()
+}
+
+/// Rejected lines whose loss was accepted: how many, when and why.
+pub(crate) fn lost_rejects_texts(lost: &[LostRejects]) -> Vec<String> {
+    let text = |lost: &LostRejects| {
+        format!(
+            "{} lost, accepted {}: {}",
+            counted(lost.rejects, "rejected line"),
+            lost.accepted_at,
+            lost.reason
+        )
+    };
+    lost.iter().map(text).collect()
 }
 
 /// `1,234 records lost and accepted`, where there are any.

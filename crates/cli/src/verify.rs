@@ -2,6 +2,7 @@
 
 mod text;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +43,15 @@ struct Report<'a> {
     /// Objects that are proven to be in the table, where it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     safe_objects: Option<u64>,
+    /// Why the sources could not be listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlisted: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repaired: Option<&'a Repaired>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    rewritten: &'a [String],
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    replaced: &'a BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<&'a AcceptedLosses>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -76,6 +84,10 @@ struct Done {
 #[derive(Default)]
 struct Mended {
     repaired: Option<Repaired>,
+    /// Files that were written anew of their own rows.
+    rewritten: Vec<String>,
+    /// Files that another run replaced after they were found.
+    replaced: BTreeSet<String>,
     accepted: Option<AcceptedLosses>,
     regained: Regained,
     restored: RestoredRejects,
@@ -85,6 +97,8 @@ impl Mended {
     /// Whether anything was done.
     fn is_any(&self) -> bool {
         self.repaired.is_some()
+            || !self.rewritten.is_empty()
+            || !self.replaced.is_empty()
             || self.accepted.as_ref().is_some_and(AcceptedLosses::is_any)
             || !self.regained.files.is_empty()
             || !self.restored.files.is_empty()
@@ -93,6 +107,8 @@ impl Mended {
     /// Whether there is no fault in the file of this key any more.
     fn has(&self, key: &String) -> bool {
         self.repaired.as_ref().is_some_and(|r| r.files.contains(key))
+            || self.rewritten.contains(key)
+            || self.replaced.contains(key)
             || self.restored.files.contains(key)
             || self.accepted.as_ref().is_some_and(|a| a.has(key))
     }
@@ -104,8 +120,12 @@ impl Done {
             exit: self.exit.code(),
             outcome: self.exit.name(),
             verified: &self.verified,
-            safe_objects: args.list_safe.is_some().then_some(self.verified.safe.len() as u64),
+            safe_objects: (args.list_safe.is_some() && self.verified.unlisted.is_none())
+                .then_some(self.verified.safe.len() as u64),
+            unlisted: self.verified.unlisted.as_ref().map(|error| error.to_string()),
             repaired: self.mended.repaired.as_ref(),
+            rewritten: &self.mended.rewritten,
+            replaced: &self.mended.replaced,
             accepted: self.mended.accepted.as_ref(),
             regained: &self.mended.regained.files,
             restored_rejects: &self.mended.restored.files,
@@ -153,7 +173,7 @@ fn look(
     let verified = verify(&request, &run_report.observer(&reporter), stop());
     reporter.finish();
     let mut verified = verified.map_err(|e| engine_failure(&e))?;
-    if let Some(path) = &args.list_safe {
+    if let Some(path) = args.list_safe.as_ref().filter(|_| verified.unlisted.is_none()) {
         write_list(&stores, path, &verified.safe)?;
     }
     let (mut mended, mut failure) = (Mended::default(), None);
@@ -177,7 +197,18 @@ fn look(
     } else if exit != Exit::Success {
         say(&format!("flowquet: {}: {} (exit {})", args.out, text::sum(&done.verified), exit.code()));
     }
-    failure.map_or(Ok(exit), Err)
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    match &done.verified.unlisted {
+        // What is wrong with the table counts for more.
+        Some(error) if exit != Exit::Failed => {
+            say(&format!("warning: {}", shown(&error.to_string())));
+            Ok(exit)
+        }
+        Some(error) => Err(engine_failure(error)),
+        None => Ok(exit),
+    }
 }
 
 /// How what was found is mended.
@@ -236,7 +267,8 @@ impl Mending<'_> {
             dry_run: false,
         };
         let done = repair(request, &left, pointers, observer, stop()).map_err(failed)?;
-        mended.repaired = done.repaired;
+        (mended.repaired, mended.rewritten) = (done.repaired, done.rewritten);
+        mended.replaced = done.replaced;
         let Some(error) = done.error else { return Ok(()) };
         if loss.is_none() || done.beyond.is_empty() {
             return Err(failed(error));
@@ -253,6 +285,7 @@ fn exit_of(verified: &Verified, mended: &Mended) -> Exit {
     let is_mended = |fault: Fault, place: &String| fault.is_mendable() && mended.has(place);
     let left = verified.findings.iter().filter(|f| !is_mended(f.fault, &f.place));
     match left.map(|f| f.fault.trouble()).min().unwrap_or(Trouble::None) {
+        Trouble::None if verified.unlisted.is_some() => Exit::Failed,
         Trouble::Records => Exit::RecordsDamaged,
         Trouble::Files => Exit::FilesDamaged,
         Trouble::Sources => Exit::SourcesDiffer,

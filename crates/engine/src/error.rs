@@ -122,8 +122,9 @@ pub enum Error {
         /// What is wrong with the raw logs.
         why: String,
     },
-    /// A reconversion did not come about: why. The table is as it was, and another try may succeed.
-    NotReconverted(String),
+    /// A reconversion did not come about, since another run got ahead of it again and again, or a raw log changed while it was read: which. It left the
+    /// table as it was, and another try may succeed.
+    Overtaken(String),
     /// A roll-up did not come about: why. The table is as it was.
     NotRolledUp(String),
     /// A table was to be rolled up into itself.
@@ -290,9 +291,8 @@ impl Error {
             Self::NoDimension { .. } => "no-dimension",
             Self::NoPartition { .. } => "no-partition",
             Self::NotCompared { .. } => "not-compared",
-            Self::NotRebuilt { .. } | Self::NotReconverted(_) | Self::RawLogsDiffer { .. } => {
-                "not-reconverted"
-            }
+            Self::NotRebuilt { .. } | Self::RawLogsDiffer { .. } => "not-reconverted",
+            Self::Overtaken(_) => "overtaken",
             Self::NotRolledUp(_) | Self::RolledUpIntoItself { .. } => "not-rolled-up",
             Self::RecordsDiffer { .. } => "records-differ",
             Self::RecordsLost { .. } => "records-lost",
@@ -398,7 +398,8 @@ impl fmt::Display for Error {
                 let of = counted(*of, "lost or damaged file");
                 write!(f, "not rebuilt: {} of {of}: {why}", grouped(*files))
             }
-            Self::NotReconverted(why) | Self::RawLogsDiffer { why, .. } => {
+            Self::Overtaken(why) => write!(f, "not reconverted: {why}"),
+            Self::RawLogsDiffer { why, .. } => {
                 write!(f, "not reconverted, the table is unchanged: {why}")
             }
             Self::RecordsDiffer { url, why, .. } => {

@@ -30,6 +30,8 @@ pub(crate) enum Goal {
         id: String,
         /// The partition folders whose rows are wanted; all if `None`. Rows of others are counted and dropped.
         partitions: Option<Arc<BTreeSet<String>>>,
+        /// Whether digests of inputs are those of all of their rows, also of those that are dropped.
+        is_whole: bool,
     },
 }
 
@@ -55,11 +57,19 @@ impl Goal {
         matches!(self, Self::Commit { .. })
     }
 
-    /// The partition folders whose rows are wanted; all if `None`.
+    /// The partition folders of which anything is made; all if `None`.
     pub(crate) fn partitions(&self) -> Option<&Arc<BTreeSet<String>>> {
         match self {
-            Self::Commit { .. } => None,
-            Self::Aside { partitions, .. } => partitions.as_ref(),
+            Self::Aside { partitions, is_whole: false, .. } => partitions.as_ref(),
+            Self::Aside { .. } | Self::Commit { .. } => None,
+        }
+    }
+
+    /// Whether rows of this partition folder are wanted.
+    pub(crate) fn wants(&self, folder: &str) -> bool {
+        match self {
+            Self::Aside { partitions: Some(wanted), .. } => wanted.contains(folder),
+            Self::Aside { .. } | Self::Commit { .. } => true,
         }
     }
 }

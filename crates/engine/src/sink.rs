@@ -209,6 +209,8 @@ struct TaskFiles {
     /// The first lines of rejects, for a message.
     first_rejects: Vec<String>,
     totals: UnitCounts,
+    /// Digest of rows that are not wanted.
+    digest_elsewhere: Digest,
 }
 
 impl TaskFiles {
@@ -232,6 +234,7 @@ impl TaskFiles {
             rejects_kept: Kept::new(plan.rejects_max),
             first_rejects: Vec::new(),
             totals: UnitCounts::default(),
+            digest_elsewhere: Digest::default(),
         })
     }
 
@@ -249,6 +252,11 @@ impl TaskFiles {
                 let written = staged.write_all(self.rejects_kept.first_of(&lines));
                 let url = || self.out.url(&key);
                 Ok(written.map_err(|e| flowquet_store::Error::write(url(), e))?)
+            }
+            Item::Piece(piece) if !self.goal.wants(&piece.to.folder) => {
+                self.totals.rows_elsewhere += piece.rows() as u64;
+                self.digest_elsewhere = self.digest_elsewhere.with(piece.digest);
+                Ok(())
             }
             Item::Piece(Piece { to, format, times, digest, rows: PieceRows::Encoded(group) }) => {
                 self.append(&to, &format, times, digest, group)
@@ -421,7 +429,8 @@ impl TaskFiles {
             )));
         }
         let read = Digest::sum(totals.inputs.iter().filter(|i| i.failed.is_none()).map(|i| i.digest));
-        let written = Digest::sum(outputs.iter().map(|o| o.digest));
+        let written = outputs.iter().map(|o| o.digest).chain([Some(self.digest_elsewhere)]);
+        let written = Digest::sum(written);
         if read != written {
             let found = format!("records of digest {read:?} became rows of {written:?}");
             return Err(Error::Accounting(format!("{found}, in task {}", self.task.id)));

@@ -44,6 +44,13 @@ pub(crate) enum PieceRows {
 }
 
 impl Piece {
+    pub(crate) fn rows(&self) -> usize {
+        match &self.rows {
+            PieceRows::Few(batch) => batch.num_rows(),
+            PieceRows::Encoded(group) => group.rows(),
+        }
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         match &self.rows {
             PieceRows::Few(batch) => batch.get_array_memory_size(),

@@ -463,7 +463,7 @@ fn s5_equal_reconversions_at_once() {
             }
         };
         let one = world.reconvert_beside(&world.lake_store(), of_object(), v2(), &beside);
-        assert!(matches!(one, Ok(_) | Err(Error::NotReconverted(_))), "operation {at}: {one:?}");
+        assert!(matches!(one, Ok(_) | Err(Error::Overtaken(_))), "operation {at}: {one:?}");
         assert_eq!(world.rows(), right.rows(), "operation {at}");
         world.compact(&world.lake_store(), None).unwrap_or_else(|e| panic!("operation {at}: {e}"));
         assert_eq!(world.rows(), right.rows(), "operation {at}");

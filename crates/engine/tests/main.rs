@@ -7,6 +7,8 @@ mod hostile;
 mod losses;
 mod meanwhile;
 mod records;
+mod repairs;
+mod returns;
 mod uncounted;
 mod verify;
 mod verify_rows;

@@ -278,8 +278,8 @@ fn what_is_lost_is_repaired() {
         let rows = world.rows();
         let files = live(world);
         let mut damaged = world.lake.get(&files[1]).expect("there").to_vec();
-        let middle = damaged.len() / 2;
-        damaged[middle] ^= 1;
+        // Of bytes that no value depends on it would be written anew without raw logs.
+        damaged[8..40].iter_mut().for_each(|byte| *byte ^= 1);
         world.put_in_table(&files[1], &damaged);
         world.lake.delete(&files[0]).expect("there");
         let verified = world.verify(Depth::Data);

@@ -27,6 +27,23 @@ pub struct Merging {
     pub options: Options,
     /// All fields that the files have rows of.
     pub format: LogFormat,
+    /// Whether files are written anew also where they would be the same.
+    pub is_anew: bool,
+}
+
+impl Merging {
+    /// One file, of which one of the same options is to be made.
+    ///
+    /// # Errors
+    /// A message, where a record was edited.
+    pub fn of(file: &LiveFile) -> Result<Self, String> {
+        let one = vec![file.clone()];
+        let options = merged_options(&one, &file.options).map_err(|e| e.to_string())?;
+        let Options { own_region, rejects_max, .. } = Options::default();
+        let options = Options { dedup: None, own_region, rejects_max, ..options };
+        let format = merged_format(&one, &options)?;
+        Ok(Self { files: one, options, format, is_anew: true })
+    }
 }
 
 /// Whether a compaction would write the file otherwise, were it alone.
@@ -66,7 +83,7 @@ pub fn mergings_due(live: &[LiveFile], wanted: &Options) -> Result<Vec<Merging>,
                 let one = vec![file.clone()];
                 let options = merged_options(&one, wanted).map_err(|e| e.to_string())?;
                 let format = merged_format(&one, &options)?;
-                groups.push((one, Merging { files: Vec::new(), options, format }));
+                groups.push((one, Merging { files: Vec::new(), options, format, is_anew: false }));
                 groups.len() - 1
             }
         };

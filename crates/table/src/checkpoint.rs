@@ -134,6 +134,8 @@ struct StoredSegment {
 struct StoredLoss {
     file: LiveFileForm,
     loss: Loss,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    inputs: Vec<u32>,
 }
 
 /// How the key of an entry is written in a checkpoint.
@@ -250,6 +252,7 @@ pub(crate) fn put(
         .map(|lost| StoredLoss {
             file: LiveFileForm::of(&lost.file, &mut words),
             loss: lost.loss.as_ref().clone(),
+            inputs: lost.inputs.to_vec(),
         })
         .collect();
     let open = state
@@ -371,9 +374,9 @@ impl CheckpointRecord {
         state.files.last_compaction = self.compaction;
         state.files.reconversions = self.reconversions;
         state.files.losses = self.losses;
-        for StoredLoss { file, loss } in self.lost {
-            let (file, loss) = (file.file(&words)?, Arc::new(loss));
-            state.files.lost.insert(file.output.key.clone(), LostFile { file, loss });
+        for StoredLoss { file, loss, inputs } in self.lost {
+            let (file, loss, inputs) = (file.file(&words)?, Arc::new(loss), inputs.into());
+            state.files.lost.insert(file.output.key.clone(), LostFile { file, loss, inputs });
         }
         state.files.open = compactions.into_iter().map(|record| (record.number, record)).collect();
         let written = self.formats.into_iter().map(|f| Ok((f.format, words.get(f.options)?)));

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::checked;
 use crate::dedup::Duplicates;
 use crate::digest::Digest;
-use crate::loss::{LAYOUT_VERSION_OF_LOSSES, Loss};
+use crate::loss::{LAYOUT_VERSION_OF_RETURNS, Loss};
+use crate::objects::SourceObject;
 use crate::options::Options;
 use crate::records::{CommitRecord, Counts, OutputRecord, Record};
 use crate::rollup::{Rollup, RollupSums};
@@ -46,8 +47,8 @@ impl RetiredFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompactionRecord {
-    /// [`crate::LAYOUT_VERSION`] of the program that wrote it; [`LAYOUT_VERSION_OF_LOSSES`] where it accepts a loss, takes that back, or tells what is
-    /// lost still.
+    /// [`crate::LAYOUT_VERSION`] of the program that wrote it; [`crate::LAYOUT_VERSION_OF_LOSSES`] where it accepts a loss, takes that back, or tells what
+    /// is lost still; [`LAYOUT_VERSION_OF_RETURNS`] where it tells of which objects.
     pub layout_version: u32,
     /// The program that wrote it.
     pub written_by: String,
@@ -84,7 +85,7 @@ pub struct CompactionRecord {
 }
 
 impl Record for CompactionRecord {
-    const LAYOUT_VERSION_NEWEST: u32 = LAYOUT_VERSION_OF_LOSSES;
+    const LAYOUT_VERSION_NEWEST: u32 = LAYOUT_VERSION_OF_RETURNS;
 
     fn layout_version(&self) -> u32 {
         self.layout_version
@@ -144,6 +145,9 @@ pub struct RewrittenTask {
     pub options: Options,
     /// The files that hold its rows of the partitions in question now.
     pub outputs: Vec<OutputRecord>,
+    /// Objects of the task as they are now, whose rows these are: they were lost and are there again, and other copies may have other times.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub objects: Vec<SourceObject>,
 }
 
 /// Rows of a task that were lost together with others', which are there again.
@@ -158,6 +162,9 @@ pub struct StillLost {
     pub loss: Loss,
     /// Files that would hold them alone, as its commit told of them, under names of their own. There are none such.
     pub outputs: Vec<OutputRecord>,
+    /// Places of the inputs of its commit whose rows these are; all of them in these partitions where the task has no others there, if empty.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub inputs: Vec<u32>,
 }
 
 impl CompactionRecord {

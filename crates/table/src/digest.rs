@@ -14,6 +14,12 @@ impl Digest {
         Self(self.0.wrapping_add(other.0))
     }
 
+    /// That of these rows without the others, which are some of them.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0.wrapping_sub(other.0))
+    }
+
     /// That of all rows; none where a part has none.
     pub fn sum(parts: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
         parts.into_iter().try_fold(Self::default(), |sum, part| Some(sum.with(part?)))

@@ -38,6 +38,8 @@ pub struct LostFile {
     pub file: LiveFile,
     /// Why and when that was accepted.
     pub loss: Arc<Loss>,
+    /// Places of the inputs of its only task's commit whose rows it had, sorted; empty where nobody knows.
+    pub inputs: Arc<[u32]>,
 }
 
 /// On disk.
@@ -178,6 +180,7 @@ impl Files {
     fn keep_lost(&mut self, still: &StillLost) -> Result<(), Error> {
         let (options, loss) = (Arc::new(still.options.clone()), Arc::new(still.loss.clone()));
         let tasks: Arc<[TaskId]> = Arc::new([still.task]);
+        let inputs: Arc<[u32]> = still.inputs.as_slice().into();
         for output in &still.outputs {
             let key = output.key.clone();
             if !is_data_key(&key)
@@ -188,7 +191,8 @@ impl Files {
             }
             let (output, options) = (output.clone(), options.clone());
             let file = LiveFile { output, options, is_compacted: false, tasks: tasks.clone() };
-            if self.lost.insert(key.clone(), LostFile { file, loss: loss.clone() }).is_some() {
+            let lost = LostFile { file, loss: loss.clone(), inputs: inputs.clone() };
+            if self.lost.insert(key.clone(), lost).is_some() {
                 return Err(broken("L4", format!("`{key}` was lost twice")));
             }
             self.leave(&key);
@@ -254,7 +258,8 @@ impl Files {
             tasks.extend(retired.tasks.iter());
             self.leave(&file.key);
             if let Some(loss) = &loss {
-                self.lost.insert(file.key.clone(), LostFile { file: retired, loss: loss.clone() });
+                let lost = LostFile { file: retired, loss: loss.clone(), inputs: Arc::default() };
+                self.lost.insert(file.key.clone(), lost);
             }
         }
         for key in &record.regained {

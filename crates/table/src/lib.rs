@@ -81,8 +81,9 @@ pub use layout::{
     enrichment_key, incoming_key, output_name, plan_key, plan_number, rejects_key, spooled_name,
     task_of_output,
 };
+pub use live_commits::ReturnedObjects;
 pub use log::{CommitPut, Log};
-pub use loss::{LAYOUT_VERSION_OF_LOSSES, Loss};
+pub use loss::{LAYOUT_VERSION_OF_LOSSES, LAYOUT_VERSION_OF_RETURNS, Loss};
 pub use objects::{ObjectId, SourceObject};
 pub use options::{Options, REJECTS_BYTES_MAX, ROW_GROUP_ROWS_MAX, Reading, ReadingError};
 pub use read_with::ReadOtherwise;

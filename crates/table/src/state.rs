@@ -351,6 +351,12 @@ impl TableState {
             totals.with_rejects.remove(&task.task);
             totals.damaged.remove(&task.task);
         }
+        for object in reconversion.rewritten.iter().flat_map(|task| &task.objects) {
+            if !self.known.is_taken(object)? {
+                return broken("L7", format!("rows of `{}` return, which is not taken", object.url()));
+            }
+            self.known.take_again(object);
+        }
         for task in &reconversion.tasks {
             check_commit(&task.commit)?;
             for input in &task.commit.inputs {
@@ -534,7 +540,8 @@ impl TableState {
         }));
         lines.extend(self.files.lost.values().map(|lost| {
             let LiveFile { output, options, is_compacted, tasks } = &lost.file;
-            format!("lost {output:?} {is_compacted} {tasks:x?} {} {:?}", json(options), lost.loss)
+            let options = json(options);
+            format!("lost {output:?} {is_compacted} {tasks:x?} {options} {:?} {:?}", lost.loss, lost.inputs)
         }));
         lines.extend(self.files.open.keys().map(|number| format!("moving {number}")));
         lines.extend(self.formats.flow_logs().map(|id| format!("flow log {id}")));

@@ -12,9 +12,11 @@ use crate::check::{FileCheck, check_files};
 use crate::error::Error;
 use crate::files::LiveFile;
 use crate::ignored::ignored;
+use crate::layout::rejects_key;
 use crate::log::Log;
 use crate::objects::SourceObject;
 use crate::records::Counts;
+use crate::rejects_loss::{LostRejects, loss_of_rejects, lost_rejects};
 use crate::rollup::RollupSums;
 use crate::state::TableState;
 
@@ -116,6 +118,9 @@ pub struct Status {
     pub unreadable: Vec<Unreadable>,
     /// Keys of reject files.
     pub reject_files: Vec<String>,
+    /// Rejected lines whose loss somebody accepted: the table does not keep them any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost_rejects: Vec<LostRejects>,
     /// Files that are not as the records have them.
     #[serde(flatten)]
     pub check: FileCheck,
@@ -143,7 +148,19 @@ pub fn status(log: &mut Log) -> Result<Status, Error> {
     let out = log.out().as_ref();
     let catalog = CatalogTable::of(out)?.map(|c| format!("{}.{}", c.database, c.table));
     let ignored = ignored_reasons(out, log.state())?;
-    of_state(log.state(), &ignored, catalog, check)
+    let lost_rejects = losses_of_rejects(out, log.state())?;
+    let mut status = of_state(log.state(), &ignored, catalog, check)?;
+    status.reject_files.retain(|key| lost_rejects.iter().all(|lost| lost.key != *key));
+    Ok(Status { lost_rejects, ..status })
+}
+
+/// Nothing is asked where no lines are rejected.
+fn losses_of_rejects(out: &dyn Store, state: &TableState) -> Result<Vec<LostRejects>, Error> {
+    let with_rejects = &state.totals().with_rejects;
+    let lost = if with_rejects.is_empty() { BTreeSet::new() } else { lost_rejects(out)? };
+    let tasks = with_rejects.iter().filter(|task| lost.contains(&rejects_key(task)));
+    let told = tasks.map(|task| loss_of_rejects(out, *task)).collect::<Result<Vec<_>, _>>()?;
+    Ok(told.into_iter().flatten().collect())
 }
 
 /// Nothing is read where nothing is ignored that failed.
@@ -239,6 +256,7 @@ fn of_state(
         formats,
         unreadable,
         reject_files: totals.reject_files().collect(),
+        lost_rejects: Vec::new(),
         check,
     })
 }

@@ -10,7 +10,7 @@ use crate::args::VerifyArgs;
 use crate::exit::Exit;
 use crate::failure::ENRICH;
 use crate::output::{counted, shown};
-use crate::table_files::{NAMED_MAX, accepted_sum, accepted_texts};
+use crate::table_files::{NAMED_MAX, accepted_sum, accepted_texts, lost_rejects_texts};
 
 /// Levels in the order of their rows.
 const LEVELS: [Level; 6] =
@@ -37,18 +37,18 @@ pub(super) fn of(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: 
             push(&mut text, "", &format!("and {more} more; --json names them all"));
         }
     }
-    if let Some(path) = &args.list_safe {
+    if let Some(error) = &verified.unlisted {
+        push(&mut text, "source", &format!("not listed: {}", **error));
+    }
+    if let Some(path) = args.list_safe.as_ref().filter(|_| verified.unlisted.is_none()) {
         let safe = objects(verified.safe.len() as u64);
         push(&mut text, "safe", &format!("{safe} proven line by line, listed in {}", path.display()));
         for (reason, count) in &verified.not_safe {
             push(&mut text, "", &format!("{} not: {}", objects(*count), not_safe(reason)));
         }
     }
-    let lost_rejects = verified.lost_rejects.iter().map(|lost| {
-        let lines = counted(lost.rejects, "rejected line");
-        format!("{lines} lost, accepted {}: {}", lost.accepted_at, lost.reason)
-    });
-    let losses = accepted_texts(&verified.accepted_losses).into_iter().chain(lost_rejects.take(NAMED_MAX));
+    let lost_rejects = lost_rejects_texts(&verified.lost_rejects).into_iter().take(NAMED_MAX);
+    let losses = accepted_texts(&verified.accepted_losses).into_iter().chain(lost_rejects);
     for (i, loss) in losses.enumerate() {
         push(&mut text, if i == 0 { "accepted" } else { "" }, &loss);
     }
@@ -98,6 +98,14 @@ fn push_mended(text: &mut String, args: &VerifyArgs, mended: &Mended) {
             objects(done.objects + done.companions)
         );
         push(text, "repaired", &said);
+    }
+    if !mended.rewritten.is_empty() {
+        let files = counted(mended.rewritten.len() as u64, "file");
+        push(text, "rewritten", &format!("{files} from the records in the table"));
+    }
+    if !mended.replaced.is_empty() {
+        let files = counted(mended.replaced.len() as u64, "file");
+        push(text, "replaced", &format!("{files} by another run meanwhile"));
     }
 }
 
@@ -367,6 +375,8 @@ fn last_line(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: Exit
             _ => format!("the loss of {} is accepted", counted(a.records, "record")),
         });
         let is_repaired = mended.repaired.is_some()
+            || !mended.rewritten.is_empty()
+            || !mended.replaced.is_empty()
             || !mended.regained.files.is_empty()
             || !mended.restored.files.is_empty();
         let repaired = is_repaired.then(|| "repaired".to_owned());
@@ -375,6 +385,7 @@ fn last_line(args: &VerifyArgs, verified: &Verified, mended: &Mended, exit: Exit
         return format!("{}; `{}` {proves}", done.join(", and "), command(table, " --read-data"));
     }
     match exit {
+        Exit::Failed => "no problems found in the table, but the sources could not be listed".to_owned(),
         Exit::Success => {
             let accepted = accepted_sum(&verified.accepted_losses);
             if args.read_data && args.deep && !args.source.is_empty() {

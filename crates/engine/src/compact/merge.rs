@@ -51,7 +51,7 @@ impl Merger<'_> {
     /// Writes the rows of files as new files, aside, and returns the record that would retire the old ones; `None` where they would
     /// be the same.
     pub(super) fn merge(&self, folder: &str, merging: &Merging) -> Result<Option<CompactionRecord>, Error> {
-        let Merging { files, options, format } = merging;
+        let Merging { files, options, format, is_anew } = merging;
         let mut retired: Vec<RetiredFile> = files.iter().map(|f| RetiredFile::of(&f.output)).collect();
         let formats = self.formats(options)?;
         let plan = PlanContext::new(options)?.with_union(&formats)?;
@@ -82,7 +82,7 @@ impl Merger<'_> {
         };
         for file in files {
             // A file that stays cannot say what was left out for its sake.
-            partition.take(file, options.dedup.is_some() || is_raw(file, options))?;
+            partition.take(file, *is_anew || options.dedup.is_some() || is_raw(file, options))?;
         }
         partition.end_file()?;
         retired.retain(|file| !partition.kept.contains(&file.key));

@@ -1,10 +1,12 @@
 //! Compaction: the files of a partition become few sorted ones, which take their place as [`crate::replace`] describes.
 
+mod commit;
 mod compared;
 mod duplicates;
 mod memory;
 mod merge;
 mod merger;
+mod rewrite;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,9 +16,7 @@ use std::time::Duration;
 use flowquet_format::LogFormat;
 use flowquet_plan::{Merging, kept_formats, mergings_due};
 use flowquet_store::Store;
-use flowquet_table::{
-    CompactionRecord, Dedup, FileCheck, Log, Options, TableState, check_files, delete_if_there,
-};
+use flowquet_table::{Dedup, FileCheck, Log, Options, TableState, check_files, delete_if_there};
 use serde::Serialize;
 
 use crate::convert::checkpoint;
@@ -26,9 +26,11 @@ use crate::partitions::{check_partitions, folder_of, is_chosen};
 use crate::replace::{Late, Placing, Pointers, are_live, finish_open};
 use crate::threads::pool;
 
+use commit::{Outcome, commit};
 use compared::check_compared;
 use memory::Memory;
 use merger::Merger;
+pub(crate) use rewrite::rewrite_files;
 
 /// What rows are ordered by where nothing is asked for: over the queries of `benches/queries` it reads least.
 const DEFAULT_SORT: [&str; 3] = ["srcaddr", "dstaddr", "start"];
@@ -126,15 +128,6 @@ pub struct LeftOutRows {
 struct Due {
     folder: String,
     merging: Merging,
-}
-
-/// What became of a merging.
-enum Outcome {
-    /// With the id that its record would have had.
-    ByAnother(String),
-    Committed(Box<CompactionRecord>),
-    /// Files are large enough as they are.
-    NoGain,
 }
 
 /// Compacts until done or `stop` is set. `pointers` is the catalog that knows the table, if one does.
@@ -349,20 +342,6 @@ fn are_retired(log: &Mutex<Log>, due: &Due) -> Result<bool, Error> {
     log.refresh()?;
     log.ask(|state| Ok(!are_live(state, due.merging.files.iter().map(|f| f.output.key.as_str()))?))
         .map_err(Error::from)
-}
-
-/// Commits a compaction, unless another one has retired some of its files meanwhile.
-fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Outcome, Error> {
-    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-    let put = log.append_compaction(&mut |state| {
-        let are_live = are_live(state, draft.retired.iter().map(|f| f.key.as_str()))?;
-        let number = state.files().last_compaction() + 1;
-        Ok(are_live.then(|| CompactionRecord { number, ..draft.clone() }))
-    })?;
-    Ok(match put {
-        Some(record) => Outcome::Committed(Box::new(record)),
-        None => Outcome::ByAnother(draft.id),
-    })
 }
 
 #[cfg(test)]

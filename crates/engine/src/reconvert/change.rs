@@ -21,6 +21,18 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether objects are read as they were.
+    pub(super) fn is_none(&self) -> bool {
+        let Self { reading, columns, add, enrich, salvage, rejects_max } = self;
+        let none = Self::default();
+        reading.is_none()
+            && columns.is_none()
+            && *add == none.add
+            && *enrich == none.enrich
+            && salvage.is_none()
+            && rejects_max.is_none()
+    }
+
     /// These options with what was asked for.
     pub(super) fn apply(&self, options: &Options) -> Options {
         Options {

@@ -174,6 +174,11 @@ impl Choice {
         self.accepted && self.restores()
     }
 
+    /// Whether records of chosen objects whose loss was accepted may return while those of others of their tasks stay lost.
+    pub(crate) fn may_leave_part(&self) -> bool {
+        !self.rejects && !self.lost && self.files.is_none()
+    }
+
     /// Whether only objects with rejects are wanted.
     pub(crate) fn wants_rejects(&self) -> bool {
         self.rejects

@@ -53,7 +53,7 @@ pub(super) fn differing<'a>(
 }
 
 /// Whether an object has as many rejected lines as before, which are others.
-fn has_other_rejects(before: &InputRecord, now: &InputRecord) -> bool {
+pub(super) fn has_other_rejects(before: &InputRecord, now: &InputRecord) -> bool {
     before.rejects_digest.is_some()
         && now.counts.rejects == before.counts.rejects
         && now.rejects_digest != before.rejects_digest

@@ -17,6 +17,16 @@ pub(super) struct Left {
 }
 
 impl Left {
+    /// Whether any are.
+    pub(super) fn is_any(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// These tasks.
+    pub(super) fn tasks(&self) -> &HashSet<TaskId> {
+        &self.tasks
+    }
+
     /// Takes out of what is chosen what is left as it is. Returns how many objects that are.
     pub(super) fn leave(&self, chosen: &mut Chosen) -> u64 {
         let left = chosen.tasks.extract_if(.., |task, _| self.tasks.contains(task));

@@ -12,7 +12,7 @@
 //!
 //! The tasks of the first two are superseded: new ones count in their place. Neighbours go on counting. Where raw logs of a neighbour cannot
 //! be read, and all of its rows in question are lost already, they stay so, and keep nobody else's from being there again. Nor do chosen objects
-//! that are chosen for their accepted loss alone.
+//! that are chosen for their accepted loss alone: of their tasks those return alone whose raw logs are there (`returns.rs`).
 //!
 //! # How the table changes hands
 //!
@@ -24,85 +24,74 @@ mod change;
 mod choice;
 mod differ;
 mod done;
+mod draft;
 mod gone;
+mod id;
 mod left;
+mod part;
+mod performing;
+mod request;
+mod returns;
+mod rows;
 mod scope;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use flowquet_plan::plan_tasks;
 use flowquet_sources::SourceSet;
-use flowquet_store::{Store, Stores};
 use flowquet_table::{
-    CommitRecord, CompactionRecord, FailedClaim, LAYOUT_VERSION, LAYOUT_VERSION_OF_LOSSES, Log, Options,
-    Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, TaskId,
-    aside_key, written_by,
+    CompactionRecord, Error as LogError, FailedClaim, Log, Options, SourceObject, TableState, aside_key,
 };
-use sha2::{Digest as _, Sha256};
 
-use crate::budget::Budget;
 use crate::convert::checkpoint;
-use crate::enrich::{EnrichmentFile, EnrichmentFiles, next_versions};
+use crate::enrich::{EnrichmentFiles, next_versions};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::goal::{Goal, PlannedTask};
-use crate::perform::{Execution, Performed, perform};
 use crate::replace::{Late, Placing, Pointers, finish_open};
 use crate::summary::Summary;
-use crate::take::{append_plan, check_columns, not_taken};
-use crate::union::formats_of;
+use crate::take::{append_plan, not_taken};
 use crate::words::counted;
 
 pub use change::Change;
 pub use choice::Choice;
 use differ::differing;
 pub use done::Reconverted;
+use draft::Draft;
 pub(crate) use gone::{blocked_tasks, tasks_beyond};
+pub(crate) use id::digest_of;
 use left::Left;
+use performing::run;
+use request::ATTEMPTS_MAX;
+pub use request::ReconvertRequest;
+use returns::Returns;
+use scope::Scope;
 pub(crate) use scope::is_gone;
-use scope::{Rows, Scope};
-
-/// What a reconversion is asked to do.
-#[derive(Debug)]
-pub struct ReconvertRequest {
-    /// The table.
-    pub out: Arc<dyn Store>,
-    /// Stores of the sources.
-    pub stores: Arc<Stores>,
-    /// Which objects.
-    pub choice: Choice,
-    /// How they are read from now on.
-    pub change: Change,
-    /// Files that fill columns, as the change names them.
-    pub enrich: Vec<EnrichmentFile>,
-    /// Workers and memory.
-    pub budget: Budget,
-    /// How long readers that began before a change are given, where a catalog is pointed elsewhere.
-    pub grace: Duration,
-    /// Say what would be done and do nothing.
-    pub dry_run: bool,
-}
-
-/// Tasks of a reconversion, and what each is for.
-struct Draft {
-    id: String,
-    planned: Vec<PlannedTask>,
-    /// Options of new tasks, by id.
-    options: HashMap<TaskId, Options>,
-    /// The neighbour that a task writes rows of anew, by the id of the task that does.
-    rewrites: HashMap<TaskId, TaskId>,
-    /// URLs of objects of superseded tasks that must give the records that they gave.
-    restored: HashSet<String>,
-}
 
 /// Converts objects anew, until done or `stop` is set.
 ///
 /// # Errors
 /// [`Error`]; unless the record of the reconversion is put, the table is as it was.
 pub fn reconvert(
+    request: &ReconvertRequest,
+    pointers: Option<&dyn Pointers>,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Reconverted, Error> {
+    let mut overtaken = None;
+    for _ in 0..ATTEMPTS_MAX {
+        match reconvert_chosen(request, pointers, observer, stop) {
+            Err(Error::Overtaken(why)) => overtaken = Some(Error::Overtaken(why)),
+            // What was chosen the last time is what the other run has replaced.
+            Err(Error::NothingChosen) if overtaken.is_some() => break,
+            done => return done,
+        }
+    }
+    Err(overtaken.unwrap_or(Error::NothingChosen))
+}
+
+/// Converts objects anew, unless another run gets ahead.
+fn reconvert_chosen(
     request: &ReconvertRequest,
     pointers: Option<&dyn Pointers>,
     observer: &dyn Observer,
@@ -117,39 +106,69 @@ pub fn reconvert(
     let enrich = next_versions(log.state(), &request.change.enrich)?;
     let change = &Change { enrich, ..request.change.clone() };
     let sources = SourceSet::new(request.stores.clone());
+    let mut left = Left::default();
+    let done =
+        reconvert_whole(&mut log, request, change, &sources, &mut left, finished, pointers, observer, stop);
+    if !request.choice.may_leave_part() || !change.is_none() {
+        return done;
+    }
+    // Of tasks that could not be converted again as a whole, what is there of their raw logs returns alone.
+    let (only, before) = match &done {
+        Ok(done) if left.is_any() => (Some(left.tasks()), done.clone()),
+        Err(error) if error.raw_logs().is_some() => {
+            (None, Reconverted { finished, ..Reconverted::default() })
+        }
+        _ => return done,
+    };
+    let returns = Returns { request, sources: &sources, pointers, observer, stop };
+    returns.restore(&mut log, only, &before)?.map_or(done, Ok)
+}
+
+/// Converts tasks of chosen objects anew as a whole, without those that may be `left` as they are.
+#[allow(clippy::too_many_arguments, reason = "what is asked, what became of others, and what a run needs")]
+fn reconvert_whole(
+    log: &mut Log,
+    request: &ReconvertRequest,
+    change: &Change,
+    sources: &SourceSet,
+    left: &mut Left,
+    finished: u64,
+    pointers: Option<&dyn Pointers>,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Reconverted, Error> {
     // Tasks whose raw logs cannot be read.
     let mut unread = BTreeSet::new();
-    let mut left = Left::default();
     loop {
-        let mut chosen = request.choice.choose(&mut log, request.dry_run)?;
+        let mut chosen = request.choice.choose(log, request.dry_run)?;
         let still_lost = left.leave(&mut chosen);
-        let mut scope = Scope::new(&log, chosen)?;
+        let mut scope = Scope::new(log, chosen)?;
         scope.keep_lost(&unread);
         if request.choice.wants_rejects() {
             scope.keep_rejects();
         }
         let still_lost_why = left.why.clone();
         let done = Reconverted { finished, still_lost, still_lost_why, ..Reconverted::default() };
-        let refreshed = scope.refresh(&sources, stop);
-        let asked = Asked { request, change, scope: &scope, sources: &sources };
-        let error =
-            match refreshed.and_then(|()| reconvert_once(&mut log, asked, pointers, observer, stop, done)) {
-                Err(Error::RawLogsDiffer { tasks, why }) => {
-                    let needed = scope.needed_of(&tasks);
-                    if needed.is_empty() {
-                        unread.extend(tasks);
-                        continue;
-                    }
-                    Error::RawLogsDiffer { tasks: needed, why }
-                }
-                Err(Error::RecordsDiffer { tasks, .. }) if scope.needed_of(&tasks).is_empty() => {
+        let refreshed = scope.refresh(sources, stop);
+        let asked = Asked { request, change, scope: &scope, sources };
+        let error = match refreshed.and_then(|()| reconvert_once(log, asked, pointers, observer, stop, done))
+        {
+            Err(Error::RawLogsDiffer { tasks, why }) => {
+                let needed = scope.needed_of(&tasks);
+                if needed.is_empty() {
                     unread.extend(tasks);
                     continue;
                 }
-                Err(error) => error,
-                ended => return ended,
-            };
-        if !request.choice.may_leave_lost() || !left.add(&log, &scope, &error)? {
+                Error::RawLogsDiffer { tasks: needed, why }
+            }
+            Err(Error::RecordsDiffer { tasks, .. }) if scope.needed_of(&tasks).is_empty() => {
+                unread.extend(tasks);
+                continue;
+            }
+            Err(error) => error,
+            ended => return ended,
+        };
+        if !request.choice.may_leave_lost() || !left.add(log, &scope, &error)? {
             return Err(error);
         }
     }
@@ -169,7 +188,7 @@ fn reconvert_once(
     done.objects = scope.chosen().count() as u64;
     done.companions = scope.companions().count() as u64;
     done.failed_before = scope.failed.len() as u64;
-    done.neighbours = scope.neighbours.len() as u64;
+    done.neighbours = scope.neighbours.iter().map(|n| n.id).collect::<BTreeSet<_>>().len() as u64;
     done.files_in = scope.retired.len() as u64;
     done.records_before = scope.superseded.iter().map(|t| t.commit.counts.records).sum();
     done.rejects_before = scope.superseded.iter().map(|t| t.commit.counts.rejects).sum();
@@ -217,6 +236,9 @@ fn replace(
 ) -> Result<(), Error> {
     let Asked { request, change, scope, sources } = asked;
     let draft = Draft::new(log, scope, change, request.choice.restores(), enrichments)?;
+    let is_lost = |key: &&String| log.state().files().lost_at(key).is_some();
+    let lost = scope.retired.iter().map(|file| &file.output.key).filter(is_lost);
+    let still_lost: HashSet<String> = lost.filter(|_| !scope.still_lost.is_empty()).cloned().collect();
     let performed = run(
         log,
         enrichments.left_of(request.budget),
@@ -232,7 +254,7 @@ fn replace(
     if !performed.void.is_empty() {
         log.refresh()?;
         late.clear(log)?;
-        return Err(draft.changed(performed.void));
+        return Err(draft.changed(scope, sources, performed.void)?);
     }
     let commits = performed.aside;
     let anew = || commits.iter().filter(|commit| !draft.rewrites.contains_key(&commit.task));
@@ -248,28 +270,34 @@ fn replace(
     done.records_after = anew().map(|commit| commit.counts.records).sum();
     done.rejects_after = anew().map(|commit| commit.counts.rejects).sum();
     let record = draft.record(log, scope, commits, change)?;
-    // One that could not read all any more has cleared the folder.
-    let there: HashSet<String> = log.aside(&draft.id)?.into_iter().collect();
-    if record.all_outputs().any(|output| !there.contains(&aside_key(&record, output))) {
-        return Err(Error::NotReconverted(
-            "a concurrent run with the same options gave up and removed its files".to_owned(),
-        ));
-    }
     let reconversions = log.state().files().reconversions();
-    let put = log.append_compaction(&mut |state| {
+    let is_right = |state: &TableState| -> Result<bool, LogError> {
         let files = state.files();
         for file in &record.retired {
-            if !files.is_replaceable(&file.key)? {
-                return Ok(None);
+            // A file that was found again has the rows that are to stay lost.
+            let is_lost = files.lost_at(&file.key).is_some();
+            if !files.is_replaceable(&file.key)? || still_lost.contains(&file.key) && !is_lost {
+                return Ok(false);
             }
         }
-        let number = files.last_compaction() + 1;
-        let is_same = files.reconversions() == reconversions;
-        Ok(is_same.then(|| CompactionRecord { number, ..record.clone() }))
+        Ok(files.reconversions() == reconversions)
+    };
+    // One that could not read all any more has cleared the folder, and so has one that is through.
+    let there: HashSet<String> = log.aside(&draft.id)?.into_iter().collect();
+    if record.all_outputs().any(|output| !there.contains(&aside_key(&record, output))) {
+        log.refresh()?;
+        if !log.ask(is_right)? {
+            late.clear(log)?;
+        }
+        return Err(Error::Overtaken("a concurrent run with the same options removed its files".to_owned()));
+    }
+    let put = log.append_compaction(&mut |state| {
+        let number = state.files().last_compaction() + 1;
+        Ok(is_right(state)?.then(|| CompactionRecord { number, ..record.clone() }))
     })?;
     let Some(record) = put else {
         late.clear(log)?;
-        return Err(Error::NotReconverted("another run replaced some of its files meanwhile".to_owned()));
+        return Err(Error::Overtaken("another run replaced some of its files meanwhile".to_owned()));
     };
     done.files_out += record.all_outputs().count() as u64;
     Placing { log, pointers, grace: request.grace, observer, stop }.place(&[&record])?;
@@ -340,226 +368,4 @@ fn plan_failed(
         summary.warnings.push(warning);
     }
     Ok(())
-}
-
-fn run(
-    log: &Log,
-    budget: Budget,
-    planned: &[PlannedTask],
-    sources: &SourceSet,
-    observer: &dyn Observer,
-    stop: &AtomicBool,
-    summary: &mut Summary,
-) -> Result<Performed, Error> {
-    if planned.is_empty() {
-        return Ok(Performed::default());
-    }
-    let all = || planned.iter().flat_map(|t| &t.task.objects);
-    observer.event(&Event::Planned {
-        tasks: planned.len() as u64,
-        objects: all().count() as u64,
-        bytes: all().map(|o| o.bytes).sum(),
-        left_over: 0,
-    });
-    let execution = Execution { log, max_rejects: None, budget, tasks: planned, sources, observer, stop };
-    let mut performed = perform(&execution, summary);
-    performed.error.take().map_or(Ok(performed), Err)
-}
-
-/// A digest of these words, of which ids are made.
-pub(crate) fn digest_of(words: &[&str]) -> u64 {
-    let mut hash = Sha256::new();
-    for word in words {
-        hash.update(word.as_bytes());
-        hash.update(b"\n");
-    }
-    u64::from_be_bytes(hash.finalize()[..8].try_into().expect("eight bytes"))
-}
-
-impl Draft {
-    fn new(
-        log: &Log,
-        scope: &Scope,
-        change: &Change,
-        is_restored: bool,
-        enrichments: &mut EnrichmentFiles<'_>,
-    ) -> Result<Self, Error> {
-        let mut restored = HashSet::new();
-        let mut words =
-            vec!["reconversion".to_owned(), LAYOUT_VERSION.to_string(), log.state().last_plan().to_string()];
-        words.extend(scope.retired.iter().map(|f| f.output.key.clone()));
-        // With the same options an object is chosen or a companion, and gives the same.
-        let mut by_options: BTreeMap<String, (Options, Vec<SourceObject>)> = BTreeMap::new();
-        for task in &scope.superseded {
-            for (object, is_chosen) in &task.objects {
-                let options = if *is_chosen { change.apply(&task.options) } else { (*task.options).clone() };
-                // A task without files may be older than what files of the table have in common.
-                let options = log.state().contract().completed(options);
-                if (is_restored || !*is_chosen) && options == *task.options {
-                    restored.insert(object.url().to_owned());
-                }
-                let key = serde_json::to_string(&options).expect("plain values");
-                by_options.entry(key).or_insert_with(|| (options, Vec::new())).1.push(object.clone());
-            }
-            words.push(task.id.to_string());
-        }
-        words.extend(by_options.keys().cloned());
-        words.extend(scope.still_lost.iter().map(|n| format!("still lost {}", n.id)));
-        let digest = digest_of(&words.iter().map(String::as_str).collect::<Vec<_>>());
-        let id = format!("{digest:016x}");
-        let (options, rewrites) = (HashMap::new(), HashMap::new());
-        let mut draft = Self { planned: Vec::new(), options, rewrites, restored, id };
-        for (key, (options, objects)) in by_options {
-            if change.columns.is_some() {
-                let written = log.state().formats();
-                let written = written.written().iter().map(|(format, _)| format.to_string());
-                let given = options.reading.formats().iter().map(|f| f.to_string());
-                check_columns(&options, written.chain(given).collect())?;
-            }
-            let seed = format!("reconversion {} {key}", draft.id);
-            for task in plan_tasks(objects, &seed, &options) {
-                draft.options.insert(task.id, options.clone());
-                draft.push(log, task, &options, None, enrichments)?;
-            }
-        }
-        for neighbour in &scope.neighbours {
-            let task = draft.rewriting_of(neighbour.id);
-            draft.rewrites.insert(task, neighbour.id);
-            draft.options.insert(task, (*neighbour.options).clone());
-            let partitions = Some(Arc::new(neighbour.partitions.clone()));
-            let task = Task { id: task, objects: neighbour.objects.clone() };
-            draft.push(log, task, &neighbour.options, partitions, enrichments)?;
-        }
-        Ok(draft)
-    }
-
-    /// The name of what a neighbour's rows are written anew as.
-    fn rewriting_of(&self, neighbour: TaskId) -> TaskId {
-        TaskId::from(digest_of(&["rewriting", &self.id, &neighbour]))
-    }
-
-    /// What tasks that were given up come to. Objects of neighbours are asked for as they were; of the others, what changed did so while it was
-    /// read, and is taken as it is then by another try.
-    fn changed(&self, void: HashMap<TaskId, String>) -> Error {
-        let of = |task: &TaskId| self.rewrites.get(task).copied();
-        let tasks: BTreeSet<TaskId> = void.keys().filter_map(of).collect();
-        let is_told = |task: &TaskId| tasks.is_empty() || of(task).is_some();
-        let why = void.into_iter().filter(|(task, _)| is_told(task)).map(|(_, why)| why).min();
-        let why = why.unwrap_or_default();
-        if tasks.is_empty() { Error::NotReconverted(why) } else { Error::RawLogsDiffer { tasks, why } }
-    }
-
-    /// What would be lost: objects that gave records until now, and cannot be read with the options that were asked for.
-    fn loss(&self, scope: &Scope, commits: &[CommitRecord]) -> Option<Error> {
-        let inputs = scope.superseded.iter().flat_map(|t| t.commit.inputs.iter().map(|input| (t.id, input)));
-        let gave = inputs.filter(|(_, i)| i.counts.records > 0).map(|(task, i)| (i.object.url(), task));
-        let gave: HashMap<&str, TaskId> = gave.collect();
-        let anew = commits.iter().filter(|c| !self.rewrites.contains_key(&c.task)).flat_map(|c| &c.inputs);
-        let failed = anew.filter_map(|input| Some((input.object.url(), input.failed.as_ref()?)));
-        let lost: Vec<_> = failed.filter_map(|(url, cause)| Some((url, cause, *gave.get(url)?))).collect();
-        let (url, cause, _) = lost.first()?;
-        Some(Error::RecordsLost {
-            objects: lost.len() as u64,
-            url: (*url).to_owned(),
-            why: cause.to_string(),
-            tasks: lost.iter().map(|(.., task)| *task).collect(),
-        })
-    }
-
-    /// Where rejects were to be mended and fewer records would come of it: mostly a format that is missing.
-    fn fewer(&self, scope: &Scope, commits: &[CommitRecord], choice: &Choice) -> Option<Error> {
-        if !choice.rejects || choice.fewer_records {
-            return None;
-        }
-        let anew = commits.iter().filter(|c| !self.rewrites.contains_key(&c.task));
-        let before = scope.superseded.iter().map(|t| t.commit.counts.records).sum();
-        let after = anew.map(|c| c.counts.records).sum();
-        (after < before).then_some(Error::FewerRecords { before, after })
-    }
-
-    fn push(
-        &mut self,
-        log: &Log,
-        task: Task,
-        options: &Options,
-        partitions: Option<Arc<BTreeSet<String>>>,
-        enrichments: &mut EnrichmentFiles<'_>,
-    ) -> Result<(), Error> {
-        let formats = formats_of(&log.state().formats(), &BTreeSet::new(), options)?;
-        self.planned.push(PlannedTask {
-            plan_number: log.state().last_plan(),
-            goal: Goal::Aside { id: self.id.clone(), partitions },
-            context: enrichments.context(log, options, &formats)?,
-            task,
-        });
-        Ok(())
-    }
-
-    /// The record that replaces what stood there before by what was put aside.
-    fn record(
-        &self,
-        log: &Log,
-        scope: &Scope,
-        mut commits: Vec<CommitRecord>,
-        change: &Change,
-    ) -> Result<CompactionRecord, Error> {
-        commits.sort_by_key(|commit| commit.task);
-        let mut reconversion = Reconversion {
-            plan: log.state().last_plan(),
-            superseded: scope
-                .superseded
-                .iter()
-                .map(|t| SupersededTask {
-                    task: t.id,
-                    objects: t.commit.inputs.iter().filter(|i| i.failed.is_none()).count() as u64,
-                    bytes_in: t
-                        .commit
-                        .inputs
-                        .iter()
-                        .filter(|i| i.failed.is_none())
-                        .map(|i| i.object.bytes)
-                        .sum(),
-                    counts: t.commit.counts.clone(),
-                })
-                .collect(),
-            tasks: Vec::new(),
-            rewritten: Vec::new(),
-            still_lost: scope
-                .still_lost
-                .iter()
-                .filter_map(|neighbour| neighbour.still_lost(self.rewriting_of(neighbour.id)))
-                .collect(),
-        };
-        let mut rewritten: BTreeMap<TaskId, BTreeMap<String, Rows>> = BTreeMap::new();
-        for commit in commits {
-            let options = self.options[&commit.task].clone();
-            match self.rewrites.get(&commit.task) {
-                None => reconversion.tasks.push(ReconvertedTask { options, commit }),
-                Some(neighbour) => {
-                    rewritten.insert(*neighbour, Rows::of(&commit.outputs));
-                    let (task, outputs) = (*neighbour, commit.outputs);
-                    reconversion.rewritten.push(RewrittenTask { task, options, outputs });
-                }
-            }
-        }
-        scope.check_rows(&rewritten)?;
-        let first = scope.superseded.first().map(|t| (*t.options).clone()).unwrap_or_default();
-        let layout_version =
-            if scope.still_lost.is_empty() { LAYOUT_VERSION } else { LAYOUT_VERSION_OF_LOSSES };
-        Ok(CompactionRecord {
-            layout_version,
-            written_by: written_by(),
-            number: 0,
-            id: self.id.clone(),
-            partition: String::new(),
-            options: change.apply(&first),
-            formats: Vec::new(),
-            retired: scope.retired.iter().map(|f| RetiredFile::of(&f.output)).collect(),
-            outputs: Vec::new(),
-            reconversion: Some(reconversion),
-            rollup: None,
-            loss: None,
-            regained: Vec::new(),
-        })
-    }
 }

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flowquet_sources::{SourceSet, is_remote};
 use flowquet_store::ErrorKind;
 use flowquet_table::{
-    CommitRecord, Digest, FailedClaim, LiveFile, Log, Loss, Options, OutputRecord, SourceObject, StillLost,
-    TaskId, output_name,
+    CommitRecord, Digest, FailedClaim, LiveFile, Log, Loss, LostFile, Options, OutputRecord, ReturnedObjects,
+    SourceObject, StillLost, TaskId, output_name,
 };
 
 use crate::error::Error;
 use crate::reconvert::choice::Chosen;
+use crate::reconvert::rows::without;
 use crate::take::LOOKS_AHEAD;
 use crate::words::{counted, grouped};
 
@@ -32,6 +33,8 @@ pub(crate) struct Neighbour {
     pub(crate) objects: Vec<SourceObject>,
     /// Partition folders of those rows.
     pub(crate) partitions: BTreeSet<String>,
+    /// Whether rows of other partitions are written anew too, of other objects.
+    pub(crate) is_part: bool,
     /// Files that its commit told of there.
     outputs: Vec<OutputRecord>,
     /// Whether all of these rows are lost, and why that was accepted.
@@ -78,7 +81,7 @@ impl Neighbour {
             output.key = output_name(&output.partition, &name, sequence);
         }
         let (task, options) = (self.id, (*self.options).clone());
-        Some(StillLost { task, options, loss: self.loss.as_deref()?.clone(), outputs })
+        Some(StillLost { task, options, loss: self.loss.as_deref()?.clone(), outputs, inputs: Vec::new() })
     }
 }
 
@@ -100,8 +103,12 @@ impl Scope {
     pub(crate) fn new(log: &Log, chosen: Chosen) -> Result<Self, Error> {
         let superseded: HashSet<TaskId> = chosen.tasks.keys().copied().collect();
         let files = log.state().files();
-        // Tasks count the rows of files whose loss was accepted, which become part of the table again with theirs.
-        let lost = files.lost().map(|lost| &lost.file);
+        // Tasks count the rows of files whose loss was accepted, which become part of the table again with theirs. Where it is known of which objects
+        // these are, they may stay lost beside others of the same task.
+        let is_reached = |lost: &&LostFile| {
+            lost.inputs.is_empty() || lost.file.tasks.iter().any(|t| superseded.contains(t))
+        };
+        let lost = files.lost().filter(is_reached).map(|lost| &lost.file);
         let (retired, others) = reach(files.all()?.into_iter().chain(lost), &superseded);
         let Chosen { failed, tasks: chosen } = chosen;
         let is_companion = |claim: &FailedClaim| {
@@ -131,35 +138,13 @@ impl Scope {
         mut wanted: HashMap<TaskId, Option<BTreeSet<String>>>,
         chosen: &BTreeMap<TaskId, HashSet<usize>>,
     ) -> Result<(), Error> {
-        let mut commits: Vec<(Arc<Options>, CommitRecord)> = Vec::new();
-        log.read_compactions(|record| {
-            for task in record.reconversion.into_iter().flat_map(|r| r.tasks) {
-                if wanted.contains_key(&task.commit.task) {
-                    commits.push((Arc::new(task.options), task.commit));
-                }
-            }
-            Ok(())
-        })?;
-        let mut planned: Vec<(TaskId, u64)> = Vec::new();
-        log.read_plans(|plan| {
-            let ids = plan.tasks.into_iter().map(|t| t.id).filter(|id| wanted.contains_key(id));
-            planned.extend(ids.map(|id| (id, plan.number)));
-            Ok(())
-        })?;
-        for (id, plan) in planned {
-            commits.push((log.state().options_of(plan).clone(), log.read_commit(&id, plan)?));
-        }
+        let commits = commits_of(log, &|id| wanted.contains_key(id))?;
         for (options, commit) in commits {
             let id = commit.task;
             let Some(partitions) = wanted.remove(&id) else { continue };
-            let converted = commit.inputs.iter().filter(|i| i.failed.is_none()).map(|i| i.object.clone());
             match partitions {
                 Some(partitions) => {
-                    let objects = converted.collect();
-                    let loss = lost_rows(log, &self.retired, id);
-                    let mut outputs = commit.outputs;
-                    outputs.retain(|output| partitions.contains(&*output.partition));
-                    self.neighbours.push(Neighbour { id, options, objects, partitions, outputs, loss });
+                    self.neighbours.extend(neighbours_of(log, &self.retired, &options, &commit, partitions)?);
                 }
                 None => {
                     // Indices are those of the task's objects, which a commit's inputs follow.
@@ -175,7 +160,7 @@ impl Scope {
             return Err(Error::Accounting(what));
         }
         self.superseded.sort_by_key(|task| task.id);
-        self.neighbours.sort_by_key(|task| task.id);
+        self.neighbours.sort_by(|a, b| (a.id, &a.partitions).cmp(&(b.id, &b.partitions)));
         Ok(())
     }
 
@@ -274,6 +259,30 @@ impl Scope {
         }
     }
 
+    /// Objects of superseded tasks that are gone, or are not chosen and not what they were, and why the first of them is: where a task was given up,
+    /// one of them is the reason, or an object changed while it was read.
+    pub(crate) fn unlike(&self, sources: &SourceSet) -> Result<(BTreeSet<TaskId>, String), Error> {
+        let (mut tasks, mut why) = (BTreeSet::new(), String::new());
+        for (task, (object, is_chosen)) in
+            self.superseded.iter().flat_map(|task| task.objects.iter().map(|object| (task.id, object)))
+        {
+            let differs = match sources.current(object) {
+                Ok((bytes, etag)) => {
+                    let is_same =
+                        bytes == object.bytes && (*etag == *object.etag() || object.etag().is_empty());
+                    (!is_same && !is_chosen).then(|| format!("`{}` changed", object.url()))
+                }
+                Err(error) if is_gone(error.kind()) => Some(format!("`{}` is gone: {error}", object.url())),
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(differs) = differs {
+                tasks.insert(task);
+                why = if why.is_empty() { differs } else { why };
+            }
+        }
+        Ok((tasks, why))
+    }
+
     /// Checks that neighbours gave the rows that they gave before: rows of retired files are those of superseded tasks and theirs.
     /// `rewritten` are rows of neighbours now, by task and partition.
     pub(crate) fn check_rows(
@@ -283,7 +292,7 @@ impl Scope {
         let none = BTreeMap::new();
         let differs = |n: &&Neighbour| {
             let (before, now) = (n.rows(), rewritten.get(&n.id).unwrap_or(&none));
-            before.len() != now.len()
+            before.len() != now.keys().filter(|partition| n.partitions.contains(*partition)).count()
                 || before.iter().any(|(partition, rows)| !now.get(partition).is_some_and(|r| r.may_be(rows)))
         };
         let differing: Vec<&Neighbour> = self.neighbours.iter().filter(differs).collect();
@@ -326,6 +335,72 @@ impl Scope {
         let what = format!("retired files have other rows than their tasks: {before:?}, {after:?}");
         Err(Error::Accounting(what))
     }
+}
+
+/// A neighbour, of which rows of these partitions stand in `retired` files. Where rows of some of its objects are lost apart, these stay lost as they are,
+/// and partitions where others do are done by themselves: what is lost in one may stand in a file of another.
+fn neighbours_of(
+    log: &Log,
+    retired: &[LiveFile],
+    options: &Arc<Options>,
+    commit: &CommitRecord,
+    partitions: BTreeSet<String>,
+) -> Result<Vec<Neighbour>, Error> {
+    let id = commit.task;
+    let is_apart = |lost: &&LostFile| !lost.inputs.is_empty() && lost.file.tasks.contains(&id);
+    let apart: Vec<&LostFile> = log.state().files().lost().filter(is_apart).collect();
+    let mut by_lost: BTreeMap<BTreeSet<u32>, (BTreeSet<String>, Vec<OutputRecord>)> = BTreeMap::new();
+    for partition in partitions {
+        let is_of = |output: &OutputRecord| *output.partition == *partition;
+        let lost: Vec<_> = apart.iter().filter(|lost| is_of(&lost.file.output)).collect();
+        let mut outputs: Vec<_> = commit.outputs.iter().filter(|output| is_of(output)).cloned().collect();
+        if !lost.is_empty() {
+            let left = without(&outputs, lost.iter().map(|lost| &lost.file.output));
+            let what = || format!("more of task {id} is lost in `{partition}` than it had");
+            outputs = left.ok_or_else(|| Error::Accounting(what()))?;
+        }
+        let inputs = lost.iter().flat_map(|lost| lost.inputs.iter().copied()).collect();
+        let (of_all, outputs_of_all) = by_lost.entry(inputs).or_default();
+        of_all.insert(partition);
+        outputs_of_all.extend(outputs);
+    }
+    let loss = lost_rows(log, retired, id);
+    let is_part = by_lost.len() > 1;
+    let neighbour = |(lost, (partitions, outputs)): (BTreeSet<u32>, _)| {
+        let read = commit.inputs.iter().enumerate().filter(|(_, input)| input.failed.is_none());
+        let read = read.filter(|(place, _)| !lost.contains(&(*place as u32)));
+        let objects = read.map(|(_, input)| input.object.clone()).collect();
+        Neighbour { id, options: options.clone(), objects, partitions, is_part, outputs, loss: loss.clone() }
+    };
+    Ok(by_lost.into_iter().map(neighbour).collect())
+}
+
+/// The commits of the tasks that are wanted, with their options, each with its objects as they were last.
+pub(super) fn commits_of(
+    log: &Log,
+    is_wanted: &dyn Fn(&TaskId) -> bool,
+) -> Result<Vec<(Arc<Options>, CommitRecord)>, Error> {
+    let mut commits: Vec<(Arc<Options>, CommitRecord)> = Vec::new();
+    let mut returned = ReturnedObjects::default();
+    log.read_compactions(|record| {
+        if let Some(reconversion) = record.reconversion {
+            returned.add(&reconversion);
+            let tasks = reconversion.tasks.into_iter().filter(|task| is_wanted(&task.commit.task));
+            commits.extend(tasks.map(|task| (Arc::new(task.options), task.commit)));
+        }
+        Ok(())
+    })?;
+    let mut planned: Vec<(TaskId, u64)> = Vec::new();
+    log.read_plans(|plan| {
+        let ids = plan.tasks.into_iter().map(|t| t.id).filter(|id| is_wanted(id));
+        planned.extend(ids.map(|id| (id, plan.number)));
+        Ok(())
+    })?;
+    for (id, plan) in planned {
+        commits.push((log.state().options_of(plan).clone(), log.read_commit(&id, plan)?));
+    }
+    commits.iter_mut().for_each(|(_, commit)| returned.apply(commit));
+    Ok(commits)
 }
 
 /// Why it was accepted that rows of a task are lost, where all files of `retired` that hold some are.

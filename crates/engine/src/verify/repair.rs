@@ -6,15 +6,13 @@ use std::sync::atomic::AtomicBool;
 use flowquet_table::{Log, TableState};
 use serde::Serialize;
 
-use super::finding::Finding;
+use super::finding::{Fault, Finding};
 use super::report::Verified;
+use crate::compact::rewrite_files;
 use crate::error::Error;
 use crate::events::Observer;
 use crate::reconvert::{ReconvertRequest, Reconverted, blocked_tasks, reconvert};
 use crate::replace::Pointers;
-
-/// How often a reconversion is tried that other runs got ahead of.
-const ATTEMPTS_MAX: u32 = 5;
 
 /// What was repaired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +28,10 @@ pub struct Repaired {
 pub struct Repair {
     /// What was rebuilt, if anything was.
     pub repaired: Option<Repaired>,
+    /// Files that were written anew of their own rows: raw logs are gone or differ, and only bytes had changed that no value depends on.
+    pub rewritten: Vec<String>,
+    /// Files that are no part of the table any more, since another run replaced them after they were found.
+    pub replaced: BTreeSet<String>,
     /// Files that cannot be rebuilt: raw logs are gone, or are not what they were. These are as they were.
     pub beyond: BTreeSet<String>,
     /// Why these or others were not rebuilt: [`Error::NotRebuilt`]; [`Error::RecordsDiffer`] where raw logs can be read and give other records
@@ -42,7 +44,7 @@ pub struct Repair {
 ///
 /// A file is replaced in the way of a reconversion: its record is put once all that is to take its place has been written from the raw
 /// logs, so that the table has the right rows at every moment from then on. Files whose raw logs are gone or differ stay as they are, and
-/// keep no others from being rebuilt.
+/// keep no others from being rebuilt; where all of their values are right, they are written anew of their own rows.
 ///
 /// # Errors
 /// As [`reconvert`], where raw logs are not the reason; then the table is as it was.
@@ -54,32 +56,29 @@ pub fn repair(
     stop: &AtomicBool,
 ) -> Result<Repair, Error> {
     let is_of_rows = |f: &&Finding| f.fault.is_mendable() && !f.fault.is_of_rejects();
-    let mut files: BTreeSet<String> =
-        verified.findings.iter().filter(is_of_rows).map(|f| f.place.clone()).collect();
-    let of = files.len() as u64;
-    let (mut done, mut why, mut differing, mut attempts) = (Repair::default(), None, None, 1);
+    let found = || verified.findings.iter().filter(is_of_rows);
+    let mut files: BTreeSet<String> = found().map(|f| f.place.clone()).collect();
+    let mut done = Repair::default();
+    // Of which raw logs can be read and give other records.
+    let mut differing = BTreeSet::new();
+    let (mut why, mut error) = (None, None);
     while !files.is_empty() {
         request.choice.files = Some(files.clone());
-        let error = match reconvert(&request, pointers, observer, stop) {
+        let failed = match reconvert(&request, pointers, observer, stop) {
             Ok(reconverted) => {
                 done.repaired = Some(Repaired { files: files.into_iter().collect(), reconverted });
                 break;
             }
-            Err(error) => error,
+            Err(failed) => failed,
         };
-        let (tasks, differs) = match (&error, error.raw_logs()) {
-            (_, Some(found)) => found,
-            // Another run got ahead, or a raw log changed while it was read.
-            (Error::NotReconverted(_), None) if attempts < ATTEMPTS_MAX => {
-                attempts += 1;
-                continue;
-            }
-            // It has replaced all of them.
-            (Error::NothingChosen, None) if attempts > 1 => break,
-            _ => return Err(error),
-        };
-        let mut log = Log::open(&request.out)?;
-        log.ask(TableState::read_all)?;
+        let log = read(&request)?;
+        let replaced = replaced(&log, &files)?;
+        if !replaced.is_empty() {
+            files.retain(|key| !replaced.contains(key));
+            done.replaced.extend(replaced);
+            continue;
+        }
+        let Some((tasks, differs)) = failed.raw_logs() else { return Err(failed) };
         let blocked = blocked_tasks(&log, tasks)?;
         let mut beyond = BTreeSet::new();
         for key in &files {
@@ -89,18 +88,51 @@ pub fn repair(
             }
         }
         if beyond.is_empty() {
-            return Err(error);
+            return Err(failed);
         }
         files.retain(|key| !beyond.contains(key));
-        if matches!(error, Error::RecordsDiffer { .. }) {
+        if matches!(failed, Error::RecordsDiffer { .. }) {
             // The records that are still there would be lost with the others.
-            differing.get_or_insert(error);
+            differing.extend(beyond);
+            error.get_or_insert(failed);
         } else {
             done.beyond.extend(beyond);
             why.get_or_insert(differs);
         }
     }
+    let mut whole: BTreeSet<String> = done.beyond.union(&differing).cloned().collect();
+    found().filter(|f| f.fault != Fault::FileBytes).for_each(|f| {
+        whole.remove(&f.place);
+    });
+    if !whole.is_empty() {
+        let means = (request.budget.workers, request.budget.memory());
+        let log = read(&request)?;
+        done.rewritten = rewrite_files(log, &whole, means, request.grace, pointers, observer, stop)?;
+        done.beyond.retain(|key| !done.rewritten.contains(key));
+        differing.retain(|key| !done.rewritten.contains(key));
+    }
+    let of = found().map(|f| &f.place).collect::<BTreeSet<_>>().len() as u64;
     let files = done.beyond.len() as u64;
-    done.error = differing.or_else(|| why.map(|why| Error::NotRebuilt { files, of, why }));
+    let not_rebuilt = why.filter(|_| files > 0).map(|why| Error::NotRebuilt { files, of, why });
+    done.error = error.filter(|_| !differing.is_empty()).or(not_rebuilt);
     Ok(done)
+}
+
+/// The log, with all of it in memory.
+fn read(request: &ReconvertRequest) -> Result<Log, Error> {
+    let mut log = Log::open(&request.out)?;
+    log.ask(TableState::read_all)?;
+    Ok(log)
+}
+
+/// Those of these files that are no part of the table any more.
+fn replaced(log: &Log, keys: &BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
+    let files = log.state().files();
+    let mut replaced = BTreeSet::new();
+    for key in keys {
+        if files.get(key)?.is_none() {
+            replaced.insert(key.clone());
+        }
+    }
+    Ok(replaced)
 }

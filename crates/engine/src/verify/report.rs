@@ -1,11 +1,14 @@
 //! What a verification comes to.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use flowquet_table::{AcceptedLoss, LostRejects};
 use serde::Serialize;
 
 use super::finding::{Finding, Trouble};
+use crate::error::Error;
 
 /// What was looked at, and what was found. A level that was not asked for, or could not be reached, is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -35,6 +38,9 @@ pub struct Verified {
     /// Rejected lines whose loss somebody accepted: the table does not keep them any more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost_rejects: Vec<LostRejects>,
+    /// Why the sources could not be listed, where they could not: what was found of the table is told all the same.
+    #[serde(skip)]
+    pub unlisted: Option<Unlisted>,
     /// URLs of objects whose every line is proven to be in the table.
     #[serde(skip)]
     pub safe: Vec<String>,
@@ -45,6 +51,32 @@ pub struct Verified {
     #[serde(skip)]
     pub rollup_of: Option<[String; 2]>,
 }
+
+/// Why sources could not be listed.
+#[derive(Debug, Clone)]
+pub struct Unlisted(Arc<Error>);
+
+impl Unlisted {
+    pub(super) fn new(error: Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl Deref for Unlisted {
+    type Target = Error;
+
+    fn deref(&self) -> &Error {
+        &self.0
+    }
+}
+
+impl PartialEq for Unlisted {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Unlisted {}
 
 impl Verified {
     /// The worst of what was found.

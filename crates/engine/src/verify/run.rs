@@ -1,7 +1,7 @@
 //! A verification from its cheapest level on.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowquet_format::KeyFilter;
@@ -17,7 +17,7 @@ use super::finding::{Fault, Finding, Level, Trouble};
 use super::listing::check_listing;
 use super::record::check_records;
 use super::rejects::check_rejects;
-use super::report::Verified;
+use super::report::{Unlisted, Verified};
 use super::safe::find_safe;
 use super::share::Share;
 use super::source::Sources;
@@ -111,9 +111,16 @@ pub fn verify(
             observer,
             stop,
         };
-        listed = Some(sources.check(&mut log, &mut verified)?);
+        match sources.check(&mut log, &mut verified) {
+            Ok(found) => listed = Some(found),
+            Err(error @ (Error::Sources(_) | Error::Store(_))) if !stop.load(Ordering::Relaxed) => {
+                verified.unlisted = Some(Unlisted::new(error));
+            }
+            Err(error) => return Err(error),
+        }
     }
-    if request.deep {
+    // Raw logs of sources that cannot be listed are not read.
+    if request.deep && verified.unlisted.is_none() {
         let deep =
             Deep { sources: &set, budget: request.budget, observer, stop, partitions: Mutex::default() };
         let read = deep.check(&log, listed.as_ref(), &mut verified)?;

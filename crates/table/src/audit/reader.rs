@@ -12,7 +12,8 @@ use crate::contract::TableContract;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::layout::{
-    commit_key, compaction_key, compaction_number, plan_key, plan_of_commit, rejects_key, task_of_output,
+    commit_key, compaction_key, compaction_number, plan_key, plan_of_commit, rejects_key, rejects_loss_key,
+    task_of_output,
 };
 use crate::log::Log;
 use crate::reading::{decode_commit, decode_plan, read_each};
@@ -58,7 +59,18 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
     reader.read_plans()?;
     reader.find_strays()?;
     reader.compare_with_checkpoint(by_checkpoint.as_ref());
-    let Reader { mut faults, plans, commits, compactions, read, has_digests, rejects, settled, .. } = reader;
+    let Reader {
+        mut faults,
+        plans,
+        commits,
+        compactions,
+        read,
+        has_digests,
+        rejects,
+        settled,
+        superseded,
+        ..
+    } = reader;
     let log = match Log::of_records(out, contract) {
         Ok(log) => Some(log),
         Err(Error::Broken { invariant, what }) => {
@@ -108,10 +120,39 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
         {
             faults.push(RecordFault::Sums { read: read.to_string(), written: written.to_string() });
         }
+        // Where a record is wrong, what seems to belong to nothing may be its.
+        if faults.iter().all(|fault| matches!(fault, RecordFault::Unknown { .. })) {
+            faults.extend(rejects_of_nothing(log, &listed, &superseded)?);
+        }
     }
     faults.sort();
     faults.dedup();
     Ok(RecordAudit { faults, plans, commits, compactions, has_digests, lost_rejects, log })
+}
+
+/// Files of rejected lines that no task has, and what was said of such.
+fn rejects_of_nothing(
+    log: &Log,
+    listed: &Listed,
+    superseded: &HashSet<TaskId>,
+) -> Result<Vec<RecordFault>, Error> {
+    let (state, out) = (log.state(), log.out().as_ref());
+    let open: HashSet<TaskId> = state.open_tasks().map(|open| open.task.id).collect();
+    let of_lines = listed.rejects.iter().map(|task| (task, rejects_key(task)));
+    let of_losses = listed.lost_rejects.iter().map(|task| (task, rejects_loss_key(task)));
+    let mut found = Vec::new();
+    for (task, key) in of_lines.chain(of_losses) {
+        let task = task.as_str();
+        let is_known = state.totals().with_rejects.contains(task)
+            || open.contains(task)
+            // Whoever replaced or gave up a task deletes them.
+            || superseded.contains(task)
+            || state.files().is_void(task)?;
+        if !is_known && is_there(out, &key)? {
+            found.push(RecordFault::Unknown { key });
+        }
+    }
+    Ok(found)
 }
 
 fn is_there(out: &dyn Store, key: &str) -> Result<bool, Error> {
