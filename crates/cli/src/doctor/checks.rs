@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::policy;
 use super::{Line, State};
 use crate::args::DoctorArgs;
-use crate::failure::hint_of_ec2;
+use crate::failure::{hint_of_catalog, hint_of_ec2};
 use crate::output::counted;
 use crate::places::absolute;
 use crate::signals::stop;
@@ -344,7 +344,9 @@ fn of_catalog(args: &DoctorArgs, caller: &Caller, lines: &mut Vec<Line>) {
                     GlueErrorKind::Throttled | GlueErrorKind::Unavailable => State::Later,
                     _ => State::Bad,
                 };
-                let mut line = Line::new(check, state, error.to_string());
+                let hint = (error.kind() == GlueErrorKind::NotImplemented).then(|| hint_of_catalog(&error));
+                let hint = hint.flatten().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+                let mut line = Line::new(check, state, format!("{error}{hint}"));
                 line.policy = (error.kind() == GlueErrorKind::Denied).then_some(statement);
                 line
             }
