@@ -77,6 +77,11 @@ def test_a_program_that_is_not_there(tmp_path, monkeypatch):
         driver.make_plan(Job(sources=["logs"], out="out", binary=str(tmp_path / "none")))
 
 
+def test_an_engine_without_pyarrow():
+    assert "install it there" in driver.hint_of(RuntimeError("ModuleNotFoundError: No module named 'pyarrow'"))
+    assert "run the same command again" in driver.hint_of(RuntimeError("an executor was lost"))
+
+
 def test_a_shipped_program_that_lost_its_permission_runs(tmp_path):
     path = program(tmp_path, "exit 4")
     path.chmod(0o644)

@@ -294,6 +294,7 @@ def test_lost_files_are_noticed_and_their_partition_is_left(small_files):
     assert "2 partitions with lost or truncated files" in process.stderr and "table damaged" in process.stderr.splitlines()[-1]
     assert run("compact", out, "--quiet", check=5).stderr.count("\n") == 1
     done = json.loads(run("compact", out, "--json", check=5).stdout)
+    assert done["version"] == 1 and run("--version").stdout == f"flowquet {done['flowquet']}\n"
     assert ([f["key"] for f in done["lost"]], [f["key"] for f in done["truncated"]], done["damaged"]) == ([gone], [cut], 2)
     assert {record["partition"] for record in compactions(out)} == set(by_folder) - {first, second}
     (out / second / "alien.parquet").unlink()

@@ -105,6 +105,28 @@ def test_quick_start_prints_what_the_readme_shows(tmp_path):
         os.chdir(ROOT)
 
 
+def test_verification_prints_what_the_readme_shows(tmp_path):
+    section = (ROOT / "README.md").read_text().split("## Before you delete the raw logs")[1].split("\n## ")[0]
+    (_, command), (_, shown) = re.findall(r"^```(\w*)\n(.*?)^```", section, re.S | re.M)
+    # Several of everything that the page has several of.
+    logs = flowlogs(tmp_path / "logs", "--objects", 24, "--records", 60, "--every-s", 7_200)
+    objects = sorted(logs.rglob("*.gz"))
+    for cut in objects[::8]:
+        cut.write_bytes(cut.read_bytes()[:200])
+    convert([str(path) for path in objects[:12]], tmp_path / "lake", check=4)
+    convert(logs, tmp_path / "lake", check=4)
+    run("compact", tmp_path / "lake")
+    _, *args = shlex.split(command.replace("s3://lake/flow_logs/", "lake").replace("s3://logs/AWSLogs/", "logs"))
+    done = run(*args, cwd=tmp_path, check=4)
+
+    def steady(text):
+        """Each kind of line once, without numbers and places."""
+        lines = re.sub(r"\d[\d,.]*", "N", re.sub(r"[KM]iB", "B", re.sub(r"\S+\.log\.gz", "OBJECT", text))).splitlines()
+        return [line for line in dict.fromkeys(lines) if line.strip() != "…"]
+
+    assert steady(done.stderr + done.stdout) == steady(shown)
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/INPUT.md", "docs/OPERATING.md", "docs/PERFORMANCE.md", "docs/READING.md", "docs/S3.md", "docs/COMPARISON.md", "docs/TROUBLESHOOTING.md"])
 def test_commands_of_other_pages_are_understood(page, tmp_path):
     """What a page shows may need what is not here, a bucket or a folder: but no command line of it is wrong usage."""

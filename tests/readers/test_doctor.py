@@ -69,6 +69,25 @@ def test_a_disk_that_does_not_let_us(tmp_path):
     assert "BAD    list source" in words and words.endswith("1 check failed\n")
 
 
+def test_a_store_that_is_not_aws(tmp_path):
+    """A variable says that all services are there, and only S3 is; and not all of that."""
+    logs = flowlogs(tmp_path / "logs", "--objects", 1, "--records", 5)
+    with s3.serve(load=logs) as server:
+        env = {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": server.url, "AWS_REGION": "us-east-1"}
+        places = ["s3://logs/", "--out", "s3://lake/t/"]
+        lines = doctor(*places, env=env)
+        assert states(lines)["credentials"] == states(lines)["lifecycle"] == "unknown"
+        assert "has no STS" in lines["credentials"]["what"] and "does not have lifecycle rules" in lines["lifecycle"]["what"]
+        lines = doctor(*places, "--database", "d", "--table", "t", check=1, env=env)
+        assert states(lines)["database"] == "bad" and "give --glue-endpoint-url" in lines["database"]["what"]
+        # No scheduler is told to try for ever what nobody has, and what is no place.
+        for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]:
+            begun = time.monotonic()
+            words = run("convert", *places, check=2, env={**env, variable: "127.0.0.1:9000"}).stderr
+            assert "the endpoint is not a URL" in words and "hint: an endpoint is http://HOST" in words
+            assert time.monotonic() - begun < 10
+
+
 def test_moto():
     with s3.moto() as server:
         env = {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": server.url, "AWS_REGION": "eu-west-1"}

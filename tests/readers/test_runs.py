@@ -136,7 +136,7 @@ def test_an_object_that_changes_is_told(logs, out):
     path.write_text(f"{naive.V2}\n{line(1)}{line(2)}")
     report = convert(logs, out, check=4)
     assert report["objects"]["changed"] == 1 and report["records"] == 0 and len(rows(out)) == 1
-    assert "bytes when it was taken into the table" in report["changed_objects"][0]["reason"]
+    assert "bytes when it was converted" in report["changed_objects"][0]["reason"]
     assert report["hints"] == [f"the table has changed objects as they were: `flowquet reconvert {out} --object URL` converts one as it is now"]
     words = run("convert", logs, "--out", out, check=4).stderr
     assert f"hint: {report['hints'][0]}\ndone: nothing new" in words

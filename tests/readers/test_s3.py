@@ -96,6 +96,14 @@ def test_whatever_goes_wrong_on_the_way(tmp_path, made, faults):
             assert content(server.fetch("t", tmp_path / "t")) == want
 
 
+def test_a_summary_says_how_the_store_answered(made):
+    with s3.serve("--slow-down", "0.2", load=made) as server:
+        words = s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t").stderr
+        assert re.search(r"^  requests    [\d,]+ to S3, [\d,]+ retried, [\d,]+ throttled$", words, re.M), words
+    with s3.serve(load=made) as server:
+        assert "requests " not in s3.run(server, "convert", "s3://logs/", "--out", "s3://lake/t").stderr
+
+
 def test_many_keys(tmp_path):
     made = flowlogs(tmp_path / "made", "--objects", 2300, "--records", 2, "--every-s", 60)
     with s3.serve(load=made) as server:

@@ -327,6 +327,56 @@ fn links_between_pages_lead_somewhere() {
     }
 }
 
+/// What a page names in backticks, alternatives in braces each by itself.
+fn alternatives(word: &str) -> Vec<String> {
+    match word.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once('}')?))) {
+        Some((head, (names, tail))) => names.split(',').map(|name| format!("{head}{name}{tail}")).collect(),
+        None => vec![word.to_owned()],
+    }
+}
+
+#[test]
+fn the_architecture_names_files_that_exist() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("text");
+    let paths: Vec<String> = sources().iter().map(|(path, _)| path.display().to_string()).collect();
+    let mut count = 0;
+    for word in page.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+        let is_path = word.ends_with(".rs") || word.contains("/src/");
+        for name in alternatives(word).iter().filter(|_| is_path) {
+            let name = name.trim_end_matches('/');
+            let (file, folder) = (format!("/{name}"), format!("/{name}/"));
+            // Also a module that is a file and a folder: `parse/src/locate`.
+            let is_there = paths
+                .iter()
+                .any(|p| p.ends_with(&file) || p.ends_with(&format!("{file}.rs")) || p.contains(&folder))
+                || root().join(name).exists();
+            assert!(is_there, "ARCHITECTURE.md names `{name}`, which is not there");
+            count += 1;
+        }
+    }
+    assert!(count > 100, "{count}");
+}
+
+/// The table of crates says of each where reading begins.
+#[test]
+fn the_architecture_says_where_each_crate_begins() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("text");
+    for (package, _) in
+        EDGES.iter().filter(|(package, _)| !package.ends_with("testkit") && !package.ends_with("s3server"))
+    {
+        let name = package.trim_start_matches("flowquet-");
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| {name} | ")) && line.matches(" | ").count() == 3);
+        let row = row.unwrap_or_else(|| panic!("the table of crates has no row of {name}"));
+        let begins = row.rsplit(" | ").next().expect("a last cell");
+        for file in begins.split('`').skip(1).step_by(2).filter(|word| word.contains(['.', '/'])) {
+            let path = root().join("crates").join(name).join("src").join(file);
+            assert!(path.exists(), "{name} begins at {file}, which is not there");
+        }
+    }
+}
+
 /// Words of messages that docs/TROUBLESHOOTING.md explains are words of the program.
 #[test]
 fn explained_messages_exist() {

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Incompatible,
     /// No such database or table.
     NotFound,
+    /// What answers is another service.
+    NotImplemented,
     /// Some partitions could not be made.
     Partitions,
     /// Glue asks for fewer requests.

@@ -281,6 +281,10 @@ fn read<A: DeserializeOwned>(caller: &Caller, answer: &http::Response<String>) -
             detail: format!("{}: {error}", caller.unexpected(answer)),
         });
     }
+    if status == 501 {
+        let detail = caller.unexpected(answer);
+        return Err(Failed { kind: ErrorKind::NotImplemented, is_passing: false, detail });
+    }
     let Some((code, message)) = refusal(answer) else {
         let kind = match status {
             401 | 403 => ErrorKind::Denied,

@@ -107,8 +107,10 @@ fn allowed(error: Error) -> Result<(), Error> {
         | ErrorKind::Incompatible
         | ErrorKind::Partitions
         | ErrorKind::Other => Ok(()),
-        ErrorKind::Credentials | ErrorKind::Denied | ErrorKind::Throttled | ErrorKind::Unavailable => {
-            Err(error)
-        }
+        ErrorKind::Credentials
+        | ErrorKind::Denied
+        | ErrorKind::NotImplemented
+        | ErrorKind::Throttled
+        | ErrorKind::Unavailable => Err(error),
     }
 }

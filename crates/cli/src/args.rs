@@ -32,15 +32,16 @@ pub(crate) use self::run_report::RunReportArgs;
 pub(crate) use self::schema::{PartitionsArg, SchemaArgs, SchemaCommand, SchemaDiffArgs, SchemaForm};
 pub(crate) use self::verify::VerifyArgs;
 use crate::logs::LogArgs;
-use crate::places::{S3Args, flow_log_id, reason};
+use crate::places::{S3Args, endpoint, flow_log_id, reason};
 use crate::signals::StopArgs;
 use crate::size::{parse_bytes, whole};
+use crate::version::VERSION;
 
 /// Converts raw AWS flow logs into date-partitioned Parquet.
 #[derive(Debug, Parser)]
 #[command(
     name = "flowquet",
-    version = env!("FLOWQUET_VERSION"),
+    version = VERSION,
     about = "Convert raw AWS flow logs (VPC, Transit Gateway) into date-partitioned Parquet",
     long_about = "Converts raw AWS flow logs (VPC and Transit Gateway) into date-partitioned Parquet that DuckDB, Polars, Spark, \
                   Trino and Athena read as one table. Accounts for every input line; run it again, and it converts only new \
@@ -102,7 +103,7 @@ pub(crate) enum Command {
             flowquet status s3://lake/vpc_flow_logs/ --json"
     )]
     Status(Box<StatusArgs>),
-    #[command(about = verify::ABOUT, long_about = verify::LONG_ABOUT, after_help = verify::EXITS,
+    #[command(alias = "check", about = verify::ABOUT, long_about = verify::LONG_ABOUT, after_help = verify::EXITS,
         after_long_help = format!("{}\n\n{}", verify::EXITS, verify::EXAMPLES))]
     Verify(Box<VerifyArgs>),
     /// Show top talkers: flows, bytes, targets and times by source, port or any other field
@@ -117,7 +118,7 @@ pub(crate) enum Command {
             flowquet top s3://lake/vpc_flow_logs/ --by interface_id --src 10.0.0.0/8 --json"
     )]
     Top(Box<TopArgs>),
-    #[command(about = sql::ABOUT, long_about = sql::LONG_ABOUT, after_long_help = sql::EXAMPLES)]
+    #[command(alias = "query", about = sql::ABOUT, long_about = sql::LONG_ABOUT, after_long_help = sql::EXAMPLES)]
     Sql(Box<SqlArgs>),
     /// Show what each column of a table or file costs, and what leaving it out would save
     #[command(
@@ -385,7 +386,7 @@ pub(crate) struct GlueArgs {
     pub(crate) table: Option<TableName>,
 
     /// Endpoint of a catalog other than AWS's
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub(crate) glue_endpoint_url: Option<String>,
 }
 

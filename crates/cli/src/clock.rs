@@ -11,6 +11,17 @@ pub(crate) fn now_s() -> i64 {
     i64::try_from(now.as_secs()).unwrap_or_default()
 }
 
+/// Seconds of an age: `7d`, `36h`, `90m`.
+pub(crate) fn age_s(text: &str) -> Option<i64> {
+    let (number, unit_s) = match text.as_bytes().last()? {
+        b'd' => (text.strip_suffix('d')?, 86_400),
+        b'h' => (text.strip_suffix('h')?, 3_600),
+        b'm' => (text.strip_suffix('m')?, 60),
+        _ => return None,
+    };
+    number.parse::<u32>().ok().map(|number| i64::from(number) * unit_s)
+}
+
 /// `2024-01-15T10:31:40Z`.
 pub(crate) fn time_text(unix_s: i64) -> String {
     utc_text(unix_s).unwrap_or_default()

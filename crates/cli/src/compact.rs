@@ -25,7 +25,7 @@ use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::budget;
-use crate::run_report::RunReport;
+use crate::run_report::{RunReport, printed};
 use crate::signals::{listen_for_signals, stop};
 use crate::table_files::{NAMED_MAX, NOT_WHOLE, lost_text, stray_text, truncated_text};
 
@@ -88,7 +88,7 @@ fn merge(
     reporter.finish();
     let done = &*came_to.insert(done.map_err(|e| engine_failure(&e))?);
     if args.json {
-        put(&format!("{}\n", serde_json::to_string_pretty(done).expect("plain values")))?;
+        put(&printed(done))?;
     } else if args.dry_run {
         put(&dry_text(done))?;
     } else if !args.quiet {

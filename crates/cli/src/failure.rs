@@ -148,12 +148,19 @@ fn message_of(error: &Error) -> String {
             let (given, needed) = (HumanBytes(*given as u64), needed.div_ceil(1 << 20));
             format!("--memory {given} is too small; at least {needed}M is needed")
         }
+        Error::Sources(SourceError::ListingTooLong { objects, bytes }) => {
+            let (bytes, objects) = (HumanBytes(*bytes as u64), HumanCount(*objects as u64));
+            format!("expected a listing that fits {bytes} of memory, found more than {objects} objects")
+        }
         Error::TooManyRejects { rejects, lines, limit, first, kept, not_kept } => {
             let mut message = format!(
                 "{} in {}, and --max-rejects allows {limit}",
                 counted(*rejects, "reject"),
                 counted(*lines, "line")
             );
+            // They come from several threads.
+            let mut first: Vec<&String> = first.iter().collect();
+            first.sort_by_cached_key(|line| place_of_reject(line));
             first.iter().for_each(|line| message.push_str(&format!("\n  {}", shown(&reject_text(line)))));
             if let [one, more @ ..] = kept.as_slice() {
                 let which = if *not_kept == 0 { "saved" } else { "the first ones are saved" };
@@ -189,6 +196,12 @@ fn notes_of(error: &Error) -> &[String] {
 /// The option that sets what records call by this name.
 fn flag(option: &str) -> String {
     format!("--{}", option.replace('_', "-"))
+}
+
+/// The object and the line number of a line of a file of rejects.
+fn place_of_reject(line: &str) -> (String, u64) {
+    let json = serde_json::from_str::<serde_json::Value>(line).unwrap_or_default();
+    (json["object"].as_str().unwrap_or_default().to_owned(), json["line"].as_u64().unwrap_or_default())
 }
 
 /// A line of a file of rejects, for people.
@@ -234,6 +247,9 @@ pub(crate) fn hint_of_catalog(error: &flowquet_catalog::Error) -> Option<&'stati
             "columns are never removed or retyped: give another --table, or drop the table in Glue, which keeps the files"
         }
         CatalogErrorKind::NotFound => "check --database; `flowquet register --create-database` creates it",
+        CatalogErrorKind::NotImplemented => {
+            "what answers is no Glue: AWS_ENDPOINT_URL holds for Glue too; give --glue-endpoint-url, or set AWS_ENDPOINT_URL_GLUE"
+        }
         CatalogErrorKind::Unavailable => "check the network, --region and --glue-endpoint-url",
         CatalogErrorKind::AlreadyExists | CatalogErrorKind::Other => return None,
     })
@@ -245,6 +261,9 @@ pub(crate) fn hint_of_ec2(error: &flowquet_ec2::Error) -> Option<&'static str> {
         Ec2ErrorKind::Credentials => CREDENTIALS,
         Ec2ErrorKind::Denied => {
             "the credentials need ec2:DescribeFlowLogs; or have someone save `aws ec2 describe-flow-logs > FILE`, and give --describe-flow-logs FILE"
+        }
+        Ec2ErrorKind::NotImplemented => {
+            "what answers is another service: AWS_ENDPOINT_URL holds for EC2 too; set AWS_ENDPOINT_URL_EC2"
         }
         Ec2ErrorKind::Throttled => "run the same command again",
         Ec2ErrorKind::Unavailable => "check the network, --region, AWS_ENDPOINT_URL_EC2 and AWS_ENDPOINT_URL",
@@ -281,6 +300,10 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         }
         Error::Log(LogError::Contract(_)) => "drop the option, or choose another --out",
         Error::StaleContract(_) => "run the same command again",
+        Error::Log(LogError::NoTable(url)) if table_above(url).is_some() => {
+            return table_above(url)
+                .map(|table| format!("this looks like a partition's folder: name the table, {table}"));
+        }
         Error::Log(error) => return hint_of_log(error).map(str::to_owned),
         Error::Options(_) => RECORD_EDITED,
         Error::Sources(SourceError::Manifest { .. }) => {
@@ -329,7 +352,7 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
             ));
         }
         Error::NothingChosen => {
-            "`flowquet status` shows what the table holds; `--object '**'` chooses all objects"
+            "--object takes a URL, or a glob of keys below the source such as '**/x.log.gz' or '**', which chooses all objects; `flowquet status` shows what the table holds"
         }
         Error::FewerRecords { .. } => {
             "if objects mix formats, give --format once for each, including those used before; or allow it with --fewer-records"
@@ -393,6 +416,18 @@ pub(crate) fn hint_of(error: &Error) -> Option<String> {
         Error::Sources(_) => return None,
     };
     Some(hint.to_owned())
+}
+
+/// Of the folder of a partition, `lake/date=2024-01-15`, that of its table.
+fn table_above(url: &str) -> Option<String> {
+    let path = url.strip_prefix(FILE_SCHEME).unwrap_or(url).trim_end_matches('/');
+    let mut table = path;
+    while let Some((above, folder)) = table.rsplit_once('/')
+        && folder.contains('=')
+    {
+        table = above;
+    }
+    (table != path && !table.is_empty()).then(|| shown(table).into_owned())
 }
 
 /// What to give instead of a path with globs, which stood in quotes or are none of a shell's: the folder, and the rest as `--include`.

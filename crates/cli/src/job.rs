@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowquet_engine::{Budget, EnrichmentFile, Error, Request, Resume};
-use flowquet_format::{Enrichments, KeyFilter, PartitionColumn, PartitionTime};
+use flowquet_format::{Enrichments, KeyFilter, PartitionColumn, PartitionTime, normalised_column};
 use flowquet_sources::Source;
 use flowquet_store::{Location, Store, Stores};
 use flowquet_table::{Log, Options, TableContract};
@@ -14,7 +14,7 @@ use crate::enrich::enriching;
 use crate::exit::Exit;
 use crate::failure::engine_failure;
 use crate::formats::Formats;
-use crate::output::Failure;
+use crate::output::{Failure, shown};
 use crate::places::table_store;
 use crate::plan_file::PlanFile;
 use crate::resources::budget;
@@ -46,6 +46,7 @@ impl Prepared {
             &args.format,
             &Asked::of(&args.s3, args.filter.regions(), args.filter.flow_log_ids()),
         )?;
+        check_fields_of_sort(args, &formats)?;
         let mut sources = args.sources.clone();
         sources.extend(args.manifest.iter().cloned().map(Source::Manifest));
         let out = match (&args.out, plan) {
@@ -95,6 +96,27 @@ impl Prepared {
             resume: Resume::All,
         }
     }
+}
+
+/// The fields of `--sort` may be left out, so that a word behind a blank is a source: where there is none of that name, it was meant for fields.
+fn check_fields_of_sort(args: &JobArgs, formats: &Formats) -> Result<(), Failure> {
+    if args.sort.is_none() {
+        return Ok(());
+    }
+    let is_field = |word: &str| {
+        let column = normalised_column(word);
+        formats.catalogue.fields().iter().any(|field| normalised_column(&field.name) == column)
+    };
+    for source in &args.sources {
+        let Source::At(Location::Local(path)) = source else { continue };
+        let Some(text) = path.to_str() else { continue };
+        if !path.exists() && text.split(',').all(is_field) {
+            let message = format!("`{}` is taken for a SOURCE, and there is no such file", shown(text));
+            let hint = format!("give fields to sort by behind an equals sign: --sort={}", shown(text));
+            return Err(Failure::message(Exit::Usage, &message, Some(&hint)));
+        }
+    }
+    Ok(())
 }
 
 /// Options of a run: what was asked for, and what the table has where nothing was.

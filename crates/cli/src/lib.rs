@@ -62,6 +62,7 @@ mod tags;
 mod text_table;
 mod top;
 mod verify;
+mod version;
 
 use std::ffi::OsString;
 

@@ -28,6 +28,7 @@ use crate::beside;
 use crate::clock::now_s;
 use crate::exit::Exit;
 use crate::output::{Failure, say};
+use crate::version::VERSION;
 
 /// Between two writings while a run goes on: as often as Prometheus usually looks.
 const EVERY: Duration = Duration::from_secs(15);
@@ -235,7 +236,7 @@ fn samples(facts: &Facts, known: &Known, ended: Option<Exit>, now_s: i64) -> Vec
     let time = |metric: &'static Metric, value| Sample { metric, labels: Vec::new(), value };
     let traffic = &facts.traffic;
     let mut samples = vec![
-        list::RUN_INFO.at(&[env!("CARGO_PKG_VERSION"), &facts.run_id], 1),
+        list::RUN_INFO.at(&[VERSION, &facts.run_id], 1),
         list::RUN_ACTIVE.is(u64::from(ended.is_none())),
         time(&list::RUN_STARTED, facts.started_s),
         time(&list::UPDATED, now_s),

@@ -1,11 +1,14 @@
 //! Places on the command line: sources, and which of their objects are wanted.
 
 use clap::Args;
-pub(crate) use flowquet_command::places::{S3Args, Target, absolute, open_special, table_store, target};
+pub(crate) use flowquet_command::places::{
+    S3Args, Target, absolute, endpoint, open_special, table_store, target,
+};
 use flowquet_format::{KeyFilter, is_account};
 use flowquet_sources::Source;
 use flowquet_store::Location;
 
+use crate::clock::{age_s, now_s, time_text};
 use crate::exit::Exit;
 use crate::output::Failure;
 
@@ -13,12 +16,12 @@ use crate::output::Failure;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Choosing objects")]
 pub(crate) struct FilterArgs {
-    /// First day of delivery, by the keys: YYYY-MM-DD, UTC
-    #[arg(long, value_name = "DATE")]
+    /// First day of delivery, by the keys: YYYY-MM-DD (UTC), or an age such as 2d
+    #[arg(long, value_name = "DATE", value_parser = day)]
     since: Option<String>,
 
     /// Last day of delivery, included. Records go to the partitions of their own times
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = day)]
     until: Option<String>,
 
     /// Accounts, comma-separated
@@ -89,6 +92,20 @@ impl FilterArgs {
     /// The filters as a shell takes them; empty without any.
     pub(crate) fn text(&self) -> String {
         self.words().iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A day, or the one that was so long ago, as `YYYY-MM-DD`.
+fn day(text: &str) -> Result<String, String> {
+    let day = match age_s(text) {
+        Some(age) => time_text(now_s().saturating_sub(age)).chars().take(10).collect(),
+        None => text.to_owned(),
+    };
+    match KeyFilter::default().set_days(Some(&day), None) {
+        Ok(()) => Ok(day),
+        Err(_) => {
+            Err(format!("expected a date such as 2024-01-31, or an age such as 2d or 36h, found `{text}`"))
+        }
     }
 }
 
@@ -183,6 +200,19 @@ mod tests {
         }
         let found = filter(&["--include", ""]).expect("a line");
         assert!(found.filter().is_err(), "an empty glob takes no object");
+    }
+
+    #[test]
+    fn days_may_be_ages() {
+        let today = day("0d").expect("an age");
+        assert_eq!(today.len(), "2024-01-31".len(), "{today}");
+        assert_eq!(day("2024-01-31").as_deref(), Ok("2024-01-31"));
+        assert!(day("2d").expect("two days ago") < today);
+        assert_eq!((age_s("48h"), age_s("90m")), (age_s("2d"), Some(5_400)));
+        for text in ["2", "d", "-2d", "2w", "2024-13-31", "yesterday", ""] {
+            let error = day(text).expect_err(text);
+            assert!(error.ends_with(&format!("or 36h, found `{text}`")), "{error}");
+        }
     }
 
     #[test]

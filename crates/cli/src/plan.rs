@@ -27,6 +27,7 @@ use crate::plan_rows;
 use crate::prices::{DOLLARS_PER_1000_READS, DOLLARS_PER_1000_WRITES, request_dollars};
 use crate::reporter::{Reporter, Work};
 use crate::signals::{listen_for_signals, stop};
+use crate::version::VERSION;
 
 /// Keys of a page of a listing.
 const PAGE: u64 = 1_000;
@@ -120,7 +121,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
     let mut file = PlanFile {
         formats,
         layout_version: LAYOUT_VERSION,
-        flowquet: env!("CARGO_PKG_VERSION").to_owned(),
+        flowquet: VERSION.to_owned(),
         out,
         estimate,
         forecast: None,

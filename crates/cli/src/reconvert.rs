@@ -21,7 +21,7 @@ use crate::output::{Failure, counted, put, say, shown};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
 use crate::resources::budget;
-use crate::run_report::RunReport;
+use crate::run_report::{RunReport, printed};
 use crate::signals::{listen_for_signals, stop};
 use crate::table_files::NAMED_MAX;
 
@@ -83,7 +83,7 @@ fn replace(
     reporter.finish();
     let done = &*came_to.insert(done.map_err(|e| engine_failure(&e))?);
     if args.json {
-        put(&format!("{}\n", serde_json::to_string_pretty(done).expect("plain values")))?;
+        put(&printed(done))?;
     } else if args.dry_run {
         let folders: String = done.partitions.iter().map(|folder| format!("{folder}\n")).collect();
         let place = match done.partitions.len() as u64 {

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::failure::log_failure;
 use crate::output::{Failure, counted, put, say};
 use crate::places::{S3Args, table_store};
+use crate::run_report::printed;
 use crate::signals::listen_for_signals;
 
 pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &RegisterArgs) -> Result<Exit, Failure> {
     let registered = registered.map_err(|e| failed(&e))?;
     remember(&log, &to)?;
     if args.json {
-        put(&format!("{}\n", serde_json::to_string_pretty(&registered).expect("plain values")))?;
+        put(&printed(&registered))?;
     } else {
         say(&text(&registered, &to.name()));
     }

@@ -91,6 +91,7 @@ pub(crate) fn text(summary: &Summary, facts: &ConversionFacts<'_>) -> String {
     if c.lines > 0 || !summary.outputs.is_empty() {
         work_text(summary, facts, &mut row);
     }
+    row_of_requests(facts.ended, &mut row);
     if let Some(restores) = &summary.restores {
         row("restore", restores_text(restores));
     }
@@ -124,6 +125,19 @@ pub(crate) fn text(summary: &Summary, facts: &ConversionFacts<'_>) -> String {
     text
 }
 
+/// How S3 answered, where it did not answer each request at once: what took so long.
+fn row_of_requests(ended: &Ended, row: &mut impl FnMut(&str, String)) {
+    let parts = [(ended.s3_retries, "retried"), (ended.s3_throttles, "throttled")];
+    let parts: String = parts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!(", {} {what}", HumanCount(*n)))
+        .collect();
+    if !parts.is_empty() {
+        row("requests", format!("{} to S3{parts}", HumanCount(ended.s3_requests)));
+    }
+}
+
 /// What to do about objects that are not in the table. Who asks for what is archived needs no hint to do so.
 fn hints(summary: &Summary, out: &str) -> Vec<String> {
     let mut hints = object_hints(&summary.failed_objects);
@@ -141,10 +155,10 @@ fn hints(summary: &Summary, out: &str) -> Vec<String> {
     }
     let other = &summary.read_otherwise;
     if other.objects > 0 {
-        let (was, is_in) = if other.objects == 1 { ("was", "it is") } else { ("were", "they are") };
+        let (was, keep) = if other.objects == 1 { ("was", "keeps") } else { ("were", "keep") };
         let formats: Vec<String> = other.formats.iter().map(|format| format_name(format)).collect();
         hints.push(format!(
-            "{} without a header line {was} read with another --format ({}), and {is_in} in the table so: `flowquet reconvert {} \
+            "{} without a header line {was} converted with another --format ({}) and {keep} it: `flowquet reconvert {} \
              --object URL --format FORMAT` converts one again",
             counted(other.objects, "object"),
             formats.join("; "),
@@ -266,7 +280,14 @@ fn objects_text(summary: &Summary) -> String {
         (o.repeated, "listed again, taken once"),
         (o.ignored, "of the unreadable ignored"),
         (o.archived, "of those left archived"),
-        (o.changed, "changed since they were converted"),
+        (
+            o.changed,
+            if o.changed == 1 {
+                "changed since it was converted"
+            } else {
+                "changed since they were converted"
+            },
+        ),
         (o.changed_ignored, "of the changed ignored"),
         (o.damaged, "damaged, whole lines kept"),
     ]
@@ -307,14 +328,13 @@ fn last_line(summary: &Summary, facts: &ConversionFacts<'_>) -> String {
         return format!("done: nothing to do: {}", nothing_listed(summary, facts.filters));
     }
     if nothing {
-        let unreadable =
-            if o.failed > 0 { format!(", {} unreadable", count(o.failed)) } else { String::new() };
-        let archived =
-            if o.archived > 0 { format!(", {} archived", count(o.archived)) } else { String::new() };
-        return format!(
-            "done: nothing new; {} already in the table{unreadable}{archived}",
-            counted(o.known, "object")
-        );
+        let head = if o.known > 0 { "nothing new" } else { "nothing converted" };
+        let parts = [(o.known, "already in the table"), (o.failed, "unreadable"), (o.archived, "archived")];
+        let mut parts = parts.into_iter().filter(|(n, _)| *n > 0);
+        // The first one names what is counted.
+        let first = parts.next().map(|(n, what)| format!("; {} {what}", counted(n, "object")));
+        let others: String = parts.map(|(n, what)| format!(", {} {what}", count(n))).collect();
+        return format!("done: {head}{}{others}", first.unwrap_or_default());
     }
     let mut parts = vec![
         format!("{} read", counted(c.lines, "line")),

@@ -16,7 +16,7 @@ use crate::metrics::{Measured, of_rollup};
 use crate::output::{Failure, counted, put, say};
 use crate::places::table_store;
 use crate::reporter::{Reporter, Work};
-use crate::run_report::RunReport;
+use crate::run_report::{RunReport, printed};
 use crate::signals::{listen_for_signals, stop};
 
 /// Memory where none is given: groups of one file, and several row groups at once.
@@ -64,7 +64,7 @@ fn roll_up(
     reporter.finish();
     let done = came_to.insert(done.map_err(|e| engine_failure(&e))?);
     if args.json {
-        put(&format!("{}\n", serde_json::to_string_pretty(done).expect("plain values")))?;
+        put(&printed(done))?;
     } else if args.dry_run {
         put(&dry_text(done))?;
     } else if !args.quiet {

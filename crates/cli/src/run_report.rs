@@ -19,9 +19,29 @@ use crate::metrics::{Measured, Metrics, Sample};
 use crate::output::{Diagnostic, Failure, put};
 use crate::places::Target;
 use crate::reporter::Reporter;
+use crate::version::VERSION;
 
 /// Version of the report's form; `schemas/run-report.schema.json` describes it.
 const REPORT_VERSION: u32 = 1;
+
+/// Version of the form of what is [printed].
+const PRINTED_VERSION: u32 = 1;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a, T> {
+    /// Changes when members change their meaning or go away, not when some are added.
+    version: u32,
+    flowquet: &'static str,
+    #[serde(flatten)]
+    done: &'a T,
+}
+
+/// What a command did, as `--json` prints it.
+pub(crate) fn printed(done: &impl Serialize) -> String {
+    let printed = Printed { version: PRINTED_VERSION, flowquet: VERSION, done };
+    format!("{}\n", serde_json::to_string_pretty(&printed).expect("plain values"))
+}
 
 /// What `--report` writes for commands other than `convert`.
 #[derive(Serialize)]
@@ -30,7 +50,7 @@ struct CommandReport<'a, T> {
     command: &'static str,
     #[serde(flatten)]
     ended: &'a Ended,
-    /// What `--json` prints; of what failed nothing is known.
+    /// What `--json` prints, without the versions; of what failed nothing is known.
     done: Option<&'a T>,
 }
 
@@ -54,9 +74,9 @@ pub(crate) struct Ended {
     pub(crate) seconds: f64,
     pub(crate) out: String,
     /// Requests to S3, each attempt; of these, how many were tried again, and how many were throttled.
-    s3_requests: u64,
-    s3_retries: u64,
-    s3_throttles: u64,
+    pub(crate) s3_requests: u64,
+    pub(crate) s3_retries: u64,
+    pub(crate) s3_throttles: u64,
     #[serde(skip)]
     pub(crate) exit: Exit,
     /// What to do about what stopped the run.
@@ -140,7 +160,7 @@ impl RunReport {
     pub(crate) fn ended(&self, exit: Exit, error: Option<&Diagnostic>) -> Ended {
         let (elapsed, traffic) = (self.started.at.elapsed(), self.stores.traffic());
         Ended {
-            flowquet: env!("CARGO_PKG_VERSION"),
+            flowquet: VERSION,
             outcome: exit.name(),
             exit_code: exit.code(),
             error: error.map(|error| error.message.clone()),

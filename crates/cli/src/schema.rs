@@ -26,7 +26,7 @@ use crate::failure::{ENRICH, log_failure};
 use crate::formats::Formats;
 use crate::json_schema::json_schema;
 use crate::output::{Failure, put, say};
-use crate::places::{absolute, table_store};
+use crate::places::{absolute, quoted, table_store};
 use crate::schema_diff;
 use crate::signals::listen_for_signals;
 use crate::text_table::{plain_table, table_text};
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
         Some(place) => {
             listen_for_signals();
             let out = table_store(&args.s3.stores(), place);
-            Some(Log::open_with_files(&out).map_err(log_failure)?)
+            Some(Log::open_with_files(&out).map_err(|error| not_opened(error, place, &formats))?)
         }
     };
     let state = log.as_ref().map(Log::state);
@@ -70,6 +70,17 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
     };
     put(&text)?;
     Ok(Exit::Success)
+}
+
+/// Why a table cannot be opened, which a log format is often taken for.
+fn not_opened(error: LogError, place: &Location, formats: &Formats) -> Failure {
+    let text = place.to_string();
+    let is_format = || LogFormat::given(&text, &formats.catalogue).is_ok();
+    if !matches!(error, LogError::NoTable(_)) || place.is_s3() || !is_format() {
+        return log_failure(error);
+    }
+    let hint = format!("for the columns of a log format: `flowquet schema --format {}`", quoted(&text));
+    Failure::new(Exit::Failed, &error, Some(hint))
 }
 
 /// The columns themselves, in some form.
@@ -163,7 +174,10 @@ fn statement(
             return Err(Failure::message(Exit::Usage, "a statement needs --location or a table", Some(hint)));
         }
     };
-    let needs_s3 = matches!(args.form, SchemaForm::Athena | SchemaForm::GlueJson);
+    let needs_s3 = matches!(
+        args.form,
+        SchemaForm::Athena | SchemaForm::CloudFormation | SchemaForm::GlueJson | SchemaForm::Terraform
+    );
     if needs_s3 && !location.starts_with(S3_SCHEME) {
         let message = format!("Athena and Glue read only S3, and the location is `{location}`");
         let hint = "give --location s3://BUCKET/PREFIX/, where the files will be";

@@ -66,9 +66,9 @@ pub(crate) fn tasks_of_shard(
 /// What to mind where a plan is divided otherwise than it was; that it is run as a whole needs no mind.
 fn other_division(of: u64, divided: Option<u64>) -> Option<String> {
     let divided = divided.filter(|shards| *shards != of && of > 1)?;
-    let (of, divided) = (HumanCount(of), HumanCount(divided));
+    let (of, last, divided) = (HumanCount(of), HumanCount(of - 1), HumanCount(divided));
     Some(format!(
-        "the plan has {divided} shards, and --shard names {of}: it is divided anew, and all {of} of them make the whole"
+        "the plan has {divided} shards, and --shard names {of}: the plan is divided into {of} instead; run all of 0/{of} to {last}/{of}"
     ))
 }
 

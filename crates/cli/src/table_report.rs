@@ -17,6 +17,7 @@ use crate::places::{Target, table_store};
 use crate::reporter::{Reporter, Work};
 use crate::resources::look_threads;
 use crate::signals::{listen_for_signals, stop};
+use crate::version::VERSION;
 
 pub(crate) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     listen_for_signals();
@@ -61,6 +62,6 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
 }
 
 fn page_of(found: &TableReport) -> String {
-    let made_by = format!("flowquet {}", env!("FLOWQUET_VERSION"));
+    let made_by = format!("flowquet {VERSION}");
     page(found, &PageFacts { made_at: &time_text(now_s()), made_by: &made_by, name_of_format: &format_name })
 }

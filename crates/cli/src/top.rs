@@ -135,7 +135,7 @@ fn text(top: &Top) -> String {
         .expect("a string takes all");
     }
     if top.rows.iter().any(|row| row.targets_estimated) {
-        text.push_str("note: numbers with a ~ are estimated, give or take 3 %\n");
+        text.push_str("note: numbers with a ~ are estimated, within about 3 %\n");
     }
     text
 }

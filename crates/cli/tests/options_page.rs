@@ -29,13 +29,23 @@ fn cell(text: &str) -> String {
     text.split("\n\n").map(words).collect::<Vec<_>>().join("<br>").replace('|', "\\|")
 }
 
+fn takes_value(arg: &Arg) -> bool {
+    !matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::Count)
+}
+
 fn name(arg: &Arg) -> String {
     let values = arg.get_value_names().unwrap_or_default();
     let value = values.first().map(ToString::to_string).unwrap_or_default();
     let Some(long) = arg.get_long() else { return format!("`{value}`") };
     let mut name = format!("--{long}");
-    if !matches!(arg.get_action(), ArgAction::SetTrue) {
-        write!(name, " {value}").expect("a string takes all");
+    if takes_value(arg) {
+        let is_optional = arg.get_num_args().is_some_and(|count| count.min_values() == 0);
+        let value = match (is_optional, arg.is_require_equals_set()) {
+            (false, _) => format!(" {value}"),
+            (true, false) => format!(" [{value}]"),
+            (true, true) => format!("[={value}]"),
+        };
+        name.push_str(&value);
     }
     if let Some(short) = arg.get_short() {
         name.push_str(&format!("`, `-{short}"));
@@ -46,7 +56,7 @@ fn name(arg: &Arg) -> String {
 fn meaning(arg: &Arg) -> String {
     let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
     let mut meaning = help.trim().to_owned();
-    if !matches!(arg.get_action(), ArgAction::SetTrue) {
+    if takes_value(arg) {
         let possible: Vec<String> = arg
             .get_possible_values()
             .iter()

@@ -15,7 +15,11 @@ pub const RECORD_EDITED: &str = "records must not be edited; restore the file";
 
 /// The exit code where a store failed.
 pub fn exit_of_store_error(error: &StoreError) -> Exit {
-    if error.kind().is_transient() { Exit::Unavailable } else { Exit::Failed }
+    match error.kind() {
+        ErrorKind::InvalidEndpoint => Exit::Usage,
+        kind if kind.is_transient() => Exit::Unavailable,
+        _ => Exit::Failed,
+    }
 }
 
 /// What to do about an error of a table's log, where something can be said.
@@ -53,12 +57,19 @@ pub fn hint_of_store(error: &StoreError) -> Option<String> {
         ErrorKind::Denied => "check the owner and permissions of the folder",
         ErrorKind::Folder => "name the files in it, or give the folder as SOURCE",
         ErrorKind::Full => "free some room and run the same command again to finish",
+        ErrorKind::InvalidEndpoint => {
+            "an endpoint is http://HOST or https://HOST: correct --endpoint-url, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3 or the profile's endpoint_url"
+        }
         ErrorKind::InvalidKey => "rename the file: keys are UTF-8",
         ErrorKind::NoBucket => "check the bucket's name; a store other than AWS's needs --endpoint-url",
         ErrorKind::NotAFile => "pipes are read from standard input: `-`",
         ErrorKind::NotAFolder => "check the path",
         ErrorKind::NotFound if error.is_s3() => "check bucket and prefix; `aws s3 ls` lists them",
         ErrorKind::NotFound => "check the path",
+        ErrorKind::NotImplemented => {
+            "check --endpoint-url: what answers there may be another service than S3"
+        }
+        ErrorKind::ReadOnly => "mount it so that it can be written to, or choose another place",
         ErrorKind::Outside => "a table's own folder holds no links: put the folder itself there",
         ErrorKind::TooLarge => "give a smaller --file-bytes",
         ErrorKind::TooMany => {

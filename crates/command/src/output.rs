@@ -87,7 +87,23 @@ pub fn with_causes(error: &dyn Error) -> String {
         text.push_str(&format!(": {}", shown(&error.to_string())));
         cause = error.source();
     }
-    text
+    with_typed_paths(&text)
+}
+
+/// Relative paths as they are typed: `file://./logs` is a URL that nobody gave. Those of objects begin at the root and stay, since options take them.
+fn with_typed_paths(text: &str) -> String {
+    let mut parts = text.split("`file://");
+    let mut typed = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if part.starts_with('/') {
+            typed.push_str("`file://");
+            typed.push_str(part);
+        } else {
+            typed.push('`');
+            typed.push_str(part.strip_prefix("./").unwrap_or(part));
+        }
+    }
+    typed
 }
 
 /// The exit code of a command that has ended. If an error ended it, that is reported on standard error.
@@ -195,6 +211,17 @@ fn coloured(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_shown_as_they_are_typed() {
+        for (text, expected) in [
+            ("list `file://./nope`: gone", "list `nope`: gone"),
+            ("read `file://a/b`, `file:///c`", "read `a/b`, `file:///c`"),
+            ("list `s3://b/x`", "list `s3://b/x`"),
+        ] {
+            assert_eq!(with_typed_paths(text), expected);
+        }
+    }
 
     #[test]
     fn marks_of_lines_are_coloured_and_nothing_else() {

@@ -31,7 +31,7 @@ pub struct S3Args {
     role_arn: Option<String>,
 
     /// Endpoint of a store other than AWS's
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
     endpoint_url: Option<String>,
 
     /// Use path-style URLs; automatic where the endpoint is an IP address
@@ -98,6 +98,18 @@ pub enum Target {
 /// What was expected, in words.
 pub fn target(text: &str) -> Result<Target, String> {
     if text == "-" { Ok(Target::Stdout) } else { Location::parse(text).map(Target::At) }
+}
+
+/// The URL of a service.
+///
+/// # Errors
+/// What was expected, in words. Without this the SDK would find it out with the first request.
+pub fn endpoint(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(text.to_owned()),
+        _ => Err(format!("expected http://HOST or https://HOST, found `{text}`")),
+    }
 }
 
 /// The store of a table.

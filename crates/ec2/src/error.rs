@@ -9,6 +9,8 @@ pub enum ErrorKind {
     Credentials,
     /// EC2 does not let us.
     Denied,
+    /// What answers is another service.
+    NotImplemented,
     /// The run was stopped meanwhile.
     Stopped,
     /// EC2 asks for fewer requests.

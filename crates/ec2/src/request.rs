@@ -36,6 +36,7 @@ pub(crate) async fn send(
     }
     let status = answer.status().as_u16();
     let refused = match refusal(answer.body()) {
+        _ if status == 501 => (ErrorKind::NotImplemented, caller.unexpected(&answer)),
         Some((code, message)) => {
             let kind = match kind_of(&code) {
                 ErrorKind::Other if status >= 500 => ErrorKind::Unavailable,

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::request::Request;
 use crate::summary::{FailedObject, Summary};
 use crate::union::{Looks, formats_of, look, new_columns};
+use crate::words::grouped;
 
 /// Objects that are looked at, at once.
 pub(crate) const LOOKS_AHEAD: usize = 32;
@@ -71,11 +72,11 @@ impl TakenListing {
                 continue;
             }
             let reason = if bytes != object.bytes {
-                format!("{bytes} bytes when it was taken into the table, {} now", object.bytes)
+                format!("{} bytes when it was converted, {} now", grouped(bytes), grouped(object.bytes))
             } else if is_remote(&object) {
-                "another etag than when it was taken into the table".to_owned()
+                "another etag than when it was converted".to_owned()
             } else {
-                "modified since it was taken into the table".to_owned()
+                "modified since it was converted".to_owned()
             };
             let changed = FailedObject { url: object.url().to_owned(), cause: "changed", reason };
             summary.changed_objects.push(changed);

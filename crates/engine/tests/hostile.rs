@@ -162,7 +162,7 @@ fn a_change_that_keeps_the_size_is_noticed_in_a_bucket() {
     for _ in 0..2 {
         let summary = convert();
         assert_eq!((summary.objects.changed, summary.objects.converted), (1, 0));
-        assert_eq!(summary.changed_objects[0].reason, "another etag than when it was taken into the table");
+        assert_eq!(summary.changed_objects[0].reason, "another etag than when it was converted");
         // Also where a checkpoint tells what was taken.
         Log::open(&world.lake_store()).and_then(|mut log| log.checkpoint()).expect("memory does not fail");
     }
@@ -181,7 +181,7 @@ fn a_change_that_keeps_the_size_is_noticed_on_a_disk() {
     set_modified(&disk.root.join("l/a.log"), 1_700_000_001);
     let summary = disk.convert(vec![disk.source("l")]).summary;
     assert_eq!((summary.objects.changed, summary.objects.known), (1, 1));
-    assert_eq!(summary.changed_objects[0].reason, "modified since it was taken into the table");
+    assert_eq!(summary.changed_objects[0].reason, "modified since it was converted");
     disk.put("l/a.log", &v2_lines(15, 1, 6));
     let summary = disk.convert(vec![disk.source("l")]).summary;
     assert!(summary.changed_objects[0].reason.ends_with("now"), "{:?}", summary.changed_objects);

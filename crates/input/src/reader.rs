@@ -153,7 +153,14 @@ impl Reader {
                 }
             };
         }
-        let expected = |e: &io::Error| format!("expected whole {} data, found {e}", compression.name());
+        // In the words of what inflates whole.
+        let expected = |e: &io::Error| match compression {
+            Compression::Gzip => format!("expected a whole gzip member, found it damaged or cut short: {e}"),
+            Compression::Zstd => format!("expected a whole zstd frame, found it damaged or cut short: {e}"),
+            Compression::Parquet | Compression::Plain => {
+                format!("expected whole {} data, found {e}", compression.name())
+            }
+        };
         if compression != Compression::Plain && (!salvage || input.fetched.is_some()) {
             match io::copy(&mut text, &mut io::sink()).map_err(|e| unreadable(e, expected)) {
                 Ok(_) => {}

@@ -213,7 +213,7 @@ fn notes(report: &TableReport) -> Markup {
     }
     let lists = [&report.scanners, &report.targets, &report.refused_ports];
     if lists.into_iter().flatten().any(|row| row.targets_estimated) {
-        notes.push("Numbers with \u{201c}about\u{201d} are estimated, give or take 3 %.".to_owned());
+        notes.push("Numbers with \u{201c}about\u{201d} are estimated, within about 3 %.".to_owned());
     }
     html! { @for note in notes { p.note { (note) } } }
 }

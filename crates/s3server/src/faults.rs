@@ -23,28 +23,28 @@ pub(crate) struct FaultArgs {
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
 
-    /// Requests answered with 503 Slow Down
-    #[arg(long, default_value_t = 0.0)]
+    /// Share of requests, from 0 to 1, answered with 503 Slow Down
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     slow_down: f64,
 
-    /// Requests answered with 500
-    #[arg(long, default_value_t = 0.0)]
+    /// Share of requests answered with 500
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     internal_error: f64,
 
-    /// Requests performed whose answer is lost: the connection is closed
-    #[arg(long, default_value_t = 0.0)]
+    /// Share of requests that are performed and whose answer is lost: the connection is closed
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     lost_answer: f64,
 
-    /// Requests that are never answered
-    #[arg(long, default_value_t = 0.0)]
+    /// Share of requests that are never answered
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     hang: f64,
 
-    /// Bodies of objects that are cut short
-    #[arg(long, default_value_t = 0.0)]
+    /// Share of bodies of objects that are cut short
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     cut: f64,
 
-    /// Bodies of whole objects with a byte changed; S3 has no checksums of ranges
-    #[arg(long, default_value_t = 0.0)]
+    /// Share of bodies of whole objects with a byte changed; S3 has no checksums of ranges
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     corrupt: f64,
 
     /// Answer requests signed for another region as S3 does: with a redirect that names this one
@@ -54,6 +54,11 @@ pub(crate) struct FaultArgs {
     /// Seed of the dice
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let found = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    found.ok_or_else(|| format!("expected a share of requests from 0 to 1, found `{text}`"))
 }
 
 /// Throws dice for each request.

@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Full,
     /// The caller asked to stop.
     Interrupted,
+    /// An endpoint that is no URL.
+    InvalidEndpoint,
     /// A name that is no key.
     InvalidKey,
     /// The bucket does not exist.
@@ -37,8 +39,12 @@ pub enum ErrorKind {
     NotAFolder,
     /// Neither object nor folder.
     NotFound,
+    /// The store does not have such a call.
+    NotImplemented,
     /// A key, or a link on its way, that leads out of the store.
     Outside,
+    /// The file system lets nobody write.
+    ReadOnly,
     /// The store asks for fewer requests.
     Throttled,
     /// An object of more parts than S3 takes.
@@ -67,13 +73,16 @@ impl ErrorKind {
             Self::Folder => "folder",
             Self::Full => "full",
             Self::Interrupted => "interrupted",
+            Self::InvalidEndpoint => "invalid-endpoint",
             Self::InvalidKey => "invalid-key",
             Self::NoBucket => "no-bucket",
             Self::NoCredentials => "no-credentials",
             Self::NotAFile => "not-a-file",
             Self::NotAFolder => "not-a-folder",
             Self::NotFound => "not-found",
+            Self::NotImplemented => "not-implemented",
             Self::Outside => "outside",
+            Self::ReadOnly => "read-only",
             Self::Throttled => "throttled",
             Self::TooLarge => "too-large",
             Self::TooMany => "too-many",
@@ -232,8 +241,9 @@ impl Error {
             io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
             io::ErrorKind::NotADirectory => ErrorKind::NotAFolder,
             io::ErrorKind::NotFound => ErrorKind::NotFound,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
+            io::ErrorKind::PermissionDenied => ErrorKind::Denied,
             io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull => ErrorKind::Full,
+            io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
             _ => ErrorKind::Other,
         };
         // For the matched kinds our message says all that the system's error does.
@@ -286,6 +296,7 @@ impl fmt::Display for Error {
             ErrorKind::Folder => "a folder, not a file",
             ErrorKind::Full => "no room left",
             ErrorKind::Interrupted => "interrupted",
+            ErrorKind::InvalidEndpoint => "the endpoint is not a URL",
             ErrorKind::InvalidKey => "name is not UTF-8",
             ErrorKind::NoBucket => "no such bucket",
             ErrorKind::NoCredentials => "no AWS credentials were found",
@@ -293,7 +304,9 @@ impl fmt::Display for Error {
             ErrorKind::NotAFolder => "a part of the path is a file, not a folder",
             ErrorKind::NotFound if self.is_s3() => "no such object or prefix",
             ErrorKind::NotFound => "no such file or folder",
+            ErrorKind::NotImplemented => "the store does not support this",
             ErrorKind::Outside => "leads out of the table",
+            ErrorKind::ReadOnly => "the file system is read-only",
             ErrorKind::Throttled => "still throttled",
             ErrorKind::TooLarge => "too large",
             ErrorKind::TooMany => "too many objects",

@@ -30,9 +30,14 @@ impl Location {
     /// Reads `text`: `s3://…` is S3, `file://…` and anything that looks like no other URL is a path.
     ///
     /// # Errors
-    /// A message, where the bucket's name cannot be one, the scheme is another, or S3 is spelt in another way: taken for a
-    /// path, `s3:/lake` would be a folder of that name.
+    /// A message, where nothing is named, the bucket's name cannot be one, the scheme is another, or S3 is spelt in another way:
+    /// taken for a path, `s3:/lake` would be a folder of that name.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // Joined to another path, an empty one would be the folder where the program runs.
+        if text.strip_prefix(FILE_SCHEME).unwrap_or(text).trim().is_empty() {
+            let what = "expected s3://BUCKET/PREFIX or a path, found nothing: is a variable unset?";
+            return Err(what.to_owned());
+        }
         if let Some(path) = text.strip_prefix(FILE_SCHEME) {
             return Ok(Self::Local(PathBuf::from(path)));
         }
@@ -145,6 +150,14 @@ mod tests {
             "file:x",
         ] {
             assert_eq!(Location::parse(path), Ok(Location::Local(path.into())), "{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_place() {
+        for text in ["", " ", "file://"] {
+            let error = Location::parse(text).expect_err(text);
+            assert!(error.ends_with("found nothing: is a variable unset?"), "{error}");
         }
     }
 

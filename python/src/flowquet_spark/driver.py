@@ -206,8 +206,15 @@ def perform(spark: Any, job: Job, plan: Mapping[str, Any], shards: int) -> list[
     try:
         rows = [row.asDict() for row in summaries.collect()]
     except Exception as error:  # noqa: BLE001 - of each engine its own
-        raise JobFailed(1, f"the engine gave up: {error}\nhint: what is committed stays; run the same command again") from error
+        raise JobFailed(1, f"the engine gave up: {error}\nhint: {hint_of(error)}") from error
     return sorted(rows, key=lambda row: row["shard"])
+
+
+def hint_of(error: Exception) -> str:
+    """What to do about an engine that gave up."""
+    if "No module named 'pyarrow'" in str(error):
+        return "the Python of the executors has no pyarrow: install it there, or bring an environment that has it (spark.archives)"
+    return "what is committed stays; run the same command again"
 
 
 def by_value() -> None:

@@ -7,7 +7,7 @@ use flowquet_engine::{Order, RecordFilter};
 use flowquet_format::{Network, protocol_name, seconds_of};
 use flowquet_store::Location;
 
-use crate::clock::now_s;
+use crate::clock::{age_s, now_s};
 use crate::exit::Exit;
 use crate::output::Failure;
 use crate::places::{S3Args, Target, target};
@@ -171,14 +171,8 @@ impl RecordArgs {
 /// A time, and the length of what it names: a day, or a minute.
 fn time(text: &str) -> Result<(i64, i64), String> {
     let at = |text: &str| seconds_of(text);
-    let number = text.strip_suffix(['d', 'h', 'm']).and_then(|n| n.parse::<u32>().ok()).map(i64::from);
-    let found = if let Some(number) = number {
-        let unit = match text.as_bytes().last() {
-            Some(b'd') => DAY_S,
-            Some(b'h') => 3_600,
-            _ => 60,
-        };
-        Some((now_s() - number * unit, 0))
+    let found = if let Some(age) = age_s(text) {
+        Some((now_s() - age, 0))
     } else if let Some(day) = at(&format!("{text}T00:00:00Z")).filter(|_| text.len() == 10) {
         Some((day, DAY_S))
     } else if let Some(minute) = at(&format!("{text}:00Z")).filter(|_| text.len() == 16) {

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::policy;
 use super::{Line, State};
 use crate::args::DoctorArgs;
-use crate::failure::hint_of_ec2;
+use crate::failure::{hint_of_catalog, hint_of_ec2};
 use crate::output::counted;
 use crate::places::absolute;
 use crate::signals::stop;
@@ -56,7 +56,12 @@ pub(super) fn lines(args: &DoctorArgs) -> Vec<Line> {
         if let Ok(identity) = &who.identity {
             caller.account.clone_from(&identity.account);
         }
-        lines.extend(of_identity(&who));
+        lines.extend(if is_elsewhere(&who) {
+            let what = "not checked: AWS_ENDPOINT_URL names a store other than AWS's, which has no STS";
+            vec![Line::new("credentials", State::Unknown, what)]
+        } else {
+            of_identity(&who)
+        });
     }
     let stores = args.s3.stores();
     for source in &args.source {
@@ -72,6 +77,12 @@ pub(super) fn lines(args: &DoctorArgs) -> Vec<Line> {
     of_catalog(args, &caller, &mut lines);
     of_machine(&mut lines);
     lines
+}
+
+/// Whether who was asked is no STS, since all services are said to be at another store.
+fn is_elsewhere(who: &WhoAmI) -> bool {
+    let is_set = std::env::var_os("AWS_ENDPOINT_URL").is_some_and(|url| !url.is_empty());
+    is_set && who.identity.as_ref().is_err_and(|error| error.kind() == AwsErrorKind::NotImplemented)
 }
 
 fn of_identity(who: &WhoAmI) -> Vec<Line> {
@@ -273,6 +284,9 @@ fn of_prefix(stores: &Stores, out: &Location, caller: &Caller, lines: &mut Vec<L
             let what = "no rule aborts incomplete uploads: parts left by a killed run stay hidden and cost money; docs/S3.md has the rule";
             Line::new("lifecycle", State::Note, what)
         }
+        Err(error) if error.kind() == ErrorKind::NotImplemented => {
+            Line::new("lifecycle", State::Unknown, "this store does not have lifecycle rules")
+        }
         Err(error) => {
             let mut line = Line::new("lifecycle", State::Unknown, words_of(&error));
             let is_denied = error.kind() == ErrorKind::Denied;
@@ -330,7 +344,9 @@ fn of_catalog(args: &DoctorArgs, caller: &Caller, lines: &mut Vec<Line>) {
                     GlueErrorKind::Throttled | GlueErrorKind::Unavailable => State::Later,
                     _ => State::Bad,
                 };
-                let mut line = Line::new(check, state, error.to_string());
+                let hint = (error.kind() == GlueErrorKind::NotImplemented).then(|| hint_of_catalog(&error));
+                let hint = hint.flatten().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+                let mut line = Line::new(check, state, format!("{error}{hint}"));
                 line.policy = (error.kind() == GlueErrorKind::Denied).then_some(statement);
                 line
             }

@@ -14,6 +14,7 @@ use crate::inspect::object::{ARROW_SCHEMA, delivered};
 use crate::inspect::place::next;
 use crate::inspect::{Inspector, Object, Place, Subject};
 use crate::log_rows::{STRIP_CHARS, scale};
+use crate::version::VERSION as PROGRAM;
 
 /// Changes when members change their meaning or go away; not when some are added.
 const VERSION: u32 = 1;
@@ -191,7 +192,7 @@ struct JsonTable {
 
 /// The whole document.
 pub(super) fn document(results: Vec<JsonResult>) -> String {
-    let document = Document { version: VERSION, flowquet: env!("CARGO_PKG_VERSION"), results };
+    let document = Document { version: VERSION, flowquet: PROGRAM, results };
     format!("{}\n", serde_json::to_string_pretty(&document).expect("plain values with text keys"))
 }
 

@@ -24,6 +24,9 @@ const BOUND_CHARS: usize = 40;
 /// Where Arrow's writers put a schema of their own: bytes, which tell a reader of this text nothing.
 pub(super) const ARROW_SCHEMA: &str = "ARROW:schema";
 
+/// Where our own files have the log format of their records.
+const LOG_FORMAT: &str = "flowquet.log_format";
+
 pub(super) fn text(object: &Object, inspector: &Inspector<'_>) -> String {
     let (look, catalogue) = (&object.look, &inspector.formats.catalogue);
     let mut text = format!("{}\n", object.name);
@@ -107,7 +110,11 @@ fn of_lines(
     catalogue: &Catalogue,
 ) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
+    let is_ours = layout.is_some_and(|layout| layout.metadata.iter().any(|(key, _)| key == LOG_FORMAT));
     let told = match lines.told_by {
+        ToldBy::Columns if is_ours => {
+            "from its columns, those of all log formats of its table; flowquet.log_format below is that of its records"
+        }
         ToldBy::Columns => "from its columns",
         ToldBy::Given => "as given by --format",
         ToldBy::Guess => "a guess by the kinds of values, no header line: give it to convert as --format",

@@ -10,6 +10,9 @@ use crate::location::S3_SCHEME;
 /// Header by which S3 tells the region of a bucket.
 const BUCKET_REGION: &str = "x-amz-bucket-region";
 
+/// Of the SDK's words for an endpoint that is no URL: ``custom endpoint `127.0.0.1:9000` was not a valid URI``.
+const NO_ENDPOINT: &str = "was not a valid URI";
+
 /// Our error for a failed request.
 pub(crate) fn failure<E>(action: &'static str, url: String, error: &SdkError<E, HttpResponse>) -> Error
 where
@@ -20,7 +23,10 @@ where
         SdkError::ServiceError(service) => service,
         SdkError::TimeoutError(_) => return told(ErrorKind::Unreachable, "no answer in time".to_owned()),
         _ => {
-            // Credentials are looked for while a request is made, and the SDK tells of their absence only in words.
+            // What is wrong with the configuration is found while a request is made, and the SDK tells it only in words.
+            if root_words(error).contains(NO_ENDPOINT) {
+                return told(ErrorKind::InvalidEndpoint, root_words(error));
+            }
             if is_credentials_error(&DisplayErrorContext(error).to_string()) {
                 return told(ErrorKind::NoCredentials, root_words(error));
             }
@@ -96,6 +102,7 @@ fn kind_of(action: &str, status: u16, code: &str) -> ErrorKind {
         (_, 412) if action == "read" => ErrorKind::Changed,
         (_, 412) => ErrorKind::AlreadyExists,
         (_, 429 | 503) => ErrorKind::Throttled,
+        (_, 501) => ErrorKind::NotImplemented,
         (_, 500..) => ErrorKind::Unavailable,
         _ => ErrorKind::Other,
     }
@@ -122,6 +129,7 @@ mod tests {
             ("write", 503, "SlowDown", ErrorKind::Throttled),
             ("write", 503, "", ErrorKind::Throttled),
             ("write", 500, "InternalError", ErrorKind::Unavailable),
+            ("list", 501, "NotImplemented", ErrorKind::NotImplemented),
             ("write", 400, "BadDigest", ErrorKind::Unavailable),
             ("list", 301, "PermanentRedirect", ErrorKind::WrongRegion),
             ("write", 400, "InvalidArgument", ErrorKind::Other),
