@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowquet_store::{Memory, Store};
-use flowquet_table::{Error, LAYOUT_VERSION, LAYOUT_VERSION_OF_LOSSES, Log, Options, RecordError};
+use flowquet_table::{Error, LAYOUT_VERSION, LAYOUT_VERSION_OF_RETURNS, Log, Options, RecordError};
 
 const ID: &str = "0123456789abcdef";
 
@@ -68,13 +68,13 @@ fn tables_of_layout_4_are_read() {
 #[test]
 fn l9_records_of_a_newer_layout_are_refused_by_name_and_version() {
     let newer = LAYOUT_VERSION + 1;
-    let newer_of_losses = LAYOUT_VERSION_OF_LOSSES + 1;
+    let newer_of_returns = LAYOUT_VERSION_OF_RETURNS + 1;
     let records = [
         ("_flowquet/plans/00000001.json.gz".to_owned(), plan(newer, 1, &["s3://logs/a"])),
         (format!("_flowquet/commits/by-plan/00000001-{ID}.json"), commit(newer, 3, FILE, told())),
         (
             "_flowquet/compactions/00000001.json".to_owned(),
-            format!(r#"{{"layout_version":{newer_of_losses},"new":1}}"#),
+            format!(r#"{{"layout_version":{newer_of_returns},"new":1}}"#),
         ),
         ("_flowquet/table.json".to_owned(), format!(r#"{{"layout_version":{newer}}}"#)),
     ];
