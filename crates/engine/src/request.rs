@@ -85,7 +85,7 @@ impl Request {
             sources,
             filter: &self.filter,
             out_url: root_url(self.out.as_ref()),
-            tables_are_wrong: true,
+            must_find: true,
             memory_max: self.budget.listing_bytes_max(),
             listed,
             stop,

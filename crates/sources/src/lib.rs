@@ -22,7 +22,7 @@
 //!     sources: &sources,
 //!     filter: &KeyFilter::default(),
 //!     out_url: "s3://lake/".to_owned(),
-//!     tables_are_wrong: true,
+//!     must_find: true,
 //!     memory_max: 1 << 20,
 //!     listed: &|_| {},
 //!     stop: &AtomicBool::new(false),

@@ -137,8 +137,9 @@ pub struct Lister<'a> {
     pub filter: &'a KeyFilter,
     /// URL of the table root: what lies below it is no source.
     pub out_url: String,
-    /// Whether sources that have nothing but tables are an error; who only looks is shown the tables.
-    pub tables_are_wrong: bool,
+    /// Whether sources that have nothing but tables are an error, and a filter that can mean nothing of what there is; who only
+    /// looks is shown what there is.
+    pub must_find: bool,
     /// Most memory for objects that are listed at once, and for what is known of objects that may come twice.
     pub memory_max: usize,
     /// Hears how many objects are listed so far, from time to time.
@@ -206,7 +207,8 @@ impl Lister<'_> {
         let is_listed = !named.is_empty() && !sources.contains(&Source::Stdin);
         // A filter that nothing passes is no error: a quiet hour has no objects. A source that is a table has none at any hour.
         let is_wrong = is_empty && (self.filter.wants_all() || listed.root_is_table);
-        if is_listed
+        if self.must_find
+            && is_listed
             && !is_wrong
             && listed.objects + listed.unreadable == 0
             && let Some(error) = met.why_nothing(listed.left_out, listed.untold)
@@ -218,7 +220,7 @@ impl Lister<'_> {
             if listed.tables.is_empty() {
                 return Err(Error::NoObjects { sources: named }.into());
             }
-            if self.tables_are_wrong {
+            if self.must_find {
                 let tables = listed.tables.into_iter().map(|table| table.url).collect();
                 return Err(Error::OnlyTables { tables }.into());
             }

@@ -149,7 +149,7 @@ pub fn survey(
         sources: &sources,
         filter: request.filter,
         out_url: NO_TABLE.to_owned(),
-        tables_are_wrong: false,
+        must_find: false,
         memory_max: LISTING_BYTES_MAX,
         listed: &|objects| observer.event(&Event::Listed { objects }),
         stop,

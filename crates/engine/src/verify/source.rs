@@ -52,7 +52,7 @@ impl Sources<'_> {
             sources: self.set,
             filter: self.filter,
             out_url: root_url(log.out().as_ref()),
-            tables_are_wrong: false,
+            must_find: false,
             memory_max: self.memory_max,
             listed: &listed,
             stop: self.stop,

@@ -17,7 +17,7 @@ fn with_lister<T>(filter: &KeyFilter, out_url: &str, test: impl FnOnce(&Lister<'
         sources: &sources,
         filter,
         out_url: out_url.to_owned(),
-        tables_are_wrong: true,
+        must_find: true,
         memory_max: 1 << 30,
         listed: &|_| {},
         stop: &NEVER,
@@ -132,7 +132,7 @@ fn tables_on_a_disk() {
         let only_tables = |filter: &KeyFilter| {
             with_lister(filter, &out, |lister| {
                 let listed = lister.list(&[at(root.join("in/t"))]).map(drop);
-                let looked = Lister { tables_are_wrong: false, out_url: out.clone(), ..*lister }
+                let looked = Lister { must_find: false, out_url: out.clone(), ..*lister }
                     .list(&[at(root.join("in/t"))]);
                 assert!(looked.expect("shown").all.objects.is_empty());
                 listed.expect_err("a table has no raw logs")
