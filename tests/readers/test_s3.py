@@ -544,6 +544,18 @@ def test_a_listing_that_cannot_go_on(tmp_path):
     assert "list `s3://logs/`: " in process.stderr and "the store does not support ListObjectsV2" in process.stderr
 
 
+def test_no_table_is_made_within_another(made):
+    """As far as one may look."""
+    with s3.serve(load=made) as server:
+        s3.convert(server, "s3://logs/", "s3://lake/t")
+        for command in (["convert"], ["plan"]):
+            words = s3.run(server, *command, "s3://logs/", "--out", "s3://lake/t/date=2026-11-24", check=2).stderr
+            assert "no table is made in `s3://lake/t/date=2026-11-24/`: it lies within the table `s3://lake/t/`" in words, words
+            assert "hint: use --out s3://lake/t/, or" in words
+    with s3.serve("--deny-reads", "lake/_flowquet", load=made) as server:
+        assert s3.convert(server, "s3://logs/", "s3://lake/a/b")["records"] == 20_000
+
+
 def test_a_profile_that_is_given_comes_before_the_environment(tmp_path, made):
     """As with AWS's own tools: the profile of the option alone is asked, and one of `AWS_PROFILE` where the environment has no keys."""
     (tmp_path / "credentials").write_text(
