@@ -242,6 +242,10 @@ def test_days_of_what_firehose_delivered(tmp_path):
     assert (report["objects"]["converted"], report["objects"]["left_out"]) == (1, 1)
     words = run("convert", tmp_path / "cw", "--out", tmp_path / "t2", "--since", "2026-11-27", "--format", "v2", "--quiet", check=1).stderr
     assert "error: a filter asks for what no key tells" in words and "hint: leave out the filter" in words, words
+    # A manifest may be of an hour in which this account had nothing.
+    (tmp_path / "hour.txt").write_text("".join(f"{path}\n" for path in (tmp_path / "fh").rglob("*.gz")))
+    quiet = run("convert", "--manifest", tmp_path / "hour.txt", "--out", tmp_path / "t3", "--account", "111122223333", "--format", "v2").stderr
+    assert "done: nothing to do: no object matches --account 111122223333" in quiet, quiet
     both = run("convert", tmp_path / "cw", tmp_path / "fh", "--out", tmp_path / "t", "--since", "2026-11-27", "--format", "v2").stderr
     assert "warning: skipped 1 object without a date" in both and "1 object already in the table" in both, both
 

@@ -303,9 +303,8 @@ pub(crate) fn take(
     let mut new = std::mem::take(&mut taken.new);
     let found = look_and_check(log.state(), &new, &request.options, sources, stop)?;
     if !new.is_empty() {
-        let known = log.state().formats();
         let options = &with_columns_of(log.state(), &request.options)?;
-        taken.new_columns = new_columns(&known, &formats_of(&known, &found, options)?, options)?;
+        taken.new_columns = new_columns(&log.state().formats(), &found, options)?;
     }
     taken.plan_number = append_plan(log, &request.options, &found, &mut |state| {
         // What another run took since the listing was sorted out.

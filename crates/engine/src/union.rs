@@ -42,17 +42,21 @@ pub(crate) fn formats_of(
     formats_of_union(all, options).map_err(|e| Error::Options(e.to_string()))
 }
 
-/// How many columns files of `formats` have that no file of the table had before; none of a table without files, and where kinds of flow logs
+/// How many columns new files have, of the formats that a look `found` and others, that no file of the table had before; none of a table without files, and where kinds of flow logs
 /// lie in folders of their own.
 ///
 /// # Errors
-/// [`Error::Options`] where `formats` contradict each other.
-pub(crate) fn new_columns(known: &TableFormats, formats: &[String], options: &Options) -> Result<u64, Error> {
+/// As [`formats_of`].
+pub(crate) fn new_columns(
+    known: &TableFormats,
+    found: &BTreeSet<String>,
+    options: &Options,
+) -> Result<u64, Error> {
     let is_split = options.partition_by.contains(PartitionColumn::Log);
     if known.written().is_empty() || is_split {
         return Ok(0);
     }
-    let plan = PlanContext::new(options)?.with_union(formats)?;
+    let plan = PlanContext::new(options)?.with_union(&formats_of(known, found, options)?)?;
     let written = known.written().iter().map(|(format, _)| LogFormat::parse(format, &plan.catalogue));
     let written: Vec<LogFormat> = written.filter_map(Result::ok).collect();
     let had: HashSet<String> =

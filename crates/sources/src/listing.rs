@@ -207,8 +207,10 @@ impl Lister<'_> {
         let is_listed = !named.is_empty() && !sources.contains(&Source::Stdin);
         // A filter that nothing passes is no error: a quiet hour has no objects. A source that is a table has none at any hour.
         let is_wrong = is_empty && (self.filter.wants_all() || listed.root_is_table);
+        // A manifest may be of one hour, and says nothing of what else there is.
+        let is_walked = is_listed && !sources.iter().any(|source| matches!(source, Source::Manifest(_)));
         if self.must_find
-            && is_listed
+            && is_walked
             && !is_wrong
             && listed.objects + listed.unreadable == 0
             && let Some(error) = met.why_nothing(listed.left_out, listed.untold)

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::loss::{LAYOUT_VERSION_OF_RETURNS, Loss};
 use crate::objects::SourceObject;
 use crate::options::Options;
-use crate::records::{CommitRecord, Counts, OutputRecord, Record};
+use crate::records::{CommitRecord, Counts, OutputRecord, Record, written_by};
 use crate::rollup::{Rollup, RollupSums};
 use crate::task_id::TaskId;
 
@@ -168,6 +168,31 @@ pub struct StillLost {
 }
 
 impl CompactionRecord {
+    /// The record of a reconversion that was asked for with `options`. Its number is told when it is put.
+    pub fn of_reconversion(
+        layout_version: u32,
+        id: String,
+        options: Options,
+        retired: Vec<RetiredFile>,
+        reconversion: Reconversion,
+    ) -> Self {
+        Self {
+            layout_version,
+            written_by: written_by(),
+            number: 0,
+            id,
+            partition: String::new(),
+            options,
+            formats: Vec::new(),
+            retired,
+            outputs: Vec::new(),
+            reconversion: Some(reconversion),
+            rollup: None,
+            loss: None,
+            regained: Vec::new(),
+        }
+    }
+
     /// Rows of the retired files and of the new ones, each with those that were left out of them.
     pub fn rows(&self) -> (u64, u64) {
         (

@@ -1,7 +1,5 @@
 //! Puts the record of a compaction.
 
-use std::sync::{Mutex, PoisonError};
-
 use flowquet_table::{CompactionRecord, Log};
 
 use crate::error::Error;
@@ -17,8 +15,7 @@ pub(super) enum Outcome {
 }
 
 /// Commits a compaction, unless another one has retired some of its files meanwhile.
-pub(super) fn commit(log: &Mutex<Log>, draft: CompactionRecord) -> Result<Outcome, Error> {
-    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+pub(super) fn commit(log: &mut Log, draft: CompactionRecord) -> Result<Outcome, Error> {
     let put = log.append_compaction(&mut |state| {
         let are_live = are_live(state, draft.retired.iter().map(|f| f.key.as_str()))?;
         let number = state.files().last_compaction() + 1;

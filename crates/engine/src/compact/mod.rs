@@ -197,7 +197,7 @@ pub fn compact(
     for wave in due.chunks(WAVE) {
         let results =
             in_threads(request.workers, wave, |due| match merger.merge(&due.folder, &due.merging)? {
-                Some(draft) => commit(&log, draft),
+                Some(draft) => commit(&mut log.lock().unwrap_or_else(PoisonError::into_inner), draft),
                 None => Ok(Outcome::NoGain),
             });
         // What is committed is put in place also where another partition failed.

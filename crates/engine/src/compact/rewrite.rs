@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flowquet_plan::{Merging, kept_formats};
@@ -63,10 +62,7 @@ pub(crate) fn rewrite_files(
             }
             Err(error) => return Err(error),
         };
-        let shared = Mutex::new(log);
-        let outcome = commit(&shared, draft);
-        log = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match outcome? {
+        match commit(&mut log, draft)? {
             Outcome::Committed(record) => {
                 Placing { log: &log, pointers, grace, observer, stop }.place(&[&record])?;
                 log.state_mut().close_compaction(record.number);

@@ -7,7 +7,7 @@ use flowquet_plan::plan_tasks;
 use flowquet_sources::SourceSet;
 use flowquet_table::{
     CommitRecord, CompactionRecord, LAYOUT_VERSION, LAYOUT_VERSION_OF_LOSSES, Log, Options, Reconversion,
-    ReconvertedTask, RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, TaskId, written_by,
+    ReconvertedTask, RetiredFile, RewrittenTask, SourceObject, SupersededTask, Task, TaskId,
 };
 
 use super::change::Change;
@@ -219,20 +219,8 @@ impl Draft {
         let first = scope.superseded.first().map(|t| (*t.options).clone()).unwrap_or_default();
         let layout_version =
             if scope.still_lost.is_empty() { LAYOUT_VERSION } else { LAYOUT_VERSION_OF_LOSSES };
-        Ok(CompactionRecord {
-            layout_version,
-            written_by: written_by(),
-            number: 0,
-            id: self.id.clone(),
-            partition: String::new(),
-            options: change.apply(&first),
-            formats: Vec::new(),
-            retired: scope.retired.iter().map(|f| RetiredFile::of(&f.output)).collect(),
-            outputs: Vec::new(),
-            reconversion: Some(reconversion),
-            rollup: None,
-            loss: None,
-            regained: Vec::new(),
-        })
+        let retired = scope.retired.iter().map(|f| RetiredFile::of(&f.output)).collect();
+        let (id, options) = (self.id.clone(), change.apply(&first));
+        Ok(CompactionRecord::of_reconversion(layout_version, id, options, retired, reconversion))
     }
 }

@@ -12,7 +12,7 @@ use flowquet_store::ErrorKind;
 use flowquet_table::{
     CommitRecord, CompactionRecord, InputRecord, LAYOUT_VERSION, LAYOUT_VERSION_OF_LOSSES,
     LAYOUT_VERSION_OF_RETURNS, Log, OutputRecord, Reconversion, RetiredFile, RewrittenTask, SourceObject,
-    StillLost, TableState, Task, TaskId, aside_key, output_name, written_by,
+    StillLost, TableState, Task, TaskId, aside_key, output_name,
 };
 
 use super::choice::Chosen;
@@ -430,26 +430,15 @@ impl<'a> Draft<'a> {
         };
         let retired = self.groups.iter().flat_map(|group| &group.files);
         let options = self.returned.first().map(|r| (*parts.tasks[&r.task].0).clone()).unwrap_or_default();
-        Ok(CompactionRecord {
-            layout_version,
-            written_by: written_by(),
-            number: 0,
-            id: self.id.clone(),
-            partition: String::new(),
-            options,
-            formats: Vec::new(),
-            retired: retired.map(|lost| RetiredFile::of(&lost.file.output)).collect(),
-            outputs: Vec::new(),
-            reconversion: Some(Reconversion {
-                plan: log.state().last_plan(),
-                superseded: Vec::new(),
-                tasks: Vec::new(),
-                rewritten,
-                still_lost,
-            }),
-            rollup: None,
-            loss: None,
-            regained: Vec::new(),
-        })
+        let reconversion = Reconversion {
+            plan: log.state().last_plan(),
+            superseded: Vec::new(),
+            tasks: Vec::new(),
+            rewritten,
+            still_lost,
+        };
+        let retired = retired.map(|lost| RetiredFile::of(&lost.file.output)).collect();
+        let id = self.id.clone();
+        Ok(CompactionRecord::of_reconversion(layout_version, id, options, retired, reconversion))
     }
 }
