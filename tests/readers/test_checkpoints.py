@@ -68,6 +68,8 @@ def test_a_checkpoint_tells_what_the_records_tell(table):
     digest = lambda url: hashlib.sha256(url.encode()).digest()[:16]
     taken = {digest(i["url"]): i["bytes"] for i in inputs if "failed" not in i}
     assert len(taken) >= 4 and {d: n for (_, d), n in ids(out, checkpoint["taken"]).items()} == taken
+    name = lambda i: digest(f"{i['key']}\0{i['bytes']}")
+    assert {d: n for (_, d), n in ids(out, checkpoint["named"]).items()} == {name(i): i["bytes"] for i in inputs if "failed" not in i}
     assert {shelf for shelf, _ in ids(out, checkpoint["taken"])} == {20240115, 20240116, 20240117}
     read = lambda kind: [json.loads(l) for s in checkpoint[kind] for l in gzip.open(out / FOLDER / "segments" / s["name"])]
     outputs = [o for task in tasks for o in commits[task["id"]]["outputs"]]
@@ -86,7 +88,7 @@ def test_nothing_rests_on_checkpoints(table, spoil):
         shutil.rmtree(out / FOLDER)
     elif spoil == "another version":
         for path in out.glob(f"{FOLDER}/*.json"):
-            path.write_text(path.read_text().replace('"version": 3', '"version": 4'))
+            path.write_text(path.read_text().replace('"version": 4', '"version": 5'))
     for segment in out.glob(f"{FOLDER}/segments/*") if "cut" in spoil or "segment" in spoil else []:
         if spoil == "cut":
             segment.write_bytes(segment.read_bytes()[:-1])
@@ -109,5 +111,5 @@ def test_old_checkpoints_go(tmp_path):
         convert(logs, out)
     numbers = sorted(int(p.stem) for p in out.glob(f"{FOLDER}/*.json"))
     assert numbers == list(range(numbers[-1] // 8 * 8 - 7, numbers[-1] + 1)) and numbers[-1] > 16
-    named = {s["name"] for p in out.glob(f"{FOLDER}/*.json") for kind in ("taken", "failed", "left", "live") for s in json.loads(p.read_text())[kind]}
+    named = {s["name"] for p in out.glob(f"{FOLDER}/*.json") for kind in ("taken", "failed", "named", "left", "live") for s in json.loads(p.read_text())[kind]}
     assert {p.name for p in out.glob(f"{FOLDER}/segments/*")} == named

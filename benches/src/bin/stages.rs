@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use flowquet_arrow::{BatchSchema, Columns, Selection};
 use flowquet_benches::for_each_block;
-use flowquet_engine::{Budget, Event, Request, Resume, convert};
+use flowquet_engine::{Budget, Copies, Event, Request, Resume, convert};
 use flowquet_format::{Catalogue, KeyFilter, LogFormat, Types};
 use flowquet_input::inflate::GzipInflater;
 use flowquet_parquet::{Compression, Encoder, FileSchema};
@@ -194,6 +194,7 @@ fn whole(bench: &Bench, names: &'static str) {
                 budget: Budget::new(threads, None, false, false).expect("the default fits"),
                 max_rejects: None,
                 resume: Resume::All,
+                copies: Copies::Skip,
             };
             let quiet = |_: &Event<'_>| {};
             let done =

@@ -25,7 +25,7 @@ pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::enrich::EnrichArg;
 pub(crate) use self::format::{AddArgs, FormatArgs};
 pub(crate) use self::inspect::InspectArgs;
-pub(crate) use self::job::{ConvertArgs, JobArgs, PartitionTimeArg, PlanArgs, TableLayout};
+pub(crate) use self::job::{ConvertArgs, CopiesArg, JobArgs, PartitionTimeArg, PlanArgs, TableLayout};
 pub(crate) use self::look::{CostArgs, ReportArgs, TopArgs};
 pub(crate) use self::rollup::RollupArgs;
 pub(crate) use self::run_report::RunReportArgs;

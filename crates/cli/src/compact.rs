@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flowquet_command::machine::{memory, threads};
 use flowquet_engine::{
-    COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Error, Pointers, Request, Resume,
+    COMPACT_MEMORY_MIN, CompactOptions, CompactRequest, Compaction, Copies, Error, Pointers, Request, Resume,
     compact, convert,
 };
 use flowquet_format::{Catalogue, KeyFilter};
@@ -150,6 +150,7 @@ fn take_in(
         budget,
         max_rejects: None,
         resume: Resume::All,
+        copies: Copies::Skip,
     };
     let reporter = Reporter::new(Work::Converting, args.quiet, has_bar());
     let run = convert(&request, &mut std::io::empty(), &run_report.observer(&reporter), stop());

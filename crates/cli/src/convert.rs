@@ -20,7 +20,7 @@ use crate::metrics::Measured;
 use crate::output::{Diagnostic, Failure, counted, put, say, shown};
 use crate::plan_file::PlanFile;
 use crate::register::{after_run, registered_to, text as registered_text};
-use crate::report::{ConversionFacts, json, nothing_listed, quiet_text, text};
+use crate::report::{ConversionFacts, hints_of_copies, json, nothing_listed, quiet_text, text};
 use crate::reporter::{Reporter, Work};
 use crate::run_report::{RunReport, Started};
 use crate::shard::tasks_of_shard;
@@ -132,6 +132,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let reported = run_report.write(&ended, Vec::new(), || json(&run.summary, &facts));
     if args.dry_run && begun {
         put(&plan_text(&run.summary, planned.as_ref(), &options, &filters))?;
+        hints_of_copies(&run.summary, &ended.out).iter().for_each(|hint| say(&format!("hint: {hint}")));
     } else if begun && !args.quiet {
         say(text(&run.summary, &facts).trim_end());
     } else if begun && let Some(line) = quiet_text(&run.summary, &facts) {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use flowquet_engine::{Budget, EnrichmentFile, Error, Request, Resume};
+use flowquet_engine::{Budget, Copies, EnrichmentFile, Error, Request, Resume};
 use flowquet_format::{Enrichments, KeyFilter, PartitionColumn, PartitionTime, normalised_column};
 use flowquet_sources::Source;
 use flowquet_store::{Location, Store, Stores};
 use flowquet_table::{Log, Options, TableContract};
 
-use crate::args::{JobArgs, PartitionTimeArg, TableLayout};
+use crate::args::{CopiesArg, JobArgs, PartitionTimeArg, TableLayout};
 use crate::described::Asked;
 use crate::enrich::enriching;
 use crate::exit::Exit;
@@ -31,6 +31,7 @@ pub(crate) struct Prepared {
     pub(crate) out_text: String,
     pub(crate) options: Options,
     enrich: Vec<EnrichmentFile>,
+    copies: Copies,
     contract: Option<TableContract>,
     budget: Budget,
 }
@@ -79,6 +80,7 @@ impl Prepared {
             options,
             enrich,
             budget,
+            copies: if args.copies == CopiesArg::Convert { Copies::Convert } else { Copies::Skip },
         })
     }
 
@@ -94,6 +96,7 @@ impl Prepared {
             budget: self.budget,
             max_rejects: None,
             resume: Resume::All,
+            copies: self.copies,
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::places::absolute;
 use crate::plan_file::{Estimate, PlanFile, PlanShard, divided};
 use crate::plan_rows;
 use crate::prices::{DOLLARS_PER_1000_READS, DOLLARS_PER_1000_WRITES, request_dollars};
+use crate::report::hints_of_copies;
 use crate::reporter::{Reporter, Work};
 use crate::signals::{listen_for_signals, stop};
 use crate::version::VERSION;
@@ -85,6 +86,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, Failure> {
             "warning: {left_out} in unfinished tasks of earlier runs, which no shard holds: {hint}"
         ));
     }
+    hints_of_copies(&planned.summary, &out).iter().for_each(|hint| say(&format!("hint: {hint}")));
     let sources = SourceSet::new(stores.clone());
     let frozen = frozen(&planned, &sources).map_err(|e| engine_failure(&e))?;
     let objects = || plan.iter().flat_map(|p| &p.tasks).flat_map(|t| &t.objects);

@@ -153,6 +153,7 @@ fn hints(summary: &Summary, out: &str) -> Vec<String> {
             shown(out)
         ));
     }
+    hints.extend(hints_of_copies(summary, out));
     let other = &summary.read_otherwise;
     if other.objects > 0 {
         let (was, keep) = if other.objects == 1 { ("was", "keeps") } else { ("were", "keep") };
@@ -257,6 +258,34 @@ fn work_text(summary: &Summary, facts: &ConversionFacts<'_>, row: &mut impl FnMu
     );
 }
 
+/// What to do about objects that are copies of others, or look like it.
+pub(crate) fn hints_of_copies(summary: &Summary, out: &str) -> Vec<String> {
+    let mut hints = Vec::new();
+    if let Some(first) = summary.copies.first.first() {
+        let (is, was) = match summary.copies.count {
+            1 => ("is a copy of one", "was"),
+            _ => ("are copies of ones", "were"),
+        };
+        hints.push(format!(
+            "{} {is} that the table has from another place, as the names that AWS gives tell, and {was} not read (`{first}`): --copies convert \
+             converts such objects, too",
+            counted(summary.copies.count, "object")
+        ));
+    }
+    if let Some(first) = summary.alike.first.first() {
+        let (looks, is, its) = match summary.alike.count {
+            1 => ("looks like one", "it is a copy", "its"),
+            _ => ("look like ones", "they are copies", "their"),
+        };
+        hints.push(format!(
+            "{} {looks} that the table has from another place (`{first}`): if {is}, `flowquet compact {} --dedup` takes {its} rows out",
+            counted(summary.alike.count, "object"),
+            shown(out)
+        ));
+    }
+    hints
+}
+
 /// `5,000 listed = 3,319 converted + 1,678 already in the table + 3 unreadable (12 filtered out)`.
 fn objects_text(summary: &Summary) -> String {
     let count = |n: u64| HumanCount(n).to_string();
@@ -278,6 +307,7 @@ fn objects_text(summary: &Summary) -> String {
     let notes: Vec<String> = [
         (o.left_out, "filtered out"),
         (o.repeated, "listed again, taken once"),
+        (o.copies, if o.copies == 1 { "in the table as a copy" } else { "in the table as copies" }),
         (o.ignored, "of the unreadable ignored"),
         (o.archived, "of those left archived"),
         (

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_engine::{Budget, Event, Request, Resume, convert};
+use flowquet_engine::{Budget, Copies, Event, Request, Resume, convert};
 use flowquet_format::KeyFilter;
 use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location, Store, Stores};
@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         budget: Budget::new(2, None, false, false)?,
         max_rejects: None,
         resume: Resume::All,
+        copies: Copies::Skip,
     };
     let mut words = std::io::stdout().lock();
     // Events come from any thread.

@@ -17,7 +17,7 @@
 //! use std::sync::Arc;
 //! use std::sync::atomic::AtomicBool;
 //!
-//! use flowquet_engine::{Budget, Event, Request, Resume, convert};
+//! use flowquet_engine::{Budget, Copies, Event, Request, Resume, convert};
 //! use flowquet_format::KeyFilter;
 //! use flowquet_sources::Source;
 //! use flowquet_store::{Location, Memory, Store, Stores};
@@ -37,6 +37,7 @@
 //!     budget: Budget::new(1, None, false, false).expect("enough memory"),
 //!     max_rejects: None,
 //!     resume: Resume::All,
+//!     copies: Copies::Skip,
 //! };
 //! let observer = |_: &Event<'_>| {};
 //! let run = convert(&request, &mut std::io::empty(), &observer, &AtomicBool::new(false)).expect("a run");
@@ -106,7 +107,7 @@ pub use look::{
 pub use planned::{Planned, plan};
 pub use reconvert::{Change, Choice, ReconvertRequest, Reconverted, reconvert};
 pub use replace::Pointers;
-pub use request::{Request, Resume};
+pub use request::{Copies, Request, Resume};
 pub use restore::{Restores, look_at_archives, restore};
 pub use rollup::{ROLLUP_MEMORY_MIN, RolledUpTable, RollupRequest, rollup};
 pub use summary::{FailedObject, Objects, OutputSummary, Summary};

@@ -37,6 +37,18 @@ pub struct Request {
     pub max_rejects: Option<RejectLimit>,
     /// Which tasks of earlier plans are performed too.
     pub resume: Resume,
+    /// What becomes of objects that the table has from another place.
+    pub copies: Copies,
+}
+
+/// What becomes of objects that a run finds to be copies of others, as their names tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Copies {
+    /// They count as known.
+    #[default]
+    Skip,
+    /// They are converted as others are, so that their records are in the table once more.
+    Convert,
 }
 
 /// Which tasks of earlier plans a run performs that have no commit.

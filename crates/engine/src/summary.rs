@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowquet_sources::{LeftOutTable, Unlistable};
-use flowquet_table::{Cause, CommitRecord, Counts, FileCheck, ReadOtherwise, SourceObject, rejects_key};
+use flowquet_table::{
+    Cause, CommitRecord, Counts, FileCheck, ReadOtherwise, SomeObjects, SourceObject, rejects_key,
+};
 use serde::Serialize;
 
 use crate::restore::Restores;
@@ -31,6 +33,12 @@ pub struct Objects {
     pub ignored: u64,
     /// Of those in the table: of another size, etag or modification time than then. What they hold now is not in it.
     pub changed: u64,
+    /// Of those in the table: it has them from another place, as their names tell.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub copies: u64,
+    /// Of those that were new: they look like objects that the table has from another place, and nothing tells for certain.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub alike: u64,
     /// Of those that changed: ignored, because somebody said so.
     #[serde(skip_serializing_if = "is_zero")]
     pub changed_ignored: u64,
@@ -42,7 +50,7 @@ pub struct Objects {
     pub damaged: u64,
 }
 
-fn is_zero(count: &u64) -> bool {
+pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
@@ -146,6 +154,12 @@ pub struct Summary {
     pub restores: Option<Restores>,
     /// Objects that changed after they were converted, and that are not ignored.
     pub changed_objects: Vec<FailedObject>,
+    /// Objects that the table has from another place.
+    #[serde(skip)]
+    pub copies: SomeObjects,
+    /// New objects that look like ones which the table has from another place.
+    #[serde(skip)]
+    pub alike: SomeObjects,
     /// Tables below the sources.
     pub left_out_tables: Vec<LeftOutTable>,
     /// Files of the table that are not as its records have them, of the partitions that were looked at.

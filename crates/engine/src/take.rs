@@ -8,13 +8,13 @@ use flowquet_plan::{plan_tasks, seed_of_plan};
 use flowquet_sources::{SourceSet, is_remote};
 use flowquet_store::ErrorKind;
 use flowquet_table::{
-    Cause, Error as LogError, LAYOUT_VERSION, Log, ObjectId, Options, PlanRecord, SourceObject, Standing,
-    TableState, TaskId,
+    Cause, Error as LogError, LAYOUT_VERSION, Log, ObjectId, Options, PlanRecord, Sifted, SomeObjects,
+    SourceObject, Standing, TableState, TaskId,
 };
 
 use crate::enrich::with_columns_of;
 use crate::error::Error;
-use crate::request::Request;
+use crate::request::{Copies, Request};
 use crate::summary::{FailedObject, Summary};
 use crate::union::{Looks, formats_of, look, new_columns};
 use crate::words::grouped;
@@ -40,6 +40,10 @@ pub(crate) struct TakenListing {
     failed: Vec<(SourceObject, Cause)>,
     /// Known, and changed since. The size that they had then is given.
     changed: Vec<(SourceObject, u64)>,
+    /// Of those known: the table has them from another place.
+    copies: SomeObjects,
+    /// Of those new: they look like copies.
+    alike: SomeObjects,
     /// Not listed, and in no task any more: theirs was given up for the sake of others.
     pub(crate) given_up: HashSet<ObjectId>,
     /// The number of the plan that was made, if one was.
@@ -62,6 +66,10 @@ impl TakenListing {
         debug_assert!(self.new.is_empty(), "what is new is planned");
         summary.new_columns = summary.new_columns.max(self.new_columns);
         summary.objects.known += self.known;
+        summary.objects.copies += self.copies.count;
+        summary.objects.alike += self.alike.count;
+        summary.copies.extend(self.copies);
+        summary.alike.extend(self.alike);
         for (object, cause) in &self.failed {
             summary.fail(object.url(), cause, log.state().is_ignored(object));
         }
@@ -110,6 +118,15 @@ impl TakenListing {
         }
         Ok(sorted.to_look_at)
     }
+
+    /// Without those that the table has from another place.
+    fn sift(&mut self, state: &TableState, new: Vec<SourceObject>) -> Result<Vec<SourceObject>, LogError> {
+        let Sifted { new, copies, alike } = state.known().sift(new)?;
+        self.known += copies.count;
+        self.copies.extend(copies);
+        self.alike = alike;
+        Ok(new)
+    }
 }
 
 /// Sorts a listing out for a run that writes nothing, and makes the plan that it would put.
@@ -151,6 +168,10 @@ fn sort_out(
             Some(Err(error)) => taken.failed.push((object, Cause::Denied(error.to_string()))),
             _ => taken.new.push(object),
         }
+    }
+    if request.copies == Copies::Skip {
+        let new = std::mem::take(&mut taken.new);
+        taken.new = taken.sift(log.state(), new)?;
     }
     Ok(taken)
 }
@@ -306,6 +327,7 @@ pub(crate) fn take(
         let options = &with_columns_of(log.state(), &request.options)?;
         taken.new_columns = new_columns(&log.state().formats(), &found, options)?;
     }
+    let mut sorted_at = log.state().last_plan();
     taken.plan_number = append_plan(log, &request.options, &found, &mut |state| {
         // What another run took since the listing was sorted out.
         let ours = not_taken(state, &new)?;
@@ -315,6 +337,10 @@ pub(crate) fn take(
         taken.known += theirs.known;
         taken.in_tasks.extend(theirs.open);
         taken.changed.extend(theirs.changed);
+        if request.copies == Copies::Skip && state.last_plan() != sorted_at {
+            new = taken.sift(state, std::mem::take(&mut new))?;
+        }
+        sorted_at = state.last_plan();
         Ok(new.clone())
     })?;
     taken.in_tasks.extend(new.iter().map(SourceObject::id));

@@ -12,7 +12,7 @@ use crate::convert::perform_shard;
 use crate::enrich::EnrichmentFile;
 use crate::error::Error;
 use crate::events::Event;
-use crate::request::{Request, Resume};
+use crate::request::{Copies, Request, Resume};
 
 /// Where the files of a trial are, which nobody sees.
 const NOWHERE: &str = "s3://trial";
@@ -50,6 +50,7 @@ pub fn trial(
         budget,
         max_rejects: None,
         resume: Resume::All,
+        copies: Copies::Skip,
     };
     let tasks = plan_tasks(objects, &seed_of_plan(1, &plan.formats), &options);
     let places: Vec<usize> = (0..tasks.len()).collect();

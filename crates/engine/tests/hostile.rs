@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use flowquet_engine::{Budget, Error, Event, Request, Resume, Run, convert, perform_shard, plan};
+use flowquet_engine::{Budget, Copies, Error, Event, Request, Resume, Run, convert, perform_shard, plan};
 use flowquet_format::KeyFilter;
 use flowquet_sources::Source;
 use flowquet_store::{LocalStore, Location, Store, Stores};
@@ -61,6 +61,7 @@ impl Disk {
             budget: Budget::new(1, None, false, false).expect("enough"),
             max_rejects: None,
             resume: Resume::All,
+            copies: Copies::Skip,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The engine as those who call it see it. One program: each that is linked holds the whole of the workspace and of what it rests on.
 
 mod beside;
+mod copies;
 mod corrected;
 mod faults;
 mod hostile;

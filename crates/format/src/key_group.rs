@@ -78,7 +78,7 @@ pub fn service_of_name(key: &str) -> Option<&str> {
 
 /// Stream and time of a name that Firehose gave: `STREAM-VERSION-YYYY-MM-DD-HH-MM-SS-UUID`, whatever follows a dot.
 /// Source: docs.aws.amazon.com/firehose/latest/dev/s3-object-name.html.
-fn firehose(name: &str) -> Option<(String, i64)> {
+pub(crate) fn firehose(name: &str) -> Option<(String, i64)> {
     let parts: Vec<&str> = name.split('.').next()?.split('-').collect();
     let stem = parts.len().checked_sub(12).filter(|n| *n > 0)?;
     let (stream, rest) = parts.split_at(stem);
@@ -94,7 +94,7 @@ fn firehose(name: &str) -> Option<(String, i64)> {
 
 /// The folder of an export of a log group, `…/UUID`, which holds a folder for each log stream.
 /// Source: docs.aws.amazon.com/AmazonCloudWatch/latest/logs/S3Export.html.
-fn export<'a>(folder: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn export<'a>(folder: &'a str, name: &str) -> Option<&'a str> {
     let number = name.strip_suffix(".gz")?;
     let (task, _stream) = folder.rsplit_once('/')?;
     let id = task.rsplit('/').next()?;

@@ -36,6 +36,7 @@ mod spelling;
 mod tags;
 mod time;
 mod union;
+mod unique_name;
 mod values;
 
 pub use added::{AddedColumn, AddedColumns, AddedError, Origin, Rule};
@@ -80,4 +81,5 @@ pub use time::{
     utc_text,
 };
 pub use union::union_fields;
+pub use unique_name::UniqueName;
 pub use values::may_be;

@@ -87,7 +87,7 @@ impl ObjectKey {
 }
 
 /// The parts of a file name of AWS's form: account, service, region, flow log id, time, hash.
-fn file_name_parts(name: &str) -> Option<[&str; 6]> {
+pub(crate) fn file_name_parts(name: &str) -> Option<[&str; 6]> {
     let mut left = name.split('.').next()?.split('_');
     let mut parts = [""; 6];
     for part in &mut parts {

@@ -31,7 +31,7 @@ use crate::state::{PlanFacts, TableState, Totals};
 use crate::task_id::TaskId;
 
 /// Version of what checkpoints hold and of how they are made. Those of another version are passed over.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// Plans of a table, at most: one an hour for a thousand years. Of each something is in memory, so that a number alone, which a
 /// damaged checkpoint tells, must not decide how much.
@@ -74,6 +74,8 @@ pub(crate) struct CheckpointRecord {
     options: Vec<Options>,
     taken: Vec<StoredSegment>,
     failed: Vec<StoredSegment>,
+    /// Names of those taken.
+    named: Vec<StoredSegment>,
     left: Vec<StoredSegment>,
     live: Vec<StoredSegment>,
     /// Records that accept a loss, or take that back. Programs that do not know them pass such a checkpoint over, and find those records.
@@ -221,6 +223,7 @@ pub(crate) fn put(
     let store = out.as_ref();
     let taken = save(&mut state.known.taken, "taken", &mut words, store)?;
     let failed = save(&mut state.known.failed, "failed", &mut words, store)?;
+    let named = save(&mut state.known.named, "named", &mut words, store)?;
     let left = save(&mut state.files.left, "left", &mut words, store)?;
     let live = save(&mut state.files.live, "files", &mut words, store)?;
     let mut plans: Vec<PlanRange> = Vec::new();
@@ -282,6 +285,7 @@ pub(crate) fn put(
         options: words.all().iter().map(|o| o.as_ref().clone()).collect(),
         taken,
         failed,
+        named,
         left,
         live,
         losses: state.files.losses,
@@ -291,6 +295,7 @@ pub(crate) fn put(
     state.words = source.words.clone();
     state.known.taken.set_source(&source);
     state.known.failed.set_source(&source);
+    state.known.named.set_source(&source);
     state.files.left.set_source(&source);
     state.files.live.set_source(&source);
     match put_if_absent(&checkpoint_key(number), &to_json(&record)) {
@@ -305,7 +310,10 @@ pub(crate) fn put(
 
 impl CheckpointRecord {
     fn segments(&self) -> impl Iterator<Item = &str> {
-        [&self.taken, &self.failed, &self.left, &self.live].into_iter().flatten().map(|s| s.name.as_str())
+        [&self.taken, &self.failed, &self.named, &self.left, &self.live]
+            .into_iter()
+            .flatten()
+            .map(|s| s.name.as_str())
     }
 
     /// The number of the last plan that it knows.
@@ -368,8 +376,11 @@ impl CheckpointRecord {
             damaged: self.damaged,
         };
         let mut state = TableState::stored(contract, facts, plans, totals);
-        state.known =
-            Known { taken: shelf(self.taken, "L1", &source)?, failed: shelf(self.failed, "L1", &source)? };
+        state.known = Known {
+            taken: shelf(self.taken, "L1", &source)?,
+            failed: shelf(self.failed, "L1", &source)?,
+            named: shelf(self.named, "names", &source)?,
+        };
         state.files = Files::of(shelf(self.live, "L4", &source)?, shelf(self.left, "L4", &source)?);
         state.files.last_compaction = self.compaction;
         state.files.reconversions = self.reconversions;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cause::{Cause, Retry};
 use crate::error::Error;
+use crate::names::{Likeness, likeness, name_of};
+use crate::numbered::Numbered;
 use crate::objects::{ObjectId, SourceObject};
 use crate::options::Options;
 use crate::records::RecordError;
@@ -70,87 +72,6 @@ impl Entry for FailedClaim {
     }
 }
 
-/// An id, and a number that goes with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Numbered {
-    pub(crate) id: ObjectId,
-    /// Of a converted object: a hash of its etag as it was listed, 0 where it has none.
-    pub(crate) etag: u32,
-    /// Of a converted object: its size as it was listed.
-    pub(crate) number: u64,
-}
-
-/// A hash of an etag that is never 0, unless the etag is empty: FNV-1a of 64 bits, folded. Checkpoints rest on it.
-///
-/// Of four billion objects that change without changing their size one goes unnoticed.
-fn etag_hash(etag: &str) -> u32 {
-    if etag.is_empty() {
-        return 0;
-    }
-    let hash = etag
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    ((hash >> 32) as u32 ^ hash as u32).max(1)
-}
-
-impl Numbered {
-    /// What is kept of an object that is taken.
-    fn of(object: &SourceObject) -> Self {
-        Self { id: object.id(), etag: etag_hash(object.etag()), number: object.bytes }
-    }
-
-    /// Whether the object that was taken is not the one that is listed now. An etag is compared where both have one.
-    fn differs(&self, now: &SourceObject) -> bool {
-        let etag = etag_hash(now.etag());
-        self.number != now.bytes || (self.etag != etag && self.etag != 0 && etag != 0)
-    }
-}
-
-/// On disk, integers little-endian: of each shelf its number (u32), how many entries it has (u32), their digests (16 bytes each),
-/// their numbers (u64 each) and their hashes of etags (u32 each).
-impl Entry for Numbered {
-    type Key = ObjectId;
-    const SEGMENT_MAX: usize = 65_536;
-
-    fn key(&self) -> &ObjectId {
-        &self.id
-    }
-
-    fn encode(entries: &[Self], _: &mut Words) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(entries.len() * 28 + 64);
-        for shelf in entries.chunk_by(|a, b| a.id.shelf == b.id.shelf) {
-            bytes.extend(shelf[0].id.shelf.to_le_bytes());
-            bytes.extend(u32::try_from(shelf.len()).expect("no more than a segment").to_le_bytes());
-            shelf.iter().for_each(|entry| bytes.extend(entry.id.digest));
-            shelf.iter().for_each(|entry| bytes.extend(entry.number.to_le_bytes()));
-            shelf.iter().for_each(|entry| bytes.extend(entry.etag.to_le_bytes()));
-        }
-        bytes
-    }
-
-    fn decode(mut bytes: &[u8], _: &Words) -> Result<Vec<Self>, RecordError> {
-        fn part<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], RecordError> {
-            bytes.split_off(..length).ok_or_else(|| RecordError::Wrong("it ends too early".to_owned()))
-        }
-        let mut entries = Vec::with_capacity(bytes.len() / 28);
-        while !bytes.is_empty() {
-            let mut word = || -> Result<u32, RecordError> {
-                Ok(u32::from_le_bytes(*part(&mut bytes, 4)?.first_chunk().expect("four bytes")))
-            };
-            let (shelf, count) = (word()?, word()? as usize);
-            let digests = part(&mut bytes, 16 * count)?.as_chunks::<16>().0;
-            let numbers = part(&mut bytes, 8 * count)?.as_chunks::<8>().0;
-            let etags = part(&mut bytes, 4 * count)?.as_chunks::<4>().0;
-            entries.extend(digests.iter().zip(numbers).zip(etags).map(|((digest, number), etag)| Self {
-                id: ObjectId { shelf, digest: *digest },
-                etag: u32::from_le_bytes(*etag),
-                number: u64::from_le_bytes(*number),
-            }));
-        }
-        Ok(entries)
-    }
-}
-
 /// Objects that a table's live tasks hold.
 #[derive(Debug, Clone)]
 pub struct Known {
@@ -158,11 +79,13 @@ pub struct Known {
     pub(crate) taken: Shelf<Numbered>,
     /// Could not be read. Where a task without a commit tries again, it holds the object too.
     pub(crate) failed: Shelf<FailedClaim>,
+    /// What is kept of the names of those taken. Of several that have one, the last.
+    pub(crate) named: Shelf<Numbered>,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { taken: Shelf::new("L1"), failed: Shelf::new("L1") }
+        Self { taken: Shelf::new("L1"), failed: Shelf::new("L1"), named: Shelf::new("names") }
     }
 }
 
@@ -196,6 +119,8 @@ pub enum Standing<'a> {
     Failed(&'a Cause),
     /// No task has it.
     New,
+    /// No task has it, and a live one has another of its name from another place.
+    Copy,
     /// A live task has it.
     Taken {
         /// Whether it is another one now, by size or etag.
@@ -217,17 +142,33 @@ impl Known {
             .failed
             .get(&id)?
             .filter(|claim| (claim.object.bytes, claim.object.etag()) == (object.bytes, object.etag()));
-        Ok(failed.map_or(Standing::New, |claim| Standing::Failed(&claim.cause)))
+        Ok(match failed {
+            _ if self.is_copy(object)? => Standing::Copy,
+            Some(claim) => Standing::Failed(&claim.cause),
+            None => Standing::New,
+        })
+    }
+
+    /// Whether the table has the object from another place.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub(crate) fn is_copy(&self, object: &SourceObject) -> Result<bool, Error> {
+        let name = name_of(object);
+        let same = self.named.get(&name.id)?;
+        Ok(object.bytes > 0 && same.is_some_and(|same| likeness(same, &name) == Likeness::Copy))
     }
 
     /// A live task holds the object. Returns whether no other one does, as far as is known: what a checkpoint tells is seen to
     /// once it is read.
     pub(crate) fn take(&mut self, object: &SourceObject) -> bool {
+        self.named.put(name_of(object));
         self.taken.add(Numbered::of(object))
     }
 
     /// A live task holds the object, which another one may hold, or this one as it was before.
     pub(crate) fn take_again(&mut self, object: &SourceObject) {
+        self.named.put(name_of(object));
         self.taken.put(Numbered::of(object));
     }
 
@@ -238,13 +179,14 @@ impl Known {
 
     /// The object was tried and could not be read.
     pub(crate) fn fail(&mut self, claim: FailedClaim) {
-        self.taken.discard(&claim.id);
+        self.free(&claim.object);
         self.failed.put(claim);
     }
 
     /// No task holds the object. That it could not be read by an earlier one still counts.
     pub(crate) fn free(&mut self, object: &SourceObject) {
         self.taken.discard(&object.id());
+        self.named.discard(&name_of(object).id);
     }
 
     /// What a task could not read is as if never tried.
@@ -259,6 +201,20 @@ impl Known {
     pub(crate) fn keep_only(&mut self, objects: &[SourceObject]) {
         self.taken.keep_only(objects.iter().map(SourceObject::id));
         self.failed.keep_only(objects.iter().map(SourceObject::id));
+        self.named.keep_only(std::iter::empty());
+    }
+
+    /// Has what a checkpoint tells of these objects, and of the names of those that no task holds, be in memory.
+    pub(crate) fn prepare(&self, objects: &[SourceObject]) -> Result<(), Error> {
+        self.taken.prepare(objects.iter().map(SourceObject::id))?;
+        self.failed.prepare(objects.iter().map(SourceObject::id))?;
+        let mut named = Vec::new();
+        for object in objects {
+            if self.taken.get(&object.id())?.is_none() {
+                named.push(name_of(object).id);
+            }
+        }
+        self.named.prepare(named.into_iter())
     }
 
     /// Sorts out `listing` for a run with `options`. `open` are the objects of tasks without a commit.
@@ -330,52 +286,6 @@ impl Known {
     pub fn memory(&self) -> usize {
         /// Of a failed claim with its texts.
         const CLAIM_BYTES: usize = 512;
-        2 * size_of::<Numbered>() * self.taken.held() + CLAIM_BYTES * self.failed.held()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn segments_keep_their_bytes() {
-        let entry = |shelf, digest, number| {
-            let id = ObjectId { shelf, digest: [digest; 16] };
-            Numbered { id, etag: 256 * u32::from(digest), number }
-        };
-        let entries = [entry(20_190_820, 1, 7), entry(20_190_820, 2, 8), entry(1 << 31, 0, u64::MAX)];
-        let bytes = Numbered::encode(&entries, &mut Words::default());
-        let mut expected = Vec::new();
-        expected.extend(20_190_820_u32.to_le_bytes());
-        expected.extend([2, 0, 0, 0]);
-        expected.extend([[1; 16], [2; 16]].concat());
-        expected.extend([7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0]);
-        expected.extend([0, 1, 0, 0, 0, 2, 0, 0]);
-        expected.extend([0, 0, 0, 128, 1, 0, 0, 0]);
-        expected.extend([[0; 16].as_slice(), &[255; 8], &[0; 4]].concat());
-        assert_eq!(bytes, expected);
-        assert_eq!(Numbered::decode(&bytes, &Words::default()).expect("as written"), entries);
-        assert!(Numbered::decode(&bytes[..bytes.len() - 1], &Words::default()).is_err());
-    }
-
-    #[test]
-    fn hashes_of_etags_never_change() {
-        for (etag, hash) in [("", 0), ("a", 0x2962_30c0), ("1705276800000000000", 0xc920_a755)] {
-            assert_eq!(etag_hash(etag), hash, "{etag}: {:#x}", etag_hash(etag));
-        }
-    }
-
-    #[test]
-    fn what_changed_is_told_by_size_or_etag() {
-        let object = |bytes, etag| SourceObject::new("s3://logs/a".to_owned(), "a", bytes, etag);
-        let then = Numbered::of(&object(7, "x"));
-        for (bytes, etag, differs) in
-            [(7, "x", false), (8, "x", true), (7, "y", true), (7, "", false), (8, "", true)]
-        {
-            assert_eq!(then.differs(&object(bytes, etag)), differs, "{bytes} {etag}");
-        }
-        // An inventory without etags took it.
-        assert!(!Numbered::of(&object(7, "")).differs(&object(7, "y")));
+        2 * size_of::<Numbered>() * (self.taken.held() + self.named.held()) + CLAIM_BYTES * self.failed.held()
     }
 }

@@ -30,6 +30,7 @@ mod checkpoint;
 mod cleaning;
 mod compaction;
 mod contract;
+mod copies;
 mod dedup;
 mod digest;
 mod enrichments;
@@ -42,6 +43,8 @@ mod layout;
 mod live_commits;
 mod log;
 mod loss;
+mod names;
+mod numbered;
 mod objects;
 mod options;
 mod read_with;
@@ -68,6 +71,7 @@ pub use compaction::{
     CompactionRecord, Reconversion, ReconvertedTask, RetiredFile, RewrittenTask, StillLost, SupersededTask,
 };
 pub use contract::{Difference, TableContract};
+pub use copies::{Sifted, SomeObjects};
 pub use dedup::{Dedup, Duplicates};
 pub use digest::{Crc32, Digest};
 pub use error::Error;

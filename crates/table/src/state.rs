@@ -251,7 +251,7 @@ impl TableState {
         if self.known.taken.changed() <= CHANGES_MAX {
             return Ok(());
         }
-        match self.known.taken.seal() {
+        match self.known.taken.seal().and_then(|()| self.known.named.seal()) {
             // Nothing has changed then, and it can wait.
             Err(Error::Checkpoint { .. }) => Ok(()),
             sealed => sealed,
@@ -494,6 +494,7 @@ impl TableState {
     /// As the store reports; [`Error::Checkpoint`], [`Error::Broken`].
     pub fn read_all(&self) -> Result<(), Error> {
         self.known.taken.all()?;
+        self.known.named.all()?;
         self.read_files()
     }
 
@@ -502,8 +503,7 @@ impl TableState {
     /// # Errors
     /// As the store reports; [`Error::Checkpoint`], [`Error::Broken`].
     pub fn read_known(&self, listing: &[SourceObject]) -> Result<(), Error> {
-        self.known.taken.prepare(listing.iter().map(SourceObject::id))?;
-        self.known.failed.prepare(listing.iter().map(SourceObject::id))
+        self.known.prepare(listing)
     }
 
     /// Sorts out a listing for a run with `options`.
@@ -529,6 +529,7 @@ impl TableState {
         let mut lines: Vec<String> = Vec::new();
         lines.extend(self.open_tasks().map(|t| format!("open {} {}", t.plan, t.task.id)));
         lines.extend(self.known.taken.all()?.iter().map(|entry| format!("taken {entry:?}")));
+        lines.extend(self.known.named.all()?.iter().map(|entry| format!("named {entry:?}")));
         lines.extend(self.known.failed.all()?.iter().map(|claim| {
             let FailedClaim { object, cause, options, task, .. } = claim;
             format!("failed {object:?} {cause:?} {task} {}", json(options))

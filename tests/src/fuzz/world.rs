@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquet_engine::{
-    Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event,
+    Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Copies, Error, Event,
     ReconvertRequest, Request, Resume, Run, compact, convert, reconvert,
 };
 use flowquet_format::KeyFilter;
@@ -70,6 +70,7 @@ pub(super) fn convert_into(lake: &Memory, stores: &Arc<Stores>, source: Source) 
         budget: Budget::new(1, None, true, false)?,
         max_rejects: None,
         resume: Resume::All,
+        copies: Copies::Skip,
     };
     convert(&request, &mut std::io::empty(), &|_: &Event<'_>| {}, &STOP)
 }

@@ -44,6 +44,11 @@ pub(crate) struct JobArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
 
+    /// What to do with copies of objects that the table has from another place, such as a bucket that was replicated, or a file that
+    /// was unpacked beside its original. The names that AWS gives once tell them
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "skip", help_heading = "Choosing objects")]
+    pub(crate) copies: CopiesArg,
+
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 
@@ -252,6 +257,14 @@ pub(crate) enum PartitionTimeArg {
     Start,
     /// When its last packet arrived
     End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CopiesArg {
+    /// Count them as objects that are in the table
+    Skip,
+    /// Convert them, so that the table has their records twice
+    Convert,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

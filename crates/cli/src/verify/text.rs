@@ -163,7 +163,12 @@ fn row(verified: &Verified, level: Level) -> Option<(&'static str, String)> {
         }
         Level::Source => {
             let s = verified.source.as_ref()?;
-            let mut parts = vec![format!("{} in the table, unchanged", grouped(s.in_table))];
+            let copies = if s.copies > 0 {
+                format!(" ({} of them from another place)", grouped(s.copies))
+            } else {
+                String::new()
+            };
+            let mut parts = vec![format!("{} in the table, unchanged{copies}", grouped(s.in_table))];
             for (n, what) in
                 [(s.changed, "changed since"), (s.missing, "not in the table"), (s.ignored, "ignored")]
             {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::finding::{Finding, Trouble};
 use crate::error::Error;
+use crate::summary::is_zero;
 
 /// What was looked at, and what was found. A level that was not asked for, or could not be reached, is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -157,6 +158,9 @@ pub struct SourceLevel {
     pub listed: u64,
     /// Those that are in the table, unchanged.
     pub in_table: u64,
+    /// Of those: the table has them from another place, as their names tell.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub copies: u64,
     /// Those that are not.
     pub missing: u64,
     /// Those that changed since.

@@ -91,6 +91,12 @@ impl Sources<'_> {
                         continue;
                     }
                     Standing::Failed(cause) => (Fault::ObjectMissing, Some(cause.to_string())),
+                    // Its records are in the table, and so is its name, but not this object.
+                    Standing::Copy => {
+                        level.in_table += 1;
+                        level.copies += 1;
+                        continue;
+                    }
                     Standing::New => (Fault::ObjectMissing, None),
                 };
                 level.missing += 1;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquet_engine::{
-    Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Error, Event, Observer,
-    Pointers, ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, Resume, RolledUpTable,
+    Budget, COMPACT_MEMORY_MIN, Change, Choice, CompactOptions, CompactRequest, Copies, Error, Event,
+    Observer, Pointers, ROLLUP_MEMORY_MIN, ReconvertRequest, Reconverted, Request, Resume, RolledUpTable,
     RollupRequest, Run, compact, convert, perform_shard, plan, reconvert, rollup,
 };
 use flowquet_format::KeyFilter;
@@ -118,6 +118,7 @@ impl World {
             budget: Budget::new(1, None, true, false).expect("enough"),
             max_rejects: None,
             resume: Resume::All,
+            copies: Copies::Skip,
         }
     }
 

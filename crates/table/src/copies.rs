@@ -1,0 +1,153 @@
+//! Objects that a table has from another place: what they are called tells.
+//!
+//! An object is known by its URL, so that a bucket that was replicated, a folder that was copied and a file that was unpacked beside
+//! the one that it came from hold new objects with records that the table has. Senders give a name once: an object of
+//! such a name is a copy of the one that has it. Of other names, the same key below its source with the same size only looks like it.
+
+use std::collections::HashMap;
+
+use crate::error::Error;
+use crate::known::Known;
+use crate::names::{Likeness, likeness, name_of};
+use crate::objects::SourceObject;
+
+/// Objects that are told of, of each kind.
+const TOLD_MAX: usize = 3;
+
+/// New objects of a listing, without copies.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Sifted {
+    /// To be planned.
+    pub new: Vec<SourceObject>,
+    /// Copies of objects that live tasks hold, or of others of the listing.
+    pub copies: SomeObjects,
+    /// Of those new: they look like copies, and nothing tells for certain.
+    pub alike: SomeObjects,
+}
+
+/// How many objects, and the URLs of the first ones.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct SomeObjects {
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<String>,
+}
+
+impl SomeObjects {
+    fn add(&mut self, object: &SourceObject) {
+        self.count += 1;
+        if self.first.len() < TOLD_MAX {
+            self.first.push(object.url().to_owned());
+        }
+    }
+
+    /// Adds others.
+    pub fn extend(&mut self, others: Self) {
+        self.count += others.count;
+        let room = TOLD_MAX - self.first.len();
+        self.first.extend(others.first.into_iter().take(room));
+    }
+}
+
+impl Known {
+    /// Sorts copies out of objects that no live task holds: the first of those that are copies of each other stays.
+    ///
+    /// # Errors
+    /// As the store reports; [`Error::Checkpoint`].
+    pub fn sift(&self, new: Vec<SourceObject>) -> Result<Sifted, Error> {
+        let mut sifted = Sifted::default();
+        // By half of a digest, since there may be very many.
+        let mut seen: HashMap<u64, u32> = HashMap::new();
+        for object in new {
+            let name = name_of(&object);
+            let half = u64::from_le_bytes(*name.id.digest.first_chunk().expect("a digest is longer"));
+            let of_table = self.named.get(&name.id)?.copied();
+            let same =
+                of_table.or_else(|| seen.get(&half).map(|place| name_of(&sifted.new[*place as usize])));
+            match same
+                .filter(|same| same.id == name.id && object.bytes > 0)
+                .map(|same| likeness(&same, &name))
+            {
+                Some(Likeness::Copy) => {
+                    sifted.copies.add(&object);
+                    continue;
+                }
+                Some(Likeness::Alike) => sifted.alike.add(&object),
+                None => {}
+            }
+            seen.entry(half).or_insert(u32::try_from(sifted.new.len()).expect("fewer fit the memory"));
+            sifted.new.push(object);
+        }
+        Ok(sifted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AWS: &str = "111122223333_vpcflowlogs_eu-west-1_fl-0a_20240101T0000Z_1f2e3d4c";
+
+    fn object(source: &str, key: &str, bytes: u64) -> SourceObject {
+        SourceObject::new(format!("{source}/{key}"), key, bytes, "")
+    }
+
+    fn urls(objects: &[SourceObject]) -> Vec<&str> {
+        objects.iter().map(SourceObject::url).collect()
+    }
+
+    #[test]
+    fn copies_are_told_from_what_looks_like_them() {
+        let name = format!("2024/{AWS}.log.gz");
+        let mut known = Known::default();
+        known.take(&object("s3://a", &name, 7));
+        known.take(&object("s3://a", "flow.log", 7));
+        let sifted = known
+            .sift(vec![
+                object("s3://b", &name, 7),
+                object("s3://b", &format!("other/{AWS}.log"), 70),
+                object("s3://c", &name, 8),
+                object("s3://b", "flow.log", 7),
+                object("s3://b", "flow.log", 8),
+                object("s3://b", "other/flow.log", 7),
+            ])
+            .expect("in memory");
+        assert_eq!(sifted.copies.first, [format!("s3://b/{name}"), format!("s3://b/other/{AWS}.log")]);
+        assert_eq!((sifted.copies.count, sifted.alike.count), (2, 2));
+        assert_eq!(sifted.alike.first, [format!("s3://c/{name}"), "s3://b/flow.log".to_owned()]);
+        let new = [&*format!("s3://c/{name}"), "s3://b/flow.log", "s3://b/flow.log", "s3://b/other/flow.log"];
+        assert_eq!(urls(&sifted.new), new);
+    }
+
+    #[test]
+    fn of_copies_in_one_listing_the_first_stays() {
+        let (packed, unpacked) = (format!("{AWS}.log.gz"), format!("{AWS}.log"));
+        let listing = vec![
+            object("file:///x", &unpacked, 70),
+            object("file:///x", &packed, 7),
+            object("file:///x", &format!("copy/{packed}"), 7),
+            object("file:///x", "empty.log", 0),
+            object("file:///y", "empty.log", 0),
+            object("file:///y", "flow.log", 9),
+            object("file:///z", "flow.log", 9),
+        ];
+        let sifted = Known::default().sift(listing).expect("in memory");
+        assert_eq!(sifted.copies.count, 2);
+        assert_eq!(sifted.alike, SomeObjects { count: 1, first: vec!["file:///z/flow.log".to_owned()] });
+        assert_eq!(urls(&sifted.new)[0], format!("file:///x/{unpacked}"));
+        assert_eq!(sifted.new.len(), 5);
+    }
+
+    #[test]
+    fn what_no_task_holds_any_more_has_no_copies() {
+        let name = format!("{AWS}.log.gz");
+        let (original, copy) = (object("s3://a", &name, 7), object("s3://b", &name, 7));
+        let mut known = Known::default();
+        known.take(&original);
+        assert!(known.is_copy(&copy).expect("in memory"));
+        known.free(&original);
+        assert!(!known.is_copy(&copy).expect("in memory"));
+        assert_eq!(known.sift(vec![copy]).expect("in memory").new.len(), 1);
+    }
+}

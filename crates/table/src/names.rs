@@ -1,0 +1,58 @@
+//! What objects are called, so that copies of one are known wherever they lie.
+
+use flowquet_format::UniqueName;
+
+use crate::numbered::{Numbered, etag_hash};
+use crate::objects::{ObjectId, SourceObject};
+
+/// What one object is to another of the same name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Likeness {
+    Copy,
+    Alike,
+}
+
+/// What is kept of an object's name: an id made from it, the size of the object, and a hash of the name's ending, 0 where others may have
+/// the name.
+pub(crate) fn name_of(object: &SourceObject) -> Numbered {
+    match UniqueName::of(object.key()) {
+        // Without an ending it has one all the same, so that it is not taken for a name that others may have.
+        Some(UniqueName { path, ending }) => {
+            Numbered { id: ObjectId::of(&path), etag: etag_hash(ending).max(1), number: object.bytes }
+        }
+        None => {
+            let path = format!("{}\0{}", object.key(), object.bytes);
+            Numbered { id: ObjectId::of(&path), etag: 0, number: object.bytes }
+        }
+    }
+}
+
+/// What an object is to one of the same name. One of another size, unless it is packed otherwise, was not read to its end or changed.
+pub(crate) fn likeness(one: &Numbered, other: &Numbered) -> Likeness {
+    let is_unique = one.etag != 0 && other.etag != 0;
+    if is_unique && (one.number == other.number || one.etag != other.etag) {
+        Likeness::Copy
+    } else {
+        Likeness::Alike
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checkpoints rest on them.
+    #[test]
+    fn names_never_change() {
+        let named = |key: &str| {
+            let object = SourceObject::new(format!("s3://a/{key}"), key, 7, "");
+            let Numbered { id, etag, number } = name_of(&object);
+            (id.shelf, format!("{:02x}{:02x}", id.digest[0], id.digest[15]), etag, number)
+        };
+        assert_eq!(
+            named("x/111122223333_vpcflowlogs_eu-west-1_fl-0a_20240101T0000Z_1f2e3d4c.log.gz"),
+            (20_240_101, "3f90".to_owned(), 0x0337_1ec7, 7)
+        );
+        assert_eq!(named("flow.log"), (0x811c_9dc5, "3a89".to_owned(), 0, 7));
+    }
+}
