@@ -407,3 +407,30 @@ fn runs_that_go_on_meanwhile_give_no_alarm() {
     assert!(looks > 5, "{looks}");
     assert_nothing_found(&world.verify(Depth::Deep), "afterwards");
 }
+
+#[test]
+fn what_is_no_record_keeps_nothing_from_being_compared() {
+    let world = World::new();
+    world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    let places = |world: &World| -> Vec<(Fault, String)> {
+        let verified = world.verify(Depth::Footers);
+        verified.findings.iter().map(|finding| (finding.fault, finding.place.clone())).collect()
+    };
+    world.put_in_table("_flowquet/rejects/notes.txt", b"junk");
+    let junk = (Fault::RecordUnknown, "_flowquet/rejects/notes.txt".to_owned());
+    assert_eq!(places(&world), std::slice::from_ref(&junk));
+
+    // One output says that it has other rows, and there is no seal that tells.
+    let commit = keys(&world, "_flowquet/commits/by-plan/").remove(0);
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&world.lake.get(&commit).expect("listed")).expect("JSON");
+    json.as_object_mut().expect("a record").remove("crc32");
+    let digest = &mut json["outputs"][0]["digest"];
+    let text = digest.as_str().expect("of this version").to_owned();
+    let other = if text.starts_with('0') { '1' } else { '0' };
+    *digest = format!("{other}{}", &text[1..]).into();
+    world.put_in_table(&commit, &serde_json::to_vec(&json).expect("plain values"));
+    let found = places(&world);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.contains(&junk) && found.iter().any(|(fault, _)| *fault == Fault::RecordsBroken), "{found:?}");
+}

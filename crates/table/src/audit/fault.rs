@@ -71,6 +71,11 @@ pub enum RecordFault {
 }
 
 impl RecordFault {
+    /// Whether it leaves the records right that a table's state rests on, so that these are still compared with each other.
+    pub(super) fn spoils_nothing(&self) -> bool {
+        matches!(self, Self::RejectsGone { .. } | Self::Unknown { .. })
+    }
+
     /// The record that has it, where it is one record's.
     pub fn key(&self) -> Option<&str> {
         match self {

@@ -74,13 +74,13 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
     let log = match Log::of_records(out, contract) {
         Ok(log) => Some(log),
         Err(Error::Broken { invariant, what }) => {
-            if faults.is_empty() {
+            if faults.iter().all(RecordFault::spoils_nothing) {
                 faults.push(RecordFault::Broken { invariant: invariant.to_owned(), what });
             }
             None
         }
         Err(Error::Record { url, error }) => {
-            if faults.is_empty() {
+            if faults.iter().all(RecordFault::spoils_nothing) {
                 faults.push(RecordFault::Unreadable { key: url, what: error.to_string() });
             }
             None
@@ -115,13 +115,14 @@ pub fn audit(out: &Arc<dyn Store>, contract: TableContract) -> Result<RecordAudi
         let written = Digest::sum(files.into_iter().chain(lost).map(|file| of(&file.output)));
         let is_same_moment = totals.tasks == settled && log.state().files().last_compaction() == compactions;
         has_digests &= written.is_some();
-        if let (true, true, Some(written)) = (has_digests && faults.is_empty(), is_same_moment, written)
+        if let (true, true, Some(written)) = (has_digests, is_same_moment, written)
             && written != read
+            && faults.iter().all(RecordFault::spoils_nothing)
         {
             faults.push(RecordFault::Sums { read: read.to_string(), written: written.to_string() });
         }
         // Where a record is wrong, what seems to belong to nothing may be its.
-        if faults.iter().all(|fault| matches!(fault, RecordFault::Unknown { .. })) {
+        if faults.iter().all(RecordFault::spoils_nothing) {
             faults.extend(rejects_of_nothing(log, &listed, &superseded)?);
         }
     }
