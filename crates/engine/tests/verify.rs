@@ -412,6 +412,7 @@ fn runs_that_go_on_meanwhile_give_no_alarm() {
 fn what_is_no_record_keeps_nothing_from_being_compared() {
     let world = World::new();
     world.convert(&world.lake_store(), world.options()).expect("undisturbed");
+    world.compact(&world.lake_store(), None).expect("undisturbed");
     let places = |world: &World| -> Vec<(Fault, String)> {
         let verified = world.verify(Depth::Footers);
         verified.findings.iter().map(|finding| (finding.fault, finding.place.clone())).collect()
@@ -420,17 +421,23 @@ fn what_is_no_record_keeps_nothing_from_being_compared() {
     let junk = (Fault::RecordUnknown, "_flowquet/rejects/notes.txt".to_owned());
     assert_eq!(places(&world), std::slice::from_ref(&junk));
 
-    // One output says that it has other rows, and there is no seal that tells.
-    let commit = keys(&world, "_flowquet/commits/by-plan/").remove(0);
+    // A file that was merged says that it has other rows, and there is no seal that tells.
+    let record = keys(&world, "_flowquet/compactions/")
+        .into_iter()
+        .find(|key| key.ends_with(".json"))
+        .expect("compacted");
     let mut json: serde_json::Value =
-        serde_json::from_slice(&world.lake.get(&commit).expect("listed")).expect("JSON");
+        serde_json::from_slice(&world.lake.get(&record).expect("listed")).expect("JSON");
     json.as_object_mut().expect("a record").remove("crc32");
     let digest = &mut json["outputs"][0]["digest"];
     let text = digest.as_str().expect("of this version").to_owned();
     let other = if text.starts_with('0') { '1' } else { '0' };
     *digest = format!("{other}{}", &text[1..]).into();
-    world.put_in_table(&commit, &serde_json::to_vec(&json).expect("plain values"));
+    world.put_in_table(&record, &serde_json::to_vec(&json).expect("plain values"));
     let found = places(&world);
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found.contains(&junk) && found.iter().any(|(fault, _)| *fault == Fault::RecordsBroken), "{found:?}");
+    assert!(
+        found.contains(&junk) && found.iter().any(|(fault, _)| *fault == Fault::RecordsBroken),
+        "{found:?}"
+    );
 }
