@@ -62,9 +62,8 @@ pub(crate) use gone::{blocked_tasks, tasks_beyond};
 pub(crate) use id::digest_of;
 use left::Left;
 use performing::run;
-use request::ATTEMPTS_MAX;
 pub use request::ReconvertRequest;
-use returns::Returns;
+use request::{ATTEMPTS_MAX, Means};
 use scope::Scope;
 pub(crate) use scope::is_gone;
 
@@ -106,9 +105,9 @@ fn reconvert_chosen(
     let enrich = next_versions(log.state(), &request.change.enrich)?;
     let change = &Change { enrich, ..request.change.clone() };
     let sources = SourceSet::new(request.stores.clone());
+    let means = Means { request, sources: &sources, pointers, observer, stop };
     let mut left = Left::default();
-    let done =
-        reconvert_whole(&mut log, request, change, &sources, &mut left, finished, pointers, observer, stop);
+    let done = reconvert_whole(&mut log, means, change, &mut left, finished);
     if !request.choice.may_leave_part() || !change.is_none() {
         return done;
     }
@@ -120,23 +119,18 @@ fn reconvert_chosen(
         }
         _ => return done,
     };
-    let returns = Returns { request, sources: &sources, pointers, observer, stop };
-    returns.restore(&mut log, only, &before)?.map_or(done, Ok)
+    means.restore(&mut log, only, &before)?.map_or(done, Ok)
 }
 
 /// Converts tasks of chosen objects anew as a whole, without those that may be `left` as they are.
-#[allow(clippy::too_many_arguments, reason = "what is asked, what became of others, and what a run needs")]
 fn reconvert_whole(
     log: &mut Log,
-    request: &ReconvertRequest,
+    means: Means<'_>,
     change: &Change,
-    sources: &SourceSet,
     left: &mut Left,
     finished: u64,
-    pointers: Option<&dyn Pointers>,
-    observer: &dyn Observer,
-    stop: &AtomicBool,
 ) -> Result<Reconverted, Error> {
+    let Means { request, sources, stop, .. } = means;
     // Tasks whose raw logs cannot be read.
     let mut unread = BTreeSet::new();
     loop {
@@ -150,9 +144,8 @@ fn reconvert_whole(
         let still_lost_why = left.why.clone();
         let done = Reconverted { finished, still_lost, still_lost_why, ..Reconverted::default() };
         let refreshed = scope.refresh(sources, stop);
-        let asked = Asked { request, change, scope: &scope, sources };
-        let error = match refreshed.and_then(|()| reconvert_once(log, asked, pointers, observer, stop, done))
-        {
+        let asked = Asked { means, change, scope: &scope };
+        let error = match refreshed.and_then(|()| reconvert_once(log, asked, done)) {
             Err(Error::RawLogsDiffer { tasks, why }) => {
                 let needed = scope.needed_of(&tasks);
                 if needed.is_empty() {
@@ -175,15 +168,9 @@ fn reconvert_whole(
 }
 
 /// Converts anew what is asked for, unless raw logs that it needs are gone or differ.
-fn reconvert_once(
-    log: &mut Log,
-    asked: Asked<'_>,
-    pointers: Option<&dyn Pointers>,
-    observer: &dyn Observer,
-    stop: &AtomicBool,
-    mut done: Reconverted,
-) -> Result<Reconverted, Error> {
-    let Asked { request, change, scope, .. } = asked;
+fn reconvert_once(log: &mut Log, asked: Asked<'_>, mut done: Reconverted) -> Result<Reconverted, Error> {
+    let Asked { means, change, scope } = asked;
+    let Means { request, observer, .. } = means;
     let mut enrichments = EnrichmentFiles::new(&request.enrich);
     done.objects = scope.chosen().count() as u64;
     done.companions = scope.companions().count() as u64;
@@ -199,13 +186,13 @@ fn reconvert_once(
     }
     enrichments.keep(log, &change.enrich)?;
     if !scope.superseded.is_empty() {
-        replace(log, asked, &mut enrichments, pointers, observer, stop, &mut done)?;
+        replace(log, asked, &mut enrichments, &mut done)?;
     }
     let before = done.summary.counts.clone();
-    plan_failed(log, asked, &scope.failed, change, &mut enrichments, observer, stop, &mut done.summary)?;
+    plan_failed(log, means, &scope.failed, change, &mut enrichments, &mut done.summary)?;
     done.records_after += done.summary.counts.records - before.records;
     done.rejects_after += done.summary.counts.rejects - before.rejects;
-    try_companions(log, asked, &mut enrichments, observer, stop, &mut done.summary)?;
+    try_companions(log, asked, &mut enrichments, &mut done.summary)?;
     log.refresh()?;
     if let Some(warning) = checkpoint(log) {
         observer.event(&Event::Warning(&warning));
@@ -218,36 +205,26 @@ fn reconvert_once(
 /// What is done anew, and how.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
-    request: &'a ReconvertRequest,
+    means: Means<'a>,
     /// The change that is asked for, with versions of files.
     change: &'a Change,
     scope: &'a Scope,
-    sources: &'a SourceSet,
 }
 
 fn replace(
     log: &mut Log,
     asked: Asked<'_>,
     enrichments: &mut EnrichmentFiles<'_>,
-    pointers: Option<&dyn Pointers>,
-    observer: &dyn Observer,
-    stop: &AtomicBool,
     done: &mut Reconverted,
 ) -> Result<(), Error> {
-    let Asked { request, change, scope, sources } = asked;
+    let Asked { means, change, scope } = asked;
+    let Means { request, sources, pointers, observer, stop } = means;
     let draft = Draft::new(log, scope, change, request.choice.restores(), enrichments)?;
     let is_lost = |key: &&String| log.state().files().lost_at(key).is_some();
     let lost = scope.retired.iter().map(|file| &file.output.key).filter(is_lost);
     let still_lost: HashSet<String> = lost.filter(|_| !scope.still_lost.is_empty()).cloned().collect();
-    let performed = run(
-        log,
-        enrichments.left_of(request.budget),
-        &draft.planned,
-        sources,
-        observer,
-        stop,
-        &mut done.summary,
-    )?;
+    let budget = enrichments.left_of(request.budget);
+    let performed = run(log, budget, &draft.planned, means, &mut done.summary)?;
     // An equal run works in the same folder aside.
     let mut late = Late::default();
     late.add(draft.id.clone());
@@ -311,35 +288,29 @@ fn try_companions(
     log: &mut Log,
     asked: Asked<'_>,
     enrichments: &mut EnrichmentFiles<'_>,
-    observer: &dyn Observer,
-    stop: &AtomicBool,
     summary: &mut Summary,
 ) -> Result<(), Error> {
     let mut own = Summary::default();
     let claims = &asked.scope.failed_companions;
-    plan_failed(log, asked, claims, &Change::default(), enrichments, observer, stop, &mut own)?;
+    plan_failed(log, asked.means, claims, &Change::default(), enrichments, &mut own)?;
     if own.objects.converted > 0 {
         let objects = counted(own.objects.converted, "object");
         let warning = format!("{objects} of the same tasks could not be read before, and were converted now");
-        observer.event(&Event::Warning(&warning));
+        asked.means.observer.event(&Event::Warning(&warning));
         summary.warnings.push(warning);
     }
     Ok(())
 }
 
 /// Plans objects that had failed like new ones, and performs those plans.
-#[allow(clippy::too_many_arguments, reason = "what is asked, of which objects, and what a run needs")]
 fn plan_failed(
     log: &mut Log,
-    asked: Asked<'_>,
+    means: Means<'_>,
     claims: &[FailedClaim],
     change: &Change,
     enrichments: &mut EnrichmentFiles<'_>,
-    observer: &dyn Observer,
-    stop: &AtomicBool,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let Asked { request, sources, .. } = asked;
     let mut by_options: BTreeMap<String, (Options, Vec<SourceObject>)> = BTreeMap::new();
     for claim in claims {
         // They were tried before the table had files, maybe.
@@ -360,11 +331,11 @@ fn plan_failed(
             task: open.task.clone(),
         });
     }
-    let budget = enrichments.left_of(request.budget);
-    let performed = run(log, budget, &planned, sources, observer, stop, summary)?;
+    let budget = enrichments.left_of(means.request.budget);
+    let performed = run(log, budget, &planned, means, summary)?;
     if let Some(reason) = performed.void.into_values().min() {
         let warning = format!("left for the next conversion: {reason}");
-        observer.event(&Event::Warning(&warning));
+        means.observer.event(&Event::Warning(&warning));
         summary.warnings.push(warning);
     }
     Ok(())

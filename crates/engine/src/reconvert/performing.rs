@@ -1,13 +1,11 @@
 //! Performs what a reconversion has planned.
 
-use std::sync::atomic::AtomicBool;
-
-use flowquet_sources::SourceSet;
 use flowquet_table::Log;
 
+use super::request::Means;
 use crate::budget::Budget;
 use crate::error::Error;
-use crate::events::{Event, Observer};
+use crate::events::Event;
 use crate::goal::PlannedTask;
 use crate::perform::{Execution, Performed, perform};
 use crate::summary::Summary;
@@ -17,14 +15,13 @@ pub(super) fn run(
     log: &Log,
     budget: Budget,
     planned: &[PlannedTask],
-    sources: &SourceSet,
-    observer: &dyn Observer,
-    stop: &AtomicBool,
+    means: Means<'_>,
     summary: &mut Summary,
 ) -> Result<Performed, Error> {
     if planned.is_empty() {
         return Ok(Performed::default());
     }
+    let Means { sources, observer, stop, .. } = means;
     let all = || planned.iter().flat_map(|t| &t.task.objects);
     observer.event(&Event::Planned {
         tasks: planned.len() as u64,

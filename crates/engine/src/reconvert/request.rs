@@ -1,14 +1,18 @@
 //! What a reconversion is asked to do.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use flowquet_sources::SourceSet;
 use flowquet_store::{Store, Stores};
 
 use super::change::Change;
 use super::choice::Choice;
 use crate::budget::Budget;
 use crate::enrich::EnrichmentFile;
+use crate::events::Observer;
+use crate::replace::Pointers;
 
 /// How often a reconversion is tried that other runs get ahead of.
 pub(super) const ATTEMPTS_MAX: u32 = 5;
@@ -32,4 +36,14 @@ pub struct ReconvertRequest {
     pub grace: Duration,
     /// Say what would be done and do nothing.
     pub dry_run: bool,
+}
+
+/// What is asked, and what a reconversion works with.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'a> {
+    pub(super) request: &'a ReconvertRequest,
+    pub(super) sources: &'a SourceSet,
+    pub(super) pointers: Option<&'a dyn Pointers>,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) stop: &'a AtomicBool,
 }

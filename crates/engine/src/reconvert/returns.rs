@@ -4,10 +4,10 @@
 //! which are there again, in files of their own, and which are lost still. It is put only while these files are lost as they were.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flowquet_sources::{SourceSet, is_remote};
+use flowquet_sources::is_remote;
 use flowquet_store::ErrorKind;
 use flowquet_table::{
     CommitRecord, CompactionRecord, InputRecord, LAYOUT_VERSION, LAYOUT_VERSION_OF_LOSSES,
@@ -21,30 +21,20 @@ use super::done::Reconverted;
 use super::id::digest_of;
 use super::part::{Group, LostParts};
 use super::performing::run;
-use super::request::{ATTEMPTS_MAX, ReconvertRequest};
+use super::request::{ATTEMPTS_MAX, Means};
 use super::scope::is_gone;
 use crate::convert::checkpoint;
 use crate::enrich::EnrichmentFiles;
 use crate::error::Error;
-use crate::events::{Event, Observer};
+use crate::events::Event;
 use crate::goal::{Goal, PlannedTask};
-use crate::replace::{Late, Placing, Pointers};
+use crate::replace::{Late, Placing};
 use crate::take::LOOKS_AHEAD;
 use crate::union::formats_of;
 use crate::words::counted;
 
 /// An input of a task's commit, by its place.
 type Place = (TaskId, u32);
-
-/// What is asked, and what a run needs.
-#[derive(Clone, Copy)]
-pub(super) struct Returns<'a> {
-    pub(super) request: &'a ReconvertRequest,
-    pub(super) sources: &'a SourceSet,
-    pub(super) pointers: Option<&'a dyn Pointers>,
-    pub(super) observer: &'a dyn Observer,
-    pub(super) stop: &'a AtomicBool,
-}
 
 /// Objects that are there as they were, and why others are not.
 struct There {
@@ -54,7 +44,7 @@ struct There {
     why: Option<String>,
 }
 
-impl Returns<'_> {
+impl Means<'_> {
     /// Brings back what can be of the chosen objects, or of those of the tasks `only`, after what `done` tells. Nothing, if nothing can be.
     ///
     /// # Errors
@@ -204,8 +194,7 @@ impl Returns<'_> {
         let mut enrichments = EnrichmentFiles::new(&[]);
         let planned = draft.planned(log, parts, &mut enrichments)?;
         let budget = enrichments.left_of(self.request.budget);
-        let performed =
-            run(log, budget, &planned, self.sources, self.observer, self.stop, &mut done.summary)?;
+        let performed = run(log, budget, &planned, self, &mut done.summary)?;
         // An equal run works in the same folder aside.
         let mut late = Late::default();
         late.add(draft.id.clone());
