@@ -147,11 +147,11 @@ def test_late_duplicates_and_other_compactions(tmp_path, out):
     # The generator repeats a few lines itself.
     own = 1200 - once.total()
     assert compact(out, "--dedup", "exact")["duplicates"]["rows"] == own
-    convert(tmp_path / "second", out)
+    convert(tmp_path / "second", out, "--copies", "convert")
     assert compact(out, "--dedup", "exact")["duplicates"]["rows"] == 1200
     assert multiset(rows(out), True) == once and check_records(out, 2400) == 1200 + own
     # A compaction that does not look for any keeps account of what was left out, and checkpoints do.
-    convert(tmp_path / "third", out)
+    convert(tmp_path / "third", out, "--copies", "convert")
     done = compact(out, "--sort", "start")
     assert "duplicates" not in done and check_records(out, 3600) == 1200 + own
     shutil.rmtree(out / "_flowquet/checkpoints", ignore_errors=True)

@@ -148,7 +148,7 @@ def test_exit_codes(tmp_path, logs):
     # A new object, one that changed, and one that is gone.
     objects = sorted(p for p in logs.rglob("*") if p.is_file())
     safe = tmp_path / "safe.txt"
-    new = objects[0].with_name(objects[0].name.replace(".log", "-new.log"))
+    new = objects[0].with_name("new.log.gz")
     new.write_bytes(objects[0].read_bytes())
     found = verify(out, "--source", logs, check=4)
     assert faults(found) == [("source", "object-missing", f"file://{new.resolve()}")]

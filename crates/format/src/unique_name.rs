@@ -17,9 +17,9 @@ use crate::time::TimeSlot;
 pub struct UniqueName<'a> {
     /// The name, a path in which the day stands where it tells one.
     pub path: String,
-    /// What follows in the key: `.log.gz`, and what programs add to the names of copies, as in ` (1).log.gz`. A copy that was
-    /// unpacked has another one.
-    pub ending: &'a str,
+    /// How it is packed, as what follows in the key tells: `.gz` of `.log.gz`, nothing of `.log`. None where something else follows, as in
+    /// ` (1).log.gz` or `-mended.log.gz`.
+    pub packing: Option<&'a str>,
 }
 
 impl<'a> UniqueName<'a> {
@@ -30,17 +30,25 @@ impl<'a> UniqueName<'a> {
         if let Some([.., hash]) = file_name_parts(name) {
             let added = hash.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(hash.len());
             let at = stem.len() - hash.len() + added;
-            return (added > 0).then(|| Self { path: name[..at].to_owned(), ending: &name[at..] });
+            return (added > 0).then(|| Self { path: name[..at].to_owned(), packing: packing(&name[at..]) });
         }
         if let Some((_, unix_s)) = firehose(name) {
             let path = format!("{}/{stem}", TimeSlot::at(unix_s).date()?);
-            return Some(Self { path, ending: &name[stem.len()..] });
+            return Some(Self { path, packing: packing(&name[stem.len()..]) });
         }
         let task = export(folder, name)?;
         let from = task.rfind('/').map_or(0, |at| at + 1);
         let path = key[from..key.len() - name.len() + stem.len()].to_owned();
-        Some(Self { path, ending: &name[stem.len()..] })
+        Some(Self { path, packing: packing(&name[stem.len()..]) })
     }
+}
+
+/// The packing that the ending of a name tells, if it tells no more.
+fn packing(ending: &str) -> Option<&str> {
+    let packing = ending.strip_prefix(".log").unwrap_or(ending);
+    ["", ".bz2", ".gz", ".gzip", ".parquet", ".txt", ".xz", ".zst", ".zstd"]
+        .contains(&packing)
+        .then_some(packing)
 }
 
 #[cfg(test)]
@@ -50,24 +58,36 @@ mod tests {
     const UUID: &str = "0a1b2c3d-0000-4000-8000-0123456789ab";
 
     #[track_caller]
-    fn check(key: &str, path: &str, ending: &str) {
-        let expected = (!path.is_empty()).then(|| UniqueName { path: path.to_owned(), ending });
+    fn check(key: &str, path: &str, packing: Option<&str>) {
+        let expected = (!path.is_empty()).then(|| UniqueName { path: path.to_owned(), packing });
         assert_eq!(UniqueName::of(key), expected, "{key}");
     }
 
     #[test]
     fn names_that_are_given_once_are_known_wherever_they_lie() {
         let aws = "111122223333_vpcflowlogs_eu-west-1_fl-0a_20240101T0000Z_1f2e3d4c";
-        check(&format!("AWSLogs/111122223333/vpcflowlogs/eu-west-1/2024/01/01/{aws}.log.gz"), aws, ".log.gz");
-        for ending in [".log", ".log.parquet", " (1).log.gz", "-copy.log.gz", ".log.gz.1", ""] {
-            check(&format!("{aws}{ending}"), aws, ending);
+        check(
+            &format!("AWSLogs/111122223333/vpcflowlogs/eu-west-1/2024/01/01/{aws}.log.gz"),
+            aws,
+            Some(".gz"),
+        );
+        for (ending, packing) in [
+            ("", Some("")),
+            (".log", Some("")),
+            (".log.parquet", Some(".parquet")),
+            (".gz", Some(".gz")),
+            (" (1).log.gz", None),
+            ("-mended.log.gz", None),
+            (".log.gz.1", None),
+        ] {
+            check(&format!("{aws}{ending}"), aws, packing);
         }
         let firehose = format!("flow-1-2024-01-15-07-00-10-{UUID}");
-        check(&format!("x/2024/01/15/07/{firehose}"), &format!("2024-01-15/{firehose}"), "");
-        check(&format!("{firehose}.gz"), &format!("2024-01-15/{firehose}"), ".gz");
+        check(&format!("x/2024/01/15/07/{firehose}"), &format!("2024-01-15/{firehose}"), Some(""));
+        check(&format!("{firehose}.gz"), &format!("2024-01-15/{firehose}"), Some(".gz"));
         let export = format!("{UUID}/eni-0a-all/000000");
-        check(&format!("{export}.gz"), &export, ".gz");
-        check(&format!("exported/{export}.gz"), &export, ".gz");
+        check(&format!("{export}.gz"), &export, Some(".gz"));
+        check(&format!("exported/{export}.gz"), &export, Some(".gz"));
     }
 
     #[test]
@@ -82,7 +102,7 @@ mod tests {
             &format!("{UUID}/flow.log.gz"),
             &format!("{UUID}/eni-0a-all/000000"),
         ] {
-            check(key, "", "");
+            check(key, "", None);
         }
     }
 }

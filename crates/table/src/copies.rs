@@ -111,13 +111,18 @@ mod tests {
                 object("s3://b", "flow.log", 7),
                 object("s3://b", "flow.log", 8),
                 object("s3://b", "other/flow.log", 7),
+                object("s3://b", &format!("{AWS} (1).log.gz"), 7),
+                object("s3://b", &format!("{AWS}-mended.log.gz"), 9),
             ])
             .expect("in memory");
-        assert_eq!(sifted.copies.first, [format!("s3://b/{name}"), format!("s3://b/other/{AWS}.log")]);
-        assert_eq!((sifted.copies.count, sifted.alike.count), (2, 2));
-        assert_eq!(sifted.alike.first, [format!("s3://c/{name}"), "s3://b/flow.log".to_owned()]);
-        let new = [&*format!("s3://c/{name}"), "s3://b/flow.log", "s3://b/flow.log", "s3://b/other/flow.log"];
-        assert_eq!(urls(&sifted.new), new);
+        let copies = [name.clone(), format!("other/{AWS}.log"), format!("{AWS} (1).log.gz")]
+            .map(|key| format!("s3://b/{key}"));
+        assert_eq!(sifted.copies.first, copies);
+        assert_eq!((sifted.copies.count, sifted.alike.count), (3, 3));
+        let mended = format!("s3://b/{AWS}-mended.log.gz");
+        assert_eq!(sifted.alike.first, [&*format!("s3://c/{name}"), "s3://b/flow.log", &mended]);
+        let new = ["s3://b/flow.log", "s3://b/flow.log", "s3://b/other/flow.log", &mended];
+        assert_eq!(urls(&sifted.new)[1..], new);
     }
 
     #[test]

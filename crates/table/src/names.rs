@@ -12,25 +12,32 @@ pub(crate) enum Likeness {
     Alike,
 }
 
-/// What is kept of an object's name: an id made from it, the size of the object, and a hash of the name's ending, 0 where others may have
-/// the name.
+/// In place of a hash: others may have the name.
+const ANYBODYS: u32 = 0;
+
+/// In place of a hash: how an object of the name is packed is not known.
+const UNKNOWN: u32 = 1;
+
+/// What is kept of an object's name: an id made from it, the size of the object, and a hash of how it is packed.
 pub(crate) fn name_of(object: &SourceObject) -> Numbered {
     match UniqueName::of(object.key()) {
-        // Without an ending it has one all the same, so that it is not taken for a name that others may have.
-        Some(UniqueName { path, ending }) => {
-            Numbered { id: ObjectId::of(&path), etag: etag_hash(ending).max(1), number: object.bytes }
+        Some(UniqueName { path, packing }) => {
+            // A plain one has a hash too.
+            let etag = packing.map_or(UNKNOWN, |packing| etag_hash(&format!("log{packing}")));
+            Numbered { id: ObjectId::of(&path), etag, number: object.bytes }
         }
         None => {
             let path = format!("{}\0{}", object.key(), object.bytes);
-            Numbered { id: ObjectId::of(&path), etag: 0, number: object.bytes }
+            Numbered { id: ObjectId::of(&path), etag: ANYBODYS, number: object.bytes }
         }
     }
 }
 
-/// What an object is to one of the same name. One of another size, unless it is packed otherwise, was not read to its end or changed.
+/// What an object is to one of the same name. One of another size, unless it is packed otherwise, was not read to its end or was changed.
 pub(crate) fn likeness(one: &Numbered, other: &Numbered) -> Likeness {
-    let is_unique = one.etag != 0 && other.etag != 0;
-    if is_unique && (one.number == other.number || one.etag != other.etag) {
+    let packings = [one.etag, other.etag];
+    let is_packed_otherwise = one.etag != other.etag && !packings.contains(&UNKNOWN);
+    if !packings.contains(&ANYBODYS) && (one.number == other.number || is_packed_otherwise) {
         Likeness::Copy
     } else {
         Likeness::Alike
@@ -51,7 +58,7 @@ mod tests {
         };
         assert_eq!(
             named("x/111122223333_vpcflowlogs_eu-west-1_fl-0a_20240101T0000Z_1f2e3d4c.log.gz"),
-            (20_240_101, "3f90".to_owned(), 0x0337_1ec7, 7)
+            (20_240_101, "3f90".to_owned(), 0x21b4_744c, 7)
         );
         assert_eq!(named("flow.log"), (0x811c_9dc5, "3a89".to_owned(), 0, 7));
     }
