@@ -4,16 +4,18 @@ use std::collections::{HashMap, HashSet};
 
 use crate::catalogue::{Catalogue, is_field_name, letters, normalised};
 
-/// Names that AWS's first Athena table of flow logs had, without dashes and underscores, where they are more than a field's
-/// name written otherwise. Many tables were made by that statement.
-const OLD_NAMES: [(&str, &str); 9] = [
+/// Names that AWS's first Athena table of flow logs had, and that people give in tables of their own, without dashes and underscores, where they
+/// are more than a field's name written otherwise. Many tables were made by that statement.
+const OLD_NAMES: [(&str, &str); 11] = [
     ("account", "account-id"),
     ("destinationaddress", "dstaddr"),
+    ("destinationip", "dstaddr"),
     ("destinationport", "dstport"),
     ("endtime", "end"),
     ("numbytes", "bytes"),
     ("numpackets", "packets"),
     ("sourceaddress", "srcaddr"),
+    ("sourceip", "srcaddr"),
     ("sourceport", "srcport"),
     ("starttime", "start"),
 ];
@@ -163,6 +165,7 @@ mod tests {
         let new = Catalogue::builtin().named_format("v2").expect("a default");
         check(old, &new.join(","));
         check("start_time,src_addr,accountId", "start,srcaddr,account-id");
+        check("Source IP,destinationIp,srcaddr", "source-ip,dstaddr,srcaddr");
         check("team,Unnamed: 0,__index_level_0__,_id,1st,漢", "team,unnamed-0,/,id,column-1st,column");
     }
 

@@ -27,6 +27,7 @@ mod hive;
 mod key_filter;
 mod key_group;
 mod log_format;
+mod loose;
 mod messages;
 mod nearest;
 mod network;
@@ -69,6 +70,7 @@ pub use hive::{HIVE_NULL, hive_folder, hive_values};
 pub use key_filter::{Descent, KeyFilter, LeftOut, Named, service_of_path};
 pub use key_group::{KeyGroup, KeyOrigin, service_of_name};
 pub use log_format::{FIELDS_MAX, Field, FormatError, GIVEN_MAX, GivenError, LogFormat};
+pub use loose::{is_null_cell, is_null_word, whole_number};
 pub use messages::{is_message, may_be_message, message_column};
 pub use nearest::nearest;
 pub use network::Network;
@@ -81,5 +83,5 @@ pub use time::{
     utc_text,
 };
 pub use union::union_fields;
-pub use unique_name::UniqueName;
+pub use unique_name::{NamedForm, UniqueName};
 pub use values::may_be;

@@ -14,41 +14,51 @@ use crate::time::TimeSlot;
 ///
 /// Other names, such as `part-0000.gz`, may be anybody's: they have none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UniqueName<'a> {
+pub struct UniqueName {
     /// The name, a path in which the day stands where it tells one.
     pub path: String,
-    /// How it is packed, as what follows in the key tells: `.gz` of `.log.gz`, nothing of `.log`. None where something else follows, as in
-    /// ` (1).log.gz` or `-mended.log.gz`.
-    pub packing: Option<&'a str>,
+    /// What the ending of the key tells of the object's form.
+    pub form: NamedForm,
 }
 
-impl<'a> UniqueName<'a> {
+/// The form of an object, as the ending of its key tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedForm {
+    /// `.log.gz`, `.gz`, `.zst`: packed in a way that tells whether it is whole.
+    Packed,
+    /// `.log`, or none: text, of which a part looks like the whole.
+    Plain,
+    /// Something else, such as ` (1).log.gz`, `-mended.log.gz` or `.log.parquet`.
+    Other,
+}
+
+impl UniqueName {
     /// The name that `key` ends with, if it is one.
-    pub fn of(key: &'a str) -> Option<Self> {
+    pub fn of(key: &str) -> Option<Self> {
         let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
         let (stem, _) = name.split_once('.').unwrap_or((name, ""));
         if let Some([.., hash]) = file_name_parts(name) {
             let added = hash.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(hash.len());
             let at = stem.len() - hash.len() + added;
-            return (added > 0).then(|| Self { path: name[..at].to_owned(), packing: packing(&name[at..]) });
+            return (added > 0).then(|| Self { path: name[..at].to_owned(), form: form(&name[at..]) });
         }
         if let Some((_, unix_s)) = firehose(name) {
             let path = format!("{}/{stem}", TimeSlot::at(unix_s).date()?);
-            return Some(Self { path, packing: packing(&name[stem.len()..]) });
+            return Some(Self { path, form: form(&name[stem.len()..]) });
         }
         let task = export(folder, name)?;
         let from = task.rfind('/').map_or(0, |at| at + 1);
         let path = key[from..key.len() - name.len() + stem.len()].to_owned();
-        Some(Self { path, packing: packing(&name[stem.len()..]) })
+        Some(Self { path, form: form(&name[stem.len()..]) })
     }
 }
 
-/// The packing that the ending of a name tells, if it tells no more.
-fn packing(ending: &str) -> Option<&str> {
-    let packing = ending.strip_prefix(".log").unwrap_or(ending);
-    ["", ".bz2", ".gz", ".gzip", ".parquet", ".txt", ".xz", ".zst", ".zstd"]
-        .contains(&packing)
-        .then_some(packing)
+fn form(ending: &str) -> NamedForm {
+    match ending.strip_prefix(".log").unwrap_or(ending) {
+        "" | ".txt" => NamedForm::Plain,
+        ".gz" | ".gzip" | ".zst" | ".zstd" => NamedForm::Packed,
+        _ => NamedForm::Other,
+    }
 }
 
 #[cfg(test)]
@@ -58,8 +68,8 @@ mod tests {
     const UUID: &str = "0a1b2c3d-0000-4000-8000-0123456789ab";
 
     #[track_caller]
-    fn check(key: &str, path: &str, packing: Option<&str>) {
-        let expected = (!path.is_empty()).then(|| UniqueName { path: path.to_owned(), packing });
+    fn check(key: &str, path: &str, form: NamedForm) {
+        let expected = (!path.is_empty()).then(|| UniqueName { path: path.to_owned(), form });
         assert_eq!(UniqueName::of(key), expected, "{key}");
     }
 
@@ -69,25 +79,25 @@ mod tests {
         check(
             &format!("AWSLogs/111122223333/vpcflowlogs/eu-west-1/2024/01/01/{aws}.log.gz"),
             aws,
-            Some(".gz"),
+            NamedForm::Packed,
         );
-        for (ending, packing) in [
-            ("", Some("")),
-            (".log", Some("")),
-            (".log.parquet", Some(".parquet")),
-            (".gz", Some(".gz")),
-            (" (1).log.gz", None),
-            ("-mended.log.gz", None),
-            (".log.gz.1", None),
+        for (ending, form) in [
+            ("", NamedForm::Plain),
+            (".log", NamedForm::Plain),
+            (".log.parquet", NamedForm::Other),
+            (".gz", NamedForm::Packed),
+            (" (1).log.gz", NamedForm::Other),
+            ("-mended.log.gz", NamedForm::Other),
+            (".log.gz.1", NamedForm::Other),
         ] {
-            check(&format!("{aws}{ending}"), aws, packing);
+            check(&format!("{aws}{ending}"), aws, form);
         }
         let firehose = format!("flow-1-2024-01-15-07-00-10-{UUID}");
-        check(&format!("x/2024/01/15/07/{firehose}"), &format!("2024-01-15/{firehose}"), Some(""));
-        check(&format!("{firehose}.gz"), &format!("2024-01-15/{firehose}"), Some(".gz"));
+        check(&format!("x/2024/01/15/07/{firehose}"), &format!("2024-01-15/{firehose}"), NamedForm::Plain);
+        check(&format!("{firehose}.gz"), &format!("2024-01-15/{firehose}"), NamedForm::Packed);
         let export = format!("{UUID}/eni-0a-all/000000");
-        check(&format!("{export}.gz"), &export, Some(".gz"));
-        check(&format!("exported/{export}.gz"), &export, Some(".gz"));
+        check(&format!("{export}.gz"), &export, NamedForm::Packed);
+        check(&format!("exported/{export}.gz"), &export, NamedForm::Packed);
     }
 
     #[test]
@@ -102,7 +112,7 @@ mod tests {
             &format!("{UUID}/flow.log.gz"),
             &format!("{UUID}/eni-0a-all/000000"),
         ] {
-            check(key, "", None);
+            check(key, "", NamedForm::Other);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! An object is known by its URL, so that a bucket that was replicated, a folder that was copied and a file that was unpacked beside
 //! the one that it came from hold new objects with records that the table has. Senders give a name once: an object of
-//! such a name is a copy of the one that has it. Of other names, the same key below its source with the same size only looks like it.
+//! such a name is a copy of the one that has it, if its size or form says so. Of other names, the same key below its source with the same size only looks like it.
 
 use std::collections::HashMap;
 
@@ -51,7 +51,7 @@ impl SomeObjects {
 }
 
 impl Known {
-    /// Sorts copies out of objects that no live task holds: the first of those that are copies of each other stays.
+    /// Sorts copies out of objects that no live task holds: of those that are copies of each other the first stays, or the packed one.
     ///
     /// # Errors
     /// As the store reports; [`Error::Checkpoint`].
@@ -63,17 +63,22 @@ impl Known {
             let name = name_of(&object);
             let half = u64::from_le_bytes(*name.id.digest.first_chunk().expect("a digest is longer"));
             let of_table = self.named.get(&name.id)?.copied();
-            let same =
-                of_table.or_else(|| seen.get(&half).map(|place| name_of(&sifted.new[*place as usize])));
-            match same
-                .filter(|same| same.id == name.id && object.bytes > 0)
-                .map(|same| likeness(&same, &name))
-            {
-                Some(Likeness::Copy) => {
+            let earlier = seen.get(&half).map(|at| *at as usize).filter(|_| of_table.is_none());
+            let same = of_table.or_else(|| earlier.map(|at| name_of(&sifted.new[at])));
+            let same = same.filter(|same| same.id == name.id && object.bytes > 0);
+            match same.map(|same| (likeness(&same, &name), likeness(&name, &same))) {
+                Some((Likeness::Copy, _)) => {
                     sifted.copies.add(&object);
                     continue;
                 }
-                Some(Likeness::Alike) => sifted.alike.add(&object),
+                Some((Likeness::Alike, inverse)) => {
+                    if let (Likeness::Copy, Some(at)) = (inverse, earlier) {
+                        let unpacked = std::mem::replace(&mut sifted.new[at], object);
+                        sifted.copies.add(&unpacked);
+                        continue;
+                    }
+                    sifted.alike.add(&object);
+                }
                 None => {}
             }
             seen.entry(half).or_insert(u32::try_from(sifted.new.len()).expect("fewer fit the memory"));
@@ -140,8 +145,26 @@ mod tests {
         let sifted = Known::default().sift(listing).expect("in memory");
         assert_eq!(sifted.copies.count, 2);
         assert_eq!(sifted.alike, SomeObjects { count: 1, first: vec!["file:///z/flow.log".to_owned()] });
-        assert_eq!(urls(&sifted.new)[0], format!("file:///x/{unpacked}"));
+        // What was unpacked may be a part.
+        assert_eq!(urls(&sifted.new)[0], format!("file:///x/{packed}"));
         assert_eq!(sifted.new.len(), 5);
+    }
+
+    #[test]
+    fn what_was_unpacked_is_no_proof_of_the_whole() {
+        let (packed, plain) = (format!("{AWS}.log.gz"), format!("{AWS}.log"));
+        let mut known = Known::default();
+        known.take(&object("s3://a", &plain, 70));
+        let sifted =
+            known.sift(vec![object("s3://b", &packed, 20), object("s3://b", &plain, 70)]).expect("in memory");
+        assert_eq!((urls(&sifted.new), sifted.copies.count), (vec![&*format!("s3://b/{packed}")], 1));
+        assert_eq!(sifted.alike.count, 1);
+        // Pieces of one object.
+        for sizes in [[70, 70], [70, 60]] {
+            let piece = |(ending, size)| object("s3://a", &format!("{AWS}.log.{ending}"), size);
+            let pieces = ["aa", "ab"].into_iter().zip(sizes).map(piece).collect();
+            assert_eq!(Known::default().sift(pieces).expect("in memory").new.len(), 2, "{sizes:?}");
+        }
     }
 
     #[test]

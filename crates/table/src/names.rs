@@ -1,47 +1,49 @@
 //! What objects are called, so that copies of one are known wherever they lie.
 
-use flowquet_format::UniqueName;
+use flowquet_format::{NamedForm, UniqueName};
 
-use crate::numbered::{Numbered, etag_hash};
+use crate::numbered::Numbered;
 use crate::objects::{ObjectId, SourceObject};
 
 /// What one object is to another of the same name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Likeness {
+    /// It holds the same lines.
     Copy,
+    /// It may.
     Alike,
 }
 
-/// In place of a hash: others may have the name.
+// What stands in place of a hash of an etag. Checkpoints rest on them.
+
+/// Others may have the name.
 const ANYBODYS: u32 = 0;
+const OTHER: u32 = 1;
+const PLAIN: u32 = 2;
+const PACKED: u32 = 3;
 
-/// In place of a hash: how an object of the name is packed is not known.
-const UNKNOWN: u32 = 1;
-
-/// What is kept of an object's name: an id made from it, the size of the object, and a hash of how it is packed.
+/// What is kept of an object's name: an id made from it, the size of the object, and its form.
 pub(crate) fn name_of(object: &SourceObject) -> Numbered {
-    match UniqueName::of(object.key()) {
-        Some(UniqueName { path, packing }) => {
-            // A plain one has a hash too.
-            let etag = packing.map_or(UNKNOWN, |packing| etag_hash(&format!("log{packing}")));
-            Numbered { id: ObjectId::of(&path), etag, number: object.bytes }
-        }
-        None => {
-            let path = format!("{}\0{}", object.key(), object.bytes);
-            Numbered { id: ObjectId::of(&path), etag: ANYBODYS, number: object.bytes }
-        }
-    }
+    let (path, form) = match UniqueName::of(object.key()) {
+        Some(UniqueName { path, form: NamedForm::Other }) => (path, OTHER),
+        Some(UniqueName { path, form: NamedForm::Plain }) => (path, PLAIN),
+        Some(UniqueName { path, form: NamedForm::Packed }) => (path, PACKED),
+        None => (format!("{}\0{}", object.key(), object.bytes), ANYBODYS),
+    };
+    Numbered { id: ObjectId::of(&path), etag: form, number: object.bytes }
 }
 
-/// What an object is to one of the same name. One of another size, unless it is packed otherwise, was not read to its end or was changed.
-pub(crate) fn likeness(one: &Numbered, other: &Numbered) -> Likeness {
-    let packings = [one.etag, other.etag];
-    let is_packed_otherwise = one.etag != other.etag && !packings.contains(&UNKNOWN);
-    if !packings.contains(&ANYBODYS) && (one.number == other.number || is_packed_otherwise) {
-        Likeness::Copy
-    } else {
-        Likeness::Alike
-    }
+/// What an object is to one of the same name that is to be in the table. Of what was packed the unpacked text has at most the lines; what is plain may
+/// be a part of what was packed, and of another size anything may be a part of anything.
+pub(crate) fn likeness(kept: &Numbered, other: &Numbered) -> Likeness {
+    let is_same = match (kept.etag, other.etag) {
+        (ANYBODYS, _) | (_, ANYBODYS) => false,
+        // Pieces of one size.
+        (OTHER, OTHER) => false,
+        (PACKED, PLAIN) => true,
+        _ => kept.number == other.number,
+    };
+    if is_same && kept.number > 0 { Likeness::Copy } else { Likeness::Alike }
 }
 
 #[cfg(test)]
@@ -58,8 +60,8 @@ mod tests {
         };
         assert_eq!(
             named("x/111122223333_vpcflowlogs_eu-west-1_fl-0a_20240101T0000Z_1f2e3d4c.log.gz"),
-            (20_240_101, "3f90".to_owned(), 0x21b4_744c, 7)
+            (20_240_101, "3f90".to_owned(), PACKED, 7)
         );
-        assert_eq!(named("flow.log"), (0x811c_9dc5, "3a89".to_owned(), 0, 7));
+        assert_eq!(named("flow.log"), (0x811c_9dc5, "3a89".to_owned(), ANYBODYS, 7));
     }
 }

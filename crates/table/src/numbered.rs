@@ -17,7 +17,7 @@ pub(crate) struct Numbered {
 /// A hash of an etag that is never 0, unless the etag is empty: FNV-1a of 64 bits, folded. Checkpoints rest on it.
 ///
 /// Of four billion objects that change without changing their size one goes unnoticed.
-pub(crate) fn etag_hash(etag: &str) -> u32 {
+fn etag_hash(etag: &str) -> u32 {
     if etag.is_empty() {
         return 0;
     }

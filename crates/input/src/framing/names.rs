@@ -35,8 +35,27 @@ pub(super) struct Fields {
     pub(super) is_all: bool,
 }
 
-/// The fields that values of these names are. A name that is shaped like a field may be a new one.
+/// The fields that values of these names are. A name that is shaped like a field may be a new one; others of documents are what their program says
+/// of itself.
 pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Fields {
+    fields_by(names, catalogue, &|_| false)
+}
+
+/// The fields that columns of a table are: whatever a column is called, somebody wanted it, but for the event's time.
+pub(super) fn fields_of_table(names: &[&str], catalogue: &Catalogue) -> Fields {
+    fields_by(names, catalogue, &|name| name.len() <= NAME_BYTES_MAX && !is_event_time(name))
+}
+
+/// Names of columns that tell when an event was logged.
+const TIMES: [&str; 2] = ["timestamp", "@timestamp"];
+
+/// Whether a column of this name tells when an event was logged.
+pub(super) fn is_event_time(name: &str) -> bool {
+    TIMES.iter().any(|time| time.eq_ignore_ascii_case(name))
+}
+
+/// The fields of names, and of those that are unknown and not shaped like a field, the ones that are `others`.
+fn fields_by(names: &[&str], catalogue: &Catalogue, others: &dyn Fn(&str) -> bool) -> Fields {
     if names.len() > NAMES_MAX {
         return Fields { fields: vec![None; names.len()], ..Fields::default() };
     }
@@ -54,14 +73,14 @@ pub(super) fn fields_of(names: &[&str], catalogue: &Catalogue) -> Fields {
     let is_told = |name: &str| !name.is_empty() && !name.starts_with('@');
     let field_of = |name: &str| field_of_column(name, catalogue).filter(|_| is_told(name));
     let known: Vec<String> = names.iter().filter_map(|name| field_of(name)).collect();
-    let is_kept = |name: &str| is_shaped(name) || field_of(name).is_some();
+    let is_kept = |name: &str| is_shaped(name) || field_of(name).is_some() || is_told(name) && others(name);
     let kept: Vec<&str> = names.iter().copied().filter(|name| is_kept(name)).collect();
     let has = |kind| known.iter().any(|name| catalogue.field(name).is_some_and(|spec| spec.kind == kind));
-    let others = names.iter().filter(|name| is_told(name)).count() - known.len();
-    let is_many = known.len() >= SURE_FIELDS && known.len() > others;
-    let is_flow = has(FieldKind::Address) && has(FieldKind::Time) && known.len() >= others;
+    let unknown = names.iter().filter(|name| is_told(name)).count() - known.len();
+    let is_many = known.len() >= SURE_FIELDS && known.len() > unknown;
+    let is_flow = has(FieldKind::Address) && has(FieldKind::Time) && known.len() >= unknown;
     let least = if names.iter().any(|name| name.starts_with('@')) { 2 } else { 3 };
-    let is_all = others == 0 && known.len() >= least;
+    let is_all = unknown == 0 && known.len() >= least;
     let mut fields = fields_of_columns(&kept, catalogue).into_iter();
     Fields {
         is_sure: is_many || is_flow,

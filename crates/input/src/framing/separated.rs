@@ -9,7 +9,7 @@ use flowquet_format::{
 };
 
 use super::exports::is_time;
-use super::names::{Fields, fields_of, is_like_record, only_record};
+use super::names::{Fields, fields_of, fields_of_table, is_event_time, is_like_record, only_record};
 use super::values::{CARRIED_MARK, Meaning, Spelling, push_value};
 use super::{BYTE_ORDER_MARK, Refused, Unframe};
 
@@ -23,8 +23,6 @@ const NAME_WORDS_MAX: usize = 4;
 pub(super) const CTRL_A: u8 = 1;
 
 /// What the time of an event is called.
-const TIMES: [&str; 2] = ["timestamp", "@timestamp"];
-
 /// What the rows of the table are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rows {
@@ -134,7 +132,7 @@ impl Separated {
             let at = (first..end).find(|at| {
                 let name = row[*at..end].trim_ascii();
                 begins(&row[*at..*at + 1]) && is_known_name(name, &self.catalogue)
-                    || std::str::from_utf8(name).is_ok_and(|n| is_message(n) || TIMES.contains(&n))
+                    || std::str::from_utf8(name).is_ok_and(|n| is_message(n) || is_event_time(n))
             })?;
             let at = if row[..at].ends_with(b"\"") && row[at..end].ends_with(b"\"") { at - 1 } else { at };
             let values = values_of(&row[at..], self.separator);
@@ -176,6 +174,15 @@ impl Separated {
         if (self.rows == Rows::Unknown || may_be_names(&values)) && self.is_header(row, &values, out) {
             return;
         }
+        // What a spreadsheet makes of a row without cells.
+        if matches!(&self.rows, Rows::Fields(columns) if columns.len() > 1)
+            && values.len() > 1
+            && values.iter().all(|value| value.trim_ascii().is_empty())
+        {
+            out.push(b'\n');
+            self.lines += 1;
+            return;
+        }
         self.lines += 1;
         if let (Some(events), Some(time)) = (&self.events, self.time.and_then(|at| values.get(at)))
             && let Some(ms) = std::str::from_utf8(time).ok().and_then(event_ms)
@@ -213,10 +220,9 @@ impl Separated {
     /// itself.
     fn is_header(&mut self, row: &[u8], values: &[Vec<u8>], out: &mut Vec<u8>) -> bool {
         let names: Vec<&str> = values.iter().map(|v| std::str::from_utf8(v).unwrap_or_default()).collect();
-        let is_time = |name: &&str| TIMES.iter().any(|time| time.eq_ignore_ascii_case(name));
-        let time = names.iter().position(is_time);
+        let time = names.iter().position(|name| is_event_time(name));
         let message = names.iter().position(|name| is_message(name));
-        let found = fields_of(&names, &self.catalogue);
+        let found = fields_of_table(&names, &self.catalogue);
         if let Some(at) = message {
             self.rows = Rows::Message(at);
             self.time = time;
@@ -320,7 +326,7 @@ pub(super) fn separator_of(text: &[u8], catalogue: &Catalogue) -> Option<u8> {
         return Some(b',');
     }
     // Blanks are no separators but of values in quotes.
-    if are_quoted_words(line)
+    if (are_quoted_words(line) || header_format(line, catalogue).is_some())
         && below.trim_ascii_start().split(|b| *b == b'\n').next().is_some_and(has_quoted_word)
     {
         return Some(b' ');

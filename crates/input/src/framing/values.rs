@@ -1,9 +1,9 @@
 //! Values of tables and documents, as flow logs spell them.
 
-use flowquet_format::{Catalogue, ColumnType, FieldKind, lost_zeros, push_carried, seconds_of};
-
-/// Beyond this a number with a point does not tell each integer from the next.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+use flowquet_format::{
+    Catalogue, ColumnType, FieldKind, is_null_cell, is_null_word, lost_zeros, push_carried, seconds_of,
+    whole_number,
+};
 
 /// Before the first line: values of the lines may hold blanks, which are carried. No line of its own.
 pub(super) use flowquet_format::CARRIED_MARK;
@@ -47,23 +47,22 @@ pub(super) enum Spelling {
 /// Appends a value as a line has it: what stands for none as `-`, blanks and line breaks carried, numbers whole.
 pub(super) fn push_value(value: &[u8], meaning: Meaning, spelling: Spelling, out: &mut Vec<u8>) {
     let value = if meaning == Meaning::Text { value } else { value.trim_ascii() };
-    match value {
-        b"" => return out.push(b'-'),
-        b"null" | b"NULL" | b"nan" | b"NaN" | b"\\N" if spelling != Spelling::Quoted => {
-            return out.push(b'-');
-        }
-        _ => {}
+    let is_null = if meaning == Meaning::Text { is_null_cell(value) } else { is_null_word(value) };
+    if value.is_empty() || is_null && spelling != Spelling::Quoted {
+        return out.push(b'-');
     }
     // Cells have lost the zeros where a spreadsheet took ids for numbers.
     let is_number = spelling == Spelling::Bare;
     let has_lost = spelling == Spelling::Cell && value.iter().all(u8::is_ascii_digit);
-    match (meaning, whole(value)) {
-        (Meaning::Integer | Meaning::Time, Some(number)) => out.extend_from_slice(number.as_bytes()),
+    match (meaning, whole_number(value)) {
+        (Meaning::Integer | Meaning::Time, Some(number)) => {
+            out.extend_from_slice(number.to_string().as_bytes())
+        }
         (Meaning::Time, None) => match std::str::from_utf8(value).ok().and_then(seconds_of) {
             Some(seconds) => out.extend_from_slice(seconds.to_string().as_bytes()),
             None => push_carried(value, out),
         },
-        (Meaning::Account, Some(number)) if is_number => push_account(number.as_bytes(), out),
+        (Meaning::Account, Some(number)) if is_number => push_account(number.to_string().as_bytes(), out),
         (Meaning::Account, None) if is_number || has_lost => push_account(value, out),
         _ => push_carried(value, out),
     }
@@ -72,25 +71,15 @@ pub(super) fn push_value(value: &[u8], meaning: Meaning, spelling: Spelling, out
 /// Whether a value is a whole number, or stands for none.
 pub(super) fn is_integer(value: &str) -> bool {
     let value = value.trim();
-    matches!(value, "" | "-" | "null" | "NULL" | "nan" | "NaN" | "\\N")
+    matches!(value, "" | "-")
+        || is_null_word(value.as_bytes())
         || value.bytes().all(|b| b.is_ascii_digit())
-        || whole(value.as_bytes()).is_some()
+        || whole_number(value.as_bytes()).is_some()
 }
 
 fn push_account(digits: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(lost_zeros(digits));
     push_carried(digits, out);
-}
-
-/// A number that is written with a point or an exponent and is whole: `443.0`, `8.4e2`.
-fn whole(value: &[u8]) -> Option<String> {
-    let is_floating = |b: &u8| matches!(b, b'.' | b'e' | b'E');
-    let is_of_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b'+') || is_floating(b);
-    if value.len() > 32 || !value.iter().any(is_floating) || !value.iter().all(is_of_number) {
-        return None;
-    }
-    let number: f64 = std::str::from_utf8(value).ok()?.parse().ok()?;
-    (number.fract() == 0.0 && number.abs() < EXACT_MAX).then(|| format!("{}", number as i64))
 }
 
 #[cfg(test)]

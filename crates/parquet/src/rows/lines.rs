@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flowquet_format::{
-    Catalogue, FIELDS_MAX, FieldKind, LogFormat, ROWS_MARK, Types, fields_of_columns, header_format,
-    is_message, message_column, normalised_column,
+    Catalogue, ColumnType, FIELDS_MAX, FieldKind, LogFormat, ROWS_MARK, Types, fields_of_columns,
+    header_format, is_message, message_column, normalised_column,
 };
 use parquet::schema::types::SchemaDescriptor;
 
@@ -57,11 +57,13 @@ impl Wanted {
     }
 
     fn meaning(&self, field: &str) -> Meaning {
-        let kind = self.catalogue.field(field).map(|spec| spec.kind);
-        match kind {
-            Some(FieldKind::Time) => Meaning::Time { millis: self.types == Types::Rich },
-            Some(FieldKind::Id) if field.ends_with("account-id") => Meaning::Account,
-            _ => Meaning::Plain,
+        let Some(spec) = self.catalogue.field(field) else { return Meaning::Plain };
+        match spec.kind {
+            FieldKind::Time => Meaning::Time { millis: self.types == Types::Rich },
+            FieldKind::Id if field.ends_with("account-id") => Meaning::Account,
+            _ if !matches!(spec.parquet, ColumnType::String | ColumnType::Address) => Meaning::Number,
+            FieldKind::Name | FieldKind::Text => Meaning::Plain,
+            _ => Meaning::Word,
         }
     }
 }

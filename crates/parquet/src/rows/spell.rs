@@ -2,7 +2,9 @@
 
 use std::io::Write as _;
 
-use flowquet_format::{TIME_MS_MIN, lost_zeros, push_carried, seconds_of, time_number};
+use flowquet_format::{
+    TIME_MS_MIN, is_null_word, lost_zeros, push_carried, seconds_of, time_number, whole_number,
+};
 
 /// Nanoseconds of a second.
 const NANOS: i64 = 1_000_000_000;
@@ -16,6 +18,10 @@ pub(super) enum Meaning {
     Account,
     /// A whole line, or several.
     Line,
+    /// A word of a known field, none of which is a word for no value.
+    Word,
+    /// A whole number.
+    Number,
     /// Whatever stands there.
     Plain,
     /// Nothing but what records are counted by.
@@ -39,9 +45,28 @@ pub(super) fn push_unsigned(number: u64, meaning: Meaning, out: &mut Vec<u8>) {
     pad_account(meaning, start, out);
 }
 
-/// A whole number as such, any other in its shortest form that reads back. pandas has NaN for null.
-pub(super) fn push_float(number: f64, shortest: impl std::fmt::Display, meaning: Meaning, out: &mut Vec<u8>) {
+/// Whole numbers below it have a float of 64 bits each.
+pub(super) const EXACT_64: f64 = 9_007_199_254_740_992.0;
+
+/// Whole numbers below it have a float of 32 bits each.
+pub(super) const EXACT_32: f64 = 16_777_216.0;
+
+/// A whole number as such, any other in its shortest form that reads back. pandas has NaN for null. From `exact` on several whole numbers are
+/// one float: of times and accounts nobody knows then which was meant, and with an exponent it is neither.
+pub(super) fn push_float(
+    number: f64,
+    shortest: impl std::fmt::Display + std::fmt::LowerExp,
+    exact: f64,
+    meaning: Meaning,
+    out: &mut Vec<u8>,
+) {
     let start = out.len();
+    if number.is_finite()
+        && number.abs() >= exact
+        && matches!(meaning, Meaning::Account | Meaning::Time { .. })
+    {
+        return put(out, format_args!("{shortest:e}"));
+    }
     if number.is_nan() {
         out.push(b'-');
     } else if number == 0.0 {
@@ -198,10 +223,21 @@ pub(super) fn push_text(text: &[u8], meaning: Meaning, out: &mut Vec<u8>) {
     match (text, meaning) {
         (_, Meaning::Line) => out.extend_from_slice(text.trim_ascii_end()),
         ([], _) => out.push(b'-'),
+        (_, Meaning::Word | Meaning::Number | Meaning::Time { .. } | Meaning::Account)
+            if is_null_word(text) =>
+        {
+            out.push(b'-')
+        }
+        (_, Meaning::Number) => match whole_number(text.trim_ascii()) {
+            Some(number) => put(out, format_args!("{number}")),
+            None => push_carried(text.trim_ascii(), out),
+        },
         (b"OK" | b"NODATA" | b"SKIPDATA" | b"-", Meaning::Status) => out.extend_from_slice(text),
         (_, Meaning::Status) => out.push(b'?'),
         (_, Meaning::Time { .. }) => {
-            match std::str::from_utf8(text).ok().and_then(|t| seconds_of(t.trim_ascii())) {
+            let text = text.trim_ascii();
+            let seconds = whole_number(text).or_else(|| std::str::from_utf8(text).ok().and_then(seconds_of));
+            match seconds {
                 Some(seconds) => put(out, format_args!("{seconds}")),
                 None => push_carried(text, out),
             }
@@ -235,7 +271,7 @@ mod tests {
 
     #[test]
     fn floats() {
-        let of = |n: f64| text(|out| push_float(n, n, Meaning::Plain, out));
+        let of = |n: f64| text(|out| push_float(n, n, EXACT_64, Meaning::Plain, out));
         for (number, expected) in [
             (443.0, "443"),
             (-0.0, "0"),
@@ -248,7 +284,7 @@ mod tests {
         ] {
             assert_eq!(of(number), expected);
         }
-        let of = |n: f32| text(|out| push_float(f64::from(n), n, Meaning::Plain, out));
+        let of = |n: f32| text(|out| push_float(f64::from(n), n, EXACT_32, Meaning::Plain, out));
         assert_eq!([of(1_234_567_936.0), of(0.1)], ["1234567936", "0.1"]);
         for (bits, expected) in [
             (0x5c00, 256.0),
@@ -289,13 +325,35 @@ mod tests {
             [account(12_345), account(-5), account(1_234_567_890_123)],
             ["000000012345", "-5", "1234567890123"]
         );
-        assert_eq!(text(|out| push_float(12_345.0, 12_345.0, Meaning::Account, out)), "000000012345");
-        assert_eq!(text(|out| push_float(f64::NAN, 0, Meaning::Account, out)), "-");
+        assert_eq!(
+            text(|out| push_float(12_345.0, 12_345.0, EXACT_64, Meaning::Account, out)),
+            "000000012345"
+        );
+        assert_eq!(text(|out| push_float(f64::NAN, 0, EXACT_64, Meaning::Account, out)), "-");
         let interval = [1u32, 2, 3_500].map(u32::to_le_bytes).concat();
         assert_eq!(text(|out| push_interval(&interval, out)), "P1M2DT3.5S");
         let uuid: Vec<u8> = (0..16).collect();
         assert_eq!(text(|out| push_uuid(&uuid, out)), "00010203-0405-0607-0809-0a0b0c0d0e0f");
         assert_eq!(text(|out| push_text(b"any thing", Meaning::Status, out)), "?");
+        let seconds = Meaning::Time { millis: false };
+        for (written, meaning, expected) in [
+            ("nan", Meaning::Number, "-"),
+            ("44321.0", Meaning::Number, "44321"),
+            (" 443 ", Meaning::Number, "443"),
+            ("44321.5", Meaning::Number, "44321.5"),
+            ("None", Meaning::Word, "-"),
+            ("NULL", Meaning::Account, "-"),
+            ("<NA>", seconds, "-"),
+            ("1704067200.0", seconds, "1704067200"),
+            ("2024-01-01T00:00:00Z", seconds, "1704067200"),
+            ("nan", Meaning::Plain, "nan"),
+            ("None", Meaning::Plain, "None"),
+        ] {
+            assert_eq!(text(|out| push_text(written.as_bytes(), meaning, out)), expected, "{written}");
+        }
+        let float = |n: f32, meaning| text(|out| push_float(f64::from(n), n, EXACT_32, meaning, out));
+        assert_eq!(float(1_704_067_328.0, seconds), "1.7040673e9");
+        assert_eq!(float(16_777_215.0, Meaning::Account), "000016777215");
         for millis in [false, true] {
             for (spelt, expected) in [
                 ("1704067200", "1704067200"),

@@ -155,12 +155,12 @@ impl Values {
             Stored::Bytes(buffered) => self.push_bytes(buffered.values[value].data(), out),
             Stored::Double(buffered) => {
                 let number = buffered.values[value];
-                spell::push_float(number, number, meaning, out);
+                spell::push_float(number, number, spell::EXACT_64, meaning, out);
             }
             Stored::Fixed(buffered) => self.push_bytes(buffered.values[value].data(), out),
             Stored::Float(buffered) => {
                 let number = buffered.values[value];
-                spell::push_float(f64::from(number), number, meaning, out);
+                spell::push_float(f64::from(number), number, spell::EXACT_32, meaning, out);
             }
             Stored::Int32(buffered) => {
                 let number = buffered.values[value];
@@ -211,7 +211,7 @@ impl Values {
             (Kind::Decimal(scale), _) => spell::push_decimal(bytes, scale, self.meaning, out),
             (Kind::Half, &[low, high]) => {
                 let number = spell::half(u16::from_le_bytes([low, high]));
-                spell::push_float(number, number, self.meaning, out);
+                spell::push_float(number, number, spell::EXACT_64, self.meaning, out);
             }
             (Kind::Interval, _) => spell::push_interval(bytes, out),
             (Kind::Uuid, _) => spell::push_uuid(bytes, out),

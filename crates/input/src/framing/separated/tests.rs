@@ -51,6 +51,19 @@ fn tables() {
             b' ',
             "version srcaddr start\n2 10.0.0.1 1\n",
         ),
+        // A header without quotes above rows with them.
+        ("version srcaddr start\n2 \"10.0.0.1\" 1\n", b' ', "version srcaddr start\n2 10.0.0.1 1\n"),
+        // Whatever a column is called, but for when an event was logged, and for rows of a spreadsheet without cells.
+        (
+            "version,Source Addr,start,Owner Name,Größe,Timestamp,\n2,10.0.0.1,1,x,y,z,\n,,,,,,\n , , , , , , \n",
+            b',',
+            "version srcaddr start owner-name gr-e\n2 10.0.0.1 1 x y\n\n\n",
+        ),
+        (
+            "version,srcaddr,dstaddr,start\n2,None,<NA>,None\n",
+            b',',
+            "version srcaddr dstaddr start\n2 None <NA> -\n",
+        ),
         (" version | srcaddr | start\n 2 | 10.0.0.1 | 1\n", b'|', "version srcaddr start\n2 10.0.0.1 1\n"),
         ("timestamp,message\n1704067200000,\"2 1 eni-1\"\n", b',', "2 1 eni-1\n"),
         ("timestamp,message\n1,\"2 1\n\"\n2,\"a \"\"b\"\"\"", b',', "2 1\na \"b\"\n"),
