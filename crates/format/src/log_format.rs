@@ -62,6 +62,26 @@ impl Field {
     }
 }
 
+/// What is wrong with bare words of which none is a field: a sentence, or several formats at once. Words in marks, `${hop-count}`, are fields whatever they
+/// are called.
+fn nothing_known(text: &str, names: &[Named<'_>], catalogue: &Catalogue) -> Option<FormatError> {
+    let first = names.first().filter(|_| names.iter().all(|named| !named.is_marked))?;
+    let is_format = |named: &Named<'_>| catalogue.named_format(&named.name).is_some();
+    let hint = if names.iter().all(is_format) {
+        "give one format at a time".to_owned()
+    } else {
+        let names = catalogue.format_names().join(", ");
+        format!(
+            "default formats are {names}; a custom one looks like '${{version}} ${{account-id}} …', with fields of any name"
+        )
+    };
+    let found = format!("`{}`", first.name);
+    Some(
+        FormatError::at(text, first.at, first.len, "expected names of fields, some of them known", found)
+            .hint(hint),
+    )
+}
+
 /// The ordered fields of a flow log.
 ///
 /// Invariants: 1 to [`FIELDS_MAX`] fields, names and columns unique.
@@ -120,7 +140,12 @@ impl LogFormat {
         if let Some(found) = spelling::listed(text, catalogue) {
             return Self::one_of(found);
         }
-        let format = spelling::given_names(text, catalogue).and_then(|n| Self::of_text(text, n, catalogue));
+        let format = spelling::given_names(text, catalogue).and_then(|names| {
+            let unknown = nothing_known(text, &names, catalogue);
+            let format = Self::of_text(text, names, catalogue)?;
+            let is_known = format.fields.iter().any(|field| field.spec.is_some());
+            unknown.filter(|_| !is_known).map_or(Ok(format), Err)
+        });
         match (format, spelling::announced(text, catalogue)) {
             (Ok(format), _) => Ok(format),
             (Err(_), Some(Ok(found))) => Self::one_of(found),

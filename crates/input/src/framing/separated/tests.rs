@@ -55,9 +55,9 @@ fn tables() {
         ("version srcaddr start\n2 \"10.0.0.1\" 1\n", b' ', "version srcaddr start\n2 10.0.0.1 1\n"),
         // Whatever a column is called, but for when an event was logged, and for rows of a spreadsheet without cells.
         (
-            "version,Source Addr,start,Owner Name,Größe,Timestamp,\n2,10.0.0.1,1,x,y,z,\n,,,,,,\n , , , , , , \n",
+            "version,srcaddr,dstaddr,start,Owner Name,Größe,Timestamp,\n2,10.0.0.1,-,1,x,y,z,\n,,,,,,,\n , , , , , , , \n",
             b',',
-            "version srcaddr start owner-name gr-e\n2 10.0.0.1 1 x y\n\n\n",
+            "version srcaddr dstaddr start owner-name gr-e\n2 10.0.0.1 - 1 x y\n\n\n",
         ),
         (
             "version,srcaddr,dstaddr,start\n2,None,<NA>,None\n",
