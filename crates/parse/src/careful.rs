@@ -55,7 +55,8 @@ pub(crate) fn classify(
     if is_blank(line) {
         return LineKind::Blank;
     }
-    match header_between(line, std::iter::once(format), catalogue) {
+    let untimed = without_time(line).unwrap_or(line);
+    match header_between(untimed, std::iter::once(format), catalogue) {
         Some(Between::Header(_)) if begins_as_record(line, format, catalogue) => {}
         Some(Between::Header(header)) => return LineKind::Header(header),
         Some(Between::Strange) => return LineKind::StrangeHeader,
@@ -177,13 +178,19 @@ pub(crate) fn wrong_count(found: usize, fields: usize) -> LineKind {
     LineKind::Reject { reason, field: None, detail }
 }
 
-/// The values of a record behind the time of its event, as lines of a CloudWatch export have it that was joined to other files.
-fn behind_time<'a>(line: &'a [u8], format: &LogFormat) -> Option<Vec<&'a [u8]>> {
+/// What stands behind the time of its event, as lines of a CloudWatch export have it that was joined to other files.
+fn without_time(line: &[u8]) -> Option<&[u8]> {
     let (time, rest) = line.split_at_checked(line.iter().position(|b| *b == b' ')?)?;
     // Not thirteen digits: they may be a value.
     let is_time = std::str::from_utf8(time).is_ok_and(|time| time.contains('T') && event_ms(time).is_some());
-    let words: Vec<&[u8]> = rest.split(|b| *b == b' ').filter(|word| !word.is_empty()).collect();
-    (is_time && format.may_have(&words)).then_some(words)
+    is_time.then(|| rest.trim_ascii_start())
+}
+
+/// The values of a record behind the time of its event.
+fn behind_time<'a>(line: &'a [u8], format: &LogFormat) -> Option<Vec<&'a [u8]>> {
+    let words: Vec<&[u8]> =
+        without_time(line)?.split(|b| *b == b' ').filter(|word| !word.is_empty()).collect();
+    format.may_have(&words).then_some(words)
 }
 
 #[cfg(test)]
@@ -245,6 +252,12 @@ mod tests {
         check("\"srcaddr\" \"dstaddr\"", LineKind::Header(header("srcaddr dstaddr")), "");
         check("\u{feff}srcaddr dstaddr\r", LineKind::Header(header("srcaddr dstaddr")), "");
         check("start bytesend start", LineKind::Header(header("start bytesend start")), "");
+        check("2024-01-01T00:00:00.000Z srcaddr dstaddr", LineKind::Header(header("srcaddr dstaddr")), "");
+        check(
+            "2024-01-01T00:00:00.000Z srcaddr end start bytes",
+            LineKind::Header(header("srcaddr end start bytes")),
+            "",
+        );
     }
 
     #[test]
