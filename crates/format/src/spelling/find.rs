@@ -60,7 +60,7 @@ pub fn find_formats(text: &str, catalogue: &Catalogue) -> Result<Vec<FoundFormat
 }
 
 /// The formats of a text that was given as one but is a document, where every field in it belongs to a format that a key
-/// announces; `None` where some would be left out.
+/// announces, or to the only one; `None` where some would be left out.
 pub(crate) fn announced(text: &str, catalogue: &Catalogue) -> Option<Result<Vec<FoundFormat>, FormatError>> {
     let document = Document::new(text);
     let pieces = match document.pieces(catalogue) {
@@ -73,7 +73,7 @@ pub(crate) fn announced(text: &str, catalogue: &Catalogue) -> Option<Result<Vec<
         None => true,
         Some(next) => {
             // A command's next option may follow.
-            matches!(next.kind, Kind::Word(word) if word.len() > 2 && word.starts_with('-'))
+            matches!(next.kind, Kind::Word(word) if word.len() > 2 && (word.starts_with('-') || word.starts_with("</")))
                 || matches!(next.kind, Kind::Close(_) | Kind::Comma | Kind::Semicolon)
                 || text[..next.at]
                     .rsplit('\n')
@@ -81,7 +81,15 @@ pub(crate) fn announced(text: &str, catalogue: &Catalogue) -> Option<Result<Vec<
                     .is_some_and(|l| l.trim().is_empty() || l.trim() == "\"")
         }
     };
-    let is_whole = !pieces.is_empty() && all_covered && pieces.iter().all(|p| p.is_announced && ends_well(p));
+    // The only one of a document that has no other field, not even one that nobody knows: the value of a parameter, or what a console shows.
+    let is_any_field = |i: usize| matches!(document.tokens[i].kind, Kind::Field(_) | Kind::Unclosed(_));
+    let stands_alone =
+        |p: &Piece| !text[..document.tokens[p.first].at].ends_with(|c: char| c.is_ascii_alphanumeric());
+    let is_only = matches!(pieces.as_slice(), [only] if stands_alone(only))
+        && (0..document.tokens.len()).all(|i| !is_any_field(i) || is_in_piece(i));
+    let is_whole = !pieces.is_empty()
+        && all_covered
+        && pieces.iter().all(|p| (p.is_announced || is_only) && ends_well(p));
     is_whole.then(|| Ok(pieces.into_iter().map(|p| p.found).collect()))
 }
 

@@ -36,8 +36,6 @@ const FIELDS: &str = "${version} ${account-id} ${srcaddr}";
 fn markup_hides_no_field() {
     for (before, behind) in [
         ("<code>", "</code>\n"),
-        ("<td>", "</td>"),
-        ("<property name=\"logFormat\">", "</property>"),
         ("Our format is **", "** since May.\n"),
         ("see *", "*"),
         ("~", "~"),
@@ -46,6 +44,20 @@ fn markup_hides_no_field() {
         ("%", "%"),
     ] {
         check_file(&format!("{before}{FIELDS}{behind}"), "version account-id srcaddr");
+    }
+    // The only format of a document may be given itself.
+    for (before, behind) in [
+        ("<td>", "</td>"),
+        ("<property name=\"logFormat\">", "</property>"),
+        ("<LogFormat>", "</LogFormat>\n"),
+        ("Log line format\nCustom\n", "\n"),
+        ("variable \"log_format\" {\n  type = string\n  default = \"", "\"\n}\n"),
+        ("Parameters:\n  Format:\n    Type: String\n    Default: '", "'\n"),
+    ] {
+        check(&format!("{before}{FIELDS}{behind}"), "version account-id srcaddr");
+    }
+    for behind in ["' + EXTRA", "'\nFORMAT=\"$FORMAT \\${vpc-id}\""] {
+        assert!(read(&format!("format = '{FIELDS}{behind}")).0.contains("expected"), "{behind}");
     }
     assert!(
         read(&format!("x{FIELDS}")).0.contains("expected"),
