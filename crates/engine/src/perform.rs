@@ -332,8 +332,12 @@ impl Shared<'_> {
     fn commit_closed(&self, closed: &Mutex<Receiver<(usize, ClosedTask)>>, ended: &AtomicBool) {
         let _guard = PanicGuard(&self.failed);
         loop {
-            let workers_ended = ended.load(Ordering::Acquire);
-            let next = closed.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(COMMIT_WAIT);
+            let (workers_ended, next) = {
+                let closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
+                // Looked at by one after the other: who has waited for its turn does not wait once more for what will not come.
+                let workers_ended = ended.load(Ordering::Acquire);
+                (workers_ended, closed.recv_timeout(if workers_ended { Duration::ZERO } else { COMMIT_WAIT }))
+            };
             match next {
                 // Asked to stop, what is not committed is left to the next run.
                 Ok(_) if self.stop.load(Ordering::Relaxed) => {}

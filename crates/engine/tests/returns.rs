@@ -109,6 +109,9 @@ impl Shared {
             "{when}: other rows than those of `{names}`"
         );
         self.world.assert_in_place();
+        if !self.world.is_to_be_checked(&format!("{names} {days:?}")) {
+            return;
+        }
         self.world.assert_checkpoints_change_nothing();
         let verified = self.world.verify(Depth::Data);
         assert_nothing_found(&verified, when);

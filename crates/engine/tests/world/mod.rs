@@ -4,9 +4,10 @@ pub(crate) mod checks;
 pub(crate) mod found;
 pub(crate) mod watched;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +35,8 @@ pub(crate) struct World {
     pub(crate) lake: Memory,
     /// Where partitions are, as a catalog has it: one object a partition, so that its calls count and fail like others.
     pub(crate) catalog: Memory,
+    /// States that were checked.
+    pub(crate) checked: Arc<Mutex<HashSet<u64>>>,
 }
 
 pub(crate) type Snapshot = BTreeMap<String, Bytes>;
@@ -69,6 +72,7 @@ impl World {
             logs: Memory::new("s3://logs"),
             lake: Memory::new("s3://lake"),
             catalog: Memory::new("s3://catalog"),
+            checked: Arc::default(),
         };
         for day in [15, 16] {
             for n in [0, 7] {
@@ -89,6 +93,13 @@ impl World {
 
     pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
         self.logs.put(key, bytes).expect("memory takes all");
+    }
+
+    /// Whether this was not checked yet of logs and a table as they are now. Most faults leave the same state, and checks of it say the same.
+    pub(crate) fn is_to_be_checked(&self, what: &str) -> bool {
+        let mut hash = DefaultHasher::new();
+        (what, self.logs.snapshot(), self.lake.snapshot()).hash(&mut hash);
+        self.checked.lock().expect("no panic while it is held").insert(hash.finish())
     }
 
     pub(crate) fn stores(&self) -> Arc<Stores> {
@@ -266,7 +277,12 @@ impl World {
 
     /// The world as another process has it.
     pub(crate) fn same(&self) -> Self {
-        Self { logs: self.logs.clone(), lake: self.lake.clone(), catalog: self.catalog.clone() }
+        Self {
+            logs: self.logs.clone(),
+            lake: self.lake.clone(),
+            catalog: self.catalog.clone(),
+            checked: Arc::default(),
+        }
     }
 
     /// All objects of table and catalog.
