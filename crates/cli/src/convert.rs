@@ -132,7 +132,9 @@ pub(crate) fn run(args: ConvertArgs) -> Result<Exit, Failure> {
     let reported = run_report.write(&ended, Vec::new(), || json(&run.summary, &facts));
     if args.dry_run && begun {
         put(&plan_text(&run.summary, planned.as_ref(), &options, &filters))?;
-        hints_of_copies(&run.summary, &ended.out).iter().for_each(|hint| say(&format!("hint: {hint}")));
+        if !args.quiet {
+            hints_of_copies(&run.summary, &ended.out).iter().for_each(|hint| say(&format!("hint: {hint}")));
+        }
     } else if begun && !args.quiet {
         say(text(&run.summary, &facts).trim_end());
     } else if begun && let Some(line) = quiet_text(&run.summary, &facts) {

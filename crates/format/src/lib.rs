@@ -70,7 +70,7 @@ pub use hive::{HIVE_NULL, hive_folder, hive_values};
 pub use key_filter::{Descent, KeyFilter, LeftOut, Named, service_of_path};
 pub use key_group::{KeyGroup, KeyOrigin, service_of_name};
 pub use log_format::{FIELDS_MAX, Field, FormatError, GIVEN_MAX, GivenError, LogFormat};
-pub use loose::{is_null_cell, is_null_word, whole_number};
+pub use loose::{EXACT_MAX, is_null_cell, is_null_word, whole_number};
 pub use messages::{is_message, may_be_message, message_column};
 pub use nearest::nearest;
 pub use network::Network;

@@ -1,7 +1,7 @@
 //! Numbers, and words for no value, as programs write them that have no integers and no nulls.
 
-/// Beyond this a number with a point does not tell each integer from the next.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+/// Whole numbers below it have a float of 64 bits each; from here on several are one.
+pub const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Whether a text stands for no value, as programs write it that turn all into text: databases `NULL` and `\N`, pandas `nan`, `None` and `<NA>`.
 pub fn is_null_word(text: &[u8]) -> bool {

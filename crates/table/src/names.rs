@@ -14,9 +14,9 @@ pub(crate) enum Likeness {
     Alike,
 }
 
-// What stands in place of a hash of an etag. Checkpoints rest on them.
+// Forms of objects, in place of a hash of an etag. Checkpoints rest on them.
 
-/// Others may have the name.
+/// Of any form: others may have the name.
 const ANYBODYS: u32 = 0;
 const OTHER: u32 = 1;
 const PLAIN: u32 = 2;

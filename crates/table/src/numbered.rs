@@ -8,9 +8,9 @@ use crate::shelf::{Entry, Words};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Numbered {
     pub(crate) id: ObjectId,
-    /// Of a converted object: a hash of its etag as it was listed, 0 where it has none.
+    /// Of a converted object: a hash of its etag as it was listed, 0 where it has none. Of a name: the object's form.
     pub(crate) etag: u32,
-    /// Of a converted object: its size as it was listed.
+    /// Of a converted object, and of one that has a name: its size as it was listed.
     pub(crate) number: u64,
 }
 

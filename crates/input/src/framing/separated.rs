@@ -326,8 +326,8 @@ pub(super) fn separator_of(text: &[u8], catalogue: &Catalogue) -> Option<u8> {
         return Some(b',');
     }
     // Blanks are no separators but of values in quotes.
-    if (are_quoted_words(line) || header_format(line, catalogue).is_some())
-        && below.trim_ascii_start().split(|b| *b == b'\n').next().is_some_and(has_quoted_word)
+    if below.trim_ascii_start().split(|b| *b == b'\n').next().is_some_and(has_quoted_word)
+        && (are_quoted_words(line) || header_format(line, catalogue).is_some())
     {
         return Some(b' ');
     }

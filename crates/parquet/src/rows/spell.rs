@@ -45,10 +45,7 @@ pub(super) fn push_unsigned(number: u64, meaning: Meaning, out: &mut Vec<u8>) {
     pad_account(meaning, start, out);
 }
 
-/// Whole numbers below it have a float of 64 bits each.
-pub(super) const EXACT_64: f64 = 9_007_199_254_740_992.0;
-
-/// Whole numbers below it have a float of 32 bits each.
+/// Whole numbers below it have a float of 32 bits each, as those below [`flowquet_format::EXACT_MAX`] one of 64.
 pub(super) const EXACT_32: f64 = 16_777_216.0;
 
 /// A whole number as such, any other in its shortest form that reads back. pandas has NaN for null. From `exact` on several whole numbers are
@@ -260,6 +257,8 @@ fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use flowquet_format::EXACT_MAX;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -271,7 +270,7 @@ mod tests {
 
     #[test]
     fn floats() {
-        let of = |n: f64| text(|out| push_float(n, n, EXACT_64, Meaning::Plain, out));
+        let of = |n: f64| text(|out| push_float(n, n, EXACT_MAX, Meaning::Plain, out));
         for (number, expected) in [
             (443.0, "443"),
             (-0.0, "0"),
@@ -326,10 +325,10 @@ mod tests {
             ["000000012345", "-5", "1234567890123"]
         );
         assert_eq!(
-            text(|out| push_float(12_345.0, 12_345.0, EXACT_64, Meaning::Account, out)),
+            text(|out| push_float(12_345.0, 12_345.0, EXACT_MAX, Meaning::Account, out)),
             "000000012345"
         );
-        assert_eq!(text(|out| push_float(f64::NAN, 0, EXACT_64, Meaning::Account, out)), "-");
+        assert_eq!(text(|out| push_float(f64::NAN, 0, EXACT_MAX, Meaning::Account, out)), "-");
         let interval = [1u32, 2, 3_500].map(u32::to_le_bytes).concat();
         assert_eq!(text(|out| push_interval(&interval, out)), "P1M2DT3.5S");
         let uuid: Vec<u8> = (0..16).collect();

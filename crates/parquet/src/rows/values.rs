@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use flowquet_format::EXACT_MAX;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{
     BoolType, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType, Int32Type, Int64Type,
@@ -155,7 +156,7 @@ impl Values {
             Stored::Bytes(buffered) => self.push_bytes(buffered.values[value].data(), out),
             Stored::Double(buffered) => {
                 let number = buffered.values[value];
-                spell::push_float(number, number, spell::EXACT_64, meaning, out);
+                spell::push_float(number, number, EXACT_MAX, meaning, out);
             }
             Stored::Fixed(buffered) => self.push_bytes(buffered.values[value].data(), out),
             Stored::Float(buffered) => {
@@ -211,7 +212,7 @@ impl Values {
             (Kind::Decimal(scale), _) => spell::push_decimal(bytes, scale, self.meaning, out),
             (Kind::Half, &[low, high]) => {
                 let number = spell::half(u16::from_le_bytes([low, high]));
-                spell::push_float(number, number, spell::EXACT_64, self.meaning, out);
+                spell::push_float(number, number, EXACT_MAX, self.meaning, out);
             }
             (Kind::Interval, _) => spell::push_interval(bytes, out),
             (Kind::Uuid, _) => spell::push_uuid(bytes, out),
